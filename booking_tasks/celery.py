@@ -1,0 +1,176 @@
+"""The Celery app: `celery -A booking_tasks worker` and `celery -A booking_tasks beat`.
+
+The broker is a doorbell. Nothing here is relied on for delivery: late acknowledgement and rejection
+on a lost worker only make recovery quicker than the sweeps alone. No ETA, countdown, canvas, revoke
+or priority is used anywhere.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from celery import Celery, Task, bootsteps
+from celery.beat import Scheduler
+from celery.signals import setup_logging, worker_process_init
+from kombu import Queue
+
+from booking_tasks.contracts import PUBLIC, TASK_PREFIX
+from booking_tasks.database import forget_inherited_connections
+from booking_tasks.errors import SettingsError
+from booking_tasks.jobs.rules import KINDS
+from booking_tasks.logs import configure_logging
+from booking_tasks.settings import Settings, settings
+
+QUEUES = ("booking", "evidence", "admin", "provision", "notify", "sweep")
+
+ROOMS = (
+    "booking_tasks.assignment.tasks",
+    "booking_tasks.attendance.tasks",
+    "booking_tasks.availability.tasks",
+    "booking_tasks.catalogue.tasks",
+    "booking_tasks.directory.tasks",
+    "booking_tasks.events.tasks",
+    "booking_tasks.inbox.tasks",
+    "booking_tasks.intake.tasks",
+    "booking_tasks.invites.tasks",
+    "booking_tasks.jobs.tasks",
+    "booking_tasks.meetings.tasks",
+    "booking_tasks.reminders.tasks",
+    "booking_tasks.retention.tasks",
+    "booking_tasks.sessions.tasks",
+)
+
+
+class BookingTask(Task):
+    """Every task of this app; its messages pass the guard before Celery touches them."""
+
+    abstract = True
+    Strategy = "booking_tasks.guard:strategy"
+
+
+class BeatScheduler(Scheduler):
+    """Plain beat in memory, with a heartbeat file: two of them side by side do no harm."""
+
+    def tick(self, *args: Any, **kwargs: Any) -> Any:
+        settings().heartbeat_file.touch()
+        return super().tick(*args, **kwargs)
+
+
+class HeartbeatFile(bootsteps.StartStopStep):
+    """The worker's own timer touches a file, so that health is read without asking the worker."""
+
+    requires = ("celery.worker.components:Timer",)
+
+    def start(self, parent: Any) -> None:
+        settings().heartbeat_file.touch()
+        parent.timer.call_repeatedly(5.0, settings().heartbeat_file.touch)
+
+
+def schedule_module() -> ModuleType:
+    """`beat_schedule`: the copy inside the package when installed, the root file in a checkout.
+
+    Never whatever file of that name lies in the current directory.
+    """
+    package = Path(__file__).parent
+    installed = package / "_beat_schedule.py"
+    path = installed if installed.exists() else package.parent / "beat_schedule.py"
+    spec = importlib.util.spec_from_file_location("booking_tasks._beat_schedule", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no beat schedule at {path}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def routes() -> dict[str, dict[str, str]]:
+    """Which queue each task belongs to: public ones by trust, ours by latency."""
+    public: dict[str, dict[str, str]] = {
+        TASK_PREFIX + name: {"queue": contract.queue} for name, contract in PUBLIC.items()
+    }
+    jobs: dict[str, dict[str, str]] = {
+        TASK_PREFIX + name: {"queue": kind.queue} for name, kind in KINDS.items()
+    }
+    return public | jobs | {TASK_PREFIX + "*": {"queue": "sweep"}}
+
+
+def configuration(config: Settings) -> dict[str, Any]:
+    """Celery's settings. Every time-out is below the lease, so that a stuck call loses no job."""
+    amqp = config.broker.startswith(("amqp", "pyamqp"))
+    arguments = {"x-queue-type": "quorum"} if amqp else None
+    redis_options = {
+        "visibility_timeout": 3600,
+        "socket_timeout": 5,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 15,
+    }
+    return {
+        "broker_url": config.broker,
+        "result_backend": config.results,
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        "enable_utc": True,
+        "timezone": "UTC",
+        "task_queues": [Queue(name, durable=True, queue_arguments=arguments) for name in QUEUES],
+        "task_default_queue": "sweep",
+        "task_create_missing_queues": False,
+        "task_routes": routes(),
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_ignore_result": True,
+        "task_time_limit": 300,
+        "task_publish_retry": True,
+        "task_publish_retry_policy": {
+            "max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2,
+        },
+        "result_expires": config.result_expiry,
+        "broker_connection_timeout": 5,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {"confirm_publish": True} if amqp else redis_options,
+        "result_backend_transport_options": {"socket_timeout": 5},
+        "redis_socket_timeout": 5,
+        "redis_socket_connect_timeout": 5,
+        "worker_prefetch_multiplier": 1,
+        "worker_enable_remote_control": config.remote_control,
+        "worker_send_task_events": False,
+        "worker_hijack_root_logger": False,
+        "worker_soft_shutdown_timeout": 10,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_max_tasks_per_child": 10_000,
+        "beat_scheduler": "booking_tasks.celery:BeatScheduler",
+        "beat_max_loop_interval": min(5.0, config.sweep_interval / timedelta(seconds=1)),
+        "beat_schedule": schedule_module().beat_schedule(config),
+        "imports": ROOMS,
+    }  # fmt: skip
+
+
+def make_app() -> Celery:
+    """The app of this process; a wrong setting ends it with one clear line each."""
+    try:
+        config = configuration(settings())
+    except SettingsError as error:
+        sys.exit("\n".join(f"booking_tasks: {line}" for line in str(error).splitlines()))
+    made = Celery("booking_tasks", task_cls=BookingTask, set_as_current=True)
+    made.conf.update(config)
+    made.steps["worker"].add(HeartbeatFile)
+    return made
+
+
+app = make_app()
+
+
+@worker_process_init.connect
+def _after_fork(**_: Any) -> None:
+    forget_inherited_connections()
+
+
+@setup_logging.connect
+def _logging(loglevel: int | None = None, **_: Any) -> None:
+    configure_logging(loglevel or 20)

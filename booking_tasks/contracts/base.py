@@ -1,0 +1,99 @@
+"""What every message has in common.
+
+A command is one JSON object, sent as the keyword argument `request` of a Celery task named
+`booking_tasks.v1.<verb_noun>`. Unknown fields are refused. Instants are ISO 8601 with an offset;
+ids are UUIDs; durations stand in whole minutes unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+TASK_PREFIX = "booking_tasks.v1."
+
+Queue = Literal["booking", "evidence", "admin"]
+Result = Literal["done", "already_done", "refused", "try_later"]
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("is not an IANA time zone; write it like Europe/Vienna") from error
+    return name
+
+
+def _in_calendar(instant: datetime) -> datetime:
+    if not 2000 <= instant.year <= 2199:
+        raise ValueError("must lie between the years 2000 and 2199")
+    return instant
+
+
+def _plain(line: str) -> str:
+    if not line.isprintable() or "=?" in line:
+        raise ValueError("must be one line of printable text without control characters or '=?'")
+    return line
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_calendar)]
+ZoneName = Annotated[str, Field(max_length=64), AfterValidator(_known_zone)]
+Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
+Reason = Annotated[str, Field(min_length=1, max_length=1000)]
+Prose = Annotated[str, Field(max_length=10_000)]
+Specializations = Annotated[tuple[Line, ...], Field(max_length=50)]
+
+
+class Contract(BaseModel):
+    """Frozen, and closed: a field that nobody declared is a mistake, not an extension."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class FieldError(Contract):
+    """What is wrong with one field, and what would be right."""
+
+    field: str
+    problem: str
+
+
+class Outcome(Contract):
+    """What became of a command. `code` says why it was refused; `errors` name the fields at fault."""
+
+    result: Result
+    code: str | None = None
+    message: str | None = None
+    errors: tuple[FieldError, ...] = ()
+
+
+OutcomeT = TypeVar("OutcomeT", bound=Outcome)
+
+
+class Query(Contract, Generic[OutcomeT]):
+    """A question: changes nothing, needs no message id."""
+
+    task: ClassVar[str]
+    queue: ClassVar[Queue]
+    outcome: ClassVar[type[Outcome]]
+
+
+class Command(Query[OutcomeT], Generic[OutcomeT]):
+    """A message that changes something. The same `message_id` again gets the stored outcome."""
+
+    message_id: UUID
+    actor: Line = Field(description="Who asks, as the caller claims it: a user id or a service name.")
+
+
+def field_errors(problems: list[dict[str, Any]]) -> tuple[FieldError, ...]:
+    """Pydantic's problems as ours: where, and what would be right; never the value itself."""
+    return tuple(
+        FieldError(
+            field=".".join(str(part) for part in problem["loc"]) or "request",
+            problem=str(problem["msg"]).removeprefix("Value error, "),
+        )
+        for problem in problems[:20]
+    )

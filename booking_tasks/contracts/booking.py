@@ -1,0 +1,178 @@
+"""Asking for, agreeing, moving and ending consultations: messages of the booking queue."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from booking_tasks.contracts.base import (
+    Command,
+    Contract,
+    Instant,
+    Outcome,
+    Prose,
+    Query,
+    Queue,
+    Reason,
+    Specializations,
+)
+from booking_tasks.words import RequestStatus, SessionStatus
+
+
+class FreeStart(Contract):
+    """A start that can be booked in this very snapshot; the end excludes buffers."""
+
+    consultant_user_id: UUID
+    start: Instant
+    end: Instant
+
+
+class SearchOutcome(Outcome):
+    """Free starts in order of time, then consultant id.
+
+    `nothing_because` says why there are none: `unknown_service_type`, `no_consultant`, `no_skill`,
+    `no_hours`, `all_taken`.
+    """
+
+    starts: tuple[FreeStart, ...] = ()
+    nothing_because: str | None = None
+
+
+class SearchSlots(Query[SearchOutcome]):
+    """Free starts of some or all consultants with the wanted specializations, from start until end."""
+
+    task: ClassVar[str] = "search_slots"
+    queue: ClassVar[Queue] = "booking"
+    outcome: ClassVar[type[Outcome]] = SearchOutcome
+
+    service_type_id: UUID
+    start: Instant
+    end: Instant
+    consultant_user_ids: Annotated[tuple[UUID, ...], Field(max_length=200)] = ()
+    required_specializations: Specializations = ()
+    limit: int = Field(50, ge=1, le=500)
+
+    @model_validator(mode="after")
+    def _window(self) -> SearchSlots:
+        if self.end <= self.start:
+            raise ValueError("end must lie after start")
+        return self
+
+
+class RequestOutcome(Outcome):
+    """The request as it stands now."""
+
+    request_id: UUID | None = None
+    status: RequestStatus | None = None
+
+
+class SubmitRequest(Command[RequestOutcome]):
+    """Ask for a consultation. Accepted once the outcome says `done`; assignment follows at once.
+
+    The preferred window holds the whole session. Without one, the earliest free time is taken.
+    Codes when refused: `unknown_service_type`, `unknown_consultant`, `unknown_request` (replaces).
+    """
+
+    task: ClassVar[str] = "submit_request"
+    queue: ClassVar[Queue] = "booking"
+    outcome: ClassVar[type[Outcome]] = RequestOutcome
+
+    request_id: UUID
+    requester_user_id: UUID
+    service_type_id: UUID
+    company_id: UUID | None = None
+    preferred_consultant_user_id: UUID | None = None
+    preferred_start: Instant | None = None
+    preferred_end: Instant | None = None
+    required_specializations: Specializations = ()
+    details: Prose | None = None
+    replaces_request_id: UUID | None = None
+
+    @model_validator(mode="after")
+    def _window(self) -> SubmitRequest:
+        if self.preferred_start and self.preferred_end and self.preferred_end <= self.preferred_start:
+            raise ValueError("preferred_end must lie after preferred_start")
+        return self
+
+
+class ConfirmRequest(Command[RequestOutcome]):
+    """The assigned consultant accepts. Codes: `unknown_request`, `not_waiting`, `hold_expired`,
+
+    `not_assigned_consultant`.
+    """
+
+    task: ClassVar[str] = "confirm_request"
+    queue: ClassVar[Queue] = "booking"
+    outcome: ClassVar[type[Outcome]] = RequestOutcome
+
+    request_id: UUID
+    consultant_user_id: UUID
+
+
+class DeclineRequest(Command[RequestOutcome]):
+    """The assigned consultant declines; the request is assigned anew without them. Codes as above."""
+
+    task: ClassVar[str] = "decline_request"
+    queue: ClassVar[Queue] = "booking"
+    outcome: ClassVar[type[Outcome]] = RequestOutcome
+
+    request_id: UUID
+    consultant_user_id: UUID
+    reason: Reason | None = None
+
+
+class CancelRequest(Command[RequestOutcome]):
+    """The requester withdraws a request that is not scheduled yet. Codes: `unknown_request`,
+
+    `already_scheduled` (cancel the session instead), `already_ended`.
+    """
+
+    task: ClassVar[str] = "cancel_request"
+    queue: ClassVar[Queue] = "booking"
+    outcome: ClassVar[type[Outcome]] = RequestOutcome
+
+    request_id: UUID
+    reason: Reason | None = None
+
+
+class SessionOutcome(Outcome):
+    """The session as it stands now. `revision` is the invite's SEQUENCE."""
+
+    session_id: UUID | None = None
+    status: SessionStatus | None = None
+    revision: int | None = None
+    start: Instant | None = None
+    end: Instant | None = None
+
+
+class RescheduleSession(Command[SessionOutcome]):
+    """Move a session to another start of the same consultant; also to one that overlaps the old.
+
+    Codes: `unknown_session`, `already_started`, `already_ended`, `slot_not_free`, `slot_taken`,
+    `requester_busy`. A refused move leaves the session where it was.
+    """
+
+    task: ClassVar[str] = "reschedule_session"
+    queue: ClassVar[Queue] = "booking"
+    outcome: ClassVar[type[Outcome]] = SessionOutcome
+
+    session_id: UUID
+    new_start: Instant
+    reason: Reason | None = None
+
+
+class CancelSession(Command[SessionOutcome]):
+    """End an agreed session before it begins. Final: booking anew is a new request.
+
+    Codes: `unknown_session`, `already_started`, `already_ended`.
+    """
+
+    task: ClassVar[str] = "cancel_session"
+    queue: ClassVar[Queue] = "booking"
+    outcome: ClassVar[type[Outcome]] = SessionOutcome
+
+    session_id: UUID
+    cancelled_by: Literal["user", "consultant"]
+    reason: Reason

@@ -1,0 +1,26 @@
+"""Ids: time-ordered UUIDs (version 7, RFC 9562 section 5.7), made here so that PostgreSQL 15 serves too."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from uuid import UUID
+
+_lock = threading.Lock()
+_last = 0
+
+
+def uuid7() -> UUID:
+    """A new id, greater than every id this process made before.
+
+    48 bits of Unix milliseconds, then 12 bits that count up within a millisecond (RFC 9562 section
+    6.2, method 3: the sub-millisecond fraction), then 62 random bits.
+    """
+    global _last  # noqa: PLW0603 - the monotonic counter is the state of this function
+    with _lock:
+        fine = time.time_ns() * 4096 // 1_000_000
+        _last = fine = max(fine, _last + 1)
+    milliseconds, fraction = divmod(fine, 4096)
+    random = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1)
+    return UUID(int=(milliseconds << 80) | (7 << 76) | (fraction << 64) | (2 << 62) | random)

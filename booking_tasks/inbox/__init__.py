@@ -1,0 +1,1 @@
+"""Inbound messages: counted before they run, answered once, never lost once received."""

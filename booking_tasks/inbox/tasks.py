@@ -1,0 +1,150 @@
+"""The way in: turns a use case into a public task with validation, inbox and transaction around it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pydantic import ValidationError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from booking_tasks.celery import app
+from booking_tasks.contracts import PUBLIC, TASK_PREFIX, Command, Outcome, Query, field_errors
+from booking_tasks.database import transaction
+from booking_tasks.doorbell import occasion
+from booking_tasks.inbox import service, store
+from booking_tasks.inbox.service import Answered
+from booking_tasks.logs import logger
+from booking_tasks.occasion import Occasion
+from booking_tasks.redaction import redacted
+from booking_tasks.settings import settings
+
+log = logger(__name__)
+
+#: Serialization failure and deadlock (PostgreSQL, appendix A): the loser simply runs again.
+_RACE_LOST = {"40001", "40P01"}
+_RACES = 5
+_ABANDONED_AFTER = timedelta(seconds=60)
+
+OutcomeT = TypeVar("OutcomeT", bound=Outcome)
+CommandT = TypeVar("CommandT", bound=Command[Any])
+QueryT = TypeVar("QueryT", bound=Query[Any])
+UseCase = Callable[[Session, Occasion, Any], Outcome]
+
+_use_cases: dict[str, UseCase] = {}
+
+
+def accepts(
+    contract: type[CommandT],
+) -> Callable[[Callable[[Session, Occasion, CommandT], OutcomeT]], Any]:
+    """Make a use case the public task of a command."""
+
+    def register(use_case: Callable[[Session, Occasion, CommandT], OutcomeT]) -> Any:
+        _use_cases[contract.task] = use_case
+
+        def receive(request: Any = None) -> dict[str, Any]:
+            return _receive(contract, request)
+
+        receive.__doc__ = contract.__doc__
+        receive.__name__ = contract.task
+        return app.task(name=TASK_PREFIX + contract.task)(receive)
+
+    return register
+
+
+def answers(
+    contract: type[QueryT],
+) -> Callable[[Callable[[Session, Occasion, QueryT], OutcomeT]], Any]:
+    """Make a use case that changes nothing the public task of a query."""
+
+    def register(use_case: Callable[[Session, Occasion, QueryT], OutcomeT]) -> Any:
+        def receive(request: Any = None) -> dict[str, Any]:
+            query = _validated(contract, request)
+            if isinstance(query, Outcome):
+                return query.model_dump(mode="json")
+            with occasion("query", contract.queue) as (db, moment):
+                db.execute(text("SET TRANSACTION READ ONLY"))
+                return use_case(db, moment, query).model_dump(mode="json")
+
+        receive.__doc__ = contract.__doc__
+        receive.__name__ = contract.task
+        return app.task(name=TASK_PREFIX + contract.task)(receive)
+
+    return register
+
+
+def _validated(contract: type[QueryT], request: Any) -> QueryT | Outcome:
+    try:
+        return contract.model_validate(request)
+    except ValidationError as error:
+        problems = field_errors([dict(one) for one in error.errors(include_url=False, include_input=False)])
+        reason = "; ".join(f"{one.field}: {one.problem}" for one in problems)
+        with transaction() as db:
+            store.add_dead_letter(
+                db,
+                TASK_PREFIX + contract.task,
+                contract.queue,
+                reason,
+                redacted(request),
+                _message_id(request),
+            )
+        log.warning("message.invalid", task=contract.task, fields=[one.field for one in problems])
+        return contract.outcome(result="refused", code="invalid", message=reason[:1000], errors=problems)
+
+
+def _message_id(request: Any) -> UUID | None:
+    try:
+        return UUID(str(request["message_id"]))
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def _receive(contract: type[Command[Any]], request: Any) -> dict[str, Any]:
+    command = _validated(contract, request)
+    if isinstance(command, Outcome):
+        return command.model_dump(mode="json")
+    body = command.model_dump(mode="json")
+    with transaction() as db:
+        arrival = service.arrive(
+            db, command.message_id, contract.task, contract.queue, body, settings().message_attempts
+        )
+    if isinstance(arrival, Answered):
+        return arrival.outcome
+    return _run(contract, command)
+
+
+def _run(contract: type[Command[Any]], command: Command[Any]) -> dict[str, Any]:
+    """Run the body in its own transaction; a race that was lost is run again at once."""
+    for race in range(1, _RACES + 1):
+        try:
+            with occasion(command.actor, contract.queue, command.message_id) as (db, moment):
+                stored = service.stored_answer(db, command.message_id)
+                if stored is not None:
+                    return stored
+                outcome = _use_cases[contract.task](db, moment, command)
+                return service.answer(db, command.message_id, outcome)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in _RACE_LOST or race == _RACES:
+                raise
+            time.sleep(random.random() * 0.05 * race)  # noqa: S311 - jitter, not a secret
+    raise AssertionError("unreachable: the last race returns or raises")
+
+
+@app.task(name=TASK_PREFIX + "recover_inbox")
+def recover_inbox() -> int:
+    """Run messages again whose worker died before it answered, even when the broker forgot them."""
+    with transaction() as db:
+        found = store.abandoned(db, _ABANDONED_AFTER, limit=50)
+        messages = [(row.task, row.body) for row in (store.message(db, one) for one in found)]
+    for task, body in messages:
+        try:
+            _receive(PUBLIC[task], body)  # type: ignore[arg-type]
+        except Exception:
+            log.exception("message.failed_again", task=task)
+    return len(messages)

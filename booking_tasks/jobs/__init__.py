@@ -1,0 +1,1 @@
+"""The job ledger: follow-up work as rows, leased, fenced, settled once."""

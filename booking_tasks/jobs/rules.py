@@ -1,0 +1,92 @@
+"""The job ledger's rules: the kinds, what a lost outcome means for each, and when to try again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+Queue = Literal["provision", "notify", "sweep"]
+LostOutcome = Literal["repeat", "repeat_once", "never"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of job. `lost_outcome` is the policy when nobody knows whether the effect happened:
+
+    `repeat`: the target takes our key, or the work only reads; do it again.
+    `repeat_once`: once more, byte-identical, then a person decides.
+    `never`: a person decides.
+    """
+
+    queue: Queue
+    lost_outcome: LostOutcome
+
+
+KINDS: dict[str, Kind] = {
+    "assign_request": Kind("sweep", "repeat"),
+    "check_attendance": Kind("sweep", "repeat"),
+    "provision_meeting": Kind("provision", "repeat"),
+    "close_meeting": Kind("provision", "repeat"),
+    "collect_attendance": Kind("provision", "repeat"),
+    "send_invite": Kind("notify", "repeat_once"),
+    "send_cancellation": Kind("notify", "repeat_once"),
+    "send_reminder": Kind("notify", "never"),
+    "send_notice": Kind("notify", "never"),
+    "publish_event": Kind("notify", "repeat"),
+}
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job to be written. `detail` tells apart jobs of one kind, subject, revision and recipient."""
+
+    kind: str
+    subject_id: UUID
+    due_at: datetime
+    revision: int = 0
+    recipient: UUID | None = None
+    detail: str = ""
+
+    @property
+    def key(self) -> str:
+        """What makes the effect exist once: kind, subject, revision, recipient, detail."""
+        recipient = "" if self.recipient is None else str(self.recipient)
+        return f"{self.kind}:{self.subject_id}:{self.revision}:{recipient}:{self.detail}"
+
+
+@dataclass(frozen=True)
+class LeasedJob:
+    """A job this worker holds. `token` is the fence: every later write must name it.
+
+    `effect` is what an earlier try sent whose outcome is not known: a repeat sends just that.
+    """
+
+    id: UUID
+    key: str
+    kind: str
+    subject_id: UUID
+    revision: int
+    recipient: UUID | None
+    detail: str
+    due_at: datetime
+    attempts: int
+    sendings: int
+    token: UUID
+    effect: bytes | None
+
+
+def backoff(attempt: int, base: timedelta, cap: timedelta, random: Callable[[], float]) -> timedelta:
+    """How long to wait after the given failed attempt (1 is the first): exponential with full jitter.
+
+    Never less than half the base, so that a broken target is not hammered.
+    """
+    ceiling: timedelta = min(cap, base * (1 << min(attempt - 1, 20)))
+    return max(base / 2, ceiling * random())
+
+
+def may_repeat(lost_outcome: LostOutcome, sendings: int) -> bool:
+    """Whether an effect with an unknown outcome, tried `sendings` times, is tried again by itself."""
+    return lost_outcome == "repeat" or (lost_outcome == "repeat_once" and sendings < 2)

@@ -1,0 +1,40 @@
+"""Every table, constraint, function and view, as the application knows them.
+
+The migrations make the same; a test compares the two catalogues to the letter.
+"""
+
+from __future__ import annotations
+
+from booking_tasks.models import free_time as free_time
+from booking_tasks.models.base import Base
+from booking_tasks.models.catalogue import AvailabilityRule, Consultant, DirectoryUser, ServiceType
+from booking_tasks.models.consultations import AssignmentDecision, ConsultationRequest, ScheduledSession
+from booking_tasks.models.engine import (
+    AttendanceEvidence,
+    DeadLetter,
+    Event,
+    InboxMessage,
+    Job,
+    ScheduleRun,
+    SteppedClock,
+)
+from booking_tasks.models.slots import AvailabilitySlot
+
+__all__ = [
+    "AssignmentDecision",
+    "AttendanceEvidence",
+    "AvailabilityRule",
+    "AvailabilitySlot",
+    "Base",
+    "Consultant",
+    "ConsultationRequest",
+    "DeadLetter",
+    "DirectoryUser",
+    "Event",
+    "InboxMessage",
+    "Job",
+    "ScheduleRun",
+    "ScheduledSession",
+    "ServiceType",
+    "SteppedClock",
+]

@@ -1,0 +1,95 @@
+"""What is offered and by whom: service types, consultants, the directory's copy of people."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from booking_tasks.models.base import Base, CreatedAt, Key, LongText
+
+
+class ServiceType(Base):
+    """A kind of consultation, with the policies that offering and booking share (minutes, days)."""
+
+    __tablename__ = "consultation_service_types"
+    __table_args__ = (
+        CheckConstraint("default_duration_minutes BETWEEN 1 AND 1440", name="default_duration_minutes"),
+        CheckConstraint("slot_step_minutes BETWEEN 1 AND 1440", name="slot_step_minutes"),
+        CheckConstraint(
+            "buffer_before_minutes BETWEEN 0 AND 1440 AND buffer_after_minutes BETWEEN 0 AND 1440",
+            name="buffers",
+        ),
+        CheckConstraint("minimum_notice_minutes BETWEEN 0 AND 525600", name="minimum_notice_minutes"),
+        CheckConstraint("horizon_days BETWEEN 1 AND 730", name="horizon_days"),
+    )
+
+    id: Mapped[Key]
+    name: Mapped[str] = mapped_column(String, unique=True)
+    description: Mapped[LongText | None]
+    default_duration_minutes: Mapped[int]
+    is_active: Mapped[bool] = mapped_column(server_default=text("true"))
+    slot_step_minutes: Mapped[int] = mapped_column(server_default=text("30"))
+    buffer_before_minutes: Mapped[int] = mapped_column(server_default=text("0"))
+    buffer_after_minutes: Mapped[int] = mapped_column(server_default=text("0"))
+    minimum_notice_minutes: Mapped[int] = mapped_column(server_default=text("0"))
+    horizon_days: Mapped[int] = mapped_column(server_default=text("90"))
+    requires_confirmation: Mapped[bool] = mapped_column(server_default=text("false"))
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[datetime | None]
+
+
+class Consultant(Base):
+    """A consultant's booking profile. `time_zone` is the zone their hours are written in."""
+
+    __tablename__ = "consultant_profiles"
+
+    consultant_user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    bio: Mapped[LongText | None]
+    specializations: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    is_available_for_booking: Mapped[bool] = mapped_column(server_default=text("true"))
+    time_zone: Mapped[str] = mapped_column(server_default=text("'UTC'"))
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[datetime | None]
+
+
+class AvailabilityRule(Base):
+    """Declared hours in the consultant's own zone: one weekday, or one date. Never a UTC time.
+
+    An end at or before the start belongs to the next day.
+    """
+
+    __tablename__ = "availability_rules"
+    __table_args__ = (
+        CheckConstraint("num_nonnulls(weekday, local_date) = 1", name="weekday_or_date"),
+        CheckConstraint("weekday BETWEEN 1 AND 7", name="weekday"),
+        UniqueConstraint("consultant_user_id", "weekday", "start_local", name="uq_availability_rules_weekly"),
+        UniqueConstraint(
+            "consultant_user_id", "local_date", "start_local", name="uq_availability_rules_single"
+        ),
+    )
+
+    id: Mapped[Key]
+    consultant_user_id: Mapped[UUID] = mapped_column(ForeignKey("consultant_profiles.consultant_user_id"))
+    weekday: Mapped[int | None]
+    local_date: Mapped[date | None]
+    start_local: Mapped[time]
+    end_local: Mapped[time]
+    created_at: Mapped[CreatedAt]
+
+
+class DirectoryUser(Base):
+    """The last known copy of a person from the identity service: how to reach and address them."""
+
+    __tablename__ = "directory_users"
+    __table_args__ = (Index("ix_directory_users_email", "email"),)
+
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    email: Mapped[str]
+    time_zone: Mapped[str] = mapped_column(server_default=text("'UTC'"))
+    language: Mapped[str] = mapped_column(server_default=text("'en'"))
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[datetime | None]

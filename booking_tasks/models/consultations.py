@@ -1,0 +1,134 @@
+"""A consultation asked for and a consultation agreed, with the choice that led from one to the other."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.orm import Mapped, mapped_column
+
+from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
+from booking_tasks.words import ATTENDANCES, REQUEST_STATUSES, SESSION_STATUSES
+
+_OPEN = "status IN ('pending', 'pending_assignment', 'pending_confirmation')"
+
+
+class ConsultationRequest(Base):
+    """A wish for a consultation. `deadline_at` is when an unanswered one is given up."""
+
+    __tablename__ = "consultation_requests"
+    __table_args__ = (
+        one_of("status", REQUEST_STATUSES),
+        CheckConstraint(
+            "preferred_end_time IS NULL OR preferred_start_time IS NULL"
+            " OR preferred_end_time > preferred_start_time",
+            name="preferred_window",
+        ),
+        Index("ix_consultation_requests_open", "deadline_at", postgresql_where=text(_OPEN)),
+        Index("ix_consultation_requests_requester_user_id", "requester_user_id"),
+        Index("ix_consultation_requests_replaces_request_id", "replaces_request_id"),
+    )
+
+    id: Mapped[Key]
+    requester_user_id: Mapped[UUID]
+    company_id: Mapped[UUID | None]
+    consultation_service_type_id: Mapped[UUID] = mapped_column(ForeignKey("consultation_service_types.id"))
+    preferred_consultant_user_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("consultant_profiles.consultant_user_id")
+    )
+    preferred_start_time: Mapped[datetime | None]
+    preferred_end_time: Mapped[datetime | None]
+    required_specializations: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    excluded_consultant_user_ids: Mapped[list[UUID]] = mapped_column(
+        ARRAY(PG_UUID(as_uuid=True)), server_default=text("'{}'")
+    )
+    request_details: Mapped[LongText | None]
+    status: Mapped[str] = mapped_column(String, server_default=text("'pending'"))
+    status_reason: Mapped[LongText | None]
+    requested_at: Mapped[CreatedAt]
+    updated_at: Mapped[datetime | None]
+    deadline_at: Mapped[datetime | None]
+    assigned_consultant_user_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("consultant_profiles.consultant_user_id")
+    )
+    # The circle: a session names its request, a request its session. Added by ALTER, so that either
+    # table can be made first; written by sessions.store alone.
+    scheduled_session_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("scheduled_sessions.id", use_alter=True), unique=True
+    )
+    replaces_request_id: Mapped[UUID | None] = mapped_column(ForeignKey("consultation_requests.id"))
+
+
+class ScheduledSession(Base):
+    """An agreed consultation. `revision` grows with every change people must hear of (= SEQUENCE);
+
+    `revised_at` is that change's instant (= DTSTAMP).
+    """
+
+    __tablename__ = "scheduled_sessions"
+    __table_args__ = (
+        one_of("status", SESSION_STATUSES),
+        one_of("requester_attendance", ATTENDANCES),
+        one_of("consultant_attendance", ATTENDANCES),
+        CheckConstraint("scheduled_end_time > scheduled_start_time", name="scheduled_times"),
+        CheckConstraint("revision >= 0", name="revision"),
+        CheckConstraint("billed_amount >= 0", name="billed_amount"),
+        Index(None, "consultant_user_id", "scheduled_start_time"),
+        Index(None, "requester_user_id", "scheduled_start_time"),
+        Index(None, "status"),
+        Index(
+            "ix_scheduled_sessions_to_start",
+            "scheduled_start_time",
+            postgresql_where=text("status = 'scheduled'"),
+        ),
+        Index(
+            "ix_scheduled_sessions_to_judge",
+            "scheduled_end_time",
+            postgresql_where=text("status = 'in_progress'"),
+        ),
+    )
+
+    id: Mapped[Key]
+    consultation_request_id: Mapped[UUID] = mapped_column(ForeignKey("consultation_requests.id"), unique=True)
+    requester_user_id: Mapped[UUID]
+    consultant_user_id: Mapped[UUID] = mapped_column(ForeignKey("consultant_profiles.consultant_user_id"))
+    consultation_service_type_id: Mapped[UUID] = mapped_column(ForeignKey("consultation_service_types.id"))
+    scheduled_start_time: Mapped[datetime]
+    scheduled_end_time: Mapped[datetime]
+    meeting_platform_session_id: Mapped[str | None] = mapped_column(String)
+    meeting_platform_join_url: Mapped[LongText | None]
+    status: Mapped[str] = mapped_column(String, server_default=text("'scheduled'"))
+    status_reason: Mapped[LongText | None]
+    outcome_notes: Mapped[LongText | None]
+    billed_amount: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
+    revision: Mapped[int] = mapped_column(server_default=text("0"))
+    revised_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    requester_attendance: Mapped[str | None]
+    consultant_attendance: Mapped[str | None]
+    judged_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[datetime | None]
+
+
+class AssignmentDecision(Base):
+    """One look for a consultant: its inputs, everyone looked at with the reason, and the choice."""
+
+    __tablename__ = "assignment_decisions"
+    __table_args__ = (Index(None, "consultation_request_id", "decided_at"),)
+
+    id: Mapped[Key]
+    consultation_request_id: Mapped[UUID] = mapped_column(ForeignKey("consultation_requests.id"))
+    decided_at: Mapped[datetime]
+    policy_version: Mapped[str]
+    consultant_user_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("consultant_profiles.consultant_user_id")
+    )
+    start_time: Mapped[datetime | None]
+    reason: Mapped[str]
+    inputs: Mapped[dict[str, Any]]
+    candidates: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)

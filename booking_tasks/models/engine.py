@@ -1,0 +1,178 @@
+"""What makes the promises hold: jobs, history, inbox, dead letters, evidence, schedule, clock."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, LargeBinary, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
+from booking_tasks.words import EVIDENCE_KINDS, JOB_STATES, PARTIES
+
+
+class Job(Base):
+    """One piece of follow-up work. Outbox and agenda in one; `key` makes it exist once.
+
+    `due_at` stands on the business clock; `retry_at` and `lease_until` on the database's real time.
+    `effect` is exactly what is being sent, kept from the first try until the outcome is known.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        one_of("state", JOB_STATES),
+        CheckConstraint(
+            "(state IN ('leased', 'sending')) = (lease_token IS NOT NULL)"
+            " AND (state IN ('leased', 'sending')) = (lease_until IS NOT NULL)",
+            name="lease",
+        ),
+        CheckConstraint(
+            "(state IN ('done', 'skipped', 'uncertain', 'dead')) = (settled_at IS NOT NULL)", name="settled"
+        ),
+        Index("ix_jobs_due", "kind", "due_at", postgresql_where=text("state = 'waiting'")),
+        Index("ix_jobs_leases", "lease_until", postgresql_where=text("state IN ('leased', 'sending')")),
+        Index("ix_jobs_subject", "subject_id", "kind"),
+        Index(
+            "ix_jobs_settled_at",
+            "settled_at",
+            postgresql_where=text("settled_at IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[Key]
+    key: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]
+    subject_id: Mapped[UUID]
+    revision: Mapped[int] = mapped_column(server_default=text("0"))
+    recipient: Mapped[UUID | None]
+    detail: Mapped[str] = mapped_column(server_default=text("''"))
+    due_at: Mapped[datetime]
+    retry_at: Mapped[datetime | None]
+    state: Mapped[str] = mapped_column(server_default=text("'waiting'"))
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    sendings: Mapped[int] = mapped_column(server_default=text("0"))
+    lease_token: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None]
+    effect: Mapped[bytes | None] = mapped_column(LargeBinary)
+    last_error: Mapped[LongText | None]
+    created_at: Mapped[CreatedAt]
+    settled_at: Mapped[datetime | None]
+
+
+class Event(Base):
+    """One thing that happened: who, when, why, before and after. Written with the change itself."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("ix_events_request", "consultation_request_id", "position"),
+        Index("ix_events_session", "scheduled_session_id", "position"),
+        Index(None, "occurred_at"),
+    )
+
+    id: Mapped[Key]
+    position: Mapped[int] = mapped_column(BigInteger, Identity(always=True), unique=True)
+    type: Mapped[str]
+    occurred_at: Mapped[datetime]
+    consultation_request_id: Mapped[UUID | None]
+    scheduled_session_id: Mapped[UUID | None]
+    consultant_user_id: Mapped[UUID | None]
+    actor: Mapped[str]
+    door: Mapped[str]
+    message_id: Mapped[UUID | None]
+    reason: Mapped[LongText | None]
+    before: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    after: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+
+
+class InboxMessage(Base):
+    """One inbound message: counted before its body runs, answered once.
+
+    `body` is kept only until the answer is there, so that a message whose worker died is run again
+    from here even when the broker lost it.
+    """
+
+    __tablename__ = "inbox"
+    __table_args__ = (
+        one_of("state", ("received", "done", "dead")),
+        CheckConstraint("(state = 'received') = (outcome IS NULL)", name="outcome"),
+        Index("ix_inbox_received", "attempted_at", postgresql_where=text("state = 'received'")),
+        Index("ix_inbox_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+    )
+
+    message_id: Mapped[UUID] = mapped_column(primary_key=True)
+    task: Mapped[str]
+    body_hash: Mapped[str]
+    door: Mapped[str]
+    body: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    state: Mapped[str] = mapped_column(server_default=text("'received'"))
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    received_at: Mapped[CreatedAt]
+    attempted_at: Mapped[CreatedAt]
+    finished_at: Mapped[datetime | None]
+
+
+class DeadLetter(Base):
+    """A message that could not be used: why, and its shape with the personal data taken out."""
+
+    __tablename__ = "dead_letters"
+    __table_args__ = (Index(None, "received_at"),)
+
+    id: Mapped[Key]
+    task: Mapped[str]
+    door: Mapped[str]
+    message_id: Mapped[UUID | None]
+    reason: Mapped[LongText]
+    payload: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    received_at: Mapped[CreatedAt]
+
+
+class AttendanceEvidence(Base):
+    """One observation of a room, from anywhere. The same observation twice is one row."""
+
+    __tablename__ = "attendance_evidence"
+    __table_args__ = (
+        one_of("kind", EVIDENCE_KINDS),
+        one_of("party", PARTIES),
+        CheckConstraint("(kind IN ('joined', 'left')) = (party IS NOT NULL)", name="party_of_presence"),
+        Index(
+            "uq_attendance_evidence_observation",
+            "scheduled_session_id",
+            "source",
+            "external_id",
+            unique=True,
+        ),
+        Index(None, "recorded_at"),
+    )
+
+    id: Mapped[Key]
+    scheduled_session_id: Mapped[UUID] = mapped_column(ForeignKey("scheduled_sessions.id"))
+    kind: Mapped[str]
+    party: Mapped[str | None]
+    observed_at: Mapped[datetime]
+    source: Mapped[str]
+    external_id: Mapped[str]
+    recorded_at: Mapped[CreatedAt]
+
+
+class ScheduleRun(Base):
+    """The ledger of once-a-day work: whoever inserts the row does the day's run."""
+
+    __tablename__ = "schedule_runs"
+
+    schedule: Mapped[str] = mapped_column(primary_key=True)
+    due_day: Mapped[date] = mapped_column(primary_key=True)
+    started_at: Mapped[CreatedAt]
+
+
+class SteppedClock(Base):
+    """The demo's clock: at most one row, honoured only under BOOKING_CLOCK=stepped."""
+
+    __tablename__ = "stepped_clock"
+    __table_args__ = (CheckConstraint("only_row", name="only_row"),)
+
+    only_row: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    instant: Mapped[datetime]

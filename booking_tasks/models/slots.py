@@ -1,0 +1,116 @@
+"""The slot ledger: windows, blocks and facts of each consultant's time, in one table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, column, func, literal_column, text
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from booking_tasks.models.base import Base, CreatedAt, Key, one_of
+from booking_tasks.words import SLOT_STATUSES
+
+WINDOWS_CONSTRAINT = "ex_consultant_availability_slots_windows"
+FACTS_CONSTRAINT = "ex_consultant_availability_slots_facts"
+REQUESTER_CONSTRAINT = "ex_consultant_availability_slots_requester"
+
+_SPAN = "tstzrange(start_time, end_time)"
+_SESSION_SPAN = "tstzrange(session_start_time, session_end_time)"
+
+
+class AvailabilitySlot(Base):
+    """A stretch of one consultant's time.
+
+    `available`: a declared window. `unavailable`: a block, with its source. `held` and `booked`:
+    facts; `start_time` and `end_time` include the buffers, `session_start_time` and
+    `session_end_time` are the consultation itself.
+    """
+
+    __tablename__ = "consultant_availability_slots"
+    __table_args__ = (
+        one_of("status", SLOT_STATUSES),
+        CheckConstraint("end_time > start_time", name="times"),
+        CheckConstraint(
+            "(status = 'held') = (held_until IS NOT NULL) AND (status = 'held') = (hold_token IS NOT NULL)",
+            name="held",
+        ),
+        CheckConstraint(
+            "(status IN ('held', 'booked')) = (consultation_request_id IS NOT NULL)"
+            " AND (status IN ('held', 'booked')) = (requester_user_id IS NOT NULL)"
+            " AND (status IN ('held', 'booked')) = (session_start_time IS NOT NULL)"
+            " AND (status IN ('held', 'booked')) = (session_end_time IS NOT NULL)",
+            name="facts",
+        ),
+        CheckConstraint("status <> 'booked' OR scheduled_session_id IS NOT NULL", name="booked"),
+        CheckConstraint(
+            "session_start_time >= start_time AND session_end_time <= end_time"
+            " AND session_end_time > session_start_time",
+            name="session_inside",
+        ),
+        CheckConstraint("recurrence_rule IS NULL OR is_recurring", name="recurrence"),
+        ExcludeConstraint(
+            (column("consultant_user_id"), "="),
+            (literal_column(_SPAN), "&&"),
+            name=WINDOWS_CONSTRAINT,
+            using="gist",
+            where=text("status = 'available'"),
+        ),
+        ExcludeConstraint(
+            (column("consultant_user_id"), "="),
+            (literal_column(_SPAN), "&&"),
+            name=FACTS_CONSTRAINT,
+            using="gist",
+            where=text("status IN ('held', 'booked')"),
+        ),
+        ExcludeConstraint(
+            (column("requester_user_id"), "="),
+            (literal_column(_SESSION_SPAN), "&&"),
+            name=REQUESTER_CONSTRAINT,
+            using="gist",
+            where=text("status IN ('held', 'booked')"),
+        ),
+        Index("ix_consultant_availability_slots_times", "consultant_user_id", "start_time", "end_time"),
+        Index(None, "status"),
+        Index(
+            "ix_consultant_availability_slots_blocks",
+            "consultant_user_id",
+            func.tstzrange(column("start_time"), column("end_time")),
+            postgresql_using="gist",
+            postgresql_where=text("status = 'unavailable'"),
+        ),
+        Index(
+            "ix_consultant_availability_slots_held_until",
+            "held_until",
+            postgresql_where=text("status = 'held'"),
+        ),
+        Index(
+            "ix_consultant_availability_slots_request",
+            "consultation_request_id",
+            postgresql_where=text("consultation_request_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_consultant_availability_slots_session",
+            "scheduled_session_id",
+            postgresql_where=text("scheduled_session_id IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[Key]
+    consultant_user_id: Mapped[UUID] = mapped_column(ForeignKey("consultant_profiles.consultant_user_id"))
+    start_time: Mapped[datetime]
+    end_time: Mapped[datetime]
+    is_recurring: Mapped[bool] = mapped_column(server_default=text("false"))
+    recurrence_rule: Mapped[str | None] = mapped_column(String)
+    status: Mapped[str] = mapped_column(String, server_default=text("'available'"))
+    source: Mapped[str] = mapped_column(server_default=text("'manual'"))
+    consultation_request_id: Mapped[UUID | None] = mapped_column(ForeignKey("consultation_requests.id"))
+    scheduled_session_id: Mapped[UUID | None] = mapped_column(ForeignKey("scheduled_sessions.id"))
+    requester_user_id: Mapped[UUID | None]
+    session_start_time: Mapped[datetime | None]
+    session_end_time: Mapped[datetime | None]
+    held_until: Mapped[datetime | None]
+    hold_token: Mapped[UUID | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[datetime | None]

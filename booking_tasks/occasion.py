@@ -1,0 +1,57 @@
+"""What a use case is told about the moment it runs in: when, on whose word, under which policies.
+
+Made once by the task, passed down whole; services and rules read no clock and no settings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from booking_tasks.settings import Settings
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The deployment's choices that use cases need. All durations are elapsed time."""
+
+    assignment_deadline: timedelta = timedelta(hours=48)
+    confirmation_deadline: timedelta = timedelta(hours=24)
+    horizon: timedelta = timedelta(days=90)
+    reminder_offsets: tuple[timedelta, ...] = (timedelta(hours=24), timedelta(hours=1))
+    attendance_grace: timedelta = timedelta(minutes=10)
+    attendance_minimum: timedelta = timedelta(minutes=1)
+    verdict_delay: timedelta = timedelta(minutes=15)
+    default_time_zone: str = "UTC"
+    default_language: str = "en"
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """`actor` is who asks, as claimed; `door` the queue or sweep it came through."""
+
+    now: datetime
+    actor: str
+    door: str
+    message_id: UUID | None = None
+    policies: Policies = Policies()
+
+    def by(self, actor: str) -> Occasion:
+        """The same moment on another's word."""
+        return replace(self, actor=actor)
+
+
+def policies_of(config: Settings) -> Policies:
+    """The part of the settings that use cases may know."""
+    return Policies(
+        assignment_deadline=config.assignment_deadline,
+        confirmation_deadline=config.confirmation_deadline,
+        horizon=config.horizon,
+        reminder_offsets=config.reminder_offsets,
+        attendance_grace=config.attendance_grace,
+        attendance_minimum=config.attendance_minimum,
+        verdict_delay=config.verdict_delay,
+        default_time_zone=config.default_time_zone,
+        default_language=config.default_language,
+    )

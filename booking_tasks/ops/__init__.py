@@ -1,0 +1,1 @@
+"""The operator's tools: command line, demo, embedded servers."""

@@ -1,0 +1,32 @@
+"""The words the schema uses for states: written once, used by tables, rules and contracts."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+RequestStatus = Literal[
+    "pending", "pending_assignment", "pending_confirmation", "scheduled", "cancelled", "completed", "rejected"
+]
+SessionStatus = Literal[
+    "scheduled",
+    "in_progress",
+    "completed",
+    "cancelled_by_user",
+    "cancelled_by_consultant",
+    "no_show_user",
+    "no_show_consultant",
+    "attendance_unknown",
+]
+SlotStatus = Literal["available", "held", "booked", "unavailable"]
+Attendance = Literal["attended", "absent", "unknown"]
+Party = Literal["requester", "consultant"]
+JobState = Literal["waiting", "leased", "sending", "done", "skipped", "uncertain", "dead"]
+EvidenceKind = Literal["joined", "left", "room_opened", "room_closed", "report_complete"]
+
+REQUEST_STATUSES: tuple[str, ...] = get_args(RequestStatus)
+SESSION_STATUSES: tuple[str, ...] = get_args(SessionStatus)
+SLOT_STATUSES: tuple[str, ...] = get_args(SlotStatus)
+ATTENDANCES: tuple[str, ...] = get_args(Attendance)
+PARTIES: tuple[str, ...] = get_args(Party)
+JOB_STATES: tuple[str, ...] = get_args(JobState)
+EVIDENCE_KINDS: tuple[str, ...] = get_args(EvidenceKind)

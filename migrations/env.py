@@ -1,0 +1,57 @@
+"""How Alembic runs here: one connection, one transaction per step, one migrator at a time."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection, text
+
+from booking_tasks.database import create_booking_engine
+from booking_tasks.models import Base
+from booking_tasks.settings import settings
+
+#: Any fixed number; every migrator of this project waits for the same one.
+MIGRATION_LOCK = 7_264_510_331
+
+
+def migrate_offline() -> None:
+    """Print SQL instead of running it (`booking-tasks migrate --sql`)."""
+    context.configure(
+        dialect_name="postgresql",
+        target_metadata=Base.metadata,
+        literal_binds=True,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def migrate(connection: Connection) -> None:
+    """Wait for our turn, then migrate. A step that cannot get its locks fails instead of queueing up."""
+    connection.execute(text("SET statement_timeout = 0"))
+    connection.execute(text("SET lock_timeout = 0"))
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+    connection.execute(text("SET lock_timeout = '10s'"))
+    connection.commit()
+    context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def migrate_online() -> None:
+    """Use the connection handed over in the config, or open one from the settings."""
+    connection: Connection | None = context.config.attributes.get("connection")
+    if connection is not None:
+        migrate(connection)
+        return
+    engine = create_booking_engine(settings())
+    try:
+        with engine.connect() as opened:
+            migrate(opened)
+    finally:
+        engine.dispose()
+
+
+if context.is_offline_mode():
+    migrate_offline()
+else:
+    migrate_online()

@@ -1,0 +1,118 @@
+"""Real servers for every test: PostgreSQL and Valkey of this run's own, unless the environment names some.
+
+`db` is a session inside a savepoint, rolled back after the test: for services and stores.
+`own_database` is a fresh committed database: for tasks, workers and rivals in several connections.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+
+from booking_tasks.occasion import Occasion
+from booking_tasks.ops.servers import Postgres, Valkey
+from tests.builders import NOW
+
+_FOLDER = tempfile.TemporaryDirectory(prefix="booking-tests-", ignore_cleanup_errors=True)
+_POSTGRES = None if "DATABASE_URL" in os.environ else Postgres(Path(_FOLDER.name) / "postgres", durable=False)
+_VALKEY = None if "REDIS_URL" in os.environ else Valkey(Path(_FOLDER.name) / "valkey", durable=False)
+if _POSTGRES is not None:
+    os.environ["DATABASE_URL"] = _POSTGRES.url()
+if _VALKEY is not None:
+    os.environ["REDIS_URL"] = _VALKEY.url()
+os.environ["BOOKING_HEARTBEAT_FILE"] = str(Path(_FOLDER.name) / "heartbeat")
+_SERVER_URL = os.environ["DATABASE_URL"]
+
+
+def database_url(name: str) -> str:
+    """The URL of another database on the tests' server."""
+    return _SERVER_URL.rpartition("/")[0] + "/" + name
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A running PostgreSQL; the URL of its maintenance database."""
+    if _POSTGRES is None:
+        yield _SERVER_URL
+        return
+    with _POSTGRES:
+        yield _SERVER_URL
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """A running Valkey; its URL."""
+    if _VALKEY is None:
+        yield os.environ["REDIS_URL"]
+        return
+    with _VALKEY:
+        yield os.environ["REDIS_URL"]
+
+
+def _admin(statement: str) -> None:
+    with psycopg.connect(_SERVER_URL, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+@pytest.fixture(scope="session")
+def template(postgres: str) -> Iterator[str]:
+    """A migrated database that others are copied from; its name."""
+    from booking_tasks.ops.migrate import migrate
+
+    name = f"booking_template_{os.getpid()}"
+    _admin(f"CREATE DATABASE {name}")
+    migrate(database_url(name))
+    yield name
+    _admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def _savepoint_database(template: str) -> Iterator[str]:
+    name = f"booking_savepoints_{os.getpid()}"
+    _admin(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield database_url(name)
+    _admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def db(_savepoint_database: str) -> Iterator[Session]:
+    """A session whose work is rolled back after the test."""
+    engine = create_engine(_savepoint_database.replace("postgresql://", "postgresql+psycopg://", 1))
+    with engine.connect() as connection, connection.begin() as outer:
+        session = Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
+        yield session
+        session.close()
+        outer.rollback()
+    engine.dispose()
+
+
+@pytest.fixture
+def own_database(template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A fresh migrated database that this process's settings point to; its URL."""
+    from booking_tasks import database
+    from booking_tasks.settings import settings
+
+    name = f"booking_{uuid4().hex[:12]}"
+    _admin(f"CREATE DATABASE {name} TEMPLATE {template}")
+    monkeypatch.setenv("DATABASE_URL", database_url(name))
+    settings.cache_clear()
+    database.engine.cache_clear()
+    yield database_url(name)
+    database.engine().dispose()
+    database.engine.cache_clear()
+    settings.cache_clear()
+    _admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def moment() -> Occasion:
+    """A fixed occasion: Monday 1 March 2027, 09:00 UTC."""
+    return Occasion(now=NOW, actor="test", door="booking")
