@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, func, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.settings import Settings, settings
@@ -58,12 +58,31 @@ def forget_inherited_connections() -> None:
 
 
 @contextmanager
-def transaction() -> Iterator[Session]:
+def one_at_a_time(subject: str) -> Iterator[Connection]:
+    """Let one caller in at a time, over several transactions on the connection it is given.
+
+    The lock belongs to the connection: when its process dies, PostgreSQL lets the next one in.
+    """
+    key = select(func.hashtextextended(subject, 0)).scalar_subquery()
+    with engine().connect() as connection:
+        connection.execute(select(func.pg_advisory_lock(key)))
+        connection.commit()
+        try:
+            yield connection
+        finally:
+            connection.rollback()
+            connection.execute(select(func.pg_advisory_unlock(key)))
+            connection.commit()
+
+
+@contextmanager
+def transaction(on: Connection | None = None) -> Iterator[Session]:
     """One transaction: commits on a clean exit, rolls back on any error.
 
-    Only tasks open one. What the transaction wants rung is in `rings(db)` once it has committed.
+    Only tasks open one, on a connection of its own or on the one given. What the transaction wants
+    rung is in `rings(db)` once it has committed.
     """
-    with Session(engine(), expire_on_commit=False) as db, db.begin():
+    with Session(on or engine(), expire_on_commit=False) as db, db.begin():
         yield db
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from booking_tasks import clock
@@ -14,16 +15,18 @@ from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.database import rings, transaction
 from booking_tasks.jobs.rules import KINDS
 from booking_tasks.logs import logger
-from booking_tasks.occasion import Occasion, policies_of
+from booking_tasks.occasion import Occasion
 from booking_tasks.settings import settings
 
 log = logger(__name__)
 
 
 @contextmanager
-def occasion(actor: str, door: str, message_id: UUID | None = None) -> Iterator[tuple[Session, Occasion]]:
+def occasion(
+    actor: str, door: str, message_id: UUID | None = None, on: Connection | None = None
+) -> Iterator[tuple[Session, Occasion]]:
     """One transaction with its moment; after the commit, the bells of what became due ring."""
-    with transaction() as db:
+    with transaction(on) as db:
         yield (
             db,
             Occasion(
@@ -31,7 +34,7 @@ def occasion(actor: str, door: str, message_id: UUID | None = None) -> Iterator[
                 actor=actor,
                 door=door,
                 message_id=message_id,
-                policies=policies_of(settings()),
+                policies=settings().policies,
             ),
         )
     ring(rings(db))

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from booking_tasks.settings import Settings
-
 
 @dataclass(frozen=True)
 class Policies:
@@ -40,18 +38,3 @@ class Occasion:
     def by(self, actor: str) -> Occasion:
         """The same moment on another's word."""
         return replace(self, actor=actor)
-
-
-def policies_of(config: Settings) -> Policies:
-    """The part of the settings that use cases may know."""
-    return Policies(
-        assignment_deadline=config.assignment_deadline,
-        confirmation_deadline=config.confirmation_deadline,
-        horizon=config.horizon,
-        reminder_offsets=config.reminder_offsets,
-        attendance_grace=config.attendance_grace,
-        attendance_minimum=config.attendance_minimum,
-        verdict_delay=config.verdict_delay,
-        default_time_zone=config.default_time_zone,
-        default_language=config.default_language,
-    )

@@ -12,19 +12,29 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 from zoneinfo import ZoneInfo
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from booking_tasks.errors import SettingsError
+from booking_tasks.occasion import Policies
 
-_SHORT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)\s*$")
-_UNIT = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SHORT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d|)\s*$")
+_UNIT = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def _duration(value: object) -> object:
@@ -137,7 +147,7 @@ class Settings(BaseSettings):
     event_stream: str | None = "booking:events"
     event_stream_length: int = Field(100_000, ge=1)
     event_task: str | None = None
-    event_queue: str | None = None
+    event_queue: str | None = Field(None, validate_default=True)
 
     # -- retention -------------------------------------------------------------------------------------
     retain_jobs: Duration = timedelta(days=90)
@@ -169,6 +179,18 @@ class Settings(BaseSettings):
         if any(offset <= timedelta(0) for offset in value) or len(set(value)) != len(value):
             raise ValueError("must be different durations above zero, such as 24h,1h")
         return value
+
+    @field_validator("event_queue")
+    @classmethod
+    def _queue_for_the_task(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("event_task") and not value:
+            raise ValueError("is needed with BOOKING_EVENT_TASK: the queue that task is consumed from")
+        return value
+
+    @property
+    def policies(self) -> Policies:
+        """What use cases may know of these settings."""
+        return Policies(**{one.name: getattr(self, one.name) for one in fields(Policies)})
 
     @property
     def broker(self) -> str:

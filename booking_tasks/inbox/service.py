@@ -50,11 +50,6 @@ def arrive(
     return Run(row.attempts)
 
 
-def stored_answer(db: Session, message_id: UUID) -> dict[str, Any] | None:
-    """Lock the message for running it; its answer, if someone else just finished it."""
-    return store.message(db, message_id).outcome
-
-
 def answer(db: Session, message_id: UUID, outcome: Outcome) -> dict[str, Any]:
     """Store the outcome in the body's own transaction. `try_later` leaves the message unanswered."""
     dumped = outcome.model_dump(mode="json")

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from booking_tasks.celery import app
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX, Command, Outcome, Query, field_errors
-from booking_tasks.database import transaction
+from booking_tasks.database import one_at_a_time, transaction
 from booking_tasks.doorbell import occasion
 from booking_tasks.inbox import service, store
 from booking_tasks.inbox.service import Answered
@@ -110,23 +110,22 @@ def _receive(contract: type[Command[Any]], request: Any) -> dict[str, Any]:
     if isinstance(command, Outcome):
         return command.model_dump(mode="json")
     body = command.model_dump(mode="json")
-    with transaction() as db:
-        arrival = service.arrive(
-            db, command.message_id, contract.task, contract.queue, body, settings().message_attempts
-        )
-    if isinstance(arrival, Answered):
-        return arrival.outcome
-    return _run(contract, command)
+    # A second delivery waits for the first, so that waiting is not counted as an attempt.
+    with one_at_a_time(f"message:{command.message_id}") as connection:
+        with transaction(connection) as db:
+            arrival = service.arrive(
+                db, command.message_id, contract.task, contract.queue, body, settings().message_attempts
+            )
+        if isinstance(arrival, Answered):
+            return arrival.outcome
+        return _run(contract, command, connection)
 
 
-def _run(contract: type[Command[Any]], command: Command[Any]) -> dict[str, Any]:
+def _run(contract: type[Command[Any]], command: Command[Any], connection: Connection) -> dict[str, Any]:
     """Run the body in its own transaction; a race that was lost is run again at once."""
     for race in range(1, _RACES + 1):
         try:
-            with occasion(command.actor, contract.queue, command.message_id) as (db, moment):
-                stored = service.stored_answer(db, command.message_id)
-                if stored is not None:
-                    return stored
+            with occasion(command.actor, contract.queue, command.message_id, connection) as (db, moment):
                 outcome = _use_cases[contract.task](db, moment, command)
                 return service.answer(db, command.message_id, outcome)
         except DBAPIError as error:

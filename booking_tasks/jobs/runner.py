@@ -6,8 +6,6 @@ Each room gives its kind a handler; what is common to all stands here.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -17,41 +15,14 @@ from booking_tasks.doorbell import occasion, ring
 from booking_tasks.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError, LostLeaseError
 from booking_tasks.jobs import store
 from booking_tasks.jobs.rules import KINDS, LeasedJob, backoff, may_repeat
+from booking_tasks.jobs.steps import Finished, NotYet, Send, Skipped, Step
 from booking_tasks.logs import logger
 from booking_tasks.occasion import Occasion
 from booking_tasks.settings import settings
 
+__all__ = ["Finished", "Handler", "InternalHandler", "NotYet", "Send", "Skipped", "Step", "run_due"]
+
 log = logger(__name__)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The job is done, in this very transaction; it had no outside effect."""
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """The job's reason is gone (cancelled, moved, too late): recorded, not done."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class NotYet:
-    """Something must happen first; the attempt does not count."""
-
-    reason: str
-    wait: timedelta = timedelta(seconds=2)
-
-
-@dataclass(frozen=True)
-class Send:
-    """What is to be sent, exactly. It is stored before it is sent."""
-
-    effect: bytes
-
-
-Step = Finished | Skipped | NotYet | Send
 
 
 class Handler(Protocol):
@@ -151,10 +122,10 @@ def _send(job: LeasedJob, handler: Handler, step: Send) -> None:
         with occasion("jobs", "sweep") as (db, moment):
             _end_as_dead(db, moment, job, "sending", handler, str(error))
     except EffectUnknownError as error:
-        _outcome_unknown(job, str(error))
+        _outcome_unknown(job, handler, str(error))
     except Exception as error:
         log.exception("job.effect_failed", kind=job.kind, job=str(job.id))
-        _outcome_unknown(job, f"{type(error).__name__}: {error}"[:500])
+        _outcome_unknown(job, handler, f"{type(error).__name__}: {error}"[:500])
     else:
         with occasion("jobs", "sweep") as (db, moment):
             handler.record(db, moment, job, result)
@@ -176,13 +147,20 @@ def _failed_while(job: LeasedJob, held_as: str, handler: Handler, reason: str) -
         log.warning("job.lease_lost", kind=job.kind, job=str(job.id), error=str(error))
 
 
-def _outcome_unknown(job: LeasedJob, reason: str) -> None:
+def _outcome_unknown(job: LeasedJob, handler: Handler, reason: str) -> None:
+    """Repeat where the policy allows it; then a person decides, or, of what may always be repeated,
+
+    enough is enough: it ends as dead, so that what follows from never doing it does follow.
+    """
     config = settings()
-    with occasion("jobs", "sweep") as (db, _):
+    policy = KINDS[job.kind].lost_outcome
+    with occasion("jobs", "sweep") as (db, moment):
         exhausted = job.attempts >= config.job_attempts
-        if may_repeat(KINDS[job.kind].lost_outcome, job.sendings + 1) and not exhausted:
+        if may_repeat(policy, job.sendings + 1) and not exhausted:
             wait = backoff(job.attempts, config.retry_base, config.retry_cap, random.random)
             store.put_back(db, job, "sending", wait, reason, keep_effect=True)
+        elif policy == "repeat":
+            _end_as_dead(db, moment, job, "sending", handler, reason)
         else:
             store.settle(db, job, "sending", "uncertain", reason)
 

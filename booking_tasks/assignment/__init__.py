@@ -1,0 +1,1 @@
+"""Who takes a consultation, when, and why."""

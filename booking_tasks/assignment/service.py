@@ -1,0 +1,194 @@
+"""Assigning a request: look at everyone, try the best first, take the time in the same transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from booking_tasks import history
+from booking_tasks.assignment import store
+from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, ranked, why_nobody
+from booking_tasks.availability import service as availability
+from booking_tasks.availability import store as ledger
+from booking_tasks.availability.rules import has_specializations
+from booking_tasks.availability.service import NotTaken
+from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
+from booking_tasks.occasion import Occasion
+from booking_tasks.sessions import service as sessions
+from booking_tasks.sessions import store as session_store
+from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
+
+#: How many starts of one consultant are tried before the next candidate's turn.
+STARTS_EACH = 5
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """What became of the look: `scheduled`, `asked` (a consultant must confirm), `waiting`, or `nothing`
+
+    to do (the request is no longer waiting).
+    """
+
+    result: Literal["scheduled", "asked", "waiting", "nothing"]
+    consultant_user_id: UUID | None = None
+    reason: str | None = None
+
+
+def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
+    """Find a consultant and a time for one waiting request and take them; store why."""
+    request = session_store.locked_request(db, request_id)
+    if request is None or request.status not in {"pending", "pending_assignment"}:
+        return Assigned("nothing")
+    if request.deadline_at is None:
+        request.deadline_at = request.requested_at + occasion.policies.assignment_deadline
+    kind = ledger.service_type(db, request.consultation_service_type_id)
+    if kind is None or not kind.is_active:
+        return _wait(db, occasion, request, [], "service_type_inactive")
+    candidates = {one.consultant_user_id: one for one in _candidates(db, occasion, request, kind)}
+    for candidate in ranked(candidates.values()):
+        for start, end in candidate.starts:
+            taken = _take(db, occasion, request, kind, candidate, start, end)
+            if not isinstance(taken, NotTaken):
+                _decide(db, occasion, request, list(candidates.values()), "chosen", candidate, start)
+                return taken
+            reason = "requester_busy" if taken.code == "requester_busy" else "lost_the_race"
+            candidates[candidate.consultant_user_id] = replace(candidate, rejected=reason)
+    return _wait(db, occasion, request, list(candidates.values()), why_nobody(candidates.values()))
+
+
+def waiting(db: Session, occasion: Occasion, limit: int = 100) -> list[UUID]:
+    """Requests to look at again."""
+    return store.waiting_requests(db, occasion.now, limit)
+
+
+def _candidates(
+    db: Session, occasion: Occasion, request: ConsultationRequest, kind: ServiceType
+) -> list[Candidate]:
+    """Everyone, with their load and free starts, or the first reason why not."""
+    people = store.everyone(db)
+    reasons = {one.consultant_user_id: _unfit(one, request) for one in people}
+    fit = [who for who, reason in reasons.items() if reason is None]
+    loads = store.loads(db, fit, occasion.now)
+    start = max(occasion.now, request.preferred_start_time or occasion.now)
+    end = request.preferred_end_time or occasion.now + occasion.policies.horizon
+    free: dict[UUID, list[tuple[datetime, datetime]]] = {}
+    for who, begins, ends in ledger.first_free_starts(
+        db, fit, kind.id, start, end, request.preferred_end_time, occasion.now, STARTS_EACH
+    ):
+        free.setdefault(who, []).append((begins, ends))
+    return [
+        Candidate(
+            consultant_user_id=who,
+            preferred=who == request.preferred_consultant_user_id,
+            load=loads.get(who, 0),
+            starts=tuple(free.get(who, ())),
+            rejected=reason or (None if who in free else "no_free_time"),
+        )
+        for who, reason in reasons.items()
+    ]
+
+
+def _unfit(consultant: Consultant, request: ConsultationRequest) -> str | None:
+    if not consultant.is_available_for_booking:
+        return "not_available_for_booking"
+    if consultant.consultant_user_id == request.requester_user_id:
+        return "is_the_requester"
+    if not has_specializations(consultant.specializations, request.required_specializations):
+        return "missing_specialization"
+    if consultant.consultant_user_id in request.excluded_consultant_user_ids:
+        return "excluded"
+    return None
+
+
+def _take(
+    db: Session,
+    occasion: Occasion,
+    request: ConsultationRequest,
+    kind: ServiceType,
+    candidate: Candidate,
+    start: datetime,
+    end: datetime,
+) -> Assigned | NotTaken:
+    """Book, or hold where the consultant must confirm. A lost race gives its locks back."""
+    who = candidate.consultant_user_id
+    savepoint = db.begin_nested()
+    if kind.requires_confirmation:
+        until = min(occasion.now + occasion.policies.confirmation_deadline, start)
+        taken = availability.hold(db, occasion, request, who, start, until)
+    else:
+        agreed = sessions.agree(db, occasion, request, who, start, end)
+        if not isinstance(agreed, NotTaken):
+            savepoint.commit()
+            return Assigned("scheduled", who)
+        taken = agreed
+    if isinstance(taken, NotTaken):
+        savepoint.rollback()
+        return taken
+    before = request.status
+    check_step(REQUEST_STEPS, before, "pending_confirmation")
+    request.status = "pending_confirmation"
+    request.assigned_consultant_user_id = who
+    request.updated_at = occasion.now
+    savepoint.commit()
+    history.record(
+        db, occasion, "request.confirmation_wanted", request=request,
+        before={"status": before}, after={"status": request.status, "start": start.isoformat()},
+    )  # fmt: skip
+    return Assigned("asked", who)
+
+
+def _wait(
+    db: Session,
+    occasion: Occasion,
+    request: ConsultationRequest,
+    candidates: list[Candidate],
+    reason: str,
+) -> Assigned:
+    """Nobody now: the request waits, and says since when and why."""
+    before = request.status
+    request.updated_at = occasion.now
+    changed = before != "pending_assignment" or request.status_reason != reason
+    request.status_reason = reason
+    if before != "pending_assignment":
+        check_step(REQUEST_STEPS, before, "pending_assignment")
+        request.status = "pending_assignment"
+        history.record(
+            db, occasion, "request.waiting", request=request,
+            before={"status": before}, after={"status": request.status}, reason=reason,
+        )  # fmt: skip
+    if changed:
+        _decide(db, occasion, request, candidates, reason, None, None)
+    db.flush()
+    return Assigned("waiting", reason=reason)
+
+
+def _decide(
+    db: Session,
+    occasion: Occasion,
+    request: ConsultationRequest,
+    candidates: list[Candidate],
+    reason: str,
+    chosen: Candidate | None,
+    start: datetime | None,
+) -> None:
+    preferred = (request.preferred_start_time, request.preferred_end_time)
+    store.add_decision(
+        db,
+        consultation_request_id=request.id,
+        decided_at=occasion.now,
+        policy_version=POLICY_VERSION,
+        consultant_user_id=chosen.consultant_user_id if chosen else None,
+        start_time=start,
+        reason=reason,
+        inputs={
+            "preferred_consultant_user_id": str(request.preferred_consultant_user_id or "") or None,
+            "preferred_window": [one.isoformat() if one else None for one in preferred],
+            "required_specializations": request.required_specializations,
+            "excluded": [str(one) for one in request.excluded_consultant_user_ids],
+        },
+        candidates=[one.terms() for one in candidates],
+    )

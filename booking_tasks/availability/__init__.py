@@ -1,0 +1,1 @@
+"""Declared hours, the slot ledger, search and holds."""

@@ -1,0 +1,78 @@
+"""A typed producer for other Python services. Needs Celery and the contracts, nothing else.
+
+    client = BookingClient("redis://localhost:6379/0")
+    receipt = client.send(SubmitRequest(message_id=uuid4(), actor="shop", ...), wait=True)
+    outcome = receipt.outcome(timeout=5)   # a RequestOutcome
+
+A message is accepted once its outcome is there: send the same command again (same `message_id`)
+until it is. The broker may lose a message; the service never answers one twice differently.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from celery import Celery
+
+from booking_tasks.contracts import TASK_PREFIX, Query
+from booking_tasks.contracts.base import OutcomeT
+
+
+class NoAnswerError(Exception):
+    """No outcome came in time: send the same command again."""
+
+
+@dataclass(frozen=True)
+class Receipt(Generic[OutcomeT]):
+    """A sent message. Its outcome can be read only when it was sent with `wait=True`."""
+
+    result: Any
+    contract: type[Query[OutcomeT]]
+
+    def outcome(self, timeout: float = 10.0) -> OutcomeT:
+        """Wait up to `timeout` seconds for the outcome. Raises NoAnswerError."""
+        try:
+            answer = self.result.get(timeout=timeout, propagate=True)
+        except Exception as error:
+            raise NoAnswerError(f"{self.contract.task}: {type(error).__name__}: {error}") from error
+        outcome: OutcomeT = self.contract.outcome.model_validate(answer)  # type: ignore[assignment]
+        return outcome
+
+
+class BookingClient:
+    """Sends commands and queries. One per process; safe to share between threads."""
+
+    def __init__(self, broker_url: str, result_backend: str | None = None) -> None:
+        self._app = Celery("booking_tasks_client", set_as_current=False)
+        self._app.conf.update(
+            broker_url=broker_url,
+            result_backend=result_backend or broker_url,
+            task_serializer="json",
+            accept_content=["json"],
+            task_create_missing_queues=True,
+            broker_connection_timeout=5,
+            broker_transport_options={"socket_timeout": 5, "socket_connect_timeout": 5},
+            redis_socket_timeout=None,
+            redis_socket_connect_timeout=5,
+            result_expires=600,
+        )
+
+    def send(self, message: Query[OutcomeT], *, wait: bool = False) -> Receipt[OutcomeT]:
+        """Enqueue a command or query. With `wait`, the outcome is kept for a few minutes.
+
+        Raises kombu's OperationalError when the broker cannot be reached within seconds.
+        """
+        result = self._app.send_task(
+            TASK_PREFIX + message.task,
+            kwargs={"request": message.model_dump(mode="json", exclude_none=True)},
+            queue=message.queue,
+            ignore_result=not wait,
+            argsrepr="()",
+            kwargsrepr="{}",
+        )
+        return Receipt(result, type(message))
+
+    def close(self) -> None:
+        """Give the broker connections back."""
+        self._app.close()

@@ -1,0 +1,1 @@
+"""A consultation asked for, confirmed, declined, withdrawn, given up."""

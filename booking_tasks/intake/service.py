@@ -1,0 +1,215 @@
+"""The life of a request until it is scheduled or ended."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from booking_tasks import history
+from booking_tasks.availability import service as availability
+from booking_tasks.availability import store as ledger
+from booking_tasks.availability.service import NotTaken
+from booking_tasks.contracts import (
+    CancelRequest,
+    ConfirmRequest,
+    DeclineRequest,
+    FieldError,
+    RequestOutcome,
+    SubmitRequest,
+)
+from booking_tasks.intake import store
+from booking_tasks.models import ConsultationRequest
+from booking_tasks.occasion import Occasion
+from booking_tasks.sessions import service as sessions
+from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
+from booking_tasks.sessions.store import locked_request
+
+
+def submit(db: Session, occasion: Occasion, command: SubmitRequest) -> RequestOutcome:
+    """Write a request down; looking for a consultant follows as a job."""
+    refusal = _unusable(db, command)
+    if refusal is not None:
+        return refusal
+    deadline = occasion.now + occasion.policies.assignment_deadline
+    if command.preferred_end is not None:
+        deadline = min(deadline, command.preferred_end)
+    if deadline <= occasion.now:
+        return _refused("window_over", "preferred_end", "lies in the past; ask for a time ahead")
+    request = ConsultationRequest(
+        id=command.request_id,
+        requester_user_id=command.requester_user_id,
+        company_id=command.company_id,
+        consultation_service_type_id=command.service_type_id,
+        preferred_consultant_user_id=command.preferred_consultant_user_id,
+        preferred_start_time=command.preferred_start,
+        preferred_end_time=command.preferred_end,
+        required_specializations=list(command.required_specializations),
+        excluded_consultant_user_ids=[],
+        request_details=command.details,
+        status="pending",
+        requested_at=occasion.now,
+        deadline_at=deadline,
+        replaces_request_id=command.replaces_request_id,
+    )
+    db.add(request)
+    db.flush()
+    history.record(db, occasion, "request.submitted", request=request, after={"status": "pending"})
+    return _outcome("done", request)
+
+
+def _unusable(db: Session, command: SubmitRequest) -> RequestOutcome | None:
+    kind = ledger.service_type(db, command.service_type_id)
+    if kind is None or not kind.is_active:
+        return _refused("unknown_service_type", "service_type_id", "names no active service type")
+    preferred = command.preferred_consultant_user_id
+    if preferred is not None and not store.consultant_exists(db, preferred):
+        return _refused("unknown_consultant", "preferred_consultant_user_id", "names no consultant")
+    if command.replaces_request_id is not None and not store.request_exists(db, command.replaces_request_id):
+        return _refused("unknown_request", "replaces_request_id", "names no request")
+    if store.request_exists(db, command.request_id):
+        return _refused("request_exists", "request_id", "is in use; choose a new one")
+    return None
+
+
+def confirm(db: Session, occasion: Occasion, command: ConfirmRequest) -> RequestOutcome:
+    """The asked consultant accepts: the hold becomes the booking."""
+    request = locked_request(db, command.request_id)
+    if request is None:
+        return RequestOutcome(result="refused", code="unknown_request")
+    if request.status == "scheduled" and request.assigned_consultant_user_id == command.consultant_user_id:
+        return _outcome("already_done", request)
+    refusal = _not_answerable(request, command.consultant_user_id)
+    if refusal is not None:
+        return _outcome("refused", request, refusal)
+    held = availability.held_slot(db, request.id)
+    if held is None or held.session_start_time is None or held.session_end_time is None:
+        return _outcome("refused", request, "hold_expired")
+    agreed = sessions.agree(
+        db, occasion, request, command.consultant_user_id,
+        held.session_start_time, held.session_end_time, from_hold=True,
+    )  # fmt: skip
+    if isinstance(agreed, NotTaken):
+        return _outcome("refused", request, agreed.code)
+    return _outcome("done", request)
+
+
+def decline(db: Session, occasion: Occasion, command: DeclineRequest) -> RequestOutcome:
+    """The asked consultant declines: the hold is free, the request is looked at anew without them."""
+    request = locked_request(db, command.request_id)
+    if request is None:
+        return RequestOutcome(result="refused", code="unknown_request")
+    refusal = _not_answerable(request, command.consultant_user_id)
+    if refusal is not None:
+        return _outcome("refused", request, refusal)
+    _back_to_assignment(db, occasion, request, "request.declined", command.reason)
+    return _outcome("done", request)
+
+
+def cancel(db: Session, occasion: Occasion, command: CancelRequest) -> RequestOutcome:
+    """The requester withdraws; whoever was asked hears of it."""
+    request = locked_request(db, command.request_id)
+    if request is None:
+        return RequestOutcome(result="refused", code="unknown_request")
+    if request.status == "cancelled":
+        return _outcome("already_done", request)
+    if request.status == "scheduled":
+        return _outcome("refused", request, "already_scheduled")
+    if "cancelled" not in REQUEST_STEPS[request.status]:
+        return _outcome("refused", request, "already_ended")
+    availability.release_hold(db, request.id)
+    _end(db, occasion, request, "cancelled", command.reason)
+    return _outcome("done", request)
+
+
+def expire_unanswered(db: Session, occasion: Occasion, request_id: UUID) -> bool:
+    """A consultant did not answer in time: look for another, without them."""
+    request = locked_request(db, request_id)
+    if request is None or request.status != "pending_confirmation":
+        return False
+    held = availability.held_slot(db, request.id)
+    if held is not None and held.held_until is not None and held.held_until > occasion.now:
+        return False
+    _back_to_assignment(db, occasion, request, "request.unanswered", "the consultant did not answer in time")
+    return True
+
+
+def give_up(db: Session, occasion: Occasion, request_id: UUID) -> bool:
+    """Nobody was found by the deadline: the request is rejected and the requester told once."""
+    request = locked_request(db, request_id)
+    if request is None or request.status not in {"pending", "pending_assignment"}:
+        return False
+    _end(db, occasion, request, "rejected", request.status_reason or "no consultant was found in time")
+    return True
+
+
+def unanswered(db: Session, occasion: Occasion, limit: int = 200) -> list[UUID]:
+    """Requests whose consultant let the hold run out."""
+    return store.unanswered_requests(db, occasion.now, limit)
+
+
+def overdue(db: Session, occasion: Occasion, limit: int = 200) -> list[UUID]:
+    """Requests past their deadline."""
+    return store.overdue_requests(db, occasion.now, limit)
+
+
+def _not_answerable(request: ConsultationRequest, consultant_user_id: UUID) -> str | None:
+    if request.status != "pending_confirmation":
+        return "not_waiting"
+    if request.assigned_consultant_user_id != consultant_user_id:
+        return "not_assigned_consultant"
+    return None
+
+
+def _back_to_assignment(
+    db: Session, occasion: Occasion, request: ConsultationRequest, event: str, reason: str | None
+) -> None:
+    """Free the hold and exclude the consultant; the event still names them, the row then does not."""
+    availability.release_hold(db, request.id)
+    before = request.status
+    check_step(REQUEST_STEPS, before, "pending_assignment")
+    asked = request.assigned_consultant_user_id
+    if asked is not None:
+        request.excluded_consultant_user_ids = [*request.excluded_consultant_user_ids, asked]
+    request.status, request.status_reason, request.updated_at = "pending_assignment", reason, occasion.now
+    db.flush()
+    history.record(
+        db, occasion, event, request=request,
+        before={"status": before}, after={"status": request.status}, reason=reason,
+    )  # fmt: skip
+    request.assigned_consultant_user_id = None
+    db.flush()
+
+
+def _end(
+    db: Session, occasion: Occasion, request: ConsultationRequest, status: str, reason: str | None
+) -> None:
+    before = request.status
+    check_step(REQUEST_STEPS, before, status)
+    if before != "pending_confirmation":
+        request.assigned_consultant_user_id = None
+    request.status, request.status_reason, request.updated_at = status, reason, occasion.now
+    db.flush()
+    history.record(
+        db, occasion, f"request.{status}", request=request,
+        before={"status": before}, after={"status": status}, reason=reason,
+    )  # fmt: skip
+
+
+def _refused(code: str, field: str, problem: str) -> RequestOutcome:
+    return RequestOutcome(
+        result="refused",
+        code=code,
+        message=f"{field} {problem}",
+        errors=(FieldError(field=field, problem=problem),),
+    )
+
+
+def _outcome(result: Any, request: ConsultationRequest, code: str | None = None) -> RequestOutcome:
+    return RequestOutcome(
+        result=result,
+        code=code,
+        request_id=request.id,
+        status=request.status,
+    )

@@ -1,0 +1,54 @@
+"""The intake's queries."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import exists, or_, select
+from sqlalchemy.orm import Session
+
+from booking_tasks.models import AvailabilitySlot, Consultant, ConsultationRequest
+
+
+def consultant_exists(db: Session, consultant_user_id: UUID) -> bool:
+    """Whether there is such a consultant, bookable or not."""
+    return db.get(Consultant, consultant_user_id) is not None
+
+
+def request_exists(db: Session, request_id: UUID) -> bool:
+    """Whether there is such a request."""
+    return db.get(ConsultationRequest, request_id) is not None
+
+
+def unanswered_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
+    """Requests a consultant was asked about and whose hold is over."""
+    live_hold = exists().where(
+        AvailabilitySlot.consultation_request_id == ConsultationRequest.id,
+        AvailabilitySlot.status == "held",
+        AvailabilitySlot.held_until > now,
+    )
+    return list(
+        db.execute(
+            select(ConsultationRequest.id)
+            .where(ConsultationRequest.status == "pending_confirmation", ~live_hold)
+            .limit(limit)
+        ).scalars()
+    )
+
+
+def overdue_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
+    """Requests nobody could be found for by their deadline, or before the wanted time was over."""
+    return list(
+        db.execute(
+            select(ConsultationRequest.id)
+            .where(
+                ConsultationRequest.status.in_(("pending", "pending_assignment")),
+                or_(
+                    ConsultationRequest.deadline_at <= now,
+                    ConsultationRequest.preferred_end_time <= now,
+                ),
+            )
+            .limit(limit)
+        ).scalars()
+    )

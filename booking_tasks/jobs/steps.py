@@ -1,0 +1,36 @@
+"""What a handler may say about a leased job. Plain values: services return them, the runner acts on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The job is done, in this very transaction; it had no outside effect."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """The job's reason is gone (cancelled, moved, too late): recorded, not done."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class NotYet:
+    """Something must happen first; the attempt does not count."""
+
+    reason: str
+    wait: timedelta = timedelta(seconds=2)
+
+
+@dataclass(frozen=True)
+class Send:
+    """What is to be sent, exactly. It is stored before it is sent."""
+
+    effect: bytes
+
+
+Step = Finished | Skipped | NotYet | Send

@@ -1,0 +1,110 @@
+"""A whole running service for the demo and the tests: real workers and beats as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from booking_tasks.ops.servers import ServerError, wait_until
+
+FRONT = ("booking", "evidence", "admin", "sweep")
+EFFECTS = ("provision", "notify")
+
+
+class ServiceProcess:
+    """One worker or beat in a process group of its own, with its log and heartbeat file."""
+
+    def __init__(self, name: str, folder: Path, arguments: list[str], environment: dict[str, str]) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self.heartbeat = folder / f"{name}.heartbeat"
+        self.heartbeat.unlink(missing_ok=True)
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("BOOKING_")}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "booking_tasks.ops", *arguments],
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                env=inherited | environment | {"BOOKING_HEARTBEAT_FILE": str(self.heartbeat)},
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait_ready(self) -> None:
+        """Until the first heartbeat. Raises ServerError with the end of the log."""
+        try:
+            wait_until(self._beating, f"the start of {self.name}")
+        except ServerError as error:
+            tail = self.log.read_text(errors="replace")[-2000:]
+            raise ServerError(f"{error}\n{tail}") from None
+
+    def _beating(self) -> bool:
+        if self._process.poll() is not None:
+            raise ServerError(f"{self.name} ended with {self._process.returncode}")
+        return self.heartbeat.exists()
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group: the main process and its pool children, at this instant."""
+        self._signal(signal.SIGKILL)
+        self._process.wait(10)
+
+    def stop(self) -> None:
+        """SIGTERM, then SIGKILL when it does not end in time."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self._signal(signal.SIGKILL)  # children that outlived their parent
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return
+
+
+class Stack:
+    """Workers and beats that share one environment; ends what it started."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.environment = folder, environment
+        self.processes: list[ServiceProcess] = []
+
+    def worker(
+        self, name: str, queues: tuple[str, ...] = FRONT + EFFECTS, concurrency: int = 2
+    ) -> ServiceProcess:
+        """Start a prefork worker for some queues."""
+        arguments = ["worker", "-Q", ",".join(queues), "-c", str(concurrency), "-n", f"{name}@%h"]
+        return self._started(ServiceProcess(name, self.folder, arguments, self.environment))
+
+    def beat(self, name: str = "beat") -> ServiceProcess:
+        """Start a beat."""
+        return self._started(ServiceProcess(name, self.folder, ["beat"], self.environment))
+
+    def _started(self, process: ServiceProcess) -> ServiceProcess:
+        self.processes.append(process)
+        return process
+
+    def wait_ready(self) -> None:
+        """Until every process gave its first heartbeat."""
+        for process in self.processes:
+            process.wait_ready()
+
+    def stop(self) -> None:
+        """End every process, all at once rather than one after the other."""
+        for process in self.processes:
+            if process._process.poll() is None:
+                process._process.terminate()
+        for process in self.processes:
+            process.stop()
+        self.processes.clear()

@@ -1,0 +1,1 @@
+"""The agreed consultation and the states it may move through."""

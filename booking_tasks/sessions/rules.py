@@ -1,0 +1,37 @@
+"""The two state machines, as data. The database refuses unknown words; this refuses wrong steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from booking_tasks.errors import IllegalTransitionError
+
+VERDICTS = frozenset({"completed", "no_show_user", "no_show_consultant", "attendance_unknown"})
+CANCELLED = frozenset({"cancelled_by_user", "cancelled_by_consultant"})
+
+#: A session. A verdict may be corrected into another; `cancelled_*` is final.
+SESSION_STEPS: Mapping[str, frozenset[str]] = {
+    "scheduled": CANCELLED | {"in_progress"},
+    "in_progress": VERDICTS,
+    **{verdict: VERDICTS - {verdict} for verdict in sorted(VERDICTS)},
+    **{status: frozenset() for status in sorted(CANCELLED)},
+}
+
+#: A request. `completed` means its session ended, however; the session says how.
+REQUEST_STEPS: Mapping[str, frozenset[str]] = {
+    "pending": frozenset(
+        {"pending_assignment", "pending_confirmation", "scheduled", "cancelled", "rejected"}
+    ),
+    "pending_assignment": frozenset({"pending_confirmation", "scheduled", "cancelled", "rejected"}),
+    "pending_confirmation": frozenset({"pending_assignment", "scheduled", "cancelled", "rejected"}),
+    "scheduled": frozenset({"completed", "cancelled"}),
+    "cancelled": frozenset(),
+    "completed": frozenset(),
+    "rejected": frozenset(),
+}
+
+
+def check_step(steps: Mapping[str, frozenset[str]], before: str, after: str) -> None:
+    """Raise IllegalTransitionError unless the table allows the step."""
+    if after not in steps[before]:
+        raise IllegalTransitionError(f"no step leads from {before} to {after}")

@@ -1,0 +1,176 @@
+"""Agreeing, moving, cancelling and starting sessions. Each is one transaction with its history."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from booking_tasks import history
+from booking_tasks.availability import service as availability
+from booking_tasks.availability.service import NotTaken
+from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
+from booking_tasks.identity import uuid7
+from booking_tasks.models import ConsultationRequest, ScheduledSession
+from booking_tasks.occasion import Occasion
+from booking_tasks.sessions import store
+from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS, check_step
+
+
+def agree(
+    db: Session,
+    occasion: Occasion,
+    request: ConsultationRequest,
+    consultant_user_id: UUID,
+    start: datetime,
+    end: datetime,
+    *,
+    from_hold: bool = False,
+) -> ScheduledSession | NotTaken:
+    """Book a start for a locked request, or turn its hold into a booking: session, slot and history.
+
+    NotTaken leaves nothing behind.
+    """
+    savepoint = db.begin_nested()
+    session = store.added_session(
+        db,
+        id=uuid7(),
+        consultation_request_id=request.id,
+        requester_user_id=request.requester_user_id,
+        consultant_user_id=consultant_user_id,
+        consultation_service_type_id=request.consultation_service_type_id,
+        scheduled_start_time=start,
+        scheduled_end_time=end,
+        status="scheduled",
+        revision=0,
+        revised_at=occasion.now,
+        created_at=occasion.now,
+    )
+    if from_hold:
+        taken = availability.book_held(db, occasion, request, session.id)
+    else:
+        taken = availability.book(db, occasion, request, consultant_user_id, start, session.id)
+    if isinstance(taken, NotTaken):
+        savepoint.rollback()
+        return taken
+    before = request.status
+    check_step(REQUEST_STEPS, before, "scheduled")
+    request.status = "scheduled"
+    request.assigned_consultant_user_id = consultant_user_id
+    request.updated_at = occasion.now
+    store.close_circle(db, request, session)
+    savepoint.commit()
+    history.record(
+        db, occasion, "session.scheduled", session=session,
+        before={"request_status": before}, after={"request_status": "scheduled"} | _state(session),
+    )  # fmt: skip
+    return session
+
+
+def reschedule(db: Session, occasion: Occasion, command: RescheduleSession) -> SessionOutcome:
+    """Move a session: the new piece is taken and the old one freed in one transaction."""
+    session = store.locked_session(db, command.session_id)
+    if session is None:
+        return SessionOutcome(result="refused", code="unknown_session")
+    refusal = _refusal(session, occasion)
+    if refusal is not None:
+        return _outcome("refused", session, refusal)
+    if session.scheduled_start_time == command.new_start:
+        return _outcome("already_done", session)
+    request = store.locked_request(db, session.consultation_request_id)
+    if request is None:
+        return SessionOutcome(result="refused", code="unknown_session")
+    before = _state(session)
+    taken = availability.book(
+        db, occasion, request, session.consultant_user_id, command.new_start, session.id
+    )
+    if isinstance(taken, NotTaken):
+        return _outcome("refused", session, taken.code)
+    session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
+    revise(session, occasion)
+    db.flush()
+    history.record(
+        db, occasion, "session.rescheduled", session=session,
+        before=before, after=_state(session), reason=command.reason,
+    )  # fmt: skip
+    return _outcome("done", session)
+
+
+def cancel(db: Session, occasion: Occasion, command: CancelSession) -> SessionOutcome:
+    """End a session before it begins, on one side's word; its time is free at once."""
+    session = store.locked_session(db, command.session_id)
+    if session is None:
+        return SessionOutcome(result="refused", code="unknown_session")
+    wanted = f"cancelled_by_{command.cancelled_by}"
+    if session.status == wanted:
+        return _outcome("already_done", session)
+    refusal = _refusal(session, occasion)
+    if refusal is not None:
+        return _outcome("refused", session, refusal)
+    before = _state(session)
+    check_step(SESSION_STEPS, session.status, wanted)
+    session.status = wanted
+    session.status_reason = command.reason
+    revise(session, occasion)
+    request = store.locked_request(db, session.consultation_request_id)
+    if request is not None and "cancelled" in REQUEST_STEPS[request.status]:
+        request.status, request.status_reason, request.updated_at = "cancelled", wanted, occasion.now
+    availability.free_booking(db, session.consultant_user_id, session.id)
+    db.flush()
+    history.record(
+        db, occasion, "session.cancelled", session=session,
+        before=before, after=_state(session), reason=command.reason,
+    )  # fmt: skip
+    return _outcome("done", session)
+
+
+def start_due(db: Session, occasion: Occasion, limit: int = 200) -> int:
+    """Set sessions whose start has come to in_progress; how many."""
+    sessions = store.sessions_to_start(db, occasion.now, limit)
+    for session in sessions:
+        before = _state(session)
+        check_step(SESSION_STEPS, session.status, "in_progress")
+        session.status = "in_progress"
+        session.updated_at = occasion.now
+        db.flush()
+        history.record(db, occasion, "session.started", session=session, before=before, after=_state(session))
+    return len(sessions)
+
+
+def revise(session: ScheduledSession, occasion: Occasion) -> None:
+    """Count a change that people must hear of; its instant is strictly later than the last one's."""
+    session.revision += 1
+    session.revised_at = max(occasion.now, session.revised_at + timedelta(seconds=1))
+    session.updated_at = occasion.now
+
+
+def _refusal(session: ScheduledSession, occasion: Occasion) -> str | None:
+    """Why a session can no longer be moved or cancelled, or None."""
+    if session.status == "in_progress":
+        return "already_started"
+    if session.status != "scheduled":
+        return "already_ended"
+    return "already_started" if session.scheduled_start_time <= occasion.now else None
+
+
+def _state(session: ScheduledSession) -> dict[str, Any]:
+    return {
+        "status": session.status,
+        "revision": session.revision,
+        "start": session.scheduled_start_time.astimezone(UTC).isoformat(),
+        "end": session.scheduled_end_time.astimezone(UTC).isoformat(),
+    }
+
+
+def _outcome(result: Any, session: ScheduledSession, code: str | None = None) -> SessionOutcome:
+    return SessionOutcome(
+        result=result,
+        code=code,
+        session_id=session.id,
+        status=session.status,
+        revision=session.revision,
+        start=session.scheduled_start_time.astimezone(UTC),
+        end=session.scheduled_end_time.astimezone(UTC),
+    )

@@ -1,0 +1,180 @@
+"""Who takes a request, and the stored reason for everyone."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from booking_tasks.assignment import service
+from booking_tasks.assignment.rules import Candidate, ranked, why_nobody
+from booking_tasks.database import transaction
+from booking_tasks.models import AssignmentDecision, AvailabilitySlot, ScheduledSession
+from booking_tasks.occasion import Occasion
+from tests import builders
+from tests.builders import NOW
+
+TOMORROW = NOW + timedelta(days=1)
+
+
+def decision(db: Session, request_id: UUID) -> AssignmentDecision:
+    return db.execute(
+        select(AssignmentDecision).where(AssignmentDecision.consultation_request_id == request_id)
+    ).scalar_one()
+
+
+def test_the_preferred_then_the_least_loaded_then_the_earliest_comes_first() -> None:
+    def candidate(name: int, *, preferred: bool = False, load: int = 0, hour: int = 1) -> Candidate:
+        start = NOW + timedelta(hours=hour)
+        return Candidate(UUID(int=name), preferred, load, ((start, start + timedelta(hours=1)),))
+
+    busy = candidate(1, load=3)
+    late = candidate(2, hour=5)
+    early = candidate(3, hour=2)
+    twin = candidate(4, hour=2)
+    wanted = candidate(5, preferred=True, load=9, hour=9)
+    unfit = Candidate(UUID(int=6), preferred=True, load=0, rejected="excluded")
+    order = ranked([busy, late, twin, early, wanted, unfit])
+    assert order == [wanted, early, twin, late, busy]
+
+
+def test_an_empty_choice_names_how_far_anyone_came() -> None:
+    unskilled = Candidate(uuid4(), False, 0, rejected="missing_specialization")
+    full = Candidate(uuid4(), False, 0, rejected="no_free_time")
+    assert why_nobody([]) == "no_consultant"
+    assert why_nobody([unskilled]) == "missing_specialization"
+    assert why_nobody([unskilled, full]) == "no_free_time"
+
+
+def test_a_fitting_consultant_is_booked_at_the_earliest_time_and_the_reasons_are_stored(
+    db: Session, moment: Occasion
+) -> None:
+    kind = builders.service_type(db)
+    chosen = builders.consultant(db, specializations=["Algebra"]).consultant_user_id
+    unskilled = builders.consultant(db, specializations=["law"]).consultant_user_id
+    absent = builders.consultant(db, is_available_for_booking=False).consultant_user_id
+    full = builders.consultant(db).consultant_user_id
+    for who in (chosen, unskilled, absent):
+        builders.window(db, who, TOMORROW)
+    request = builders.request(db, kind.id, required_specializations=["algebra"])
+    assert service.assign(db, moment, request.id) == service.Assigned("scheduled", chosen)
+    session = db.get_one(ScheduledSession, request.scheduled_session_id)
+    assert (session.scheduled_start_time, session.consultant_user_id) == (TOMORROW, chosen)
+    stored = decision(db, request.id)
+    assert stored.consultant_user_id == chosen
+    assert {UUID(one["consultant_user_id"]): one["rejected"] for one in stored.candidates} == {
+        chosen: None,
+        unskilled: "missing_specialization",
+        absent: "not_available_for_booking",
+        full: "no_free_time",
+    }
+
+
+def test_the_whole_session_lies_inside_the_preferred_window(db: Session, moment: Occasion) -> None:
+    kind = builders.service_type(db)
+    builders.window(db, builders.consultant(db).consultant_user_id, TOMORROW)
+    start = TOMORROW + timedelta(hours=3)
+    fits = builders.request(
+        db, kind.id, preferred_start_time=start, preferred_end_time=start + timedelta(hours=1)
+    )
+    short = builders.request(
+        db, kind.id, preferred_start_time=start, preferred_end_time=start + timedelta(minutes=59)
+    )
+    assert service.assign(db, moment, fits.id).result == "scheduled"
+    assert db.get_one(ScheduledSession, fits.scheduled_session_id).scheduled_start_time == start
+    assert service.assign(db, moment, short.id).reason == "no_free_time"
+
+
+def test_a_preferred_consultant_comes_first_and_another_serves_when_they_cannot(
+    db: Session, moment: Occasion
+) -> None:
+    kind = builders.service_type(db, default_duration_minutes=480)
+    wanted, other = (builders.consultant(db).consultant_user_id for _ in range(2))
+    for who in (wanted, other):
+        builders.window(db, who, TOMORROW)
+    first, second = (builders.request(db, kind.id, preferred_consultant_user_id=wanted) for _ in range(2))
+    assert service.assign(db, moment, first.id).consultant_user_id == wanted
+    assert service.assign(db, moment, second.id).consultant_user_id == other
+
+
+def test_a_waiting_request_keeps_its_reason_and_is_served_once_time_is_free(
+    db: Session, moment: Occasion
+) -> None:
+    kind = builders.service_type(db)
+    who = builders.consultant(db).consultant_user_id
+    request = builders.request(db, kind.id)
+    assert service.assign(db, moment, request.id).reason == "no_free_time"
+    assert service.assign(db, moment, request.id).reason == "no_free_time"
+    assert (request.status, request.status_reason) == ("pending_assignment", "no_free_time")
+    assert decision(db, request.id).reason == "no_free_time"  # one row: nothing changed in between
+    assert service.waiting(db, moment) == [request.id]
+    builders.window(db, who, TOMORROW)
+    assert service.assign(db, moment, request.id).result == "scheduled"
+    assert service.waiting(db, moment) == []
+    assert service.assign(db, moment, request.id).result == "nothing"
+
+
+def test_a_request_written_by_another_service_is_looked_at_too(db: Session, moment: Occasion) -> None:
+    kind = builders.service_type(db)
+    request = builders.request(db, kind.id, deadline_at=None)
+    assert service.waiting(db, moment) == [request.id]
+    service.assign(db, moment, request.id)
+    assert request.deadline_at == NOW + moment.policies.assignment_deadline
+
+
+def test_nobody_is_assigned_to_their_own_request(db: Session, moment: Occasion) -> None:
+    kind = builders.service_type(db)
+    who = builders.consultant(db).consultant_user_id
+    builders.window(db, who, TOMORROW)
+    request = builders.request(db, kind.id, requester_user_id=who)
+    assert service.assign(db, moment, request.id).reason == "no_consultant"
+
+
+def test_a_requester_with_another_session_gets_the_next_time(db: Session, moment: Occasion) -> None:
+    kind = builders.service_type(db)
+    for _ in range(2):
+        builders.window(db, builders.consultant(db).consultant_user_id, TOMORROW)
+    requester = uuid4()
+    first, second = (builders.request(db, kind.id, requester_user_id=requester) for _ in range(2))
+    service.assign(db, moment, first.id)
+    service.assign(db, moment, second.id)
+    starts = [
+        db.get_one(ScheduledSession, one.scheduled_session_id).scheduled_start_time for one in (first, second)
+    ]
+    assert starts == [TOMORROW, TOMORROW + timedelta(hours=1)]
+
+
+@pytest.mark.parametrize("same_message", [True, False])
+def test_rival_workers_assign_each_request_once(own_database: str, same_message: bool) -> None:
+    moment = Occasion(now=NOW, actor="rival", door="sweep")
+    with transaction() as db:
+        kind = builders.service_type(db)
+        for _ in range(3):
+            builders.window(db, builders.consultant(db).consultant_user_id, TOMORROW, hours=3)
+        requests = [builders.request(db, kind.id).id for _ in range(4)]
+    work = requests * 3 if same_message else requests
+    gate = threading.Barrier(len(work))
+
+    def look(request_id: UUID) -> str:
+        gate.wait(30)
+        with transaction() as db:
+            return service.assign(db, moment, request_id).result
+
+    with ThreadPoolExecutor(len(work)) as pool:
+        results = list(pool.map(look, work))
+    assert results.count("scheduled") == 4
+    with transaction() as db:
+        booked = db.execute(
+            select(AvailabilitySlot.consultation_request_id).where(AvailabilitySlot.status == "booked")
+        )
+        assert sorted(map(str, booked.scalars())) == sorted(map(str, requests))
+
+
+@pytest.fixture(autouse=True)
+def _wide_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOOKING_DATABASE_POOL_SIZE", "20")

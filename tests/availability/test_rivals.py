@@ -1,0 +1,138 @@
+"""Many at once: the database refuses a double booking, whoever writes."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
+
+from booking_tasks.availability import service
+from booking_tasks.availability.service import NotTaken
+from booking_tasks.database import transaction
+from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
+from booking_tasks.occasion import Occasion
+from booking_tasks.sessions import service as sessions
+from tests import builders
+from tests.builders import NOW
+
+MOMENT = Occasion(now=NOW, actor="rival", door="booking")
+RIVALS = 50
+
+
+def opened_day(consultants: int = 1) -> tuple[UUID, list[UUID]]:
+    """A service type in steps of five minutes, and consultants with eight hours."""
+    with transaction() as db:
+        kind = builders.service_type(db, slot_step_minutes=5, buffer_after_minutes=5)
+        who = [builders.consultant(db).consultant_user_id for _ in range(consultants)]
+        for one in who:
+            builders.window(db, one, NOW + timedelta(days=1))
+        return kind.id, who
+
+
+def book_at_once(kind: UUID, attempts: list[tuple[UUID, timedelta, UUID]]) -> Counter[str]:
+    """Each attempt (consultant, offset, requester) in its own connection, all released together."""
+    with transaction() as db:
+        requests = [
+            builders.request(db, kind, requester_user_id=requester).id for _, _, requester in attempts
+        ]
+    gate = threading.Barrier(len(attempts))
+
+    def attempt(index: int) -> str:
+        who, offset, _ = attempts[index]
+        start = NOW + timedelta(days=1) + offset
+        gate.wait(30)
+        with transaction() as db:
+            request = db.get_one(ConsultationRequest, requests[index])
+            agreed = sessions.agree(db, MOMENT, request, who, start, start + timedelta(hours=1))
+            return agreed.code if isinstance(agreed, NotTaken) else "booked"
+
+    with ThreadPoolExecutor(len(attempts)) as pool:
+        return Counter(pool.map(attempt, range(len(attempts))))
+
+
+@pytest.fixture(autouse=True)
+def _wide_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOOKING_DATABASE_POOL_SIZE", str(RIVALS))
+
+
+def test_of_fifty_overlapping_reservations_exactly_one_commits(own_database: str) -> None:
+    kind, [who] = opened_day()
+    offsets = [timedelta(minutes=5 * (index % 12)) for index in range(RIVALS)]
+    results = book_at_once(kind, [(who, offset, uuid4()) for offset in offsets])
+    assert results == {"booked": 1, "slot_taken": RIVALS - 1}
+    with transaction() as db:
+        left = {
+            model.__tablename__: db.scalar(select(func.count()).select_from(model))
+            for model in (ScheduledSession, Event)
+        }
+        facts = db.scalar(select(func.count()).where(AvailabilitySlot.status.in_(("held", "booked"))))
+        told = db.scalar(select(func.count()).where(Job.kind == "provision_meeting"))
+        scheduled = db.scalar(select(func.count()).where(ConsultationRequest.status == "scheduled"))
+    assert (left, facts, told, scheduled) == ({"scheduled_sessions": 1, "events": 1}, 1, 1, 1)
+
+
+def test_as_many_free_consultants_at_one_start_give_exactly_as_many_bookings(own_database: str) -> None:
+    kind, consultants = opened_day(consultants=10)
+    attempts = [(who, timedelta(0), uuid4()) for who in consultants for _ in range(3)]
+    assert book_at_once(kind, attempts) == {"booked": 10, "slot_taken": 20}
+
+
+def test_one_requester_is_booked_once_whoever_serves_them(own_database: str) -> None:
+    kind, consultants = opened_day(consultants=20)
+    requester = uuid4()
+    attempts = [
+        (who, timedelta(minutes=5 * (place % 10)), requester) for place, who in enumerate(consultants)
+    ]
+    assert book_at_once(kind, attempts) == {"booked": 1, "requester_busy": 19}
+
+
+def test_an_overlap_written_by_hand_is_refused_by_the_database(own_database: str) -> None:
+    kind, [who] = opened_day()
+    assert book_at_once(kind, [(who, timedelta(0), uuid4())]) == {"booked": 1}
+    with transaction() as db:
+        request = builders.request(db, kind)
+        session_id = db.scalar(select(ScheduledSession.id))
+    by_hand = text(
+        "INSERT INTO consultant_availability_slots (consultant_user_id, start_time, end_time, status,"
+        " consultation_request_id, scheduled_session_id, requester_user_id, session_start_time, session_end_time)"
+        " VALUES (:who, :start, :end, 'booked', :request, :session, gen_random_uuid(), :start, :end)"
+    )
+    start = NOW + timedelta(days=1, minutes=64)  # inside the buffer alone
+    values = {
+        "who": who, "start": start, "end": start + timedelta(hours=1),
+        "request": request.id, "session": session_id,
+    }  # fmt: skip
+    with pytest.raises(IntegrityError, match="ex_consultant_availability_slots_facts"), transaction() as db:
+        db.execute(by_hand, values)
+    with transaction() as db:
+        db.execute(by_hand, values | {"start": start + timedelta(minutes=1)})
+
+
+def test_a_dead_hold_is_taken_over_by_one_of_many_with_every_sweeper_dead(own_database: str) -> None:
+    kind, [who] = opened_day()
+    start = NOW + timedelta(days=1)
+    with transaction() as db:
+        held = service.hold(db, MOMENT, builders.request(db, kind), who, start, NOW + timedelta(minutes=1))
+        assert not isinstance(held, NotTaken)
+    later = NOW + timedelta(minutes=2)
+    with transaction() as db:
+        requests = [builders.request(db, kind).id for _ in range(20)]
+    gate = threading.Barrier(20)
+
+    def take_over(request_id: UUID) -> str:
+        gate.wait(30)
+        with transaction() as db:
+            request = db.get_one(ConsultationRequest, request_id)
+            moment = Occasion(now=later, actor="rival", door="booking")
+            taken = service.hold(db, moment, request, who, start, later + timedelta(minutes=5))
+            return taken.code if isinstance(taken, NotTaken) else "held"
+
+    with ThreadPoolExecutor(20) as pool:
+        results = Counter(pool.map(take_over, requests))
+    assert results == {"held": 1, "slot_taken": 19}

@@ -1,0 +1,242 @@
+"""Declaring hours, searching and taking time on real PostgreSQL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import time, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from booking_tasks.availability import service
+from booking_tasks.availability.service import NotTaken, Taken
+from booking_tasks.contracts import SearchSlots, SetAvailability, SingleSlot, WeeklyHours
+from booking_tasks.models import AvailabilitySlot, ConsultationRequest, ServiceType
+from booking_tasks.occasion import Occasion
+from tests import builders
+from tests.builders import NOW
+
+
+def hours(
+    consultant_user_id: UUID, *weekly: WeeklyHours, single: tuple[SingleSlot, ...] = ()
+) -> SetAvailability:
+    return SetAvailability(
+        message_id=uuid4(), actor="admin", consultant_user_id=consultant_user_id, weekly=weekly, single=single
+    )
+
+
+MONDAYS = WeeklyHours(weekday=1, start=time(9), end=time(17))
+
+
+def windows_of(db: Session, consultant_user_id: UUID) -> list[AvailabilitySlot]:
+    return list(
+        db.execute(
+            select(AvailabilitySlot)
+            .where(
+                AvailabilitySlot.consultant_user_id == consultant_user_id,
+                AvailabilitySlot.status == "available",
+            )
+            .order_by(AvailabilitySlot.start_time)
+        ).scalars()
+    )
+
+
+def test_declared_hours_become_windows_of_the_horizon(db: Session, moment: Occasion) -> None:
+    who = builders.consultant(db, time_zone="Europe/Berlin").consultant_user_id
+    outcome = service.set_availability(db, moment, hours(who, MONDAYS))
+    found = windows_of(db, who)
+    assert outcome.result == "done"
+    assert outcome.windows_added == len(found) == 13
+    assert found[0].recurrence_rule == "FREQ=WEEKLY;BYDAY=MO"
+    assert {one.start_time.hour for one in found} == {7, 8}  # both sides of 28 March
+
+
+def test_projecting_again_writes_nothing(db: Session, moment: Occasion) -> None:
+    row = builders.consultant(db, time_zone="Europe/Berlin")
+    service.set_availability(db, moment, hours(row.consultant_user_id, MONDAYS))
+    before = {one.id for one in windows_of(db, row.consultant_user_id)}
+    assert service.project(db, moment, row) == service.Projection(added=0, removed=0)
+    assert {one.id for one in windows_of(db, row.consultant_user_id)} == before
+
+
+def test_a_day_later_only_the_new_last_day_is_added(db: Session, moment: Occasion) -> None:
+    row = builders.consultant(db)
+    every_day = [WeeklyHours(weekday=day, start=time(9), end=time(17)) for day in range(1, 8)]
+    service.set_availability(db, moment, hours(row.consultant_user_id, *every_day))
+    tomorrow = replace(moment, now=moment.now + timedelta(days=1))
+    assert service.project(db, tomorrow, row) == service.Projection(added=1, removed=0)
+
+
+def test_a_change_of_hours_lists_sessions_it_no_longer_covers_and_moves_none(
+    db: Session, moment: Occasion
+) -> None:
+    session = builders.booked_session(db, start=NOW + timedelta(days=7))
+    who = session.consultant_user_id
+    covered = service.set_availability(db, moment, hours(who, MONDAYS))
+    assert covered.uncovered_session_ids == ()
+    changed = service.set_availability(
+        db, moment, hours(who, WeeklyHours(weekday=2, start=time(9), end=time(10)))
+    )
+    assert changed.uncovered_session_ids == (session.id,)
+    assert session.scheduled_start_time == NOW + timedelta(days=7)
+
+
+def test_overlapping_hours_are_refused_with_the_field_and_leave_nothing(
+    db: Session, moment: Occasion
+) -> None:
+    who = builders.consultant(db).consultant_user_id
+    outcome = service.set_availability(
+        db, moment, hours(who, MONDAYS, WeeklyHours(weekday=1, start=time(16), end=time(18)))
+    )
+    assert (outcome.result, outcome.code, outcome.errors[0].field) == (
+        "refused",
+        "overlapping_hours",
+        "weekly",
+    )
+    assert windows_of(db, who) == []
+
+
+def test_hours_of_an_unknown_consultant_are_refused(db: Session, moment: Occasion) -> None:
+    assert service.set_availability(db, moment, hours(uuid4(), MONDAYS)).code == "unknown_consultant"
+
+
+class Desk:
+    """One consultant with a day of hours, one service type, and requests on demand."""
+
+    def __init__(self, db: Session, moment: Occasion, **kind: object) -> None:
+        self.db, self.moment = db, moment
+        self.kind: ServiceType = builders.service_type(db, **kind)
+        self.who = builders.consultant(db).consultant_user_id
+        self.opening = NOW + timedelta(days=1)
+        builders.window(db, self.who, self.opening, hours=4)
+
+    def request(self, **values: object) -> ConsultationRequest:
+        return builders.request(self.db, self.kind.id, **values)
+
+    def starts(self, moment: Occasion | None = None) -> list[float]:
+        """The offered starts, in hours after opening."""
+        found = service.search_slots(self.db, moment or self.moment, self.query())
+        return [(one.start - self.opening) / timedelta(hours=1) for one in found.starts]
+
+    def query(self, **values: object) -> SearchSlots:
+        return SearchSlots.model_validate(
+            {
+                "service_type_id": self.kind.id,
+                "start": self.opening - timedelta(hours=2),
+                "end": self.opening + timedelta(hours=8),
+                "consultant_user_ids": (self.who,),
+            }
+            | values
+        )
+
+    def hold(self, hour: float, minutes: int = 10, **values: object) -> Taken | NotTaken:
+        start = self.opening + timedelta(hours=hour)
+        until = self.moment.now + timedelta(minutes=minutes)
+        return service.hold(self.db, self.moment, self.request(**values), self.who, start, until)
+
+
+def test_starts_follow_the_step_and_end_inside_the_window(db: Session, moment: Occasion) -> None:
+    assert Desk(db, moment).starts() == [0, 0.5, 1, 1.5, 2, 2.5, 3]
+
+
+def test_a_start_is_offered_if_and_only_if_it_can_be_held(db: Session, moment: Occasion) -> None:
+    desk = Desk(db, moment, buffer_before_minutes=15, buffer_after_minutes=10)
+    assert isinstance(desk.hold(1), Taken)
+    offered = set(desk.starts())
+    for quarter in range(-4, 20):
+        savepoint = db.begin_nested()
+        taken = isinstance(desk.hold(quarter / 4), Taken)
+        savepoint.rollback()
+        assert taken == (quarter / 4 in offered), quarter / 4
+    assert offered == {2.5, 3}
+
+
+def test_a_held_start_is_taken_for_others_and_free_one_second_after_its_time(
+    db: Session, moment: Occasion
+) -> None:
+    desk = Desk(db, moment)
+    assert isinstance(desk.hold(0, minutes=10), Taken)
+    assert desk.hold(0) == NotTaken("slot_taken")
+    later = replace(moment, now=moment.now + timedelta(minutes=10, seconds=1))
+    assert 0 in desk.starts(later)
+    desk.moment = later
+    assert isinstance(desk.hold(0), Taken)
+
+
+def test_a_block_takes_the_time_it_covers_and_what_only_touches_it_stays(
+    db: Session, moment: Occasion
+) -> None:
+    desk = Desk(db, moment)
+    db.add(
+        AvailabilitySlot(
+            consultant_user_id=desk.who, status="unavailable", source="leave",
+            start_time=desk.opening + timedelta(hours=1), end_time=desk.opening + timedelta(hours=2),
+        )
+    )  # fmt: skip
+    db.flush()
+    assert desk.starts() == [0, 2, 2.5, 3]
+    assert desk.hold(1) == NotTaken("slot_not_free")
+
+
+def test_notice_and_horizon_bound_what_is_offered(db: Session, moment: Occasion) -> None:
+    assert Desk(db, moment, minimum_notice_minutes=25 * 60).starts() == [1, 1.5, 2, 2.5, 3]
+    assert Desk(db, moment, horizon_days=1).starts() == []
+
+
+def test_a_requester_is_not_in_two_places_at_once(db: Session, moment: Occasion) -> None:
+    requester = uuid4()
+    first, second = Desk(db, moment), Desk(db, moment)
+    assert isinstance(first.hold(0, requester_user_id=requester), Taken)
+    assert second.hold(0.5, requester_user_id=requester) == NotTaken("requester_busy")
+    assert isinstance(second.hold(1, requester_user_id=requester), Taken)
+
+
+@pytest.mark.parametrize(
+    ("reason", "query"),
+    [
+        ("no_skill", {"required_specializations": ("law",)}),
+        ("no_consultant", {"consultant_user_ids": (uuid4(),)}),
+        ("no_hours", {"start": NOW + timedelta(days=10), "end": NOW + timedelta(days=11)}),
+    ],
+)
+def test_a_search_says_why_it_found_nothing(
+    db: Session, moment: Occasion, reason: str, query: dict[str, object]
+) -> None:
+    desk = Desk(db, moment)
+    outcome = service.search_slots(db, moment, desk.query(**query))
+    assert (outcome.starts, outcome.nothing_because) == ((), reason)
+
+
+def test_a_full_day_is_told_apart_from_no_hours(db: Session, moment: Occasion) -> None:
+    desk = Desk(db, moment, default_duration_minutes=240)
+    assert isinstance(desk.hold(0), Taken)
+    assert service.search_slots(db, moment, desk.query()).nothing_because == "all_taken"
+
+
+def test_expired_holds_are_tidied_and_live_ones_stay(db: Session, moment: Occasion) -> None:
+    desk = Desk(db, moment)
+    desk.hold(0, minutes=5)
+    desk.hold(2, minutes=50)
+    later = replace(moment, now=moment.now + timedelta(minutes=10))
+    assert service.expire_holds(db, later) == 1
+    assert service.expire_holds(db, later) == 0
+
+
+def test_free_slots_shows_readers_of_the_schema_what_is_free(db: Session) -> None:
+    who = builders.consultant(db).consultant_user_id
+    far = NOW.replace(year=NOW.year + 2)
+    builders.window(db, who, far, hours=4)
+    db.add(
+        AvailabilitySlot(
+            consultant_user_id=who, status="unavailable", source="leave",
+            start_time=far + timedelta(hours=1), end_time=far + timedelta(hours=2),
+        )
+    )  # fmt: skip
+    db.flush()
+    rows = db.execute(text("SELECT start_time, end_time FROM free_slots ORDER BY start_time")).all()
+    assert [tuple(row) for row in rows] == [
+        (far, far + timedelta(hours=1)),
+        (far + timedelta(hours=2), far + timedelta(hours=4)),
+    ]

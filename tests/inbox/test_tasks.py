@@ -1,0 +1,184 @@
+"""Every caller may repeat itself; nothing received is lost; what kills its worker ends dead."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
+
+from booking_tasks.contracts import SubmitRequest
+from booking_tasks.database import transaction
+from booking_tasks.inbox import service, tasks
+from booking_tasks.intake.tasks import submit_request
+from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage
+from booking_tasks.occasion import Occasion
+from tests import builders
+
+pytestmark = pytest.mark.usefixtures("own_database", "valkey")
+
+
+@pytest.fixture
+def kind() -> UUID:
+    with transaction() as db:
+        return builders.service_type(db).id
+
+
+def message(kind: UUID, **values: Any) -> dict[str, Any]:
+    body = {
+        "message_id": str(uuid4()), "actor": "shop", "request_id": str(uuid4()),
+        "requester_user_id": str(uuid4()), "service_type_id": str(kind), "details": "secret wish",
+    }  # fmt: skip
+    return body | values
+
+
+def count(model: type[Any]) -> int:
+    with transaction() as db:
+        return db.scalar(select(func.count()).select_from(model)) or 0
+
+
+def inbox_row(body: dict[str, Any]) -> InboxMessage:
+    with transaction() as db:
+        return db.get_one(InboxMessage, UUID(body["message_id"]))
+
+
+def test_a_repeat_gets_the_stored_outcome_and_changes_nothing(kind: UUID) -> None:
+    body = message(kind)
+    first = submit_request(body)
+    assert first["result"] == "done"
+    assert [submit_request(body), submit_request(dict(reversed(body.items())))] == [first, first]
+    assert count(ConsultationRequest) == 1
+
+
+def test_the_same_id_with_other_content_is_a_conflict(kind: UUID) -> None:
+    body = message(kind)
+    submit_request(body)
+    answer = submit_request(body | {"details": "another wish"})
+    assert (answer["result"], answer["code"]) == ("refused", "conflict")
+    assert count(ConsultationRequest) == 1
+
+
+def test_an_answered_message_keeps_no_content(kind: UUID) -> None:
+    body = message(kind)
+    submit_request(body)
+    found = inbox_row(body)
+    assert (found.state, found.body, found.attempts) == ("done", None, 1)
+    assert "secret" not in str(found.outcome)
+
+
+def test_rival_deliveries_of_one_message_run_it_once(kind: UUID) -> None:
+    body = message(kind)
+    gate = threading.Barrier(5)
+
+    def deliver(_: int) -> dict[str, Any]:
+        gate.wait(30)
+        return submit_request(body)  # type: ignore[no-any-return]
+
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(deliver, range(5)))
+    assert all(one == answers[0] for one in answers)
+    assert count(ConsultationRequest) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"message_id": "nonsense"}, "message_id"),
+        ({"service_type_id": None}, "service_type_id"),
+        ({"surprise": 1}, "surprise"),
+        ({"preferred_start": "2027-03-01T09:00:00"}, "preferred_start"),
+        ({"details": "x" * 10_001}, "details"),
+        ({"actor": "two\nlines"}, "actor"),
+    ],
+)
+def test_bad_input_is_refused_by_field_and_kept_without_personal_data(
+    kind: UUID, change: dict[str, Any], field: str
+) -> None:
+    answer = submit_request(message(kind, **change))
+    assert (answer["result"], answer["code"]) == ("refused", "invalid")
+    assert [one["field"] for one in answer["errors"]] == [field]
+    assert count(InboxMessage) == count(ConsultationRequest) == 0
+    with transaction() as db:
+        letter = db.execute(select(DeadLetter)).scalar_one()
+    assert field in letter.reason
+    assert "secret wish" not in str(letter.payload)
+
+
+@pytest.mark.parametrize("request_body", [None, [], "text", 7, {}])
+def test_what_is_no_command_at_all_is_a_dead_letter(request_body: Any) -> None:
+    assert submit_request(request_body)["code"] == "invalid"
+    assert count(DeadLetter) == 1
+
+
+@pytest.fixture
+def failing_use_case(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """submit_request fails as often as the list says, then works; the list counts the runs."""
+    real = tasks._use_cases["submit_request"]
+    runs: list[int] = [0, 99]
+
+    def use_case(db: Session, occasion: Occasion, command: Any) -> Any:
+        runs[0] += 1
+        if runs[0] <= runs[1]:
+            db.execute(
+                text("INSERT INTO directory_users (user_id, name, email) VALUES (gen_random_uuid(), '', '')")
+            )
+            raise RuntimeError("the worker dies here")
+        return real(db, occasion, command)
+
+    monkeypatch.setitem(tasks._use_cases, "submit_request", use_case)
+    yield runs
+
+
+def abandon(body: dict[str, Any]) -> None:
+    with transaction() as db:
+        db.execute(
+            update(InboxMessage)
+            .where(InboxMessage.message_id == UUID(body["message_id"]))
+            .values(attempted_at=text("clock_timestamp() - interval '2 minutes'"))
+        )
+
+
+def test_a_message_whose_run_failed_is_run_again_without_the_broker(
+    kind: UUID, failing_use_case: list[int]
+) -> None:
+    failing_use_case[1] = 1
+    body = message(kind)
+    with pytest.raises(RuntimeError):
+        submit_request(body)
+    assert (inbox_row(body).state, inbox_row(body).attempts) == ("received", 1)
+    assert tasks.recover_inbox() == 0  # not abandoned yet
+    abandon(body)
+    assert tasks.recover_inbox() == 1
+    assert (inbox_row(body).state, inbox_row(body).attempts) == ("done", 2)
+    assert count(ConsultationRequest) == 1
+
+
+def test_a_message_that_fails_three_times_is_dead_and_leaves_nothing_half_done(
+    kind: UUID, failing_use_case: list[int]
+) -> None:
+    body = message(kind)
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            submit_request(body)
+    assert submit_request(body)["code"] == "dead"
+    assert submit_request(body)["code"] == "dead"
+    assert failing_use_case[0] == 3
+    assert (inbox_row(body).state, inbox_row(body).body) == ("dead", None)
+    assert count(DeadLetter) == 1
+    with transaction() as db:
+        assert db.scalar(text("SELECT count(*) FROM directory_users")) == 0
+
+
+def test_an_attempt_is_counted_before_the_body_runs(kind: UUID) -> None:
+    command = SubmitRequest.model_validate(message(kind))
+    with transaction() as db:
+        arrival = service.arrive(
+            db, command.message_id, "submit_request", "booking", command.model_dump(mode="json"), 3
+        )
+    assert arrival == service.Run(1)
+    assert inbox_row({"message_id": str(command.message_id)}).attempts == 1

@@ -1,0 +1,232 @@
+"""The life of a request until it is scheduled or ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from booking_tasks.assignment import service as assignment
+from booking_tasks.availability import service as availability
+from booking_tasks.contracts import (
+    CancelRequest,
+    ConfirmRequest,
+    DeclineRequest,
+    RequestOutcome,
+    SubmitRequest,
+)
+from booking_tasks.identity import uuid7
+from booking_tasks.intake import service
+from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
+from booking_tasks.occasion import Occasion
+from tests import builders
+from tests.builders import NOW
+
+TOMORROW = NOW + timedelta(days=1)
+
+
+class Office:
+    """Two consultants with a free day, and a service type whose bookings they must confirm."""
+
+    def __init__(self, db: Session, moment: Occasion) -> None:
+        self.db, self.moment = db, moment
+        self.kind = builders.service_type(db, requires_confirmation=True)
+        self.consultants = [builders.consultant(db).consultant_user_id for _ in range(2)]
+        for who in self.consultants:
+            builders.window(db, who, TOMORROW)
+
+    def submit(self, **values: object) -> RequestOutcome:
+        command = {
+            "message_id": uuid4(), "actor": "mira", "request_id": uuid7(), "requester_user_id": uuid7(),
+            "service_type_id": self.kind.id,
+        }  # fmt: skip
+        return service.submit(self.db, self.moment, SubmitRequest.model_validate(command | values))
+
+    def asked(self, **values: object) -> ConsultationRequest:
+        """A request that a consultant was asked to confirm."""
+        outcome = self.submit(**values)
+        assert outcome.request_id is not None
+        assert assignment.assign(self.db, self.moment, outcome.request_id).result == "asked"
+        return self.db.get_one(ConsultationRequest, outcome.request_id)
+
+    def later(self, **by: float) -> None:
+        self.moment = replace(self.moment, now=self.moment.now + timedelta(**by))
+
+    def confirm(self, request: ConsultationRequest, who: UUID) -> RequestOutcome:
+        command = ConfirmRequest(
+            message_id=uuid4(), actor=str(who), request_id=request.id, consultant_user_id=who
+        )
+        return service.confirm(self.db, self.moment, command)
+
+    def decline(self, request: ConsultationRequest, who: UUID) -> RequestOutcome:
+        command = DeclineRequest(
+            message_id=uuid4(), actor=str(who), request_id=request.id, consultant_user_id=who, reason="ill"
+        )
+        return service.decline(self.db, self.moment, command)
+
+    def cancel(self, request: ConsultationRequest) -> RequestOutcome:
+        command = CancelRequest(message_id=uuid4(), actor="mira", request_id=request.id)
+        return service.cancel(self.db, self.moment, command)
+
+    def history(self, request: ConsultationRequest) -> list[str]:
+        return list(
+            self.db.execute(
+                select(Event.type).where(Event.consultation_request_id == request.id).order_by(Event.position)
+            ).scalars()
+        )
+
+    def notices(self, request: ConsultationRequest) -> list[tuple[str, UUID | None]]:
+        rows = self.db.execute(
+            select(Job.detail, Job.recipient)
+            .where(Job.kind == "send_notice", Job.subject_id == request.id)
+            .order_by(Job.created_at, Job.id)
+        )
+        return [(detail.partition(":")[0], recipient) for detail, recipient in rows]
+
+
+@pytest.fixture
+def office(db: Session, moment: Occasion) -> Office:
+    return Office(db, moment)
+
+
+def asked_consultant(request: ConsultationRequest) -> UUID:
+    assert request.assigned_consultant_user_id is not None
+    return request.assigned_consultant_user_id
+
+
+def test_an_accepted_request_is_pending_and_its_assignment_is_due(office: Office) -> None:
+    outcome = office.submit(details="Eigenvalues")
+    assert (outcome.result, outcome.status) == ("done", "pending")
+    kinds = office.db.execute(select(Job.kind).where(Job.subject_id == outcome.request_id)).scalars().all()
+    assert kinds == ["assign_request"]
+
+
+@pytest.mark.parametrize(
+    ("field", "code"),
+    [
+        ("service_type_id", "unknown_service_type"),
+        ("preferred_consultant_user_id", "unknown_consultant"),
+        ("replaces_request_id", "unknown_request"),
+    ],
+)
+def test_a_request_that_names_what_does_not_exist_is_refused_by_field(
+    office: Office, field: str, code: str
+) -> None:
+    outcome = office.submit(**{field: uuid4()})
+    assert (outcome.result, outcome.code, outcome.errors[0].field) == ("refused", code, field)
+    assert office.db.execute(select(ConsultationRequest)).first() is None
+
+
+def test_a_window_in_the_past_and_a_used_id_are_refused(office: Office) -> None:
+    over = office.submit(preferred_start=NOW - timedelta(hours=2), preferred_end=NOW - timedelta(hours=1))
+    assert over.code == "window_over"
+    first = office.submit()
+    assert office.submit(request_id=first.request_id).code == "request_exists"
+
+
+def test_a_new_request_may_name_the_one_it_replaces(office: Office) -> None:
+    old = office.submit()
+    new = office.submit(replaces_request_id=old.request_id)
+    assert office.db.get_one(ConsultationRequest, new.request_id).replaces_request_id == old.request_id
+
+
+def test_a_confirmed_hold_becomes_the_booking_in_the_same_place(office: Office) -> None:
+    request = office.asked()
+    held = availability.held_slot(office.db, request.id)
+    assert held is not None
+    outcome = office.confirm(request, asked_consultant(request))
+    assert (outcome.result, outcome.status) == ("done", "scheduled")
+    facts = office.db.execute(
+        select(AvailabilitySlot).where(AvailabilitySlot.consultation_request_id == request.id)
+    ).scalars()
+    assert [(one.status, one.start_time, one.id != held.id) for one in facts] == [
+        ("booked", held.start_time, True)
+    ]
+    session = office.db.get_one(ScheduledSession, request.scheduled_session_id)
+    assert session.consultation_request_id == request.id
+    assert office.confirm(request, asked_consultant(request)).result == "already_done"
+
+
+def test_only_the_asked_consultant_may_answer(office: Office) -> None:
+    request = office.asked()
+    [other] = set(office.consultants) - {asked_consultant(request)}
+    assert office.confirm(request, other).code == "not_assigned_consultant"
+    assert office.decline(request, other).code == "not_assigned_consultant"
+    assert request.status == "pending_confirmation"
+
+
+def test_a_confirmation_after_the_hold_is_over_is_refused(office: Office) -> None:
+    request = office.asked()
+    office.later(hours=25)
+    assert office.confirm(request, asked_consultant(request)).code == "hold_expired"
+    assert office.db.execute(select(ScheduledSession)).first() is None
+
+
+def test_a_decline_frees_the_hold_and_another_consultant_is_asked(office: Office) -> None:
+    request = office.asked()
+    first = asked_consultant(request)
+    assert office.decline(request, first).status == "pending_assignment"
+    assert availability.held_slot(office.db, request.id) is None
+    assert assignment.assign(office.db, office.moment, request.id).result == "asked"
+    second = asked_consultant(request)
+    assert {first, second} == set(office.consultants)
+    assert office.notices(request) == [("confirmation_wanted", first), ("confirmation_wanted", second)]
+
+
+def test_silence_passes_the_request_on_and_the_silent_one_hears_of_it(office: Office) -> None:
+    request = office.asked()
+    first = asked_consultant(request)
+    assert service.unanswered(office.db, office.moment) == []
+    assert not service.expire_unanswered(office.db, office.moment, request.id)
+    office.later(hours=24, seconds=1)
+    assert service.unanswered(office.db, office.moment) == [request.id]
+    assert service.expire_unanswered(office.db, office.moment, request.id)
+    assert not service.expire_unanswered(office.db, office.moment, request.id)
+    assert request.excluded_consultant_user_ids == [first]
+    assert ("confirmation_withdrawn", first) in office.notices(request)
+
+
+def test_after_the_last_candidate_the_request_waits_and_is_rejected_at_its_deadline(office: Office) -> None:
+    request = office.asked(preferred_end=TOMORROW + timedelta(hours=5))
+    office.decline(request, asked_consultant(request))
+    assignment.assign(office.db, office.moment, request.id)
+    office.decline(request, asked_consultant(request))
+    assert assignment.assign(office.db, office.moment, request.id).reason == "excluded"
+    assert service.overdue(office.db, office.moment) == []
+    office.later(days=2)
+    assert service.overdue(office.db, office.moment) == [request.id]
+    assert service.give_up(office.db, office.moment, request.id)
+    assert not service.give_up(office.db, office.moment, request.id)
+    assert (request.status, request.status_reason) == ("rejected", "excluded")
+    assert office.notices(request).count(("request_rejected", request.requester_user_id)) == 1
+    assert office.history(request) == [
+        "request.submitted", "request.confirmation_wanted", "request.declined",
+        "request.confirmation_wanted", "request.declined", "request.rejected",
+    ]  # fmt: skip
+
+
+def test_a_withdrawn_request_frees_its_hold_and_the_asked_consultant_hears_of_it(office: Office) -> None:
+    request = office.asked()
+    who = asked_consultant(request)
+    assert office.cancel(request).status == "cancelled"
+    assert availability.held_slot(office.db, request.id) is None
+    assert ("confirmation_withdrawn", who) in office.notices(request)
+    assert office.cancel(request).result == "already_done"
+    assert office.confirm(request, who).code == "not_waiting"
+
+
+def test_a_scheduled_request_is_not_withdrawn_but_its_session_cancelled(office: Office) -> None:
+    request = office.asked()
+    office.confirm(request, asked_consultant(request))
+    assert office.cancel(request).code == "already_scheduled"
+
+
+def test_an_unknown_request_is_refused(office: Office) -> None:
+    ghost = ConsultationRequest(id=uuid4())
+    who = uuid4()
+    answers = (office.confirm(ghost, who), office.decline(ghost, who), office.cancel(ghost))
+    assert {one.code for one in answers} == {"unknown_request"}

@@ -1,0 +1,298 @@
+"""Leases, fences, retries and lost outcomes, with real transactions and a real broker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
+
+from booking_tasks.database import transaction
+from booking_tasks.errors import (
+    EffectNotDoneError,
+    EffectRefusedError,
+    EffectUnknownError,
+    LostLeaseError,
+)
+from booking_tasks.identity import uuid7
+from booking_tasks.jobs import service, store
+from booking_tasks.jobs.rules import LeasedJob, NewJob
+from booking_tasks.jobs.runner import Finished, NotYet, Send, Skipped, Step, run_due
+from booking_tasks.models import Job
+from booking_tasks.occasion import Occasion
+
+PAST = datetime(2026, 1, 1, tzinfo=UTC)
+SOON = timedelta(seconds=60)
+
+pytestmark = pytest.mark.usefixtures("own_database", "valkey")
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOOKING_RETRY_BASE", "0.001")
+    monkeypatch.setenv("BOOKING_JOB_ATTEMPTS", "3")
+
+
+class Recorder:
+    """A handler that does what the test says and remembers what it was asked."""
+
+    def __init__(
+        self, perform: Callable[[bytes], Any] = lambda effect: "ok", step: Step | None = None
+    ) -> None:
+        self.step, self._perform = step or Send(b"letter"), perform
+        self.sent: list[bytes] = []
+        self.recorded: list[Any] = []
+        self.given_up: list[str] = []
+
+    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Step:
+        if isinstance(self.step, Send) and job.effect is not None:
+            return Send(job.effect)
+        return self.step
+
+    def perform(self, effect: bytes) -> Any:
+        self.sent.append(effect)
+        return self._perform(effect)
+
+    def record(self, db: Session, occasion: Occasion, job: LeasedJob, result: Any) -> None:
+        self.recorded.append(result)
+
+    def give_up(self, db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+        self.given_up.append(reason)
+
+
+def written(kind: str = "send_invite", due: datetime = PAST, **values: Any) -> UUID:
+    new = NewJob(kind, uuid7(), due, **values)
+    with transaction() as db:
+        assert store.add(db, [new]) == [new]
+        return db.execute(select(Job.id).where(Job.key == new.key)).scalar_one()
+
+
+def row(job_id: UUID) -> Job:
+    with transaction() as db:
+        return db.get_one(Job, job_id)
+
+
+def run_until_settled(job_id: UUID, handler: Recorder, kind: str = "send_invite") -> Job:
+    for _ in range(200):
+        run_due(kind, handler)
+        found = row(job_id)
+        if found.settled_at is not None:
+            return found
+    raise AssertionError(f"not settled: {found.state} {found.last_error}")
+
+
+def failing(error: Exception) -> Callable[[bytes], Any]:
+    def perform(effect: bytes) -> Any:
+        raise error
+
+    return perform
+
+
+def test_a_due_job_is_done_once_and_its_effect_forgotten() -> None:
+    job_id, handler = written(), Recorder()
+    assert run_due("send_invite", handler) == 1
+    assert run_due("send_invite", handler) == 0
+    found = row(job_id)
+    assert (found.state, found.attempts, found.sendings, found.effect) == ("done", 1, 1, None)
+    assert (handler.sent, handler.recorded) == ([b"letter"], ["ok"])
+
+
+def test_the_same_key_is_written_once() -> None:
+    new = NewJob("send_invite", uuid7(), PAST)
+    with transaction() as db:
+        assert store.add(db, [new, new]) == [new]
+        assert store.add(db, [new]) == []
+
+
+def test_what_is_not_due_waits_on_the_business_clock() -> None:
+    written(due=datetime(2100, 1, 1, tzinfo=UTC))
+    assert run_due("send_invite", Recorder()) == 0
+
+
+def test_a_failed_try_goes_back_and_the_last_one_ends_dead_with_its_reason() -> None:
+    job_id, handler = written(), Recorder(failing(EffectNotDoneError("connection refused")))
+    found = run_until_settled(job_id, handler)
+    assert (found.state, found.attempts, found.last_error) == ("dead", 3, "connection refused")
+    assert (len(handler.sent), handler.given_up) == (3, ["connection refused"])
+
+
+def test_a_final_refusal_ends_dead_at_once() -> None:
+    job_id, handler = written(), Recorder(failing(EffectRefusedError("no such mailbox")))
+    assert run_until_settled(job_id, handler).state == "dead"
+    assert len(handler.sent) == 1
+
+
+@pytest.mark.parametrize(("kind", "sendings"), [("send_reminder", 1), ("send_invite", 2)])
+def test_a_lost_outcome_is_repeated_as_its_kind_allows_then_left_to_a_person(
+    kind: str, sendings: int
+) -> None:
+    job_id, handler = written(kind), Recorder(failing(EffectUnknownError("reply lost")))
+    found = run_until_settled(job_id, handler, kind)
+    assert (found.state, found.sendings, found.effect) == ("uncertain", sendings, b"letter")
+    assert handler.sent == [b"letter"] * sendings
+
+
+def test_what_may_always_be_repeated_is_repeated_under_its_key_until_the_tries_are_used_up() -> None:
+    job_id = written("provision_meeting")
+    handler = Recorder(failing(EffectUnknownError("reply lost")))
+    found = run_until_settled(job_id, handler, "provision_meeting")
+    assert (found.state, handler.sent, handler.given_up) == ("dead", [b"letter"] * 3, ["reply lost"])
+
+
+def test_an_unexpected_error_while_sending_counts_as_a_lost_outcome() -> None:
+    job_id, handler = written("send_reminder"), Recorder(failing(RuntimeError("bug")))
+    assert run_until_settled(job_id, handler, "send_reminder").state == "uncertain"
+
+
+@pytest.mark.parametrize(
+    ("step", "state"), [(Finished(), "done"), (Skipped("moved"), "skipped"), (NotYet("wait"), "waiting")]
+)
+def test_a_job_that_sends_nothing_ends_as_its_step_says(step: Step, state: str) -> None:
+    job_id, handler = written(), Recorder(step=step)
+    run_due("send_invite", handler)
+    found = row(job_id)
+    assert (found.state, handler.sent) == (state, [])
+    assert found.attempts == (0 if state == "waiting" else 1)
+
+
+def test_an_error_before_sending_is_tried_again() -> None:
+    job_id = written()
+
+    class Broken(Recorder):
+        def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Step:
+            raise LookupError("no such row")
+
+    assert run_until_settled(job_id, Broken()).state == "dead"
+
+
+def lapse(job_id: UUID) -> None:
+    """Let the lease run out."""
+    with transaction() as db:
+        db.execute(
+            update(Job)
+            .where(Job.id == job_id)
+            .values(lease_until=text("clock_timestamp() - interval '1 second'"))
+        )
+
+
+def leased(kind: str = "send_invite") -> LeasedJob:
+    with transaction() as db:
+        [job] = store.lease(db, kind, datetime.now(UTC), 10, SOON)
+        return job
+
+
+def recover() -> int:
+    with transaction() as db:
+        return service.recover(db)
+
+
+def test_a_vanished_worker_gives_its_job_back_and_the_attempt_stays_counted() -> None:
+    job_id = written()
+    leased()
+    assert recover() == 0
+    lapse(job_id)
+    assert recover() == 1
+    found = row(job_id)
+    assert (found.state, found.attempts, found.lease_token) == ("waiting", 1, None)
+
+
+def test_a_job_that_kills_its_worker_every_time_ends_dead() -> None:
+    job_id, handler = written(), Recorder()
+    for _ in range(3):
+        leased()
+        lapse(job_id)
+        recover()
+    run_due("send_invite", handler)
+    assert (row(job_id).state, handler.sent) == ("dead", [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [("send_reminder", "uncertain"), ("send_invite", "waiting"), ("publish_event", "waiting")],
+)
+def test_a_worker_that_vanished_while_sending_leaves_the_outcome_to_the_policy(kind: str, state: str) -> None:
+    job_id = written(kind)
+    job = leased(kind)
+    with transaction() as db:
+        store.begin_sending(db, job, b"letter", SOON)
+    lapse(job_id)
+    assert recover() == 1
+    found = row(job_id)
+    assert (found.state, found.effect) == (state, b"letter")
+
+
+def test_whoever_lost_the_lease_may_write_nothing() -> None:
+    job_id = written()
+    zombie = leased()
+    lapse(job_id)
+    writes: list[Callable[[Session], None]] = [
+        lambda db: store.begin_sending(db, zombie, b"letter", SOON),
+        lambda db: store.settle(db, zombie, "leased", "done"),
+        lambda db: store.put_back(db, zombie, "leased", SOON, "late"),
+    ]
+    for write in writes:
+        with pytest.raises(LostLeaseError), transaction() as db:
+            write(db)
+    recover()
+    current = leased()
+    for write in writes:
+        with pytest.raises(LostLeaseError), transaction() as db:
+            write(db)
+    assert row(job_id).lease_token == current.token
+
+
+def test_a_worker_paused_past_its_lease_wakes_to_find_its_result_refused() -> None:
+    job_id = written("provision_meeting")
+
+    def slow(effect: bytes) -> str:
+        lapse(job_id)
+        recover()
+        return "late"
+
+    late = Recorder(slow)
+    run_due("provision_meeting", late)
+    assert row(job_id).state == "waiting"
+    run_due("provision_meeting", Recorder())
+    assert (row(job_id).state, row(job_id).sendings) == ("done", 2)
+
+
+def test_rival_workers_take_every_job_once() -> None:
+    jobs = {written() for _ in range(40)}
+    gate = threading.Barrier(8)
+    handler = Recorder()
+
+    def work(_: int) -> int:
+        gate.wait(30)
+        return sum(run_due("send_invite", handler) for _ in range(3))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(work, range(8))) == 40
+    assert len(handler.sent) == 40
+    assert {row(one).state for one in jobs} == {"done"}
+
+
+def test_a_dead_or_uncertain_job_is_replayed_under_its_key_and_a_done_one_is_not() -> None:
+    job_id, handler = written(), Recorder(failing(EffectRefusedError("closed")))
+    run_until_settled(job_id, handler)
+    key = row(job_id).key
+    with transaction() as db:
+        assert service.replay(db, job_id)
+    good = Recorder()
+    assert run_until_settled(job_id, good).state == "done"
+    assert row(job_id).key == key
+    with transaction() as db:
+        assert not service.replay(db, job_id)
+
+
+def test_every_kind_with_due_work_is_rung_for() -> None:
+    written("send_invite")
+    written("assign_request")
+    written("send_reminder", due=datetime(2100, 1, 1, tzinfo=UTC))
+    with transaction() as db:
+        assert store.due_kinds(db, datetime.now(UTC)) == {"send_invite", "assign_request"}
