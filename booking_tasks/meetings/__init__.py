@@ -1,0 +1,1 @@
+"""The link: one protocol, several platforms."""

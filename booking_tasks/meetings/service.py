@@ -1,0 +1,186 @@
+"""The use cases around a session's room: order it, keep its link, close it, learn who came, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, timedelta
+
+from sqlalchemy.orm import Session
+
+from booking_tasks import history
+from booking_tasks.database import ring_later
+from booking_tasks.jobs import store as jobs
+from booking_tasks.jobs.rules import LeasedJob, NewJob
+from booking_tasks.jobs.steps import Skipped
+from booking_tasks.meetings import store
+from booking_tasks.meetings.rules import (
+    OPEN,
+    AttendanceReport,
+    CloseOrder,
+    Differences,
+    ListedRoom,
+    ReportOrder,
+    Room,
+    RoomOrder,
+    RoomSpec,
+    differences,
+    evidence_of,
+    news,
+)
+from booking_tasks.models import ScheduledSession
+from booking_tasks.occasion import Occasion
+
+#: How far back rooms of ended sessions are looked for.
+LOOK_BACK = timedelta(days=2)
+#: DTSTAMP has whole seconds (RFC 5545 section 3.3.5), so two revisions lie at least this far apart.
+_REVISION_STEP = timedelta(seconds=1)
+_AGAIN = "again"
+
+
+def order_room(db: Session, occasion: Occasion, job: LeasedJob) -> RoomOrder | Skipped:
+    """What the platform is to be told for this job, if the session still wants it.
+
+    An earlier try may have made a room whose reply was lost: when the session is over, that room is
+    closed as well.
+    """
+    session = store.session(db, job.subject_id)
+    if session is None:
+        return Skipped("unknown session")
+    if session.status not in OPEN:
+        if job.sendings > 0:
+            _close_late(db, occasion, session)
+        return Skipped(f"session is {session.status}")
+    if session.revision != job.revision:
+        return Skipped("superseded")
+    spec = RoomSpec(
+        session_id=session.id,
+        revision=session.revision,
+        starts_at=session.scheduled_start_time.astimezone(UTC),
+        ends_at=session.scheduled_end_time.astimezone(UTC),
+        requester_user_id=session.requester_user_id,
+        consultant_user_id=session.consultant_user_id,
+    )
+    return RoomOrder(key=job.key, spec=spec)
+
+
+def keep_link(db: Session, occasion: Occasion, job: LeasedJob, room: Room) -> None:
+    """Store the link that a platform gave, unless the session ended or moved on meanwhile.
+
+    People who were invited without this very link hear of it under a new revision.
+    """
+    session = store.locked_session(db, job.subject_id)
+    if session is None:
+        return
+    if session.status not in OPEN:
+        _close_late(db, occasion, session)
+        return
+    if session.revision != job.revision:
+        return
+    before = _link(session)
+    events = news(
+        session.meeting_platform_join_url,
+        room.join_url,
+        invited=store.has_invites(db, session.id, session.revision),
+        announced=store.has_event(db, "session.meeting_ready", session.id, session.revision),
+    )
+    session.meeting_platform_session_id = room.room_id
+    session.meeting_platform_join_url = room.join_url
+    session.updated_at = occasion.now
+    if "session.link_changed" in events:
+        session.revision += 1
+        session.revised_at = max(occasion.now, session.revised_at + _REVISION_STEP)
+    for event in events:
+        history.record(db, occasion, event, session=session, before=before, after=_link(session))
+
+
+def _link(session: ScheduledSession) -> dict[str, str | int | None]:
+    return {
+        "revision": session.revision,
+        "meeting_platform_session_id": session.meeting_platform_session_id,
+        "meeting_platform_join_url": session.meeting_platform_join_url,
+    }
+
+
+def give_up_link(db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+    """Write down that no link could be made, once per revision, if people still wait for one."""
+    session = store.locked_session(db, job.subject_id)
+    if session is None or session.status != "scheduled" or session.revision != job.revision:
+        return
+    if session.meeting_platform_join_url is not None:
+        return
+    if not store.has_event(db, "session.meeting_failed", session.id, session.revision):
+        after = {"revision": session.revision}
+        history.record(db, occasion, "session.meeting_failed", session=session, after=after, reason=reason)
+
+
+def order_closing(db: Session, job: LeasedJob) -> CloseOrder | Skipped:
+    """What the platform is to be told, if there can be a room that nobody needs any more."""
+    session = store.session(db, job.subject_id)
+    if session is None or session.status in OPEN:
+        return Skipped("unknown session" if session is None else "the session is still on")
+    seen_there = job.detail.startswith("orphan:")
+    if not seen_there and not store.was_ordered(db, job.subject_id):
+        return Skipped("no room was ever asked for")
+    return CloseOrder(key=job.key, session_id=session.id)
+
+
+def order_report(db: Session, occasion: Occasion, job: LeasedJob) -> ReportOrder | Skipped:
+    """What the platform is to be asked, if the session still waits for its verdict."""
+    session = store.session(db, job.subject_id)
+    if session is None or session.status not in OPEN:
+        return Skipped("unknown session" if session is None else f"session is {session.status}")
+    if session.revision != job.revision:
+        return Skipped("superseded")
+    if session.status == "scheduled" and occasion.now < session.scheduled_end_time:
+        return Skipped("the session is not over")
+    return ReportOrder(session_id=session.id)
+
+
+def keep_report(db: Session, occasion: Occasion, job: LeasedJob, report: AttendanceReport | None) -> int:
+    """Write what the platform saw as evidence; returns how many rows were new. No verdict is made here.
+
+    A report that is not complete yet is asked for once more, halfway to the verdict.
+    """
+    session = store.session(db, job.subject_id)
+    if session is None or report is None:
+        return 0
+    if not report.complete and job.detail != _AGAIN:
+        due = session.scheduled_end_time + occasion.policies.verdict_delay / 2
+        jobs.add(db, [NewJob("collect_attendance", session.id, due, job.revision, detail=_AGAIN)])
+    parties = {session.requester_user_id: "requester", session.consultant_user_id: "consultant"}
+    return store.add_evidence(db, session.id, evidence_of(report, parties, occasion.now))
+
+
+def reconcile(db: Session, occasion: Occasion, listed: Sequence[ListedRoom]) -> Differences:
+    """Order what makes the platform's rooms and our sessions agree again, once a day for each.
+
+    `listed` are the platform's rooms that start within `LOOK_BACK` and the horizon. Rooms of
+    sessions nobody here knows are returned, never touched.
+    """
+    known = store.sessions_to_compare(
+        db,
+        (room.session_id for room in listed),
+        occasion.now,
+        occasion.now + occasion.policies.horizon,
+    )
+    found = differences(listed, known)
+    day = occasion.now.astimezone(UTC).date().isoformat()
+    orphans = [
+        NewJob("close_meeting", one.id, occasion.now, one.revision, detail=f"orphan:{day}")
+        for one in found.orphans
+    ]
+    missing = [
+        NewJob("provision_meeting", one.id, occasion.now, one.revision, detail=f"reconcile:{day}")
+        for one in found.missing
+    ]
+    _order(db, [*orphans, *missing])
+    return found
+
+
+def _close_late(db: Session, occasion: Occasion, session: ScheduledSession) -> None:
+    _order(db, [NewJob("close_meeting", session.id, occasion.now, session.revision, detail="late")])
+
+
+def _order(db: Session, wanted: Sequence[NewJob]) -> None:
+    """Write jobs that are due now and note that their bells should ring."""
+    ring_later(db, {job.kind for job in jobs.add(db, wanted)})

@@ -1,0 +1,156 @@
+"""Jobs about rooms, and the daily comparison with the platform."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.celery import app
+from booking_tasks.contracts import TASK_PREFIX
+from booking_tasks.doorbell import occasion
+from booking_tasks.errors import EffectError
+from booking_tasks.jobs.rules import LeasedJob
+from booking_tasks.jobs.runner import run_due
+from booking_tasks.jobs.steps import Send, Skipped
+from booking_tasks.logs import logger
+from booking_tasks.meetings import service
+from booking_tasks.meetings.provider import HttpMeetingPlatform, MeetingPlatform
+from booking_tasks.meetings.rules import (
+    AttendanceReport,
+    CloseOrder,
+    ListedRoom,
+    Order,
+    ReportOrder,
+    Room,
+    RoomOrder,
+)
+from booking_tasks.occasion import Occasion
+from booking_tasks.schedule import first_today, ran_today
+from booking_tasks.settings import settings
+
+log = logger(__name__)
+
+
+def _platform() -> HttpMeetingPlatform:
+    config = settings()
+    token = config.meeting_token.get_secret_value() if config.meeting_token else None
+    return HttpMeetingPlatform(config.meeting_url, token, config.meeting_timeout)
+
+
+def _step(order: Order | Skipped, job: LeasedJob) -> Send | Skipped:
+    """An order as bytes; those of an earlier try whose outcome is unknown go out again unchanged."""
+    if isinstance(order, Skipped):
+        return order
+    return Send(job.effect or order.model_dump_json().encode())
+
+
+class ProvisionMeeting:
+    """Makes a session's room and keeps its link."""
+
+    def __init__(self, platform: MeetingPlatform) -> None:
+        self._platform = platform
+
+    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Send | Skipped:
+        return _step(service.order_room(db, occasion, job), job)
+
+    def perform(self, effect: bytes) -> Room:
+        order = RoomOrder.model_validate_json(effect)
+        return self._platform.ensure(order.key, order.spec)
+
+    def record(self, db: Session, occasion: Occasion, job: LeasedJob, result: Room) -> None:
+        service.keep_link(db, occasion, job, result)
+
+    def give_up(self, db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+        service.give_up_link(db, occasion, job, reason)
+
+
+class CloseMeeting:
+    """Takes a session's room away."""
+
+    def __init__(self, platform: MeetingPlatform) -> None:
+        self._platform = platform
+
+    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Send | Skipped:
+        return _step(service.order_closing(db, job), job)
+
+    def perform(self, effect: bytes) -> None:
+        order = CloseOrder.model_validate_json(effect)
+        self._platform.end(order.key, order.session_id)
+
+    def record(self, db: Session, occasion: Occasion, job: LeasedJob, result: None) -> None:
+        """Nothing: the session's own history says why its room went."""
+
+    def give_up(self, db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+        """Nothing: the daily comparison finds the room again."""
+
+
+class CollectAttendance:
+    """Fetches what the platform saw of a session's room."""
+
+    def __init__(self, platform: MeetingPlatform) -> None:
+        self._platform = platform
+
+    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Send | Skipped:
+        return _step(service.order_report(db, occasion, job), job)
+
+    def perform(self, effect: bytes) -> AttendanceReport | None:
+        return self._platform.attendance(ReportOrder.model_validate_json(effect).session_id)
+
+    def record(
+        self, db: Session, occasion: Occasion, job: LeasedJob, result: AttendanceReport | None
+    ) -> None:
+        service.keep_report(db, occasion, job, result)
+
+    def give_up(self, db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+        """Nothing: without a report the verdict rests on what else was seen."""
+
+
+@app.task(name=TASK_PREFIX + "provision_meeting")
+def provision_meeting(job_id: str | None = None) -> int:
+    """Make the rooms that are due, or give them their new times."""
+    with _platform() as platform:
+        return run_due("provision_meeting", ProvisionMeeting(platform), job_id)
+
+
+@app.task(name=TASK_PREFIX + "close_meeting")
+def close_meeting(job_id: str | None = None) -> int:
+    """Take away the rooms that nobody needs any more."""
+    with _platform() as platform:
+        return run_due("close_meeting", CloseMeeting(platform), job_id)
+
+
+@app.task(name=TASK_PREFIX + "collect_attendance")
+def collect_attendance(job_id: str | None = None) -> int:
+    """Fetch the platform's reports of sessions that are over."""
+    with _platform() as platform:
+        return run_due("collect_attendance", CollectAttendance(platform), job_id)
+
+
+@app.task(name=TASK_PREFIX + "reconcile_meetings")
+def reconcile_meetings() -> int:
+    """Once a day: compare the platform's rooms with our sessions; returns how many did not agree."""
+    listed = _listed_rooms()
+    if listed is None:
+        return 0
+    with occasion("sweep", "sweep") as (db, moment):
+        if not first_today(db, "reconcile_meetings", moment.now):
+            return 0
+        found = service.reconcile(db, moment, listed)
+    if found.strangers:
+        log.warning("meetings.unknown_rooms", count=len(found.strangers), first=str(found.strangers[0]))
+    return len(found.orphans) + len(found.missing)
+
+
+def _listed_rooms() -> list[ListedRoom] | None:
+    """The platform's list, read outside any transaction; None when today is done or it cannot be had.
+
+    The day's run is taken only after the list is there, so a platform that is away costs a tick.
+    """
+    with occasion("sweep", "sweep") as (db, moment):
+        if ran_today(db, "reconcile_meetings", moment.now):
+            return None
+    try:
+        with _platform() as platform:
+            return platform.rooms(moment.now - service.LOOK_BACK, moment.now + moment.policies.horizon)
+    except EffectError as error:
+        log.warning("meetings.not_listed", error=str(error))
+        return None

@@ -1,0 +1,398 @@
+"""A meeting platform on this machine, for the demo and the tests.
+
+It serves docs/meeting-platform.openapi.yaml over real HTTP and can be told to misbehave:
+
+    POST /_control           {"fail_next": 2, "status": 503, "delay_seconds": 0.5,
+                              "repeat_answers": true, "lose_reply_next": 1}
+    POST /_control/presence  {"session_id": "...", "complete": true, "observations": [...]}
+    GET  /_ledger            every call of the contract it got, in order
+
+`fail_next` calls do nothing and answer `status`. `lose_reply_next` calls do their work, then drop the
+connection. `delay_seconds` holds back each answer once the work is done, until the next control call
+at the latest. With `repeat_answers` whatever is listed is listed twice.
+
+Run it as `python -m booking_tasks.ops.test_platform --port 8099 --state rooms.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import secrets
+import signal
+import sys
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, Self
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+_MOST_BYTES = 1024 * 1024
+_SEE = "see docs/meeting-platform.openapi.yaml"
+_KEPT = ("rooms", "keys", "presence", "ledger")
+_NO_KEY = "the header Idempotency-Key is missing"
+_PATH = re.compile(r"/rooms(?:/(?P<session_id>[^/]+)(?P<attendance>/attendance)?)?")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+Instant = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class RoomSpec(_Body):
+    """The body of PUT /rooms/{session_id}."""
+
+    revision: Annotated[int, Field(ge=0)]
+    starts_at: Instant
+    ends_at: Instant
+    requester_user_id: UUID
+    consultant_user_id: UUID
+
+
+class Presence(_Body):
+    """What the room of a session is to have seen, in addition to what it saw before."""
+
+    session_id: UUID
+    complete: bool | None = None
+    observations: list[dict[str, Any]] = []
+
+
+class Control(_Body):
+    """How to misbehave. What is not named stays as it is."""
+
+    fail_next: int = 0
+    status: Annotated[int, Field(ge=400, le=599)] = 503
+    delay_seconds: Annotated[float, Field(ge=0, le=600)] = 0
+    repeat_answers: bool = False
+    lose_reply_next: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status and a JSON body; None is no body at all."""
+
+    status: int
+    body: Any = None
+
+
+def _error(status: int, code: str, message: str) -> Answer:
+    return Answer(status, {"error": code, "message": message})
+
+
+@dataclass
+class Rooms:
+    """What the platform remembers, and what each call does to it. Written to `file` after each change."""
+
+    base_url: str = ""
+    file: Path | None = None
+    rooms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    keys: dict[str, Any] = field(default_factory=dict)
+    presence: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ledger: list[dict[str, Any]] = field(default_factory=list)
+
+    def load(self) -> None:
+        """Go on where the state file ends, if there is one."""
+        if self.file is not None and self.file.exists():
+            for name, value in json.loads(self.file.read_text(encoding="utf-8")).items():
+                setattr(self, name, value)
+
+    def save(self) -> None:
+        """Replace the state file in one step."""
+        if self.file is not None:
+            half = self.file.with_suffix(self.file.suffix + ".new")
+            half.write_text(json.dumps({name: getattr(self, name) for name in _KEPT}), encoding="utf-8")
+            half.replace(self.file)
+
+    def answer(self, method: str, target: str, key: str | None, body: bytes) -> Answer:
+        """One call of the contract."""
+        parts = urlsplit(target)
+        found = _PATH.fullmatch(parts.path)
+        if found is None:
+            return _error(HTTPStatus.NOT_FOUND, "unknown_path", _SEE)
+        if found["session_id"] is not None and not _UUID.fullmatch(found["session_id"]):
+            return _error(HTTPStatus.BAD_REQUEST, "malformed", "session_id is no UUID in lower case")
+        if found["session_id"] is None:
+            calls = {"GET": lambda _: self._list(parse_qs(parts.query))}
+        elif found["attendance"]:
+            calls = {"GET": self._attendance}
+        else:
+            calls = {
+                "GET": self._get,
+                "PUT": lambda session_id: self._put(session_id, key, body),
+                "DELETE": lambda session_id: self._delete(session_id, key),
+            }
+        if method not in calls:
+            return _error(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", _SEE)
+        return calls[method](found["session_id"] or "")
+
+    def _put(self, session_id: str, key: str | None, body: bytes) -> Answer:
+        try:
+            wanted = json.loads(body)
+        except ValueError:
+            return _error(HTTPStatus.BAD_REQUEST, "malformed", "the body is no JSON")
+        if not key:
+            return _error(HTTPStatus.BAD_REQUEST, "malformed", _NO_KEY)
+        try:
+            spec = RoomSpec.model_validate(wanted)
+        except ValidationError as error:
+            fields = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
+            return _error(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", f"missing or wrong: {fields}")
+        if self.keys.setdefault(key, [session_id, wanted]) != [session_id, wanted]:
+            return _error(HTTPStatus.CONFLICT, "key_reused", "this key was used with another body")
+        room, status = self.rooms.get(session_id), HTTPStatus.OK
+        if room is None:
+            name, status = secrets.token_urlsafe(12), HTTPStatus.CREATED
+            room = {"room_id": name, "join_url": f"{self.base_url}/join/{name}"}
+        if spec.revision >= room.get("revision", 0):
+            room |= spec.model_dump(mode="json")
+        self.rooms[session_id] = room
+        self.presence.setdefault(session_id, {"complete": False, "observations": []})
+        return Answer(status, _shown(room))
+
+    def _get(self, session_id: str) -> Answer:
+        room = self.rooms.get(session_id)
+        return _unknown() if room is None else Answer(HTTPStatus.OK, _shown(room))
+
+    def _delete(self, session_id: str, key: str | None) -> Answer:
+        if not key:
+            return _error(HTTPStatus.BAD_REQUEST, "malformed", _NO_KEY)
+        return _unknown() if self.rooms.pop(session_id, None) is None else Answer(HTTPStatus.NO_CONTENT)
+
+    def _attendance(self, session_id: str) -> Answer:
+        seen = self.presence.get(session_id)
+        if seen is None:
+            return _unknown()
+        return Answer(HTTPStatus.OK, seen | {"observations": list(seen["observations"])})
+
+    def _list(self, query: dict[str, list[str]]) -> Answer:
+        try:
+            start = datetime.fromisoformat(query.get("from", ["0001-01-01T00:00:00Z"])[-1])
+            end = datetime.fromisoformat(query.get("until", ["9999-12-31T00:00:00Z"])[-1])
+            listed = [
+                {"session_id": session_id, "starts_at": room["starts_at"], "ends_at": room["ends_at"]}
+                for session_id, room in self.rooms.items()
+                if start <= datetime.fromisoformat(room["starts_at"]) < end
+            ]
+        except (ValueError, TypeError):
+            return _error(HTTPStatus.BAD_REQUEST, "malformed", "from and until are ISO 8601 in UTC")
+        return Answer(HTTPStatus.OK, listed)
+
+    def add_presence(self, wanted: Presence) -> None:
+        """Note what a room saw; a session without a room may be given some too."""
+        seen = self.presence.setdefault(str(wanted.session_id), {"complete": False, "observations": []})
+        seen["observations"] += wanted.observations
+        if wanted.complete is not None:
+            seen["complete"] = wanted.complete
+
+
+def _shown(room: dict[str, Any]) -> dict[str, Any]:
+    return {"room_id": room["room_id"], "join_url": room["join_url"]}
+
+
+def _unknown() -> Answer:
+    return _error(HTTPStatus.NOT_FOUND, "unknown_room", "there is no room for this session")
+
+
+class LocalPlatform:
+    """The platform in this process, from `with` to its end; `url` is where it listens (loopback only).
+
+    With a `token`, calls of the contract must carry it as bearer token. `port` 0 takes a free one.
+    """
+
+    def __init__(self, port: int = 0, state: Path | None = None, token: str | None = None) -> None:
+        self._lock = threading.Lock()
+        self._control = Control()
+        self._release = threading.Event()
+        self._token = token
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.platform = self
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._rooms = Rooms(self.url, state)
+        self._rooms.load()
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="local-platform"
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.control()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def control(self, **changes: Any) -> None:
+        """Change how it misbehaves; answers that are being held back go out at once."""
+        with self._lock:
+            self._control = Control.model_validate(self._control.model_dump() | changes)
+            self._release.set()
+            self._release = threading.Event()
+
+    def presence(
+        self, session_id: UUID, observations: list[dict[str, Any]], complete: bool | None = None
+    ) -> None:
+        """Note what the room of a session saw."""
+        wanted = Presence(session_id=session_id, observations=observations, complete=complete)
+        with self._lock:
+            self._rooms.add_presence(wanted)
+            self._rooms.save()
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """Every call it got: method, path, idempotency_key, body, status (None: no reply sent), when."""
+        with self._lock:
+            return [dict(call) for call in self._rooms.ledger]
+
+    def rooms(self) -> dict[UUID, dict[str, Any]]:
+        """The open rooms by session."""
+        with self._lock:
+            return {UUID(session_id): dict(room) for session_id, room in self._rooms.rooms.items()}
+
+    def forget(self, session_id: UUID) -> None:
+        """Lose a room, as platforms do."""
+        with self._lock:
+            del self._rooms.rooms[str(session_id)]
+            self._rooms.save()
+
+    def call(self, method: str, target: str, headers: Any, body: bytes) -> Answer | None:
+        """One call of the contract, with today's misbehaviour; None: say nothing and hang up."""
+        key = headers.get("Idempotency-Key")
+        with self._lock:
+            answer = self._worked(method, target, key, headers.get("Authorization"), body)
+            lost = self._control.lose_reply_next > 0
+            if lost:
+                self._control.lose_reply_next -= 1
+            self._rooms.ledger.append(
+                {
+                    "method": method,
+                    "path": target,
+                    "idempotency_key": key,
+                    "body": body.decode("utf-8", "replace"),
+                    "status": None if lost else int(answer.status),
+                    "when": datetime.now(UTC).isoformat(),
+                }
+            )
+            self._rooms.save()
+            delay, release = self._control.delay_seconds, self._release
+        if delay:
+            release.wait(delay)
+        return None if lost else answer
+
+    def _worked(
+        self, method: str, target: str, key: str | None, authorization: str | None, body: bytes
+    ) -> Answer:
+        if self._control.fail_next > 0:
+            self._control.fail_next -= 1
+            return _error(self._control.status, "told_to_fail", "this failure was asked for")
+        if self._token is not None and not secrets.compare_digest(
+            (authorization or "").encode(), f"Bearer {self._token}".encode()
+        ):
+            return _error(HTTPStatus.UNAUTHORIZED, "unauthorized", "a bearer token is wanted")
+        answer = self._rooms.answer(method, target, key, body)
+        return _twice(answer) if self._control.repeat_answers else answer
+
+    def command(self, target: str, body: bytes) -> Answer:
+        """One of the calls by which it is told what to do."""
+        try:
+            wanted = json.loads(body or b"{}")
+            if target == "/_control":
+                self.control(**wanted)
+            else:
+                asked = Presence.model_validate(wanted)
+                self.presence(asked.session_id, asked.observations, asked.complete)
+        except (ValueError, TypeError) as error:
+            return _error(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", str(error))
+        return Answer(HTTPStatus.NO_CONTENT)
+
+
+def _twice(answer: Answer) -> Answer:
+    if isinstance(answer.body, list):
+        return Answer(answer.status, answer.body * 2)
+    if isinstance(answer.body, dict) and "observations" in answer.body:
+        return Answer(answer.status, answer.body | {"observations": answer.body["observations"] * 2})
+    return answer
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    platform: LocalPlatform
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that hung up before its answer is part of the game; anything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def _serve(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        if length > _MOST_BYTES:
+            self.close_connection = True
+            self._send(_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "the body is too large"))
+        else:
+            self._send(self._answered(self.rfile.read(length)))
+
+    def _answered(self, body: bytes) -> Answer | None:
+        platform = self.server.platform
+        match self.command, self.path:
+            case "GET", "/_ledger":
+                return Answer(HTTPStatus.OK, platform.ledger())
+            case "POST", ("/_control" | "/_control/presence") as target:
+                return platform.command(target, body)
+        return platform.call(self.command, self.path, self.headers, body)
+
+    def _send(self, answer: Answer | None) -> None:
+        if answer is None:
+            self.close_connection = True
+            return
+        body = json.dumps(answer.body).encode() if answer.body is not None else b""
+        self.send_response(answer.status)
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= 500:
+            self.send_header("Retry-After", "1")
+        if answer.body is not None:
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - http.server's names
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
+        """Quiet: the ledger holds every call."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m booking_tasks.ops.test_platform")
+    parser.add_argument("--port", type=int, default=8099)
+    parser.add_argument("--state", type=Path, default=None, help="file to keep rooms and calls in")
+    parser.add_argument("--token", default=None, help="bearer token that calls must carry")
+    chosen = parser.parse_args(arguments)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with LocalPlatform(chosen.port, chosen.state, chosen.token) as platform:
+        sys.stdout.write(f"meeting platform at {platform.url}\n")
+        sys.stdout.flush()
+        stopped.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from booking_tasks import history
+from booking_tasks.database import rings
+from booking_tasks.identity import uuid7
+from booking_tasks.jobs import store as jobs
+from booking_tasks.jobs.rules import LeasedJob, NewJob
+from booking_tasks.jobs.steps import Skipped
+from booking_tasks.meetings import service
+from booking_tasks.meetings.rules import (
+    AttendanceReport,
+    CloseOrder,
+    ListedRoom,
+    Observation,
+    ReportOrder,
+    Room,
+    RoomOrder,
+)
+from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession
+from booking_tasks.occasion import Occasion
+from tests.builders import NOW, booked_session
+
+URL = "https://meet.example.org/r/1"
+
+
+def leased(session: ScheduledSession, kind: str = "provision_meeting", **values: Any) -> LeasedJob:
+    job = NewJob(kind, session.id, NOW, session.revision, detail=values.pop("detail", ""))
+    plain = LeasedJob(
+        id=uuid7(),
+        key=job.key,
+        kind=kind,
+        subject_id=session.id,
+        revision=session.revision,
+        recipient=None,
+        detail=job.detail,
+        due_at=NOW,
+        attempts=1,
+        sendings=0,
+        token=uuid7(),
+        effect=None,
+    )
+    return replace(plain, **values)
+
+
+def room(url: str = URL) -> Room:
+    return Room(room_id="room-1", join_url=url)
+
+
+def events(db: Session, session: ScheduledSession) -> list[str]:
+    found = select(Event.type).where(Event.scheduled_session_id == session.id).order_by(Event.position)
+    return list(db.scalars(found))
+
+
+def work(db: Session, session: ScheduledSession, kind: str) -> list[tuple[int, str]]:
+    found = select(Job.revision, Job.detail).where(Job.kind == kind, Job.subject_id == session.id)
+    return sorted((revision, detail) for revision, detail in db.execute(found))
+
+
+def move(db: Session, moment: Occasion, session: ScheduledSession) -> None:
+    session.scheduled_start_time += timedelta(hours=3)
+    session.scheduled_end_time += timedelta(hours=3)
+    session.revision += 1
+    history.record(db, moment, "session.rescheduled", session=session)
+
+
+def test_the_order_says_when_and_who_and_nothing_else(db: Session, moment: Occasion) -> None:
+    session = booked_session(db)
+    order = service.order_room(db, moment, leased(session))
+    assert isinstance(order, RoomOrder)
+    assert order.key == f"provision_meeting:{session.id}:0::"
+    assert order.spec.model_dump() == {
+        "session_id": session.id,
+        "revision": 0,
+        "starts_at": session.scheduled_start_time,
+        "ends_at": session.scheduled_end_time,
+        "requester_user_id": session.requester_user_id,
+        "consultant_user_id": session.consultant_user_id,
+    }
+
+
+@pytest.mark.parametrize("status", ["cancelled_by_user", "cancelled_by_consultant", "completed"])
+def test_a_session_that_is_over_gets_no_room(db: Session, moment: Occasion, status: str) -> None:
+    session = booked_session(db, status=status)
+    assert service.order_room(db, moment, leased(session)) == Skipped(f"session is {status}")
+    assert work(db, session, "close_meeting") == []
+
+
+def test_a_room_that_may_have_been_made_for_a_session_since_cancelled_is_closed(
+    db: Session, moment: Occasion
+) -> None:
+    session = booked_session(db, status="cancelled_by_user")
+    service.order_room(db, moment, leased(session, sendings=1))
+    assert work(db, session, "close_meeting") == [(0, "late")]
+    assert "close_meeting" in rings(db)
+
+
+def test_a_session_that_moved_on_supersedes_the_order(db: Session, moment: Occasion) -> None:
+    session = booked_session(db, revision=2)
+    assert service.order_room(db, moment, leased(session, revision=1)) == Skipped("superseded")
+
+
+def test_the_first_link_is_stored_announced_and_leads_to_invites(db: Session, moment: Occasion) -> None:
+    session = booked_session(db)
+    service.keep_link(db, moment, leased(session), room())
+    db.refresh(session)
+    assert (session.meeting_platform_session_id, session.meeting_platform_join_url) == ("room-1", URL)
+    assert (session.revision, session.updated_at) == (0, NOW)
+    event = db.scalars(select(Event).where(Event.scheduled_session_id == session.id)).one()
+    assert event.type == "session.meeting_ready"
+    assert event.before["meeting_platform_join_url"] is None
+    assert event.after["meeting_platform_join_url"] == URL
+    assert len(work(db, session, "send_invite")) == 2
+
+
+def test_the_same_link_again_is_no_news(db: Session, moment: Occasion) -> None:
+    session = booked_session(db)
+    service.keep_link(db, moment, leased(session), room())
+    service.keep_link(db, moment, leased(session, detail="reconcile:2027-03-01"), room())
+    assert events(db, session) == ["session.meeting_ready"]
+
+
+def test_a_moved_session_with_its_old_link_doubles_no_invite(db: Session, moment: Occasion) -> None:
+    session = booked_session(db)
+    service.keep_link(db, moment, leased(session), room())
+    move(db, moment, session)
+    service.keep_link(db, moment, leased(session), room())
+    assert events(db, session) == ["session.meeting_ready", "session.rescheduled", "session.meeting_ready"]
+    assert [revision for revision, _ in work(db, session, "send_invite")] == [0, 0, 1, 1]
+
+
+def test_another_link_reaches_people_under_a_new_revision(db: Session, moment: Occasion) -> None:
+    session = booked_session(db)
+    service.keep_link(db, moment, leased(session), room())
+    service.keep_link(db, moment, leased(session), room("https://meet.example.org/r/2"))
+    db.refresh(session)
+    assert session.revision == 1
+    assert session.revised_at == NOW + timedelta(seconds=1)
+    assert session.meeting_platform_join_url == "https://meet.example.org/r/2"
+    assert events(db, session) == ["session.meeting_ready", "session.link_changed"]
+    assert [revision for revision, _ in work(db, session, "send_invite")] == [0, 0, 1, 1]
+    assert [revision for revision, _ in work(db, session, "send_reminder")] == [1, 1, 1, 1]
+
+
+def test_a_link_after_invites_without_one_reaches_people_under_a_new_revision(
+    db: Session, moment: Occasion
+) -> None:
+    session = booked_session(db)
+    service.give_up_link(db, moment, leased(session), "503")
+    service.keep_link(db, moment, leased(session), room())
+    assert session.revision == 1
+    assert events(db, session) == [
+        "session.meeting_failed",
+        "session.link_changed",
+        "session.meeting_ready",
+    ]
+    assert [revision for revision, _ in work(db, session, "send_invite")] == [0, 0, 1, 1]
+
+
+def test_a_link_for_a_session_cancelled_meanwhile_is_dropped_and_its_room_closed(
+    db: Session, moment: Occasion
+) -> None:
+    session = booked_session(db, status="cancelled_by_consultant")
+    service.keep_link(db, moment, leased(session), room())
+    db.refresh(session)
+    assert session.meeting_platform_join_url is None
+    assert events(db, session) == []
+    assert work(db, session, "close_meeting") == [(0, "late")]
+
+
+def test_a_link_for_a_session_moved_meanwhile_is_dropped(db: Session, moment: Occasion) -> None:
+    session = booked_session(db, revision=1)
+    service.keep_link(db, moment, leased(session, revision=0), room())
+    db.refresh(session)
+    assert session.meeting_platform_join_url is None
+    assert events(db, session) == []
+    assert work(db, session, "close_meeting") == []
+
+
+def test_giving_up_is_told_once_and_people_are_invited_without_a_link(db: Session, moment: Occasion) -> None:
+    session = booked_session(db)
+    service.give_up_link(db, moment, leased(session), "the meeting platform answered 422")
+    service.give_up_link(db, moment, leased(session, detail="reconcile:2027-03-01"), "again")
+    event = db.scalars(select(Event).where(Event.scheduled_session_id == session.id)).one()
+    assert (event.type, event.reason) == ("session.meeting_failed", "the meeting platform answered 422")
+    assert len(work(db, session, "send_invite")) == 2
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"status": "cancelled_by_user"}, {"meeting_platform_join_url": URL}, {"revision": 1}],
+)
+def test_giving_up_is_not_told_when_nobody_waits_for_that_link(
+    db: Session, moment: Occasion, values: dict[str, Any]
+) -> None:
+    session = booked_session(db, **values)
+    service.give_up_link(db, moment, leased(session, revision=0), "503")
+    assert events(db, session) == []
+
+
+def _asked_for(db: Session, session: ScheduledSession) -> None:
+    job = NewJob("provision_meeting", session.id, NOW, session.revision)
+    jobs.add(db, [job])
+    db.execute(update(Job).where(Job.key == job.key).values(state="done", sendings=1, settled_at=NOW))
+
+
+def test_only_a_room_that_was_asked_for_is_closed(db: Session) -> None:
+    session = booked_session(db, status="cancelled_by_user")
+    job = leased(session, "close_meeting")
+    assert service.order_closing(db, job) == Skipped("no room was ever asked for")
+    _asked_for(db, session)
+    assert service.order_closing(db, job) == CloseOrder(key=job.key, session_id=session.id)
+
+
+def test_a_room_seen_on_the_platform_is_closed_whatever_the_ledger_remembers(db: Session) -> None:
+    session = booked_session(db, status="completed")
+    order = service.order_closing(db, leased(session, "close_meeting", detail="orphan:2027-03-01"))
+    assert isinstance(order, CloseOrder)
+
+
+@pytest.mark.parametrize("status", ["scheduled", "in_progress"])
+def test_the_room_of_a_session_that_is_on_is_never_closed(db: Session, status: str) -> None:
+    session = booked_session(db, status=status)
+    _asked_for(db, session)
+    for detail in ("", "late", "orphan:2027-03-01"):
+        order = service.order_closing(db, leased(session, "close_meeting", detail=detail))
+        assert order == Skipped("the session is still on")
+
+
+@pytest.mark.parametrize(
+    ("status", "start", "wanted"),
+    [
+        ("in_progress", NOW - timedelta(hours=1), True),
+        ("scheduled", NOW - timedelta(hours=1), True),
+        ("scheduled", NOW, False),
+        ("completed", NOW - timedelta(hours=1), False),
+        ("cancelled_by_user", NOW - timedelta(hours=1), False),
+    ],
+)
+def test_attendance_is_asked_for_until_the_verdict(
+    db: Session, moment: Occasion, status: str, start: datetime, *, wanted: bool
+) -> None:
+    session = booked_session(db, start, status=status)
+    order = service.order_report(db, moment, leased(session, "collect_attendance"))
+    assert isinstance(order, ReportOrder) == wanted
+
+
+def test_attendance_of_an_older_revision_is_not_asked_for(db: Session, moment: Occasion) -> None:
+    session = booked_session(db, NOW - timedelta(hours=1), status="in_progress", revision=1)
+    job = leased(session, "collect_attendance", revision=0)
+    assert service.order_report(db, moment, job) == Skipped("superseded")
+
+
+def _report(user_id: UUID, *, complete: bool) -> AttendanceReport:
+    seen = Observation(id="1", kind="joined", observed_at=NOW, user_id=str(user_id))
+    stranger = Observation(id="2", kind="joined", observed_at=NOW, user_id=str(uuid7()))
+    return AttendanceReport(complete=complete, observations=(seen, stranger, seen))
+
+
+def test_a_report_becomes_evidence_once(db: Session, moment: Occasion) -> None:
+    session = booked_session(db, NOW - timedelta(hours=1), status="in_progress")
+    job = leased(session, "collect_attendance")
+    report = _report(session.consultant_user_id, complete=True)
+    assert service.keep_report(db, moment, job, report) == 2
+    assert service.keep_report(db, moment, job, report) == 0
+    found = db.scalars(
+        select(AttendanceEvidence).where(AttendanceEvidence.scheduled_session_id == session.id)
+    )
+    assert sorted((one.kind, one.party, one.source, one.external_id) for one in found) == [
+        ("joined", "consultant", "platform", "seen:1"),
+        ("report_complete", None, "platform", "report_complete"),
+    ]
+    assert work(db, session, "collect_attendance") == []
+
+
+def test_a_report_that_is_not_complete_is_asked_for_once_more_before_the_verdict(
+    db: Session, moment: Occasion
+) -> None:
+    session = booked_session(db, NOW - timedelta(hours=1), status="in_progress")
+    report = _report(session.requester_user_id, complete=False)
+    service.keep_report(db, moment, leased(session, "collect_attendance"), report)
+    again = db.scalars(select(Job).where(Job.kind == "collect_attendance")).one()
+    assert (again.detail, again.revision) == ("again", 0)
+    assert NOW < again.due_at < NOW + moment.policies.verdict_delay
+    service.keep_report(db, moment, leased(session, "collect_attendance", detail="again"), report)
+    assert len(work(db, session, "collect_attendance")) == 1
+
+
+def test_no_report_is_no_evidence(db: Session, moment: Occasion) -> None:
+    session = booked_session(db, NOW - timedelta(hours=1), status="in_progress")
+    assert service.keep_report(db, moment, leased(session, "collect_attendance"), None) == 0
+    assert db.scalars(select(AttendanceEvidence)).all() == []
+
+
+def test_comparing_orders_what_is_missing_and_closes_what_is_over(db: Session, moment: Occasion) -> None:
+    lost = booked_session(db, meeting_platform_join_url=URL)
+    over = booked_session(db, NOW - timedelta(days=1), status="completed")
+    far = booked_session(db, NOW + timedelta(days=91), meeting_platform_join_url=URL)
+    waiting = booked_session(db)
+    stranger = ListedRoom(session_id=uuid7(), starts_at=NOW, ends_at=NOW + timedelta(hours=1))
+    ended = ListedRoom(
+        session_id=over.id, starts_at=over.scheduled_start_time, ends_at=over.scheduled_end_time
+    )
+    for _ in range(2):
+        found = service.reconcile(db, moment, [stranger, ended])
+        assert found.strangers == (stranger.session_id,)
+    assert work(db, lost, "provision_meeting") == [(0, "reconcile:2027-03-01")]
+    assert work(db, over, "close_meeting") == [(0, "orphan:2027-03-01")]
+    assert work(db, far, "provision_meeting") == []
+    assert work(db, waiting, "provision_meeting") == []
+    assert db.scalars(select(Job).where(Job.subject_id == stranger.session_id)).all() == []
+    assert rings(db) >= {"provision_meeting", "close_meeting"}

@@ -1,0 +1,392 @@
+"""The room's jobs against the local platform: real HTTP, real rows, real doorbells."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+from sqlalchemy import select, text, update
+
+from booking_tasks import history
+from booking_tasks.database import transaction
+from booking_tasks.doorbell import occasion
+from booking_tasks.identity import uuid7
+from booking_tasks.jobs import service as job_service
+from booking_tasks.jobs.tasks import recover_jobs
+from booking_tasks.meetings import tasks
+from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession, ScheduleRun
+from booking_tasks.ops.servers import wait_until
+from booking_tasks.ops.test_platform import LocalPlatform
+from booking_tasks.settings import settings
+from tests.builders import booked_session
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def platform(own_database: str, valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalPlatform]:
+    with LocalPlatform() as running:
+        monkeypatch.setenv("BOOKING_MEETING_URL", running.url)
+        monkeypatch.setenv("BOOKING_RETRY_BASE", "0.01s")
+        monkeypatch.setenv("BOOKING_RETRY_CAP", "0.02s")
+        settings.cache_clear()
+        yield running
+
+
+def _soon() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+
+
+def booked(start: datetime | None = None, **values: Any) -> UUID:
+    """A session that has just been agreed, with the jobs that follow."""
+    with occasion("test", "booking") as (db, moment):
+        session = booked_session(db, start or _soon(), **values)
+        history.record(db, moment, "session.scheduled", session=session)
+        return session.id
+
+
+def cancel(session_id: UUID) -> None:
+    with occasion("test", "booking") as (db, moment):
+        session = db.get_one(ScheduledSession, session_id)
+        session.status = "cancelled_by_user"
+        history.record(db, moment, "session.cancelled", session=session)
+
+
+def move(session_id: UUID) -> datetime:
+    with occasion("test", "booking") as (db, moment):
+        session = db.get_one(ScheduledSession, session_id)
+        session.scheduled_start_time += HOUR
+        session.scheduled_end_time += HOUR
+        session.revision += 1
+        history.record(db, moment, "session.rescheduled", session=session)
+        return session.scheduled_start_time
+
+
+def stored(session_id: UUID) -> ScheduledSession:
+    with transaction() as db:
+        return db.get_one(ScheduledSession, session_id)
+
+
+def states(kind: str) -> list[tuple[str, str]]:
+    """Detail and state of every job of a kind, in the order they were made."""
+    with transaction() as db:
+        found = db.execute(select(Job.detail, Job.state).where(Job.kind == kind).order_by(Job.id))
+        return [(detail, state) for detail, state in found]
+
+
+def invited_revisions() -> set[int]:
+    with transaction() as db:
+        return set(db.scalars(select(Job.revision).where(Job.kind == "send_invite")))
+
+
+def events() -> list[str]:
+    with transaction() as db:
+        return list(db.scalars(select(Event.type).order_by(Event.position)))
+
+
+def run(kind: str, task: Callable[[], int]) -> None:
+    """Run a kind until nothing of it is to be done."""
+
+    def all_settled() -> bool:
+        task()
+        return all(state in {"done", "skipped", "dead", "uncertain"} for _, state in states(kind))
+
+    wait_until(all_settled, f"the end of every {kind}")
+
+
+def provision() -> None:
+    run("provision_meeting", tasks.provision_meeting)
+
+
+def close() -> None:
+    run("close_meeting", tasks.close_meeting)
+
+
+def calls(platform: LocalPlatform, method: str) -> list[tuple[str | None, int | None]]:
+    return [
+        (call["idempotency_key"], call["status"]) for call in platform.ledger() if call["method"] == method
+    ]
+
+
+def while_it_works(
+    platform: LocalPlatform, work: Callable[[], object], task: Callable[[], int] = tasks.provision_meeting
+) -> None:
+    """Run a task; when the platform has done its part but has not answered yet, do `work`."""
+    before = len(platform.ledger())
+    platform.control(delay_seconds=60)
+    worker = threading.Thread(target=task)
+    worker.start()
+    try:
+        wait_until(lambda: len(platform.ledger()) > before, "the call at the platform")
+        work()
+    finally:
+        platform.control(delay_seconds=0)
+        worker.join()
+
+
+def test_the_link_comes_after_two_failed_tries(platform: LocalPlatform) -> None:
+    session_id = booked()
+    platform.control(fail_next=2, status=503)
+    provision()
+    key = f"provision_meeting:{session_id}:0::"
+    assert calls(platform, "PUT") == [(key, 503), (key, 503), (key, 201)]
+    session, room = stored(session_id), platform.rooms()[session_id]
+    assert session.meeting_platform_session_id == room["room_id"]
+    assert session.meeting_platform_join_url == room["join_url"]
+    assert events() == ["session.scheduled", "session.meeting_ready"]
+    assert invited_revisions() == {0}
+
+
+def test_a_lost_reply_is_repeated_under_the_same_key_and_gives_one_room(platform: LocalPlatform) -> None:
+    session_id = booked()
+    platform.control(lose_reply_next=2)
+    provision()
+    puts = [call for call in platform.ledger() if call["method"] == "PUT"]
+    assert [call["status"] for call in puts] == [None, None, 200]
+    assert len({(call["idempotency_key"], call["body"]) for call in puts}) == 1
+    assert list(platform.rooms()) == [session_id]
+    assert events().count("session.meeting_ready") == 1
+
+
+def test_a_worker_that_vanished_while_sending_leaves_one_room(platform: LocalPlatform) -> None:
+    session_id = booked()
+    platform.control(lose_reply_next=1)
+    tasks.provision_meeting()
+    with transaction() as db:  # as if the worker had died instead of noting the lost reply
+        db.execute(
+            update(Job)
+            .where(Job.kind == "provision_meeting")
+            .values(
+                state="sending",
+                retry_at=None,
+                lease_token=uuid7(),
+                lease_until=datetime.now(UTC) - HOUR,
+            )
+        )
+    assert recover_jobs() == 1
+    provision()
+    assert [status for _, status in calls(platform, "PUT")] == [None, 200]
+    assert stored(session_id).meeting_platform_join_url == platform.rooms()[session_id]["join_url"]
+
+
+def test_a_session_cancelled_before_its_turn_gets_no_room_and_nothing_is_closed(
+    platform: LocalPlatform,
+) -> None:
+    cancel(booked())
+    provision()
+    close()
+    assert platform.ledger() == []
+    assert states("provision_meeting") == [("", "skipped")]
+    assert states("close_meeting") == [("", "skipped")]
+
+
+def test_a_session_cancelled_while_the_platform_works_leaves_no_room(platform: LocalPlatform) -> None:
+    session_id = booked()
+    while_it_works(platform, lambda: cancel(session_id))
+    close()
+    assert platform.rooms() == {}
+    assert stored(session_id).meeting_platform_join_url is None
+    assert states("provision_meeting") == [("", "done")]
+    assert states("close_meeting") == [("", "done"), ("late", "done")]
+    assert [status for _, status in calls(platform, "DELETE")] == [204, 404]
+    assert "session.meeting_ready" not in events()
+
+
+def test_a_session_moved_while_the_platform_works_keeps_one_room_at_the_new_time(
+    platform: LocalPlatform,
+) -> None:
+    session_id = booked()
+    moved_to: list[datetime] = []
+    while_it_works(platform, lambda: moved_to.append(move(session_id)))
+    assert stored(session_id).meeting_platform_join_url is None
+    provision()
+    rooms = platform.rooms()
+    assert list(rooms) == [session_id]
+    assert datetime.fromisoformat(rooms[session_id]["starts_at"]) == moved_to[0]
+    assert stored(session_id).meeting_platform_join_url == rooms[session_id]["join_url"]
+    assert events() == ["session.scheduled", "session.rescheduled", "session.meeting_ready"]
+    assert invited_revisions() == {1}
+
+
+def test_a_move_supersedes_an_order_that_has_not_begun(platform: LocalPlatform) -> None:
+    session_id = booked()
+    move(session_id)
+    provision()
+    assert states("provision_meeting") == [("", "skipped"), ("", "done")]
+    assert calls(platform, "PUT") == [(f"provision_meeting:{session_id}:1::", 201)]
+
+
+@pytest.mark.parametrize(
+    "misbehaviour",
+    [{"fail_next": 99, "status": 503}, {"lose_reply_next": 99}, {"fail_next": 1, "status": 422}],
+)
+def test_when_no_link_can_be_made_people_are_invited_without_one(
+    platform: LocalPlatform, monkeypatch: pytest.MonkeyPatch, misbehaviour: dict[str, int]
+) -> None:
+    monkeypatch.setenv("BOOKING_JOB_ATTEMPTS", "2")
+    settings.cache_clear()
+    session_id = booked()
+    platform.control(**misbehaviour)
+    provision()
+    assert states("provision_meeting") == [("", "dead")]
+    assert events() == ["session.scheduled", "session.meeting_failed"]
+    assert stored(session_id).meeting_platform_join_url is None
+    assert invited_revisions() == {0}
+
+
+def test_a_replay_after_giving_up_brings_the_link_to_people_already_invited(platform: LocalPlatform) -> None:
+    session_id = booked()
+    platform.control(fail_next=1, status=403)
+    provision()
+    with transaction() as db:
+        job_id = db.scalars(select(Job.id).where(Job.kind == "provision_meeting")).one()
+        assert job_service.replay(db, job_id)
+    provision()
+    assert stored(session_id).revision == 1
+    assert stored(session_id).meeting_platform_join_url is not None
+    assert events()[-3:] == ["session.meeting_failed", "session.link_changed", "session.meeting_ready"]
+    assert invited_revisions() == {0, 1}
+
+
+def test_a_cancelled_session_loses_its_room_even_if_the_platform_is_away_at_first(
+    platform: LocalPlatform,
+) -> None:
+    session_id = booked()
+    provision()
+    cancel(session_id)
+    platform.control(fail_next=1, status=500, lose_reply_next=0)
+    close()
+    assert platform.rooms() == {}
+    assert [status for _, status in calls(platform, "DELETE")] == [500, 204]
+
+
+def test_closing_a_room_that_is_gone_is_done(platform: LocalPlatform) -> None:
+    session_id = booked()
+    provision()
+    platform.forget(session_id)
+    cancel(session_id)
+    close()
+    assert states("close_meeting") == [("", "done")]
+    assert calls(platform, "DELETE") == [(f"close_meeting:{session_id}:0::", 404)]
+
+
+def test_the_platforms_report_becomes_evidence_once_however_often_it_is_told(platform: LocalPlatform) -> None:
+    start = datetime.now(UTC) - 2 * HOUR
+    session_id = booked(start, status="in_progress")
+    session = stored(session_id)
+    at = start.isoformat().replace("+00:00", "Z")
+    platform.presence(
+        session_id,
+        [
+            {"id": "1", "kind": "room_opened", "observed_at": at},
+            {"id": "2", "kind": "joined", "observed_at": at, "user_id": str(session.requester_user_id)},
+            {"id": "3", "kind": "joined", "observed_at": at, "user_id": "a-stranger"},
+        ],
+    )
+    platform.control(repeat_answers=True, fail_next=1)
+    run("collect_attendance", tasks.collect_attendance)
+    assert states("collect_attendance") == [("", "done"), ("again", "done")]
+    assert [status for _, status in calls(platform, "GET")] == [503, 200, 200]
+    with transaction() as db:
+        found = db.execute(select(AttendanceEvidence.kind, AttendanceEvidence.party)).all()
+    assert sorted((kind, party or "") for kind, party in found) == [
+        ("joined", "requester"),
+        ("room_opened", ""),
+    ]
+
+
+def test_a_session_the_platform_does_not_know_yields_no_evidence(platform: LocalPlatform) -> None:
+    booked(datetime.now(UTC) - 2 * HOUR, status="in_progress")
+    run("collect_attendance", tasks.collect_attendance)
+    assert states("collect_attendance") == [("", "done")]
+    assert calls(platform, "GET") == [(None, 404)]
+
+
+def test_a_room_that_the_platform_lost_is_made_again_and_people_hear_of_its_new_link(
+    platform: LocalPlatform,
+) -> None:
+    session_id = booked()
+    provision()
+    old = stored(session_id).meeting_platform_join_url
+    platform.forget(session_id)
+    assert tasks.reconcile_meetings() == 1
+    provision()
+    session = stored(session_id)
+    assert session.meeting_platform_join_url == platform.rooms()[session_id]["join_url"] != old
+    assert (session.revision, events()[-1]) == (1, "session.link_changed")
+    assert invited_revisions() == {0, 1}
+
+
+def test_a_room_that_nobody_needs_is_closed_and_one_that_is_not_ours_is_left(platform: LocalPlatform) -> None:
+    session_id = booked()
+    provision()
+    with transaction() as db:  # as if the closing had been lost long ago
+        db.execute(update(ScheduledSession).values(status="cancelled_by_user"))
+    _room_of_someone_else(platform)
+    assert tasks.reconcile_meetings() == 1
+    close()
+    assert session_id not in platform.rooms()
+    assert len(platform.rooms()) == 1
+
+
+def _room_of_someone_else(platform: LocalPlatform) -> None:
+    start = _soon()
+    body = {
+        "revision": 0,
+        "starts_at": start.isoformat(),
+        "ends_at": (start + HOUR).isoformat(),
+        "requester_user_id": str(uuid7()),
+        "consultant_user_id": str(uuid7()),
+    }
+    made = httpx2.put(
+        f"{platform.url}/rooms/{uuid7()}", json=body, headers={"Idempotency-Key": "theirs"}, timeout=10
+    )
+    assert made.status_code == 201
+
+
+def test_rooms_are_compared_once_a_day(platform: LocalPlatform) -> None:
+    session_id = booked()
+    provision()
+    assert tasks.reconcile_meetings() == 0
+    listed = len(calls(platform, "GET"))
+    assert listed > 0
+    platform.forget(session_id)
+    assert tasks.reconcile_meetings() == 0
+    assert len(calls(platform, "GET")) == listed
+
+
+def test_a_platform_that_is_away_is_asked_again_at_the_next_tick(platform: LocalPlatform) -> None:
+    session_id = booked()
+    provision()
+    platform.forget(session_id)
+    platform.control(fail_next=1, status=503)
+    assert tasks.reconcile_meetings() == 0
+    with transaction() as db:
+        assert db.scalars(select(ScheduleRun.schedule)).all() == []
+    assert tasks.reconcile_meetings() == 1
+
+
+@pytest.mark.parametrize("task", [tasks.provision_meeting, tasks.reconcile_meetings])
+def test_the_platform_is_asked_outside_any_transaction(
+    platform: LocalPlatform, task: Callable[[], int]
+) -> None:
+    booked()
+    waiting: list[int] = []
+
+    def look() -> None:
+        with transaction() as db:
+            found = db.execute(
+                text(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
+                )
+            )
+            waiting.append(found.scalar_one())
+
+    while_it_works(platform, look, task)
+    assert waiting == [0]
