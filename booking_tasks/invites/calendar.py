@@ -1,0 +1,122 @@
+"""One side's copy of a consultation as iCalendar bytes (RFC 5545, 5546). Pure.
+
+The organizer is always the service, the recipient the only attendee, times are UTC. Reminders belong
+to the recipient: no alarm is ever set.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import UTC, datetime
+
+from icalendar import Calendar, Event, vCalAddress
+
+from booking_tasks.letters.copies import Copy, House
+from booking_tasks.letters.message import Mailbox, Method
+from booking_tasks.letters.wording import one_line, plain
+
+_PRODUCT = "-//booking_tasks//Consultations//EN"
+_LINE_OCTETS = 75
+
+
+def uid(copy: Copy, house: House) -> str:
+    """The event's identity, the same in every message of the session's life."""
+    return f"{copy.session_id}@{house.uid_domain}"
+
+
+def calendar(copy: Copy, house: House, method: Method) -> bytes:
+    """An invitation or update (REQUEST), or the end of it (CANCEL, without the link).
+
+    SEQUENCE is the session's revision and DTSTAMP the instant of that revision, so that whoever gets
+    messages out of order still ends with the latest.
+    """
+    result = Calendar()
+    result.add("prodid", _PRODUCT)
+    result.add("version", "2.0")
+    result.add("calscale", "GREGORIAN")
+    result.add("method", method)
+    result.add_component(_event(copy, house, method))
+    return _folded(result.to_ical())
+
+
+def _event(copy: Copy, house: House, method: Method) -> Event:
+    invited = method == "REQUEST"
+    language = copy.recipient.language
+    values = {
+        "service": one_line(copy.service),
+        "counterpart": one_line(copy.counterpart),
+        "link": copy.join_url,
+        "details": copy.details,
+    }
+    event = Event()
+    event.add("uid", uid(copy, house))
+    event.add("sequence", copy.revision)
+    event.add("dtstamp", _utc(copy.revised_at))
+    event.add("last-modified", _utc(copy.revised_at))
+    event.add("created", _utc(copy.created_at))
+    event.add("dtstart", _utc(copy.start))
+    event.add("dtend", _utc(copy.end))
+    event.add("summary", _printable(plain("event_summary", language, **values)))
+    event.add(
+        "description",
+        _printable(plain("event_description" if invited else "event_cancelled", language, **values)),
+    )
+    if invited:
+        event.add("location", _printable(plain("event_location", language, **values)))
+    event.add("status", "CONFIRMED" if invited else "CANCELLED")
+    event.add("transp", "OPAQUE")
+    event.add("class", "PUBLIC")
+    event.add("organizer", _address(house.mailbox))
+    attendee = _address(copy.recipient.mailbox)
+    attendee.params["CUTYPE"] = "INDIVIDUAL"
+    attendee.params["ROLE"] = "REQ-PARTICIPANT"
+    attendee.params["PARTSTAT"] = "NEEDS-ACTION"
+    if invited:
+        attendee.params["RSVP"] = "TRUE"
+    event.add("attendee", attendee)
+    return event
+
+
+def _utc(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(microsecond=0)
+
+
+def _printable(text: str) -> str:
+    lines = text.splitlines()
+    return "\n".join(
+        "".join(c for c in line if unicodedata.category(c) not in ("Cc", "Cs")) for line in lines
+    )
+
+
+def _address(mailbox: Mailbox) -> vCalAddress:
+    address = vCalAddress(f"mailto:{mailbox.address}")
+    # A parameter cannot hold a double quote; few clients read RFC 6868's way of writing one.
+    name = _printable(one_line(mailbox.name)).replace('"', "'")
+    if name:
+        address.params["CN"] = name
+    return address
+
+
+def _folded(content: bytes) -> bytes:
+    """Lines of at most 75 octets (RFC 5545 section 3.1), cut neither in a character nor in an escape.
+
+    The library cuts between a backslash and what it escapes, which some readers do not put together.
+    """
+    text = content.replace(b"\r\n ", b"").decode()
+    return b"".join(_folded_line(line) + b"\r\n" for line in text.split("\r\n") if line)
+
+
+def _folded_line(line: str) -> bytes:
+    pieces, piece = [], b""
+    escape = ""
+    for character in line:
+        unit = escape + character
+        escape = character if unit == "\\" else ""
+        if escape:
+            continue
+        octets = unit.encode()
+        if len(piece) + len(octets) > _LINE_OCTETS:
+            pieces.append(piece)
+            piece = b" "
+        piece += octets
+    return b"".join(part + b"\r\n" for part in pieces) + piece + escape.encode()

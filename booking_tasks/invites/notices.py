@@ -1,0 +1,122 @@
+"""Letters about a request that is no consultation yet: an answer wanted, no longer wanted, no luck."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.invites import rules, store
+from booking_tasks.jobs.rules import LeasedJob
+from booking_tasks.jobs.steps import NotYet, Skipped
+from booking_tasks.letters.copies import House, Person
+from booking_tasks.letters.dates import spoken_moment, spoken_span
+from booking_tasks.letters.message import letter, message_id
+from booking_tasks.letters.store import person, service_name
+from booking_tasks.letters.wording import one_line, words
+from booking_tasks.models import ConsultationRequest
+from booking_tasks.occasion import Occasion
+
+
+@dataclass(frozen=True)
+class _Notice:
+    """What is to be said to whom; `values` fill the template beside the names of reader and service."""
+
+    template: str
+    reader: Person
+    values: dict[str, str | None]
+
+
+def write_notice(db: Session, occasion: Occasion, house: House, job: LeasedJob) -> bytes | Skipped | NotYet:
+    """The notice that the job's detail names, or why it is not due any more.
+
+    Raises EffectNotDoneError while the directory does not know someone it is to or about.
+    """
+    request = store.request(db, job.subject_id)
+    if request is None or job.recipient is None:
+        return Skipped("there is no such request")
+    notice = _NOTICES[rules.notice_of(job.detail)](db, occasion, house, request, job.recipient)
+    if not isinstance(notice, _Notice):
+        return notice
+    service = service_name(db, request.consultation_service_type_id)
+    return _written(house, job, notice, one_line(service))
+
+
+def _confirmation_wanted(
+    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID
+) -> _Notice | Skipped:
+    held = store.held_time(db, request.id, to)
+    if held is None:
+        return Skipped("no time is held for the request")
+    assigned = request.assigned_consultant_user_id == to
+    reason = rules.why_not_ask(request.status, assigned, held.until, occasion.now)
+    if reason is not None:
+        return Skipped(reason)
+    reader = person(db, house, to, occasion.policies.default_language)
+    values = {
+        "counterpart": _requester(db, occasion, house, request),
+        "when": spoken_span(held.start, held.end, reader.time_zone, reader.language),
+        "until": spoken_moment(held.until, reader.time_zone, reader.language),
+        "details": request.request_details,
+    }
+    return _Notice("confirmation_wanted", reader, values)
+
+
+def _confirmation_withdrawn(
+    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID
+) -> _Notice | Skipped | NotYet:
+    if store.asking_in_flight(db, request.id, to):
+        return NotYet("the question is on its way")
+    assigned = request.assigned_consultant_user_id == to
+    reason = rules.why_not_withdraw(request.status, assigned, store.asking_tried(db, request.id, to))
+    if reason is not None:
+        return Skipped(reason)
+    reader = person(db, house, to, occasion.policies.default_language)
+    return _Notice(
+        "confirmation_withdrawn", reader, {"counterpart": _requester(db, occasion, house, request)}
+    )
+
+
+def _request_rejected(
+    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID
+) -> _Notice | Skipped:
+    if request.status != "rejected":
+        return Skipped(f"the request is {request.status}")
+    reader = person(db, house, to, occasion.policies.default_language)
+    return _Notice("request_rejected", reader, {"reason": request.status_reason})
+
+
+_NOTICES = {
+    "confirmation_wanted": _confirmation_wanted,
+    "confirmation_withdrawn": _confirmation_withdrawn,
+    "request_rejected": _request_rejected,
+}
+
+
+def _requester(db: Session, occasion: Occasion, house: House, request: ConsultationRequest) -> str:
+    requester = person(db, house, request.requester_user_id, occasion.policies.default_language)
+    return one_line(requester.mailbox.name)
+
+
+def _written(house: House, job: LeasedJob, notice: _Notice, service: str) -> bytes:
+    reader = notice.reader
+    said = words(
+        notice.template,
+        reader.language,
+        reader=one_line(reader.mailbox.name),
+        house=house.mailbox.name,
+        service=service,
+        **notice.values,
+    )
+    return letter(
+        sender=house.mailbox,
+        recipient=reader.mailbox,
+        subject=said.subject,
+        text=said.text,
+        html=said.html,
+        calendar=None,
+        method=None,
+        message_id=message_id(job.key, house.uid_domain),
+        date=job.due_at,
+    )

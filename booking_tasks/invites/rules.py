@@ -1,0 +1,58 @@
+"""When a letter about a consultation or a request has lost its reason. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+_LIVE = ("scheduled", "in_progress")
+
+
+@dataclass(frozen=True)
+class HeldTime:
+    """The consultation's time that is kept for a request, and until when."""
+
+    start: datetime
+    end: datetime
+    until: datetime
+
+
+def why_not_invite(status: str, end: datetime, revision: int, job_revision: int, now: datetime) -> str | None:
+    """Why an invitation or update must not go out any more, or None."""
+    if status not in _LIVE:
+        return f"the session is {status}"
+    if end <= now:
+        return "the session is over"
+    if revision != job_revision:
+        return "superseded by a later revision"
+    return None
+
+
+def why_not_cancel(status: str, was_invited: bool) -> str | None:
+    """Why nothing has to be taken out of a calendar, or None."""
+    if status in _LIVE:
+        return f"the session is {status}"
+    return None if was_invited else "never invited"
+
+
+def why_not_ask(status: str, assigned_to_recipient: bool, held_until: datetime, now: datetime) -> str | None:
+    """Why a consultant's answer is not wanted any more, or None."""
+    if status != "pending_confirmation":
+        return f"the request is {status}"
+    if not assigned_to_recipient:
+        return "the request is assigned to someone else"
+    return "the time to answer is over" if held_until <= now else None
+
+
+def why_not_withdraw(status: str, assigned_to_recipient: bool, was_asked: bool) -> str | None:
+    """Why a consultant need not hear that a question is withdrawn, or None."""
+    if not was_asked:
+        return "never asked"
+    if status == "pending_confirmation" and assigned_to_recipient:
+        return "asked again since"
+    return None
+
+
+def notice_of(detail: str) -> str:
+    """Which notice a job's detail names: `confirmation_wanted:<event id>` names the first part."""
+    return detail.partition(":")[0]

@@ -1,0 +1,78 @@
+"""Whether and what to write into people's calendars: decided anew each time a job is run."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.invites import rules, store
+from booking_tasks.invites.calendar import calendar
+from booking_tasks.jobs import store as jobs
+from booking_tasks.jobs.rules import LeasedJob
+from booking_tasks.jobs.steps import NotYet, Skipped
+from booking_tasks.letters.copies import Copy, House
+from booking_tasks.letters.dates import spoken_day, spoken_span
+from booking_tasks.letters.message import Method, letter, message_id
+from booking_tasks.letters.store import copy_for
+from booking_tasks.letters.wording import one_line, words
+from booking_tasks.occasion import Occasion
+
+
+def write_invite(db: Session, occasion: Occasion, house: House, job: LeasedJob) -> bytes | Skipped:
+    """The invitation or update of the session's present revision, or why none is due.
+
+    Raises EffectNotDoneError while the directory does not know one of the two sides.
+    """
+    session, recipient = store.session(db, job.subject_id), job.recipient
+    if session is None or recipient not in (session.requester_user_id, session.consultant_user_id):
+        return Skipped("the recipient has no part in the session")
+    reason = rules.why_not_invite(
+        session.status, session.scheduled_end_time, session.revision, job.revision, occasion.now
+    )
+    if reason is not None:
+        return Skipped(reason)
+    copy = copy_for(db, house, session, recipient, occasion.policies.default_language)
+    changed = store.earlier_invite_tried(db, session.id, recipient, session.revision)
+    return _written(copy, house, job, "REQUEST", "update" if changed else "invite")
+
+
+def write_cancellation(
+    db: Session, occasion: Occasion, house: House, job: LeasedJob
+) -> bytes | Skipped | NotYet:
+    """The end of the event for one who was invited; waits while that invitation is on its way."""
+    session, recipient = store.session(db, job.subject_id), job.recipient
+    if session is None or recipient is None:
+        return Skipped("there is no such session")
+    if jobs.in_flight(db, "send_invite", session.id, recipient):
+        return NotYet("the invitation is on its way")
+    reason = rules.why_not_cancel(session.status, jobs.tried(db, "send_invite", session.id, recipient))
+    if reason is not None:
+        return Skipped(reason)
+    copy = copy_for(db, house, session, recipient, occasion.policies.default_language)
+    return _written(copy, house, job, "CANCEL", "cancellation")
+
+
+def _written(copy: Copy, house: House, job: LeasedJob, method: Method, template: str) -> bytes:
+    reader = copy.recipient
+    said = words(
+        template,
+        reader.language,
+        link=copy.join_url if method == "REQUEST" else None,
+        reader=one_line(reader.mailbox.name),
+        house=house.mailbox.name,
+        service=one_line(copy.service),
+        counterpart=one_line(copy.counterpart),
+        day=spoken_day(copy.start, reader.time_zone, reader.language),
+        when=spoken_span(copy.start, copy.end, reader.time_zone, reader.language),
+        details=copy.details,
+    )
+    return letter(
+        sender=house.mailbox,
+        recipient=reader.mailbox,
+        subject=said.subject,
+        text=said.text,
+        html=said.html,
+        calendar=calendar(copy, house, method),
+        method=method,
+        message_id=message_id(job.key, house.uid_domain),
+        date=copy.revised_at,
+    )

@@ -1,0 +1,28 @@
+"""The jobs that write to people about requests and consultations."""
+
+from __future__ import annotations
+
+from booking_tasks.celery import app
+from booking_tasks.contracts import TASK_PREFIX
+from booking_tasks.invites.notices import write_notice
+from booking_tasks.invites.service import write_cancellation, write_invite
+from booking_tasks.jobs.runner import run_due
+from booking_tasks.letters.handler import LetterHandler
+
+
+@app.task(name=TASK_PREFIX + "send_invite")
+def send_invite(job_id: str | None = None) -> int:
+    """Invite or update one side of each session whose invitation is due."""
+    return run_due("send_invite", LetterHandler(write_invite), job_id)
+
+
+@app.task(name=TASK_PREFIX + "send_cancellation")
+def send_cancellation(job_id: str | None = None) -> int:
+    """Take cancelled sessions out of the calendars of those who were invited."""
+    return run_due("send_cancellation", LetterHandler(write_cancellation), job_id)
+
+
+@app.task(name=TASK_PREFIX + "send_notice")
+def send_notice(job_id: str | None = None) -> int:
+    """Tell people what became of a request, or that it waits for them."""
+    return run_due("send_notice", LetterHandler(write_notice), job_id)

@@ -1,0 +1,48 @@
+"""What one person may be shown of a consultation or a request. Pure values.
+
+A letter and its calendar part are written from these alone, so that nothing of the other side's can
+slip into them beyond the name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from booking_tasks.letters.dates import Language
+from booking_tasks.letters.message import Mailbox
+
+
+@dataclass(frozen=True)
+class House:
+    """Who writes: the service's mailbox, and the domain that its UIDs and Message-IDs end in."""
+
+    mailbox: Mailbox
+    uid_domain: str
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whom a letter goes to, with the zone and language they read in."""
+
+    mailbox: Mailbox
+    time_zone: str
+    language: Language
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A consultation as one side sees it. `details` is the requester's description: consultants only."""
+
+    session_id: UUID
+    revision: int
+    revised_at: datetime
+    created_at: datetime
+    start: datetime
+    end: datetime
+    service: str
+    recipient: Person
+    counterpart: str
+    join_url: str | None
+    details: str | None

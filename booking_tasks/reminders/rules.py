@@ -1,0 +1,18 @@
+"""When a reminder has lost its reason. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def why_not_remind(
+    status: str, start: datetime, revision: int, job_revision: int, now: datetime
+) -> str | None:
+    """Why a reminder must not go out any more, or None."""
+    if status != "scheduled":
+        return f"the session is {status}"
+    if revision != job_revision:
+        return "superseded by a later revision"
+    if start <= now:
+        return "the session has begun"
+    return None

@@ -1,0 +1,61 @@
+"""Whether a reminder still serves its reader, and what it says: decided when it is about to go out."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.jobs.rules import LeasedJob
+from booking_tasks.jobs.steps import Skipped
+from booking_tasks.letters.copies import Copy, House
+from booking_tasks.letters.dates import spoken_duration, spoken_span
+from booking_tasks.letters.message import letter, message_id
+from booking_tasks.letters.store import copy_for
+from booking_tasks.letters.wording import one_line, words
+from booking_tasks.occasion import Occasion
+from booking_tasks.reminders import rules, store
+
+
+def write_reminder(db: Session, occasion: Occasion, house: House, job: LeasedJob) -> bytes | Skipped:
+    """The reminder for one side, or why it would come in vain.
+
+    Of several that are due together (after an outage) only the one nearest to the start goes out.
+    Raises EffectNotDoneError while the directory does not know one of the two sides.
+    """
+    session, recipient = store.session(db, job.subject_id), job.recipient
+    if session is None or recipient not in (session.requester_user_id, session.consultant_user_id):
+        return Skipped("the recipient has no part in the session")
+    reason = rules.why_not_remind(
+        session.status, session.scheduled_start_time, session.revision, job.revision, occasion.now
+    )
+    if reason is not None:
+        return Skipped(reason)
+    if store.closer_reminder_due(db, job, occasion.now):
+        return Skipped("a closer reminder is due as well")
+    copy = copy_for(db, house, session, recipient, occasion.policies.default_language)
+    return _written(copy, house, job, occasion)
+
+
+def _written(copy: Copy, house: House, job: LeasedJob, occasion: Occasion) -> bytes:
+    reader = copy.recipient
+    said = words(
+        "reminder",
+        reader.language,
+        link=copy.join_url,
+        reader=one_line(reader.mailbox.name),
+        house=house.mailbox.name,
+        service=one_line(copy.service),
+        counterpart=one_line(copy.counterpart),
+        when=spoken_span(copy.start, copy.end, reader.time_zone, reader.language),
+        ahead=spoken_duration(copy.start - occasion.now, reader.language),
+    )
+    return letter(
+        sender=house.mailbox,
+        recipient=reader.mailbox,
+        subject=said.subject,
+        text=said.text,
+        html=said.html,
+        calendar=None,
+        method=None,
+        message_id=message_id(job.key, house.uid_domain),
+        date=job.due_at,
+    )

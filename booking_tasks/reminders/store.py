@@ -1,0 +1,30 @@
+"""What reminders read beside the people they go to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from booking_tasks.jobs.rules import LeasedJob
+from booking_tasks.models import Job, ScheduledSession
+
+
+def session(db: Session, session_id: UUID) -> ScheduledSession | None:
+    """A consultation as it stands now."""
+    return db.get(ScheduledSession, session_id, populate_existing=True)
+
+
+def closer_reminder_due(db: Session, job: LeasedJob, now: datetime) -> bool:
+    """Whether a reminder nearer to the start is due as well, as after an outage."""
+    closer = select(Job.id).where(
+        Job.kind == job.kind,
+        Job.subject_id == job.subject_id,
+        Job.recipient == job.recipient,
+        Job.revision == job.revision,
+        Job.due_at > job.due_at,
+        Job.due_at <= now,
+    )
+    return db.execute(closer.limit(1)).first() is not None

@@ -1,0 +1,15 @@
+"""The job that reminds people."""
+
+from __future__ import annotations
+
+from booking_tasks.celery import app
+from booking_tasks.contracts import TASK_PREFIX
+from booking_tasks.jobs.runner import run_due
+from booking_tasks.letters.handler import LetterHandler
+from booking_tasks.reminders.service import write_reminder
+
+
+@app.task(name=TASK_PREFIX + "send_reminder")
+def send_reminder(job_id: str | None = None) -> int:
+    """Remind one side of each session whose reminder is due and still useful."""
+    return run_due("send_reminder", LetterHandler(write_reminder), job_id)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from booking_tasks.invites.rules import (
+    notice_of,
+    why_not_ask,
+    why_not_cancel,
+    why_not_invite,
+    why_not_withdraw,
+)
+from booking_tasks.words import SESSION_STATUSES
+from tests.builders import NOW
+
+LATER, EARLIER = NOW + timedelta(hours=1), NOW - timedelta(hours=1)
+
+
+@pytest.mark.parametrize("status", SESSION_STATUSES)
+def test_only_a_session_that_still_goes_on_is_invited_to(status: str) -> None:
+    live = status in ("scheduled", "in_progress")
+
+    assert (why_not_invite(status, LATER, 1, 1, NOW) is None) == live
+    assert (why_not_cancel(status, was_invited=True) is None) == (not live)
+
+
+def test_an_invitation_of_another_revision_or_to_a_past_session_is_not_sent() -> None:
+    assert why_not_invite("scheduled", LATER, 2, 1, NOW) == "superseded by a later revision"
+    assert why_not_invite("scheduled", NOW, 1, 1, NOW) == "the session is over"
+
+
+def test_nobody_is_uninvited_who_was_never_invited() -> None:
+    assert why_not_cancel("cancelled_by_user", was_invited=False) == "never invited"
+
+
+def test_an_answer_is_wanted_from_the_assigned_consultant_while_the_time_is_held() -> None:
+    assert why_not_ask("pending_confirmation", True, LATER, NOW) is None
+    assert why_not_ask("scheduled", True, LATER, NOW) == "the request is scheduled"
+    assert why_not_ask("pending_confirmation", False, LATER, NOW) is not None
+    assert why_not_ask("pending_confirmation", True, NOW, NOW) == "the time to answer is over"
+
+
+def test_a_withdrawal_goes_to_those_who_were_asked_and_are_not_asked_again() -> None:
+    assert why_not_withdraw("pending_assignment", True, True) is None
+    assert why_not_withdraw("pending_confirmation", False, True) is None
+    assert why_not_withdraw("pending_confirmation", True, True) == "asked again since"
+    assert why_not_withdraw("cancelled", True, False) == "never asked"
+
+
+def test_the_detail_names_the_notice_before_the_event() -> None:
+    assert notice_of("confirmation_wanted:0190f3a0") == "confirmation_wanted"
+    assert notice_of("request_rejected") == "request_rejected"

@@ -1,0 +1,326 @@
+"""What the letters say, and what they never say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.policy import default
+from uuid import UUID, uuid4
+
+import pytest
+from icalendar import Calendar
+from sqlalchemy.orm import Session
+
+from booking_tasks.errors import EffectNotDoneError
+from booking_tasks.identity import uuid7
+from booking_tasks.invites.notices import write_notice
+from booking_tasks.invites.service import write_cancellation, write_invite
+from booking_tasks.jobs.rules import LeasedJob
+from booking_tasks.jobs.steps import NotYet, Skipped
+from booking_tasks.letters.copies import House
+from booking_tasks.letters.message import Mailbox
+from booking_tasks.models import AvailabilitySlot, ConsultationRequest, DirectoryUser, Job, ScheduledSession
+from booking_tasks.occasion import Occasion
+from tests import builders
+from tests.builders import NOW
+
+HOUSE = House(Mailbox("Consultations", "booking@example.org"), "booking.example.org")
+MARK = "MARK-OF-A-PRIVATE-FIELD"
+
+
+def job(kind: str, subject: UUID, recipient: UUID, revision: int = 0, detail: str = "") -> LeasedJob:
+    key = f"{kind}:{subject}:{revision}:{recipient}:{detail}"
+    return LeasedJob(
+        uuid7(), key, kind, subject, revision, recipient, detail, NOW, 1, 0, uuid7(), effect=None
+    )
+
+
+def read(letter: bytes | Skipped | NotYet) -> EmailMessage:
+    assert isinstance(letter, bytes), letter
+    parsed = BytesParser(policy=default).parsebytes(letter)
+    assert isinstance(parsed, EmailMessage)
+    return parsed
+
+
+def everything(mail: EmailMessage) -> str:
+    """Headers and every part, decoded, calendar lines unfolded."""
+    parts = [bytes(part.get_payload(decode=True)).decode() for part in mail.walk() if not part.is_multipart()]
+    headers = [f"{name}: {value}" for name, value in mail.items()]
+    return "\n".join([*headers, *parts]).replace("\r\n ", "")
+
+
+def body(mail: EmailMessage) -> str:
+    part = mail.get_body(("plain",))
+    assert part is not None
+    return str(part.get_content())
+
+
+def tried_before(db: Session, kind: str, subject: UUID, recipient: UUID, **values: object) -> Job:
+    row = Job(
+        **(
+            {"key": str(uuid4()), "kind": kind, "subject_id": subject, "recipient": recipient}
+            | {"due_at": NOW, "state": "done", "settled_at": NOW, "sendings": 1}
+            | values
+        )
+    )
+    db.add(row)
+    db.flush()
+    return row
+
+
+def person(db: Session, user_id: UUID, **values: object) -> DirectoryUser:
+    row = db.get_one(DirectoryUser, user_id)
+    for name, value in values.items():
+        setattr(row, name, value)
+    db.flush()
+    return row
+
+
+@pytest.fixture
+def session(db: Session) -> ScheduledSession:
+    return builders.booked_session(db, meeting_platform_join_url="https://meet.example.org/r/1")
+
+
+def test_each_side_reads_the_time_in_its_own_zone_and_language(
+    db: Session, moment: Occasion, session: ScheduledSession
+) -> None:
+    person(db, session.requester_user_id, time_zone="Europe/Vienna", language="de")
+    person(db, session.consultant_user_id, time_zone="America/New_York")
+
+    german = read(write_invite(db, moment, HOUSE, job("send_invite", session.id, session.requester_user_id)))
+    english = read(
+        write_invite(db, moment, HOUSE, job("send_invite", session.id, session.consultant_user_id))
+    )
+
+    assert "Wann: Mittwoch, 3. März 2027, 10:00–11:00 Uhr, Europe/Vienna (CET)" in body(german)
+    assert "When: Wednesday, 3 March 2027, 04:00–05:00, America/New_York (EST)" in body(english)
+    assert all("https://meet.example.org/r/1" in body(mail) for mail in (german, english))
+    assert "mit Dr Okafor" in german["Subject"]
+    assert "with Mira Lang" in english["Subject"]
+
+
+def test_nothing_of_the_other_side_enters_a_copy_but_the_name(
+    db: Session, moment: Occasion, session: ScheduledSession
+) -> None:
+    requester = person(db, session.requester_user_id, email="mira@private.example.org")
+    consultant = person(db, session.consultant_user_id, email="okafor@private.example.org")
+    db.get_one(ConsultationRequest, session.consultation_request_id).request_details = MARK
+    session.outcome_notes = session.status_reason = "NOTES-OF-THE-CONSULTANT"
+    tried_before(db, "send_invite", session.id, requester.user_id, revision=-1)
+    db.flush()
+
+    to_requester = everything(
+        read(write_invite(db, moment, HOUSE, job("send_invite", session.id, requester.user_id)))
+    )
+    to_consultant = everything(
+        read(write_invite(db, moment, HOUSE, job("send_invite", session.id, consultant.user_id)))
+    )
+    session.status = "cancelled_by_consultant"
+    cancelled = everything(
+        read(write_cancellation(db, moment, HOUSE, job("send_cancellation", session.id, requester.user_id)))
+    )
+
+    for copy in (to_requester, cancelled):
+        assert "okafor@private.example.org" not in copy
+        assert MARK not in copy
+        assert "NOTES-OF-THE-CONSULTANT" not in copy
+        assert str(session.consultant_user_id) not in copy
+    assert "mira@private.example.org" not in to_consultant
+    assert "NOTES-OF-THE-CONSULTANT" not in to_consultant
+    assert MARK in to_consultant
+
+
+def test_the_method_of_the_part_is_the_method_of_the_calendar_and_from_is_the_organizer(
+    db: Session, moment: Occasion, session: ScheduledSession
+) -> None:
+    invite = read(write_invite(db, moment, HOUSE, job("send_invite", session.id, session.requester_user_id)))
+    part = next(part for part in invite.walk() if part.get_content_type() == "text/calendar")
+    parsed = Calendar.from_ical(bytes(part.get_payload(decode=True)))
+
+    assert part.get_param("method") == str(parsed["METHOD"]) == "REQUEST"
+    assert str(parsed.walk("VEVENT")[0]["ORGANIZER"]) == "mailto:booking@example.org"
+    assert invite["From"].addresses[0].addr_spec == "booking@example.org"
+    assert invite["Date"].datetime == session.revised_at
+
+
+def test_a_missing_link_is_said_and_later_sent_as_a_change(
+    db: Session, moment: Occasion, session: ScheduledSession
+) -> None:
+    link, session.meeting_platform_join_url = session.meeting_platform_join_url, None
+    first = read(write_invite(db, moment, HOUSE, job("send_invite", session.id, session.requester_user_id)))
+    tried_before(db, "send_invite", session.id, session.requester_user_id)
+    session.meeting_platform_join_url, session.revision = link, 1
+    second = read(
+        write_invite(db, moment, HOUSE, job("send_invite", session.id, session.requester_user_id, 1))
+    )
+
+    assert "The link to join follows." in body(first)
+    assert first["Subject"].startswith("Consultation:")
+    assert "https://meet.example.org/r/1" in body(second)
+    assert second["Subject"].startswith("Changed:")
+    assert first["Message-ID"] != second["Message-ID"]
+
+
+def test_the_same_job_writes_the_same_bytes(db: Session, moment: Occasion, session: ScheduledSession) -> None:
+    once = job("send_invite", session.id, session.requester_user_id)
+    later = replace(moment, now=moment.now + timedelta(hours=1))
+
+    assert write_invite(db, moment, HOUSE, once) == write_invite(db, later, HOUSE, replace(once, attempts=2))
+
+
+def test_somebody_unknown_or_the_service_itself_is_never_written_to(
+    db: Session, moment: Occasion, session: ScheduledSession
+) -> None:
+    person(db, session.consultant_user_id, email="Booking@Example.org")
+    with pytest.raises(EffectNotDoneError, match="address of the service itself"):
+        write_invite(db, moment, HOUSE, job("send_invite", session.id, session.consultant_user_id))
+
+    db.delete(db.get_one(DirectoryUser, session.requester_user_id))
+    db.flush()
+    with pytest.raises(EffectNotDoneError, match=f"directory has no user {session.requester_user_id}"):
+        write_invite(db, moment, HOUSE, job("send_invite", session.id, session.requester_user_id))
+
+
+def test_who_has_no_part_in_the_session_gets_no_invitation(
+    db: Session, moment: Occasion, session: ScheduledSession
+) -> None:
+    stranger = builders.user(db)
+
+    assert isinstance(
+        write_invite(db, moment, HOUSE, job("send_invite", session.id, stranger.user_id)), Skipped
+    )
+    assert isinstance(write_invite(db, moment, HOUSE, job("send_invite", uuid7(), stranger.user_id)), Skipped)
+
+
+def test_a_cancellation_waits_while_the_invitation_is_on_its_way(
+    db: Session, moment: Occasion, session: ScheduledSession
+) -> None:
+    session.status = "cancelled_by_user"
+    tried_before(
+        db, "send_invite", session.id, session.requester_user_id,
+        state="sending", settled_at=None, lease_token=uuid7(), lease_until=NOW,
+    )  # fmt: skip
+
+    assert isinstance(
+        write_cancellation(
+            db, moment, HOUSE, job("send_cancellation", session.id, session.requester_user_id)
+        ),
+        NotYet,
+    )
+
+
+# -- notices -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def request_(db: Session) -> ConsultationRequest:
+    """A request that waits for its consultant's answer."""
+    kind = builders.service_type(db)
+    consultant = builders.consultant(db)
+    requester = builders.user(db, email="mira@private.example.org")
+    builders.user(
+        db, user_id=consultant.consultant_user_id, name="Dr Okafor", time_zone="Europe/Vienna", language="de"
+    )
+    wish = builders.request(
+        db,
+        kind.id,
+        requester_user_id=requester.user_id,
+        request_details=MARK,
+        status="pending_confirmation",
+        assigned_consultant_user_id=consultant.consultant_user_id,
+    )
+    start = NOW + timedelta(days=2)
+    db.add(
+        AvailabilitySlot(
+            consultant_user_id=consultant.consultant_user_id,
+            start_time=start,
+            end_time=start + timedelta(hours=1),
+            session_start_time=start,
+            session_end_time=start + timedelta(hours=1),
+            status="held",
+            held_until=NOW + timedelta(hours=24),
+            hold_token=uuid7(),
+            consultation_request_id=wish.id,
+            requester_user_id=requester.user_id,
+        )
+    )
+    db.flush()
+    return wish
+
+
+def asked(request: ConsultationRequest) -> UUID:
+    assert request.assigned_consultant_user_id is not None
+    return request.assigned_consultant_user_id
+
+
+def notice(request: ConsultationRequest, what: str, to: UUID) -> LeasedJob:
+    return job("send_notice", request.id, to, detail=what)
+
+
+def test_a_consultant_is_told_what_is_asked_when_and_until_when_to_answer(
+    db: Session, moment: Occasion, request_: ConsultationRequest
+) -> None:
+    mail = read(
+        write_notice(db, moment, HOUSE, notice(request_, f"confirmation_wanted:{uuid7()}", asked(request_)))
+    )
+
+    assert "Wann: Mittwoch, 3. März 2027, 10:00–11:00 Uhr, Europe/Vienna (CET)" in body(mail)
+    assert "Bitte antworten bis: Dienstag, 2. März 2027, 10:00 Uhr, Europe/Vienna (CET)" in body(mail)
+    assert MARK in body(mail)
+    assert "mira@private.example.org" not in everything(mail)
+    assert not [part for part in mail.walk() if "calendar" in part.get_content_type()]
+
+
+def test_a_question_that_is_settled_is_not_asked(
+    db: Session, moment: Occasion, request_: ConsultationRequest
+) -> None:
+    wanted = notice(request_, f"confirmation_wanted:{uuid7()}", asked(request_))
+    late = replace(moment, now=NOW + timedelta(hours=24))
+
+    assert write_notice(db, late, HOUSE, wanted) == Skipped("the time to answer is over")
+    request_.status = "scheduled"
+    assert write_notice(db, moment, HOUSE, wanted) == Skipped("the request is scheduled")
+
+
+def test_only_a_consultant_who_was_asked_hears_of_the_withdrawal(
+    db: Session, moment: Occasion, request_: ConsultationRequest
+) -> None:
+    consultant = asked(request_)
+    withdrawn = notice(request_, f"confirmation_withdrawn:{uuid7()}", consultant)
+    request_.status = "cancelled"
+    tried_before(db, "send_notice", request_.id, consultant, detail=withdrawn.detail)
+    assert write_notice(db, moment, HOUSE, withdrawn) == Skipped("never asked")
+
+    question = tried_before(
+        db, "send_notice", request_.id, consultant, detail=f"confirmation_wanted:{uuid7()}"
+    )
+    mail = read(write_notice(db, moment, HOUSE, withdrawn))
+    assert "nicht mehr gebraucht" in body(mail)
+    assert MARK not in everything(mail)
+
+    question.state, question.settled_at = "sending", None
+    question.lease_token, question.lease_until = uuid7(), NOW
+    db.flush()
+    assert isinstance(write_notice(db, moment, HOUSE, withdrawn), NotYet)
+
+
+def test_a_requester_hears_why_nothing_was_found(
+    db: Session, moment: Occasion, request_: ConsultationRequest
+) -> None:
+    told = notice(request_, "request_rejected", request_.requester_user_id)
+    assert write_notice(db, moment, HOUSE, told) == Skipped("the request is pending_confirmation")
+
+    request_.status, request_.status_reason = "rejected", "nobody was free in time"
+    mail = read(write_notice(db, moment, HOUSE, told))
+
+    assert "Reason: nobody was free in time" in body(mail)
+    assert mail["To"].addresses[0].addr_spec == "mira@private.example.org"
+
+
+def test_a_notice_nobody_knows_of_is_a_mistake_that_shows(
+    db: Session, moment: Occasion, request_: ConsultationRequest
+) -> None:
+    with pytest.raises(KeyError):
+        write_notice(db, moment, HOUSE, notice(request_, "season_greetings", asked(request_)))

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from jinja2 import UndefinedError
+
+from booking_tasks.letters import wording
+from booking_tasks.letters.dates import Language
+from booking_tasks.letters.wording import one_line, words
+
+TEMPLATES = Path(wording.__file__).parent / "templates"
+LETTERS = (
+    "invite",
+    "update",
+    "cancellation",
+    "reminder",
+    "confirmation_wanted",
+    "confirmation_withdrawn",
+    "request_rejected",
+)
+VALUES: dict[str, str | None] = {
+    "reader": "Mira",
+    "house": "Consultations",
+    "service": "Algebra",
+    "counterpart": "Dr Okafor",
+    "day": "Monday",
+    "when": "Monday, 10:00",
+    "until": "Sunday, 10:00",
+    "ahead": "1 hour",
+    "details": "Matrices",
+    "reason": "no time",
+}
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("kind", LETTERS)
+@pytest.mark.parametrize("link", [None, "https://meet.example.org/a?b=1&c=2"])
+def test_every_letter_says_what_it_is_about_in_both_shapes(
+    kind: str, language: Language, link: str | None
+) -> None:
+    said = words(kind, language, link=link, **VALUES)
+
+    assert "Algebra" in said.subject
+    assert "\n" not in said.subject
+    for shape in (said.text, said.html):
+        assert "Mira" in shape
+        assert "Algebra" in shape
+        assert not re.search(r"\{\{|\}\}|\{%|%\}|None", shape)
+    assert not re.search(r"<[a-z/!]", said.text)
+    assert "\n\n\n" not in said.text
+
+
+def test_each_template_exists_in_both_languages() -> None:
+    names = {path.name for path in TEMPLATES.glob("*.txt")}
+
+    assert {name.replace(".de.", ".en.") for name in names if ".de." in name} == {
+        name for name in names if ".en." in name
+    }
+    assert len(names) >= 2 * len(LETTERS)
+
+
+def test_a_letter_with_something_missing_is_not_written() -> None:
+    with pytest.raises(UndefinedError):
+        words("invite", "en", reader="Mira")
+
+
+def test_markup_in_a_value_stays_text() -> None:
+    said = words("invite", "en", link=None, **VALUES | {"details": "<script>x</script>", "reader": '"><b>'})
+
+    assert "<script>" in said.text
+    assert "<script>" not in said.html
+    assert "<b>" not in said.html
+
+
+def test_a_web_link_can_be_clicked_and_anything_else_cannot() -> None:
+    web = words("invite", "en", link="https://meet.example.org/a?b=1&c=2", **VALUES)
+    other = words("invite", "en", link="javascript:alert(1)", **VALUES)
+
+    assert '<a href="https://meet.example.org/a?b=1&amp;c=2">' in web.html
+    assert "href" not in other.html
+
+
+def test_a_name_never_becomes_more_than_one_line() -> None:
+    assert one_line("x\r\nSubject: y\u2028\tz ") == "x Subject: y z"

@@ -1,0 +1,59 @@
+"""Jobs written by hand and read back, each in a transaction of its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from booking_tasks.database import transaction
+from booking_tasks.jobs import store
+from booking_tasks.jobs.rules import NewJob
+from booking_tasks.models import Job, ScheduledSession
+from tests.builders import booked_session
+
+#: Long due on any clock.
+DUE = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def committed_session(**values: Any) -> ScheduledSession:
+    """A booked session that other connections see."""
+    with transaction() as db:
+        return booked_session(db, **values)
+
+
+def order(
+    kind: str, subject: UUID, recipient: UUID, revision: int = 0, detail: str = "", due: datetime = DUE
+) -> str:
+    """Write a job; returns its key."""
+    job = NewJob(kind, subject, due, revision, recipient, detail)
+    with transaction() as db:
+        assert store.add(db, [job]) == [job]
+    return job.key
+
+
+def found(key: str) -> Job:
+    """The job as it stands."""
+    with transaction() as db:
+        return db.execute(select(Job).where(Job.key == key)).scalar_one()
+
+
+def change(session: ScheduledSession, **values: object) -> None:
+    """Change a session behind its job's back, as a use case in another process does."""
+    with transaction() as db:
+        row = db.get_one(ScheduledSession, session.id)
+        for name, value in values.items():
+            setattr(row, name, value)
+
+
+def settle_as(key: str, state: str, sendings: int) -> None:
+    """Pretend that a job ended (or is at work) after so many sendings."""
+    with transaction() as db:
+        row = db.execute(select(Job).where(Job.key == key)).scalar_one()
+        row.state, row.sendings = state, sendings
+        if state in {"leased", "sending"}:
+            row.lease_token, row.lease_until = row.id, datetime(2100, 1, 1, tzinfo=UTC)
+        elif state != "waiting":
+            row.settled_at = DUE
