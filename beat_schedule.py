@@ -16,7 +16,8 @@ from booking_tasks.settings import Settings
 SWEEPS: dict[str, int] = {
     "ring_for_due": 1,  # every job that is due, however its doorbell was lost
     "recover_jobs": 1,  # leases of workers that vanished
-    "advance_sessions": 1,  # start, then judge
+    "advance_sessions": 1,  # start what begins
+    "judge_sessions": 1,  # say who came, once the evidence is in
     "expire_holds": 1,  # tidy holds whose time is over (they no longer block anyway)
     "expire_requests": 1,  # confirmations and requests nobody answered in time
     "assign_waiting": 3,  # look again for requests that wait for a consultant

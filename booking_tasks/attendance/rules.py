@@ -1,0 +1,173 @@
+"""Who was there, as far as anybody saw, and what that makes of the session.
+
+Nobody is accused without evidence: `absent` needs proof that the room was watched during this very
+session and no trace of the person; whatever lies between proof and presence is `unknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from booking_tasks.words import Attendance, Party, SessionStatus
+
+#: People come early. What happened longer before the start (a test of the link, an earlier date of a
+#: moved session) says nothing about this session: it neither proves that the room was watched nor,
+#: where the leaving was not seen, that somebody stayed.
+EARLY = timedelta(minutes=15)
+
+#: At one instant: who arrives and leaves again was there for no time at all.
+_ORDER = {"joined": 0, "left": 1}
+
+SIDES: tuple[Party, ...] = ("requester", "consultant")
+_OTHER: dict[Party, Party] = {"requester": "consultant", "consultant": "requester"}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From `start` until `end`, two instants."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def length(self) -> timedelta:
+        """Elapsed time."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One observation of a room (words.EvidenceKind), by one source; `party` for joined and left."""
+
+    kind: str
+    at: datetime
+    source: str
+    party: str | None = None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one side left behind in an agreed time: sure presence, and whether there are loose ends.
+
+    `unclear` is true for a leaving in that time whose joining nobody saw, and for a joining long
+    before the start whose leaving nobody saw: neither shows presence, both forbid `absent`.
+    """
+
+    presence: tuple[Interval, ...]
+    unclear: bool
+
+
+def trace(seen: Iterable[Seen], party: Party, agreed: Interval) -> Trace:
+    """A side's trace. Order and repeats of the observations do not matter.
+
+    Sources are read apart and laid over each other. Within a source a leaving ends the latest open
+    joining, so that several devices add up. Presence nobody saw end lasts until the room is seen to
+    close, or until the agreed end. Only presence between the agreed start and end counts: who comes early is
+    there from the start.
+    """
+    facts = frozenset(seen)
+    visits: list[Interval] = []
+    unclear = False
+    for source in {one.source for one in facts if one.party == party}:
+        ended, open_since = _visits(facts, party, source)
+        visits += ended
+        visits += [Interval(since, agreed.end) for since in open_since if since >= agreed.start - EARLY]
+        unclear |= any(since < agreed.start - EARLY for since in open_since)
+    return Trace(_merged(visits, agreed), unclear or _left_unseen(facts, party, agreed))
+
+
+def _visits(facts: frozenset[Seen], party: Party, source: str) -> tuple[list[Interval], list[datetime]]:
+    """Visits with an end, and the joinings without one."""
+    own = (one for one in facts if one.party == party and one.source == source)
+    ended: list[Interval] = []
+    unended: list[datetime] = []
+    for one in sorted(own, key=lambda one: (one.at, _ORDER[one.kind])):
+        if one.kind == "joined":
+            unended.append(one.at)
+        elif unended:
+            ended.append(Interval(unended.pop(), one.at))
+    open_since = []
+    for since in unended:
+        closings = [one.at for one in facts if one.kind == "room_closed" and one.at >= since]
+        if closings:
+            ended.append(Interval(since, min(closings)))
+        else:
+            open_since.append(since)
+    return ended, open_since
+
+
+def _merged(visits: Iterable[Interval], agreed: Interval) -> tuple[Interval, ...]:
+    """The visits cut to the agreed time, laid over each other, in order."""
+    merged: list[Interval] = []
+    for visit in sorted(visits, key=lambda one: one.start):
+        start, end = max(visit.start, agreed.start), min(visit.end, agreed.end)
+        if start >= end:
+            continue
+        if merged and start <= merged[-1].end:
+            merged[-1] = Interval(merged[-1].start, max(merged[-1].end, end))
+        else:
+            merged.append(Interval(start, end))
+    return tuple(merged)
+
+
+def _left_unseen(facts: frozenset[Seen], party: Party, agreed: Interval) -> bool:
+    own = [one for one in facts if one.party == party]
+    joined = [one.at for one in own if one.kind == "joined"]
+    return any(
+        one.kind == "left" and one.at > agreed.start and not any(at <= one.at for at in joined) for one in own
+    )
+
+
+def side_attendance(seen: Iterable[Seen], party: Party, agreed: Interval, minimum: timedelta) -> Attendance:
+    """Whether one side attended.
+
+    `attended`: there for at least `minimum` of elapsed time in all (or the whole of a shorter
+    session). `absent`: not so, nothing unclear, and the room was watched. Otherwise `unknown`.
+    """
+    facts = frozenset(seen)
+    own = trace(facts, party, agreed)
+    there = sum((one.length for one in own.presence), timedelta(0))
+    if own.presence and there >= min(minimum, agreed.length):
+        return "attended"
+    if own.unclear or not room_was_watched(facts, party, agreed):
+        return "unknown"
+    return "absent"
+
+
+def room_was_watched(seen: Iterable[Seen], party: Party, agreed: Interval) -> bool:
+    """Whether somebody would have seen this side come.
+
+    Proof is: the room was seen to open around this session, or the other side was seen in it, or a
+    source calls its report complete when the session is over (an earlier report misses latecomers).
+    """
+    facts = frozenset(seen)
+    return bool(trace(facts, _OTHER[party], agreed).presence) or any(
+        (one.kind == "room_opened" and agreed.start - EARLY <= one.at <= agreed.end)
+        or (one.kind == "report_complete" and one.at >= agreed.end)
+        for one in facts
+    )
+
+
+def missing_sides(seen: Iterable[Seen], agreed: Interval, now: datetime) -> tuple[Party, ...]:
+    """The sides that a watched room has not seen yet, while the session runs."""
+    facts = frozenset(seen)
+    so_far = Interval(agreed.start, min(now, agreed.end))
+    return tuple(
+        party
+        for party in SIDES
+        if trace(facts, party, so_far) == Trace((), unclear=False)
+        and room_was_watched((one for one in facts if one.kind != "report_complete"), party, so_far)
+    )
+
+
+def verdict(requester: Attendance, consultant: Attendance) -> SessionStatus:
+    """The status of an ended session. A consultant who is absent is so whatever the requester did."""
+    if consultant == "absent":
+        return "no_show_consultant"
+    if consultant == "attended" and requester == "attended":
+        return "completed"
+    if consultant == "attended" and requester == "absent":
+        return "no_show_user"
+    return "attendance_unknown"

@@ -1,0 +1,221 @@
+"""What is done with observations: kept, looked at while the session runs, judged after its end."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from booking_tasks import history
+from booking_tasks.attendance import rules, store
+from booking_tasks.attendance.rules import Interval, Seen
+from booking_tasks.contracts import (
+    EvidenceOutcome,
+    RecordAttendance,
+    RecordBilling,
+    RecordOutcome,
+    SessionOutcome,
+)
+from booking_tasks.models import ScheduledSession
+from booking_tasks.occasion import Occasion
+from booking_tasks.sessions.rules import CANCELLED, SESSION_STEPS, VERDICTS, check_step
+
+#: The event that tells of a verdict.
+_TOLD = {
+    "completed": "session.completed",
+    "no_show_user": "session.no_show",
+    "no_show_consultant": "session.no_show",
+    "attendance_unknown": "session.attendance_unknown",
+}
+
+
+def record_attendance(db: Session, occasion: Occasion, command: RecordAttendance) -> EvidenceOutcome:
+    """Keep what was observed. It is weighed at the verdict; after it, it changes nothing by itself."""
+    if store.session(db, command.session_id) is None:
+        return EvidenceOutcome(result="refused", code="unknown_session", message="there is no such session")
+    recorded = store.add_evidence(db, command.session_id, command.source, command.observations)
+    return EvidenceOutcome(
+        result="done" if recorded else "already_done", session_id=command.session_id, recorded=recorded
+    )
+
+
+def check_attendance(db: Session, occasion: Occasion, session_id: UUID, revision: int) -> str | None:
+    """At the grace time: write down which side a watched room has not seen yet.
+
+    Returns why there was nothing to look at, or None when it was looked at.
+    """
+    session = store.session(db, session_id)
+    if session is None or session.revision != revision:
+        return "the session is gone or was moved"
+    if session.status not in {"scheduled", "in_progress"}:
+        return f"the session is {session.status}"
+    if occasion.now >= session.scheduled_end_time:
+        return "the session is over: the verdict says who came"
+    seen = store.observations(db, [session_id])[session_id]
+    missing = rules.missing_sides(seen, _agreed(session), occasion.now)
+    if missing:
+        history.record(
+            db, occasion, "session.side_missing", session=session, after={"missing": list(missing)}
+        )
+    return None
+
+
+def judge_due(db: Session, occasion: Occasion, limit: int) -> int:
+    """Judge up to `limit` sessions whose verdict is due; returns how many."""
+    due = store.sessions_to_judge(db, occasion.now, occasion.policies.verdict_delay, limit)
+    seen = store.observations(db, [session.id for session in due])
+    for session in due:
+        _judge(db, occasion, session, seen[session.id])
+    return len(due)
+
+
+def _judge(db: Session, occasion: Occasion, session: ScheduledSession, seen: list[Seen]) -> None:
+    agreed, minimum = _agreed(session), occasion.policies.attendance_minimum
+    requester = rules.side_attendance(seen, "requester", agreed, minimum)
+    consultant = rules.side_attendance(seen, "consultant", agreed, minimum)
+    status, before = rules.verdict(requester, consultant), session.status
+    check_step(SESSION_STEPS, before, status)
+    judged = store.changed_session(
+        db, session.id, before,
+        status=status, requester_attendance=requester, consultant_attendance=consultant,
+        judged_at=occasion.now, updated_at=occasion.now,
+    )  # fmt: skip
+    request_before = store.ended_request(db, session.consultation_request_id, status, occasion.now)
+    history.record(
+        db, occasion, _TOLD[status], session=judged,
+        before={"status": before} | _of_request(request_before),
+        after={"status": status, "requester_attendance": requester, "consultant_attendance": consultant}
+        | _of_request(request_before and "completed")
+        | _summary(seen, agreed),
+    )  # fmt: skip
+
+
+def record_outcome(db: Session, occasion: Occasion, command: RecordOutcome) -> SessionOutcome:
+    """Keep notes and, where given, correct who attended. All of it or, when refused, nothing.
+
+    Notes are taken from the start on, an attendance once the session is judged. Codes:
+    `unknown_session`, `not_ended`, `cancelled`.
+    """
+    session = store.locked_session(db, command.session_id)
+    if session is None:
+        return _unknown_session()
+    refusal = _why_not(session, command)
+    if refusal is not None:
+        return refusal
+    noted = _note(db, occasion, session, command.notes)
+    corrected = _correct(db, occasion, session, command)
+    return _as_it_stands(session, changed=noted or corrected)
+
+
+def record_billing(db: Session, occasion: Occasion, command: RecordBilling) -> SessionOutcome:
+    """Keep what was charged, in the billing service's currency. Code: `unknown_session`."""
+    session = store.locked_session(db, command.session_id)
+    if session is None:
+        return _unknown_session()
+    before = session.billed_amount
+    if before == command.billed_amount:
+        return _as_it_stands(session, changed=False)
+    session.billed_amount, session.updated_at = command.billed_amount, occasion.now
+    history.record(
+        db, occasion, "session.billed", session=session,
+        before={"billed_amount": None if before is None else f"{before:.2f}"},
+        after={"billed_amount": f"{command.billed_amount:.2f}"},
+    )  # fmt: skip
+    return _as_it_stands(session, changed=True)
+
+
+def _why_not(session: ScheduledSession, command: RecordOutcome) -> SessionOutcome | None:
+    if session.status in CANCELLED:
+        return SessionOutcome(
+            result="refused", code="cancelled", message="a cancelled session has no outcome"
+        )
+    if session.status == "scheduled":
+        return SessionOutcome(
+            result="refused", code="not_ended", message="the session has not begun; tell its outcome later"
+        )
+    corrects = command.requester_attendance is not None or command.consultant_attendance is not None
+    if corrects and session.status not in VERDICTS:
+        return SessionOutcome(
+            result="refused",
+            code="not_ended",
+            message="the session is not judged yet; only a verdict can be corrected",
+        )
+    return None
+
+
+def _note(db: Session, occasion: Occasion, session: ScheduledSession, notes: str | None) -> bool:
+    """Notes are about people: the history keeps that they changed and their length, not their words."""
+    before = session.outcome_notes
+    if notes is None or notes == before:
+        return False
+    session.outcome_notes, session.updated_at = notes, occasion.now
+    history.record(
+        db, occasion, "session.outcome_recorded", session=session,
+        before={"notes_length": None if before is None else len(before)},
+        after={"notes_length": len(notes)},
+    )  # fmt: skip
+    return True
+
+
+def _correct(db: Session, occasion: Occasion, session: ScheduledSession, command: RecordOutcome) -> bool:
+    """Judge anew with what is now known of either side; a side that is not given stays as it was."""
+    before = _judgement(session)
+    requester = command.requester_attendance or before["requester_attendance"]
+    consultant = command.consultant_attendance or before["consultant_attendance"]
+    status = rules.verdict(requester, consultant)
+    after = {"status": status, "requester_attendance": requester, "consultant_attendance": consultant}
+    if session.status not in VERDICTS or after == before:
+        return False
+    if status != session.status:
+        check_step(SESSION_STEPS, session.status, status)
+    corrected = store.changed_session(db, session.id, session.status, **after, updated_at=occasion.now)
+    store.ended_request(db, session.consultation_request_id, status, occasion.now)
+    history.record(
+        db, occasion, "session.attendance_corrected", session=corrected, before=before, after=after
+    )
+    return True
+
+
+def _judgement(session: ScheduledSession) -> dict[str, Any]:
+    return {
+        "status": session.status,
+        "requester_attendance": session.requester_attendance or "unknown",
+        "consultant_attendance": session.consultant_attendance or "unknown",
+    }
+
+
+def _unknown_session() -> SessionOutcome:
+    return SessionOutcome(result="refused", code="unknown_session", message="there is no such session")
+
+
+def _as_it_stands(session: ScheduledSession, *, changed: bool) -> SessionOutcome:
+    return SessionOutcome.model_validate(
+        {
+            "result": "done" if changed else "already_done",
+            "session_id": session.id,
+            "status": session.status,
+            "revision": session.revision,
+            "start": session.scheduled_start_time,
+            "end": session.scheduled_end_time,
+        }
+    )
+
+
+def _agreed(session: ScheduledSession) -> Interval:
+    return Interval(session.scheduled_start_time, session.scheduled_end_time)
+
+
+def _of_request(status: str | None) -> dict[str, Any]:
+    return {} if status is None else {"request_status": status}
+
+
+def _summary(seen: list[Seen], agreed: Interval) -> dict[str, Any]:
+    """The evidence behind a verdict: presence of each side as ISO 8601 instants, how much was seen."""
+    presence = {
+        party: [
+            [one.start.isoformat(), one.end.isoformat()] for one in rules.trace(seen, party, agreed).presence
+        ]
+        for party in rules.SIDES
+    }
+    return {"presence": presence, "observations": len(seen)}

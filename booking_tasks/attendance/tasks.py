@@ -1,0 +1,47 @@
+"""Attendance's tasks: evidence and outcomes from outside, the look at the grace time, the verdict."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.attendance import service
+from booking_tasks.celery import app
+from booking_tasks.contracts import TASK_PREFIX, RecordAttendance, RecordBilling, RecordOutcome
+from booking_tasks.doorbell import occasion
+from booking_tasks.inbox.tasks import accepts
+from booking_tasks.jobs.rules import LeasedJob
+from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, Step, run_due
+from booking_tasks.occasion import Occasion
+
+#: Sessions judged in one transaction: many end on the full hour, and none should be locked for long.
+_BATCH = 200
+
+record_attendance = accepts(RecordAttendance)(service.record_attendance)
+record_outcome = accepts(RecordOutcome)(service.record_outcome)
+record_billing = accepts(RecordBilling)(service.record_billing)
+
+
+class CheckAttendance(InternalHandler):
+    """The look at the grace time."""
+
+    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Step:
+        """Look; everything happens here."""
+        nothing_because = service.check_attendance(db, occasion, job.subject_id, job.revision)
+        return Finished() if nothing_because is None else Skipped(nothing_because)
+
+
+@app.task(name=TASK_PREFIX + "check_attendance")
+def check_attendance(job_id: str | None = None) -> int:
+    """Look who is there, in every session whose grace time is over; returns how many."""
+    return run_due("check_attendance", CheckAttendance(), job_id)
+
+
+@app.task(name=TASK_PREFIX + "judge_sessions")
+def judge_sessions() -> int:
+    """Judge every session whose verdict is due; returns how many."""
+    judged, last = 0, _BATCH
+    while last == _BATCH:
+        with occasion("sweep", "sweep") as (db, moment):
+            last = service.judge_due(db, moment, _BATCH)
+        judged += last
+    return judged

@@ -1,0 +1,1 @@
+"""What is offered and by whom: service types and consultants' profiles."""

@@ -1,0 +1,54 @@
+"""Creating and changing what is offered and who offers it."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.availability import service as availability
+from booking_tasks.availability.store import lock_consultant
+from booking_tasks.catalogue import store
+from booking_tasks.contracts import (
+    ConsultantOutcome,
+    FieldError,
+    ServiceTypeOutcome,
+    UpsertConsultant,
+    UpsertServiceType,
+)
+from booking_tasks.occasion import Occasion
+
+_ENVELOPE = {"message_id", "actor"}
+
+
+def upsert_service_type(db: Session, occasion: Occasion, command: UpsertServiceType) -> ServiceTypeOutcome:
+    """Create or change a service type. Code: `name_taken`. Agreed sessions stay as they are."""
+    values = command.model_dump(exclude=_ENVELOPE | {"service_type_id"}) | {"id": command.service_type_id}
+    try:
+        changed = store.service_type_changed(db, values, occasion.now)
+    except store.NameTakenError:
+        return ServiceTypeOutcome(
+            result="refused",
+            code="name_taken",
+            message="another service type has this name; choose a different one",
+            errors=(FieldError(field="name", problem="belongs to another service type"),),
+        )
+    return ServiceTypeOutcome(
+        result="done" if changed else "already_done", service_type_id=command.service_type_id
+    )
+
+
+def upsert_consultant(db: Session, occasion: Occasion, command: UpsertConsultant) -> ConsultantOutcome:
+    """Create or change a consultant's profile.
+
+    Hours are wall-clock times: in another zone the declared ones are other instants, at once. Agreed
+    sessions stay as they are.
+    """
+    known = lock_consultant(db, command.consultant_user_id)
+    zone_before = known.time_zone if known else command.time_zone
+    values = command.model_dump(exclude=_ENVELOPE)
+    values["specializations"] = list(command.specializations)
+    changed = store.consultant_changed(db, values, occasion.now)
+    if command.time_zone != zone_before:
+        availability.extend(db, occasion, command.consultant_user_id)
+    return ConsultantOutcome(
+        result="done" if changed else "already_done", consultant_user_id=command.consultant_user_id
+    )

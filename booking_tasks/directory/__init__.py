@@ -1,0 +1,1 @@
+"""Who a user is: the last known copy from the identity service."""

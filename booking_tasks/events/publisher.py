@@ -1,0 +1,108 @@
+"""The effect: putting a CloudEvent where other services listen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from kombu import Queue
+from kombu.exceptions import KombuError
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+
+from booking_tasks.errors import EffectNotDoneError, EffectUnknownError
+
+#: How long a stream remembers which events it has: far longer than a lost outcome is repeated.
+REMEMBERED = timedelta(days=7)
+_SECONDS = 5
+
+# Remembering after adding: if adding fails, the script ends and a repeat tries again.
+_ADD_ONCE = """
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'type', ARGV[2], 'event', ARGV[3])
+redis.call('SET', KEYS[2], '1', 'EX', ARGV[4])
+return 1
+"""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Where events go. Either may be absent.
+
+    `stream` is a key on `redis_url`, cut to about `stream_length` entries. `task` is a Celery task
+    of another service that takes `event=<CloudEvent>` from `queue` on our broker.
+    """
+
+    redis_url: str
+    stream: str | None
+    stream_length: int
+    task: str | None
+    queue: Queue | None
+
+    def __bool__(self) -> bool:
+        return bool(self.stream or self.task)
+
+
+class Publisher:
+    """Publishes to every target; its connection lasts as long as the `with` block."""
+
+    def __init__(self, targets: Targets, send_task: Callable[..., Any]) -> None:
+        self.targets = targets
+        self._send_task = send_task
+        self._redis: Redis = Redis.from_url(
+            targets.redis_url,
+            socket_timeout=_SECONDS,
+            socket_connect_timeout=_SECONDS,
+            retry=Retry(NoBackoff(), 0),  # the job ledger tries again; a second policy here would hide it
+        )
+        self._add_once = self._redis.register_script(_ADD_ONCE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._redis.close()
+
+    def publish(self, event: bytes) -> None:
+        """Put one CloudEvent (JSON) into every target.
+
+        A repeat adds nothing to a stream that has the event; as a task it is sent again, under the
+        same task id. Raises EffectNotDoneError or EffectUnknownError.
+        """
+        body = json.loads(event)
+        if self.targets.stream:
+            self._to_stream(self.targets.stream, body, event)
+        if self.targets.task:
+            self._to_task(self.targets.task, body)
+
+    def _to_stream(self, stream: str, body: dict[str, Any], event: bytes) -> None:
+        try:
+            self._redis.ping()
+        except RedisError as error:
+            raise EffectNotDoneError(f"the stream's server is out of reach: {error}") from error
+        try:
+            self._add_once(
+                # The braces keep both keys on one node of a cluster.
+                keys=[stream, f"{{{stream}}}:has:{body['id']}"],
+                args=[self.targets.stream_length, body["type"], event, int(REMEMBERED.total_seconds())],
+            )
+        except ResponseError as error:
+            raise EffectNotDoneError(f"the stream's server refused: {error}") from error
+        except RedisError as error:
+            raise EffectUnknownError(f"the stream's server did not answer: {error}") from error
+
+    def _to_task(self, task: str, body: dict[str, Any]) -> None:
+        try:
+            self._send_task(
+                task, kwargs={"event": body}, queue=self.targets.queue, task_id=body["id"], ignore_result=True
+            )
+        except (KombuError, OSError) as error:
+            raise EffectUnknownError(f"the broker did not answer: {error}") from error

@@ -1,0 +1,71 @@
+"""Publishing what happened, from the job ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kombu import Queue
+from sqlalchemy.orm import Session
+
+from booking_tasks.celery import app
+from booking_tasks.contracts import TASK_PREFIX
+from booking_tasks.events import service
+from booking_tasks.events.publisher import Publisher, Targets
+from booking_tasks.jobs.rules import LeasedJob
+from booking_tasks.jobs.runner import Send, Skipped, Step, run_due
+from booking_tasks.occasion import Occasion
+from booking_tasks.settings import Settings, settings
+
+
+@dataclass(frozen=True)
+class PublishEvent:
+    """Builds the CloudEvent once; every repeat carries the same bytes."""
+
+    publisher: Publisher
+    source: str
+    type_prefix: str
+
+    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Step:
+        """The event's bytes, unless nobody is to hear of it any more."""
+        if not self.publisher.targets:
+            return Skipped("no stream and no task is configured")
+        if job.effect is not None:
+            return Send(job.effect)
+        event = service.cloud_event(db, job.subject_id, self.source, self.type_prefix)
+        return (
+            Skipped("the history no longer has it")
+            if event is None
+            else Send(event.model_dump_json().encode())
+        )
+
+    def perform(self, effect: bytes) -> None:
+        """Publish."""
+        self.publisher.publish(effect)
+
+    def record(self, db: Session, occasion: Occasion, job: LeasedJob, result: object) -> None:
+        """Nothing follows: the settled job says that it is out."""
+
+    def give_up(self, db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+        """Nothing follows: the dead job is replayed when the target is back."""
+
+
+@app.task(name=TASK_PREFIX + "publish_event")
+def publish_event(job_id: str | None = None) -> int:
+    """Publish what waits to be published; returns how many events were taken up."""
+    config = settings()
+    with Publisher(targets_of(config), app.send_task) as publisher:
+        handler = PublishEvent(publisher, config.event_source, config.event_type_prefix)
+        return run_due("publish_event", handler, job_id)
+
+
+def targets_of(config: Settings) -> Targets:
+    """Where this deployment publishes. On RabbitMQ the queue is a quorum queue, like our own."""
+    quorum = {"x-queue-type": "quorum"} if config.broker.startswith(("amqp", "pyamqp")) else None
+    queue = config.event_queue and Queue(config.event_queue, durable=True, queue_arguments=quorum)
+    return Targets(
+        redis_url=config.redis_url,
+        stream=config.event_stream,
+        stream_length=config.event_stream_length,
+        task=config.event_task,
+        queue=queue or None,
+    )

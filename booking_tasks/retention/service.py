@@ -1,0 +1,34 @@
+"""Forgetting what is older than its retention, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.occasion import Occasion
+from booking_tasks.retention import store
+from booking_tasks.retention.rules import SCHEDULE_RUNS, Ages
+
+_PARTS: dict[str, Callable[[Session, Occasion, Ages, int], int]] = {
+    "jobs": lambda db, _, ages, limit: store.deleted_jobs(db, ages.jobs, limit),
+    "inbox": lambda db, _, ages, limit: store.deleted_inbox(db, ages.inbox, limit),
+    "events": lambda db, occasion, ages, limit: store.deleted_events(db, occasion.now - ages.events, limit),
+    "evidence": lambda db, _, ages, limit: store.deleted_evidence(db, ages.evidence, limit),
+    "dead_letters": lambda db, _, ages, limit: store.deleted_dead_letters(db, ages.dead_letters, limit),
+    "schedule_runs": lambda db, occasion, _, limit: store.deleted_schedule_runs(
+        db, (occasion.now - SCHEDULE_RUNS).date(), limit
+    ),
+}
+
+#: What is forgotten, by name.
+PARTS = tuple(_PARTS)
+
+
+def purge_batch(db: Session, occasion: Occasion, part: str, ages: Ages, limit: int) -> int:
+    """Delete up to `limit` rows of one part that are past their age; returns how many.
+
+    Events and schedule runs stand on the business clock, everything else on real time. Evidence goes
+    only with a session that is judged or cancelled.
+    """
+    return _PARTS[part](db, occasion, ages, limit)

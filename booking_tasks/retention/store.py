@@ -1,0 +1,86 @@
+"""Deleting old rows: oldest first, up to a limit, leaving out what somebody else holds.
+
+Settled, finished, received and recorded are written by the database's real time and compared with it
+(statement_timestamp, which an index can serve; clock_timestamp it cannot).
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from booking_tasks.models import (
+    AttendanceEvidence,
+    Base,
+    DeadLetter,
+    Event,
+    InboxMessage,
+    Job,
+    ScheduledSession,
+    ScheduleRun,
+)
+
+_REAL_TIME = func.statement_timestamp()
+_STILL_TO_COME = ("scheduled", "in_progress")
+
+
+def deleted_jobs(db: Session, age: timedelta, limit: int) -> int:
+    """Settled jobs; those that wait for a person only at twice the age. Returns how many."""
+    certain = Job.state.not_in(("uncertain", "dead"))
+    old = select(Job.id).where(
+        Job.settled_at < _REAL_TIME - age, or_(certain, Job.settled_at < _REAL_TIME - 2 * age)
+    )
+    return _deleted(db, Job, (Job.id,), old.order_by(Job.settled_at), limit)
+
+
+def deleted_inbox(db: Session, age: timedelta, limit: int) -> int:
+    """Answered messages. Returns how many."""
+    old = select(InboxMessage.message_id).where(InboxMessage.finished_at < _REAL_TIME - age)
+    key = (InboxMessage.message_id,)
+    return _deleted(db, InboxMessage, key, old.order_by(InboxMessage.finished_at), limit)
+
+
+def deleted_events(db: Session, before: datetime, limit: int) -> int:
+    """Events that happened before an instant. Returns how many."""
+    old = select(Event.id).where(Event.occurred_at < before).order_by(Event.occurred_at)
+    return _deleted(db, Event, (Event.id,), old, limit)
+
+
+def deleted_evidence(db: Session, age: timedelta, limit: int) -> int:
+    """Observations of sessions that are judged or cancelled. Returns how many."""
+    old = (
+        select(AttendanceEvidence.id)
+        .join(ScheduledSession, ScheduledSession.id == AttendanceEvidence.scheduled_session_id)
+        .where(
+            AttendanceEvidence.recorded_at < _REAL_TIME - age, ScheduledSession.status.not_in(_STILL_TO_COME)
+        )
+        .order_by(AttendanceEvidence.recorded_at)
+    )
+    return _deleted(db, AttendanceEvidence, (AttendanceEvidence.id,), old, limit)
+
+
+def deleted_dead_letters(db: Session, age: timedelta, limit: int) -> int:
+    """Messages that could not be used. Returns how many."""
+    old = select(DeadLetter.id).where(DeadLetter.received_at < _REAL_TIME - age)
+    return _deleted(db, DeadLetter, (DeadLetter.id,), old.order_by(DeadLetter.received_at), limit)
+
+
+def deleted_schedule_runs(db: Session, before: date, limit: int) -> int:
+    """Runs of once-a-day work due before a day. Returns how many."""
+    key = (ScheduleRun.schedule, ScheduleRun.due_day)
+    old = select(*key).where(ScheduleRun.due_day < before).order_by(ScheduleRun.due_day)
+    return _deleted(db, ScheduleRun, key, old, limit)
+
+
+def _deleted(
+    db: Session, model: type[Base], key: tuple[Any, ...], old: Select[*tuple[Any, ...]], limit: int
+) -> int:
+    chosen = old.limit(limit).with_for_update(skip_locked=True, of=model)
+    named: ColumnElement[Any] = key[0] if len(key) == 1 else tuple_(*key)
+    gone = db.execute(
+        delete(model).where(named.in_(chosen)).returning(*key).execution_options(synchronize_session=False)
+    )
+    return len(gone.all())

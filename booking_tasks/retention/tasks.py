@@ -1,0 +1,44 @@
+"""The daily purge."""
+
+from __future__ import annotations
+
+from booking_tasks.celery import app
+from booking_tasks.contracts import TASK_PREFIX
+from booking_tasks.doorbell import occasion
+from booking_tasks.retention import service
+from booking_tasks.retention.rules import Ages
+from booking_tasks.schedule import first_today
+from booking_tasks.settings import Settings, settings
+
+#: Rows deleted in one transaction: a second's worth at most, so that nobody waits for a lock.
+BATCH = 1000
+
+
+@app.task(name=TASK_PREFIX + "purge")
+def purge() -> int:
+    """Once a day: forget what is past its age; returns how many rows. What a stop leaves is next day's."""
+    with occasion("sweep", "sweep") as (db, moment):
+        if not first_today(db, "purge", moment.now):
+            return 0
+    ages = ages_of(settings())
+    return sum(_purged(part, ages) for part in service.PARTS)
+
+
+def _purged(part: str, ages: Ages) -> int:
+    removed, last = 0, BATCH
+    while last == BATCH:
+        with occasion("sweep", "sweep") as (db, moment):
+            last = service.purge_batch(db, moment, part, ages, BATCH)
+        removed += last
+    return removed
+
+
+def ages_of(config: Settings) -> Ages:
+    """The deployment's retention."""
+    return Ages(
+        jobs=config.retain_jobs,
+        inbox=config.retain_inbox,
+        events=config.retain_events,
+        evidence=config.retain_evidence,
+        dead_letters=config.retain_dead_letters,
+    )

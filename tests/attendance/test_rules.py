@@ -1,0 +1,225 @@
+"""Presence, attendance per side, and the verdict: tables first, then what must hold for anything seen."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import pairwise, product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from booking_tasks.attendance.rules import (
+    EARLY,
+    SIDES,
+    Interval,
+    Seen,
+    Trace,
+    missing_sides,
+    side_attendance,
+    trace,
+    verdict,
+)
+from booking_tasks.words import ATTENDANCES, Attendance, Party
+from tests.builders import NOW
+
+AGREED = Interval(NOW, NOW + timedelta(minutes=60))
+MINIMUM = timedelta(minutes=1)
+
+
+def at(minutes: float) -> datetime:
+    return AGREED.start + timedelta(minutes=minutes)
+
+
+def joined(minutes: float, party: Party = "requester", source: str = "platform") -> Seen:
+    return Seen("joined", at(minutes), source, party)
+
+
+def left(minutes: float, party: Party = "requester", source: str = "platform") -> Seen:
+    return Seen("left", at(minutes), source, party)
+
+
+def opened(minutes: float) -> Seen:
+    return Seen("room_opened", at(minutes), "platform")
+
+
+def closed(minutes: float, source: str = "platform") -> Seen:
+    return Seen("room_closed", at(minutes), source)
+
+
+def reported(minutes: float) -> Seen:
+    return Seen("report_complete", at(minutes), "platform")
+
+
+PRESENCE: dict[str, tuple[list[Seen], list[tuple[float, float]]]] = {
+    "nothing was seen": ([], []),
+    "a visit": ([joined(5), left(50)], [(5, 50)]),
+    "whoever comes early is there from the start": ([joined(-10), left(50)], [(0, 50)]),
+    "whoever stays longer is there until the end": ([joined(5), left(75)], [(5, 60)]),
+    "a visit before the start does not count": ([joined(-10), left(-2)], []),
+    "a visit after the end does not count": ([joined(61), left(80)], []),
+    "a joining after the end does not count": ([joined(61)], []),
+    "two visits": ([joined(5), left(20), joined(30), left(50)], [(5, 20), (30, 50)]),
+    "a reconnect in the same second is one visit": ([joined(5), left(20), joined(20), left(50)], [(5, 50)]),
+    "in and out in the same second is no visit": ([joined(5), left(5)], []),
+    "a missing leaving lasts until the end": ([joined(5)], [(5, 60)]),
+    "a missing leaving lasts until the room closes": ([joined(5), closed(40)], [(5, 40)]),
+    "a room that closes before somebody joins ends nothing": ([closed(2), joined(5)], [(5, 60)]),
+    "a room that opens again": ([joined(5), closed(20), joined(30), left(50)], [(5, 20), (30, 50)]),
+    "a second device keeps somebody there": ([joined(5), joined(10), left(20), left(50)], [(5, 50)]),
+    "two sources are laid over each other": (
+        [joined(5), left(20), joined(10, source="report"), left(40, source="report")],
+        [(5, 40)],
+    ),
+    "one source lost the leaving": (
+        [joined(5), joined(5, source="report"), left(40, source="report")],
+        [(5, 60)],
+    ),
+    "a leaving that was seen outweighs a closing": ([joined(5), closed(30), left(50)], [(5, 50)]),
+    "the other source closes the room": ([joined(5), closed(40, source="report")], [(5, 40)]),
+    "a lost leaving of an earlier day keeps nobody there": ([joined(-1440)], []),
+    "nor hides the visit that was seen": ([joined(-1440), joined(5), left(50)], [(5, 50)]),
+    "an early joining with its leaving counts": ([joined(-20), left(30)], [(0, 30)]),
+    "a leaving alone is no presence": ([left(30)], []),
+    "the other side's visit is not ours": ([joined(5, "consultant"), left(50, "consultant")], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "expected"), PRESENCE.values(), ids=PRESENCE.keys())
+def test_presence(seen: list[Seen], expected: list[tuple[float, float]]) -> None:
+    assert trace(seen, "requester", AGREED).presence == tuple(Interval(at(a), at(b)) for a, b in expected)
+
+
+ATTENDED: dict[str, tuple[list[Seen], Attendance]] = {
+    "no evidence at all": ([], "unknown"),
+    "there for most of it": ([joined(5), left(50)], "attended"),
+    "there for just the minimum": ([joined(5), left(6)], "attended"),
+    "there for less, in a room that was watched": ([opened(0), joined(5), left(5.9)], "absent"),
+    "there for less, in a room nobody watched": ([joined(5), left(5.9)], "unknown"),
+    "several short visits add up": ([joined(5), left(5.5), joined(10), left(10.5)], "attended"),
+    "the room opened": ([opened(0)], "absent"),
+    "the room opened early": ([opened(-15)], "absent"),
+    "the room opened on an earlier day": ([opened(-1440)], "unknown"),
+    "the room opened after the end": ([opened(61)], "unknown"),
+    "the room only closed": ([closed(30)], "unknown"),
+    "the other side was there": ([joined(5, "consultant"), left(20, "consultant")], "absent"),
+    "the other side was there for a moment": ([joined(5, "consultant"), left(5.1, "consultant")], "absent"),
+    "the other side came on another day": (
+        [joined(-1440, "consultant"), left(-1400, "consultant")],
+        "unknown",
+    ),
+    "the other side only left": ([left(20, "consultant")], "unknown"),
+    "a complete report after the end": ([reported(60)], "absent"),
+    "a complete report before the end": ([reported(59)], "unknown"),
+    "a leaving nobody saw begin": ([opened(0), left(30)], "unknown"),
+    "a leaving before the start nobody saw begin": ([opened(0), left(-5)], "absent"),
+    "a joining of an earlier day nobody saw end": ([opened(0), joined(-1440)], "unknown"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "expected"), ATTENDED.values(), ids=ATTENDED.keys())
+def test_attendance_of_one_side(seen: list[Seen], expected: Attendance) -> None:
+    assert side_attendance(seen, "requester", AGREED, MINIMUM) == expected
+
+
+def test_a_session_shorter_than_the_minimum_needs_the_whole_of_it() -> None:
+    short = Interval(at(0), at(0.5))
+    assert side_attendance([joined(0), left(2)], "requester", short, MINIMUM) == "attended"
+    assert side_attendance([opened(0), joined(0), left(0.4)], "requester", short, MINIMUM) == "absent"
+
+
+VERDICTS: dict[tuple[Attendance, Attendance], str] = {
+    ("attended", "attended"): "completed",
+    ("attended", "absent"): "no_show_consultant",
+    ("attended", "unknown"): "attendance_unknown",
+    ("absent", "attended"): "no_show_user",
+    ("absent", "absent"): "no_show_consultant",
+    ("absent", "unknown"): "attendance_unknown",
+    ("unknown", "attended"): "attendance_unknown",
+    ("unknown", "absent"): "no_show_consultant",
+    ("unknown", "unknown"): "attendance_unknown",
+}
+
+
+@pytest.mark.parametrize(("sides", "expected"), VERDICTS.items())
+def test_verdict(sides: tuple[Attendance, Attendance], expected: str) -> None:
+    assert verdict(*sides) == expected
+
+
+def test_the_table_of_verdicts_is_whole() -> None:
+    assert set(VERDICTS) == set(product(ATTENDANCES, ATTENDANCES))
+
+
+MISSING: dict[str, tuple[list[Seen], tuple[Party, ...]]] = {
+    "nobody watched": ([], ()),
+    "nobody came to a room that opened": ([opened(0)], ("requester", "consultant")),
+    "one side waits": ([joined(2, "consultant")], ("requester",)),
+    "both are there": ([joined(2), joined(3, "consultant")], ()),
+    "somebody who came a moment ago is not missing": ([joined(9.9), joined(2, "consultant")], ()),
+    "somebody who was there and left is not missing": ([joined(1), left(2), joined(2, "consultant")], ()),
+    "somebody who comes after the look is still missing": (
+        [joined(12), joined(2, "consultant")],
+        ("requester",),
+    ),
+    "a report made while it runs is no proof": ([reported(10)], ()),
+    "whose leaving alone was seen is not missing": ([left(5), joined(2, "consultant")], ()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "expected"), MISSING.values(), ids=MISSING.keys())
+def test_missing_sides_at_the_grace_time(seen: list[Seen], expected: tuple[Party, ...]) -> None:
+    assert missing_sides(seen, AGREED, at(10)) == expected
+
+
+_minutes = st.integers(min_value=-1500, max_value=120)
+_source = st.sampled_from(["platform", "report"])
+_presence = st.builds(
+    lambda kind, minutes, source, party: Seen(kind, at(minutes), source, party),
+    st.sampled_from(["joined", "left"]), _minutes, _source, st.sampled_from(SIDES),
+)  # fmt: skip
+_room = st.builds(
+    lambda kind, minutes, source: Seen(kind, at(minutes), source),
+    st.sampled_from(["room_opened", "room_closed", "report_complete"]), _minutes, _source,
+)  # fmt: skip
+_anything = st.lists(_presence | _room, max_size=12)
+
+
+@given(_anything, st.randoms(use_true_random=False), st.sampled_from(SIDES))
+def test_order_and_repeats_do_not_matter(seen: list[Seen], random: object, party: Party) -> None:
+    again = [*seen, *seen[: len(seen) // 2]]
+    random.shuffle(again)  # type: ignore[attr-defined]
+    assert trace(again, party, AGREED) == trace(seen, party, AGREED)
+    assert side_attendance(again, party, AGREED, MINIMUM) == side_attendance(seen, party, AGREED, MINIMUM)
+
+
+@given(_anything, st.sampled_from(SIDES))
+def test_presence_lies_in_order_inside_the_agreed_time(seen: list[Seen], party: Party) -> None:
+    presence = trace(seen, party, AGREED).presence
+    assert all(AGREED.start <= one.start < one.end <= AGREED.end for one in presence)
+    assert all(a.end < b.start for a, b in pairwise(presence))
+
+
+@given(st.lists(st.builds(lambda m: Seen("room_closed", at(m), "platform"), _minutes), max_size=4))
+def test_without_evidence_of_people_or_of_watching_it_is_always_unknown(seen: list[Seen]) -> None:
+    sides = [side_attendance(seen, party, AGREED, MINIMUM) for party in SIDES]
+    assert sides == ["unknown", "unknown"]
+    assert verdict(sides[0], sides[1]) == "attendance_unknown"
+
+
+@given(_anything, st.sampled_from(SIDES))
+def test_nobody_is_absent_without_proof_that_the_room_was_watched(seen: list[Seen], party: Party) -> None:
+    if side_attendance(seen, party, AGREED, MINIMUM) != "absent":
+        return
+    other = next(one for one in SIDES if one != party)
+    assert not trace(seen, party, AGREED).unclear
+    assert trace(seen, other, AGREED) != Trace((), unclear=False) or any(
+        one.kind in {"room_opened", "report_complete"} and one.at >= AGREED.start - EARLY for one in seen
+    )
+
+
+@given(_anything, st.sampled_from(SIDES), st.integers(0, 50))
+def test_more_presence_never_makes_an_attended_side_absent(
+    seen: list[Seen], party: Party, start: int
+) -> None:
+    more = [*seen, joined(start, party, "witness"), left(start + 5, party, "witness")]
+    assert side_attendance(more, party, AGREED, MINIMUM) == "attended"

@@ -1,0 +1,53 @@
+"""The directory's copy of people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.contracts import UpsertUser
+from booking_tasks.directory import service, store
+from booking_tasks.directory import tasks as directory_tasks
+from booking_tasks.identity import uuid7
+from booking_tasks.occasion import Occasion
+from tests.builders import NOW, user
+
+
+def person(user_id: UUID, **values: Any) -> UpsertUser:
+    given = {"name": "Mira Lang", "email": "mira@example.org", "time_zone": "Europe/Vienna"} | values
+    return UpsertUser(message_id=uuid4(), actor="iam", user_id=user_id, **given)
+
+
+def test_a_person_is_stored_changed_and_left_alone(db: Session, moment: Occasion) -> None:
+    one, later = uuid7(), replace(moment, now=NOW + timedelta(days=3))
+    assert service.upsert_user(db, moment, person(one)).result == "done"
+    assert service.upsert_user(db, later, person(one)).result == "already_done"
+    assert (
+        service.upsert_user(db, later, person(one, email="lang@example.org", language="de")).result == "done"
+    )
+    stored = store.people(db, [one])[one]
+    assert (stored.name, stored.email, stored.time_zone, stored.language) == (
+        "Mira Lang",
+        "lang@example.org",
+        "Europe/Vienna",
+        "de",
+    )
+    assert (stored.created_at, stored.updated_at) == (NOW, later.now)
+
+
+def test_people_are_found_by_id_and_strangers_are_left_out(db: Session) -> None:
+    known = user(db)
+    user(db)
+    found = store.people(db, [known.user_id, uuid7(), known.user_id])
+    assert found == {known.user_id: known}
+    assert store.people(db, []) == {}
+
+
+def test_an_address_that_could_break_a_mail_header_is_refused(own_database: str, valkey: str) -> None:
+    message = person(uuid7()).model_dump(mode="json") | {"email": "mira@example.org>\r\nBcc: all@example.org"}
+    answer = directory_tasks.upsert_user(request=message)
+    assert (answer["code"], answer["errors"][0]["field"]) == ("invalid", "email")

@@ -1,0 +1,177 @@
+"""What is forgotten, and what is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from booking_tasks.identity import uuid7
+from booking_tasks.models import (
+    AttendanceEvidence,
+    Base,
+    DeadLetter,
+    Event,
+    InboxMessage,
+    Job,
+    ScheduleRun,
+)
+from booking_tasks.occasion import Occasion
+from booking_tasks.retention import service
+from booking_tasks.retention.rules import Ages
+from tests.builders import NOW, booked_session
+
+AGES = Ages(
+    jobs=timedelta(days=90),
+    inbox=timedelta(days=30),
+    events=timedelta(days=730),
+    evidence=timedelta(days=180),
+    dead_letters=timedelta(days=30),
+)
+
+
+def purge(db: Session, moment: Occasion, part: str, limit: int = 1000) -> int:
+    return service.purge_batch(db, moment, part, AGES, limit)
+
+
+def days_ago(db: Session, days: float) -> Any:
+    """An instant of the database's real time."""
+    return db.scalar(select(func.now() - timedelta(days=days)))
+
+
+def job(db: Session, state: str, days: float | None) -> Job:
+    row = Job(
+        key=uuid4().hex,
+        kind="send_invite",
+        subject_id=uuid7(),
+        due_at=NOW - timedelta(days=1000),
+        state=state,
+        settled_at=None if days is None else days_ago(db, days),
+    )
+    db.add(row)
+    db.flush()
+    return row
+
+
+def left(db: Session, model: type[Base]) -> list[Any]:
+    db.expire_all()
+    return list(db.scalars(select(model)))
+
+
+def test_settled_jobs_go_after_their_age(db: Session, moment: Occasion) -> None:
+    for state in ("done", "skipped"):
+        job(db, state, 91)
+    kept = {job(db, "done", 89).id, job(db, "skipped", 1).id}
+    assert purge(db, moment, "jobs") == 2
+    assert {row.id for row in left(db, Job)} == kept
+
+
+def test_jobs_that_wait_for_a_person_are_kept_twice_as_long(db: Session, moment: Occasion) -> None:
+    for state in ("uncertain", "dead"):
+        job(db, state, 181)
+    kept = {job(db, state, 179).id for state in ("uncertain", "dead")}
+    assert purge(db, moment, "jobs") == 2
+    assert {row.id for row in left(db, Job)} == kept
+
+
+def test_a_job_still_to_be_done_is_never_forgotten(db: Session, moment: Occasion) -> None:
+    job(db, "waiting", None)
+    assert purge(db, moment, "jobs") == 0
+
+
+def test_answered_messages_go_and_unanswered_ones_stay(db: Session, moment: Occasion) -> None:
+    old, young, open_ = uuid4(), uuid4(), uuid4()
+    for message_id, state, days in ((old, "done", 31), (young, "dead", 29), (open_, "received", None)):
+        db.add(
+            InboxMessage(
+                message_id=message_id, task="t", body_hash="h", door="booking", state=state,
+                outcome=None if days is None else {}, received_at=days_ago(db, 500),
+                finished_at=None if days is None else days_ago(db, days),
+            )
+        )  # fmt: skip
+    db.flush()
+    assert purge(db, moment, "inbox") == 1
+    assert {row.message_id for row in left(db, InboxMessage)} == {young, open_}
+
+
+def test_events_stand_on_the_business_clock(db: Session, moment: Occasion) -> None:
+    for days in (731, 729):
+        db.add(Event(type="session.started", occurred_at=NOW - timedelta(days=days), actor="a", door="sweep"))
+    db.flush()
+    assert purge(db, replace(moment, now=NOW - timedelta(days=2)), "events") == 0
+    assert purge(db, moment, "events") == 1
+    assert [row.occurred_at for row in left(db, Event)] == [NOW - timedelta(days=729)]
+
+
+@pytest.mark.parametrize(
+    ("status", "days", "goes"),
+    [
+        ("completed", 181, True),
+        ("no_show_user", 181, True),
+        ("attendance_unknown", 181, True),
+        ("cancelled_by_user", 181, True),
+        ("completed", 179, False),
+        ("in_progress", 181, False),
+        ("scheduled", 181, False),
+    ],
+)
+def test_evidence_goes_only_with_a_session_that_is_over(
+    db: Session, moment: Occasion, status: str, days: int, goes: bool
+) -> None:
+    session = booked_session(db, status=status)
+    db.add(
+        AttendanceEvidence(
+            scheduled_session_id=session.id, kind="room_opened", observed_at=NOW, source="platform",
+            external_id="1", recorded_at=days_ago(db, days),
+        )
+    )  # fmt: skip
+    db.flush()
+    assert purge(db, moment, "evidence") == int(goes)
+    assert len(left(db, AttendanceEvidence)) == int(not goes)
+
+
+def test_dead_letters_go_after_their_age(db: Session, moment: Occasion) -> None:
+    for days in (31, 29):
+        db.add(DeadLetter(task="t", door="broker", reason=str(days), received_at=days_ago(db, days)))
+    db.flush()
+    assert purge(db, moment, "dead_letters") == 1
+    assert [row.reason for row in left(db, DeadLetter)] == ["29"]
+
+
+def test_runs_of_once_a_day_work_go_after_four_hundred_days(db: Session, moment: Occasion) -> None:
+    today = NOW.date()
+    for days in (401, 400):
+        db.add(ScheduleRun(schedule="purge", due_day=today - timedelta(days=days)))
+    db.add(ScheduleRun(schedule="other", due_day=date(2025, 1, 1)))
+    db.flush()
+    assert purge(db, moment, "schedule_runs") == 2
+    assert [row.due_day for row in left(db, ScheduleRun)] == [today - timedelta(days=400)]
+
+
+def test_a_batch_takes_the_oldest_up_to_its_limit(db: Session, moment: Occasion) -> None:
+    for days in (40, 60, 50):
+        db.add(DeadLetter(task="t", door="broker", reason=str(days), received_at=days_ago(db, days)))
+    db.flush()
+    assert purge(db, moment, "dead_letters", limit=2) == 2
+    assert [row.reason for row in left(db, DeadLetter)] == ["40"]
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("SELECT id FROM jobs WHERE settled_at < statement_timestamp() - interval '90 days'"
+         " ORDER BY settled_at LIMIT 1000", "ix_jobs_settled_at"),
+        ("SELECT message_id FROM inbox WHERE finished_at < statement_timestamp() - interval '30 days'"
+         " ORDER BY finished_at LIMIT 1000", "ix_inbox_finished_at"),
+    ],
+)  # fmt: skip
+def test_old_rows_are_found_by_an_index_condition(db: Session, query: str, index: str) -> None:
+    db.execute(text("SET LOCAL enable_seqscan = off"))
+    plan = "\n".join(db.scalars(text(f"EXPLAIN {query}")))
+    assert index in plan
+    assert "Cond" in plan
