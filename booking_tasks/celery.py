@@ -17,16 +17,14 @@ from typing import Any
 from celery import Celery, Task, bootsteps
 from celery.beat import Scheduler
 from celery.signals import setup_logging, worker_process_init
-from kombu import Queue
 
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX
 from booking_tasks.database import forget_inherited_connections
 from booking_tasks.errors import SettingsError
 from booking_tasks.jobs.rules import KINDS
 from booking_tasks.logs import configure_logging
+from booking_tasks.queues import declared_queues
 from booking_tasks.settings import Settings, settings
-
-QUEUES = ("booking", "evidence", "admin", "provision", "notify", "sweep")
 
 ROOMS = (
     "booking_tasks.assignment.tasks",
@@ -101,7 +99,6 @@ def routes() -> dict[str, dict[str, str]]:
 def configuration(config: Settings) -> dict[str, Any]:
     """Celery's settings. Every time-out is below the lease, so that a stuck call loses no job."""
     amqp = config.broker.startswith(("amqp", "pyamqp"))
-    arguments = {"x-queue-type": "quorum"} if amqp else None
     redis_options = {
         "visibility_timeout": 3600,
         "socket_timeout": 5,
@@ -117,7 +114,7 @@ def configuration(config: Settings) -> dict[str, Any]:
         "accept_content": ["json"],
         "enable_utc": True,
         "timezone": "UTC",
-        "task_queues": [Queue(name, durable=True, queue_arguments=arguments) for name in QUEUES],
+        "task_queues": declared_queues(config.broker),
         "task_default_queue": "sweep",
         "task_create_missing_queues": False,
         "task_routes": routes(),

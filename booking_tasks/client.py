@@ -17,6 +17,7 @@ from celery import Celery
 
 from booking_tasks.contracts import TASK_PREFIX, Query
 from booking_tasks.contracts.base import OutcomeT
+from booking_tasks.queues import declared_queues
 
 
 class NoAnswerError(Exception):
@@ -50,7 +51,8 @@ class BookingClient:
             result_backend=result_backend or broker_url,
             task_serializer="json",
             accept_content=["json"],
-            task_create_missing_queues=True,
+            task_queues=declared_queues(broker_url),
+            task_create_missing_queues=False,
             broker_connection_timeout=5,
             broker_transport_options={"socket_timeout": 5, "socket_connect_timeout": 5},
             redis_socket_timeout=None,

@@ -46,12 +46,22 @@ def fault_of(message: Any) -> str | None:
 def _header_fault(headers: Any) -> str | None:
     if not isinstance(headers, dict) or not isinstance(headers.get("id"), str) or not headers["id"]:
         return "headers.id is missing: send a fresh uuid"
-    if headers.get("timelimit") not in (None, [None, None]):
-        return "headers.timelimit is not accepted: leave it out"
+    if not _is_time_limit(headers.get("timelimit")):
+        return "headers.timelimit must be [hard, soft] in seconds, or be left out"
     for name in _UNWANTED_HEADERS:
         if headers.get(name):
             return f"headers.{name} is not accepted: this service keeps its own times and order"
     return None
+
+
+def _is_time_limit(limits: Any) -> bool:
+    if limits is None:
+        return True
+    return (
+        isinstance(limits, list)
+        and len(limits) == 2
+        and all(one is None or (isinstance(one, (int, float)) and one > 0) for one in limits)
+    )
 
 
 def _body_fault(message: Any) -> str | None:

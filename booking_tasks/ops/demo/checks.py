@@ -1,0 +1,295 @@
+"""The demo's own examination: what must be true after the day, read from rows, mails and ledgers."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import Any
+from uuid import UUID
+
+from icalendar import Calendar
+from redis import Redis
+from sqlalchemy import select, text
+
+from booking_tasks.database import transaction
+from booking_tasks.models import AvailabilitySlot, DirectoryUser, Job, ScheduledSession
+from booking_tasks.ops.demo import cast
+from booking_tasks.ops.demo.story import Story
+from booking_tasks.ops.mail_sink import calendar_of
+from booking_tasks.settings import settings
+
+
+@dataclass(frozen=True)
+class Check:
+    """One assertion: what was claimed, whether it is so, and what was seen."""
+
+    claim: str
+    holds: bool
+    seen: str
+
+
+@dataclass(frozen=True)
+class Invite:
+    """One calendar message as its reader's program gets it."""
+
+    recipient: str
+    method: str
+    uid: str
+    sequence: int
+
+
+class Evidence:
+    """Everything the checks look at, read once after the day."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.mails = story.stage.mail.mails()
+        self.invites = [invite for mail in self.mails if (invite := _invite(mail)) is not None]
+        self.calls = story.stage.platform.ledger()
+        self.events = published_events()
+        with transaction() as db:
+            self.sessions = list(db.execute(select(ScheduledSession)).scalars())
+            self.jobs = list(db.execute(select(Job)).scalars())
+            self.emails = {user.user_id: user.email for user in db.execute(select(DirectoryUser)).scalars()}
+
+    def session(self, label: str) -> ScheduledSession:
+        """The session of one of the story's requests."""
+        request_id = self.story.requests[label]
+        return next(one for one in self.sessions if one.consultation_request_id == request_id)
+
+    def invites_of(self, session: ScheduledSession, method: str) -> list[Invite]:
+        """The calendar messages about a session."""
+        return [one for one in self.invites if one.uid.startswith(str(session.id)) and one.method == method]
+
+    def both(self, session: ScheduledSession) -> list[str]:
+        """Both sides' addresses, sorted."""
+        return sorted(self.emails[one] for one in (session.requester_user_id, session.consultant_user_id))
+
+    def job_states(self, session: ScheduledSession, kind: str) -> Counter[str]:
+        """How a session's jobs of one kind ended."""
+        return Counter(job.state for job in self.jobs if job.subject_id == session.id and job.kind == kind)
+
+
+def published_events() -> list[dict[str, Any]]:
+    """What other services heard, from the stream itself."""
+    config = settings()
+    with Redis.from_url(config.redis_url) as redis:
+        entries: Any = redis.xrange(config.event_stream or "")
+    return [json.loads(fields[b"event"]) for _, fields in entries]
+
+
+def examine(story: Story) -> list[Check]:
+    """Every assertion about the day."""
+    evidence = Evidence(story)
+    return [check(evidence) for check in _CHECKS]
+
+
+def _invite(mail: EmailMessage) -> Invite | None:
+    body = calendar_of(mail)
+    if body is None:
+        return None
+    calendar = Calendar.from_ical(body)
+    event = calendar.walk("VEVENT")[0]
+    return Invite(
+        str(mail["To"].addresses[0].addr_spec),
+        str(calendar["METHOD"]),
+        str(event["UID"]),
+        int(str(event["SEQUENCE"])),
+    )
+
+
+def _one_of_three(evidence: Evidence) -> Check:
+    statuses = sorted(evidence.story.request(one).status for one in evidence.story.rivals)
+    start = cast.TUESDAY.replace(hour=13)
+    with transaction() as db:
+        facts = db.execute(
+            select(AvailabilitySlot).where(
+                AvailabilitySlot.status == "booked", AvailabilitySlot.session_start_time == start
+            )
+        ).all()
+    holds = statuses == ["cancelled", "completed", "rejected"] and len(facts) == 1
+    return Check(
+        "of three at once for one slot exactly one got it", holds, f"{statuses}, {len(facts)} booking"
+    )
+
+
+def _no_overlap(evidence: Evidence) -> Check:
+    with transaction() as db:
+        overlaps = db.execute(
+            text(
+                "SELECT count(*) FROM consultant_availability_slots a JOIN consultant_availability_slots b"
+                " ON a.consultant_user_id = b.consultant_user_id AND a.id < b.id"
+                " AND tstzrange(a.start_time, a.end_time) && tstzrange(b.start_time, b.end_time)"
+                " WHERE a.status IN ('held', 'booked') AND b.status IN ('held', 'booked')"
+            )
+        ).scalar_one()
+    return Check(
+        "no consultant's time was sold twice, buffers included", overlaps == 0, f"{overlaps} overlaps"
+    )
+
+
+def _third_try(evidence: Evidence) -> Check:
+    session = evidence.session("tutoring")
+    statuses = [
+        call["status"]
+        for call in evidence.calls
+        if str(session.id) in call["path"] and call["method"] == "PUT"
+    ]
+    keys = {
+        call["idempotency_key"]
+        for call in evidence.calls
+        if str(session.id) in call["path"] and call["method"] == "PUT"
+    }
+    holds = statuses == [503, 503, 201] and len(keys) == 1 and bool(session.meeting_platform_join_url)
+    return Check("the link came with the third try, under one key", holds, f"{statuses}, {len(keys)} key")
+
+
+def _invited_once(evidence: Evidence) -> Check:
+    wrong = []
+    for session in evidence.sessions:
+        first = [one.recipient for one in evidence.invites_of(session, "REQUEST") if one.sequence == 0]
+        if sorted(first) != evidence.both(session):
+            wrong.append(f"{session.id}: {first}")
+    return Check(
+        "every session invited both sides exactly once",
+        not wrong,
+        "; ".join(wrong) or f"{len(evidence.sessions)} sessions",
+    )
+
+
+def _nothing_twice(evidence: Evidence) -> Check:
+    ids = Counter(str(mail["Message-ID"]) for mail in evidence.mails)
+    repeated = [one for one, count in ids.items() if count > 1]
+    return Check(
+        "no mail went out twice", not repeated, f"{len(evidence.mails)} mails, {len(repeated)} repeated"
+    )
+
+
+def _moved(evidence: Evidence) -> Check:
+    session = evidence.session("python")
+    updates = [one for one in evidence.invites_of(session, "REQUEST") if one.sequence == 1]
+    uids = {one.uid for one in evidence.invites_of(session, "REQUEST")}
+    holds = sorted(one.recipient for one in updates) == evidence.both(session) and len(uids) == 1
+    holds = holds and session.scheduled_start_time == cast.TUESDAY.replace(hour=12)
+    return Check(
+        "the move reached both sides as an update of the same event", holds, f"SEQUENCE 1, {len(uids)} UID"
+    )
+
+
+def _cancelled(evidence: Evidence) -> Check:
+    session = evidence.session("cancelled")
+    cancels = evidence.invites_of(session, "CANCEL")
+    holds = sorted(one.recipient for one in cancels) == evidence.both(session)
+    holds = holds and {one.sequence for one in cancels} == {1} and session.status == "cancelled_by_consultant"
+    return Check("the cancellation left both calendars", holds, f"{len(cancels)} CANCEL, {session.status}")
+
+
+def _no_reminder_after_cancel(evidence: Evidence) -> Check:
+    states = evidence.job_states(evidence.session("cancelled"), "send_reminder")
+    return Check(
+        "nobody was reminded of the cancelled session", set(states) == {"skipped"}, str(dict(states))
+    )
+
+
+def _reminded(evidence: Evidence) -> Check:
+    states = evidence.job_states(evidence.session("statistics"), "send_reminder")
+    return Check(
+        "both sides were reminded a day and an hour before", states == {"done": 4}, str(dict(states))
+    )
+
+
+def _verdicts(evidence: Evidence) -> Check:
+    wanted = {
+        "tutoring": "completed", "statistics": "completed",
+        "review": "no_show_user", "python": "attendance_unknown",
+    }  # fmt: skip
+    seen = {label: evidence.session(label).status for label in wanted}
+    return Check("attended, absent and unknown were told apart", seen == wanted, str(seen))
+
+
+def _killed(evidence: Evidence) -> Check:
+    session = evidence.session("statistics")
+    puts = [call for call in evidence.calls if call["method"] == "PUT" and str(session.id) in call["path"]]
+    rooms = {call["idempotency_key"] for call in puts}
+    holds = len(puts) >= 2 and len(rooms) == 1 and len(evidence.invites_of(session, "REQUEST")) == 2
+    return Check(
+        "the killed worker's job was finished under its key", holds, f"{len(puts)} calls, {len(rooms)} key"
+    )
+
+
+def _repeatable(evidence: Evidence) -> Check:
+    first, second = evidence.story.repeated
+    return Check(
+        "the same message again got the same answer", first == second, f"{first.result}, {first.status}"
+    )
+
+
+def _confirmed(evidence: Evidence) -> Check:
+    request = evidence.story.request(evidence.story.requests["review"])
+    first, second = evidence.story.asked
+    holds = first != second and request.assigned_consultant_user_id == second
+    return Check(
+        "after a decline another consultant was asked, and took it", holds, f"{len({first, second})} asked"
+    )
+
+
+def _rejected_once(evidence: Evidence) -> Check:
+    request_id = evidence.story.requests["left waiting"]
+    told = [
+        job.state
+        for job in evidence.jobs
+        if job.subject_id == request_id and job.detail == "request_rejected"
+    ]
+    return Check("who got nothing heard of it once", told == ["done"], str(told))
+
+
+def _events_once(evidence: Evidence) -> Check:
+    ids = Counter(event["id"] for event in evidence.events)
+    jobs = Counter(job.state for job in evidence.jobs if job.kind == "publish_event")
+    holds = set(ids.values()) == {1} and jobs == {"done": len(ids)}
+    return Check("every event was published exactly once", holds, f"{len(ids)} events, jobs {dict(jobs)}")
+
+
+def _own_zone(evidence: Evidence) -> Check:
+    mine = [mail for mail in evidence.mails if cast.YUKI.email in str(mail["To"])]
+    texts = [
+        part.get_content() for mail in mine for part in mail.walk() if part.get_content_type() == "text/plain"
+    ]
+    shown = sum("Asia/Tokyo" in one for one in texts)
+    return Check(
+        "times stand in the reader's zone, with its name",
+        0 < shown == len(texts),
+        f"{shown} of {len(texts)} mails",
+    )
+
+
+def _calm(evidence: Evidence) -> Check:
+    open_jobs = Counter(job.state for job in evidence.jobs if job.settled_at is None)
+    failed = Counter(job.state for job in evidence.jobs if job.state in {"dead", "uncertain"})
+    holds = not open_jobs and not failed
+    return Check(
+        "nothing is left to do, nothing failed for good",
+        holds,
+        f"open {dict(open_jobs)}, failed {dict(failed)}",
+    )
+
+
+_CHECKS = (
+    _one_of_three, _no_overlap, _third_try, _invited_once, _nothing_twice, _moved, _cancelled,
+    _no_reminder_after_cancel, _reminded, _verdicts, _killed, _repeatable, _confirmed, _rejected_once,
+    _events_once, _own_zone, _calm,
+)  # fmt: skip
+
+
+def invites_by_name(story: Story) -> dict[str, bytes]:
+    """Every calendar message as a file name and its bytes."""
+    files: dict[str, bytes] = {}
+    for number, mail in enumerate(story.stage.mail.mails(), start=1):
+        body, invite = calendar_of(mail), _invite(mail)
+        if body is not None and invite is not None:
+            files[
+                f"{number:03}-{invite.method.lower()}-{UUID(invite.uid.partition('@')[0]).hex[-8:]}.ics"
+            ] = body
+    return files

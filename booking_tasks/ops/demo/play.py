@@ -1,0 +1,98 @@
+"""`booking-tasks demo`: set the stage, play, examine, leave the evidence in a folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from booking_tasks.errors import BookingTasksError
+from booking_tasks.ops.demo import cast
+from booking_tasks.ops.demo.checks import Check, examine, invites_by_name, published_events
+from booking_tasks.ops.demo.picture import STATES, bar, day_of, svg
+from booking_tasks.ops.demo.stage import Stage
+from booking_tasks.ops.demo.story import Story
+
+
+def play(out: Path, *, keep: bool = False) -> int:
+    """Play the day; returns the exit code: 0 when every assertion holds, else 1."""
+    console, began = Console(highlight=False), time.monotonic()
+
+    def tell(at: datetime, topic: str, line: str) -> None:
+        elapsed = time.monotonic() - began
+        console.print(f"[dim]{elapsed:5.1f}s[/] {at:%a %H:%M} [bold]{topic:<10}[/] {escape(line)}")
+
+    try:
+        with Stage() as stage:
+            stage.open(cast.MONDAY)
+            console.print(
+                "[bold]booking-tasks demo[/]: real PostgreSQL, Valkey, Celery workers and beat; stepped clock"
+            )
+            story = Story(stage, tell)
+            story.play()
+            checks = examine(story)
+            _keep_evidence(out, story, checks, time.monotonic() - began)
+            _show(console, checks, out)
+            if keep:
+                _hold_open(console, stage)
+    except BookingTasksError as error:
+        console.print(f"[red]the demo stopped:[/] {escape(str(error))}")
+        return 1
+    return 0 if all(check.holds for check in checks) else 1
+
+
+def _keep_evidence(out: Path, story: Story, checks: list[Check], seconds: float) -> None:
+    """Mails, invites, events, picture and verdict, in place of an earlier run's."""
+    for part in ("mail", "invites"):
+        shutil.rmtree(out / part, ignore_errors=True)
+    shutil.copytree(story.stage.mail.folder, out / "mail")
+    (out / "invites").mkdir()
+    for name, body in invites_by_name(story).items():
+        (out / "invites" / name).write_bytes(body)
+    lines = [json.dumps(event, ensure_ascii=False) for event in published_events()]
+    (out / "events.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (out / "day.svg").write_text(svg(cast.TUESDAY), encoding="utf-8")
+    outcome = {
+        "passed": sum(check.holds for check in checks),
+        "failed": sum(not check.holds for check in checks),
+        "seconds": round(seconds, 1),
+        "checks": [{"claim": one.claim, "holds": one.holds, "seen": one.seen} for one in checks],
+    }
+    (out / "outcome.json").write_text(
+        json.dumps(outcome, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+
+
+def _show(console: Console, checks: list[Check], out: Path) -> None:
+    console.print("\n[bold]Tuesday, in UTC[/]      00    04    08    12    16    20")
+    for person in cast.CONSULTANTS:
+        console.print(f"  {person.name:<20}{bar(day_of(person, cast.TUESDAY), cast.TUESDAY)}")
+    shown = ("free", "completed", "no_show_user", "attendance_unknown", "cancelled")
+    console.print(
+        "  " + "  ".join(f"[{STATES[one][1]}]{STATES[one][0]}[/] {STATES[one][3]}" for one in shown) + "\n"
+    )
+    for check in checks:
+        mark = "[green]ok  [/]" if check.holds else "[red]FAIL[/]"
+        console.print(f"{mark} {check.claim} [dim]({escape(check.seen)})[/]")
+    passed = sum(check.holds for check in checks)
+    console.print(f"\n{passed} of {len(checks)} checks passed")
+    console.print(f"{out}/ has mail/*.eml, invites/*.ics, events.jsonl, day.svg and outcome.json")
+
+
+def _hold_open(console: Console, stage: Stage) -> None:
+    """Leave everything running until Ctrl-C."""
+    console.print("\nEverything keeps running. From another terminal, for example:")
+    for name, value in stage.environment.items():
+        console.print(f"  export {name}={value}", soft_wrap=True)
+    console.print("  psql $DATABASE_URL -c 'SELECT type, occurred_at, reason FROM events ORDER BY position'")
+    console.print("Ctrl-C stops all of it.")
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        console.print("stopping")
