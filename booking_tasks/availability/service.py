@@ -99,14 +99,16 @@ def _overlapping(one: HoursRule, other: HoursRule) -> AvailabilityOutcome:
 def project(db: Session, occasion: Occasion, consultant: Consultant) -> Projection:
     """Make the windows of the horizon from the rules, touching only what differs.
 
-    The consultant must be locked. Windows that began before yesterday are history and stay.
+    The consultant must be locked. Windows that began before yesterday are history and stay; after a
+    change of zone they may reach into yesterday, so nothing new is put on them.
     """
     zone = ZoneInfo(consultant.time_zone)
     today = occasion.now.astimezone(zone).date()
     first, last = today - timedelta(days=1), today + occasion.policies.horizon
     rules = store.hours_rules(db, consultant.consultant_user_id)
-    wanted = windows(rules, zone, first, last)
     since = instant_of(datetime.combine(first, datetime.min.time()), zone)
+    history_ends = store.rule_windows_reach(db, consultant.consultant_user_id, since)
+    wanted = [one for one in windows(rules, zone, first, last) if one.start >= history_ends]
     existing = store.rule_windows(db, consultant.consultant_user_id, since)
     removed = [row for window, row in existing.items() if window not in set(wanted)]
     added = [window for window in wanted if window not in existing]

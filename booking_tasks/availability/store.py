@@ -316,6 +316,18 @@ def rule_windows(db: Session, consultant_user_id: UUID, since: datetime) -> dict
     return {Window(row.start_time, row.end_time, row.recurrence_rule): row.id for row in rows}
 
 
+def rule_windows_reach(db: Session, consultant_user_id: UUID, since: datetime) -> datetime:
+    """How far the windows that began before `since` reach; `since` itself where none reaches past it."""
+    reach = db.execute(
+        select(func.max(AvailabilitySlot.end_time)).where(
+            AvailabilitySlot.consultant_user_id == consultant_user_id,
+            AvailabilitySlot.status == "available",
+            AvailabilitySlot.start_time < since,
+        )
+    ).scalar_one()
+    return since if reach is None else max(since, reach)
+
+
 def change_windows(
     db: Session, consultant_user_id: UUID, removed: Sequence[UUID], added: Sequence[Window]
 ) -> None:

@@ -120,7 +120,7 @@ def _send(job: LeasedJob, handler: Handler, step: Send) -> None:
         _failed_while(job, "sending", handler, str(error))
     except EffectRefusedError as error:
         with occasion("jobs", "sweep") as (db, moment):
-            _end_as_dead(db, moment, job, "sending", handler, str(error))
+            _end_as_dead(db, moment, job, "sending", handler, str(error), certainly_not_sent=True)
     except EffectUnknownError as error:
         _outcome_unknown(job, handler, str(error))
     except Exception as error:
@@ -135,14 +135,16 @@ def _send(job: LeasedJob, handler: Handler, step: Send) -> None:
 def _failed_while(job: LeasedJob, held_as: str, handler: Handler, reason: str) -> None:
     """Certainly not done: try again later, or give up when the tries are used up."""
     config = settings()
+    not_sent = held_as == "sending"
     try:
         with occasion("jobs", "sweep") as (db, moment):
             if job.attempts >= config.job_attempts:
-                _end_as_dead(db, moment, job, held_as, handler, reason)
+                _end_as_dead(db, moment, job, held_as, handler, reason, certainly_not_sent=not_sent)
             else:
                 wait = backoff(job.attempts, config.retry_base, config.retry_cap, random.random)
-                keep = held_as == "leased" and job.effect is not None
-                store.put_back(db, job, held_as, wait, reason, keep_effect=keep)
+                # An earlier try's outcome stays unknown whatever became of this one: keep its bytes.
+                keep = job.effect is not None
+                store.put_back(db, job, held_as, wait, reason, keep_effect=keep, certainly_not_sent=not_sent)
     except LostLeaseError as error:
         log.warning("job.lease_lost", kind=job.kind, job=str(job.id), error=str(error))
 
@@ -166,9 +168,16 @@ def _outcome_unknown(job: LeasedJob, handler: Handler, reason: str) -> None:
 
 
 def _end_as_dead(
-    db: Session, moment: Occasion, job: LeasedJob, held_as: str, handler: Handler, reason: str
+    db: Session,
+    moment: Occasion,
+    job: LeasedJob,
+    held_as: str,
+    handler: Handler,
+    reason: str,
+    *,
+    certainly_not_sent: bool = False,
 ) -> Skipped:
     handler.give_up(db, moment, job, reason)
-    store.settle(db, job, held_as, "dead", reason)
+    store.settle(db, job, held_as, "dead", reason, certainly_not_sent=certainly_not_sent)
     log.error("job.dead", kind=job.kind, job=str(job.id), reason=reason)
     return Skipped(reason)

@@ -104,13 +104,25 @@ def begin_sending(db: Session, job: LeasedJob, effect: bytes, term: timedelta) -
     )
 
 
-def settle(db: Session, job: LeasedJob, held_as: str, state: str, error: str | None = None) -> None:
+def settle(
+    db: Session,
+    job: LeasedJob,
+    held_as: str,
+    state: str,
+    error: str | None = None,
+    *,
+    certainly_not_sent: bool = False,
+) -> None:
     """End a job: done, skipped, uncertain or dead. Raises LostLeaseError.
 
-    What was sent is forgotten unless its outcome is unknown.
+    What was sent is forgotten unless its outcome is unknown. With `certainly_not_sent` the last
+    sending does not count: nobody can have received it.
     """
     values: dict[str, Any] = {"state": state, "settled_at": _REAL_TIME, "last_error": error}
-    if state != "uncertain":
+    if certainly_not_sent:
+        values["sendings"] = Job.sendings - 1
+    unknown = state == "uncertain" or (state == "dead" and job.effect is not None)
+    if not unknown:
         values["effect"] = None
     _guarded(db, job, held_as, **values, **_RELEASED)
 
@@ -124,9 +136,15 @@ def put_back(
     *,
     keep_effect: bool = False,
     count_attempt: bool = True,
+    certainly_not_sent: bool = False,
 ) -> None:
-    """Return a job to waiting, not before `wait` of real time. Raises LostLeaseError."""
+    """Return a job to waiting, not before `wait` of real time. Raises LostLeaseError.
+
+    `certainly_not_sent` as in `settle`.
+    """
     values: dict[str, Any] = {"state": "waiting", "retry_at": _REAL_TIME + wait, "last_error": reason}
+    if certainly_not_sent:
+        values["sendings"] = Job.sendings - 1
     if not keep_effect:
         values["effect"] = None
     if not count_attempt:

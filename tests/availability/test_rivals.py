@@ -100,7 +100,8 @@ def test_an_overlap_written_by_hand_is_refused_by_the_database(own_database: str
         session_id = db.scalar(select(ScheduledSession.id))
     by_hand = text(
         "INSERT INTO consultant_availability_slots (consultant_user_id, start_time, end_time, status,"
-        " consultation_request_id, scheduled_session_id, requester_user_id, session_start_time, session_end_time)"
+        " consultation_request_id, scheduled_session_id, requester_user_id, session_start_time,"
+        " session_end_time)"
         " VALUES (:who, :start, :end, 'booked', :request, :session, gen_random_uuid(), :start, :end)"
     )
     start = NOW + timedelta(days=1, minutes=64)  # inside the buffer alone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import time, timedelta
+from itertools import pairwise
 from uuid import UUID, uuid4
 
 import pytest
@@ -67,6 +68,25 @@ def test_a_day_later_only_the_new_last_day_is_added(db: Session, moment: Occasio
     service.set_availability(db, moment, hours(row.consultant_user_id, *every_day))
     tomorrow = replace(moment, now=moment.now + timedelta(days=1))
     assert service.project(db, tomorrow, row) == service.Projection(added=1, removed=0)
+
+
+@pytest.mark.parametrize(
+    "zones", [("Pacific/Kiritimati", "Pacific/Pago_Pago"), ("Pacific/Pago_Pago", "Pacific/Kiritimati")]
+)
+def test_a_move_to_the_other_side_of_the_date_line_keeps_night_shifts_apart(
+    db: Session, moment: Occasion, zones: tuple[str, str]
+) -> None:
+    row = builders.consultant(db, time_zone=zones[0])
+    nights = [WeeklyHours(weekday=day, start=time(20), end=time(19)) for day in range(1, 8)]
+    days = replace(moment, now=moment.now - timedelta(days=5))
+    service.set_availability(db, days, hours(row.consultant_user_id, *nights))
+    row.time_zone = zones[1]
+    db.flush()
+    for day in range(3):
+        service.project(db, replace(moment, now=moment.now + timedelta(days=day)), row)
+    found = windows_of(db, row.consultant_user_id)
+    assert found[-1].start_time > moment.now + timedelta(days=88)
+    assert all(one.end_time <= other.start_time for one, other in pairwise(found))
 
 
 def test_a_change_of_hours_lists_sessions_it_no_longer_covers_and_moves_none(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
@@ -116,7 +115,7 @@ def test_what_is_no_command_at_all_is_a_dead_letter(request_body: Any) -> None:
 
 
 @pytest.fixture
-def failing_use_case(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def failing_use_case(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """submit_request fails as often as the list says, then works; the list counts the runs."""
     real = tasks._use_cases["submit_request"]
     runs: list[int] = [0, 99]
@@ -131,7 +130,7 @@ def failing_use_case(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return real(db, occasion, command)
 
     monkeypatch.setitem(tasks._use_cases, "submit_request", use_case)
-    yield runs
+    return runs
 
 
 def abandon(body: dict[str, Any]) -> None:

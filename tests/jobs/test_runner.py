@@ -122,6 +122,33 @@ def test_a_failed_try_goes_back_and_the_last_one_ends_dead_with_its_reason() -> 
     assert (len(handler.sent), handler.given_up) == (3, ["connection refused"])
 
 
+def test_a_try_that_certainly_failed_does_not_count_as_sent() -> None:
+    job_id, handler = written(), Recorder(failing(EffectNotDoneError("450 later")))
+    run_due("send_invite", handler)
+    assert row(job_id).sendings == 0
+    assert run_until_settled(job_id, Recorder(failing(EffectRefusedError("550 no")))).sendings == 0
+
+
+def test_bytes_of_an_unknown_outcome_outlive_a_later_certain_failure() -> None:
+    job_id = written()
+    errors = iter([EffectUnknownError("reply lost"), EffectNotDoneError("450 later")])
+
+    def perform(effect: bytes) -> str:
+        for error in errors:
+            raise error
+        return "ok"
+
+    class Rebuilding(Recorder):
+        """Would send other bytes each time, if it were not given those of before."""
+
+        def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Step:
+            return Send(job.effect or f"letter {job.attempts}".encode())
+
+    handler = Rebuilding(perform)
+    assert run_until_settled(job_id, handler).state == "done"
+    assert handler.sent == [b"letter 1"] * 3
+
+
 def test_a_final_refusal_ends_dead_at_once() -> None:
     job_id, handler = written(), Recorder(failing(EffectRefusedError("no such mailbox")))
     assert run_until_settled(job_id, handler).state == "dead"
@@ -143,6 +170,7 @@ def test_what_may_always_be_repeated_is_repeated_under_its_key_until_the_tries_a
     handler = Recorder(failing(EffectUnknownError("reply lost")))
     found = run_until_settled(job_id, handler, "provision_meeting")
     assert (found.state, handler.sent, handler.given_up) == ("dead", [b"letter"] * 3, ["reply lost"])
+    assert found.effect == b"letter"  # a replay sends the same
 
 
 def test_an_unexpected_error_while_sending_counts_as_a_lost_outcome() -> None:

@@ -1,0 +1,94 @@
+# Everything a checkout needs: Python 3.11 or newer with pip, and make. Start with `make help`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+TOOLS := .tools
+INSTALLED := $(VENV)/.installed
+SECRETS := secrets/postgres_password secrets/database_url
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+export PIP_NO_INPUT := 1
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(INSTALLED) ## Play a whole day of bookings on real servers, in a temporary folder
+	@$(VENV)/bin/booking-tasks demo
+
+.PHONY: test
+test: $(INSTALLED) ## Run the tests; ARGS="tests/jobs -q" narrows them
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+.PHONY: check
+check: $(INSTALLED) ## Format, lint, types, the rooms' import rules, and the house's own tests
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/python -m pytest -q tests/test_house.py
+
+.PHONY: install
+install: $(INSTALLED) ## Make .venv with everything at its locked version (other targets do it themselves)
+
+.PHONY: lock
+lock: $(TOOLS)/uv ## Write the lock files again; UPGRADE=--upgrade takes the newest versions allowed
+	@PYTHONPATH=$(TOOLS)/uv $(PYTHON) -m uv pip compile pyproject.toml --all-extras \
+		$(UV_LOCK) -o requirements.lock
+	@echo hatchling | PYTHONPATH=$(TOOLS)/uv $(PYTHON) -m uv pip compile pyproject.toml - \
+		$(UV_LOCK) --constraints requirements.lock -o requirements-runtime.lock
+
+# No header, index or link in the files: they hold on any mirror, and the hashes say what is meant.
+UV_LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links $(UPGRADE)
+
+# The folder keeps others out; the files must be readable to the containers' own users.
+.PHONY: secrets
+secrets: $(SECRETS) ## Make the two password files that docker-compose.yml mounts, once
+
+secrets/postgres_password:
+	@mkdir -p -m 700 secrets
+	@$(PYTHON) -c "import secrets; print(secrets.token_hex(24), end='')" > $@ && chmod 644 $@
+
+secrets/database_url: secrets/postgres_password
+	@printf 'postgresql://booking:%s@postgres:5432/booking_tasks' "$$(cat $<)" > $@ && chmod 644 $@
+
+.PHONY: clean
+clean: ## Remove everything that make and the tests have made, except the secrets
+	@rm -rf $(VENV) $(TOOLS) dist booking-demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
+		.hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml requirements.lock | $(VENV)/bin/python
+	@echo "Installing $$(grep -c '==' requirements.lock) locked packages into $(VENV), once; about a minute ..."
+	@$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	@echo "Installing booking_tasks from this checkout ..."
+	@$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Debian's python3 comes without ensurepip unless python3-venv is there; virtualenv brings its own pip.
+$(VENV)/bin/python:
+	@command -v $(PYTHON) > /dev/null \
+		|| { echo "$(PYTHON) is not installed; name another, like: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "booking_tasks needs Python 3.11 or newer, and $(PYTHON) is" \
+			"$$($(PYTHON) -c 'import platform; print(platform.python_version())');" \
+			"name another, like: make PYTHON=python3.12" >&2; exit 1; }
+	@if $(PYTHON) -c 'import ensurepip, venv' 2> /dev/null; then \
+		echo "Making $(VENV) with $$($(PYTHON) --version) ..."; \
+		$(PYTHON) -m venv --clear $(VENV); \
+	else \
+		echo "Making $(VENV) with $$($(PYTHON) --version) and virtualenv ..."; \
+		$(PYTHON) -m pip install --quiet --upgrade --target $(TOOLS)/virtualenv virtualenv; \
+		PYTHONPATH=$(TOOLS)/virtualenv $(PYTHON) -m virtualenv --quiet --clear $(VENV); \
+	fi
+
+$(TOOLS)/uv:
+	@$(PYTHON) -m pip install --quiet --upgrade --target $@ uv

@@ -1,0 +1,123 @@
+"""Rows for every step of the migrations: step -> table -> SQL. They use what the step itself knows.
+
+A new step must add its own entry; rows that are already there are left alone.
+"""
+
+from __future__ import annotations
+
+_TYPE = "'00000000-0000-7000-8000-000000000001'"
+_CONSULTANT = "'00000000-0000-7000-8000-000000000002'"
+_REQUESTER = "'00000000-0000-7000-8000-000000000003'"
+_REQUEST = "'00000000-0000-7000-8000-000000000004'"
+_SESSION = "'00000000-0000-7000-8000-000000000005'"
+_OTHER = "'00000000-0000-7000-8000-000000000006'"
+
+ROWS: dict[str, dict[str, str]] = {
+    "0001_catalogue": {
+        "consultation_service_types": f"""
+            INSERT INTO consultation_service_types (id, name, default_duration_minutes)
+            VALUES ({_TYPE}, 'Algebra', 60) ON CONFLICT DO NOTHING
+        """,
+        "consultant_profiles": f"""
+            INSERT INTO consultant_profiles (consultant_user_id, specializations, time_zone)
+            VALUES ({_CONSULTANT}, '{{algebra}}', 'Europe/Vienna') ON CONFLICT DO NOTHING
+        """,
+        "availability_rules": f"""
+            INSERT INTO availability_rules (consultant_user_id, weekday, start_local, end_local)
+            VALUES ({_CONSULTANT}, 1, '09:00', '17:00') ON CONFLICT DO NOTHING
+        """,
+        "directory_users": f"""
+            INSERT INTO directory_users (user_id, name, email)
+            VALUES ({_REQUESTER}, 'Mira Lang', 'mira@example.org') ON CONFLICT DO NOTHING
+        """,
+    },
+    "0002_consultations": {
+        "consultation_requests": f"""
+            INSERT INTO consultation_requests (id, requester_user_id, consultation_service_type_id, status)
+            VALUES ({_REQUEST}, {_REQUESTER}, {_TYPE}, 'scheduled'),
+                   ({_OTHER}, {_REQUESTER}, {_TYPE}, 'pending')
+            ON CONFLICT DO NOTHING
+        """,
+        # the circle is closed: the request names the session that names it
+        "scheduled_sessions": f"""
+            INSERT INTO scheduled_sessions (
+                id, consultation_request_id, requester_user_id, consultant_user_id,
+                consultation_service_type_id, scheduled_start_time, scheduled_end_time
+            )
+            VALUES (
+                {_SESSION}, {_REQUEST}, {_REQUESTER}, {_CONSULTANT}, {_TYPE},
+                '2027-03-01 10:00Z', '2027-03-01 11:00Z'
+            )
+            ON CONFLICT DO NOTHING;
+            UPDATE consultation_requests SET scheduled_session_id = {_SESSION} WHERE id = {_REQUEST}
+        """,
+        "assignment_decisions": f"""
+            INSERT INTO assignment_decisions (
+                id, consultation_request_id, decided_at, policy_version, reason, inputs, candidates
+            )
+            VALUES ({_OTHER}, {_REQUEST}, '2027-02-01 09:00Z', '1', 'earliest', '{{}}', '[]')
+            ON CONFLICT DO NOTHING
+        """,
+    },
+    "0003_slot_ledger": {
+        "consultant_availability_slots": f"""
+            INSERT INTO consultant_availability_slots (
+                consultant_user_id, start_time, end_time, status, consultation_request_id,
+                scheduled_session_id, requester_user_id, session_start_time, session_end_time,
+                held_until, hold_token
+            )
+            VALUES
+                ({_CONSULTANT}, '2027-03-01 09:00Z', '2027-03-01 17:00Z', 'available',
+                 NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+                ({_CONSULTANT}, '2027-03-01 10:00Z', '2027-03-01 11:00Z', 'booked',
+                 {_REQUEST}, {_SESSION}, {_REQUESTER}, '2027-03-01 10:00Z', '2027-03-01 11:00Z', NULL, NULL),
+                ({_CONSULTANT}, '2027-03-01 12:00Z', '2027-03-01 13:00Z', 'held',
+                 {_OTHER}, NULL, {_REQUESTER}, '2027-03-01 12:00Z', '2027-03-01 13:00Z',
+                 '2027-02-01 10:00Z', {_OTHER}),
+                ({_CONSULTANT}, '2027-03-01 14:00Z', '2027-03-01 15:00Z', 'unavailable',
+                 NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+            ON CONFLICT DO NOTHING
+        """,
+    },
+    "0004_free_time": {},
+    "0005_engine": {
+        "jobs": f"""
+            INSERT INTO jobs (key, kind, subject_id, due_at, state, lease_token, lease_until, settled_at)
+            VALUES ('a', 'send_invite', {_SESSION}, '2027-02-01 09:00Z', 'waiting', NULL, NULL, NULL),
+                   ('b', 'send_invite', {_SESSION}, '2027-02-01 09:00Z', 'leased', {_OTHER}, now(), NULL),
+                   ('c', 'send_invite', {_SESSION}, '2027-02-01 09:00Z', 'done', NULL, NULL, now())
+            ON CONFLICT DO NOTHING
+        """,
+        "events": f"""
+            INSERT INTO events (id, type, occurred_at, scheduled_session_id, actor, door)
+            VALUES ({_OTHER}, 'session.scheduled', '2027-02-01 09:00Z', {_SESSION}, 'jobs', 'sweep')
+            ON CONFLICT DO NOTHING
+        """,
+        "inbox": f"""
+            INSERT INTO inbox (message_id, task, body_hash, door, body)
+            VALUES ({_OTHER}, 'submit_request', 'x', 'booking', '{{}}') ON CONFLICT DO NOTHING
+        """,
+        "dead_letters": f"""
+            INSERT INTO dead_letters (id, task, door, reason)
+            VALUES ({_OTHER}, 'submit_request', 'booking', 'not JSON') ON CONFLICT DO NOTHING
+        """,
+    },
+    "0006_attendance": {
+        "attendance_evidence": f"""
+            INSERT INTO attendance_evidence (
+                scheduled_session_id, kind, party, observed_at, source, external_id
+            )
+            VALUES ({_SESSION}, 'joined', 'requester', '2027-03-01 10:01Z', 'platform', 'one')
+            ON CONFLICT DO NOTHING
+        """,
+    },
+    "0007_time": {
+        "schedule_runs": """
+            INSERT INTO schedule_runs (schedule, due_day) VALUES ('purge', '2027-03-01')
+            ON CONFLICT DO NOTHING
+        """,
+        "stepped_clock": """
+            INSERT INTO stepped_clock (instant) VALUES ('2027-03-01 09:00Z') ON CONFLICT DO NOTHING
+        """,
+    },
+}

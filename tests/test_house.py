@@ -1,0 +1,315 @@
+"""The house's own rules: one schema, doors that stay shut, names that fit, documents that are found."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from booking_tasks.celery import ROOMS, app
+from booking_tasks.contracts import PUBLIC, TASK_PREFIX
+from booking_tasks.jobs.rules import KINDS
+from booking_tasks.models import Base
+from booking_tasks.queues import QUEUES
+from tests.catalogues import catalogue, catalogue_of, database_of_models, differences
+from tests.conftest import database_url
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "booking_tasks"
+DECISIONS = ROOT / "docs" / "decisions"
+LONGEST_NAME = 63  # PostgreSQL cuts longer identifiers without a word
+
+
+# -- one schema ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def models_url(postgres: str) -> Iterator[str]:
+    with database_of_models(postgres) as url:
+        yield url
+
+
+def test_migrations_and_models_make_the_same_database(template: str, models_url: str) -> None:
+    migrated = catalogue_of(database_url(template))
+
+    assert differences(migrated, catalogue_of(models_url)) == []
+    assert {name.split()[0] for name in migrated} >= {
+        "extension", "relation", "column", "constraint", "index", "sequence", "function", "view",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("ALTER TABLE jobs DROP CONSTRAINT ck_jobs_lease", "constraint jobs.ck_jobs_lease"),
+        ("ALTER TABLE jobs ALTER COLUMN attempts DROP DEFAULT", "column jobs.attempts"),
+        ("ALTER TABLE jobs ALTER COLUMN attempts TYPE bigint", "column jobs.attempts"),
+        ("ALTER TABLE inbox ALTER COLUMN task DROP NOT NULL", "column inbox.task"),
+        ("ALTER TABLE events ALTER COLUMN position DROP IDENTITY", "column events.position"),
+        ("ALTER TABLE events ADD COLUMN extra text", "column events.extra"),
+        (
+            "ALTER TABLE consultant_availability_slots"
+            " DROP CONSTRAINT ex_consultant_availability_slots_facts",
+            "constraint consultant_availability_slots.ex_consultant_availability_slots_facts",
+        ),
+        (
+            "ALTER TABLE jobs DROP CONSTRAINT ck_jobs_state;"
+            "ALTER TABLE jobs ADD CONSTRAINT ck_jobs_state CHECK (state <> 'lost')",
+            "constraint jobs.ck_jobs_state",
+        ),
+        (
+            "ALTER TABLE attendance_evidence"
+            " ALTER CONSTRAINT fk_attendance_evidence_scheduled_session_id DEFERRABLE",
+            "constraint attendance_evidence.fk_attendance_evidence_scheduled_session_id",
+        ),
+        ("DROP INDEX ix_jobs_due; CREATE INDEX ix_jobs_due ON jobs (kind, due_at)", "index ix_jobs_due"),
+        ("CREATE OR REPLACE VIEW free_slots AS SELECT NULL::uuid AS consultant_user_id,"
+         " now() AS start_time, now() AS end_time", "view free_slots"),
+        (
+            "ALTER FUNCTION free_time(uuid[], timestamptz, timestamptz, timestamptz) VOLATILE",
+            "function free_time",
+        ),
+        ("CREATE TABLE stray (id int)", "relation stray"),
+    ],
+)  # fmt: skip
+def test_the_comparison_of_schemas_sees_every_kind_of_difference(
+    models_url: str, change: str, named: str
+) -> None:
+    with psycopg.connect(models_url) as connection:
+        before = catalogue(connection)
+        connection.execute(change.encode())
+        found = differences(before, catalogue(connection))
+        connection.rollback()
+
+    assert any(line.startswith(named) for line in found), found
+
+
+def _names() -> list[tuple[str, str]]:
+    """(table, name) of every constraint and index of the models, before any cutting or hashing."""
+    tables = Base.metadata.tables.values()
+    constraints = [(table.name, str(one.name)) for table in tables for one in table.constraints]
+    return constraints + [(table.name, str(one.name)) for table in tables for one in table.indexes]
+
+
+def test_every_constraint_and_index_has_a_name_of_its_own_that_fits() -> None:
+    prefixes = ("pk_", "uq_", "ck_", "fk_", "ex_", "ix_")
+    names = _names()
+
+    assert len(names) > 50
+    assert [name for _, name in names if len(name) > LONGEST_NAME] == []
+    assert [name for table, name in names if not name.startswith(tuple(p + table for p in prefixes))] == []
+
+
+def test_the_database_knows_constraints_and_indexes_by_exactly_those_names(models_url: str) -> None:
+    with psycopg.connect(models_url) as connection:
+        found = connection.execute(
+            """
+            SELECT conname FROM pg_constraint
+             WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+             UNION
+            SELECT indexname FROM pg_indexes WHERE schemaname = 'public'
+            """
+        ).fetchall()
+
+    assert {name for (name,) in found} == {name for _, name in _names()}
+
+
+# -- doors ---------------------------------------------------------------------------------------------
+
+
+def _modules_after(statement: str) -> set[str]:
+    """The names that a fresh interpreter has imported for this statement."""
+    program = f"import sys; before = set(sys.modules); {statement}; print(*(set(sys.modules) - before))"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return set(ran.stdout.split())
+
+
+def test_importing_the_package_imports_nothing() -> None:
+    assert _modules_after("import booking_tasks") == {"booking_tasks"}
+
+
+def test_a_client_loads_neither_the_database_nor_the_calendar() -> None:
+    loaded = _modules_after("import booking_tasks.client")
+
+    assert {"celery", "pydantic", "booking_tasks.contracts"} <= loaded
+    unwanted = {"sqlalchemy", "psycopg", "alembic", "icalendar", "jinja2", "httpx2", "structlog"}
+    assert unwanted & {name.partition(".")[0] for name in loaded} == set()
+    assert not {name for name in loaded if name.startswith("booking_tasks.models")}
+
+
+#: Contract -> lines that break it: (file in the package, import).
+BREACHES = {
+    "Rules are pure": ("jobs/rules.py", "import sqlalchemy"),
+    "Services and stores know the database and nothing else outside": ("jobs/store.py", "import smtplib"),
+    "Nothing below a room's tasks knows them": ("jobs/store.py", "from booking_tasks.inbox import tasks"),
+    "A room's tasks know no other room's tasks, but the inbox they come in by": (
+        "inbox/tasks.py",
+        "from booking_tasks.jobs import tasks",
+    ),
+    "Rooms do not go in circles": ("database.py", "from booking_tasks.inbox import rules"),
+    "A client pays for contracts and Celery only": ("contracts/base.py", "import icalendar"),
+    "Contracts import words and nothing else of the house": (
+        "contracts/base.py",
+        "from booking_tasks import errors",
+    ),
+    "Effects never touch the database": ("mail.py", "from booking_tasks import models"),
+    "The schedule is found by its place, never imported by its name": ("celery.py", "import beat_schedule"),
+}
+
+
+def _contracts(folder: Path) -> dict[str, str]:
+    """Contract -> KEPT or BROKEN, for the package in this folder under the project's own rules."""
+    linter = Path(sys.executable).with_name("lint-imports")
+    ran = subprocess.run(
+        [str(linter), "--config", str(ROOT / "pyproject.toml"), "--no-cache", "--no-logo"],
+        capture_output=True, text=True, check=False, cwd=folder, env=os.environ | {"COLUMNS": "200"},
+    )  # fmt: skip
+    return dict(re.findall(r"^(.+) (KEPT|BROKEN)\b", ran.stdout, flags=re.MULTILINE))
+
+
+def test_every_import_contract_can_be_broken(tmp_path: Path) -> None:
+    shutil.copytree(PACKAGE, tmp_path / "booking_tasks", ignore=shutil.ignore_patterns("__pycache__"))
+    assert _contracts(tmp_path) == dict.fromkeys(BREACHES, "KEPT")
+
+    for file, line in BREACHES.values():
+        path = tmp_path / "booking_tasks" / file
+        path.write_text(f"{path.read_text()}\n{line}\n")
+
+    assert _contracts(tmp_path) == dict.fromkeys(BREACHES, "BROKEN")
+
+
+def _below_tasks() -> list[Path]:
+    doors = ("rules.py", "service.py", "store.py", "provider.py", "publisher.py")
+    return [path for path in sorted(PACKAGE.glob("*/*.py")) if path.name in doors] + [PACKAGE / "history.py"]
+
+
+def test_nothing_below_tasks_opens_or_ends_a_transaction() -> None:
+    found = []
+    for path in _below_tasks():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Attribute)
+                and node.attr in {"commit", "rollback", "begin", "connection"}
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "db"  # savepoints of its own are a service's right
+            ):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno} db.{node.attr}")
+            if isinstance(node, ast.ImportFrom) and node.module == "booking_tasks.database":
+                opened = {one.name for one in node.names} - {"ring_later"}
+                found += [f"{path.relative_to(ROOT)}:{node.lineno} imports {name}" for name in opened]
+
+    assert len(_below_tasks()) > 5
+    assert found == []
+
+
+def test_time_is_read_in_one_place() -> None:
+    reading = re.compile(r"datetime\.(utc)?now\(|date\.today\(|time\.time\(|func\.now\(|current_timestamp\(")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if "ops" not in path.parts
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if reading.search(line)
+    ]
+
+    assert found == []
+
+
+def test_no_module_is_longer_than_four_hundred_lines() -> None:
+    files = [ROOT / "beat_schedule.py"]
+    for folder in ("booking_tasks", "migrations", "tests", "benchmarks"):
+        files += sorted((ROOT / folder).rglob("*.py"))
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in files}
+
+    assert len(lengths) > 40
+    assert {path: length for path, length in lengths.items() if length > 400} == {}
+
+
+# -- tasks -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tasks() -> set[str]:
+    """The short names of all registered tasks, every room being loaded as a worker loads it."""
+    for room in ROOMS:
+        importlib.import_module(room)
+    return {name.removeprefix(TASK_PREFIX) for name in app.tasks if name.startswith(TASK_PREFIX)}
+
+
+def test_every_public_contract_has_its_task(tasks: set[str]) -> None:
+    assert sorted(PUBLIC.keys() - tasks) == []
+
+
+def test_every_kind_of_job_has_its_task(tasks: set[str]) -> None:
+    assert sorted(KINDS.keys() - tasks) == []
+
+
+def test_every_beat_entry_names_a_task_and_expires_before_its_next_tick(tasks: set[str]) -> None:
+    for name, entry in app.conf.beat_schedule.items():
+        assert entry["task"].removeprefix(TASK_PREFIX) in tasks, name
+        assert entry["options"]["queue"] in QUEUES, name
+        assert 0 < entry["options"]["expires"] <= entry["schedule"].total_seconds(), name
+
+
+def test_every_task_has_a_caller(tasks: set[str]) -> None:
+    scheduled = {entry["task"].removeprefix(TASK_PREFIX) for entry in app.conf.beat_schedule.values()}
+
+    assert sorted(tasks - PUBLIC.keys() - KINDS.keys() - scheduled) == []
+
+
+def test_every_task_is_routed_to_a_known_queue(tasks: set[str]) -> None:
+    for name in sorted(tasks):
+        queue = app.amqp.router.route({}, TASK_PREFIX + name)["queue"].name
+        assert queue in QUEUES, name
+        if name in PUBLIC:
+            assert queue == PUBLIC[name].queue
+
+
+# -- documents and locks ------------------------------------------------------------------------------------
+
+
+def test_every_decision_stands_in_the_index_and_every_entry_exists() -> None:
+    files = {path.name for path in DECISIONS.glob("*.md")} - {"README.md"}
+    listed = re.findall(r"\]\(([^)]+\.md)\)", (DECISIONS / "README.md").read_text())
+
+    assert len(listed) == len(set(listed)) > 5
+    assert set(listed) == files
+
+
+def _locked(name: str) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", (ROOT / name).read_text(), flags=re.MULTILINE))
+
+
+def _wanted(requirements: list[str]) -> set[str]:
+    return {re.split(r"[\[<>=!~; ]", one)[0].lower() for one in requirements}
+
+
+def test_the_lock_holds_every_requirement_at_one_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [one for extra in project["optional-dependencies"].values() for one in extra]
+
+    assert _wanted([*project["dependencies"], *extras]) - _locked("requirements.lock").keys() == set()
+    runtime = _locked("requirements-runtime.lock")
+    assert _wanted([*project["dependencies"], "hatchling"]) - runtime.keys() == set()
+    assert runtime.items() <= _locked("requirements.lock").items()
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-runtime.lock"])
+def test_a_lock_names_no_address_and_pins_by_hash(name: str) -> None:
+    text = (ROOT / name).read_text()
+
+    assert not re.search(r"://|^ *-[^-]|--(index|extra-index|find-links|trusted)|^/|@ ", text, re.MULTILINE)
+    blocks = re.split(r"\n(?=[a-z0-9])", text.strip())
+    assert [block.split("==")[0] for block in blocks if "--hash=sha256:" not in block] == []
