@@ -115,7 +115,6 @@ class Settings(BaseSettings):
     assignment_deadline: Duration = timedelta(hours=48)
     confirmation_deadline: Duration = timedelta(hours=24)
     horizon: Duration = timedelta(days=90)
-    cancel_notice: timedelta = timedelta(0)
 
     # -- meetings --------------------------------------------------------------------------------
     meeting_url: str = "http://127.0.0.1:8099"

@@ -53,7 +53,7 @@ def _confirmation_wanted(
     reason = rules.why_not_ask(request.status, assigned, held.until, occasion.now)
     if reason is not None:
         return Skipped(reason)
-    reader = person(db, house, to, occasion.policies.default_language)
+    reader = person(db, house, to, occasion.policies)
     values = {
         "counterpart": _requester(db, occasion, house, request),
         "when": spoken_span(held.start, held.end, reader.time_zone, reader.language),
@@ -72,7 +72,7 @@ def _confirmation_withdrawn(
     reason = rules.why_not_withdraw(request.status, assigned, store.asking_tried(db, request.id, to))
     if reason is not None:
         return Skipped(reason)
-    reader = person(db, house, to, occasion.policies.default_language)
+    reader = person(db, house, to, occasion.policies)
     return _Notice(
         "confirmation_withdrawn", reader, {"counterpart": _requester(db, occasion, house, request)}
     )
@@ -83,7 +83,7 @@ def _request_rejected(
 ) -> _Notice | Skipped:
     if request.status != "rejected":
         return Skipped(f"the request is {request.status}")
-    reader = person(db, house, to, occasion.policies.default_language)
+    reader = person(db, house, to, occasion.policies)
     return _Notice("request_rejected", reader, {"reason": request.status_reason})
 
 
@@ -95,7 +95,7 @@ _NOTICES = {
 
 
 def _requester(db: Session, occasion: Occasion, house: House, request: ConsultationRequest) -> str:
-    requester = person(db, house, request.requester_user_id, occasion.policies.default_language)
+    requester = person(db, house, request.requester_user_id, occasion.policies)
     return one_line(requester.mailbox.name)
 
 

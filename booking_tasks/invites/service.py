@@ -30,7 +30,7 @@ def write_invite(db: Session, occasion: Occasion, house: House, job: LeasedJob) 
     )
     if reason is not None:
         return Skipped(reason)
-    copy = copy_for(db, house, session, recipient, occasion.policies.default_language)
+    copy = copy_for(db, house, session, recipient, occasion.policies)
     changed = store.earlier_invite_tried(db, session.id, recipient, session.revision)
     return _written(copy, house, job, "REQUEST", "update" if changed else "invite")
 
@@ -47,7 +47,7 @@ def write_cancellation(
     reason = rules.why_not_cancel(session.status, jobs.tried(db, "send_invite", session.id, recipient))
     if reason is not None:
         return Skipped(reason)
-    copy = copy_for(db, house, session, recipient, occasion.policies.default_language)
+    copy = copy_for(db, house, session, recipient, occasion.policies)
     return _written(copy, house, job, "CANCEL", "cancellation")
 
 

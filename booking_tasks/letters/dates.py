@@ -38,6 +38,17 @@ def language_of(wanted: str, otherwise: str) -> Language:
     return "en"
 
 
+def zone_of(stored: str, default: str) -> str:
+    """The stored zone if it is an IANA zone known here, else the deployment's own.
+
+    Rows may come from elsewhere: a letter in another zone, with its name, beats no letter.
+    """
+    try:
+        return ZoneInfo(stored).key
+    except (KeyError, ValueError, OSError):
+        return default
+
+
 def spoken_day(instant: datetime, zone: str, language: Language) -> str:
     """`Wednesday, 3 March 2027`: the date on which the instant falls in the zone."""
     local = instant.astimezone(ZoneInfo(zone))

@@ -9,12 +9,13 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.errors import EffectNotDoneError
 from booking_tasks.letters.copies import Copy, House, Person
-from booking_tasks.letters.dates import language_of
+from booking_tasks.letters.dates import language_of, zone_of
 from booking_tasks.letters.message import Mailbox
 from booking_tasks.models import ConsultationRequest, DirectoryUser, ScheduledSession, ServiceType
+from booking_tasks.occasion import Policies
 
 
-def person(db: Session, house: House, user_id: UUID, default_language: str) -> Person:
+def person(db: Session, house: House, user_id: UUID, policies: Policies) -> Person:
     """A person who can be written to.
 
     Raises EffectNotDoneError when the directory does not have them (it may learn of them later), and
@@ -27,13 +28,13 @@ def person(db: Session, house: House, user_id: UUID, default_language: str) -> P
         raise EffectNotDoneError(f"directory gives user {user_id} the address of the service itself")
     return Person(
         mailbox=Mailbox(row.name, row.email),
-        time_zone=row.time_zone,
-        language=language_of(row.language, default_language),
+        time_zone=zone_of(row.time_zone, policies.default_time_zone),
+        language=language_of(row.language, policies.default_language),
     )
 
 
 def copy_for(
-    db: Session, house: House, session: ScheduledSession, recipient: UUID, default_language: str
+    db: Session, house: House, session: ScheduledSession, recipient: UUID, policies: Policies
 ) -> Copy:
     """A consultation as the recipient may see it. Raises EffectNotDoneError as `person` does."""
     is_requester = recipient == session.requester_user_id
@@ -46,8 +47,8 @@ def copy_for(
         start=session.scheduled_start_time,
         end=session.scheduled_end_time,
         service=service_name(db, session.consultation_service_type_id),
-        recipient=person(db, house, recipient, default_language),
-        counterpart=person(db, house, other, default_language).mailbox.name,
+        recipient=person(db, house, recipient, policies),
+        counterpart=person(db, house, other, policies).mailbox.name,
         join_url=session.meeting_platform_join_url,
         details=None if is_requester else request_details(db, session.consultation_request_id),
     )

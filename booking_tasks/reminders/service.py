@@ -31,7 +31,7 @@ def write_reminder(db: Session, occasion: Occasion, house: House, job: LeasedJob
         return Skipped(reason)
     if store.closer_reminder_due(db, job, occasion.now):
         return Skipped("a closer reminder is due as well")
-    copy = copy_for(db, house, session, recipient, occasion.policies.default_language)
+    copy = copy_for(db, house, session, recipient, occasion.policies)
     return _written(copy, house, job, occasion)
 
 

@@ -11,6 +11,7 @@ from booking_tasks.letters.dates import (
     spoken_duration,
     spoken_moment,
     spoken_span,
+    zone_of,
 )
 
 
@@ -94,3 +95,11 @@ def test_the_language_is_the_readers_else_the_deployments_else_english(
     wanted: str, otherwise: str, used: str
 ) -> None:
     assert language_of(wanted, otherwise) == used
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [("Asia/Tokyo", "Asia/Tokyo"), ("Mars/Olympus", "Europe/Vienna"), ("", "Europe/Vienna")],
+)
+def test_a_zone_nobody_knows_gives_way_to_the_deployments_own(stored: str, shown: str) -> None:
+    assert zone_of(stored, "Europe/Vienna") == shown
