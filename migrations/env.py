@@ -30,7 +30,10 @@ def migrate(connection: Connection) -> None:
     connection.execute(text("SET statement_timeout = 0"))
     connection.execute(text("SET lock_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
-    connection.execute(text("SET lock_timeout = '10s'"))
+    patience = int(settings().lock_timeout.total_seconds() * 1000)
+    connection.execute(
+        text("SELECT set_config('lock_timeout', :patience, false)"), {"patience": f"{patience}ms"}
+    )
     connection.commit()
     context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
     with context.begin_transaction():

@@ -120,4 +120,11 @@ ROWS: dict[str, dict[str, str]] = {
             INSERT INTO stepped_clock (instant) VALUES ('2027-03-01 09:00Z') ON CONFLICT DO NOTHING
         """,
     },
+    "0008_parked_messages": {
+        "parked_messages": """
+            INSERT INTO parked_messages (task, queue, body_hash, arguments)
+            VALUES ('booking_tasks.v2.submit_request', 'booking', 'x', '{"request": {}}')
+            ON CONFLICT DO NOTHING
+        """,
+    },
 }

@@ -9,7 +9,6 @@ import ast
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,34 +17,11 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from booking_tasks.ops.migrate import alembic_config, migrate, migrations_folder
-from booking_tasks.ops.servers import Postgres, system_postgres_binaries, wait_until
+from booking_tasks.ops.servers import wait_until
 from tests.catalogues import catalogue_of, database_of_models, differences, fresh_database
 from tests.migration_rows import ROWS
 
 REVISIONS = [one.revision for one in ScriptDirectory.from_config(alembic_config()).walk_revisions()][::-1]
-
-
-@pytest.fixture(scope="session")
-def system_postgres() -> Iterator[str]:
-    """The PostgreSQL installed on this machine, running; the URL of its maintenance database."""
-    binaries = system_postgres_binaries()
-    if binaries is None:
-        reason = "NO SECOND POSTGRESQL: install postgresql, so that migrations are tested on two versions"
-        if os.environ.get("BOOKING_REQUIRE_SYSTEM_POSTGRES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with (
-        tempfile.TemporaryDirectory(prefix="booking-tests-", ignore_cleanup_errors=True) as folder,
-        Postgres(Path(folder) / "system-postgres", binaries, durable=False) as server,
-    ):
-        yield server.url()
-
-
-@pytest.fixture(scope="session", params=["postgres", "system_postgres"])
-def server(request: pytest.FixtureRequest) -> str:
-    """Each server in turn; the URL of its maintenance database."""
-    url: str = request.getfixturevalue(request.param)
-    return url
 
 
 @pytest.fixture

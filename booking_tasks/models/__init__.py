@@ -15,6 +15,7 @@ from booking_tasks.models.engine import (
     Event,
     InboxMessage,
     Job,
+    ParkedMessage,
     ScheduleRun,
     SteppedClock,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Event",
     "InboxMessage",
     "Job",
+    "ParkedMessage",
     "ScheduleRun",
     "ScheduledSession",
     "ServiceType",

@@ -130,6 +130,26 @@ class DeadLetter(Base):
     received_at: Mapped[CreatedAt]
 
 
+class ParkedMessage(Base):
+    """A sound message for a task that the release which took it did not know; a later one runs it.
+
+    The arguments are kept whole, so they may hold personal data. The same message is kept once.
+    """
+
+    __tablename__ = "parked_messages"
+    __table_args__ = (
+        Index("uq_parked_messages_content", "task", "queue", "body_hash", unique=True),
+        Index(None, "received_at"),
+    )
+
+    id: Mapped[Key]
+    task: Mapped[str]
+    queue: Mapped[str]
+    body_hash: Mapped[str]
+    arguments: Mapped[dict[str, Any]]
+    received_at: Mapped[CreatedAt]
+
+
 class AttendanceEvidence(Base):
     """One observation of a room, from anywhere. The same observation twice is one row."""
 

@@ -1,0 +1,140 @@
+"""The envelope: a list element of the broker, opened with care and made anew.
+
+Nothing that a sender says about delivery is believed: which queue it lay in is known from where it was
+taken, and its delivery tag is made here. Pure functions over bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from typing import Any, NoReturn
+
+from booking_tasks.redaction import redacted
+
+#: The whole element. Base64 makes four bytes of three; the rest is room for headers.
+MAX_MESSAGE_BYTES = 128 * 1024
+MAX_BODY_BYTES = 64 * 1024
+MAX_DEPTH = 20
+
+# The closing quote is optional, so that a string without an end is passed over in one go.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+
+class FaultError(Exception):
+    """Why a message is refused, in words for its sender."""
+
+
+def read_json(raw: bytes, what: str) -> Any:
+    """The value of untrusted JSON in UTF-8. Raises FaultError naming `what`.
+
+    Depth is counted before anything is parsed: a parser that recurses is what a deep text is aimed at.
+    """
+    if depth(raw) > MAX_DEPTH:
+        raise FaultError(f"{what} is nested deeper than {MAX_DEPTH} levels")
+    try:
+        return json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise FaultError(f"{what} is not JSON in UTF-8 ({type(error).__name__})") from None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def depth(raw: bytes) -> int:
+    """How deep the brackets of a JSON text nest, or a number not above MAX_DEPTH that it stays below.
+
+    Brackets inside strings do not count.
+    """
+    opening = raw.count(b"[") + raw.count(b"{")
+    if opening <= MAX_DEPTH:
+        return opening
+    level = deepest = 0
+    for bracket in _BRACKET.findall(_STRING.sub(b"", raw)):
+        level += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, level)
+    return deepest
+
+
+def stamped(element: bytes, queue: str, delivery_tag: str) -> bytes:
+    """The element as an envelope that any reader of Celery's protocol can open.
+
+    `queue` is where it was taken from. What cannot be opened becomes an envelope whose one header,
+    `fault`, says why: it is for the guard, and no sender can set it.
+    """
+    envelope: Any = None
+    try:
+        envelope = _read(element)
+        clean = _opened(envelope)
+    except FaultError as fault:
+        clean = {"body": "", "headers": {"fault": _fault(str(fault), element, envelope)}}
+    clean["properties"] = {
+        "delivery_tag": delivery_tag,
+        "delivery_info": {"exchange": "", "routing_key": queue},
+        "priority": 0,
+    }
+    return json.dumps(clean).encode()
+
+
+def fingerprint(element: bytes) -> dict[str, Any]:
+    """What tells a message from others without saying anything of its content."""
+    return {"bytes": len(element), "sha256": hashlib.sha256(element).hexdigest()}
+
+
+def _fault(reason: str, element: bytes, envelope: Any) -> dict[str, Any]:
+    shape = fingerprint(element)
+    if not isinstance(envelope, dict):
+        return {"reason": reason, "shape": shape}
+    headers = envelope.get("headers")
+    return {
+        "reason": reason,
+        "task": headers.get("task") if isinstance(headers, dict) else None,
+        "shape": shape | {"envelope": redacted(envelope | {"body": None})},
+    }
+
+
+def _read(element: bytes) -> Any:
+    if len(element) > MAX_MESSAGE_BYTES:
+        raise FaultError(f"the message is larger than {MAX_MESSAGE_BYTES} bytes")
+    return read_json(element, "the message")
+
+
+def _opened(envelope: Any) -> dict[str, Any]:
+    if not isinstance(envelope, dict):
+        raise FaultError("the message is not a JSON object")
+    headers, properties = envelope.get("headers"), envelope.get("properties")
+    if not isinstance(headers, dict):
+        raise FaultError("headers is missing: an object with task and id")
+    if not isinstance(properties, dict):
+        raise FaultError("properties is missing: an object with delivery_tag and delivery_info")
+    if not isinstance(properties.get("delivery_tag"), str) or not properties["delivery_tag"]:
+        raise FaultError("properties.delivery_tag is missing: send a fresh uuid")
+    if not isinstance(properties.get("delivery_info"), dict):
+        raise FaultError("properties.delivery_info is missing: send an object")
+    if headers.get("compression"):
+        raise FaultError("headers.compression is not accepted: send the body as it is")
+    return {
+        "body": _body(envelope.get("body"), properties.get("body_encoding")),
+        "content-type": envelope.get("content-type"),
+        "content-encoding": envelope.get("content-encoding"),
+        "headers": {name: value for name, value in headers.items() if name not in {"fault", "compression"}},
+    }
+
+
+def _body(body: Any, encoding: Any) -> str:
+    if not isinstance(body, str):
+        raise FaultError("body must be a string: JSON, or base64 of JSON")
+    if encoding not in (None, "utf-8", "base64"):
+        raise FaultError("properties.body_encoding must be base64, utf-8, or left out")
+    try:
+        decoded = base64.b64decode(body, validate=True) if encoding == "base64" else body.encode()
+        text = decoded.decode()
+    except ValueError as error:
+        raise FaultError(f"the body cannot be decoded ({type(error).__name__})") from None
+    if len(decoded) > MAX_BODY_BYTES:
+        raise FaultError(f"the body is larger than {MAX_BODY_BYTES} bytes")
+    return text

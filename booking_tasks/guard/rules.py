@@ -1,0 +1,251 @@
+"""What becomes of a message: it is admitted as a clean call, parked for a later release, or refused.
+
+Nothing of a message goes on as it came. What is admitted is written anew from the few things a sender
+may decide, so that whatever else Celery would honour is not there to be honoured.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from booking_tasks.contracts import TASK_PREFIX
+from booking_tasks.guard.envelope import MAX_BODY_BYTES, FaultError, fingerprint, read_json
+from booking_tasks.redaction import redacted
+
+#: The guard's own tasks: what a message becomes that is refused, or unknown to this release.
+BURY = TASK_PREFIX + "bury_message"
+PARK = TASK_PREFIX + "park_message"
+
+#: Names that this service may have had, or will have, tasks under.
+_OURS = re.compile(r"booking_tasks\.v\d{1,4}\.[a-z][a-z0-9_]{0,99}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_TRACE = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,511}")
+#: What JSON can say and PostgreSQL cannot keep: NUL, and halves of surrogate pairs.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
+#: Headers and parts of the body that would make the worker do more than this one task, or later.
+_UNWANTED_HEADERS = ("eta", "group", "chord")
+_UNWANTED_EMBED = ("callbacks", "errbacks", "chain", "chord")
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where a task is entered: the one queue it is taken from (None: not by message) and its arguments."""
+
+    queue: str | None
+    arguments: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message as a transport hands it over. `queue` is the one it was really taken from."""
+
+    headers: Any
+    body: Any
+    content_type: Any
+    content_encoding: Any
+    queue: str
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """One call of a known task, and nothing else."""
+
+    task: str
+    id: str
+    arguments: dict[str, Any]
+    headers: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A sound call of a task that this release does not have."""
+
+    task: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A dead letter: what it claimed to be for, why it is none, and its shape."""
+
+    task: str
+    reason: str
+    message_id: str | None
+    payload: dict[str, Any]
+
+
+Verdict = Admitted | Unknown | Refused
+
+
+def judge(message: Received, doors: Mapping[str, Door]) -> Verdict:
+    """What becomes of a message. Never raises, whatever the message holds."""
+    headers = message.headers if isinstance(message.headers, dict) else {}
+    raw = _bytes(message.body)
+    if isinstance(headers.get("fault"), dict):
+        return _refused_before(headers["fault"])
+    arguments: Any = None
+    try:
+        task, id_ = _header_checked(headers)
+        arguments = _arguments(message, raw)
+        if task not in doors and _OURS.fullmatch(task):
+            return Unknown(task, arguments)
+        if (misfit := misfit_of(doors.get(task), message.queue, arguments)) is not None:
+            raise FaultError(misfit)
+        return Admitted(task, id_, arguments, _passed_on(headers))
+    except FaultError as fault:
+        shape = {"headers": redacted(headers), "arguments": redacted(arguments)} | fingerprint(raw)
+        return Refused(_claimed(headers.get("task")), str(fault), message_id_of(arguments), shape)
+
+
+def _bytes(body: Any) -> bytes:
+    if isinstance(body, str):
+        return body.encode(errors="replace")
+    return bytes(body) if isinstance(body, (bytes, bytearray, memoryview)) else b""
+
+
+def misfit_of(door: Door | None, queue: str, arguments: dict[str, Any]) -> str | None:
+    """Why a task may not be called from this queue with these arguments, or None."""
+    if door is None or door.queue is None:
+        return "there is no such task for messages from outside"
+    if door.queue != queue:
+        return f"this task is taken from the queue {door.queue} alone"
+    if unexpected := arguments.keys() - door.arguments:
+        return f"{len(unexpected)} keyword arguments that the task does not have; send {_wanted(door)}"
+    return None
+
+
+def _wanted(door: Door) -> str:
+    return '{"request": {...}}' if "request" in door.arguments else "none"
+
+
+def message_id_of(arguments: Any) -> str | None:
+    """The id that a command carries, when it has a sound one."""
+    try:
+        return str(UUID(str(arguments["request"]["message_id"])))
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def _refused_before(fault: dict[str, Any]) -> Refused:
+    shape = fault.get("shape")
+    return Refused(
+        _claimed(fault.get("task")), str(fault.get("reason")), None, shape if isinstance(shape, dict) else {}
+    )
+
+
+def _claimed(task: Any) -> str:
+    return task if isinstance(task, str) and _NAME.fullmatch(task) else "unknown"
+
+
+def _header_checked(headers: dict[str, Any]) -> tuple[str, str]:
+    task, id_ = headers.get("task"), headers.get("id")
+    if not isinstance(task, str) or not _NAME.fullmatch(task):
+        raise FaultError("headers.task is missing: name one of this service's tasks")
+    if not isinstance(id_, str) or not _ID.fullmatch(id_):
+        raise FaultError("headers.id is missing: send a fresh uuid")
+    if not _is_time_limit(headers.get("timelimit")):
+        raise FaultError("headers.timelimit must be [hard, soft] in seconds, or be left out")
+    for name in _UNWANTED_HEADERS:
+        if headers.get(name):
+            raise FaultError(f"headers.{name} is not accepted: this service keeps its own times and order")
+    _expiry(headers.get("expires"))
+    return task, id_
+
+
+def _is_time_limit(limits: Any) -> bool:
+    if limits is None:
+        return True
+    return (
+        isinstance(limits, list)
+        and len(limits) == 2
+        and all(one is None or (isinstance(one, (int, float)) and one > 0) for one in limits)
+    )
+
+
+def _expiry(expires: Any) -> str | None:
+    if expires is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(expires)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    except (TypeError, ValueError, OverflowError):
+        raise FaultError("headers.expires must be an instant in ISO 8601 with an offset") from None
+
+
+def _arguments(message: Received, raw: bytes) -> dict[str, Any]:
+    if len(raw) > MAX_BODY_BYTES:
+        raise FaultError(f"the body is larger than {MAX_BODY_BYTES} bytes")
+    if message.content_type != "application/json":
+        raise FaultError("content-type must be application/json")
+    if str(message.content_encoding).lower() not in {"utf-8", "utf8"}:
+        raise FaultError("content-encoding must be utf-8")
+    payload = read_json(raw, "the body")
+    if not isinstance(payload, list) or len(payload) != 3:
+        raise FaultError("the body must be a list of three: [[], {arguments}, {}]")
+    args, kwargs, embed = payload
+    if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(embed, dict | None):
+        raise FaultError("the body must be a list, an object and an object: [[], {arguments}, {}]")
+    if args:
+        raise FaultError("positional arguments are not accepted: send keyword arguments")
+    for name in _UNWANTED_EMBED:
+        if embed and embed.get(name):
+            raise FaultError(f"{name} are not accepted: this service decides what follows")
+    if not all(map(_storable, _texts(kwargs))):
+        raise FaultError("the body holds a NUL character or half a character")
+    return kwargs
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield name
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _storable(text: str) -> bool:
+    return _UNSTORABLE.search(text) is None
+
+
+def _passed_on(headers: dict[str, Any]) -> dict[str, Any]:
+    kin = {name: headers.get(name) for name in ("root_id", "parent_id")}
+    traces = {name: headers.get(name) for name in _TRACE_HEADERS}
+    return {
+        "expires": _expiry(headers.get("expires")),
+        "ignore_result": headers.get("ignore_result") is not False,
+        **{name: one for name, one in kin.items() if isinstance(one, str) and _ID.fullmatch(one)},
+        **{name: one for name, one in traces.items() if isinstance(one, str) and _TRACE.fullmatch(one)},
+    }
+
+
+def call_for(verdict: Verdict, queue: str, fresh_id: str) -> Admitted:
+    """The call that is made in a message's place: its own, or one of the guard's, under a fresh id."""
+    if isinstance(verdict, Admitted):
+        return verdict
+    if isinstance(verdict, Unknown):
+        content = {"task": verdict.task, "queue": queue, "arguments": verdict.arguments}
+        return Admitted(PARK, fresh_id, content, {"ignore_result": True})
+    return Admitted(BURY, fresh_id, asdict(verdict) | {"queue": queue}, {"ignore_result": True})
+
+
+def headers_of(call: Admitted) -> dict[str, Any]:
+    """All that Celery gets to see of a message's headers."""
+    names = {"lang": "py", "task": call.task, "id": call.id, "argsrepr": "()", "kwargsrepr": "{}"}
+    return call.headers | names
+
+
+def body_of(call: Admitted) -> bytes:
+    """A body with the call's keyword arguments and nothing else."""
+    return json.dumps([[], call.arguments, {}]).encode()

@@ -1,0 +1,85 @@
+-- Who may do what in the database: the roles. A superuser runs this in the service's own database, once,
+-- and may run it again at any time: it makes what is missing and corrects what is not so.
+--
+--   booking_owner     owns the tables and functions; nobody logs in as it
+--   booking_migrator  changes the schema: whatever it makes belongs to booking_owner
+--   booking_app       workers and beats: rows, never the schema
+--   booking_reader    reports: reads, but neither names nor addresses nor what people wrote
+--
+-- The roles belong to the whole cluster and get no password here: `booking-tasks secrets` writes one for
+-- each, or set them yourself (ALTER ROLE booking_app PASSWORD '...'). What each may do with the tables
+-- stands in grants.sql, which every `booking-tasks migrate` applies when these roles exist.
+
+DO $$
+DECLARE
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY['booking_owner', 'booking_migrator', 'booking_app', 'booking_reader'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = wanted) THEN
+            EXECUTE pg_catalog.format('CREATE ROLE %I', wanted);
+        END IF;
+    END LOOP;
+END
+$$;
+
+ALTER ROLE booking_owner NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+ALTER ROLE booking_migrator LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+ALTER ROLE booking_app LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+ALTER ROLE booking_reader LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+GRANT booking_owner TO booking_migrator;
+
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE, CREATE ON SCHEMA public TO booking_owner;
+GRANT USAGE ON SCHEMA public TO booking_app, booking_reader;
+
+-- Per database, so that other databases of the cluster are left alone. Temporary tables come first in
+-- every search path; so nobody gets any, and the path says that they would come last.
+DO $$
+DECLARE
+    here text := pg_catalog.current_database();
+    one text;
+BEGIN
+    EXECUTE pg_catalog.format('REVOKE ALL ON DATABASE %I FROM PUBLIC', here);
+    EXECUTE pg_catalog.format('GRANT CONNECT, CREATE ON DATABASE %I TO booking_owner', here);
+    EXECUTE pg_catalog.format(
+        'GRANT CONNECT ON DATABASE %I TO booking_migrator, booking_app, booking_reader', here
+    );
+    FOREACH one IN ARRAY ARRAY['booking_migrator', 'booking_app', 'booking_reader'] LOOP
+        EXECUTE pg_catalog.format('ALTER ROLE %I IN DATABASE %I SET search_path = public, pg_temp', one, here);
+    END LOOP;
+    EXECUTE pg_catalog.format('ALTER ROLE booking_migrator IN DATABASE %I SET role = booking_owner', here);
+    EXECUTE pg_catalog.format(
+        'ALTER ROLE booking_reader IN DATABASE %I SET default_transaction_read_only = on', here
+    );
+    EXECUTE pg_catalog.format('ALTER ROLE booking_reader IN DATABASE %I SET statement_timeout = %L', here, '60s');
+END
+$$;
+
+-- What was made before there were roles changes hands; extensions and their parts stay where they are.
+DO $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN
+        SELECT c.oid::regclass AS name
+          FROM pg_catalog.pg_class c
+         WHERE c.relnamespace = 'public'::regnamespace
+           AND c.relkind IN ('r', 'p', 'v', 'm')
+           AND c.relowner <> 'booking_owner'::regrole
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                            WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+    LOOP
+        EXECUTE pg_catalog.format('ALTER TABLE %s OWNER TO booking_owner', one.name);
+    END LOOP;
+    FOR one IN
+        SELECT p.oid::regprocedure AS name
+          FROM pg_catalog.pg_proc p
+         WHERE p.pronamespace = 'public'::regnamespace
+           AND p.proowner <> 'booking_owner'::regrole
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                            WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+    LOOP
+        EXECUTE pg_catalog.format('ALTER ROUTINE %s OWNER TO booking_owner', one.name);
+    END LOOP;
+END
+$$;

@@ -1,0 +1,53 @@
+"""One worker per pool, shared by all tests of this folder; each test leaves it as it found it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from booking_tasks.ops.servers import wait_until
+from booking_tasks.ops.stack import ServiceProcess
+from tests.conftest import copied_database, valkey_url
+from tests.messages.post import Post
+
+#: Pool -> its switches; how many messages it runs at once.
+POOLS = {"prefork": (["-c", "2"], 2), "solo": (["-P", "solo"], 1)}
+QUEUES = "booking,evidence,admin,provision,notify,sweep"
+
+
+def started(worker: ServiceProcess) -> None:
+    """Until it takes messages, also on a machine that is busy with something else."""
+    wait_until(lambda: worker.heartbeat.exists() or worker._process.poll() is not None, "a worker", 90)
+    worker.wait_ready()
+
+
+@contextmanager
+def running_post(template: str, broker: str, folder: Path, pool: str) -> Iterator[Post]:
+    """A worker on an empty broker database and a fresh copy of the template."""
+    with redis.Redis.from_url(broker) as connection:
+        connection.flushdb()
+    with copied_database(template) as database:
+        switches, slots = POOLS[pool]
+        environment = {"DATABASE_URL": database, "REDIS_URL": broker}
+        worker = ServiceProcess("worker", folder, ["worker", "-Q", QUEUES, *switches], environment)
+        post = Post(broker, database, worker, slots)
+        try:
+            started(worker)
+            yield post
+        finally:
+            worker.stop()
+            post.close()
+
+
+@pytest.fixture(scope="session", params=POOLS)
+def post(
+    request: pytest.FixtureRequest, template: str, valkey: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Post]:
+    """A running worker of each pool in turn."""
+    folder = tmp_path_factory.mktemp(f"post-{request.param}")
+    with running_post(template, valkey_url(valkey, 5), folder, request.param) as running:
+        yield running

@@ -1,0 +1,117 @@
+"""A running worker with its broker and database, and what can be put in and seen of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import redis
+from psycopg.rows import dict_row
+
+from booking_tasks.client import BookingClient
+from booking_tasks.contracts import SearchSlots
+from booking_tasks.ops.servers import wait_until
+from booking_tasks.ops.stack import ServiceProcess
+from booking_tasks.queues import QUEUES
+from tests.messages.raw import search
+
+
+class Post:
+    """One worker on a broker and a database of its own."""
+
+    def __init__(self, broker: str, database: str, worker: ServiceProcess, slots: int) -> None:
+        self.worker, self.slots, self.url = worker, slots, broker
+        self.broker = redis.Redis.from_url(broker)
+        self._database = psycopg.connect(database, autocommit=True, row_factory=dict_row)
+        self._client = BookingClient(broker)
+
+    def worker_runs(self) -> bool:
+        return self.worker._process.poll() is None
+
+    def close(self) -> None:
+        self._client.close()
+        self.broker.close()
+        self._database.close()
+
+    def rows(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
+        cursor = self._database.execute(query.encode(), arguments)
+        return cursor.fetchall() if cursor.description else []
+
+    def forget(self) -> None:
+        self.rows("DELETE FROM dead_letters")
+        self.rows("DELETE FROM parked_messages")
+
+    def letters(self) -> list[dict[str, Any]]:
+        return self.rows("SELECT * FROM dead_letters ORDER BY received_at, id")
+
+    def parked(self) -> list[dict[str, Any]]:
+        return self.rows("SELECT * FROM parked_messages ORDER BY received_at, id")
+
+    def push(self, queue: str, *elements: bytes) -> None:
+        self.broker.lpush(queue, *elements)
+
+    def letter_for(self, queue: str, element: bytes) -> dict[str, Any]:
+        """Push one bad message; its dead letter."""
+        self.forget()
+        self.push(queue, element)
+        wait_until(lambda: len(self.letters()) == 1, f"a dead letter for {element[:300]!r}", 10)
+        return self.letters()[0]
+
+    def good_message_takes(self) -> float:
+        """Send a good message, wait for its answer; the seconds it took."""
+        began = time.monotonic()
+        question = SearchSlots.model_validate(search())
+        outcome = self._client.send(question, wait=True).outcome(timeout=15)
+        assert outcome.result == "refused"
+        return time.monotonic() - began
+
+    def drained(self) -> None:
+        """Until every queue is empty."""
+        wait_until(lambda: not any(self.broker.llen(one) for one in QUEUES), "empty queues", 60)
+
+    def nothing_is_held(self) -> None:
+        """Until the worker holds no message: each one still held would be a slot of its pool."""
+        wait_until(lambda: self.broker.hlen("unacked") == 0, "every message acknowledged", 10)
+
+    def all_buried(self, number: int) -> None:
+        """Until so many dead letters are there."""
+        wait_until(lambda: len(self.letters()) == number, f"{number} dead letters", 30)
+
+    @contextmanager
+    def blocked(self, message_ids: list[str]) -> Iterator[Callable[[], None]]:
+        """Commands with these ids stand still, each in its slot; yields a wait until all of them do."""
+        lock = "(hashtextextended('message:' || %s, 0))"
+        for one in message_ids:
+            self.rows("SELECT pg_advisory_lock" + lock, one)
+
+        def all_at_work() -> None:
+            waiting = (
+                "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+            wait_until(lambda: len(self.rows(waiting)) == len(message_ids), "every slot at work", 10)
+
+        try:
+            yield all_at_work
+        finally:
+            for one in message_ids:
+                self.rows("SELECT pg_advisory_unlock" + lock, one)
+
+    def answer_to(self, task_id: str) -> Any:
+        """The stored outcome of a message, waited for."""
+        wait_until(lambda: self.result_of(task_id) is not None, f"an answer to {task_id}", 10)
+        return self.result_of(task_id)
+
+    def result_of(self, task_id: str) -> Any:
+        """A stored result, or None."""
+        found = self.broker.get(f"celery-task-meta-{task_id}")
+        return json.loads(found)["result"] if found else None
+
+    @staticmethod
+    def fresh() -> str:
+        return str(uuid4())

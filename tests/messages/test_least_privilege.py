@@ -1,0 +1,136 @@
+"""The whole service with nothing but the rights of its accounts: booking_app and the broker's `worker`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+import redis
+
+from beat_schedule import SWEEPS
+from booking_tasks.client import BookingClient
+from booking_tasks.contracts import (
+    Observation,
+    Outcome,
+    Query,
+    RecordAttendance,
+    SetAvailability,
+    SubmitRequest,
+    UpsertConsultant,
+    UpsertServiceType,
+    UpsertUser,
+)
+from booking_tasks.contracts.catalogue import WeeklyHours
+from booking_tasks.ops.mail_sink import MailSink
+from booking_tasks.ops.migrate import migrate
+from booking_tasks.ops.secret_files import roles_sql
+from booking_tasks.ops.servers import wait_until
+from booking_tasks.ops.stack import Stack
+from booking_tasks.ops.test_platform import LocalPlatform
+from tests.catalogues import fresh_database
+from tests.messages.access import GuardedValkey
+from tests.messages.conftest import started
+from tests.messages.test_roles import as_role
+
+pytestmark = pytest.mark.stack
+
+
+class House:
+    """A running service, and those who send to it, each under its own account."""
+
+    def __init__(self, broker: GuardedValkey, database: str, stack: Stack, mail: MailSink) -> None:
+        self.broker, self.database, self.stack, self.mail = broker, database, stack, mail
+
+    def ask(self, user: str, message: Query[Any]) -> Outcome:
+        client = BookingClient(self.broker.url_of(user))
+        try:
+            outcome: Outcome = client.send(message, wait=True).outcome(timeout=30)
+            return outcome
+        finally:
+            client.close()
+
+    def one(self, query: str) -> Any:
+        with psycopg.connect(as_role(self.database, "booking_reader")) as reader:
+            row = reader.execute(query.encode()).fetchone()
+        return None if row is None else row[0]
+
+    def logs(self) -> str:
+        return "".join(process.log.read_text() for process in self.stack.processes)
+
+
+@pytest.fixture(scope="module")
+def house(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    with (
+        GuardedValkey(folder / "valkey", durable=False) as broker,
+        MailSink(folder / "mail") as mail,
+        LocalPlatform() as platform,
+        fresh_database(postgres) as database,
+    ):
+        with psycopg.connect(database, autocommit=True) as superuser:
+            superuser.execute(roles_sql().encode())
+        migrate(as_role(database, "booking_migrator"))
+        environment = {
+            "DATABASE_URL": as_role(database, "booking_app"),
+            "REDIS_URL": broker.url_of("worker"),
+            "BOOKING_MEETING_URL": platform.url,
+            "BOOKING_SMTP_PORT": str(mail.port),
+            "BOOKING_SWEEP_INTERVAL": "0.3s",
+        }
+        stack = Stack(folder / "processes", environment)
+        stack.worker("worker")
+        stack.beat()
+        try:
+            for process in stack.processes:
+                started(process)
+            yield House(broker, database, stack, mail)
+        finally:
+            stack.stop()
+
+
+def test_a_booking_goes_all_the_way_and_every_sweep_runs(house: House) -> None:
+    kind, consultant, requester, request = uuid4(), uuid4(), uuid4(), uuid4()
+
+    def told(**fields: Any) -> dict[str, Any]:
+        return {"message_id": uuid4(), "actor": "test", **fields}
+
+    admin: list[Query[Any]] = [
+        UpsertServiceType(**told(service_type_id=kind, name="Algebra", default_duration_minutes=60)),
+        UpsertConsultant(**told(consultant_user_id=consultant, time_zone="UTC")),
+        UpsertUser(**told(user_id=consultant, name="Dr Weber", email="w@example.org", time_zone="UTC")),
+        UpsertUser(**told(user_id=requester, name="Mira Lang", email="m@example.org", time_zone="UTC")),
+        SetAvailability(
+            **told(
+                consultant_user_id=consultant,
+                weekly=tuple(WeeklyHours(weekday=day, start="00:00", end="00:00") for day in range(1, 8)),
+            )
+        ),
+    ]
+    assert [house.ask("producer-admin", one).result for one in admin] == ["done"] * len(admin)
+
+    asked = SubmitRequest(**told(request_id=request, requester_user_id=requester, service_type_id=kind))
+    assert house.ask("producer-booking", asked).result == "done"
+
+    session = "SELECT scheduled_session_id FROM consultation_requests"
+    wait_until(lambda: house.one(session) is not None, "a session", 60)
+    wait_until(lambda: len(house.mail.mails()) == 2, "two invitations", 60)
+    seen = Observation(kind="room_opened", observed_at="2026-11-21T00:00:00Z", external_id="1")
+    evidence = RecordAttendance(**told(session_id=house.one(session), source="test", observations=(seen,)))
+    assert house.ask("producer-evidence", evidence).result == "done"
+
+    due = "SELECT count(*) FROM jobs WHERE due_at <= now() AND state NOT IN ('done', 'skipped')"
+    wait_until(lambda: house.one(due) == 0, "every job done", 60)
+    with redis.Redis.from_url(house.broker.url_of("events")) as listener:
+        assert listener.xlen("booking:events") >= 3
+
+
+def test_each_sweep_may_do_what_it_does(house: House) -> None:
+    wait_until(lambda: house.one("SELECT count(*) FROM schedule_runs") == 3, "the three daily runs", 60)
+
+    assert len(SWEEPS) > 10
+    logs = house.logs()
+    for refusal in ("InsufficientPrivilege", "permission", "NoPermission", "Traceback"):
+        assert refusal not in logs

@@ -1,0 +1,163 @@
+"""What a release does not know is parked whole, and run by one that knows it."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from booking_tasks.celery import app
+from booking_tasks.database import transaction
+from booking_tasks.guard import store
+from booking_tasks.guard.tasks import park_message, run_parked
+from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage, ParkedMessage
+from booking_tasks.ops.servers import wait_until
+from booking_tasks.ops.stack import ServiceProcess
+from booking_tasks.retention import store as retention
+from tests import builders
+from tests.conftest import valkey_url
+from tests.messages.conftest import QUEUES, started
+from tests.messages.post import Post
+from tests.messages.raw import PREFIX, element, submit
+
+SUBMIT = PREFIX + "submit_request"
+
+
+@pytest.fixture
+def kind(own_database: str, valkey: str) -> UUID:
+    app.loader.import_default_modules()  # as a worker does: run_parked looks for tasks by name
+    with transaction() as db:
+        return builders.service_type(db).id
+
+
+def _rows(model: type[Any]) -> list[Any]:
+    with transaction() as db:
+        return list(db.scalars(select(model)))
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize(
+    ("queue", "task"),
+    [
+        ("booking", "booking_tasks.v2.submit_request"),
+        ("admin", "booking_tasks.v1.merge_users"),
+        ("notify", "booking_tasks.v1.send_survey"),
+    ],
+)
+def test_a_task_or_version_of_another_release_is_parked_whole_and_once(
+    post: Post, queue: str, task: str
+) -> None:
+    post.forget()
+    arguments = {"request": submit()}
+    for _ in range(2):
+        post.push(queue, element(task, [[], arguments, {}]))
+
+    assert post.good_message_takes() < 5
+    post.nothing_is_held()
+    (parked,) = post.parked()
+    assert (parked["task"], parked["queue"], parked["arguments"]) == (task, queue, arguments)
+    assert post.letters() == []
+    assert "secret" not in post.worker.log.read_text()
+
+
+@pytest.mark.stack
+def test_what_a_worker_of_the_release_before_took_is_run_by_the_one_after(
+    own_database: str, kind: UUID, valkey: str, tmp_path: Path
+) -> None:
+    broker = valkey_url(valkey, 7)  # not the one of `post`, whose worker may still run
+    worker = ServiceProcess(
+        "earlier",
+        tmp_path,
+        ["worker", "-Q", QUEUES, "-P", "solo"],
+        {"DATABASE_URL": own_database, "REDIS_URL": broker},
+        (sys.executable, "-m", "celery", "-A", "tests.messages.earlier_release"),
+    )
+    earlier = Post(broker, own_database, worker, 1)
+    try:
+        started(worker)
+        command = submit() | {"service_type_id": str(kind)}
+        earlier.push("booking", element(SUBMIT, [[], {"request": command}, {}]))
+        wait_until(lambda: len(earlier.parked()) == 1, "the message parked")
+        assert earlier.good_message_takes() < 5
+    finally:
+        worker.stop()
+        earlier.close()
+
+    assert run_parked() == 1
+
+    assert [str(one.id) for one in _rows(ConsultationRequest)] == [command["request_id"]]
+    assert _rows(ParkedMessage) == _rows(DeadLetter) == []
+    assert run_parked() == 0
+
+
+def test_a_parked_message_that_came_by_the_wrong_queue_is_buried_then(kind: UUID) -> None:
+    park_message(SUBMIT, "evidence", {"request": submit()})
+
+    assert run_parked() == 1
+
+    (letter,) = _rows(DeadLetter)
+    assert (letter.door, letter.reason) == ("evidence", "this task is taken from the queue booking alone")
+    assert "secret" not in str(letter.payload)
+    assert _rows(ParkedMessage) == _rows(InboxMessage) == []
+
+
+def test_a_parked_message_with_wrong_arguments_is_buried_then(kind: UUID) -> None:
+    park_message(SUBMIT, "booking", {"request": submit(), "force": True})
+
+    assert run_parked() == 1
+
+    assert "keyword arguments" in _rows(DeadLetter)[0].reason
+    assert _rows(ParkedMessage) == []
+
+
+def test_a_parked_message_that_fails_stays_until_it_is_settled(
+    kind: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    park_message(SUBMIT, "booking", {"request": submit() | {"service_type_id": str(kind)}})
+    with monkeypatch.context() as broken:
+        broken.setattr(app.tasks[SUBMIT], "run", _fails)
+        assert run_parked() == 1
+    assert len(_rows(ParkedMessage)) == 1
+
+    assert run_parked() == 1
+
+    assert _rows(ParkedMessage) == []
+    assert len(_rows(ConsultationRequest)) == 1
+
+
+def _fails(request: Any = None) -> None:
+    raise RuntimeError("the database went away")
+
+
+def test_what_no_release_knows_yet_stays_parked(kind: UUID) -> None:
+    park_message("booking_tasks.v9.dance", "booking", {"request": {}})
+
+    assert run_parked() == 0
+    assert len(_rows(ParkedMessage)) == 1
+
+
+def test_beyond_the_room_there_is_a_message_is_buried(kind: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOST_PARKED", 2)
+    for _ in range(3):
+        park_message("booking_tasks.v9.dance", "booking", {"request": submit()})
+
+    assert len(_rows(ParkedMessage)) == 2
+    (letter,) = _rows(DeadLetter)
+    assert "2 messages are parked already" in letter.reason
+    assert "secret" not in str(letter.payload)
+
+
+def test_parked_messages_are_forgotten_by_age(kind: UUID) -> None:
+    park_message("booking_tasks.v9.dance", "booking", {"request": {}})
+    with transaction() as db:
+        row = db.scalars(select(ParkedMessage)).one()
+        age = timedelta(days=1)
+        assert retention.deleted_parked_messages(db, age, 10) == 0
+        row.received_at -= timedelta(days=2)
+        db.flush()
+        assert retention.deleted_parked_messages(db, age, 10) == 1

@@ -1,0 +1,211 @@
+"""PostgreSQL's roles: what each may do, on two versions; and a whole service that runs on little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import errors
+from typer.testing import CliRunner
+
+from booking_tasks.ops.cli import cli
+from booking_tasks.ops.migrate import migrate
+from booking_tasks.ops.secret_files import ROLES, grants_sql, roles_sql
+from tests.catalogues import fresh_database
+from tests.migration_rows import ROWS
+
+ALL = ("booking_owner", *ROLES)
+
+_JOB = "INSERT INTO jobs (key, kind, subject_id, due_at) VALUES ('k', 'x', gen_random_uuid(), now())"
+_EVENT = (
+    "INSERT INTO events (id, type, occurred_at, actor, door)"
+    " VALUES (gen_random_uuid(), 'session.started', now(), 'jobs', 'sweep')"
+)
+
+#: Statement -> the roles that may run it; nobody else may.
+MATRIX: dict[str, set[str]] = {
+    # rows
+    "SELECT state FROM jobs": {"booking_migrator", "booking_app", "booking_reader"},
+    "SELECT * FROM free_slots": {"booking_migrator", "booking_app", "booking_reader"},
+    "SELECT count(*) FROM alembic_version": {"booking_migrator", "booking_app", "booking_reader"},
+    "SELECT status, requester_user_id FROM consultation_requests": {
+        "booking_migrator", "booking_app", "booking_reader",
+    },
+    "SELECT instant FROM stepped_clock": {"booking_migrator", "booking_app", "booking_reader"},
+    _JOB: {"booking_migrator", "booking_app"},
+    "UPDATE jobs SET attempts = attempts + 1": {"booking_migrator", "booking_app"},
+    "DELETE FROM jobs": {"booking_migrator", "booking_app"},
+    "SELECT id FROM jobs FOR UPDATE SKIP LOCKED": {"booking_migrator", "booking_app"},
+    "SELECT pg_advisory_xact_lock(1)": {"booking_migrator", "booking_app", "booking_reader"},
+    # history is written and forgotten, not rewritten
+    _EVENT: {"booking_migrator", "booking_app"},
+    "DELETE FROM events": {"booking_migrator", "booking_app"},
+    "SELECT id FROM events FOR UPDATE SKIP LOCKED": {"booking_migrator", "booking_app"},
+    "UPDATE events SET actor = 'somebody else'": {"booking_migrator"},
+    "UPDATE events SET reason = NULL": {"booking_migrator"},
+    # who people are and what they wrote
+    "SELECT name FROM directory_users": {"booking_migrator", "booking_app"},
+    "SELECT email FROM directory_users": {"booking_migrator", "booking_app"},
+    "SELECT request_details FROM consultation_requests": {"booking_migrator", "booking_app"},
+    "SELECT body FROM inbox": {"booking_migrator", "booking_app"},
+    "SELECT arguments FROM parked_messages": {"booking_migrator", "booking_app"},
+    "SELECT effect FROM jobs": {"booking_migrator", "booking_app"},
+    "SELECT after FROM events": {"booking_migrator", "booking_app"},
+    # what the schema is, and what time it is
+    "UPDATE alembic_version SET version_num = 'x'": {"booking_migrator"},
+    "DELETE FROM alembic_version": {"booking_migrator"},
+    "UPDATE stepped_clock SET instant = now()": {"booking_migrator"},
+    "INSERT INTO stepped_clock (instant) VALUES (now()) ON CONFLICT DO NOTHING": {"booking_migrator"},
+    "ALTER TABLE jobs ADD COLUMN extra int": {"booking_migrator"},
+    "ALTER TABLE jobs DROP CONSTRAINT ck_jobs_state": {"booking_migrator"},
+    "ALTER TABLE consultant_availability_slots"
+    " DROP CONSTRAINT ex_consultant_availability_slots_facts": {"booking_migrator"},
+    "DROP TABLE jobs": {"booking_migrator"},
+    "TRUNCATE jobs": {"booking_migrator"},
+    "CREATE INDEX ON jobs (detail)": {"booking_migrator"},
+    "CREATE TRIGGER t BEFORE INSERT ON jobs EXECUTE FUNCTION suppress_redundant_updates_trigger()": {
+        "booking_migrator",
+    },
+    "CREATE TABLE public.mine (id int)": {"booking_migrator"},
+    "CREATE FUNCTION public.taken_time() RETURNS int LANGUAGE sql AS 'SELECT 1'": {"booking_migrator"},
+    "DROP FUNCTION free_starts": {"booking_migrator"},
+    "CREATE SCHEMA elsewhere": {"booking_migrator"},
+    # nobody but the cluster's own
+    "CREATE TEMPORARY TABLE jobs (id int)": set(),
+    "CREATE ROLE another": set(),
+    "ALTER ROLE booking_app SUPERUSER": set(),
+    "CREATE DATABASE another": set(),
+    "SET ROLE postgres": set(),
+    "SET session_replication_role = replica": set(),
+    "COPY jobs TO PROGRAM 'cat'": set(),
+    "COPY jobs TO '/tmp/jobs'": set(),
+    "SELECT pg_read_file('/etc/passwd')": set(),
+    "SELECT rolpassword FROM pg_authid": set(),
+    "ALTER SYSTEM SET fsync = off": set(),
+    "CREATE EXTENSION file_fdw": set(),
+}  # fmt: skip
+
+
+def as_role(url: str, role: str) -> str:
+    """The same database for another role; the tests' servers trust whoever comes from this host."""
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    return urlsplit(url)._replace(netloc=f"{role}@{host}").geturl()
+
+
+@contextmanager
+def _roled(server: str) -> Iterator[str]:
+    """A database with the roles, migrated by the migrator alone; afterwards the roles are gone."""
+    with fresh_database(server) as url:
+        with psycopg.connect(url, autocommit=True) as superuser:
+            superuser.execute(roles_sql().encode())
+        migrate(as_role(url, "booking_migrator"))
+        yield url
+    with psycopg.connect(server, autocommit=True) as superuser:
+        for role in reversed(ALL):
+            with suppress(errors.DependentObjectsStillExist, errors.UndefinedObject):
+                superuser.execute(f"DROP ROLE {role}".encode())
+
+
+@pytest.fixture(scope="module")
+def roled(server: str) -> Iterator[str]:
+    with _roled(server) as url:
+        with psycopg.connect(url) as connection:
+            for tables in ROWS.values():
+                for statement in tables.values():
+                    connection.execute(statement.encode())
+        yield url
+
+
+def _allowed(url: str, role: str, statement: str) -> bool:
+    with psycopg.connect(
+        as_role(url, role), autocommit=statement.startswith(("CREATE DATABASE", "ALTER SYSTEM"))
+    ) as one:
+        try:
+            one.execute(statement.encode())
+        except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction):
+            return False
+        finally:
+            one.rollback()
+    return True
+
+
+@pytest.mark.parametrize("statement", MATRIX)
+def test_a_statement_is_for_its_roles_alone(roled: str, statement: str) -> None:
+    allowed = {role for role in ROLES if _allowed(roled, role, statement)}
+
+    assert allowed == MATRIX[statement]
+
+
+def test_a_reader_that_turns_its_reading_only_off_still_changes_nothing(roled: str) -> None:
+    with psycopg.connect(as_role(roled, "booking_reader"), autocommit=True) as reader:
+        reader.execute("SET default_transaction_read_only = off")
+        for statement in (_JOB, "DELETE FROM jobs", "UPDATE events SET actor = 'me'"):
+            with pytest.raises(errors.InsufficientPrivilege):
+                reader.execute(statement.encode())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_names_are_looked_up_in_one_place(roled: str, role: str) -> None:
+    with psycopg.connect(as_role(roled, role)) as connection:
+        assert connection.execute("SHOW search_path").fetchone() == ("public, pg_temp",)
+
+
+def test_nobody_else_may_connect_and_nobody_logs_in_as_the_owner(roled: str) -> None:
+    with psycopg.connect(roled, autocommit=True) as superuser:
+        superuser.execute("CREATE ROLE booking_stranger LOGIN")
+        try:
+            for role in ("booking_stranger", "booking_owner"):
+                with pytest.raises(
+                    psycopg.OperationalError, match=r"permission denied|not permitted to log in"
+                ):
+                    psycopg.connect(as_role(roled, role)).close()
+        finally:
+            superuser.execute("DROP ROLE booking_stranger")
+
+
+def test_all_that_a_migration_makes_belongs_to_the_owner(roled: str) -> None:
+    with psycopg.connect(roled) as connection:
+        owners = connection.execute(
+            "SELECT DISTINCT relowner::regrole::text FROM pg_class"
+            " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'S')"
+            " UNION SELECT DISTINCT proowner::regrole::text FROM pg_proc"
+            " WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'free%%'"
+        ).fetchall()
+
+    assert owners == [("booking_owner",)]
+
+
+def test_the_migrator_goes_down_and_up_again_and_every_table_has_its_grants(server: str) -> None:
+    with _roled(server) as url:
+        migrator = as_role(url, "booking_migrator")
+        migrate(migrator, "base")
+        migrate(migrator)
+
+        assert _allowed(url, "booking_app", _JOB)
+        assert not _allowed(url, "booking_app", "UPDATE events SET actor = 'x'")
+        assert not _allowed(url, "booking_reader", "SELECT email FROM directory_users")
+
+
+def test_a_database_from_before_the_roles_changes_hands(server: str) -> None:
+    with fresh_database(server) as url:
+        migrate(url)
+        for _ in range(2):  # and again: it changes nothing
+            with psycopg.connect(url, autocommit=True) as superuser:
+                superuser.execute(roles_sql().encode())
+
+        assert _allowed(url, "booking_migrator", "ALTER TABLE events ADD COLUMN extra int")
+        assert _allowed(url, "booking_migrator", "DROP FUNCTION free_starts")
+        assert _allowed(url, "booking_app", _EVENT)
+        assert not _allowed(url, "booking_app", "UPDATE events SET actor = 'x'")
+
+
+def test_no_statement_of_the_files_names_a_password_or_another_database() -> None:
+    text = f"{roles_sql()}{grants_sql()}"
+    code = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+
+    assert CliRunner().invoke(cli, ["roles"]).output.strip() == roles_sql().strip()
+    assert "PASSWORD" not in code
+    assert "booking_tasks" not in code
