@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 TOOLS := .tools
 INSTALLED := $(VENV)/.installed
-SECRETS := secrets/postgres_password secrets/database_url
+SECRETS := secrets/postgres_password secrets/database_url secrets/redis.acl secrets/redis_url
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -25,7 +25,14 @@ demo: $(INSTALLED) ## Play a whole day of bookings on real servers, in a tempora
 
 .PHONY: test
 test: $(INSTALLED) ## Run the tests; ARGS="tests/jobs -q" narrows them
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@$(VENV)/bin/python -m pytest $(LONG:%=--ignore=%) $(ARGS)
+
+# Each kills, freezes or crashes real processes for minutes; they have a command of their own.
+LONG := tests/faults tests/crashpoints tests/properties
+
+.PHONY: faults
+faults: $(INSTALLED) ## Run the long tests: kills, frozen servers, crash points, random lives
+	@$(VENV)/bin/python -m pytest $(LONG) $(ARGS)
 
 .PHONY: check
 check: $(INSTALLED) ## Format, lint, types, the rooms' import rules, and the house's own tests
@@ -51,7 +58,7 @@ UV_LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-head
 
 # The folder keeps others out; the files must be readable to the containers' own users.
 .PHONY: secrets
-secrets: $(SECRETS) ## Make the two password files that docker-compose.yml mounts, once
+secrets: $(SECRETS) ## Make the password files that docker-compose.yml mounts, once
 
 secrets/postgres_password:
 	@mkdir -p -m 700 secrets
@@ -59,6 +66,19 @@ secrets/postgres_password:
 
 secrets/database_url: secrets/postgres_password
 	@printf 'postgresql://booking:%s@postgres:5432/booking_tasks' "$$(cat $<)" > $@ && chmod 644 $@
+
+secrets/redis_password:
+	@mkdir -p -m 700 secrets
+	@$(PYTHON) -c "import secrets; print(secrets.token_hex(24), end='')" > $@ && chmod 644 $@
+
+# Nobody without a name; the service without what could empty or reconfigure the server; a ping for health.
+secrets/redis.acl: secrets/redis_password
+	@printf '%s\n' 'user default off' \
+		"user booking on >$$(cat $<) ~* &* +@all -@admin -@dangerous +info" \
+		'user health on nopass -@all +ping' > $@ && chmod 644 $@
+
+secrets/redis_url: secrets/redis_password
+	@printf 'redis://booking:%s@redis:6379/0' "$$(cat $<)" > $@ && chmod 644 $@
 
 .PHONY: clean
 clean: ## Remove everything that make and the tests have made, except the secrets

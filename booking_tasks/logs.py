@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+from booking_tasks.redaction import without_rows
 
 
 def configure_logging(level: int = logging.INFO) -> None:
@@ -15,6 +18,7 @@ def configure_logging(level: int = logging.INFO) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        _without_rows,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -38,6 +42,13 @@ def configure_logging(level: int = logging.INFO) -> None:
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
     logging.getLogger("httpx2").setLevel(logging.WARNING)
+
+
+def _without_rows(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name in ("event", "exception", "error"):
+        if isinstance(entry.get(name), str):
+            entry[name] = without_rows(entry[name])
+    return entry
 
 
 def logger(name: str) -> Any:

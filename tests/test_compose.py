@@ -5,15 +5,21 @@ from __future__ import annotations
 import copy
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError
 
+from booking_tasks.jobs.rules import KINDS
+from booking_tasks.ops import brokers
+from booking_tasks.ops.servers import Valkey
+from booking_tasks.queues import QUEUES
 from booking_tasks.settings import Settings, load_settings, variable_of
 
 ROOT = Path(__file__).parent.parent
@@ -21,6 +27,20 @@ SCHEMA = json.loads((Path(__file__).parent / "data" / "compose-spec.json").read_
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = {name: one for name, one in COMPOSE["services"].items() if one["image"] == "booking-tasks"}
 KNOWN = {variable_of(field) for field in Settings.model_fields}
+
+
+RUNNING = OURS.keys() - {"migrate"}
+
+
+class AclValkey(Valkey):
+    """A server with the accounts of a file."""
+
+    def __init__(self, folder: Path, accounts: Path) -> None:
+        super().__init__(folder, durable=False)
+        self._accounts = accounts
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--aclfile", str(self._accounts)]
 
 
 def _faults(document: dict[str, Any]) -> list[ValidationError]:
@@ -33,11 +53,11 @@ def test_the_file_is_valid_compose() -> None:
 
 
 def _misspelt_key(document: dict[str, Any]) -> None:
-    document["services"]["worker"]["comand"] = document["services"]["worker"].pop("command")
+    document["services"]["beat"]["comand"] = document["services"]["beat"].pop("command")
 
 
 def _wrong_condition(document: dict[str, Any]) -> None:
-    document["services"]["worker"]["depends_on"]["migrate"]["condition"] = "service_done"
+    document["services"]["beat"]["depends_on"]["migrate"]["condition"] = "service_done"
 
 
 def _wrong_type(document: dict[str, Any]) -> None:
@@ -56,11 +76,78 @@ def test_a_broken_file_is_refused(damage: Callable[[dict[str, Any]], None]) -> N
     assert _faults(broken) != []
 
 
-def test_the_services_are_the_two_servers_one_migration_a_worker_and_a_beat() -> None:
-    assert COMPOSE["services"].keys() == {"postgres", "redis", "migrate", "worker", "beat"}
-    assert {name: one["command"] for name, one in OURS.items()} == {
-        name: ["booking-tasks", name] for name in ("migrate", "worker", "beat")
+def test_the_services_are_the_two_servers_one_migration_two_workers_and_a_beat() -> None:
+    always = {name for name, one in COMPOSE["services"].items() if "profiles" not in one}
+    assert always == {"postgres", "redis", "migrate", "worker-front", "worker-effects", "beat"}
+    assert {name: one["command"][:2] for name, one in OURS.items()} == {
+        name: ["booking-tasks", name.partition("-")[0]] for name in OURS
     }
+    assert OURS.keys() == always - {"postgres", "redis"}
+
+
+def test_the_two_workers_share_out_every_queue() -> None:
+    taken = [one["command"][3].split(",") for one in (OURS["worker-front"], OURS["worker-effects"])]
+    assert sorted(taken[0] + taken[1]) == sorted(QUEUES)
+    assert {KINDS[kind].queue for kind in ("provision_meeting", "send_invite")} == set(taken[1])
+
+
+def test_the_extras_come_only_when_asked_for_and_show_their_pages_on_loopback_alone() -> None:
+    extras = {name: one for name, one in COMPOSE["services"].items() if "profiles" in one}
+    assert {name: one["profiles"] for name, one in extras.items()} == {
+        "flower": ["monitoring"],
+        "mail": ["mail"],
+    }
+    published = {name: one["ports"] for name, one in COMPOSE["services"].items() if "ports" in one}
+    assert published.keys() == extras.keys()
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+
+
+def test_the_mailbox_of_the_profile_is_where_mail_goes_by_default() -> None:
+    given = OURS["worker-effects"]["environment"]
+    assert given["BOOKING_SMTP_HOST"] == "${BOOKING_SMTP_HOST:-mail}"
+    assert given["BOOKING_SMTP_PORT"] == "${BOOKING_SMTP_PORT:-25}"
+    assert COMPOSE["services"]["mail"]["environment"]["MP_SMTP_BIND_ADDR"].endswith(":25")
+
+
+def test_nothing_may_gain_rights_and_what_is_ours_writes_nowhere_but_in_tmp() -> None:
+    for name, service in COMPOSE["services"].items():
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "privileged" not in service, name
+        if name != "postgres":
+            assert service["read_only"] is True, name
+    for name in (*OURS, "flower", "mail"):
+        assert COMPOSE["services"][name]["cap_drop"] == ["ALL"], name
+
+
+def test_redis_writes_down_what_it_has_and_lets_nobody_in_without_a_name(tmp_path: Path) -> None:
+    command = COMPOSE["services"]["redis"]["command"]
+    assert command[command.index("--appendonly") + 1] == "yes"
+    assert command[command.index("--aclfile") + 1] == "/run/secrets/redis_acl"
+    made = subprocess.run(
+        ["make", "-f", str(ROOT / "Makefile"), "secrets"], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert made.stdout == b""
+    secrets = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert {Path(one["file"]).name for one in COMPOSE["secrets"].values()} <= secrets.keys()
+    password = secrets["redis_password"]
+    assert len(password) == 48
+    assert secrets["redis_url"] == f"redis://booking:{password}@redis:6379/0"
+
+    with AclValkey(tmp_path / "valkey", tmp_path / "secrets" / "redis.acl") as server:
+        where = f"127.0.0.1:{server.port}"
+        ours = f"redis://booking:{password}@{where}/0"
+        brokers.ping(ours, 3)
+        assert not brokers.is_open(ours, 3)
+        with redis.Redis.from_url(ours) as service:
+            for denied in ("FLUSHALL", "CONFIG GET *", "SHUTDOWN", "ACL LIST", "KEYS *"):
+                with pytest.raises(redis.ResponseError, match="no permissions"):
+                    service.execute_command(*denied.split())
+        health = COMPOSE["services"]["redis"]["healthcheck"]["test"]
+        user, word = health[health.index("--user") + 1], health[health.index("--pass") + 1]
+        with redis.Redis.from_url(f"redis://{user}:{word}@{where}/0") as anybody:
+            assert anybody.ping()
+            with pytest.raises(redis.ResponseError, match="no permissions"):
+                anybody.llen("booking")
 
 
 def _unknown_variables(environment: dict[str, Any]) -> set[str]:
@@ -77,16 +164,16 @@ def test_every_variable_is_one_that_the_settings_know() -> None:
 def test_the_values_given_by_default_are_accepted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in KNOWN:
         monkeypatch.delenv(name, raising=False)
-    secret = tmp_path / "database_url"
-    secret.write_text("postgresql://booking:word@postgres:5432/booking_tasks")
-    for name, value in OURS["worker"]["environment"].items():
+    (tmp_path / "database_url").write_text("postgresql://booking:word@postgres:5432/booking_tasks")
+    (tmp_path / "redis_url").write_text("redis://booking:word@redis:6379/0")
+    for name, value in OURS["beat"]["environment"].items():
         default = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value))
-        monkeypatch.setenv(name, str(secret) if name == "DATABASE_URL_FILE" else default)
+        monkeypatch.setenv(name, default.replace("/run/secrets", str(tmp_path)))
 
     config = load_settings()
 
     assert config.database_url == "postgresql+psycopg://booking:word@postgres:5432/booking_tasks"
-    assert config.redis_url == "redis://redis:6379/0"
+    assert config.redis_url == "redis://booking:word@redis:6379/0"
 
 
 def test_no_password_stands_in_the_file() -> None:
@@ -99,7 +186,7 @@ def test_no_password_stands_in_the_file() -> None:
 
 
 def test_workers_and_beat_wait_for_the_finished_migration() -> None:
-    for name in ("worker", "beat"):
+    for name in RUNNING:
         conditions = {other: one["condition"] for other, one in OURS[name]["depends_on"].items()}
         assert conditions == {"migrate": "service_completed_successfully", "redis": "service_healthy"}
     assert OURS["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
@@ -111,13 +198,13 @@ def test_whatever_keeps_running_says_whether_it_is_well_and_has_time_to_stop() -
             continue
         assert service["healthcheck"]["test"][0] == "CMD", name
         assert service["stop_grace_period"].endswith("s"), name
-    for name in ("worker", "beat"):
+    for name in RUNNING:
         assert OURS[name]["healthcheck"]["test"] == ["CMD", "booking-tasks", "health"]
         assert OURS[name]["init"] is True
 
 
 def test_the_image_is_made_from_the_lock_and_runs_unprivileged() -> None:
-    steps = OURS["worker"]["build"]["dockerfile_inline"]
+    steps = OURS["beat"]["build"]["dockerfile_inline"]
 
     assert "pip install --no-cache-dir --require-hashes -r requirements-runtime.lock" in steps
     assert "\nUSER booking" in steps

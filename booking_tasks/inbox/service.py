@@ -1,16 +1,19 @@
-"""Receiving a message: who may run it, and what it is answered with."""
+"""Receiving a message: who may run it, what it is answered with, and what becomes of the dead."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from booking_tasks import history
 from booking_tasks.contracts import Outcome
 from booking_tasks.inbox import store
-from booking_tasks.inbox.rules import body_hash
+from booking_tasks.inbox.rules import WantedLetters, body_hash
+from booking_tasks.models import DeadLetter
+from booking_tasks.occasion import Occasion
 from booking_tasks.redaction import redacted
 
 
@@ -56,6 +59,62 @@ def answer(db: Session, message_id: UUID, outcome: Outcome) -> dict[str, Any]:
     if outcome.result != "try_later":
         store.finish(db, message_id, "done", dumped)
     return dumped
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """Messages that run again, and letters whose content is not there: their senders must send anew."""
+
+    messages: list[UUID]
+    without_content: list[UUID]
+
+
+def letters(db: Session, which: WantedLetters, limit: int) -> list[DeadLetter]:
+    """The dead letters that an operator means, oldest first."""
+    return store.letters(db, which, limit)
+
+
+def replay(db: Session, occasion: Occasion, which: WantedLetters, reason: str, limit: int = 1000) -> Replayed:
+    """Run dead messages again under their ids, and write down who wanted it and why.
+
+    Only what was accepted and then failed too often can run again: of what was refused at the door
+    nothing is kept but its shape.
+    """
+    done = Replayed([], [])
+    for letter in store.letters(db, which, limit, to_decide=True):
+        if letter.message_id is None or not store.revive(db, letter.message_id):
+            done.without_content.append(letter.id)
+            continue
+        _write_down(db, occasion, "message.replayed", letter, reason)
+        done.messages.append(letter.message_id)
+    return done
+
+
+def discard(
+    db: Session, occasion: Occasion, which: WantedLetters, reason: str, limit: int = 1000
+) -> list[UUID]:
+    """Take dead letters away with the content of their messages; who and why is written down."""
+    chosen = store.letters(db, which, limit, to_decide=True)
+    for letter in chosen:
+        if letter.message_id is not None:
+            store.forget(db, letter.message_id)
+        _write_down(db, occasion, "message.discarded", letter, reason)
+    return [letter.id for letter in chosen]
+
+
+def _write_down(db: Session, occasion: Occasion, type_: str, letter: DeadLetter, reason: str) -> None:
+    request, session = store.subject(db, letter)
+    before = {"letter": str(letter.id), "task": letter.task, "door": letter.door, "error": letter.reason}
+    history.record(
+        db,
+        replace(occasion, message_id=letter.message_id),
+        type_,
+        request=request,
+        session=session,
+        before=before,
+        reason=reason,
+    )
+    store.remove_letter(db, letter)
 
 
 def _refusal(code: str, message: str) -> dict[str, Any]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from booking_tasks.models import DeadLetter, InboxMessage
+from booking_tasks.contracts import TASK_PREFIX
+from booking_tasks.inbox.rules import WantedLetters
+from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage, ScheduledSession
 
 _REAL_TIME = func.clock_timestamp()
+
+RowT = TypeVar("RowT", ConsultationRequest, ScheduledSession)
 
 
 def count_attempt(
@@ -43,24 +48,28 @@ def message(db: Session, message_id: UUID) -> InboxMessage:
 
 
 def finish(db: Session, message_id: UUID, state: str, outcome: dict[str, Any]) -> None:
-    """Store the answer and forget the content."""
+    """Store the answer. The content is forgotten, unless the message is dead: it may be run again."""
     db.execute(
         update(InboxMessage)
         .where(InboxMessage.message_id == message_id)
-        .values(state=state, outcome=outcome, body=None, finished_at=_REAL_TIME)
+        .values(
+            state=state,
+            outcome=outcome,
+            body=InboxMessage.body if state == "dead" else null(),
+            finished_at=_REAL_TIME,
+        )
     )
 
 
-def abandoned(db: Session, older_than: timedelta, limit: int) -> list[UUID]:
-    """Messages whose run ended without an answer, oldest first."""
-    return list(
-        db.execute(
-            select(InboxMessage.message_id)
-            .where(InboxMessage.state == "received", InboxMessage.attempted_at < _REAL_TIME - older_than)
-            .order_by(InboxMessage.attempted_at)
-            .limit(limit)
-        ).scalars()
+def abandoned(db: Session, older_than: timedelta, limit: int) -> list[tuple[str, dict[str, Any] | None]]:
+    """Task and content of messages whose run ended without an answer, oldest first."""
+    rows = db.execute(
+        select(InboxMessage.task, InboxMessage.body)
+        .where(InboxMessage.state == "received", InboxMessage.attempted_at < _REAL_TIME - older_than)
+        .order_by(InboxMessage.attempted_at)
+        .limit(limit)
     )
+    return [(row.task, row.body) for row in rows]
 
 
 def add_dead_letter(
@@ -70,9 +79,93 @@ def add_dead_letter(
     db.add(
         DeadLetter(
             task=task[:200],
-            door=door[:50],
-            reason=reason[:2000],
+            door=_storable(door)[:50],
+            reason=_storable(reason)[:2000],
             payload=payload if isinstance(payload, dict) else {"payload": payload},
             message_id=message_id,
         )
     )
+
+
+def letters(db: Session, which: WantedLetters, limit: int, *, to_decide: bool = False) -> list[DeadLetter]:
+    """The dead letters that an operator means, oldest first; locked when somebody is to decide."""
+    found = select(DeadLetter).where(*_matching(which)).order_by(DeadLetter.received_at).limit(limit)
+    if to_decide:
+        found = found.with_for_update(skip_locked=True)
+    return list(db.execute(found).scalars())
+
+
+def _matching(which: WantedLetters) -> Iterator[ColumnElement[bool]]:
+    if which.letter_id is not None:
+        yield DeadLetter.id == which.letter_id
+    if which.task is not None:
+        yield DeadLetter.task.in_((which.task, TASK_PREFIX + which.task))
+    if which.door is not None:
+        yield DeadLetter.door == which.door
+    if which.since is not None:
+        yield DeadLetter.received_at >= which.since
+    if which.about is not None:
+        named = str(which.about)
+        yield or_(
+            DeadLetter.message_id == which.about,
+            DeadLetter.payload["request_id"].astext == named,
+            DeadLetter.payload["session_id"].astext == named,
+        )
+
+
+def revive(db: Session, message_id: UUID) -> bool:
+    """Let the sweep run a dead message again at its next tick; False when its content is not there."""
+    revived = db.execute(
+        update(InboxMessage)
+        .where(
+            InboxMessage.message_id == message_id,
+            InboxMessage.state == "dead",
+            InboxMessage.body.is_not(None),
+        )
+        .values(
+            state="received",
+            outcome=null(),
+            finished_at=None,
+            attempts=0,
+            attempted_at=_REAL_TIME - timedelta(days=1),
+        )
+        .returning(InboxMessage.message_id)
+    )
+    return revived.first() is not None
+
+
+def forget(db: Session, message_id: UUID) -> None:
+    """Drop the content of a dead message; its answer stays."""
+    db.execute(
+        update(InboxMessage)
+        .where(InboxMessage.message_id == message_id, InboxMessage.state == "dead")
+        .values(body=null())
+    )
+
+
+def remove_letter(db: Session, letter: DeadLetter) -> None:
+    """Take a dead letter away; the history says who did."""
+    db.delete(letter)
+    db.flush()
+
+
+def subject(db: Session, letter: DeadLetter) -> tuple[ConsultationRequest | None, ScheduledSession | None]:
+    """The request or the session that a letter names, as far as there is one."""
+    session = _named(db, ScheduledSession, letter.payload.get("session_id"))
+    return (
+        (None, session)
+        if session
+        else (_named(db, ConsultationRequest, letter.payload.get("request_id")), None)
+    )
+
+
+def _named(db: Session, model: type[RowT], id_: Any) -> RowT | None:
+    try:
+        return db.get(model, UUID(str(id_)))
+    except ValueError:
+        return None
+
+
+def _storable(text: str) -> str:
+    """Without the one character that PostgreSQL cannot store, and without halves of characters."""
+    return text.replace("\0", "").encode(errors="replace").decode()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
+from celery import Task
 from pydantic import ValidationError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from structlog.contextvars import bound_contextvars
 
 from booking_tasks.celery import app
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX, Command, Outcome, Query, field_errors
@@ -24,13 +25,14 @@ from booking_tasks.logs import logger
 from booking_tasks.occasion import Occasion
 from booking_tasks.redaction import redacted
 from booking_tasks.settings import settings
+from booking_tasks.stopping import stopping
 
 log = logger(__name__)
 
-#: Serialization failure and deadlock (PostgreSQL, appendix A): the loser simply runs again.
-_RACE_LOST = {"40001", "40P01"}
+#: Serialization failure, deadlock, and a row that a rival wrote first (PostgreSQL, appendix A: unique
+#: and exclusion violation): the loser simply runs again, and sees what the winner left.
+_RACE_LOST = {"40001", "40P01", "23505", "23P01"}
 _RACES = 5
-_ABANDONED_AFTER = timedelta(seconds=60)
 
 OutcomeT = TypeVar("OutcomeT", bound=Outcome)
 CommandT = TypeVar("CommandT", bound=Command[Any])
@@ -48,12 +50,7 @@ def accepts(
     def register(use_case: Callable[[Session, Occasion, CommandT], OutcomeT]) -> Any:
         _use_cases[contract.task] = use_case
 
-        def receive(request: Any = None) -> dict[str, Any]:
-            return _receive(contract, request)
-
-        receive.__doc__ = contract.__doc__
-        receive.__name__ = contract.task
-        return app.task(name=TASK_PREFIX + contract.task)(receive)
+        return _public_task(contract, lambda request: _receive(contract, request))
 
     return register
 
@@ -64,7 +61,7 @@ def answers(
     """Make a use case that changes nothing the public task of a query."""
 
     def register(use_case: Callable[[Session, Occasion, QueryT], OutcomeT]) -> Any:
-        def receive(request: Any = None) -> dict[str, Any]:
+        def answer(request: Any) -> dict[str, Any]:
             query = _validated(contract, request)
             if isinstance(query, Outcome):
                 return query.model_dump(mode="json")
@@ -72,11 +69,40 @@ def answers(
                 db.execute(text("SET TRANSACTION READ ONLY"))
                 return use_case(db, moment, query).model_dump(mode="json")
 
-        receive.__doc__ = contract.__doc__
-        receive.__name__ = contract.task
-        return app.task(name=TASK_PREFIX + contract.task)(receive)
+        return _public_task(contract, answer)
 
     return register
+
+
+def _public_task(contract: type[Query[Any]], respond: Callable[[Any], dict[str, Any]]) -> Any:
+    def receive(task: Task, request: Any = None) -> dict[str, Any]:
+        came_by = (task.request.delivery_info or {}).get("routing_key")
+        if came_by is not None and came_by != contract.queue:
+            return _turned_away(contract, str(came_by), request)
+        return respond(request)
+
+    receive.__doc__ = contract.__doc__
+    receive.__name__ = contract.task
+    return app.task(name=TASK_PREFIX + contract.task, bind=True)(receive)
+
+
+def _turned_away(contract: type[Query[Any]], came_by: str, request: Any) -> dict[str, Any]:
+    """Refuse what comes by another queue than its own: each is trusted for its own tasks only.
+
+    RabbitMQ itself says by which key a message came. Redis does not: there the key is what the sender
+    wrote, so this finds mistakes, and the broker's access rules keep out who would lie.
+    """
+    reason = f"{contract.task} is taken from the {contract.queue} queue alone"
+    _bury(contract, came_by, reason, request)
+    log.warning("message.wrong_queue", task=contract.task, queue=contract.queue)
+    return contract.outcome(result="refused", code="wrong_queue", message=reason).model_dump(mode="json")
+
+
+def _bury(contract: type[Query[Any]], door: str, reason: str, request: Any) -> None:
+    with transaction() as db:
+        store.add_dead_letter(
+            db, TASK_PREFIX + contract.task, door, reason, redacted(request), _message_id(request)
+        )
 
 
 def _validated(contract: type[QueryT], request: Any) -> QueryT | Outcome:
@@ -85,15 +111,7 @@ def _validated(contract: type[QueryT], request: Any) -> QueryT | Outcome:
     except ValidationError as error:
         problems = field_errors([dict(one) for one in error.errors(include_url=False, include_input=False)])
         reason = "; ".join(f"{one.field}: {one.problem}" for one in problems)
-        with transaction() as db:
-            store.add_dead_letter(
-                db,
-                TASK_PREFIX + contract.task,
-                contract.queue,
-                reason,
-                redacted(request),
-                _message_id(request),
-            )
+        _bury(contract, contract.queue, reason, request)
         log.warning("message.invalid", task=contract.task, fields=[one.field for one in problems])
         return contract.outcome(result="refused", code="invalid", message=reason[:1000], errors=problems)
 
@@ -109,6 +127,19 @@ def _receive(contract: type[Command[Any]], request: Any) -> dict[str, Any]:
     command = _validated(contract, request)
     if isinstance(command, Outcome):
         return command.model_dump(mode="json")
+    with bound_contextvars(task=contract.task, **_ids(command)):
+        answer = _answered(contract, command)
+        log.info("message.answered", result=answer["result"], code=answer.get("code"))
+    return answer
+
+
+def _ids(command: Command[Any]) -> dict[str, str]:
+    """What every log line of a message carries: its id and those it is about."""
+    about = {name: getattr(command, f"{name}_id", None) for name in ("message", "request", "session")}
+    return {name: str(value) for name, value in about.items() if value is not None}
+
+
+def _answered(contract: type[Command[Any]], command: Command[Any]) -> dict[str, Any]:
     body = command.model_dump(mode="json")
     # A second delivery waits for the first, so that waiting is not counted as an attempt.
     with one_at_a_time(f"message:{command.message_id}") as connection:
@@ -139,11 +170,12 @@ def _run(contract: type[Command[Any]], command: Command[Any], connection: Connec
 def recover_inbox() -> int:
     """Run messages again whose worker died before it answered, even when the broker forgot them."""
     with transaction() as db:
-        found = store.abandoned(db, _ABANDONED_AFTER, limit=50)
-        messages = [(row.task, row.body) for row in (store.message(db, one) for one in found)]
+        messages = store.abandoned(db, settings().lease, limit=50)
     for task, body in messages:
+        if stopping():
+            break
         try:
-            _receive(PUBLIC[task], body)  # type: ignore[arg-type]
+            _receive(PUBLIC[task], body)  # type: ignore[arg-type]  # only commands come into the inbox
         except Exception:
             log.exception("message.failed_again", task=task)
     return len(messages)

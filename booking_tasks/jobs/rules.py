@@ -10,6 +10,7 @@ from uuid import UUID
 
 Queue = Literal["provision", "notify", "sweep"]
 LostOutcome = Literal["repeat", "repeat_once", "never"]
+Subject = Literal["request", "session", "event"]
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,17 @@ class Kind:
     `repeat`: the target takes our key, or the work only reads; do it again.
     `repeat_once`: once more, byte-identical, then a person decides.
     `never`: a person decides.
+
+    `subject` is what the job's subject id names.
     """
 
     queue: Queue
     lost_outcome: LostOutcome
+    subject: Subject = "session"
 
 
 KINDS: dict[str, Kind] = {
-    "assign_request": Kind("sweep", "repeat"),
+    "assign_request": Kind("sweep", "repeat", "request"),
     "check_attendance": Kind("sweep", "repeat"),
     "provision_meeting": Kind("provision", "repeat"),
     "close_meeting": Kind("provision", "repeat"),
@@ -34,8 +38,8 @@ KINDS: dict[str, Kind] = {
     "send_invite": Kind("notify", "repeat_once"),
     "send_cancellation": Kind("notify", "repeat_once"),
     "send_reminder": Kind("notify", "never"),
-    "send_notice": Kind("notify", "never"),
-    "publish_event": Kind("notify", "repeat"),
+    "send_notice": Kind("notify", "never", "request"),
+    "publish_event": Kind("notify", "repeat", "event"),
 }
 
 
@@ -90,3 +94,26 @@ def backoff(attempt: int, base: timedelta, cap: timedelta, random: Callable[[], 
 def may_repeat(lost_outcome: LostOutcome, sendings: int) -> bool:
     """Whether an effect with an unknown outcome, tried `sendings` times, is tried again by itself."""
     return lost_outcome == "repeat" or (lost_outcome == "repeat_once" and sendings < 2)
+
+
+#: States that wait for a person to decide.
+UNDECIDED = ("dead", "uncertain")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which jobs an operator means. What is None does not matter.
+
+    `since` is real time: when the job was settled, or written when it is not. `about` is a request, a
+    session or the job's own subject; of a request it also means what its session and events led to.
+    """
+
+    job_id: UUID | None = None
+    kind: str | None = None
+    state: str | None = None
+    since: datetime | None = None
+    about: UUID | None = None
+
+    @property
+    def means_all(self) -> bool:
+        return self == Wanted()

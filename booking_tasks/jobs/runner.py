@@ -6,10 +6,16 @@ Each room gives its kind a handler; what is common to all stands here.
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
+from structlog.contextvars import bound_contextvars
 
 from booking_tasks.doorbell import occasion, ring
 from booking_tasks.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError, LostLeaseError
@@ -18,11 +24,18 @@ from booking_tasks.jobs.rules import KINDS, LeasedJob, backoff, may_repeat
 from booking_tasks.jobs.steps import Finished, NotYet, Send, Skipped, Step
 from booking_tasks.logs import logger
 from booking_tasks.occasion import Occasion
+from booking_tasks.redaction import without_rows
 from booking_tasks.settings import settings
+from booking_tasks.stopping import stopping
 
 __all__ = ["Finished", "Handler", "InternalHandler", "NotYet", "Send", "Skipped", "Step", "run_due"]
 
 log = logger(__name__)
+
+#: Between two tries to write down an outcome, in seconds.
+_PAUSE = 0.2
+#: An outcome that wants to be written, in whatever transaction there is.
+Write = Callable[[Session, Occasion], None]
 
 
 class Handler(Protocol):
@@ -61,31 +74,73 @@ class InternalHandler:
 
 
 def run_due(kind: str, handler: Handler, job_id: UUID | str | None = None) -> int:
-    """Lease what is due of a kind, up to a batch, and run it; returns how many jobs were leased."""
+    """Lease what is due of a kind, up to a batch, and run it; returns how many jobs were leased.
+
+    What is not begun when half the lease is over, or when the worker is told to stop, goes back
+    uncounted: an effect takes less than the other half (settings), so no lease runs out under one.
+    """
     config = settings()
     named = UUID(str(job_id)) if job_id is not None else None
-    with occasion("jobs", "sweep") as (db, moment):
-        leased = store.lease(db, kind, moment.now, config.job_batch, config.lease, named)
-    for job in leased:
-        _run(job, handler)
-    if len(leased) == config.job_batch:
+    ran = 0
+    while ran < config.job_batch and not stopping():
+        latest_start = time.monotonic() + config.lease / timedelta(seconds=2)
+        with occasion("jobs", "sweep") as (db, moment):
+            leased = store.lease(db, kind, moment.now, config.job_batch - ran, config.lease, named)
+        for position, job in enumerate(leased):
+            if stopping() or time.monotonic() > latest_start:
+                _hand_back(leased[position:])
+                return ran + len(leased)
+            with bound_contextvars(**_ids(job)):
+                _run(job, handler)
+        ran += len(leased)
+        if not _goes_alone(leased):
+            break
+    if ran == config.job_batch:
         ring({kind})
-    return len(leased)
+    return ran
+
+
+def _goes_alone(leased: Sequence[LeasedJob]) -> bool:
+    """Whether more may be due although this is no full batch: a job that lost its worker goes alone."""
+    return len(leased) == 1 and leased[0].attempts > 1
+
+
+def _ids(job: LeasedJob) -> dict[str, Any]:
+    """What every log line of a job carries: ids and words, nothing of its content."""
+    subject = {KINDS[job.kind].subject: str(job.subject_id)}
+    return {"kind": job.kind, "job": str(job.id), "attempt": job.attempts} | subject
+
+
+def _said(error: Exception) -> str:
+    return without_rows(f"{type(error).__name__}: {error}")[:500]
+
+
+def _hand_back(untouched: Sequence[LeasedJob]) -> None:
+    with occasion("jobs", "sweep") as (db, _):
+        returned = store.hand_back(db, untouched)
+    log.info("jobs.handed_back", kind=untouched[0].kind, count=returned, stopping=stopping())
+    ring({untouched[0].kind})
 
 
 def _run(job: LeasedJob, handler: Handler) -> None:
-    bound = log.bind(kind=job.kind, job=str(job.id), subject=str(job.subject_id), attempt=job.attempts)
+    lease_ends = time.monotonic() + settings().lease / timedelta(seconds=1)
     try:
-        step = _prepare(job, handler)
+        try:
+            step = _prepare(job, handler)
+        except LostLeaseError:
+            raise
+        except Exception as error:
+            log.exception("job.failed")
+            _not_begun(job, handler, lease_ends, _said(error))
+            return
         if isinstance(step, Send):
-            _send(job, handler, step)
-        bound.info("job.ran", step=type(step).__name__)
+            _send(job, handler, step, lease_ends)
+        log.info("job.ran", step=type(step).__name__)
     except LostLeaseError as error:
-        bound.warning("job.lease_lost", error=str(error))
-    except Exception as error:  # noqa: BLE001
+        log.warning("job.lease_lost", error=str(error))
+    except Exception:
         # The lease runs out and the sweep decides by policy; a worker must not fall over one job.
-        bound.exception("job.failed")
-        _failed_while(job, "leased", handler, f"{type(error).__name__}: {error}"[:500])
+        log.exception("job.outcome_not_written")
 
 
 def _prepare(job: LeasedJob, handler: Handler) -> Step:
@@ -113,58 +168,94 @@ def _prepare(job: LeasedJob, handler: Handler) -> Step:
     return step
 
 
-def _send(job: LeasedJob, handler: Handler, step: Send) -> None:
+def _send(job: LeasedJob, handler: Handler, step: Send, lease_ends: float) -> None:
+    if time.monotonic() > lease_ends:
+        raise LostLeaseError(f"{job.kind} {job.id} was to be sent after its lease")
+    write = _outcome_of(job, handler, step.effect)
+    _write_down(write, lease_ends)
+
+
+def _outcome_of(job: LeasedJob, handler: Handler, effect: bytes) -> Write:
+    """Do it; what came of it, as something to be written."""
     try:
-        result = handler.perform(step.effect)
+        result = handler.perform(effect)
     except EffectNotDoneError as error:
-        _failed_while(job, "sending", handler, str(error))
+        return partial(_put_off, job, handler, "sending", str(error))
     except EffectRefusedError as error:
-        with occasion("jobs", "sweep") as (db, moment):
-            _end_as_dead(db, moment, job, "sending", handler, str(error), certainly_not_sent=True)
+        return partial(_refused, job, handler, str(error))
     except EffectUnknownError as error:
-        _outcome_unknown(job, handler, str(error))
+        return partial(_unknown, job, handler, str(error))
     except Exception as error:
         log.exception("job.effect_failed", kind=job.kind, job=str(job.id))
-        _outcome_unknown(job, handler, f"{type(error).__name__}: {error}"[:500])
-    else:
-        with occasion("jobs", "sweep") as (db, moment):
-            handler.record(db, moment, job, result)
-            store.settle(db, job, "sending", "done")
+        return partial(_unknown, job, handler, _said(error))
+    return partial(_done, job, handler, result)
 
 
-def _failed_while(job: LeasedJob, held_as: str, handler: Handler, reason: str) -> None:
+def _write_down(write: Write, lease_ends: float) -> None:
+    """Write an outcome. A database that is away is asked again for as long as the lease lasts:
+
+    what is known must not become a guess.
+    """
+    while True:
+        try:
+            with occasion("jobs", "sweep") as (db, moment):
+                write(db, moment)
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > lease_ends:
+                raise
+            log.warning("job.outcome_waits", error=_said(error))
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
+def _not_begun(job: LeasedJob, handler: Handler, lease_ends: float, reason: str) -> None:
+    """Nothing left the house, even if `sending` was committed and only its confirmation was lost."""
+    try:
+        _write_down(partial(_put_off, job, handler, "leased", reason), lease_ends)
+    except LostLeaseError:
+        _write_down(partial(_put_off, job, handler, "sending", reason), lease_ends)
+
+
+def _done(job: LeasedJob, handler: Handler, result: Any, db: Session, moment: Occasion) -> None:
+    handler.record(db, moment, job, result)
+    store.settle(db, job, "sending", "done")
+
+
+def _refused(job: LeasedJob, handler: Handler, reason: str, db: Session, moment: Occasion) -> None:
+    _end_as_dead(db, moment, job, "sending", handler, reason, certainly_not_sent=True)
+
+
+def _put_off(
+    job: LeasedJob, handler: Handler, held_as: str, reason: str, db: Session, moment: Occasion
+) -> None:
     """Certainly not done: try again later, or give up when the tries are used up."""
     config = settings()
     not_sent = held_as == "sending"
-    try:
-        with occasion("jobs", "sweep") as (db, moment):
-            if job.attempts >= config.job_attempts:
-                _end_as_dead(db, moment, job, held_as, handler, reason, certainly_not_sent=not_sent)
-            else:
-                wait = backoff(job.attempts, config.retry_base, config.retry_cap, random.random)
-                # An earlier try's outcome stays unknown whatever became of this one: keep its bytes.
-                keep = job.effect is not None
-                store.put_back(db, job, held_as, wait, reason, keep_effect=keep, certainly_not_sent=not_sent)
-    except LostLeaseError as error:
-        log.warning("job.lease_lost", kind=job.kind, job=str(job.id), error=str(error))
+    if job.attempts >= config.job_attempts:
+        _end_as_dead(db, moment, job, held_as, handler, reason, certainly_not_sent=not_sent)
+        return
+    wait = backoff(job.attempts, config.retry_base, config.retry_cap, random.random)
+    # An earlier try's outcome stays unknown whatever became of this one: keep its bytes.
+    keep = job.effect is not None
+    store.put_back(db, job, held_as, wait, reason, keep_effect=keep, certainly_not_sent=not_sent)
 
 
-def _outcome_unknown(job: LeasedJob, handler: Handler, reason: str) -> None:
+def _unknown(job: LeasedJob, handler: Handler, reason: str, db: Session, moment: Occasion) -> None:
     """Repeat where the policy allows it; then a person decides, or, of what may always be repeated,
 
     enough is enough: it ends as dead, so that what follows from never doing it does follow.
     """
     config = settings()
     policy = KINDS[job.kind].lost_outcome
-    with occasion("jobs", "sweep") as (db, moment):
-        exhausted = job.attempts >= config.job_attempts
-        if may_repeat(policy, job.sendings + 1) and not exhausted:
-            wait = backoff(job.attempts, config.retry_base, config.retry_cap, random.random)
-            store.put_back(db, job, "sending", wait, reason, keep_effect=True)
-        elif policy == "repeat":
-            _end_as_dead(db, moment, job, "sending", handler, reason)
-        else:
-            store.settle(db, job, "sending", "uncertain", reason)
+    exhausted = job.attempts >= config.job_attempts
+    if may_repeat(policy, job.sendings + 1) and not exhausted:
+        wait = backoff(job.attempts, config.retry_base, config.retry_cap, random.random)
+        store.put_back(db, job, "sending", wait, reason, keep_effect=True)
+    elif policy == "repeat":
+        _end_as_dead(db, moment, job, "sending", handler, reason)
+    else:
+        store.settle(db, job, "sending", "uncertain", reason)
 
 
 def _end_as_dead(

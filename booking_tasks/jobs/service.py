@@ -1,4 +1,4 @@
-"""The job ledger's use cases beside running jobs: ring for what is due, recover, replay."""
+"""The job ledger's use cases beside running jobs: ring for what is due, recover, replay, discard."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from booking_tasks import history
 from booking_tasks.database import ring_later
 from booking_tasks.jobs import store
-from booking_tasks.jobs.rules import KINDS
+from booking_tasks.jobs.rules import KINDS, Wanted
+from booking_tasks.models import Job
+from booking_tasks.occasion import Occasion
 
 
 def ring_for_due(db: Session, now: datetime) -> int:
@@ -28,6 +31,48 @@ def recover(db: Session) -> int:
     return recovered
 
 
-def replay(db: Session, job_id: UUID) -> bool:
-    """Run a dead or uncertain job again under its old key; False when it is neither."""
-    return store.replay(db, job_id)
+def replay(db: Session, occasion: Occasion, which: Wanted, reason: str, limit: int = 1000) -> list[UUID]:
+    """Run dead and uncertain jobs again under their old keys, and write down who wanted it and why.
+
+    Returns their ids; none of them is among jobs in another state.
+    """
+    chosen = store.wanted(db, which, limit, undecided=True)
+    for job in chosen:
+        _write_down(db, occasion, "job.replayed", job, reason)
+        store.replay(db, job.id)
+    ring_later(db, {job.kind for job in chosen})
+    return [job.id for job in chosen]
+
+
+def discard(db: Session, occasion: Occasion, which: Wanted, reason: str, limit: int = 1000) -> list[UUID]:
+    """Leave dead and uncertain jobs undone for good, and write down who wanted it and why; their ids."""
+    chosen = store.wanted(db, which, limit, undecided=True)
+    for job in chosen:
+        _write_down(db, occasion, "job.discarded", job, reason)
+        store.discard(db, job.id, f"discarded by {occasion.actor}: {reason}")
+    return [job.id for job in chosen]
+
+
+def listed(db: Session, which: Wanted, limit: int) -> list[Job]:
+    """The jobs that an operator means, oldest first."""
+    return store.wanted(db, which, limit)
+
+
+def _write_down(db: Session, occasion: Occasion, type_: str, job: Job, reason: str) -> None:
+    request, session = store.subject(db, job)
+    history.record(
+        db,
+        occasion,
+        type_,
+        request=request,
+        session=session,
+        before={
+            "job": str(job.id),
+            "kind": job.kind,
+            "state": job.state,
+            "attempts": job.attempts,
+            "sendings": job.sendings,
+            "error": job.last_error,
+        },
+        reason=reason,
+    )

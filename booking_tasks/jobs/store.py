@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, and_, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.errors import LostLeaseError
 from booking_tasks.identity import uuid7
-from booking_tasks.jobs.rules import KINDS, LeasedJob, NewJob
-from booking_tasks.models import Job
+from booking_tasks.jobs.rules import KINDS, UNDECIDED, LeasedJob, NewJob, Wanted
+from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
 
 _REAL_TIME = func.clock_timestamp()
 
@@ -46,9 +57,13 @@ def add(db: Session, jobs: Iterable[NewJob]) -> list[NewJob]:
 def lease(
     db: Session, kind: str, now: datetime, limit: int, term: timedelta, job_id: UUID | None = None
 ) -> list[LeasedJob]:
-    """Take up to `limit` due jobs of a kind for `term` of real time; the attempt is counted here."""
+    """Take up to `limit` due jobs of a kind for `term` of real time; the attempt is counted here.
+
+    A job whose worker vanished is taken alone: if it is what ends workers, those that stood behind it
+    in the batch must not lose their attempts with it.
+    """
     due = (
-        select(Job.id)
+        select(Job.id, Job.due_at, and_(Job.attempts > 0, Job.retry_at.is_(None)).label("suspect"))
         .where(
             Job.state == "waiting",
             Job.kind == kind,
@@ -61,10 +76,17 @@ def lease(
     )
     if job_id is not None:
         due = due.where(Job.id == job_id)
+    found = due.cte("due").c  # a CTE runs once; a subquery may run again and lock more
+    queue = (found.due_at, found.id)
+    places = select(
+        found.id,
+        func.row_number().over(order_by=queue).label("place"),
+        func.count().filter(found.suspect).over(order_by=queue).label("suspects"),
+    ).subquery()
     token = uuid7()
     rows = db.execute(
         update(Job)
-        .where(Job.id.in_(due.scalar_subquery()))
+        .where(Job.id.in_(select(places.c.id).where(or_(places.c.place == 1, places.c.suspects == 0))))
         .values(
             state="leased",
             attempts=Job.attempts + 1,
@@ -152,6 +174,25 @@ def put_back(
     _guarded(db, job, held_as, **values, **_RELEASED)
 
 
+def hand_back(db: Session, jobs: Iterable[LeasedJob]) -> int:
+    """Return to waiting what was leased and never begun; the attempt does not count. Returns how many.
+
+    Whatever is no longer held under its token is left alone.
+    """
+    returned = db.execute(
+        update(Job)
+        .where(
+            tuple_(Job.id, Job.lease_token).in_([(job.id, job.token) for job in jobs]),
+            Job.state == "leased",
+            Job.lease_until > _REAL_TIME,
+        )
+        .values(state="waiting", attempts=Job.attempts - 1, **_RELEASED)
+        .execution_options(synchronize_session=False)
+        .returning(Job.id)
+    )
+    return len(returned.all())
+
+
 _RELEASED: dict[str, Any] = {"lease_token": None, "lease_until": None}
 
 
@@ -219,61 +260,88 @@ def settle_lost_outcomes(db: Session, kind: str, repeat_below: int | None) -> in
     return len(repeated) + len(uncertain)
 
 
-def replay(db: Session, job_id: UUID) -> bool:
-    """Set a dead or uncertain job to waiting with fresh attempts; False when it is neither."""
-    changed = db.execute(
+def wanted(db: Session, which: Wanted, limit: int, *, undecided: bool = False) -> list[Job]:
+    """The jobs that an operator means, oldest first.
+
+    With `undecided`, only those that wait for a person, locked; what somebody else holds is left out.
+    """
+    found = select(Job).where(*_matching(which)).order_by(Job.due_at, Job.id).limit(limit)
+    if undecided:
+        found = found.where(Job.state.in_(UNDECIDED)).with_for_update(skip_locked=True)
+    return list(db.execute(found.execution_options(populate_existing=True)).scalars())
+
+
+def _matching(which: Wanted) -> Iterator[ColumnElement[bool]]:
+    if which.job_id is not None:
+        yield Job.id == which.job_id
+    if which.kind is not None:
+        yield Job.kind == which.kind
+    if which.state is not None:
+        yield Job.state == which.state
+    if which.since is not None:
+        yield func.coalesce(Job.settled_at, Job.created_at) >= which.since
+    if which.about is not None:
+        yield Job.subject_id.in_(
+            union_all(
+                select(literal(which.about)),
+                select(ScheduledSession.id).where(ScheduledSession.consultation_request_id == which.about),
+                select(Event.id).where(Event.consultation_request_id == which.about),
+                select(Event.id).where(Event.scheduled_session_id == which.about),
+            )
+        )
+
+
+def replay(db: Session, job_id: UUID) -> None:
+    """Set a dead or uncertain job to waiting with fresh attempts.
+
+    What was sent stays counted: a cancellation must follow an invite that may have arrived before.
+    """
+    _decide(db, job_id, state="waiting", attempts=0, retry_at=None, settled_at=None)
+
+
+def discard(db: Session, job_id: UUID, reason: str) -> None:
+    """End a dead or uncertain job as skipped; what was to be sent is forgotten."""
+    _decide(db, job_id, state="skipped", settled_at=_REAL_TIME, last_error=reason, effect=None)
+
+
+def _decide(db: Session, job_id: UUID, **values: Any) -> None:
+    db.execute(
         update(Job)
-        .where(Job.id == job_id, Job.state.in_(("dead", "uncertain")))
-        .values(state="waiting", attempts=0, sendings=0, retry_at=None, settled_at=None)
+        .where(Job.id == job_id, Job.state.in_(UNDECIDED))
+        .values(values)
         .execution_options(synchronize_session=False)
-        .returning(Job.id)
     )
-    return changed.first() is not None
+
+
+def subject(db: Session, job: Job) -> tuple[ConsultationRequest | None, ScheduledSession | None]:
+    """The request and the session that a job is about, as far as there are any."""
+    event = db.get(Event, job.subject_id)
+    session = db.get(ScheduledSession, (event.scheduled_session_id if event else None) or job.subject_id)
+    if session is not None:
+        return None, session
+    return db.get(
+        ConsultationRequest, (event.consultation_request_id if event else None) or job.subject_id
+    ), None
 
 
 def tried(db: Session, kind: str, subject_id: UUID, recipient: UUID) -> bool:
     """Whether an effect of this kind may ever have reached the recipient about the subject."""
-    return (
-        db.execute(
-            select(Job.id)
-            .where(
-                Job.kind == kind, Job.subject_id == subject_id, Job.recipient == recipient, Job.sendings > 0
-            )
-            .limit(1)
-        ).first()
-        is not None
+    return exists_where(
+        db, Job.kind == kind, Job.subject_id == subject_id, Job.recipient == recipient, Job.sendings > 0
     )
 
 
 def in_flight(db: Session, kind: str, subject_id: UUID, recipient: UUID) -> bool:
     """Whether a worker may be sending an effect of this kind to the recipient at this moment."""
-    return (
-        db.execute(
-            select(Job.id)
-            .where(
-                Job.kind == kind,
-                Job.subject_id == subject_id,
-                Job.recipient == recipient,
-                Job.state.in_(("leased", "sending")),
-            )
-            .limit(1)
-        ).first()
-        is not None
+    return exists_where(
+        db,
+        Job.kind == kind,
+        Job.subject_id == subject_id,
+        Job.recipient == recipient,
+        Job.state.in_(("leased", "sending")),
     )
 
 
-def settled(db: Session, kind: str, subject_id: UUID, revision: int) -> bool:
-    """Whether no job of this kind, subject and revision is still to be done."""
-    return (
-        db.execute(
-            select(Job.id)
-            .where(
-                Job.kind == kind,
-                Job.subject_id == subject_id,
-                Job.revision == revision,
-                Job.settled_at.is_(None),
-            )
-            .limit(1)
-        ).first()
-        is None
-    )
+def exists_where(db: Session, *conditions: ColumnElement[bool]) -> bool:
+    """Whether any job is so."""
+    return db.execute(select(Job.id).where(*conditions).limit(1)).first() is not None

@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
 from booking_tasks.errors import BookingTasksError, SettingsError
+from booking_tasks.ops import ledgers
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +20,10 @@ cli = typer.Typer(
     help="The scheduling backend of a booking and consultation service.",
 )
 
+ledgers.add_to(cli)
+
+#: Celery's own default hides what ran; a later --loglevel of the caller wins.
+_LOGGING = ("--loglevel", "INFO")
 _EXTRA_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -49,18 +53,40 @@ def migrate(
     run(revision=revision, sql=sql)
 
 
+@cli.command()
+def roles() -> None:
+    """Print the SQL that makes PostgreSQL's roles and says what each may do: for a superuser, in psql."""
+    from booking_tasks.ops.secret_files import roles_sql
+
+    typer.echo(roles_sql())
+
+
+@cli.command()
+def secrets(
+    folder: Annotated[Path, typer.Argument(help="Where they go; made when it is not there.")] = Path(
+        "secrets"
+    ),
+    redis: Annotated[str, typer.Option(help="The broker as services know it, host:port.")] = "redis:6379",
+    postgres: Annotated[str, typer.Option(help="The database server, likewise.")] = "postgres:5432",
+    database: Annotated[str, typer.Option(help="The database's name.")] = "booking_tasks",
+) -> None:
+    """Make passwords for broker and database, with the ACL file, the roles and the URLs made of them."""
+    from booking_tasks.ops.secret_files import write_secrets
+
+    for name in write_secrets(folder, redis, postgres, database):
+        typer.echo(folder / name)
+
+
 @cli.command(context_settings=_EXTRA_ARGUMENTS)
 def worker(context: typer.Context) -> None:
     """Start a worker: `celery -A booking_tasks worker` with this service's switches; more may follow."""
-    # SIGTERM then means: finish what runs, hand back the rest (Celery's soft shutdown).
-    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
-    _celery("worker", "--without-gossip", "--without-mingle", "--without-heartbeat", *context.args)
+    _celery("worker", "--without-gossip", "--without-mingle", "--without-heartbeat", *_LOGGING, *context.args)
 
 
 @cli.command(context_settings=_EXTRA_ARGUMENTS)
 def beat(context: typer.Context) -> None:
     """Start a beat: `celery -A booking_tasks beat`; two of them side by side do no harm."""
-    _celery("beat", *context.args)
+    _celery("beat", *_LOGGING, *context.args)
 
 
 @cli.command()
@@ -84,24 +110,36 @@ def health(
 
 
 @cli.command()
-def replay(job_id: Annotated[UUID, typer.Argument(help="A dead or uncertain job.")]) -> None:
-    """Run a dead or uncertain job again, under its old key."""
-    from booking_tasks.doorbell import occasion
-    from booking_tasks.jobs import service
+def check(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON list instead of lines.")] = False,
+) -> None:
+    """Look at settings, servers, schema, queues and clocks; a line each with the mend.
 
-    with occasion("operator", "admin") as (db, _):
-        replayed = service.replay(db, job_id)
-    if not replayed:
-        typer.echo(f"{job_id} is neither dead nor uncertain; nothing was changed", err=True)
-        raise typer.Exit(1)
-    typer.echo(f"{job_id} waits to run again")
+    Exit code 1 when something is broken; warnings do not count.
+    """
+    import json
+
+    from booking_tasks.ops.check import findings
+
+    found = findings()
+    if as_json:
+        typer.echo(json.dumps([one.record for one in found], indent=2))
+    else:
+        for one in found:
+            typer.echo(one.line)
+    raise typer.Exit(1 if any(one.state == "broken" for one in found) else 0)
 
 
 def _celery(command: str, *arguments: str) -> None:
+    from booking_tasks.ops.migrate import refuse_older_schema
     from booking_tasks.settings import settings
 
-    settings()  # a wrong setting is said here, in one line, before Celery's machinery starts
-    os.execv(sys.executable, [sys.executable, "-m", "celery", "-A", "booking_tasks", command, *arguments])  # noqa: S606
+    # A wrong setting or an old schema is said here, in one line, before Celery's machinery starts.
+    refuse_older_schema(settings().database_url)
+    os.execv(  # noqa: S606
+        sys.executable,
+        [sys.executable, "-m", "celery", "--quiet", "-A", "booking_tasks", command, *arguments],
+    )
 
 
 def main() -> None:

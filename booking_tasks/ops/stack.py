@@ -17,7 +17,14 @@ EFFECTS = ("provision", "notify")
 class ServiceProcess:
     """One worker or beat in a process group of its own, with its log and heartbeat file."""
 
-    def __init__(self, name: str, folder: Path, arguments: list[str], environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        arguments: list[str],
+        environment: dict[str, str],
+        program: tuple[str, ...] = (sys.executable, "-m", "booking_tasks.ops"),
+    ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self.heartbeat = folder / f"{name}.heartbeat"
@@ -25,7 +32,7 @@ class ServiceProcess:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("BOOKING_")}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "booking_tasks.ops", *arguments],
+                [*program, *arguments],
                 stdout=log,
                 stderr=log,
                 cwd=folder,
@@ -37,10 +44,15 @@ class ServiceProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether the main process is there."""
+        return self._process.poll() is None
+
     def wait_ready(self) -> None:
         """Until the first heartbeat. Raises ServerError with the end of the log."""
         try:
-            wait_until(self._beating, f"the start of {self.name}")
+            wait_until(self._beating, f"the start of {self.name}", seconds=60)
         except ServerError as error:
             tail = self.log.read_text(errors="replace")[-2000:]
             raise ServerError(f"{error}\n{tail}") from None
@@ -54,6 +66,14 @@ class ServiceProcess:
         """SIGKILL to the whole group: the main process and its pool children, at this instant."""
         self._signal(signal.SIGKILL)
         self._process.wait(10)
+
+    def end(self, seconds: float = 15) -> int:
+        """SIGTERM to the main process alone, as supervisors do; its exit code. ServerError if it stays."""
+        self._process.terminate()
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise ServerError(f"{self.name} did not end within {seconds:.0f} s") from None
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL when it does not end in time."""
@@ -90,6 +110,12 @@ class Stack:
     def beat(self, name: str = "beat") -> ServiceProcess:
         """Start a beat."""
         return self._started(ServiceProcess(name, self.folder, ["beat"], self.environment))
+
+    def plain(self, name: str, *arguments: str, app: str = "booking_tasks") -> ServiceProcess:
+        """Start Celery's own command: `celery -A booking_tasks` with a subcommand and its switches."""
+        celery = Path(sys.executable).with_name("celery")
+        program = (str(celery), "-A", app)
+        return self._started(ServiceProcess(name, self.folder, [*arguments], self.environment, program))
 
     def _started(self, process: ServiceProcess) -> ServiceProcess:
         self.processes.append(process)

@@ -2,14 +2,15 @@
 
 It serves docs/meeting-platform.openapi.yaml over real HTTP and can be told to misbehave:
 
-    POST /_control           {"fail_next": 2, "status": 503, "delay_seconds": 0.5,
-                              "repeat_answers": true, "lose_reply_next": 1}
+    POST /_control           {"fail_next": 2, "fail_method": "PUT", "status": 503,
+                              "delay_seconds": 0.5, "repeat_answers": true, "lose_reply_next": 1}
     POST /_control/presence  {"session_id": "...", "complete": true, "observations": [...]}
     GET  /_ledger            every call of the contract it got, in order
 
-`fail_next` calls do nothing and answer `status`. `lose_reply_next` calls do their work, then drop the
-connection. `delay_seconds` holds back each answer once the work is done, until the next control call
-at the latest. With `repeat_answers` whatever is listed is listed twice.
+`fail_next` calls (of one method, where it is given) do nothing and answer `status`.
+`lose_reply_next` calls do their work, then drop the connection. `delay_seconds` holds back each
+answer once the work is done, until the next control call at the latest. With `repeat_answers`
+whatever is listed is listed twice.
 
 Run it as `python -m booking_tasks.ops.test_platform --port 8099 --state rooms.json`.
 """
@@ -71,6 +72,7 @@ class Control(_Body):
     """How to misbehave. What is not named stays as it is."""
 
     fail_next: int = 0
+    fail_method: str | None = None
     status: Annotated[int, Field(ge=400, le=599)] = 503
     delay_seconds: Annotated[float, Field(ge=0, le=600)] = 0
     repeat_answers: bool = False
@@ -294,7 +296,7 @@ class LocalPlatform:
     def _worked(
         self, method: str, target: str, key: str | None, authorization: str | None, body: bytes
     ) -> Answer:
-        if self._control.fail_next > 0:
+        if self._control.fail_next > 0 and self._control.fail_method in (None, method):
             self._control.fail_next -= 1
             return _error(self._control.status, "told_to_fail", "this failure was asked for")
         if self._token is not None and not secrets.compare_digest(

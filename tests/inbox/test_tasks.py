@@ -8,15 +8,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from celery import Task
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
+from booking_tasks.availability.tasks import search_slots
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.database import transaction
-from booking_tasks.inbox import service, tasks
+from booking_tasks.directory.tasks import upsert_user
+from booking_tasks.inbox import service, store, tasks
 from booking_tasks.intake.tasks import submit_request
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage
 from booking_tasks.occasion import Occasion
+from booking_tasks.ops.servers import wait_until
 from tests import builders
 
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")
@@ -167,7 +171,7 @@ def test_a_message_that_fails_three_times_is_dead_and_leaves_nothing_half_done(
     assert submit_request(body)["code"] == "dead"
     assert submit_request(body)["code"] == "dead"
     assert failing_use_case[0] == 3
-    assert (inbox_row(body).state, inbox_row(body).body) == ("dead", None)
+    assert inbox_row(body).state == "dead"
     assert count(DeadLetter) == 1
     with transaction() as db:
         assert db.scalar(text("SELECT count(*) FROM directory_users")) == 0
@@ -181,3 +185,74 @@ def test_an_attempt_is_counted_before_the_body_runs(kind: UUID) -> None:
         )
     assert arrival == service.Run(1)
     assert inbox_row({"message_id": str(command.message_id)}).attempts == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"details": "a\0b"},
+        {"details": "a\ud800b"},
+        {"message_id": "\0"},
+        {"sur\0prise": 1},
+        {"surprise\ud800": 1},
+        {"surprise": float("nan")},
+        {"mira@example.org": 1},
+    ],
+)
+def test_what_cannot_even_be_stored_is_refused_and_kept_as_a_dead_letter(
+    kind: UUID, change: dict[str, Any]
+) -> None:
+    answer = submit_request(message(kind, **change))
+    assert (answer["result"], answer["code"]) == ("refused", "invalid")
+    with transaction() as db:
+        letter = db.execute(select(DeadLetter)).scalar_one()
+    assert "mira" not in f"{letter.reason} {letter.payload} {answer}"
+
+
+def test_messages_that_name_one_request_at_once_get_one_request_and_refusals(kind: UUID) -> None:
+    gate, request_id = threading.Barrier(5), str(uuid4())
+
+    def deliver(_: int) -> str | None:
+        gate.wait(30)
+        return submit_request(message(kind, request_id=request_id))["code"]  # type: ignore[no-any-return]
+
+    with ThreadPoolExecutor(5) as pool:
+        assert sorted(code or "" for code in pool.map(deliver, range(5))) == ["", *["request_exists"] * 4]
+
+
+def test_a_message_answered_while_it_was_to_be_recovered_is_left_as_it_is(kind: UUID) -> None:
+    command = SubmitRequest.model_validate(message(kind))
+    body = command.model_dump(mode="json")
+    with transaction() as db:
+        service.arrive(db, command.message_id, "submit_request", "booking", body, 3)
+    abandon(body)
+    with ThreadPoolExecutor(1) as pool, transaction() as first:
+        store.finish(first, command.message_id, "done", {"result": "done"})
+        recovered = pool.submit(tasks.recover_inbox)
+        wait_until(lambda: somebody_waits() or recovered.done(), "the recovery to come to the message")
+        first.commit()
+        assert recovered.result(30) == 1
+    assert inbox_row(body).outcome == {"result": "done"}
+    assert count(DeadLetter) == count(ConsultationRequest) == 0
+
+
+def somebody_waits() -> bool:
+    waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = {})"
+    with transaction() as db:
+        return bool(db.scalar(text(waiting.format("current_database()"))))
+
+
+@pytest.mark.parametrize(("task", "queue"), [(upsert_user, "booking"), (search_slots, "evidence")])
+def test_a_message_by_another_queue_than_its_own_is_turned_away(task: Task, queue: str) -> None:
+    body = {"message_id": str(uuid4()), "actor": "shop", "name": "Mira Lang"}
+    answer = task.apply(kwargs={"request": body}, routing_key=queue).get()
+    assert (answer["result"], answer["code"]) == ("refused", "wrong_queue")
+    with transaction() as db:
+        letter = db.execute(select(DeadLetter)).scalar_one()
+    assert (letter.door, str(letter.message_id)) == (queue, body["message_id"])
+    assert "Mira" not in str(letter.payload)
+
+
+def test_a_message_by_its_own_queue_is_taken(kind: UUID) -> None:
+    answer = submit_request.apply(kwargs={"request": message(kind)}, routing_key="booking").get()
+    assert answer["result"] == "done"

@@ -14,6 +14,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from booking_tasks.database import transaction
+from booking_tasks.doorbell import occasion
 from booking_tasks.errors import (
     EffectNotDoneError,
     EffectRefusedError,
@@ -22,7 +23,7 @@ from booking_tasks.errors import (
 )
 from booking_tasks.identity import uuid7
 from booking_tasks.jobs import service, store
-from booking_tasks.jobs.rules import LeasedJob, NewJob
+from booking_tasks.jobs.rules import LeasedJob, NewJob, Wanted
 from booking_tasks.jobs.runner import Finished, NotYet, Send, Skipped, Step, run_due
 from booking_tasks.models import Job
 from booking_tasks.occasion import Occasion
@@ -309,13 +310,13 @@ def test_a_dead_or_uncertain_job_is_replayed_under_its_key_and_a_done_one_is_not
     job_id, handler = written(), Recorder(failing(EffectRefusedError("closed")))
     run_until_settled(job_id, handler)
     key = row(job_id).key
-    with transaction() as db:
-        assert service.replay(db, job_id)
+    with occasion("ann", "operator") as (db, moment):
+        assert service.replay(db, moment, Wanted(job_id), "the mailbox is open again") == [job_id]
     good = Recorder()
     assert run_until_settled(job_id, good).state == "done"
     assert row(job_id).key == key
-    with transaction() as db:
-        assert not service.replay(db, job_id)
+    with occasion("ann", "operator") as (db, moment):
+        assert service.replay(db, moment, Wanted(job_id), "once more") == []
 
 
 def test_every_kind_with_due_work_is_rung_for() -> None:
@@ -324,3 +325,21 @@ def test_every_kind_with_due_work_is_rung_for() -> None:
     written("send_reminder", due=datetime(2100, 1, 1, tzinfo=UTC))
     with transaction() as db:
         assert store.due_kinds(db, datetime.now(UTC)) == {"send_invite", "assign_request"}
+
+
+def test_a_replayed_job_still_counts_what_it_sent_before() -> None:
+    job_id = written(recipient=(recipient := uuid7()))
+    for _ in range(2):
+        run_until_settled(job_id, Recorder(failing(EffectUnknownError("the reply was lost"))))
+        with transaction() as db:
+            store.replay(db, job_id)
+            assert store.tried(db, "send_invite", db.get_one(Job, job_id).subject_id, recipient)
+
+
+def test_no_plan_of_the_database_leases_more_than_the_batch() -> None:
+    for _ in range(20):
+        written()
+    with transaction() as db:
+        for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan", "bitmapscan"):
+            db.execute(text(f"SET LOCAL enable_{way} = off"))
+        assert len(store.lease(db, "send_invite", datetime.now(UTC), 3, SOON)) == 3

@@ -16,24 +16,25 @@ from booking_tasks.errors import BookingTasksError
 from booking_tasks.ops.demo import cast
 from booking_tasks.ops.demo.checks import Check, examine, invites_by_name, published_events
 from booking_tasks.ops.demo.picture import STATES, bar, day_of, svg
-from booking_tasks.ops.demo.stage import Stage
 from booking_tasks.ops.demo.story import Story
+from booking_tasks.ops.stage import Stage
 
 
 def play(out: Path, *, keep: bool = False) -> int:
     """Play the day; returns the exit code: 0 when every assertion holds, else 1."""
-    console, began = Console(highlight=False), time.monotonic()
+    console, began = Console(highlight=False, soft_wrap=True), time.monotonic()
+    console.print(
+        "[bold]booking-tasks demo[/] · PostgreSQL, Valkey, Celery workers and beat of its own · stepped clock"
+    )
+    stage = Stage()
 
     def tell(at: datetime, topic: str, line: str) -> None:
         elapsed = time.monotonic() - began
         console.print(f"[dim]{elapsed:5.1f}s[/] {at:%a %H:%M} [bold]{topic:<10}[/] {escape(line)}")
 
     try:
-        with Stage() as stage:
+        with stage:
             stage.open(cast.MONDAY)
-            console.print(
-                "[bold]booking-tasks demo[/]: real PostgreSQL, Valkey, Celery workers and beat; stepped clock"
-            )
             story = Story(stage, tell)
             story.play()
             checks = examine(story)
@@ -43,6 +44,7 @@ def play(out: Path, *, keep: bool = False) -> int:
                 _hold_open(console, stage)
     except BookingTasksError as error:
         console.print(f"[red]the demo stopped:[/] {escape(str(error))}")
+        console.print(f"the logs of its processes are in {stage.folder / 'processes'}")
         return 1
     return 0 if all(check.holds for check in checks) else 1
 

@@ -1,4 +1,4 @@
-"""The demo's stage: servers, processes, the stepped clock, and how to tell that all is quiet."""
+"""A stage for the demo and the tests: servers, processes, the stepped clock, and when all is quiet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime
@@ -24,7 +24,7 @@ from booking_tasks.database import transaction
 from booking_tasks.errors import BookingTasksError
 from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.migrate import migrate
-from booking_tasks.ops.servers import Postgres, Valkey
+from booking_tasks.ops.servers import Postgres, Server, Valkey
 from booking_tasks.ops.stack import EFFECTS, FRONT, Stack
 from booking_tasks.ops.test_platform import LocalPlatform
 from booking_tasks.settings import settings
@@ -69,89 +69,105 @@ _NEXT_DUE = text("""
 """)
 
 
-class DemoError(BookingTasksError):
-    """The demo could not go on; the message says where and what was still open."""
+class StageError(BookingTasksError):
+    """The play could not go on; the message says where and what was still open."""
 
 
 class Stage:
-    """Everything that runs while the demo plays; all of it ends with the `with` block."""
+    """Everything that runs while something is played; all of it ends with the `with` block.
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="booking-demo-"))
+    While it is open, this process's own settings are the stage's. Without `database_url` and
+    `redis_url` it brings servers of its own; `knobs` are settings that differ from the ones below.
+    """
+
+    def __init__(self, database_url: str | None = None, redis_url: str | None = None, **knobs: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="booking-stage-"))
         self._exit = ExitStack()
+        self._servers: list[Server] = []
         self.mail = MailSink(self.folder / "mail")
         self.platform = LocalPlatform()
-        self.postgres = Postgres(self.folder / "postgres")
-        self.valkey = Valkey(self.folder / "valkey")
+        if database_url is None:
+            postgres = Postgres(self.folder / "postgres")
+            self._servers.append(postgres)
+            database_url = postgres.url()
+        if redis_url is None:
+            valkey = Valkey(self.folder / "valkey")
+            self._servers.append(valkey)
+            redis_url = valkey.url()
         self.environment = {
-            "DATABASE_URL": self.postgres.url(),
-            "REDIS_URL": self.valkey.url(),
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
             "BOOKING_CLOCK": "stepped",
             "BOOKING_SWEEP_INTERVAL": "0.3s",
-            "BOOKING_LEASE": "4s",
+            "BOOKING_BELL_LIFE": "3s",  # one host, one clock: on a slow one, ticks must not pile up
+            "BOOKING_LEASE": "6s",
+            "BOOKING_SMTP_TIMEOUT": "2.9s",
+            "BOOKING_MEETING_TIMEOUT": "2.9s",
             "BOOKING_RETRY_BASE": "0.4s",
             "BOOKING_MEETING_URL": self.platform.url,
             "BOOKING_SMTP_PORT": str(self.mail.port),
             "BOOKING_MAIL_ADDRESS": "consultations@booking.example.org",
             "BOOKING_MAIL_NAME": "Consultations",
-        }
+        } | knobs
         self.stack = Stack(self.folder / "processes", self.environment)
         self._client: BookingClient | None = None
 
     def __enter__(self) -> Self:
-        self._exit.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        try:
+        with ExitStack() as opening:
+            for server in self._servers:
+                opening.callback(server.stop)
             with ThreadPoolExecutor(2) as pool:
-                list(pool.map(lambda server: server.start(), (self.postgres, self.valkey)))
-        finally:
-            self._exit.callback(self.postgres.stop)
-            self._exit.callback(self.valkey.stop)
-        self._exit.enter_context(self.platform)
-        self._exit.enter_context(self.mail)
-        self._use_environment()
+                list(pool.map(lambda server: server.start(), self._servers))
+            opening.enter_context(self.platform)
+            opening.enter_context(self.mail)
+            opening.callback(_set_environment, dict(os.environ))
+            _set_environment(self._surroundings() | self.environment)
+            self._exit = opening.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._exit.close()
+        if error is None:  # else the logs stay for whoever wants to know
+            shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _use_environment(self) -> None:
-        """Let this process read the stage's database and clock with the service's own code."""
-        for name in [one for one in os.environ if one.startswith(("BOOKING_", "CELERY_", "DATABASE_URL"))]:
-            del os.environ[name]
-        os.environ.update(self.environment)
-        settings.cache_clear()
-        database.engine.cache_clear()
-        self._exit.callback(lambda: database.engine().dispose())
+    @staticmethod
+    def _surroundings() -> dict[str, str]:
+        """This process's environment without any setting of the service."""
+        ours = ("BOOKING_", "CELERY_", "DATABASE_URL", "REDIS_URL")
+        return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
     def open(self, at: datetime) -> None:
         """Migrate, set the clock, start workers and beat."""
-        migrate(self.postgres.url())
+        migrate()
         self.step(at)
         self._exit.callback(self.stack.stop)
         self.stack.worker("front", FRONT)
         self.stack.worker("effects", EFFECTS)
         self.stack.beat()
         self.stack.wait_ready()
-        self._client = BookingClient(self.valkey.url())
+        self._client = BookingClient(
+            self.environment.get("CELERY_BROKER_URL", self.environment["REDIS_URL"]),
+            self.environment["REDIS_URL"],
+        )
         self._exit.callback(self._client.close)
 
     def send(self, message: Query[OutcomeT]) -> OutcomeT:
         """Send a command until its outcome is there, as every caller should."""
         if self._client is None:
-            raise DemoError("the stage is not open yet")
+            raise StageError("the stage is not open yet")
         for _ in range(5):
             try:
                 return self._client.send(message, wait=True).outcome(timeout=8)
             except NoAnswerError:
                 continue
-        raise DemoError(f"{message.task} got no outcome in five tries")
+        raise StageError(f"{message.task} got no outcome in five tries")
 
     def send_at_once(self, messages: Sequence[Command[OutcomeT]]) -> list[OutcomeT]:
         """Enqueue several commands before reading any outcome; whatever got none is sent again."""
         if self._client is None:
-            raise DemoError("the stage is not open yet")
+            raise StageError("the stage is not open yet")
         receipts = [self._client.send(message, wait=True) for message in messages]
         outcomes = []
         for message, receipt in zip(messages, receipts, strict=True):
@@ -180,12 +196,12 @@ class Stage:
         self.step(to)
         self.settle()
 
-    def settle(self, seconds: float = 30) -> None:
-        """Wait until nothing is left to do at this instant. Raises DemoError with what is left."""
+    def settle(self, seconds: float = 60) -> None:
+        """Wait until nothing is left to do at this instant. Raises StageError with what is left."""
         end = time.monotonic() + seconds
         while busy := self._busy():
             if time.monotonic() > end:
-                raise DemoError(f"still busy after {seconds:.0f} s at {self.now():%a %H:%M}: {busy}")
+                raise StageError(f"still busy after {seconds:.0f} s at {self.now():%a %H:%M}: {busy}")
             time.sleep(0.03)
 
     def _busy(self) -> dict[str, Any]:
@@ -201,3 +217,13 @@ class Stage:
     @staticmethod
     def _delays() -> dict[str, float]:
         return {"verdict_delay": settings().verdict_delay.total_seconds()}
+
+
+def _set_environment(environment: Mapping[str, str]) -> None:
+    """Replace this process's environment, and forget what was made from the one before."""
+    if database.engine.cache_info().currsize:
+        database.engine().dispose()
+    database.engine.cache_clear()
+    settings.cache_clear()
+    os.environ.clear()
+    os.environ.update(environment)

@@ -1,0 +1,27 @@
+"""Whether this worker was told to stop: known to its main process and to every child of its pool.
+
+Only the main process gets the signal. Whoever works through a list asks between two pieces of work, so
+that a stop ends with the piece in hand and not with the list.
+"""
+
+from __future__ import annotations
+
+import mmap
+
+#: One byte of memory that forked children share with their parent.
+_told = mmap.mmap(-1, 1)
+
+
+def stop() -> None:
+    """Tell this process and all that were forked from it."""
+    _told[0] = 1
+
+
+def go_on() -> None:
+    """Take it back (a process that starts more than one worker, such as a test)."""
+    _told[0] = 0
+
+
+def stopping() -> bool:
+    """Whether the work in hand is to be the last."""
+    return _told[0] == 1

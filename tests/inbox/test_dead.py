@@ -1,0 +1,119 @@
+"""What becomes of messages that are dead: run again, or taken away, and who decided so."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from booking_tasks.database import transaction
+from booking_tasks.doorbell import occasion
+from booking_tasks.inbox import service, tasks
+from booking_tasks.inbox.rules import WantedLetters
+from booking_tasks.inbox.service import Replayed
+from booking_tasks.intake.tasks import submit_request
+from booking_tasks.models import ConsultationRequest, DeadLetter, Event, InboxMessage
+from booking_tasks.occasion import Occasion
+from tests import builders
+
+pytestmark = pytest.mark.usefixtures("own_database", "valkey")
+
+
+@pytest.fixture
+def wish(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A request that failed three times, by a fault that is gone now."""
+    with transaction() as db:
+        kind = builders.service_type(db).id
+    body = {
+        "message_id": str(uuid4()), "actor": "shop", "request_id": str(uuid4()),
+        "requester_user_id": str(uuid4()), "service_type_id": str(kind), "details": "secret wish",
+    }  # fmt: skip
+
+    def broken(db: Session, occasion: Occasion, command: Any) -> Any:
+        raise RuntimeError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(tasks._use_cases, "submit_request", broken)
+        for _ in range(3):
+            with pytest.raises(RuntimeError):
+                submit_request(body)
+        assert submit_request(body)["code"] == "dead"
+    return body
+
+
+def inbox_row(body: dict[str, Any]) -> InboxMessage:
+    with transaction() as db:
+        return db.get_one(InboxMessage, UUID(body["message_id"]))
+
+
+def count(model: type[Any]) -> int:
+    with transaction() as db:
+        return db.scalar(select(func.count()).select_from(model)) or 0
+
+
+def decision() -> Event:
+    with transaction() as db:
+        return db.scalars(select(Event).where(Event.type.like("message.%"))).one()
+
+
+def test_a_replayed_message_runs_at_the_next_sweep_under_its_own_id_and_leaves_the_dead(
+    wish: dict[str, Any],
+) -> None:
+    with occasion("ann", "operator") as (db, moment):
+        done = service.replay(db, moment, WantedLetters(task="submit_request"), "the disk has room again")
+    assert done == Replayed([UUID(wish["message_id"])], [])
+    assert tasks.recover_inbox() == 1
+    assert submit_request(wish)["result"] == "done"
+    row = inbox_row(wish)
+    assert (row.state, row.attempts, row.body) == ("done", 1, None)
+    assert (count(ConsultationRequest), count(DeadLetter)) == (1, 0)
+    event = decision()
+    assert (event.type, event.actor, event.door) == ("message.replayed", "ann", "operator")
+    assert (event.message_id, event.reason) == (UUID(wish["message_id"]), "the disk has room again")
+    assert "each of which" in event.before["error"]
+
+
+def test_a_message_that_was_refused_at_the_door_cannot_run_again_and_stays() -> None:
+    submit_request({"message_id": str(uuid4()), "surprise": 1})
+    with occasion("ann", "operator") as (db, moment):
+        done = service.replay(db, moment, WantedLetters(), "try")
+    assert (done.messages, len(done.without_content)) == ([], 1)
+    assert (count(DeadLetter), count(Event)) == (1, 0)
+
+
+def test_discarding_takes_the_letter_and_the_content_and_leaves_the_answer(wish: dict[str, Any]) -> None:
+    assert inbox_row(wish).body is not None
+    with occasion("ann", "operator") as (db, moment):
+        assert len(service.discard(db, moment, WantedLetters(), "the shop asked anew")) == 1
+    assert inbox_row(wish).body is None
+    assert submit_request(wish)["code"] == "dead"
+    assert count(DeadLetter) == 0
+    event = decision()
+    assert (event.type, event.actor, event.reason) == ("message.discarded", "ann", "the shop asked anew")
+
+
+def test_a_decision_about_a_message_stands_in_the_history_of_the_request_it_names() -> None:
+    with transaction() as db:
+        request = builders.request(db, builders.service_type(db).id)
+        db.add(DeadLetter(task="t", door="booking", reason="r", payload={"request_id": str(request.id)}))
+    with occasion("ann", "operator") as (db, moment):
+        service.discard(db, moment, WantedLetters(about=request.id), "old")
+    assert decision().consultation_request_id == request.id
+
+
+def test_letters_are_found_by_what_they_say(wish: dict[str, Any]) -> None:
+    submit_request(None)
+    about = UUID(wish["request_id"])
+    with occasion("ann", "operator") as (db, moment):
+
+        def found(**filters: Any) -> int:
+            return len(service.letters(db, WantedLetters(**filters), 10))
+
+        [one] = service.letters(db, WantedLetters(about=about), 10)
+        assert found() == found(task="submit_request") == found(door="booking") == 2
+        assert found(letter_id=one.id) == found(about=UUID(wish["message_id"])) == 1
+        assert found(since=one.received_at) == 2
+        assert found(since=moment.now) == found(task="other") == found(door="broker") == 0

@@ -1,0 +1,103 @@
+"""What a worker leased and cannot begin in time goes back as if it had never been taken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from booking_tasks import stopping
+from booking_tasks.database import transaction
+from booking_tasks.identity import uuid7
+from booking_tasks.jobs import store
+from booking_tasks.jobs.rules import LeasedJob, NewJob
+from booking_tasks.jobs.runner import Send, run_due
+from booking_tasks.models import Job
+from booking_tasks.occasion import Occasion
+from booking_tasks.ops.servers import wait_until
+
+pytestmark = pytest.mark.usefixtures("own_database", "valkey")
+
+PAST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _told_nothing() -> Iterator[None]:
+    yield
+    stopping.go_on()
+
+
+class Acting:
+    """Sends a letter for every job, doing what the test says meanwhile."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self._meanwhile = meanwhile
+
+    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Send:
+        return Send(b"letter")
+
+    def perform(self, effect: bytes) -> None:
+        self._meanwhile()
+
+    def record(self, db: Session, occasion: Occasion, job: LeasedJob, result: Any) -> None:
+        """Nothing."""
+
+    def give_up(self, db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+        """Nothing."""
+
+
+def three_jobs() -> None:
+    with transaction() as db:
+        store.add(db, [NewJob("send_invite", uuid7(), PAST) for _ in range(3)])
+
+
+def found() -> Counter[tuple[str, int]]:
+    with transaction() as db:
+        return Counter((job.state, job.attempts) for job in db.scalars(select(Job)))
+
+
+def test_told_to_stop_a_worker_ends_the_job_in_hand_and_returns_the_others_uncounted() -> None:
+    three_jobs()
+    assert run_due("send_invite", Acting(stopping.stop)) == 3
+    assert found() == {("done", 1): 1, ("waiting", 0): 2}
+    stopping.go_on()
+    assert run_due("send_invite", Acting(lambda: None)) == 2
+    assert found() == {("done", 1): 3}
+
+
+def test_told_to_stop_before_it_began_a_worker_begins_nothing() -> None:
+    three_jobs()
+    stopping.stop()
+    run_due("send_invite", Acting(lambda: pytest.fail("an effect after the stop")))
+    assert found() == {("waiting", 0): 3}
+
+
+def test_what_is_not_begun_in_half_a_lease_goes_back_uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOOKING_LEASE", "2s")
+    monkeypatch.setenv("BOOKING_SMTP_TIMEOUT", "0.5s")
+    monkeypatch.setenv("BOOKING_MEETING_TIMEOUT", "0.5s")
+    three_jobs()
+    began = datetime.now(UTC)
+
+    def slow() -> None:
+        wait_until(lambda: datetime.now(UTC) - began > timedelta(seconds=1.1), "half the lease", 5)
+
+    run_due("send_invite", Acting(slow))
+    assert found() == {("done", 1): 1, ("waiting", 0): 2}
+
+
+def test_a_lease_that_is_no_longer_ours_is_not_handed_back() -> None:
+    three_jobs()
+    with transaction() as db:
+        held = store.lease(db, "send_invite", datetime.now(UTC), 10, timedelta(seconds=60))
+    with transaction() as db:
+        assert store.hand_back(db, held[:1]) == 1
+        [again] = store.lease(db, "send_invite", datetime.now(UTC), 10, timedelta(seconds=60))
+    with transaction() as db:
+        assert store.hand_back(db, [held[0]]) == 0
+        assert db.get_one(Job, again.id).lease_token == again.token

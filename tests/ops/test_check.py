@@ -1,0 +1,235 @@
+"""`booking-tasks check` sees what is there, and says what mends what is not."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from typer.testing import CliRunner, Result
+
+from booking_tasks.ops import brokers
+from booking_tasks.ops.check import Finding, findings
+from booking_tasks.ops.cli import cli
+from booking_tasks.ops.migrate import known_revisions
+from booking_tasks.ops.servers import free_port
+from booking_tasks.ops.test_platform import LocalPlatform
+from booking_tasks.queues import QUEUES
+from booking_tasks.settings import load_settings, settings
+from tests.mail.servers import scripted_server, sink_server
+from tests.ops.producer import send
+
+Check = Callable[[], Result]
+
+
+@pytest.fixture
+def healthy(
+    own_database: str, broker: str, platform: LocalPlatform, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[pytest.MonkeyPatch]:
+    """A deployment where everything answers."""
+    for name in ("APP", "BROKER_URL", "RESULT_BACKEND", "LOADER", "CONFIG_MODULE"):
+        monkeypatch.delenv(name, raising=False)
+    with sink_server() as (_, port):
+        monkeypatch.setenv("REDIS_URL", broker)
+        monkeypatch.setenv("BOOKING_SMTP_PORT", str(port))
+        monkeypatch.setenv("BOOKING_MEETING_URL", platform.url)
+        settings.cache_clear()
+        yield monkeypatch
+
+
+def check(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["check", *arguments], catch_exceptions=False)
+
+
+def found(name: str) -> list[Finding]:
+    return [one for one in findings() if one.check == name]
+
+
+def states() -> dict[str, set[str]]:
+    everything: dict[str, set[str]] = {}
+    for one in findings():
+        everything.setdefault(one.check, set()).add(one.state)
+    return everything
+
+
+def test_where_all_is_well_every_line_says_ok_but_the_tests_open_broker(healthy: pytest.MonkeyPatch) -> None:
+    assert states() == {
+        "settings": {"ok"},
+        "environment": {"ok"},
+        "time zones": {"ok"},
+        "database": {"ok"},
+        "extension": {"ok"},
+        "schema": {"ok"},
+        "clock": {"ok"},
+        "ledgers": {"ok"},
+        "broker": {"ok", "warning"},
+        "queues": {"ok"},
+        "mail": {"ok"},
+        "meetings": {"ok"},
+    }
+    ran = check()
+    assert ran.exit_code == 0
+    assert "lets anybody in -> give it an ACL file" in ran.stdout
+    assert "in hand 0" in ran.stdout
+
+
+def test_a_broken_part_is_said_in_its_line_with_its_mend_and_as_json(healthy: pytest.MonkeyPatch) -> None:
+    healthy.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    ran = check("--json")
+    assert ran.exit_code == 1
+    broken = [one for one in json.loads(ran.stdout) if one["state"] == "broken"]
+    assert [one["check"] for one in broken] == ["broker"]
+    assert "start the broker" in broken[0]["mend"]
+
+
+def test_a_wrong_setting_is_the_only_finding(healthy: pytest.MonkeyPatch) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BOOKING_LEASE", "10s")
+        ran = check()
+    assert ran.exit_code == 1
+    assert [line.split()[2] for line in ran.stdout.splitlines()] == [
+        "BOOKING_MEETING_TIMEOUT:",
+        "BOOKING_SMTP_TIMEOUT:",
+    ]
+    assert "below half of BOOKING_LEASE (5 s)" in ran.stdout
+
+
+@pytest.mark.parametrize("name", ["BROKER_URL", "APP", "CELERY_WORKER_CONCURRENCY", "CELERY_BROKER_READ_URL"])
+def test_what_celery_reads_by_itself_is_warned_of(healthy: pytest.MonkeyPatch, name: str) -> None:
+    healthy.setenv(name, "x")
+    [one] = found("environment")
+    assert (one.state, one.mend) == ("warning", f"unset {name}")
+
+
+def test_a_database_that_is_away_is_broken_and_everything_else_is_still_looked_at(
+    healthy: pytest.MonkeyPatch,
+) -> None:
+    healthy.setenv("DATABASE_URL", f"postgresql://127.0.0.1:{free_port()}/nothing")
+    [one] = found("database")
+    assert (one.state, one.mend) == ("broken", "start PostgreSQL, or correct DATABASE_URL")
+    assert states()["mail"] == {"ok"}
+
+
+def _stands_at(url: str, revision: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = %s", [revision])
+
+
+def test_a_schema_behind_is_broken_and_one_ahead_a_warning(
+    healthy: pytest.MonkeyPatch, own_database: str
+) -> None:
+    _stands_at(own_database, known_revisions()[-2])
+    [behind] = found("schema")
+    assert (behind.state, behind.mend) == ("broken", "run booking-tasks migrate")
+    _stands_at(own_database, "9999_future")
+    [ahead] = found("schema")
+    assert (ahead.state, ahead.mend) == ("warning", "upgrade what runs here")
+
+
+def test_a_database_without_the_extension_or_the_schema_is_broken(
+    healthy: pytest.MonkeyPatch, postgres: str
+) -> None:
+    healthy.setenv("DATABASE_URL", postgres)
+    assert states()["extension"] == states()["schema"] == {"broken"}
+    assert "ledgers" not in states()
+
+
+def test_a_stepped_clock_is_warned_of(healthy: pytest.MonkeyPatch) -> None:
+    healthy.setenv("BOOKING_CLOCK", "stepped")
+    assert [one.state for one in found("clock")] == ["ok", "warning"]
+
+
+def test_what_waits_for_a_person_or_is_late_is_counted(
+    healthy: pytest.MonkeyPatch, own_database: str
+) -> None:
+    with psycopg.connect(own_database) as connection:
+        connection.execute("""
+            INSERT INTO jobs (key, kind, subject_id, due_at, state, settled_at, lease_token, lease_until)
+            SELECT 'k' || n, 'send_invite', gen_random_uuid(), now() - interval '10 minutes', state,
+                   CASE WHEN state IN ('dead', 'uncertain') THEN now() END,
+                   CASE WHEN state = 'leased' THEN gen_random_uuid() END,
+                   CASE WHEN state = 'leased' THEN now() - interval '6 minutes' END
+              FROM unnest(ARRAY['dead', 'dead', 'uncertain', 'waiting', 'leased'])
+                   WITH ORDINALITY AS t (state, n)
+        """)
+        connection.execute(
+            "INSERT INTO parked_messages (task, queue, body_hash, arguments) VALUES ('t', 'q', 'h', '{}')"
+        )
+        connection.execute("INSERT INTO dead_letters (task, door, reason) VALUES ('t', 'd', 'r')")
+        connection.execute("""
+            INSERT INTO inbox (message_id, task, body_hash, door, body, attempted_at)
+            VALUES (gen_random_uuid(), 't', 'h', 'booking', '{}', now() - interval '6 minutes')
+        """)
+    seen = {one.seen: one for one in found("ledgers")}
+    assert {one.state for one in seen.values()} == {"warning"}
+    assert list(seen) == [
+        "1 dead letters",
+        "2 dead jobs",
+        "1 uncertain jobs",
+        "1 parked messages",
+        "1 jobs overdue by 5 minutes",
+        "1 leases 5 minutes over",
+        "1 messages unanswered for 5 minutes",
+    ]
+    assert "booking-tasks jobs list --state dead" in seen["2 dead jobs"].mend
+
+
+def test_the_lengths_of_the_queues_are_told(healthy: pytest.MonkeyPatch, broker: str) -> None:
+    for _ in range(3):
+        send(broker, "notify", "booking_tasks.v1.send_invite")
+    [one] = found("queues")
+    assert "notify 3" in one.seen
+    assert all(name in one.seen for name in QUEUES)
+
+
+def test_a_mail_server_or_platform_that_is_away_is_a_warning(healthy: pytest.MonkeyPatch) -> None:
+    healthy.setenv("BOOKING_SMTP_PORT", str(free_port()))
+    healthy.setenv("BOOKING_MEETING_URL", f"http://127.0.0.1:{free_port()}")
+    assert states()["mail"] == states()["meetings"] == {"warning"}
+    assert check().exit_code == 0
+
+
+def test_a_platform_that_refuses_our_token_is_a_warning(healthy: pytest.MonkeyPatch) -> None:
+    with LocalPlatform(token="right") as guarded:
+        healthy.setenv("BOOKING_MEETING_URL", guarded.url)
+        healthy.setenv("BOOKING_MEETING_TOKEN", "wrong")
+        [one] = found("meetings")
+    assert one.state == "warning"
+    assert "401" in one.seen
+    assert "wrong" not in one.line
+
+
+def test_a_mail_server_without_the_security_that_is_set_is_a_warning(healthy: pytest.MonkeyPatch) -> None:
+    with scripted_server() as (_, port):
+        healthy.setenv("BOOKING_SMTP_PORT", str(port))
+        healthy.setenv("BOOKING_SMTP_SECURITY", "starttls")
+        [one] = found("mail")
+    assert "offers no STARTTLS" in one.seen
+
+
+def test_something_that_accepts_and_says_nothing_does_not_hold_the_check(healthy: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        healthy.setattr("booking_tasks.ops.check.PATIENCE", 0.3)
+        healthy.setenv("REDIS_URL", f"redis://127.0.0.1:{port}/0")
+        healthy.setenv("BOOKING_SMTP_PORT", str(port))
+        assert states()["broker"] == {"broken"}
+        assert states()["mail"] == {"warning"}
+
+
+def test_no_password_is_shown() -> None:
+    url = "redis://worker:secret@broker.example:6380/2"
+    assert brokers.without_password(url) == "redis://worker@broker.example:6380/2"
+
+
+def test_a_guest_at_rabbitmq_counts_as_open() -> None:
+    assert brokers.is_open("amqp://guest:guest@rabbit:5672//", 1)
+    assert brokers.is_open("amqp://rabbit:5672//", 1)
+    assert not brokers.is_open("amqp://worker:secret@rabbit:5672//", 1)
+
+
+def test_the_timeouts_of_effects_are_below_half_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_settings()
+    assert max(config.smtp_timeout, config.meeting_timeout) < config.lease / 2

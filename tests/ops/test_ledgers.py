@@ -1,0 +1,135 @@
+"""The operator's commands over the ledgers, as an operator types them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select
+from typer.testing import CliRunner, Result
+
+from booking_tasks.database import transaction
+from booking_tasks.intake.tasks import submit_request
+from booking_tasks.models import DeadLetter, Event, Job
+from booking_tasks.ops.cli import cli
+from tests import builders
+from tests.jobs.test_decisions import job
+
+pytestmark = pytest.mark.usefixtures("own_database", "valkey")
+
+Booking = Callable[..., Result]
+
+
+@pytest.fixture
+def booking(monkeypatch: pytest.MonkeyPatch) -> Booking:
+    """`booking-tasks ...`; who types it is ann."""
+    monkeypatch.setenv("USER", "ann")
+
+    def run(*arguments: object) -> Result:
+        return CliRunner().invoke(cli, [str(one) for one in arguments], catch_exceptions=False)
+
+    return run
+
+
+def dead_job(**values: Any) -> UUID:
+    with transaction() as db:
+        return job(db, builders.booked_session(db).id, **values).id
+
+
+def state_of(job_id: UUID) -> str:
+    with transaction() as db:
+        return db.get_one(Job, job_id).state
+
+
+def decided() -> list[tuple[str, str, str | None]]:
+    with transaction() as db:
+        found = db.scalars(select(Event).where(Event.actor != "test").order_by(Event.position))
+        return [(one.type, one.actor, one.reason) for one in found]
+
+
+def test_jobs_are_listed_with_their_cause_and_as_json(booking: Booking) -> None:
+    one, other = dead_job(), dead_job(state="uncertain", kind="send_reminder")
+    lines = booking("jobs", "list", "--state", "dead").stdout.splitlines()
+    assert len(lines) == 1
+    assert str(one) in lines[0]
+    assert "550 no" in lines[0]
+    listed = json.loads(booking("jobs", "list", "--kind", "send_reminder", "--json").stdout)
+    assert [(row["id"], row["state"]) for row in listed] == [(str(other), "uncertain")]
+    assert "effect" not in listed[0]
+    assert json.loads(booking("jobs", "list", "--since", "2100-01-01T00:00Z", "--json").stdout) == []
+    assert len(json.loads(booking("jobs", "list", "--since", "1h", "--json").stdout)) == 2
+
+
+def test_one_job_is_shown_and_an_unknown_one_is_not(booking: Booking) -> None:
+    one = dead_job()
+    assert json.loads(booking("jobs", "show", one).stdout)["last_error"] == "550 no"
+    unknown = booking("jobs", "show", uuid4())
+    assert unknown.exit_code == 1
+    assert "there is no job" in unknown.stderr
+
+
+def test_jobs_are_replayed_one_by_one_or_by_filter_in_the_operators_name(booking: Booking) -> None:
+    one, other, third = dead_job(), dead_job(kind="send_notice"), dead_job(kind="send_notice")
+    assert booking("jobs", "replay", one, "--why", "mailbox open").exit_code == 0
+    assert (state_of(one), state_of(other)) == ("waiting", "dead")
+    ran = booking("jobs", "replay", "--kind", "send_notice", "--why", "all of them", "--who", "bea")
+    assert {line.split()[0] for line in ran.stdout.splitlines()} == {str(other), str(third)}
+    assert (state_of(other), state_of(third)) == ("waiting", "waiting")
+    assert decided() == [
+        ("job.replayed", "ann", "mailbox open"),
+        ("job.replayed", "bea", "all of them"),
+        ("job.replayed", "bea", "all of them"),
+    ]
+    again = booking("jobs", "replay", one, "--why", "again")
+    assert again.exit_code == 1
+    assert "nothing was changed" in again.stderr
+
+
+def test_a_job_is_discarded_with_who_and_why(booking: Booking) -> None:
+    one = dead_job()
+    assert booking("jobs", "discard", one, "--why", "told by phone").exit_code == 0
+    assert state_of(one) == "skipped"
+    assert decided() == [("job.discarded", "ann", "told by phone")]
+
+
+@pytest.mark.parametrize("ledger", ["jobs", "dead"])
+@pytest.mark.parametrize("what", ["replay", "discard"])
+def test_nothing_is_decided_without_a_reason_a_name_or_a_filter(
+    booking: Booking, monkeypatch: pytest.MonkeyPatch, ledger: str, what: str
+) -> None:
+    one = dead_job()
+    assert booking(ledger, what, one).exit_code == 2
+    assert booking(ledger, what, "--why", "everything").exit_code == 2
+    assert booking(ledger, what, one, "--why", "x", "--who", " ").exit_code == 2
+    monkeypatch.delenv("USER")
+    assert booking(ledger, what, one, "--why", "x").exit_code == 2
+    assert (state_of(one), decided()) == ("dead", [])
+
+
+def test_all_dead_jobs_are_meant_only_when_it_is_said(booking: Booking) -> None:
+    ids = {dead_job(), dead_job()}
+    assert booking("jobs", "discard", "--all", "--why", "a rehearsal").exit_code == 0
+    assert {state_of(one) for one in ids} == {"skipped"}
+
+
+def test_a_state_or_time_that_does_not_exist_is_said_so(booking: Booking) -> None:
+    assert "is one of waiting" in booking("jobs", "list", "--state", "lost").stderr
+    assert "write an instant" in booking("jobs", "list", "--since", "yesterday").stderr
+
+
+def test_dead_letters_are_listed_shown_and_discarded(booking: Booking) -> None:
+    submit_request({"message_id": "nonsense", "surprise": "Mira Lang"})
+    [row] = json.loads(booking("dead", "list", "--kind", "submit_request", "--json").stdout)
+    assert "message_id" in row["reason"]
+    assert "Mira" not in str(row)
+    assert json.loads(booking("dead", "show", row["id"]).stdout) == row
+    refused = booking("dead", "replay", row["id"], "--why", "x")
+    assert refused.exit_code == 1
+    assert "under a new message_id" in refused.stderr
+    assert booking("dead", "discard", row["id"], "--why", "a test message").exit_code == 0
+    with transaction() as db:
+        assert db.scalars(select(DeadLetter)).all() == []
+    assert decided() == [("message.discarded", "ann", "a test message")]

@@ -1,0 +1,105 @@
+"""What the logs of a running worker say, and what they keep quiet about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import func, select
+
+from booking_tasks.client import BookingClient
+from booking_tasks.contracts import UpsertUser
+from booking_tasks.database import transaction
+from booking_tasks.models import Job, ScheduledSession
+from booking_tasks.ops.servers import wait_until
+from booking_tasks.ops.stack import Stack
+from booking_tasks.redaction import without_rows
+from tests.mail.servers import sink_server
+from tests.ops.scenery import bookable, wish
+
+PERSONAL = ("Canary Lang", "canary@example.org", "my secret trouble")
+
+
+@pytest.fixture
+def client(broker: str) -> Iterator[BookingClient]:
+    made = BookingClient(broker)
+    yield made
+    made.close()
+
+
+def invited() -> bool:
+    with transaction() as db:
+        sent = select(func.count()).where(Job.kind == "send_invite", Job.state == "done")
+        return db.execute(sent).scalar_one() == 2
+
+
+def lines_of(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+
+
+@pytest.mark.stack
+def test_every_line_of_a_booking_carries_its_ids_and_none_a_name_an_address_or_a_word_of_the_wish(
+    stack: Stack, client: BookingClient, own_database: str
+) -> None:
+    asked = wish(*bookable(PERSONAL[0], PERSONAL[1]), details=PERSONAL[2])
+    broken = UpsertUser(
+        message_id=uuid4(),
+        actor="iam",
+        user_id=uuid4(),
+        name=PERSONAL[0],
+        email=PERSONAL[1],
+        time_zone="Europe/Vienna",
+        language="en",
+    )
+    with psycopg.connect(own_database) as connection:  # a row of people's data that the database refuses
+        refusal = f"ADD CONSTRAINT ck_refused CHECK (user_id <> '{broken.user_id}') NOT VALID"
+        connection.execute(f"ALTER TABLE directory_users {refusal}".encode())
+    with sink_server() as (sink, port):
+        stack.environment["BOOKING_SMTP_PORT"] = str(port)
+        worker = stack.worker("logged")
+        stack.wait_ready()
+        client.send(asked)
+        client.send(broken)
+        wait_until(invited, "both invites")
+        wait_until(lambda: b"CheckViolation" in worker.log.read_bytes(), "the error")
+        worker.end()
+
+    with transaction() as db:
+        session_id = db.execute(select(ScheduledSession.id)).scalar_one()
+        job_ids = {
+            str(one) for one in db.execute(select(Job.id).where(Job.settled_at.is_not(None))).scalars()
+        }
+    lines = lines_of(worker.log)
+    [answered] = [one for one in lines if one["event"] == "message.answered"]
+    assert answered["message"] == str(asked.message_id)
+    assert (answered["request"], answered["result"]) == (str(asked.request_id), "done")
+    ran = [one for one in lines if one["event"] == "job.ran"]
+    assert {one["job"] for one in ran} >= job_ids
+    assert [one["request"] for one in ran if one["kind"] == "assign_request"] == [str(asked.request_id)]
+    assert {one["session"] for one in ran if one["kind"] == "send_invite"} == {str(session_id)}
+    assert all(one["attempt"] >= 1 for one in ran)
+    [error] = [one for one in lines if "CheckViolation" in one.get("exception", "")]
+    assert error["level"] == "error"
+    text = worker.log.read_text()
+    assert [word for word in PERSONAL if word in text] == []
+    assert len(sink.mails) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        ("violates\nDETAIL:  Failing row contains (a,\nb@c).\n[SQL: INSERT]", "violates\n[SQL: INSERT]"),
+        ("violates\nDETAIL:  Key (x)=(b@c).\nHINT:  no", "violates\nHINT:  no"),
+        ("violates\nDETAIL:  Key (x)=(b@c).\n\nThe above", "violates\n\nThe above"),
+        ("Error('violates\\nDETAIL:  Key (x)=(b@c).\\n[SQL: INSERT]')", "Error('violates\\n[SQL: INSERT]')"),
+        ("violates\nDETAIL:  Key (x)=(b@c).", "violates"),
+        ("nothing to hide", "nothing to hide"),
+    ],
+)
+def test_the_row_that_a_database_error_quotes_is_left_out(error: str, kept: str) -> None:
+    assert without_rows(error) == kept

@@ -1,0 +1,172 @@
+"""One request's story: every ledger's part of it, in order, with attempts and causes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy.orm import Session
+
+from booking_tasks import history
+from booking_tasks.assignment import service as assignment
+from booking_tasks.identity import made_at, uuid7
+from booking_tasks.inbox import service as inbox
+from booking_tasks.inbox import store as inbox_store
+from booking_tasks.jobs import service as jobs
+from booking_tasks.jobs import store as job_store
+from booking_tasks.jobs.rules import Wanted
+from booking_tasks.models import AttendanceEvidence, ConsultationRequest, InboxMessage, ScheduledSession
+from booking_tasks.occasion import Occasion
+from booking_tasks.story.rules import Line, change, in_order
+from booking_tasks.story.service import Story, story_of
+from tests import builders
+from tests.builders import NOW
+
+
+def told(db: Session, id_: UUID) -> Story:
+    db.flush()
+    story = story_of(db, id_)
+    assert story is not None
+    return story
+
+
+def texts(story: Story, source: str) -> list[str]:
+    return [line.text for line in story.lines if line.source == source]
+
+
+def asked_for(db: Session, moment: Occasion, message_id: UUID) -> ConsultationRequest:
+    """A request as a message made it, with nobody to take it yet."""
+    inbox.arrive(db, message_id, "submit_request", "booking", {}, 3)
+    request = builders.request(db, builders.service_type(db).id, status="pending")
+    said = replace(moment, message_id=message_id, actor="shop")
+    history.record(db, said, "request.submitted", request=request, after={"status": "pending"})
+    inbox_store.finish(db, message_id, "done", {"result": "done", "code": None})
+    return request
+
+
+def test_an_unknown_id_has_no_story(db: Session) -> None:
+    assert story_of(db, uuid4()) is None
+
+
+def test_message_event_decision_and_job_of_a_request_are_told_in_order(db: Session, moment: Occasion) -> None:
+    message_id = uuid7()
+    request = asked_for(db, moment, message_id)
+    busy = builders.consultant(db, specializations=["history"])
+    assignment.assign(db, moment, request.id)
+
+    story = told(db, request.id)
+    order = [(line.source, line.text.split()[0]) for line in story.lines]
+    submitted, waiting = (
+        order.index(("event", "request.submitted")),
+        order.index(("event", "request.waiting")),
+    )
+    assert order.index(("message", "submit_request")) < submitted < waiting
+    assert submitted < order.index(("job", "assign_request")) < waiting
+    assert texts(story, "message") == [
+        "submit_request came by booking",
+        "submit_request answered done, attempts: 1",
+    ]
+    [decision] = texts(story, "decision")
+    assert "nobody; looked at:" in decision
+    assert f"{busy.consultant_user_id} " in decision
+    [first, *_] = texts(story, "event")
+    assert first.startswith("request.submitted by shop (booking); on the clock 2027-03-01 09:00Z")
+    assert first.endswith("status: pending")
+    to_come = [line.text for line in story.lines if line.at is None]
+    assert [line.text for line in story.lines[-len(to_come) :]] == to_come
+    assert any(text.startswith("assign_request waiting") for text in to_come)
+    assert story.state.startswith("request pending_assignment (")
+
+
+def test_a_failed_job_shows_its_attempts_its_cause_and_who_decided_what(
+    db: Session, moment: Occasion
+) -> None:
+    session = builders.booked_session(db)
+    history.record(db, moment, "session.meeting_ready", session=session)
+    term = timedelta(seconds=60)
+    [first, _] = job_store.lease(db, "send_invite", moment.now, 2, term)
+    job_store.begin_sending(db, first, b"a secret letter", term)
+    job_store.settle(db, first, "sending", "dead", "the mail server refused RCPT: 550")
+    jobs.replay(db, moment.by("ann"), Wanted(job_id=first.id), "the mailbox is open again")
+
+    story = told(db, session.consultation_request_id)
+    [replayed] = [text for text in texts(story, "event") if text.startswith("job.replayed")]
+    assert "by ann" in replayed
+    assert "error: the mail server refused RCPT: 550" in replayed
+    assert replayed.endswith("because: the mailbox is open again")
+    lines = [line for line in story.lines if line.id == first.id]
+    assert [line.at is None for line in lines] == [False, True]
+    assert "waiting" in lines[1].text
+    assert "secret" not in str(story)
+
+
+def test_the_story_of_a_session_is_its_requests_and_tells_what_was_seen(
+    db: Session, moment: Occasion
+) -> None:
+    session = builders.booked_session(db)
+    db.add(
+        AttendanceEvidence(
+            scheduled_session_id=session.id, kind="joined", party="requester", observed_at=NOW,
+            source="platform", external_id="1",
+        )
+    )  # fmt: skip
+    story = told(db, session.id)
+    assert (story.request_id, story.session_id) == (session.consultation_request_id, session.id)
+    assert texts(story, "evidence") == ["platform saw requester joined at 09:00:00Z"]
+    assert f"session scheduled, 2027-03-03 09:00Z, revision 0, consultant {session.consultant_user_id}" in (
+        story.state
+    )
+
+
+@pytest.mark.parametrize("field", ["request_id", "session_id"])
+def test_messages_that_failed_or_wait_belong_to_the_story_by_the_ids_they_name(
+    db: Session, moment: Occasion, field: str
+) -> None:
+    session: ScheduledSession = builders.booked_session(db)
+    named = {"request_id": session.consultation_request_id, "session_id": session.id}[field]
+    waiting = uuid7()
+    inbox.arrive(db, waiting, "cancel_session", "booking", {field: str(named)}, 3)
+    inbox_store.add_dead_letter(db, "move", "booking", "new_start: missing", {field: str(named)}, None)
+
+    story = told(db, session.id)
+    assert texts(story, "message") == [
+        "cancel_session came by booking",
+        "cancel_session has no answer after 1 attempts",
+    ]
+    assert texts(story, "dead letter") == ["move by booking: new_start: missing"]
+    assert db.get_one(InboxMessage, waiting).state == "received"
+
+
+def test_another_requests_things_are_not_told(db: Session, moment: Occasion) -> None:
+    mine, other = builders.booked_session(db), builders.booked_session(db)
+    history.record(db, moment, "session.scheduled", session=other)
+    assert told(db, mine.id).lines == []
+
+
+def test_an_id_of_ours_tells_when_it_was_made_and_another_does_not() -> None:
+    one, other = uuid7(), uuid7()
+    first, second = made_at(one), made_at(other)
+    assert first is not None
+    assert second is not None
+    assert timedelta(0) <= second - first < timedelta(seconds=5)
+    assert made_at(uuid4()) is None
+
+
+def test_what_is_still_to_come_stands_at_the_end() -> None:
+    pending = Line(None, "job", uuid4(), "later")
+    late, early = Line(NOW, "event", uuid4(), "b"), Line(NOW - timedelta(1), "event", uuid4(), "a")
+    assert in_order([pending, late, early]) == [early, late, pending]
+    assert str(pending).startswith("still to come")
+
+
+def test_a_change_names_what_was_and_what_is() -> None:
+    assert (
+        change({"status": "a", "gone": 1}, {"status": "b", "new": None})
+        == "status: a -> b, gone: 1, new: None"
+    )
+
+
+def test_a_link_is_not_shown() -> None:
+    assert change({"join": None}, {"join": "https://meet.example/secret"}) == "join: None -> <link>"
