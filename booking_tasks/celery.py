@@ -8,23 +8,29 @@ or priority is used anywhere.
 from __future__ import annotations
 
 import importlib.util
+import ssl
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from celery import Celery, Task, bootsteps
+from celery import Celery, bootsteps
 from celery.beat import Scheduler
-from celery.signals import setup_logging, worker_process_init
+from celery.platforms import signals
+from celery.schedules import schedstate
+from celery.signals import beat_init, setup_logging, worker_process_init, worker_shutting_down
 
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX
 from booking_tasks.database import forget_inherited_connections
 from booking_tasks.errors import SettingsError
 from booking_tasks.jobs.rules import KINDS
 from booking_tasks.logs import configure_logging
-from booking_tasks.queues import declared_queues
+from booking_tasks.queues import BROKER_SECONDS, declared_queues
 from booking_tasks.settings import Settings, settings
+from booking_tasks.stopping import stop
+from booking_tasks.tracing import start_tracing
 
 ROOMS = (
     "booking_tasks.assignment.tasks",
@@ -33,6 +39,7 @@ ROOMS = (
     "booking_tasks.catalogue.tasks",
     "booking_tasks.directory.tasks",
     "booking_tasks.events.tasks",
+    "booking_tasks.guard.tasks",
     "booking_tasks.inbox.tasks",
     "booking_tasks.intake.tasks",
     "booking_tasks.invites.tasks",
@@ -44,19 +51,48 @@ ROOMS = (
 )
 
 
-class BookingTask(Task):
-    """Every task of this app; its messages pass the guard before Celery touches them."""
+#: Scheme of the broker's URL -> kombu's transport for it; for Redis, ours (booking_tasks/guard/channel.py).
+TRANSPORTS = {
+    "redis": "booking_tasks.guard.channel:Transport",
+    "rediss": "booking_tasks.guard.channel:Transport",
+    "sentinel": "booking_tasks.guard.channel:SentinelTransport",
+    "amqp": "amqp",
+    "amqps": "amqps",
+    "pyamqp": "pyamqp",
+}
 
-    abstract = True
-    Strategy = "booking_tasks.guard:strategy"
+#: A sweep that ended its process must not end the next one at once: its next tick is soon enough.
+_SWEEP = {"acks_late": False, "reject_on_worker_lost": False}
 
 
 class BeatScheduler(Scheduler):
-    """Plain beat in memory, with a heartbeat file: two of them side by side do no harm."""
+    """Plain beat in memory, with a heartbeat file: two of them side by side do no harm.
+
+    Intervals are elapsed time: a host's clock that is set, forwards or back, neither doubles a tick
+    nor holds one up.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._sent_at: dict[str, float] = {}
+        super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         settings().heartbeat_file.touch()
         return super().tick(*args, **kwargs)
+
+    def is_due(self, entry: Any) -> schedstate:
+        """Whether the entry's interval is over, and for how long not to ask again (seconds)."""
+        interval = entry.schedule.run_every / timedelta(seconds=1)
+        wait = self._sent_at.get(entry.name, -interval) + interval - time.monotonic()
+        return schedstate(wait <= 0, interval if wait <= 0 else wait)
+
+    def reserve(self, entry: Any) -> Any:
+        """Note that the entry is being sent."""
+        self._sent_at[entry.name] = time.monotonic()
+        return super().reserve(entry)
+
+    def _when(self, entry: Any, next_time_to_run: float | None, *_: Any) -> float:
+        return time.monotonic() + (self.adjust(next_time_to_run) or 0)
 
 
 class HeartbeatFile(bootsteps.StartStopStep):
@@ -98,17 +134,24 @@ def routes() -> dict[str, dict[str, str]]:
 
 def configuration(config: Settings) -> dict[str, Any]:
     """Celery's settings. Every time-out is below the lease, so that a stuck call loses no job."""
-    amqp = config.broker.startswith(("amqp", "pyamqp"))
+    schedule = schedule_module()
+    scheme = config.broker.partition("://")[0]
+    if scheme not in TRANSPORTS:
+        raise SettingsError(f"CELERY_BROKER_URL: must start with {', '.join(TRANSPORTS)}, then ://")
+    verified = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
     redis_options = {
         "visibility_timeout": 3600,
-        "socket_timeout": 5,
-        "socket_connect_timeout": 5,
+        "socket_timeout": BROKER_SECONDS,
+        "socket_connect_timeout": BROKER_SECONDS,
         "socket_keepalive": True,
         "health_check_interval": 15,
     }
     return {
         "broker_url": config.broker,
+        "broker_transport": TRANSPORTS[scheme],
+        "broker_use_ssl": verified if scheme == "rediss" else None,
         "result_backend": config.results,
+        "redis_backend_use_ssl": verified if config.results.startswith("rediss") else None,
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],
@@ -117,23 +160,23 @@ def configuration(config: Settings) -> dict[str, Any]:
         "task_queues": declared_queues(config.broker),
         "task_default_queue": "sweep",
         "task_create_missing_queues": False,
+        "task_default_exchange": "",
         "task_routes": routes(),
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
+        "task_annotations": {TASK_PREFIX + name: _SWEEP for name in schedule.SWEEPS},
         "task_ignore_result": True,
         "task_time_limit": 300,
-        "task_publish_retry": True,
-        "task_publish_retry_policy": {
-            "max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2,
-        },
+        "task_publish_retry": False,
         "result_expires": config.result_expiry,
-        "broker_connection_timeout": 5,
+        "broker_connection_timeout": BROKER_SECONDS,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_transport_options": {"confirm_publish": True} if amqp else redis_options,
-        "result_backend_transport_options": {"socket_timeout": 5},
-        "redis_socket_timeout": 5,
-        "redis_socket_connect_timeout": 5,
+        "broker_transport_options": {"confirm_publish": True} if "amqp" in scheme else redis_options,
+        "result_backend_transport_options": {"retry_policy": {"max_retries": 1}},
+        "redis_socket_timeout": BROKER_SECONDS / 2,
+        "redis_socket_connect_timeout": BROKER_SECONDS / 2,
+        "worker_consumer": "booking_tasks.guard.consumer:GuardedConsumer",
         "worker_prefetch_multiplier": 1,
         "worker_enable_remote_control": config.remote_control,
         "worker_send_task_events": False,
@@ -143,7 +186,7 @@ def configuration(config: Settings) -> dict[str, Any]:
         "worker_max_tasks_per_child": 10_000,
         "beat_scheduler": "booking_tasks.celery:BeatScheduler",
         "beat_max_loop_interval": min(5.0, config.sweep_interval / timedelta(seconds=1)),
-        "beat_schedule": schedule_module().beat_schedule(config),
+        "beat_schedule": schedule.beat_schedule(config),
         "imports": ROOMS,
     }  # fmt: skip
 
@@ -154,7 +197,7 @@ def make_app() -> Celery:
         config = configuration(settings())
     except SettingsError as error:
         sys.exit("\n".join(f"booking_tasks: {line}" for line in str(error).splitlines()))
-    made = Celery("booking_tasks", task_cls=BookingTask, set_as_current=True)
+    made = Celery("booking_tasks", set_as_current=True)
     made.conf.update(config)
     made.steps["worker"].add(HeartbeatFile)
     return made
@@ -166,6 +209,26 @@ app = make_app()
 @worker_process_init.connect
 def _after_fork(**_: Any) -> None:
     forget_inherited_connections()
+    start_tracing()
+
+
+@worker_shutting_down.connect
+def _told_to_stop(**_: Any) -> None:
+    stop()
+
+
+@beat_init.connect
+def _end_when_told(sender: Any, **_: Any) -> None:
+    """Celery's own handler only raises: a broker's client in the middle of a call may turn that into
+
+    another error, which the scheduler logs, and the beat goes on.
+    """
+
+    def end(*_: Any) -> None:
+        sender.stop()
+        raise SystemExit
+
+    signals.update(SIGTERM=end, SIGINT=end)
 
 
 @setup_logging.connect

@@ -11,13 +11,21 @@ until it is. The broker may lose a message; the service never answers one twice 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic
 
 from celery import Celery
 
 from booking_tasks.contracts import TASK_PREFIX, Query
 from booking_tasks.contracts.base import OutcomeT
-from booking_tasks.queues import declared_queues
+from booking_tasks.queues import BROKER_SECONDS, declared_queues, promptly
+
+#: The longest that one exchange about an outcome may take; `outcome` may outlast its time-out by this.
+_RESULT_SECONDS = 1.0
+
+
+class NotSentError(Exception):
+    """Nobody knows whether the broker has it: send the same command again."""
 
 
 class NoAnswerError(Exception):
@@ -53,26 +61,38 @@ class BookingClient:
             accept_content=["json"],
             task_queues=declared_queues(broker_url),
             task_create_missing_queues=False,
-            broker_connection_timeout=5,
-            broker_transport_options={"socket_timeout": 5, "socket_connect_timeout": 5},
-            redis_socket_timeout=None,
-            redis_socket_connect_timeout=5,
+            task_default_exchange="",
+            task_publish_retry=False,
+            broker_connection_timeout=BROKER_SECONDS,
+            broker_transport_options={
+                "socket_timeout": BROKER_SECONDS,
+                "socket_connect_timeout": BROKER_SECONDS,
+            },
+            redis_socket_timeout=_RESULT_SECONDS,
+            redis_socket_connect_timeout=_RESULT_SECONDS,
+            result_backend_transport_options={"retry_policy": {"max_retries": 0}},
             result_expires=600,
         )
 
     def send(self, message: Query[OutcomeT], *, wait: bool = False) -> Receipt[OutcomeT]:
         """Enqueue a command or query. With `wait`, the outcome is kept for a few minutes.
 
-        Raises kombu's OperationalError when the broker cannot be reached within seconds.
+        Raises NotSentError when the broker does not take it within about five seconds.
         """
-        result = self._app.send_task(
-            TASK_PREFIX + message.task,
-            kwargs={"request": message.model_dump(mode="json", exclude_none=True)},
-            queue=message.queue,
-            ignore_result=not wait,
-            argsrepr="()",
-            kwargsrepr="{}",
-        )
+        try:
+            result = promptly(
+                partial(
+                    self._app.send_task,
+                    TASK_PREFIX + message.task,
+                    kwargs={"request": message.model_dump(mode="json", exclude_none=True)},
+                    queue=message.queue,
+                    ignore_result=not wait,
+                    argsrepr="()",
+                    kwargsrepr="{}",
+                )
+            )
+        except Exception as error:
+            raise NotSentError(f"{message.task}: {type(error).__name__}: {error}") from error
         return Receipt(result, type(message))
 
     def close(self) -> None:

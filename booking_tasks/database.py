@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, func, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.orm import Session
 
+from booking_tasks.patience import PatientConnection
 from booking_tasks.settings import Settings, settings
 
 _RINGS = "booking_tasks.rings"
+_CONNECT_SECONDS = 5
+#: What the server itself ends at its time-out must be heard of before we hang up.
+_GRACE = 0.5
 
 
 def create_booking_engine(config: Settings) -> Engine:
     """An engine whose connections give up before a task's time limit does.
 
     `client_connection_check_interval` ends a query whose worker was killed, so that its locks go
-    within a second; the time-outs keep one stuck statement from holding a worker for good.
+    within a second; the time-outs keep one stuck statement from holding a worker for good, and the
+    connection's own patience ends what a frozen server cannot.
     """
     options = {
         "statement_timeout": _milliseconds(config.statement_timeout.total_seconds()),
@@ -28,17 +35,34 @@ def create_booking_engine(config: Settings) -> Engine:
         "timezone": "UTC",
         "search_path": "public",
     }
-    return create_engine(
+    made = create_engine(
         config.database_url,
         pool_size=config.database_pool_size,
         max_overflow=0,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text goes into logs and rows: no names, no addresses
         connect_args={
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
-            "connect_timeout": 10,
+            "connect_timeout": _CONNECT_SECONDS,
             "application_name": "booking_tasks",
         },
     )
+
+    @event.listens_for(made, "do_connect")
+    def _connected(_dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> PatientConnection:
+        connection = PatientConnection.connect(*arguments, **options)
+        connection.patience = config.statement_timeout.total_seconds() + _GRACE
+        return connection
+
+    event.listen(made, "handle_error", _without_values)
+    return made
+
+
+def _without_values(context: ExceptionContext) -> None:
+    """Keep PostgreSQL's first line alone: the lines after it quote whole rows."""
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None:
+            error.args = (str(error.args[0]).partition("\n")[0] if error.args else "",)
 
 
 def _milliseconds(seconds: float) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -16,7 +18,9 @@ from booking_tasks.database import rings, transaction
 from booking_tasks.jobs.rules import KINDS
 from booking_tasks.logs import logger
 from booking_tasks.occasion import Occasion
+from booking_tasks.queues import promptly
 from booking_tasks.settings import settings
+from booking_tasks.stopping import stopping
 
 log = logger(__name__)
 
@@ -40,10 +44,40 @@ def occasion(
     ring(rings(db))
 
 
-def ring(kinds: Iterable[str]) -> None:
-    """Send one message per kind. A broker that is away is logged: the sweep rings again."""
-    for kind in sorted(kinds):
+def one_by_one(subjects: Iterable[UUID], step: Callable[[Session, Occasion, UUID], object]) -> int:
+    """A sweep's step for each subject, in a transaction of its own; returns how many came through.
+
+    One that fails is logged and left to a later tick: those behind it do not wait for it.
+    """
+    done = 0
+    for subject in subjects:
+        if stopping():
+            break
         try:
-            app.send_task(TASK_PREFIX + kind, queue=KINDS[kind].queue, ignore_result=True)
-        except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the work is safe
-            log.warning("doorbell.lost", kind=kind, error=type(error).__name__)
+            with occasion("sweep", "sweep") as (db, moment):
+                step(db, moment, subject)
+            done += 1
+        except Exception:
+            log.exception("sweep.step_failed", step=step.__name__, subject=str(subject))
+    return done
+
+
+def ring(kinds: Iterable[str]) -> None:
+    """Send one message per kind. A broker that is away is logged, and not waited for once per kind:
+
+    the sweep rings again. A ring that nobody hears expires, so that an outage of the workers of one
+    queue leaves no endless backlog.
+    """
+    wanted = sorted(kinds)
+    try:
+        for kind in wanted:
+            send = partial(
+                app.send_task,
+                TASK_PREFIX + kind,
+                queue=KINDS[kind].queue,
+                ignore_result=True,
+                expires=settings().bell_life / timedelta(seconds=1),
+            )
+            promptly(send)
+    except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the work is safe
+        log.warning("doorbell.lost", kinds=wanted, error=type(error).__name__)

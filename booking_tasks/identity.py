@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 _lock = threading.Lock()
@@ -24,3 +25,13 @@ def uuid7() -> UUID:
     milliseconds, fraction = divmod(fine, 4096)
     random = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1)
     return UUID(int=(milliseconds << 80) | (7 << 76) | (fraction << 64) | (2 << 62) | random)
+
+
+def made_at(id_: UUID) -> datetime | None:
+    """When an id of ours was made, by its maker's clock; None for an id that does not tell."""
+    if id_.version != 7:
+        return None
+    milliseconds, fraction = id_.int >> 80, (id_.int >> 64) & 0xFFF
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
+        milliseconds=milliseconds, microseconds=fraction * 1000 / 4096
+    )

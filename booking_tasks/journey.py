@@ -183,10 +183,19 @@ FOLLOWS: dict[str, tuple[Step, ...]] = {
     "session.attendance_corrected": (),
     "session.outcome_recorded": (),
     "session.billed": (),
+    # what operators decide about work that went wrong
+    "job.replayed": (),
+    "job.discarded": (),
+    "message.replayed": (),
+    "message.discarded": (),
 }
 
+_OPERATORS = {type_ for type_ in FOLLOWS if type_.startswith(("job.", "message."))}
+
 #: What other services hear. The rest is history that concerns nobody outside.
-PUBLISHED = frozenset(FOLLOWS) - {"session.side_missing", "session.billed", "session.link_changed"}
+PUBLISHED = (
+    frozenset(FOLLOWS) - _OPERATORS - {"session.side_missing", "session.billed", "session.link_changed"}
+)
 
 
 def follow_up(happening: Happening) -> list[NewJob]:

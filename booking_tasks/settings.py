@@ -101,6 +101,8 @@ class Settings(BaseSettings):
     # -- the clock and the machine room --------------------------------------------------------
     clock: Literal["database", "stepped"] = "database"
     sweep_interval: Duration = timedelta(seconds=10)
+    # Longer than hosts' clocks may differ (Celery compares the sender's with the reader's).
+    bell_life: Duration = timedelta(hours=2)
     lease: Duration = timedelta(seconds=60)
     job_batch: int = Field(25, ge=1, le=500)
     job_attempts: int = Field(8, ge=1, le=50)
@@ -119,7 +121,7 @@ class Settings(BaseSettings):
     # -- meetings --------------------------------------------------------------------------------
     meeting_url: str = "http://127.0.0.1:8099"
     meeting_token: SecretStr | None = None
-    meeting_timeout: Duration = timedelta(seconds=10)
+    meeting_timeout: Duration = Field(timedelta(seconds=10), validate_default=True)
 
     # -- mail --------------------------------------------------------------------------------------
     smtp_host: str = "127.0.0.1"
@@ -127,7 +129,7 @@ class Settings(BaseSettings):
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None
     smtp_security: Literal["none", "starttls", "tls"] = "none"
-    smtp_timeout: Duration = timedelta(seconds=10)
+    smtp_timeout: Duration = Field(timedelta(seconds=10), validate_default=True)
     mail_address: str = "booking@example.org"
     mail_name: str = "Consultations"
     uid_domain: str = "booking.example.org"
@@ -177,6 +179,15 @@ class Settings(BaseSettings):
     def _positive_offsets(cls, value: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
         if any(offset <= timedelta(0) for offset in value) or len(set(value)) != len(value):
             raise ValueError("must be different durations above zero, such as 24h,1h")
+        return value
+
+    @field_validator("smtp_timeout", "meeting_timeout")
+    @classmethod
+    def _within_the_lease(cls, value: timedelta, info: ValidationInfo) -> timedelta:
+        lease: timedelta | None = info.data.get("lease")  # None: that one is wrong itself
+        if lease is not None and value >= lease / 2:
+            half = lease / timedelta(seconds=2)
+            raise ValueError(f"must be below half of BOOKING_LEASE ({half:g} s): lower it, or raise that")
         return value
 
     @field_validator("event_queue")

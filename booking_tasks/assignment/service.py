@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
 
 #: How many starts of one consultant are tried before the next candidate's turn.
 STARTS_EACH = 5
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -73,23 +74,30 @@ def _candidates(
     reasons = {one.consultant_user_id: _unfit(one, request) for one in people}
     fit = [who for who, reason in reasons.items() if reason is None]
     loads = store.loads(db, fit, occasion.now)
-    start = max(occasion.now, request.preferred_start_time or occasion.now)
+    # A hold ends where its session starts: who is asked needs some time before that.
+    earliest = occasion.now + _INSTANT if kind.requires_confirmation else occasion.now
+    start = max(earliest, request.preferred_start_time or earliest)
     end = request.preferred_end_time or occasion.now + occasion.policies.horizon
-    free: dict[UUID, list[tuple[datetime, datetime]]] = {}
-    for who, begins, ends in ledger.first_free_starts(
-        db, fit, kind.id, start, end, request.preferred_end_time, occasion.now, STARTS_EACH
-    ):
-        free.setdefault(who, []).append((begins, ends))
+    first = store.first_free_starts(
+        db, fit, kind.id, request.requester_user_id, start, end, request.preferred_end_time, occasion.now,
+        STARTS_EACH,
+    )  # fmt: skip
     return [
         Candidate(
             consultant_user_id=who,
             preferred=who == request.preferred_consultant_user_id,
             load=loads.get(who, 0),
-            starts=tuple(free.get(who, ())),
-            rejected=reason or (None if who in free else "no_free_time"),
+            starts=tuple(first.by_consultant.get(who, ())),
+            rejected=reason or _without_start(who, first),
         )
         for who, reason in reasons.items()
     ]
+
+
+def _without_start(who: UUID, first: store.FirstStarts) -> str | None:
+    if who in first.by_consultant:
+        return None
+    return "requester_busy" if who in first.requester_busy else "no_free_time"
 
 
 def _unfit(consultant: Consultant, request: ConsultationRequest) -> str | None:
@@ -130,7 +138,7 @@ def _take(
         return taken
     before = request.status
     check_step(REQUEST_STEPS, before, "pending_confirmation")
-    request.status = "pending_confirmation"
+    request.status, request.status_reason = "pending_confirmation", None
     request.assigned_consultant_user_id = who
     request.updated_at = occasion.now
     savepoint.commit()

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.doorbell import occasion
+from booking_tasks.doorbell import occasion, one_by_one
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
 from booking_tasks.occasion import Occasion
@@ -32,7 +32,4 @@ def assign_waiting() -> int:
     """Look again for requests that wait, one transaction each."""
     with occasion("sweep", "sweep") as (db, moment):
         waiting = service.waiting(db, moment)
-    for request_id in waiting:
-        with occasion("sweep", "sweep") as (db, moment):
-            service.assign(db, moment, request_id)
-    return len(waiting)
+    return one_by_one(waiting, service.assign)

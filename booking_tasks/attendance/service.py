@@ -19,7 +19,7 @@ from booking_tasks.contracts import (
 )
 from booking_tasks.models import ScheduledSession
 from booking_tasks.occasion import Occasion
-from booking_tasks.sessions.rules import CANCELLED, SESSION_STEPS, VERDICTS, check_step
+from booking_tasks.sessions.rules import CANCELLED, OPEN, SESSION_STEPS, VERDICTS, check_step
 
 #: The event that tells of a verdict.
 _TOLD = {
@@ -48,7 +48,7 @@ def check_attendance(db: Session, occasion: Occasion, session_id: UUID, revision
     session = store.session(db, session_id)
     if session is None or session.revision != revision:
         return "the session is gone or was moved"
-    if session.status not in {"scheduled", "in_progress"}:
+    if session.status not in OPEN:
         return f"the session is {session.status}"
     if occasion.now >= session.scheduled_end_time:
         return "the session is over: the verdict says who came"

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import and_, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.attendance.rules import Seen
-from booking_tasks.contracts import Observation
 from booking_tasks.identity import uuid7
 from booking_tasks.models import AttendanceEvidence, ConsultationRequest, Job, ScheduledSession
+
+#: PostgreSQL takes 65,535 values in one statement; a row has seven.
+_ROWS_AT_ONCE = 1000
 
 
 def session(db: Session, session_id: UUID) -> ScheduledSession | None:
@@ -31,8 +33,9 @@ def locked_session(db: Session, session_id: UUID) -> ScheduledSession | None:
 def sessions_to_judge(db: Session, now: datetime, delay: timedelta, limit: int) -> list[ScheduledSession]:
     """Sessions whose verdict is due, longest over first, locked; those that others hold are left out.
 
-    Due is `delay` after the end once the platform's report has been fetched or given up, and four
-    times as long after the end in any case.
+    Due is `delay` after the end once the platform's report has been fetched or given up. Four times as
+    long after the end, a report that was asked for twice in vain is waited for no longer; one that
+    nobody came to ask for, as after an outage of our own, still is.
     """
     collecting = exists().where(
         Job.kind == "collect_attendance",
@@ -40,12 +43,13 @@ def sessions_to_judge(db: Session, now: datetime, delay: timedelta, limit: int) 
         Job.revision == ScheduledSession.revision,
         Job.settled_at.is_(None),
     )
+    hopeful = collecting.where(or_(Job.attempts < 2, Job.state != "waiting"))
     due = (
         select(ScheduledSession)
         .where(
             ScheduledSession.status == "in_progress",
             ScheduledSession.scheduled_end_time <= now - delay,
-            or_(ScheduledSession.scheduled_end_time <= now - 4 * delay, ~collecting),
+            or_(and_(ScheduledSession.scheduled_end_time <= now - 4 * delay, ~hopeful), ~collecting),
         )
         .order_by(ScheduledSession.scheduled_end_time)
         .limit(limit)
@@ -72,29 +76,39 @@ def observations(db: Session, session_ids: Iterable[UUID]) -> dict[UUID, list[Se
     return found
 
 
-def add_evidence(db: Session, session_id: UUID, source: str, seen: Iterable[Observation]) -> int:
+class Observed(Protocol):
+    """One observation as any source tells it; `external_id` names it there."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def party(self) -> str | None: ...
+    @property
+    def observed_at(self) -> datetime: ...
+    @property
+    def external_id(self) -> str: ...
+
+
+def add_evidence(db: Session, session_id: UUID, source: str, seen: Iterable[Observed]) -> int:
     """Keep observations of an existing session; how many of them were new."""
-    rows = [
-        {
-            "id": uuid7(),
-            "scheduled_session_id": session_id,
-            "kind": one.kind,
-            "party": one.party,
-            "observed_at": one.observed_at,
-            "source": source,
-            "external_id": one.external_id,
-        }
-        for one in seen
-    ]
-    if not rows:
-        return 0
-    kept = db.execute(
-        insert(AttendanceEvidence)
-        .values(rows)
-        .on_conflict_do_nothing(index_elements=["scheduled_session_id", "source", "external_id"])
-        .returning(AttendanceEvidence.id)
-    )
-    return len(kept.all())
+    kept, told = 0, list(seen)
+    for first in range(0, len(told), _ROWS_AT_ONCE):
+        rows = [
+            {
+                "id": uuid7(),
+                "scheduled_session_id": session_id,
+                "kind": one.kind,
+                "party": one.party,
+                "observed_at": one.observed_at,
+                "source": source,
+                "external_id": one.external_id,
+            }
+            for one in told[first : first + _ROWS_AT_ONCE]
+        ]
+        new = insert(AttendanceEvidence).values(rows)
+        new = new.on_conflict_do_nothing(index_elements=["scheduled_session_id", "source", "external_id"])
+        kept += len(db.execute(new.returning(AttendanceEvidence.id)).all())
+    return kept
 
 
 def changed_session(db: Session, session_id: UUID, expected: str, **values: Any) -> ScheduledSession:

@@ -97,6 +97,21 @@ def _merged(ordered: list[Window]) -> list[Window]:
     return merged
 
 
+def apart(wanted: Iterable[Window], others: Iterable[Window]) -> list[Window]:
+    """The wanted windows without the time that others cover; one that is cut in the middle becomes two."""
+    pieces = list(wanted)
+    for other in others:
+        pieces = [left for piece in pieces for left in _without(piece, other)]
+    return pieces
+
+
+def _without(window: Window, other: Window) -> list[Window]:
+    if other.end <= window.start or window.end <= other.start:
+        return [window]
+    rest = (window.start, other.start), (other.end, window.end)
+    return [Window(start, end, window.recurrence_rule) for start, end in rest if start < end]
+
+
 def first_overlap(rules: Iterable[HoursRule]) -> tuple[HoursRule, HoursRule] | None:
     """Two weekly rules of one weekday, or two of one date, that overlap; None when there are none."""
     grouped: dict[tuple[int | None, date | None], list[HoursRule]] = {}

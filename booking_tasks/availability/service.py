@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.availability import store
 from booking_tasks.availability.rules import (
     HoursRule,
+    apart,
     first_overlap,
     has_specializations,
     instant_of,
@@ -99,18 +100,18 @@ def _overlapping(one: HoursRule, other: HoursRule) -> AvailabilityOutcome:
 def project(db: Session, occasion: Occasion, consultant: Consultant) -> Projection:
     """Make the windows of the horizon from the rules, touching only what differs.
 
-    The consultant must be locked. Windows that began before yesterday are history and stay; after a
-    change of zone they may reach into yesterday, so nothing new is put on them.
+    The consultant must be locked. Windows that began before yesterday are history, and those that
+    somebody else declared are theirs: both stay, and nothing is put on top of them.
     """
     zone = ZoneInfo(consultant.time_zone)
     today = occasion.now.astimezone(zone).date()
     first, last = today - timedelta(days=1), today + occasion.policies.horizon
     rules = store.hours_rules(db, consultant.consultant_user_id)
     since = instant_of(datetime.combine(first, datetime.min.time()), zone)
-    history_ends = store.rule_windows_reach(db, consultant.consultant_user_id, since)
-    wanted = [one for one in windows(rules, zone, first, last) if one.start >= history_ends]
+    others = store.other_windows(db, consultant.consultant_user_id, since)
+    wanted = dict.fromkeys(apart(windows(rules, zone, first, last), others))
     existing = store.rule_windows(db, consultant.consultant_user_id, since)
-    removed = [row for window, row in existing.items() if window not in set(wanted)]
+    removed = [row for window, row in existing.items() if window not in wanted]
     added = [window for window in wanted if window not in existing]
     store.change_windows(db, consultant.consultant_user_id, removed, added)
     return Projection(added=len(added), removed=len(removed))

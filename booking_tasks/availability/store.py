@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, bindparam, delete, exists, func, select, text, true
+from sqlalchemy import CursorResult, bindparam, delete, exists, func, or_, select, text, true
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
@@ -27,17 +27,6 @@ _FREE_STARTS = text(
     bindparam("service_type", type_=PG_UUID(as_uuid=True)),
     bindparam("ignored", type_=PG_UUID(as_uuid=True)),
 )
-_FREE_STARTS_EACH = text(
-    "SELECT consultant_user_id, start_time, end_time FROM ("
-    " SELECT f.*, row_number() OVER (PARTITION BY consultant_user_id ORDER BY start_time) AS place"
-    " FROM free_starts(:consultants, :service_type, :from_, :to, :now) f"
-    " WHERE CAST(:latest_end AS timestamptz) IS NULL OR f.end_time <= :latest_end"
-    ") ranked WHERE place <= :each ORDER BY start_time, consultant_user_id"
-).bindparams(
-    bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
-    bindparam("service_type", type_=PG_UUID(as_uuid=True)),
-)
-
 FreeStartRow = tuple[UUID, datetime, datetime]
 
 
@@ -92,32 +81,6 @@ def free_starts(
             "now": now,
             "ignored": ignored_session,
             "limit": limit,
-        },
-    )
-    return [(row[0], row[1], row[2]) for row in rows]
-
-
-def first_free_starts(
-    db: Session,
-    consultants: Sequence[UUID],
-    service_type_id: UUID,
-    start: datetime,
-    end: datetime,
-    latest_end: datetime | None,
-    now: datetime,
-    each: int,
-) -> list[FreeStartRow]:
-    """The first `each` free starts of every consultant, ending by `latest_end`."""
-    rows = db.execute(
-        _FREE_STARTS_EACH,
-        {
-            "consultants": list(consultants),
-            "service_type": service_type_id,
-            "from_": start,
-            "to": end,
-            "latest_end": latest_end,
-            "now": now,
-            "each": each,
         },
     )
     return [(row[0], row[1], row[2]) for row in rows]
@@ -262,7 +225,8 @@ def delete_expired_holds(db: Session, now: datetime, limit: int) -> int:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return _deleted(db, delete(AvailabilitySlot).where(AvailabilitySlot.id.in_(expired.scalar_subquery())))
+    chosen = select(expired.cte("expired").c.id)  # a CTE runs once; a subquery may run again and lock more
+    return _deleted(db, delete(AvailabilitySlot).where(AvailabilitySlot.id.in_(chosen)))
 
 
 def hours_rules(db: Session, consultant_user_id: UUID) -> list[HoursRule]:
@@ -316,16 +280,19 @@ def rule_windows(db: Session, consultant_user_id: UUID, since: datetime) -> dict
     return {Window(row.start_time, row.end_time, row.recurrence_rule): row.id for row in rows}
 
 
-def rule_windows_reach(db: Session, consultant_user_id: UUID, since: datetime) -> datetime:
-    """How far the windows that began before `since` reach; `since` itself where none reaches past it."""
-    reach = db.execute(
-        select(func.max(AvailabilitySlot.end_time)).where(
+def other_windows(db: Session, consultant_user_id: UUID, since: datetime) -> list[Window]:
+    """The windows that reach past `since` and are not those of `rule_windows`, in order of start."""
+    rows = db.execute(
+        select(AvailabilitySlot.start_time, AvailabilitySlot.end_time)
+        .where(
             AvailabilitySlot.consultant_user_id == consultant_user_id,
             AvailabilitySlot.status == "available",
-            AvailabilitySlot.start_time < since,
+            AvailabilitySlot.end_time > since,
+            or_(AvailabilitySlot.source != RULES_SOURCE, AvailabilitySlot.start_time < since),
         )
-    ).scalar_one()
-    return since if reach is None else max(since, reach)
+        .order_by(AvailabilitySlot.start_time)
+    )
+    return [Window(start, end) for start, end in rows]
 
 
 def change_windows(

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy.orm import Session
-
 from booking_tasks.availability import service
 from booking_tasks.celery import app
-from booking_tasks.contracts import (
-    TASK_PREFIX,
-    AvailabilityOutcome,
-    SearchOutcome,
-    SearchSlots,
-    SetAvailability,
-)
-from booking_tasks.doorbell import occasion
+from booking_tasks.contracts import TASK_PREFIX, SearchSlots, SetAvailability
+from booking_tasks.doorbell import occasion, one_by_one
 from booking_tasks.inbox.tasks import accepts, answers
-from booking_tasks.occasion import Occasion
-from booking_tasks.schedule import first_today
+from booking_tasks.schedule import first_today, ran_today
+from booking_tasks.stopping import stopping
 
-
-@accepts(SetAvailability)
-def set_availability(db: Session, moment: Occasion, command: SetAvailability) -> AvailabilityOutcome:
-    return service.set_availability(db, moment, command)
-
-
-@answers(SearchSlots)
-def search_slots(db: Session, moment: Occasion, query: SearchSlots) -> SearchOutcome:
-    return service.search_slots(db, moment, query)
+set_availability = accepts(SetAvailability)(service.set_availability)
+search_slots = answers(SearchSlots)(service.search_slots)
 
 
 @app.task(name=TASK_PREFIX + "expire_holds")
@@ -38,12 +23,16 @@ def expire_holds() -> int:
 
 @app.task(name=TASK_PREFIX + "extend_availability")
 def extend_availability() -> int:
-    """Once a day: windows for the new last day of the horizon, one consultant a transaction."""
+    """Once a day: windows for the new last day of the horizon, one consultant a transaction.
+
+    The day's run is taken when all are through: what a dead worker left, the next tick does.
+    """
     with occasion("sweep", "sweep") as (db, moment):
-        if not first_today(db, "extend_availability", moment.now):
+        if ran_today(db, "extend_availability", moment.now):
             return 0
         consultants = service.consultants_to_extend(db)
-    for consultant_user_id in consultants:
-        with occasion("sweep", "sweep") as (db, moment):
-            service.extend(db, moment, consultant_user_id)
-    return len(consultants)
+    extended = one_by_one(consultants, service.extend)
+    if not stopping():
+        with occasion("sweep", "sweep") as (db, _):
+            first_today(db, "extend_availability", moment.now)
+    return extended

@@ -7,6 +7,7 @@ ids are UUIDs; durations stand in whole minutes unless a name says otherwise.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
@@ -40,11 +41,17 @@ def _plain(line: str) -> str:
     return line
 
 
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain the NUL character")
+    return text
+
+
 Instant = Annotated[AwareDatetime, AfterValidator(_in_calendar)]
 ZoneName = Annotated[str, Field(max_length=64), AfterValidator(_known_zone)]
 Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
-Reason = Annotated[str, Field(min_length=1, max_length=1000)]
-Prose = Annotated[str, Field(max_length=10_000)]
+Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_storable)]
+Prose = Annotated[str, Field(max_length=10_000), AfterValidator(_storable)]
 Specializations = Annotated[tuple[Line, ...], Field(max_length=50)]
 
 
@@ -62,7 +69,12 @@ class FieldError(Contract):
 
 
 class Outcome(Contract):
-    """What became of a command. `code` says why it was refused; `errors` name the fields at fault."""
+    """What became of a command. `code` says why it was refused; `errors` name the fields at fault.
+
+    Beside the codes of each command: `invalid` (see `errors`), `conflict` (the message_id was used with
+    other content), `wrong_queue` (sent by another queue than its own), `dead` (given up after several
+    attempts).
+    """
 
     result: Result
     code: str | None = None
@@ -88,12 +100,23 @@ class Command(Query[OutcomeT], Generic[OutcomeT]):
     actor: Line = Field(description="Who asks, as the caller claims it: a user id or a service name.")
 
 
+_FIELD_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
+
+
 def field_errors(problems: list[dict[str, Any]]) -> tuple[FieldError, ...]:
-    """Pydantic's problems as ours: where, and what would be right; never the value itself."""
+    """Pydantic's problems as ours: where, and what would be right; never the value itself.
+
+    The sender chose the names of unknown fields: one that does not look like a name is not repeated.
+    """
     return tuple(
         FieldError(
-            field=".".join(str(part) for part in problem["loc"]) or "request",
-            problem=str(problem["msg"]).removeprefix("Value error, "),
+            field=".".join(_field_name(part) for part in problem["loc"]) or "request",
+            problem="".join(filter(str.isprintable, str(problem["msg"]).removeprefix("Value error, "))),
         )
         for problem in problems[:20]
     )
+
+
+def _field_name(part: str | int) -> str:
+    name = str(part)
+    return name if _FIELD_NAME.fullmatch(name) else "<not a field name>"

@@ -72,7 +72,8 @@ class SubmitRequest(Command[RequestOutcome]):
     """Ask for a consultation. Accepted once the outcome says `done`; assignment follows at once.
 
     The preferred window holds the whole session. Without one, the earliest free time is taken.
-    Codes when refused: `unknown_service_type`, `unknown_consultant`, `unknown_request` (replaces).
+    Codes when refused: `unknown_service_type`, `unknown_consultant`, `unknown_request` (replaces),
+    `request_exists` (the request_id is used), `window_over` (preferred_end lies in the past).
     """
 
     task: ClassVar[str] = "submit_request"
@@ -98,9 +99,9 @@ class SubmitRequest(Command[RequestOutcome]):
 
 
 class ConfirmRequest(Command[RequestOutcome]):
-    """The assigned consultant accepts. Codes: `unknown_request`, `not_waiting`, `hold_expired`,
+    """The assigned consultant accepts. Codes: `unknown_request`, `not_waiting`,
 
-    `not_assigned_consultant`.
+    `not_assigned_consultant`, `hold_expired`, `slot_taken`.
     """
 
     task: ClassVar[str] = "confirm_request"
@@ -112,7 +113,10 @@ class ConfirmRequest(Command[RequestOutcome]):
 
 
 class DeclineRequest(Command[RequestOutcome]):
-    """The assigned consultant declines; the request is assigned anew without them. Codes as above."""
+    """The assigned consultant declines; the request is assigned anew without them.
+
+    Codes: `unknown_request`, `not_waiting`, `not_assigned_consultant`.
+    """
 
     task: ClassVar[str] = "decline_request"
     queue: ClassVar[Queue] = "booking"

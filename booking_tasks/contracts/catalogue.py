@@ -27,7 +27,10 @@ class ServiceTypeOutcome(Outcome):
 
 
 class UpsertServiceType(Command[ServiceTypeOutcome]):
-    """Create or change a kind of consultation. Lengths and buffers in minutes of elapsed time."""
+    """Create or change a kind of consultation. Lengths and buffers in minutes of elapsed time.
+
+    Code when refused: `name_taken`.
+    """
 
     task: ClassVar[str] = "upsert_service_type"
     queue: ClassVar[Queue] = "admin"
@@ -157,7 +160,8 @@ class UpsertUser(Command[UserOutcome]):
     user_id: UUID
     name: Line
     email: Annotated[
-        str, Field(max_length=254, pattern=r"^[^\s@<>,;:\"\\()\[\]]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+$")
+        str,
+        Field(max_length=254, pattern=r"^[!#$%&'*+./=?^_`{|}~A-Za-z0-9-]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+$"),
     ]
     time_zone: ZoneName
     language: Literal["en", "de"] = "en"

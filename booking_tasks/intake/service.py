@@ -140,7 +140,7 @@ def give_up(db: Session, occasion: Occasion, request_id: UUID) -> bool:
     request = locked_request(db, request_id)
     if request is None or request.status not in {"pending", "pending_assignment"}:
         return False
-    _end(db, occasion, request, "rejected", request.status_reason or "no consultant was found in time")
+    _end(db, occasion, request, "rejected", request.status_reason or "never_looked_at")
     return True
 
 
@@ -165,14 +165,18 @@ def _not_answerable(request: ConsultationRequest, consultant_user_id: UUID) -> s
 def _back_to_assignment(
     db: Session, occasion: Occasion, request: ConsultationRequest, event: str, reason: str | None
 ) -> None:
-    """Free the hold and exclude the consultant; the event still names them, the row then does not."""
+    """Free the hold and exclude the consultant; the event still names them, the row then does not.
+
+    What the consultant said is for the history: the request's own reason is shown to the requester.
+    """
     availability.release_hold(db, request.id)
     before = request.status
     check_step(REQUEST_STEPS, before, "pending_assignment")
     asked = request.assigned_consultant_user_id
     if asked is not None:
         request.excluded_consultant_user_ids = [*request.excluded_consultant_user_ids, asked]
-    request.status, request.status_reason, request.updated_at = "pending_assignment", reason, occasion.now
+    request.status, request.updated_at = "pending_assignment", occasion.now
+    request.status_reason = event.removeprefix("request.")
     db.flush()
     history.record(
         db, occasion, event, request=request,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-_LIVE = ("scheduled", "in_progress")
+from booking_tasks.sessions.rules import OPEN
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class HeldTime:
 
 def why_not_invite(status: str, end: datetime, revision: int, job_revision: int, now: datetime) -> str | None:
     """Why an invitation or update must not go out any more, or None."""
-    if status not in _LIVE:
+    if status not in OPEN:
         return f"the session is {status}"
     if end <= now:
         return "the session is over"
@@ -30,7 +30,7 @@ def why_not_invite(status: str, end: datetime, revision: int, job_revision: int,
 
 def why_not_cancel(status: str, was_invited: bool) -> str | None:
     """Why nothing has to be taken out of a calendar, or None."""
-    if status in _LIVE:
+    if status in OPEN:
         return f"the session is {status}"
     return None if was_invited else "never invited"
 

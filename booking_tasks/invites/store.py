@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.invites.rules import HeldTime
+from booking_tasks.jobs.store import exists_where
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Job, ScheduledSession
 
 _ASKING = "confirmation_wanted:%"
@@ -47,7 +48,7 @@ def held_time(db: Session, request_id: UUID, consultant_user_id: UUID) -> HeldTi
 
 def earlier_invite_tried(db: Session, session_id: UUID, recipient: UUID, revision: int) -> bool:
     """Whether an invitation of an earlier revision may have reached the recipient."""
-    return _exists(
+    return exists_where(
         db,
         Job.kind == "send_invite",
         Job.subject_id == session_id,
@@ -59,7 +60,7 @@ def earlier_invite_tried(db: Session, session_id: UUID, recipient: UUID, revisio
 
 def asking_tried(db: Session, request_id: UUID, consultant_user_id: UUID) -> bool:
     """Whether a notice that asks the consultant about the request may have reached them."""
-    return _exists(
+    return exists_where(
         db,
         Job.kind == "send_notice",
         Job.subject_id == request_id,
@@ -71,7 +72,7 @@ def asking_tried(db: Session, request_id: UUID, consultant_user_id: UUID) -> boo
 
 def asking_in_flight(db: Session, request_id: UUID, consultant_user_id: UUID) -> bool:
     """Whether a worker may be sending such a notice at this moment."""
-    return _exists(
+    return exists_where(
         db,
         Job.kind == "send_notice",
         Job.subject_id == request_id,
@@ -79,7 +80,3 @@ def asking_in_flight(db: Session, request_id: UUID, consultant_user_id: UUID) ->
         Job.detail.like(_ASKING),
         Job.state.in_(("leased", "sending")),
     )
-
-
-def _exists(db: Session, *conditions: ColumnElement[bool]) -> bool:
-    return db.execute(select(Job.id).where(*conditions).limit(1)).first() is not None

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-#: A room serves a session only while it has one of these statuses.
-OPEN = frozenset({"scheduled", "in_progress"})
+from booking_tasks.sessions.rules import OPEN
+
 MOST_OBSERVATIONS = 10_000
 
 #: The characters a URL may consist of (RFC 3986 section 2); anything else must be percent-encoded.
@@ -171,7 +171,7 @@ def evidence_of(report: AttendanceReport, parties: Mapping[UUID, str], now: date
 class KnownSession:
     """A session as the comparison with the platform's list needs it.
 
-    `settled`: no work on its room is under way. `linked`: people have a link to its room.
+    `settled`: no work on its room is under way.
     """
 
     id: UUID
@@ -179,13 +179,12 @@ class KnownSession:
     status: str
     starts_at: datetime
     ends_at: datetime
-    linked: bool
     settled: bool
 
 
 @dataclass(frozen=True)
 class Differences:
-    """Rooms nobody needs any more, sessions whose room is gone or keeps old times, rooms not ours."""
+    """Rooms nobody needs any more, sessions whose room is missing or keeps old times, rooms not ours."""
 
     orphans: tuple[KnownSession, ...]
     missing: tuple[KnownSession, ...]
@@ -198,9 +197,7 @@ def differences(listed: Collection[ListedRoom], sessions: Collection[KnownSessio
     idle = [session for session in sessions if session.settled]
     return Differences(
         orphans=tuple(one for one in idle if one.status not in OPEN and one.id in rooms),
-        missing=tuple(
-            one for one in idle if one.status == "scheduled" and one.linked and not _serves(rooms, one)
-        ),
+        missing=tuple(one for one in idle if one.status == "scheduled" and not _serves(rooms, one)),
         strangers=tuple(sorted(rooms.keys() - {session.id for session in sessions})),
     )
 

@@ -8,13 +8,13 @@ from datetime import UTC, timedelta
 from sqlalchemy.orm import Session
 
 from booking_tasks import history
+from booking_tasks.attendance.store import add_evidence
 from booking_tasks.database import ring_later
 from booking_tasks.jobs import store as jobs
 from booking_tasks.jobs.rules import LeasedJob, NewJob
 from booking_tasks.jobs.steps import Skipped
 from booking_tasks.meetings import store
 from booking_tasks.meetings.rules import (
-    OPEN,
     AttendanceReport,
     CloseOrder,
     Differences,
@@ -29,12 +29,15 @@ from booking_tasks.meetings.rules import (
 )
 from booking_tasks.models import ScheduledSession
 from booking_tasks.occasion import Occasion
+from booking_tasks.sessions.rules import OPEN
 
 #: How far back rooms of ended sessions are looked for.
 LOOK_BACK = timedelta(days=2)
 #: DTSTAMP has whole seconds (RFC 5545 section 3.3.5), so two revisions lie at least this far apart.
 _REVISION_STEP = timedelta(seconds=1)
 _AGAIN = "again"
+#: Where evidence from the meeting platform says it comes from.
+PLATFORM = "platform"
 
 
 def order_room(db: Session, occasion: Occasion, job: LeasedJob) -> RoomOrder | Skipped:
@@ -148,7 +151,7 @@ def keep_report(db: Session, occasion: Occasion, job: LeasedJob, report: Attenda
         due = session.scheduled_end_time + occasion.policies.verdict_delay / 2
         jobs.add(db, [NewJob("collect_attendance", session.id, due, job.revision, detail=_AGAIN)])
     parties = {session.requester_user_id: "requester", session.consultant_user_id: "consultant"}
-    return store.add_evidence(db, session.id, evidence_of(report, parties, occasion.now))
+    return add_evidence(db, session.id, PLATFORM, evidence_of(report, parties, occasion.now))
 
 
 def reconcile(db: Session, occasion: Occasion, listed: Sequence[ListedRoom]) -> Differences:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, any_, exists, literal, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import and_, any_, exists, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
-from booking_tasks.identity import uuid7
-from booking_tasks.meetings.rules import Evidence, KnownSession
-from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession
-
-#: Where evidence from the meeting platform says it comes from.
-PLATFORM = "platform"
-_ROWS_AT_ONCE = 1000
+from booking_tasks.jobs.store import exists_where
+from booking_tasks.meetings.rules import KnownSession
+from booking_tasks.models import Event, Job, ScheduledSession
 
 
 def session(db: Session, session_id: UUID) -> ScheduledSession | None:
@@ -37,12 +33,12 @@ def locked_session(db: Session, session_id: UUID) -> ScheduledSession | None:
 
 def was_ordered(db: Session, session_id: UUID) -> bool:
     """Whether a room for the session may ever have been asked for."""
-    return _any(db, Job.kind == "provision_meeting", Job.subject_id == session_id, Job.sendings > 0)
+    return exists_where(db, Job.kind == "provision_meeting", Job.subject_id == session_id, Job.sendings > 0)
 
 
 def has_invites(db: Session, session_id: UUID, revision: int) -> bool:
     """Whether invites of this revision exist, sent or still to be sent."""
-    return _any(db, Job.kind == "send_invite", Job.subject_id == session_id, Job.revision == revision)
+    return exists_where(db, Job.kind == "send_invite", Job.subject_id == session_id, Job.revision == revision)
 
 
 def has_event(db: Session, type_: str, session_id: UUID, revision: int) -> bool:
@@ -53,32 +49,6 @@ def has_event(db: Session, type_: str, session_id: UUID, revision: int) -> bool:
         Event.after["revision"].as_integer() == revision,
     )
     return db.execute(found.limit(1)).first() is not None
-
-
-def _any(db: Session, *conditions: ColumnElement[bool]) -> bool:
-    return db.execute(select(Job.id).where(*conditions).limit(1)).first() is not None
-
-
-def add_evidence(db: Session, session_id: UUID, evidence: Sequence[Evidence]) -> int:
-    """Write what is new among the platform's observations of a session; returns how many were."""
-    written = 0
-    for first in range(0, len(evidence), _ROWS_AT_ONCE):
-        rows = [
-            {
-                "id": uuid7(),
-                "scheduled_session_id": session_id,
-                "kind": one.kind,
-                "party": one.party,
-                "observed_at": one.observed_at,
-                "source": PLATFORM,
-                "external_id": one.external_id,
-            }
-            for one in evidence[first : first + _ROWS_AT_ONCE]
-        ]
-        new = insert(AttendanceEvidence).values(rows)
-        new = new.on_conflict_do_nothing(index_elements=["scheduled_session_id", "source", "external_id"])
-        written += len(db.execute(new.returning(AttendanceEvidence.id)).all())
-    return written
 
 
 def sessions_to_compare(
@@ -98,7 +68,6 @@ def sessions_to_compare(
             ScheduledSession.status,
             ScheduledSession.scheduled_start_time.label("starts_at"),
             ScheduledSession.scheduled_end_time.label("ends_at"),
-            ScheduledSession.meeting_platform_join_url.is_not(None).label("linked"),
             (~being_changed).label("settled"),
         )
         .where(

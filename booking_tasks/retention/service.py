@@ -16,6 +16,7 @@ _PARTS: dict[str, Callable[[Session, Occasion, Ages, int], int]] = {
     "events": lambda db, occasion, ages, limit: store.deleted_events(db, occasion.now - ages.events, limit),
     "evidence": lambda db, _, ages, limit: store.deleted_evidence(db, ages.evidence, limit),
     "dead_letters": lambda db, _, ages, limit: store.deleted_dead_letters(db, ages.dead_letters, limit),
+    "parked_messages": lambda db, _, ages, limit: store.deleted_parked_messages(db, ages.dead_letters, limit),
     "schedule_runs": lambda db, occasion, _, limit: store.deleted_schedule_runs(
         db, (occasion.now - SCHEDULE_RUNS).date(), limit
     ),

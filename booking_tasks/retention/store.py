@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from booking_tasks.models import (
@@ -19,19 +19,27 @@ from booking_tasks.models import (
     Event,
     InboxMessage,
     Job,
+    ParkedMessage,
     ScheduledSession,
     ScheduleRun,
 )
+from booking_tasks.sessions.rules import OPEN
 
 _REAL_TIME = func.statement_timestamp()
-_STILL_TO_COME = ("scheduled", "in_progress")
 
 
 def deleted_jobs(db: Session, age: timedelta, limit: int) -> int:
-    """Settled jobs; those that wait for a person only at twice the age. Returns how many."""
+    """Settled jobs; those that wait for a person only at twice the age. Returns how many.
+
+    Those of a session still to come stay: they are how it is known who was invited and whether there
+    is a room, when it is moved or cancelled.
+    """
     certain = Job.state.not_in(("uncertain", "dead"))
+    still_to_come = exists().where(ScheduledSession.id == Job.subject_id, ScheduledSession.status.in_(OPEN))
     old = select(Job.id).where(
-        Job.settled_at < _REAL_TIME - age, or_(certain, Job.settled_at < _REAL_TIME - 2 * age)
+        Job.settled_at < _REAL_TIME - age,
+        or_(certain, Job.settled_at < _REAL_TIME - 2 * age),
+        ~still_to_come,
     )
     return _deleted(db, Job, (Job.id,), old.order_by(Job.settled_at), limit)
 
@@ -54,9 +62,7 @@ def deleted_evidence(db: Session, age: timedelta, limit: int) -> int:
     old = (
         select(AttendanceEvidence.id)
         .join(ScheduledSession, ScheduledSession.id == AttendanceEvidence.scheduled_session_id)
-        .where(
-            AttendanceEvidence.recorded_at < _REAL_TIME - age, ScheduledSession.status.not_in(_STILL_TO_COME)
-        )
+        .where(AttendanceEvidence.recorded_at < _REAL_TIME - age, ScheduledSession.status.not_in(OPEN))
         .order_by(AttendanceEvidence.recorded_at)
     )
     return _deleted(db, AttendanceEvidence, (AttendanceEvidence.id,), old, limit)
@@ -66,6 +72,12 @@ def deleted_dead_letters(db: Session, age: timedelta, limit: int) -> int:
     """Messages that could not be used. Returns how many."""
     old = select(DeadLetter.id).where(DeadLetter.received_at < _REAL_TIME - age)
     return _deleted(db, DeadLetter, (DeadLetter.id,), old.order_by(DeadLetter.received_at), limit)
+
+
+def deleted_parked_messages(db: Session, age: timedelta, limit: int) -> int:
+    """Messages that no release came to know. Returns how many."""
+    old = select(ParkedMessage.id).where(ParkedMessage.received_at < _REAL_TIME - age)
+    return _deleted(db, ParkedMessage, (ParkedMessage.id,), old.order_by(ParkedMessage.received_at), limit)
 
 
 def deleted_schedule_runs(db: Session, before: date, limit: int) -> int:
@@ -78,7 +90,8 @@ def deleted_schedule_runs(db: Session, before: date, limit: int) -> int:
 def _deleted(
     db: Session, model: type[Base], key: tuple[Any, ...], old: Select[*tuple[Any, ...]], limit: int
 ) -> int:
-    chosen = old.limit(limit).with_for_update(skip_locked=True, of=model)
+    # A CTE runs once; a subquery may run again and lock more.
+    chosen = select(old.limit(limit).with_for_update(skip_locked=True, of=model).cte("old"))
     named: ColumnElement[Any] = key[0] if len(key) == 1 else tuple_(*key)
     gone = db.execute(
         delete(model).where(named.in_(chosen)).returning(*key).execution_options(synchronize_session=False)

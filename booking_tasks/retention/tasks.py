@@ -5,10 +5,14 @@ from __future__ import annotations
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.doorbell import occasion
+from booking_tasks.logs import logger
 from booking_tasks.retention import service
 from booking_tasks.retention.rules import Ages
 from booking_tasks.schedule import first_today
 from booking_tasks.settings import Settings, settings
+from booking_tasks.stopping import stopping
+
+log = logger(__name__)
 
 #: Rows deleted in one transaction: a second's worth at most, so that nobody waits for a lock.
 BATCH = 1000
@@ -26,10 +30,13 @@ def purge() -> int:
 
 def _purged(part: str, ages: Ages) -> int:
     removed, last = 0, BATCH
-    while last == BATCH:
-        with occasion("sweep", "sweep") as (db, moment):
-            last = service.purge_batch(db, moment, part, ages, BATCH)
-        removed += last
+    try:
+        while last == BATCH and not stopping():
+            with occasion("sweep", "sweep") as (db, moment):
+                last = service.purge_batch(db, moment, part, ages, BATCH)
+            removed += last
+    except Exception:  # the other parts are forgotten in time whatever is wrong with this one
+        log.exception("purge.failed", part=part)
     return removed
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from booking_tasks.errors import IllegalTransitionError
 
 VERDICTS = frozenset({"completed", "no_show_user", "no_show_consultant", "attendance_unknown"})
+#: Still to be held, or being held.
+OPEN = frozenset({"scheduled", "in_progress"})
 CANCELLED = frozenset({"cancelled_by_user", "cancelled_by_consultant"})
 
 #: A session. A verdict may be corrected into another; `cancelled_*` is final.

@@ -57,7 +57,7 @@ def agree(
         return taken
     before = request.status
     check_step(REQUEST_STEPS, before, "scheduled")
-    request.status = "scheduled"
+    request.status, request.status_reason = "scheduled", None
     request.assigned_consultant_user_id = consultant_user_id
     request.updated_at = occasion.now
     store.close_circle(db, request, session)
