@@ -1,0 +1,148 @@
+"""The history told again: every step against the tables of states, every job against its event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from booking_tasks.journey import Happening, RequestFacts, SessionFacts, follow_up
+from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
+from booking_tasks.occasion import Policies
+from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS
+
+#: Jobs that follow from what the world outside answered, not from an event: kind -> detail begins with.
+_FROM_OUTSIDE = {
+    "provision_meeting": ("reconcile:",),
+    "close_meeting": ("late", "orphan:"),
+    "collect_attendance": ("again",),
+}
+_REVISING = {"session.rescheduled", "session.cancelled", "session.link_changed"}
+
+
+@dataclass
+class _Told:
+    """A request or session as the events so far leave it."""
+
+    status: str | None = None
+    revision: int = 0
+    start: datetime | None = None
+    end: datetime | None = None
+    url: str | None = None
+
+
+@dataclass
+class Chronicle:
+    """All events in their order, replayed over nothing."""
+
+    policies: Policies
+    wrong: list[str] = field(default_factory=list)
+    requests: dict[UUID, _Told] = field(default_factory=dict)
+    sessions: dict[UUID, _Told] = field(default_factory=dict)
+    jobs: set[str] = field(default_factory=set)
+
+    def tell(self, event: Event, requester: UUID) -> None:
+        """One event more."""
+        if event.consultation_request_id is None:
+            self.wrong.append(f"{event.type} {event.id} is about no request")
+            return
+        request = self.requests.setdefault(event.consultation_request_id, _Told())
+        if event.scheduled_session_id is None:
+            self._step(event, request, REQUEST_STEPS, "status")
+        else:
+            session = self.sessions.setdefault(event.scheduled_session_id, _Told())
+            self._session(event, request, session)
+        self.jobs |= {job.key for job in follow_up(self._happening(event, requester))}
+
+    def _session(self, event: Event, request: _Told, session: _Told) -> None:
+        if event.type == "session.cancelled":
+            request.status = self._stepped(event, REQUEST_STEPS, request.status, "cancelled")
+        else:
+            self._step(event, request, REQUEST_STEPS, "request_status")
+        self._step(event, session, SESSION_STEPS, "status")
+        revision = event.after.get("revision", session.revision)
+        if revision != session.revision + (event.type in _REVISING):
+            self.wrong.append(f"{event.type} {event.id} leads from {session.revision} to {revision}")
+        session.revision = revision
+        for name in ("start", "end"):
+            if name in event.after:
+                setattr(session, name, datetime.fromisoformat(event.after[name]))
+        session.url = event.after.get("meeting_platform_join_url", session.url)
+
+    def _step(self, event: Event, told: _Told, steps: Mapping[str, frozenset[str]], name: str) -> None:
+        if name not in event.after:
+            return
+        before, after = event.before.get(name), event.after[name]
+        if before != told.status:
+            self.wrong.append(f"{event.type} {event.id} begins at {before}, its {name} was {told.status}")
+        told.status = self._stepped(event, steps, told.status, after)
+
+    def _stepped(
+        self, event: Event, steps: Mapping[str, frozenset[str]], before: str | None, after: str
+    ) -> str:
+        first = {"pending", "scheduled"}
+        allowed = first if before is None else steps[before] | {before}
+        if after not in allowed:
+            self.wrong.append(f"{event.type} {event.id}: no step leads from {before} to {after}")
+        return after
+
+    def _happening(self, event: Event, requester: UUID) -> Happening:
+        told = self.sessions.get(event.scheduled_session_id) if event.scheduled_session_id else None
+        session = request = None
+        assert event.consultation_request_id is not None
+        if told is not None:
+            assert event.scheduled_session_id
+            assert told.start
+            assert told.end
+            assert event.consultant_user_id
+            session = SessionFacts(
+                event.scheduled_session_id, event.consultation_request_id, told.revision,
+                told.start, told.end, requester, event.consultant_user_id, told.url,
+            )  # fmt: skip
+        else:
+            request = RequestFacts(event.consultation_request_id, requester, event.consultant_user_id)
+        return Happening(event.type, event.id, event.occurred_at, self.policies, request, session)
+
+
+def of_history(db: Session, policies: Policies) -> list[str]:
+    """What is wrong with events and jobs: a forbidden step, a row the history does not lead to,
+
+    a job that no event asked for, an event whose job is missing.
+    """
+    requests = {row.id: row for row in db.execute(select(ConsultationRequest)).scalars()}
+    sessions = {row.id: row for row in db.execute(select(ScheduledSession)).scalars()}
+    told = Chronicle(policies)
+    for event in db.execute(select(Event).order_by(Event.position)).scalars():
+        if event.type.startswith(("job.", "message.")):
+            continue  # an operator's decision about a job or message: no step of request or session
+        if event.consultation_request_id is not None and event.consultation_request_id not in requests:
+            told.wrong.append(f"{event.type} {event.id} is about a request that is not there")
+            continue
+        request_id = event.consultation_request_id
+        told.tell(event, requests[request_id].requester_user_id if request_id else event.id)
+    wrong = told.wrong
+    for request_id, request in requests.items():
+        found = told.requests.get(request_id, _Told())
+        if found.status != request.status:
+            wrong.append(f"request {request_id} is {request.status}, the history says {found.status}")
+    for session_id, row in sessions.items():
+        known = told.sessions.get(session_id, _Told())
+        state = (row.status, row.revision, row.scheduled_start_time, row.scheduled_end_time)
+        if (known.status, known.revision, known.start, known.end) != state:
+            wrong.append(f"session {session_id} is {state}, the history says {known}")
+    return wrong + _of_jobs(db, told.jobs)
+
+
+def _of_jobs(db: Session, expected: set[str]) -> list[str]:
+    rows = db.execute(select(Job.key, Job.kind, Job.detail)).all()
+    unasked = [
+        key
+        for key, kind, detail in rows
+        if key not in expected and not detail.startswith(_FROM_OUTSIDE.get(kind, ("\0",)))
+    ]
+    missing = expected - {key for key, _, _ in rows}
+    return [f"a job no event leads to: {key}" for key in unasked] + [f"no job: {key}" for key in missing]

@@ -1,0 +1,61 @@
+"""Die at every point of the journey: `python -m tests.crashpoints`. Ends with 1 when a rule was broken."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from booking_tasks.ops.servers import Postgres, Valkey
+from tests.crashpoints.acts import ACTS
+from tests.crashpoints.cast import build_template
+from tests.crashpoints.harness import Lane, Verdict
+from tests.crashpoints.run import Ledger, act_out, deaths, some
+
+_TEMPLATE = "booking_crash_template"
+
+
+def main() -> int:
+    """Play the acts named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m tests.crashpoints", description=__doc__)
+    parser.add_argument("acts", nargs="*", metavar="ACT", help=f"one of {', '.join(ACTS)}; all if none")
+    parser.add_argument("--lanes", type=int, default=2, help="plays at the same time")
+    parser.add_argument("--some", type=int, default=0, help="only so many points of each act")
+    parser.add_argument("--seed", type=int, default=1, help="which ones")
+    chosen = parser.parse_args()
+    began = time.monotonic()
+    with ExitStack() as exit_:
+        enter = exit_.enter_context
+        folder = Path(enter(tempfile.TemporaryDirectory(prefix="booking-crash-", ignore_cleanup_errors=True)))
+        postgres = enter(Postgres(folder / "postgres", durable=False))
+        valkey = enter(Valkey(folder / "valkey", durable=False))
+        build_template(postgres.url(), _TEMPLATE)
+        lanes = [enter(Lane(postgres.url(), _TEMPLATE, valkey.url(number))) for number in range(chosen.lanes)]
+        points = partial(some, count=chosen.some, seed=chosen.seed) if chosen.some else deaths
+        ledgers = []
+        for act in chosen.acts or ACTS:
+            ledgers.append(act_out(act, lanes, points, _complain))
+            _say(ledgers[-1].line())
+    total = Ledger("all", sum(one.points for one in ledgers), [v for one in ledgers for v in one.verdicts])
+    _say(f"{total.line()}  in {time.monotonic() - began:.0f} s")
+    return 1 if total.violations else 0
+
+
+def _complain(verdict: Verdict) -> None:
+    if verdict.wrong or not verdict.died:
+        _say(f"  {verdict.act}, step {verdict.step}, point {verdict.point} ({verdict.name}):")
+        for line in verdict.wrong or ["the point was not reached"]:
+            _say(f"    {line[:500]}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""What a finished play must look like: the rules that always hold, and the story it tells."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from email.message import EmailMessage
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from booking_tasks.jobs.rules import KINDS
+from booking_tasks.models import Event, Job, ScheduledSession
+from booking_tasks.occasion import Policies
+from tests.chronicle import of_history
+from tests.crashpoints.cast import CONSULTANTS, HORIZON, REQUESTERS, SERVICES, fixed_id
+from tests.invariants import of_letters, of_rooms, of_rows, of_stream, still_open
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LINK = re.compile(r"http://127\.0\.0\.1:\d+/join/\S+")
+_POLICIES = Policies(horizon=HORIZON)
+_DOMAIN = "booking.example.org"
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the world outside saw of a play."""
+
+    mails: tuple[bytes, ...]
+    rooms: dict[UUID, dict[str, Any]]
+    calls: list[dict[str, Any]]
+    published: tuple[dict[str, Any], ...]
+
+
+@dataclass
+class Found:
+    """How a play differs from the undisturbed one."""
+
+    wrong: list[str] = field(default_factory=list)
+    uncertain: list[str] = field(default_factory=list)
+
+
+def examined(db: Session, outside: Outside) -> list[str]:
+    """Everything that must hold after any play, each breach as a sentence."""
+    now = db.execute(text("SELECT instant FROM stepped_clock")).scalar_one()
+    ours = set(db.execute(select(ScheduledSession.id)).scalars())
+    rooms = {one: str(room["room_id"]) for one, room in outside.rooms.items() if one in ours}
+    mails = [(str(_parsed(mail)["Message-ID"]), mail) for mail in outside.mails]
+    return [
+        *of_rows(db),
+        *still_open(db, now, timedelta(minutes=15).total_seconds()),
+        *of_history(db, _POLICIES),
+        *of_letters(db, mails, _DOMAIN),
+        *of_rooms(db, rooms, _made_twice(outside.calls)),
+        *of_stream(db, [UUID(one["id"]) for one in outside.published]),
+    ]
+
+
+def _made_twice(calls: Iterable[dict[str, Any]]) -> list[UUID]:
+    """The sessions of all rooms made, except those the platform lost before."""
+    made: list[UUID] = []
+    for call in calls:
+        if call["method"] == "PUT" and call["status"] == 201:
+            made.append(UUID(call["path"].rpartition("/")[2]))
+        if call["method"] == "DELETE" and call["idempotency_key"] == "lost":
+            made.remove(UUID(call["path"].rpartition("/")[2]))
+    return made
+
+
+def _parsed(mail: bytes) -> EmailMessage:
+    return email.message_from_bytes(mail, EmailMessage, policy=email.policy.default)
+
+
+#: Each part of the story as rows; random ids are replaced by names afterwards.
+_TOLD = {
+    "requests": """
+        SELECT id, status, status_reason, assigned_consultant_user_id, excluded_consultant_user_ids,
+               deadline_at, scheduled_session_id FROM consultation_requests""",
+    "sessions": """
+        SELECT id, requester_user_id, consultant_user_id, scheduled_start_time, scheduled_end_time, status,
+               status_reason, outcome_notes, billed_amount, revision, requester_attendance,
+               consultant_attendance, judged_at, meeting_platform_join_url FROM scheduled_sessions""",
+    "times": """
+        SELECT consultant_user_id, start_time, end_time, status, source, consultation_request_id,
+               scheduled_session_id, held_until FROM consultant_availability_slots""",
+    "decisions": """
+        SELECT consultation_request_id, decided_at, consultant_user_id, start_time, reason
+          FROM assignment_decisions""",
+    "evidence": """
+        SELECT scheduled_session_id, kind, party, observed_at, source, external_id
+          FROM attendance_evidence""",
+    "messages": "SELECT message_id, task, state, outcome FROM inbox",
+    "dead letters": "SELECT task, reason FROM dead_letters",
+    "runs": "SELECT schedule, due_day FROM schedule_runs",
+}
+
+
+def told(db: Session, outside: Outside) -> dict[str, Any]:
+    """The end of a play in words that two plays share: names for ids, order where order means something."""
+    names = _Names(db)
+    story: dict[str, Any] = {
+        part: sorted(names.spoken(tuple(row)) for row in db.execute(text(query)))
+        for part, query in _TOLD.items()
+    }
+    events = db.execute(select(Event).order_by(Event.position)).scalars()
+    story["events"] = sorted(
+        names.spoken((names.of[one.id], one.occurred_at, one.reason, one.before, one.after)) for one in events
+    )
+    jobs = db.execute(select(Job)).scalars().all()
+    story["jobs"] = {names.spoken((job.key,)): job.state for job in jobs}
+    letters = Counter(
+        names.spoken((mail["To"], mail["Subject"], names.letter(jobs, str(mail["Message-ID"]))))
+        for mail in map(_parsed, outside.mails)
+    )
+    story["letters"] = sorted(letters)
+    story["repeated"] = sum(letters.values()) - len(letters)
+    story["rooms"] = sorted(names.of[one] for one in outside.rooms if one in names.of)
+    story["published"] = sorted(names.of.get(UUID(one["id"]), one["id"]) for one in outside.published)
+    return story
+
+
+class _Names:
+    """Names for the random ids of one play."""
+
+    def __init__(self, db: Session) -> None:
+        self.of: dict[UUID, str] = {fixed_id(one): one for one in (*CONSULTANTS, *REQUESTERS, *SERVICES)}
+        sessions = db.execute(select(ScheduledSession.id, ScheduledSession.consultation_request_id))
+        self.of |= {session_id: f"session of {request_id}" for session_id, request_id in sessions}
+        count: Counter[tuple[UUID | None, str]] = Counter()
+        for one in db.execute(select(Event).order_by(Event.position)).scalars():
+            about = (one.consultation_request_id, one.type)
+            count[about] += 1
+            self.of[one.id] = f"{one.type} {count[about]} of {one.consultation_request_id}"
+
+    def spoken(self, row: tuple[Any, ...]) -> str:
+        """A row in words. A link or room that somebody else named is only said to be there."""
+        said = _LINK.sub("<link>", "; ".join(str(part) for part in row))
+        said = _UUID.sub(lambda found: self.of.get(UUID(found[0]), found[0]), said)
+        return re.sub(r"'meeting_platform_session_id': '[^']*'", "'room': '<room>'", said)
+
+    def letter(self, jobs: Iterable[Job], name: str) -> str:
+        """The key of the job that a letter belongs to."""
+        from booking_tasks.letters.message import message_id
+
+        keys = [job.key for job in jobs if message_id(job.key, _DOMAIN) == name]
+        return keys[0] if keys else "no job"
+
+
+def differences(expected: dict[str, Any], found: dict[str, Any]) -> Found:
+    """Nothing may differ, but for jobs whose lost outcome a person is to decide, and their letters."""
+    result = Found()
+    for part in expected.keys() - {"jobs", "letters", "repeated"}:
+        missing = _without(expected[part], found[part])
+        more = _without(found[part], expected[part])
+        result.wrong += [f"{part}: missing {one}" for one in missing]
+        result.wrong += [f"{part}: unexpected {one}" for one in more]
+    for key in sorted(expected["jobs"].keys() | found["jobs"].keys()):
+        wanted, state = expected["jobs"].get(key), found["jobs"].get(key)
+        if wanted != state:
+            left_to_a_person = KINDS[key.partition(":")[0]].lost_outcome != "repeat"
+            if (wanted, state) == ("done", "uncertain") and left_to_a_person:
+                result.uncertain.append(key)
+            else:
+                result.wrong.append(f"job {key} is {state}, undisturbed it is {wanted}")
+    for letter in set(expected["letters"]) ^ set(found["letters"]):
+        if not any(key in letter for key in result.uncertain):
+            result.wrong.append(f"letters differ: {letter}")
+    repeated = found["repeated"] - expected["repeated"]
+    if len(result.uncertain) + repeated > 1:
+        result.wrong.append(f"one death, yet {result.uncertain} uncertain and {repeated} repeated")
+    return result
+
+
+def _without(some: list[str], others: list[str]) -> list[str]:
+    return sorted((Counter(some) - Counter(others)).elements())

@@ -1,0 +1,272 @@
+"""One death at a time: play an act until point n, let it recover, compare with the run nobody disturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from redis import Redis
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from booking_tasks.ops.mail_sink import MailSink
+from booking_tasks.ops.servers import wait_until
+from booking_tasks.ops.test_platform import LocalPlatform
+from tests.crashpoints.acts import ACTS
+from tests.crashpoints.examination import Outside, differences, examined, told
+
+KILLED = -9
+_PATIENCE = 120.0
+
+
+@dataclass
+class Verdict:
+    """What became of one death."""
+
+    act: str
+    step: int
+    point: int
+    name: str
+    died: bool = True
+    wrong: list[str] = field(default_factory=list)
+    uncertain: list[str] = field(default_factory=list)
+    repeated: int = 0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One step as it goes when nobody dies: how things stand before it, its points, how they stand after.
+
+    `database` is a copy of the rows before the step, `platform` the meeting platform's state file.
+    """
+
+    number: int
+    database: str
+    platform: bytes
+    mails: tuple[bytes, ...]
+    published: tuple[dict[str, Any], ...]
+    points: tuple[str, ...]
+    story: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Whether a play died on its way, and what the world outside saw of it."""
+
+    died: bool
+    outside: Outside
+    platform: bytes
+
+
+@dataclass(frozen=True)
+class _Play:
+    """What is to be played: from which step to which, over which rows, after which outside."""
+
+    act: str
+    first: int
+    url: str
+    platform: bytes
+    mails: tuple[bytes, ...]
+    published: tuple[dict[str, Any], ...]
+    die_at: int | None = None
+    last: int | None = None
+
+
+class Lane:
+    """One player process with a mail server and a meeting platform of its own.
+
+    `admin_url` names a database of the server where copies of `template` are made; `redis_url` must
+    name a Redis database that nobody else uses, for it is emptied before every play.
+    """
+
+    def __init__(self, admin_url: str, template: str, redis_url: str) -> None:
+        self._admin_url, self._template, self._redis_url = admin_url, template, redis_url
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        enter = self._exit.enter_context
+        self._folder = Path(enter(tempfile.TemporaryDirectory(prefix="booking-crash-")))
+        self._mail = enter(MailSink(self._folder / "mail"))
+        self._admin = enter(psycopg.connect(self._admin_url, autocommit=True))
+        self._redis: Redis = enter(Redis.from_url(self._redis_url))
+        self._log = (self._folder / "player.log").open("w+b")
+        self._exit.callback(self._log.close)
+        self._player = subprocess.Popen(
+            [sys.executable, "-m", "tests.crashpoints.player"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, bufsize=1,
+            cwd=Path(__file__).parents[2], env=self._environment(),
+        )  # fmt: skip
+        self._exit.callback(self._end_player)
+        self._engine = create_engine("postgresql+psycopg://", poolclass=NullPool, creator=self._connect)
+        self._database = self._admin_url
+        self._rehearse()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("BOOKING_", "CELERY_"))}
+        return inherited | {
+            "REDIS_URL": self._redis_url,
+            "BOOKING_CLOCK": "stepped",
+            "BOOKING_RETRY_BASE": "0.001",
+            "BOOKING_RETRY_CAP": "0.001",
+            "BOOKING_HORIZON": "14d",
+            "BOOKING_SMTP_PORT": str(self._mail.port),
+            **{f"BOOKING_RETAIN_{what}": "36500d" for what in ("JOBS", "INBOX", "EVENTS", "EVIDENCE")},
+        }
+
+    def _end_player(self) -> None:
+        assert self._player.stdin is not None
+        assert self._player.stdout is not None
+        self._player.stdin.close()
+        try:
+            self._player.wait(10)
+        except subprocess.TimeoutExpired:
+            self._player.kill()
+            self._player.wait(10)
+        self._player.stdout.close()
+
+    def _rehearse(self) -> None:
+        act = "moved"
+        with self._copy(self._template, f"booking_scene_{self._player.pid}") as url:
+            self._played(_Play(act, 0, url, b"", (), (), last=len(ACTS[act]) - 1))
+
+    @contextmanager
+    def scenes(self, act: str) -> Iterator[list[Scene]]:
+        """Play an act undisturbed, step by step. Raises AssertionError when that alone breaks a rule."""
+        prefix = f"booking_scene_{self._player.pid}"
+        with ExitStack() as copies, self._copy(self._template, prefix) as url:
+            scenes: list[Scene] = []
+            platform = b""
+            mails: tuple[bytes, ...] = ()
+            published: tuple[dict[str, Any], ...] = ()
+            for number in range(len(ACTS[act])):
+                before = f"{prefix}_{number}"
+                copies.enter_context(self._copy(prefix, before))
+                played = self._played(_Play(act, number, url, platform, mails, published))
+                with self._rows(url) as db:
+                    wrong = examined(db, played.outside)
+                    if wrong:
+                        raise AssertionError(f"{act}, step {number}, breaks rules undisturbed: {wrong}")
+                    story = told(db, played.outside)
+                points = json.loads(self._points.read_text(encoding="utf-8"))
+                scenes.append(Scene(number, before, platform, mails, published, tuple(points), story))
+                platform = played.platform
+                mails, published = played.outside.mails, played.outside.published
+                wait_until(lambda: not self._backends(url), "the end of the player's connections")
+            yield scenes
+
+    def death(self, act: str, scenes: Sequence[Scene], number: int, point: int, last: int) -> Verdict:
+        """Die at a point (from 1) of a step, recover, play on until the last step, examine."""
+        scene = scenes[number]
+        verdict = Verdict(act, number, point, scene.points[point - 1])
+        with self._copy(scene.database, f"booking_crash_{self._player.pid}") as url:
+            play = _Play(act, number, url, scene.platform, scene.mails, scene.published, point, last)
+            try:
+                played = self._played(play)
+            except AssertionError as error:
+                verdict.wrong.append(str(error))
+                return verdict
+            with self._rows(url) as db:
+                verdict.wrong += examined(db, played.outside)
+                story = told(db, played.outside)
+        found = differences(scenes[last].story, story)
+        verdict.died, verdict.uncertain = played.died, found.uncertain
+        verdict.repeated = story["repeated"] - scenes[last].story["repeated"]
+        verdict.wrong += found.wrong
+        return verdict
+
+    def _played(self, play: _Play) -> Outcome:
+        self._redis.flushdb()
+        for mail in self._mail.folder.glob("*.eml"):
+            mail.unlink()
+        if play.platform:
+            self._rooms.write_bytes(play.platform)
+        else:
+            self._rooms.unlink(missing_ok=True)
+        with LocalPlatform(state=self._rooms) as platform:
+            died = self._order(play, platform.url, die_at=play.die_at) == KILLED
+            if died:
+                wait_until(lambda: not self._backends(play.url), "the end of the dead one's connections")
+                after = "sweeps" if play.die_at and play.die_at % 2 else "caller"
+                if self._order(play, platform.url, after=after):
+                    raise AssertionError(f"no recovery: {self._end_of_log()}")
+            rooms, calls = platform.rooms(), platform.ledger()
+        arrived = [mail.read_bytes() for mail in sorted(self._mail.folder.glob("*.eml"))]
+        heard = [json.loads(fields[b"event"]) for _, fields in self._stream()]
+        outside = Outside((*play.mails, *arrived), rooms, calls, (*play.published, *heard))
+        return Outcome(died, outside, self._rooms.read_bytes() if self._rooms.exists() else b"")
+
+    def _stream(self) -> Any:
+        return self._redis.xrange("booking:events")
+
+    def _order(
+        self, play: _Play, platform: str, *, die_at: int | None = None, after: str | None = None
+    ) -> int:
+        order = {
+            "act": play.act, "first": play.first, "last": play.last or play.first, "database": play.url,
+            "platform": platform, "die_at": die_at, "after": after, "points": str(self._points),
+        }  # fmt: skip
+        assert self._player.stdin is not None
+        assert self._player.stdout is not None
+        self._player.stdin.write(json.dumps(order) + "\n")
+        self._player.stdin.flush()
+        if not select.select([self._player.stdout], [], [], _PATIENCE)[0]:
+            raise TimeoutError(f"the player stands still: {order}")
+        code = int(self._player.stdout.readline())
+        if code not in {0, KILLED}:
+            raise AssertionError(f"the play broke off: {self._end_of_log()}")
+        return code
+
+    def _end_of_log(self) -> str:
+        text = Path(self._log.name).read_text(encoding="utf-8", errors="replace")
+        return re.sub(r"\\n", "\n", text[-4000:])
+
+    @property
+    def _points(self) -> Path:
+        return self._folder / "points"
+
+    @property
+    def _rooms(self) -> Path:
+        return self._folder / "rooms.json"
+
+    @contextmanager
+    def _copy(self, original: str, name: str) -> Iterator[str]:
+        """A copy of a database; its URL."""
+        self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {original} STRATEGY file_copy".encode())
+        try:
+            yield self._admin_url.rpartition("/")[0] + "/" + name
+        finally:
+            self._admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+    def _backends(self, url: str) -> int:
+        name = url.rpartition("/")[2]
+        found = self._admin.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [name])
+        (count,) = found.fetchone() or (0,)
+        return int(count)
+
+    @contextmanager
+    def _rows(self, url: str) -> Iterator[Session]:
+        self._database = url
+        with Session(self._engine) as db:
+            yield db
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self._database)

@@ -1,0 +1,258 @@
+"""The process that dies: forks a child for every play and says how it ended.
+
+Orders come as lines of JSON on standard input, answers leave the same way. The parent opens no
+connection, so that nothing is inherited but code; a child is what a freshly started worker is.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+from uuid import UUID
+
+import httpx2
+import psycopg
+from kombu import pools
+from psycopg.rows import DictRow, dict_row
+from sqlalchemy import Engine, event
+
+from booking_tasks import database
+from booking_tasks.celery import ROOMS, app, schedule_module
+from booking_tasks.contracts import TASK_PREFIX
+from booking_tasks.database import transaction
+from booking_tasks.logs import configure_logging
+from booking_tasks.settings import settings
+from tests.crashpoints.acts import ACTS
+from tests.crashpoints.cast import fixed_id
+from tests.crashpoints.points import Points
+from tests.invariants import SWEEP_FOR, TIME_PASSES, still_open
+
+SWEEPS: tuple[str, ...] = tuple(schedule_module().SWEEPS)
+_DAILY = ("extend_availability", "reconcile_meetings", "purge")
+_WAITING = b"SELECT 1 AS one FROM consultation_requests WHERE status = 'pending_assignment' LIMIT 1"
+_ROUNDS = 50
+
+
+class Child:
+    """The world around the tasks. Its own look at the rows runs outside the points."""
+
+    def __init__(self, url: str, points: Points, *, repeating: bool) -> None:
+        self.repeating = repeating
+        self._points = points
+        self._rows: psycopg.Connection[DictRow] = psycopg.connect(url, autocommit=True, row_factory=dict_row)
+        self._rung: set[str] = set()
+        self._platform = settings().meeting_url
+
+    def hear(self, task: str) -> None:
+        """A doorbell rang for this task."""
+        self._rung.add(task)
+
+    def say(self, task: str, body: dict[str, Any]) -> None:
+        """A caller's message: its answer, then whatever follows from it."""
+        answer = app.tasks[TASK_PREFIX + task](request=body)
+        if answer["code"] in {"invalid", "conflict", "dead"}:
+            raise AssertionError(f"{task} {body} was answered {answer}")
+        self.answer_bells()
+        self.settle()
+
+    def at(self, instant: datetime) -> None:
+        """The clock moves; what waits is looked at again, then everything due is done."""
+        self._rows.execute("UPDATE stepped_clock SET instant = greatest(instant, %s)", [instant])
+        self._sweep(_DAILY)
+        self.settle()
+        if self._rows.execute(_WAITING).fetchone():
+            self._sweep(["assign_waiting"])
+            self.settle()
+
+    def tick(self) -> None:
+        """One tick of every sweep, needed or not."""
+        self._sweep(SWEEPS)
+
+    def settle(self) -> None:
+        """What beats and workers do until nothing is left at this instant, while minutes go by.
+
+        Only sweeps that find something are run: the points of those that do not are in `tick`.
+        """
+        for _ in range(_ROUNDS):
+            left = {one.partition(":")[0] for one in self.left()}
+            if not left:
+                return
+            self.let_time_pass()
+            wanted = {SWEEP_FOR[one] for one in left if one in SWEEP_FOR}
+            self._sweep([one for one in SWEEPS if one in wanted])
+        raise AssertionError(f"never calm: {self.left()}")
+
+    def _sweep(self, names: Iterable[str]) -> None:
+        for name in names:
+            app.tasks[TASK_PREFIX + name]()
+            self.answer_bells()
+
+    def answer_bells(self) -> None:
+        """Run what was rung for, as workers do, until no bell rings any more."""
+        while self._rung:
+            name = min(self._rung)
+            self._rung.discard(name)
+            app.tasks[name]()
+
+    def leave(self) -> None:
+        """Close the world's own connection."""
+        self._rows.close()
+
+    def let_time_pass(self) -> None:
+        """Real time, not the stepped clock's."""
+        for statement in TIME_PASSES:
+            self._rows.execute(statement.encode())
+
+    def left(self) -> list[str]:
+        """What is still to be done."""
+        now = self._one("SELECT instant FROM stepped_clock")["instant"]
+        with self._points.not_counted(), transaction() as db:
+            return still_open(db, now, settings().verdict_delay.total_seconds())
+
+    def session(self, request: str) -> UUID:
+        """The session of a request."""
+        found: UUID = self._session(request)["id"]
+        return found
+
+    def session_start(self, request: str) -> datetime:
+        """When it is to begin."""
+        start: datetime = self._session(request)["scheduled_start_time"]
+        return start
+
+    def control(self, **changes: Any) -> None:
+        """Let the platform misbehave; it was told already when the step is repeated."""
+        if not self.repeating:
+            self._tell("POST", "/_control", changes)
+
+    def seen(self, request: str, *observations: dict[str, Any], complete: bool) -> None:
+        """Let the platform see something in a session's room."""
+        session = self._session(request)
+        told = [_told(one, session["scheduled_start_time"]) for one in observations]
+        body = {"session_id": str(session["id"]), "observations": told, "complete": complete}
+        self._tell("POST", "/_control/presence", body)
+
+    def lose_room(self, request: str) -> None:
+        """Let the platform lose a session's room; it did so already when the step is repeated."""
+        if not self.repeating:
+            self._tell("DELETE", f"/rooms/{self.session(request)}", {})
+
+    def _tell(self, method: str, path: str, body: dict[str, Any]) -> None:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": "lost"}
+        order = Request(self._platform + path, json.dumps(body).encode(), headers, method=method)
+        urlopen(order, timeout=10).close()
+
+    def _session(self, request: str) -> dict[str, Any]:
+        return self._one("SELECT * FROM scheduled_sessions WHERE consultation_request_id = %s", request)
+
+    def _one(self, query: str, label: str | None = None) -> dict[str, Any]:
+        found = self._rows.execute(query.encode(), [] if label is None else [fixed_id(label)]).fetchone()
+        if found is None:
+            raise AssertionError(f"nothing found for {label}")
+        return found
+
+
+def _told(observation: dict[str, Any], start: datetime) -> dict[str, Any]:
+    at: timedelta = observation["observed_at"]
+    who = observation["user_id"]
+    return observation | {
+        "observed_at": (start + at).isoformat(),
+        "user_id": None if who is None else str(fixed_id(who)),
+    }
+
+
+def play(order: dict[str, Any]) -> None:
+    """Play steps of an act in this process, to its end or to the chosen point."""
+    _look_at(order)
+    points = Points(order["die_at"])
+    world = Child(order["database"], points, repeating=order["after"] is not None)
+    points.install(world.hear)
+    _steps(world, order)
+    Path(order["points"]).write_text(json.dumps(points.names), encoding="utf-8")
+
+
+def rehearse(order: dict[str, Any]) -> None:
+    """Play in the parent, so that no child has to load, compile and look up everything again.
+
+    All connections are closed afterwards: a child inherits what a long-running worker has in memory,
+    and opens its own.
+    """
+    event.listen(Engine, "do_connect", _as_ordered)
+    httpx2.create_ssl_context = functools.cache(httpx2.create_ssl_context)  # 30 ms each
+    _look_at(order)
+    points, send_task = Points(None), app.send_task
+    world = Child(order["database"], points, repeating=False)
+
+    def ring(name: str, *args: Any, **kwargs: Any) -> None:
+        send_task(name, *args, **kwargs)
+        world.hear(name)
+
+    app.send_task = ring
+    _steps(world, order)
+    app.send_task = send_task
+    world.leave()
+    database.engine().dispose()
+    pools.reset()
+    app._after_fork()
+
+
+def _look_at(order: dict[str, Any]) -> None:
+    os.environ["DATABASE_URL"] = order["database"]
+    os.environ["BOOKING_MEETING_URL"] = order["platform"]
+    settings.cache_clear()
+
+
+def _as_ordered(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> None:
+    """One engine, with all it has compiled, for every play's own database."""
+    parameters["dbname"] = settings().database_url.rpartition("/")[2]
+
+
+def _steps(world: Child, order: dict[str, Any]) -> None:
+    """The steps. With `after`, first what follows a death in the first of them:
+
+    `sweeps`: beats and workers recover, then the caller repeats itself; `caller`: the other way round.
+    """
+    if order["after"] == "sweeps":
+        world.settle()
+    for number in range(order["first"], order["last"] + 1):
+        ACTS[order["act"]][number](world)
+        world.settle()
+        world.repeating = False
+
+
+def main() -> None:
+    """Rehearse the first order; fork for every further one until standard input ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    configure_logging(logging.ERROR)
+    for room in ROOMS:
+        importlib.import_module(room)
+    rehearse(json.loads(sys.stdin.readline()))
+    answers.write("0\n")
+    answers.flush()
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                play(json.loads(line))
+                code = 0
+            except Exception:
+                logging.getLogger(__name__).exception("the play broke off")
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        answers.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Many deaths, spread over lanes: which points, and the figures at the end."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from tests.crashpoints.harness import Lane, Scene, Verdict
+
+#: Of so many deaths one is followed to the end of its act; the others to the end of their step.
+TO_THE_END = 10
+
+Death = tuple[int, int, int]
+
+
+@dataclass
+class Ledger:
+    """What came of all deaths of one act."""
+
+    act: str
+    points: int
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    @property
+    def violations(self) -> list[Verdict]:
+        """Deaths after which something was wrong, or that did not come about."""
+        return [one for one in self.verdicts if one.wrong or not one.died]
+
+    def line(self) -> str:
+        """The figures, for people."""
+        uncertain = sum(len(one.uncertain) for one in self.verdicts)
+        repeated = sum(one.repeated for one in self.verdicts)
+        return (
+            f"{self.act:10} {self.points:6} points {len(self.verdicts):6} deaths"
+            f" {len(self.violations):4} violations {uncertain:4} uncertain {repeated:4} repeated"
+        )
+
+
+def deaths(scenes: Sequence[Scene]) -> list[Death]:
+    """Every point of an act as (step, point, last step to play)."""
+    everywhere = [(scene.number, point) for scene in scenes for point in range(1, len(scene.points) + 1)]
+    return [
+        (step, point, step if number % TO_THE_END else len(scenes) - 1)
+        for number, (step, point) in enumerate(everywhere)
+    ]
+
+
+def some(scenes: Sequence[Scene], count: int, seed: int) -> list[Death]:
+    """So many of them, the same for the same seed."""
+    found = deaths(scenes)
+    return sorted(random.Random(seed).sample(found, min(count, len(found))))
+
+
+def act_out(
+    act: str,
+    lanes: Sequence[Lane],
+    chosen: Callable[[Sequence[Scene]], list[Death]],
+    seen: Callable[[Verdict], None] = lambda verdict: None,
+) -> Ledger:
+    """Play an act undisturbed, then die at each chosen point; `seen` hears of every verdict."""
+    with lanes[0].scenes(act) as scenes:
+        ledger = Ledger(act, len(deaths(scenes)))
+        todo, lock = iter(chosen(scenes)), threading.Lock()
+
+        def work(lane: Lane) -> None:
+            for step, point, last in _taken(todo, lock):
+                verdict = lane.death(act, scenes, step, point, last)
+                with lock:
+                    ledger.verdicts.append(verdict)
+                    seen(verdict)
+
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            list(pool.map(work, lanes))
+    return ledger
+
+
+def _taken(todo: Iterator[Death], lock: threading.Lock) -> Iterator[Death]:
+    while True:
+        with lock:
+            one = next(todo, None)
+        if one is None:
+            return
+        yield one

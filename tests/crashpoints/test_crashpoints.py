@@ -1,0 +1,68 @@
+"""A worker dies at any moment and another goes on: a sample of what `make crashpoints` does everywhere.
+
+In the sample are the moments at which a death once broke a rule.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import database_url
+from tests.crashpoints.acts import ACTS
+from tests.crashpoints.cast import build_template
+from tests.crashpoints.examination import differences
+from tests.crashpoints.harness import Lane
+from tests.crashpoints.run import act_out, some
+
+DEATHS_EACH = 6
+SEED = 20270301
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def lanes(postgres: str, valkey: str) -> Iterator[list[Lane]]:
+    name = f"booking_crash_template_{os.getpid()}"
+    build_template(database_url("postgres"), name)
+    redis = valkey.rpartition("/")[0]
+    with Lane(postgres, name, f"{redis}/1") as one, Lane(postgres, name, f"{redis}/2") as other:
+        yield [one, other]
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_wherever_a_worker_dies_another_ends_the_journey_as_if_it_had_not(
+    lanes: list[Lane], act: str
+) -> None:
+    ledger = act_out(act, lanes, lambda scenes: some(scenes, DEATHS_EACH, SEED))
+    assert len(ledger.verdicts) == DEATHS_EACH
+    assert ledger.violations == []
+
+
+@pytest.mark.parametrize(
+    ("act", "step", "before"),
+    [
+        # The day's run was taken first: consultants behind the death got no new day until tomorrow.
+        ("in vain", 6, "before SELECT consultant_availability_slots.id,"),
+        # Later than an hour after the end nobody waited for a report that the dead one had not read.
+        ("unlinked", 6, "before report read"),
+    ],
+)
+def test_the_deaths_that_once_broke_a_rule(lanes: list[Lane], act: str, step: int, before: str) -> None:
+    with lanes[0].scenes(act) as scenes:
+        points = [n for n, name in enumerate(scenes[step].points, 1) if name.startswith(before)]
+        verdicts = [lanes[0].death(act, scenes, step, point, step) for point in points[:4]]
+    assert verdicts
+    assert [one for one in verdicts if one.wrong or not one.died] == []
+
+
+def test_the_comparison_sees_what_is_lost_doubled_or_guessed() -> None:
+    told = {"letters": ["a", "b"], "jobs": {"send_reminder:1": "done"}, "events": ["x"], "repeated": 0}
+    assert differences(told, told).wrong == []
+    for part, value in {"letters": ["a"], "events": ["x", "x"], "jobs": {"send_reminder:1": "dead"}}.items():
+        assert differences(told, told | {part: value}).wrong != []
+    left = differences(told, told | {"jobs": {"send_reminder:1": "uncertain"}})
+    assert (left.wrong, left.uncertain) == ([], ["send_reminder:1"])
+    assert differences(told, told | {"jobs": {"send_reminder:1": "uncertain"}, "repeated": 1}).wrong != []

@@ -1,0 +1,37 @@
+"""Servers that may be killed, shared by one module each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+from redis import Redis
+
+from tests.conftest import copied_database, valkey_url
+from tests.faults.house import House, Servers, own_servers
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A PostgreSQL and a Valkey of the module's own."""
+    with own_servers(tmp_path_factory.mktemp("servers")) as servers:
+        yield servers
+
+
+Open = Callable[..., AbstractContextManager[House]]
+
+
+@pytest.fixture
+def open_house(template: str, valkey: str) -> Open:
+    """Opens a service on the tests' own servers, which stay alive: settings by name, then its people."""
+
+    @contextmanager
+    def opened(consultants: int = 4, people: int = 20, **knobs: str) -> Iterator[House]:
+        broker = valkey_url(valkey, 6)
+        with Redis.from_url(broker) as redis:
+            redis.flushdb()
+        with copied_database(template) as url, House(url, broker, **knobs).open(consultants, people) as house:
+            yield house
+
+    return opened

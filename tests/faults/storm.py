@@ -1,0 +1,93 @@
+"""Processes die at random: seeded, so that a run that found something can be played again."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from booking_tasks.ops.stack import EFFECTS, FRONT, ServiceProcess
+from tests.faults.house import House, Nuisance, Servers
+from tests.faults.nemesis import children, crash, running
+
+#: How often each kind of process is chosen. A worker or a server that dies takes seconds to come back.
+EVERYTHING = {"child": 16, "worker": 2, "beat": 2, "broker": 1, "database": 1}
+
+
+@dataclass
+class Storm:
+    """Kills one process after another and starts again what died, as a supervisor does."""
+
+    house: House
+    servers: Servers
+    chance: random.Random
+    weights: Mapping[str, int] = field(default_factory=lambda: EVERYTHING)
+    kills: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        stack = self.house.stack
+        starts: dict[str, Callable[[], ServiceProcess]] = {
+            "front": lambda: stack.worker("front", FRONT),
+            "effects": lambda: stack.worker("effects", EFFECTS),
+            "beat": stack.beat,
+        }
+        self._starts = starts
+        self._crew = {process.name: process for process in stack.processes}
+
+    def over(self, least: float = 0.1, most: float = 0.4) -> Nuisance:
+        """The storm, while a `with` block runs: a kill every `least` to `most` seconds."""
+        return Nuisance(self.strike, lambda: self.chance.uniform(least, most))
+
+    def strike(self) -> None:
+        """One kill, after everything that died by now was started again."""
+        self.revive()
+        [kind] = self.chance.choices(list(self.weights), list(self.weights.values()))
+        if getattr(self, f"_{kind}")():
+            self.kills[kind] += 1
+
+    def revive(self) -> None:
+        """Start every process that is not there."""
+        for name, process in self._crew.items():
+            if not process.running:
+                self._crew[name] = self._starts[name]()
+
+    def _child(self) -> bool:
+        pool = children(self._crew[self.chance.choice(("front", "effects"))].pid)
+        if pool:
+            with suppress(ProcessLookupError):
+                os.kill(self.chance.choice(pool), signal.SIGKILL)
+        return bool(pool)
+
+    def _worker(self) -> bool:
+        """The main process, with its children or without."""
+        worker = self._crew[self.chance.choice(("front", "effects"))]
+        if self.chance.random() < 0.5:
+            worker.kill()
+        else:
+            os.kill(worker.pid, signal.SIGKILL)
+        return True
+
+    def _beat(self) -> bool:
+        self._crew["beat"].kill()
+        return True
+
+    def _broker(self) -> bool:
+        crash(self.servers.valkey)
+        self.servers.valkey.start()
+        return True
+
+    def _database(self) -> bool:
+        """Now and then a backend alone, which PostgreSQL answers by restarting all of them."""
+        postgres = self.servers.postgres
+        backends = children(running(postgres).pid)
+        if self.chance.random() < 0.3 and backends:
+            with suppress(ProcessLookupError):
+                os.kill(self.chance.choice(backends), signal.SIGKILL)
+        else:
+            crash(postgres)
+            postgres.start()
+        return True

@@ -1,0 +1,58 @@
+"""A worker's host may have any clock: business time is the database's, leases are the database's."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from booking_tasks.database import transaction
+from booking_tasks.ops.stack import EFFECTS, FRONT
+from tests.faults.conftest import Open
+from tests.faults.house import MONDAY, TUESDAY
+from tests.faults.invariants import examined
+
+WRONG_CLOCK = str(Path(__file__).parent / "wrong_clock")
+
+#: Every column that holds business time, all of it written by workers.
+_WRITTEN = text("""
+    SELECT occurred_at FROM events
+    UNION ALL SELECT requested_at FROM consultation_requests
+    UNION ALL SELECT updated_at FROM consultation_requests
+    UNION ALL SELECT deadline_at - interval '48 hours' FROM consultation_requests
+               WHERE preferred_end_time IS NULL
+    UNION ALL SELECT revised_at FROM scheduled_sessions
+    UNION ALL SELECT created_at FROM scheduled_sessions
+    UNION ALL SELECT decided_at FROM assignment_decisions
+    UNION ALL SELECT due_at FROM jobs WHERE kind IN ('assign_request', 'provision_meeting', 'publish_event')
+""")
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(300)
+def test_workers_an_hour_ahead_and_an_hour_behind_work_as_one(open_house: Open) -> None:
+    """And one whose clock is set by two hours, back and forth, while it works."""
+    with open_house() as house:
+        house.stack.beat()
+        house.stack.environment["PYTHONPATH"] = WRONG_CLOCK
+        for name, queues, wrong in (
+            ("ahead", FRONT, "0:3600"),
+            ("behind", EFFECTS, "0:-3600"),
+            ("unsteady", (*FRONT, *EFFECTS), "0:-3600 6:3600 9:-3600"),
+        ):
+            house.stack.environment["WRONG_CLOCK"] = wrong
+            house.stack.worker(name, queues, concurrency=1)
+        house.wait_ready()
+
+        house.call(house.wishes(25, random.Random(13)))
+        house.calm()
+
+        with transaction() as db:
+            assert set(db.execute(_WRITTEN).scalars()) <= {MONDAY, None}
+        house.live_through(TUESDAY + timedelta(days=3), hop=timedelta(hours=24))
+        ledger = examined(house)
+        assert ledger.wrong == ()
+        assert (ledger.accepted, ledger.uncertain, ledger.dead) == (25, 0, 0)

@@ -1,0 +1,143 @@
+"""PostgreSQL's disk is full: new requests are not accepted, accepted ones are not lost."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import random
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from booking_tasks.client import BookingClient, NoAnswerError
+from booking_tasks.contracts import SubmitRequest
+from tests.faults.conftest import Open
+from tests.faults.house import House, Servers, identity
+from tests.faults.invariants import examined
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+_MEGABYTE = 1024 * 1024
+_MOST = 400
+
+#: The very error that PostgreSQL raises when a file cannot grow (disk_full, class 53).
+_REFUSE = """
+    CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$
+"""
+_WRITTEN = ("inbox", "consultation_requests", "events", "jobs", "assignment_decisions", "scheduled_sessions")
+
+
+def survives(house: House, full: AbstractContextManager[None]) -> None:
+    """Some requests before, some that are refused, and all of them once there is room again."""
+    house.start()
+    before = house.wishes(10, random.Random(11))
+    house.call(before)
+    with full:
+        tried = until_refused(house)
+    assert 3 <= len(tried) < _MOST
+    assert len(house.book.accepted) == len(before) + len(tried) - 3
+    house.call(tried)
+    house.calm()
+    ledger = examined(house)
+    assert ledger.wrong == ()
+    assert (ledger.accepted, ledger.terminal, ledger.dead) == (10 + len(tried), 10 + len(tried), 0)
+
+
+def until_refused(house: House) -> list[SubmitRequest]:
+    """Send large requests until three in a row are not accepted; all that were sent."""
+    client, tried, refused = BookingClient(house.redis_url), list[SubmitRequest](), 0
+    while refused < 3 and len(tried) < _MOST:
+        wish = large(house, len(tried))
+        tried.append(wish)
+        house.book.sent[wish.message_id] = wish
+        try:
+            house.book.answers[wish.message_id] = client.send(wish, wait=True).outcome(timeout=5)
+            refused = 0
+        except NoAnswerError:
+            refused += 1
+    client.close()
+    return tried
+
+
+def large(house: House, number: int) -> SubmitRequest:
+    """A request that does not fit into what its tables have left."""
+    return SubmitRequest(
+        message_id=identity(f"large wish {number}"),
+        actor="shop",
+        request_id=identity(f"large request {number}"),
+        requester_user_id=house.people[number % len(house.people)],
+        service_type_id=house.kind,
+        details=secrets.token_hex(4500),
+    )
+
+
+@contextmanager
+def injected(url: str) -> Iterator[None]:
+    """Every new row is refused with disk_full."""
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(_REFUSE)
+        for table in _WRITTEN:
+            admin.execute(
+                f"CREATE TRIGGER full_disk BEFORE INSERT ON {table} EXECUTE FUNCTION no_space()".encode()
+            )
+        yield
+        admin.execute("DROP FUNCTION no_space CASCADE")
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of 48 MB at `folder`, with a folder for PostgreSQL; skips where mounting is forbidden."""
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("this user may not mount a small file system; the injected error stands in for it")
+    try:
+        space = folder / "space"
+        space.mkdir(mode=0o700)
+        owner = pwd.getpwnam("nobody")
+        os.chown(space, owner.pw_uid, owner.pw_gid)
+        folder.chmod(0o755)
+        yield space
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=True)
+
+
+@contextmanager
+def filled(ballast: Path) -> Iterator[None]:
+    """No byte is left on the disk that `ballast` lies on."""
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(_MEGABYTE)) == _MEGABYTE:
+            pass
+    with suppress(OSError), ballast.open("ab", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    yield
+    ballast.unlink()
+
+
+def test_the_error_of_a_full_disk_refuses_requests_and_loses_none(open_house: Open) -> None:
+    """The error itself, raised by triggers: it stands in where no small file system can be mounted."""
+    with open_house() as house:
+        survives(house, injected(house.stage.environment["DATABASE_URL"]))
+
+
+def test_a_full_disk_refuses_requests_and_loses_none(servers: Servers, tmp_path: Path) -> None:
+    """A real one: the database's files lie on 48 MB, the log of transactions elsewhere."""
+    url, redis_url = servers.fresh()
+    with small_disk(tmp_path / "disk") as space:
+        with psycopg.connect(servers.postgres.url(), autocommit=True) as admin:
+            admin.execute(f"CREATE TABLESPACE small LOCATION '{space}'".encode())
+            admin.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET TABLESPACE small".encode())
+        with House(url, redis_url).open(4, 20) as house:
+            survives(house, filled(tmp_path / "disk" / "ballast"))
+        with psycopg.connect(servers.postgres.url(), autocommit=True) as admin:
+            admin.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)".encode())
+            admin.execute("DROP TABLESPACE small")

@@ -1,0 +1,76 @@
+"""What ends its process every time ends dead after three tries, and takes nobody with it."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import select
+
+from booking_tasks.database import transaction
+from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage, Job
+from booking_tasks.ops.stack import EFFECTS, FRONT
+from tests.faults.conftest import Open
+from tests.faults.house import House, identity
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def house(open_house: Open) -> Iterator[House]:
+    knobs = {"BOOKING_LEASE": "1s", "BOOKING_SMTP_TIMEOUT": "0.4s", "BOOKING_MEETING_TIMEOUT": "0.4s"}
+    with open_house(BOOKING_JOB_ATTEMPTS="3", **knobs) as house:
+        yield house
+
+
+def start(house: House, poison: str, at: str) -> None:
+    """A front worker that dies of a statement, and all the rest in health."""
+    house.stack.environment |= {"TWIST_POISON": poison, "TWIST_POISON_AT": at}
+    front = ("worker", "-Q", ",".join(FRONT), "-c", "2")
+    house.stack.plain("front", *front, app="tests.faults.twisted")
+    house.stack.worker("effects", EFFECTS)
+    house.stack.beat()
+    house.wait_ready()
+
+
+def test_a_message_that_kills_its_process_is_dead_after_three_tries(house: House) -> None:
+    start(house, "wish 3", "INSERT INTO consultation_requests")
+    wishes = house.wishes(8, random.Random(7))
+
+    house.call(wishes)
+
+    answers = [house.book.answers[wish.message_id] for wish in wishes]
+    assert [answer.result for answer in answers] == ["done"] * 3 + ["refused"] + ["done"] * 4
+    assert answers[3].code == "dead"
+    with transaction() as db:
+        message = db.get_one(InboxMessage, wishes[3].message_id)
+        letter = db.execute(select(DeadLetter)).scalar_one()
+    assert (message.state, message.attempts) == ("dead", 4)
+    assert "3 attempts" in letter.reason
+    assert "wish" not in str(letter.payload)
+
+
+def test_a_job_that_kills_its_process_dies_alone(house: House) -> None:
+    """Those that stood behind it in the batch keep their tries."""
+    poisoned = identity("request 0")
+    wishes = house.wishes(12, random.Random(8))
+    house.stack.worker("intake", ("booking",))
+    house.wait_ready()
+    house.call(wishes)
+    house.stack.stop()
+
+    start(house, str(poisoned), "SELECT consultation_requests.id")
+    house.calm()
+
+    with transaction() as db:
+        jobs = list(db.execute(select(Job).where(Job.kind == "assign_request")).scalars())
+        left = db.execute(
+            select(ConsultationRequest.id).where(ConsultationRequest.status == "pending")
+        ).scalars()
+        assert list(left) == [poisoned]
+    assert Counter(job.state for job in jobs) == {"done": 11, "dead": 1}
+    [dead] = [job for job in jobs if job.state == "dead"]
+    assert (dead.subject_id, dead.attempts) == (poisoned, 4)
+    assert max(job.attempts for job in jobs if job is not dead) <= 2

@@ -1,0 +1,98 @@
+"""While requests run, whatever can die dies. Afterwards nothing is lost, doubled, overlapping or stuck."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from redis import Redis
+
+from tests.faults.house import TUESDAY, House, Nuisance, Servers
+from tests.faults.invariants import Ledger, examined
+from tests.faults.nemesis import end_at_once, frozen, running
+from tests.faults.storm import Storm
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def house(servers: Servers) -> Iterator[House]:
+    """A running service on the module's servers, with a database and a broker of its own."""
+    with House(*servers.fresh()).open(consultants=8, people=40) as house:
+        house.start()
+        yield house
+
+
+def all_is_well(house: House, requests: int, *, stream_kept: bool = True) -> Ledger:
+    """Every request was accepted and came to its end, and no promise is broken."""
+    ledger = examined(house, stream_kept=stream_kept)
+    assert ledger.wrong == ()
+    assert (ledger.accepted, ledger.terminal, ledger.dead) == (requests, requests, 0)
+    return ledger
+
+
+def test_workers_killed_at_random_while_300_requests_run(house: House, servers: Servers) -> None:
+    storm = Storm(house, servers, random.Random(1), {"child": 6, "worker": 1})
+    with storm.over(0.2, 0.5):
+        house.call(house.wishes(300, storm.chance))
+    storm.revive()
+    house.calm()
+    ledger = all_is_well(house, 300)
+    assert ledger.uncertain <= storm.kills.total()
+    assert storm.kills["child"] >= 5
+    assert storm.kills["worker"] >= 1
+
+
+def test_the_broker_emptied_while_requests_run(house: House, servers: Servers) -> None:
+    def empty() -> None:
+        with Redis.from_url(servers.valkey.url()) as redis:
+            redis.flushall()
+
+    with Nuisance(empty, lambda: 0.3) as flood:
+        house.call(house.wishes(60, random.Random(2)))
+    assert flood.count >= 3
+    house.calm()
+    assert all_is_well(house, 60, stream_kept=False).uncertain == 0
+
+
+def test_the_database_restarted_at_once_while_requests_run(house: House, servers: Servers) -> None:
+    def restart() -> None:
+        end_at_once(servers.postgres)
+        servers.postgres.start()
+
+    with Nuisance(restart, lambda: 1.0) as restarts:
+        house.call(house.wishes(60, random.Random(3)))
+    assert restarts.count >= 1
+    house.calm()
+    all_is_well(house, 60)
+
+
+def test_broker_and_database_frozen_in_turn_while_requests_run(house: House, servers: Servers) -> None:
+    chance = random.Random(4)
+    cold = threading.Event()
+
+    def freeze() -> None:
+        server = chance.choice((servers.postgres, servers.valkey))
+        with frozen(running(server).pid):
+            cold.wait(1.2)
+
+    with Nuisance(freeze, lambda: 0.5) as frosts:
+        house.call(house.wishes(60, chance))
+    assert frosts.count >= 1
+    house.calm()
+    assert all_is_well(house, 60).uncertain == 0
+
+
+def test_what_was_booked_in_a_storm_lives_its_whole_life_in_one(house: House, servers: Servers) -> None:
+    """Bookings, reminders, starts, verdicts and the end of the rooms, while everything dies by turns."""
+    storm = Storm(house, servers, random.Random(5))
+    with storm.over(0.3, 0.8):
+        house.call(house.wishes(30, storm.chance))
+        house.live_through(TUESDAY + timedelta(days=3), hop=timedelta(hours=12))
+    storm.revive()
+    house.calm()
+    ledger = all_is_well(house, 30)
+    assert ledger.uncertain <= storm.kills.total()

@@ -1,0 +1,236 @@
+"""All use cases in any order, with bells doubled, reordered and dropped, effects that fail and workers
+
+that die: whatever the order, what must be true stays true.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, precondition, rule
+
+from booking_tasks.jobs.rules import KINDS
+from tests.builders import NOW
+from tests.properties.edge import Fate
+from tests.properties.story import CONSULTANTS, REQUESTERS, SERVICES, SWEEPS, Story
+
+_SPACE = UUID("5eed0001-0000-4000-8000-000000000000")
+#: Weekly hours to choose from.
+HOURS: list[list[dict[str, Any]]] = [
+    [{"weekday": day, "start": "09:00", "end": "12:00"} for day in (2, 3, 4)],
+    [{"weekday": day, "start": "10:30", "end": "11:30"} for day in (3, 5)],
+    [{"weekday": 2, "start": "22:00", "end": "03:00"}],
+    [{"weekday": day, "start": "00:00", "end": "00:00"} for day in range(1, 8)],
+    [],
+]
+ZONES = ["UTC", "Europe/Vienna", "Pacific/Auckland"]
+_FATES: list[Fate] = ["done", "not done", "refused", "lost before", "lost after", "died before", "died after"]
+
+some = st.integers(0, 7)
+services = st.sampled_from(SERVICES)
+names = st.sampled_from([*KINDS, *SWEEPS])
+fates = st.lists(st.sampled_from(_FATES), max_size=6)
+
+
+class Life(Story):
+    """What may happen, in any order."""
+
+    @initialize(
+        wishes=st.lists(st.tuples(services, some), min_size=1, max_size=4),
+        agreed=st.none() | fates,
+        doomed=st.none() | st.tuples(st.integers(0, 12), st.booleans()),
+    )
+    def open(
+        self, wishes: list[tuple[UUID, int]], agreed: list[Fate] | None, doomed: tuple[int, bool] | None
+    ) -> None:
+        """The consultants declare their hours and somebody asks for something; mostly it is agreed."""
+        self.new_book()
+        for consultant in CONSULTANTS:
+            self.say("set_availability", consultant_user_id=str(consultant), weekly=HOURS[0])
+        for service, who in wishes:
+            self.submit(service, who, wanted=7, day=-1, hour=0, length=0)
+        if agreed is not None:
+            self.come_to_rest(agreed)
+        self.edge.deadly_commit = doomed
+
+    # -- what callers do -----------------------------------------------------------------------------
+
+    @rule(
+        service=services, who=some, wanted=some, day=st.integers(-8, 7), hour=st.integers(0, 23), length=some
+    )  # fmt: skip
+    def submit(self, service: UUID, who: int, wanted: int, day: int, hour: int, length: int) -> None:
+        """Ask for a consultation; sometimes with a window, sometimes with somebody in mind."""
+        request = uuid5(_SPACE, f"request {len(self.requests)}")
+        body: dict[str, Any] = {
+            "request_id": str(request),
+            "requester_user_id": str(REQUESTERS[who % 3]),
+            "service_type_id": str(service),
+        }
+        if wanted < 2:
+            body["preferred_consultant_user_id"] = str(CONSULTANTS[wanted])
+        if day >= 0:
+            start = NOW.replace(hour=hour) + timedelta(days=day)
+            body["preferred_start"] = start.isoformat()
+            body["preferred_end"] = (start + timedelta(hours=1 + length * 3)).isoformat()
+        self.requests.append(request)
+        self.say("submit_request", **body)
+
+    @rule(which=some, of=some)
+    def repeat(self, which: int, of: int) -> None:
+        """Send any message again: who had an answer gets the very same."""
+        number = (which * 8 + of) % len(self.sent)
+        task, message, answer = self.sent[number]
+        again = self.answer(task, message)
+        if answer is not None and again is not None:
+            assert again == answer
+        self.sent[number] = (task, message, answer or again)
+
+    @rule(which=some)
+    def reuse(self, which: int) -> None:
+        """Use an answered message's id for something else."""
+        task, message, answer = self.sent[which % len(self.sent)]
+        if answer is not None:
+            other = self.answer(task, message | {"actor": "somebody else"})
+            assert other is None or other["code"] == "conflict"
+
+    @precondition(lambda self: self.requests)
+    @rule(which=some, who=some, task=st.sampled_from(["confirm_request", "decline_request"]))
+    def reply(self, which: int, who: int, task: str) -> None:
+        """A consultant answers; not always the one who was asked."""
+        consultant = str(CONSULTANTS[who % 2])
+        self.say(task, request_id=self.request(which), consultant_user_id=consultant)
+
+    @precondition(lambda self: self.requests)
+    @rule(which=some)
+    def withdraw(self, which: int) -> None:
+        """The requester needs it no more."""
+        self.say("cancel_request", request_id=self.request(which))
+
+    @precondition(lambda self: self.sessions)
+    @rule(which=some, day=st.integers(0, 6), half_hours=st.integers(0, 47), offered=st.booleans())
+    def move(self, which: int, day: int, half_hours: int, offered: bool) -> None:
+        """Move a session: to a start that is offered, or to any time at all."""
+        session = self.session(which)
+        start = NOW.replace(hour=0) + timedelta(days=day, minutes=30 * half_hours)
+        if offered:
+            free = self.offered(session["consultation_service_type_id"])
+            mine = [at for who, at in free if who == session["consultant_user_id"]]
+            start = mine[half_hours % len(mine)] if mine else start
+        self.say("reschedule_session", session_id=str(session["id"]), new_start=start.isoformat())
+
+    @precondition(lambda self: self.sessions)
+    @rule(which=some, by=st.sampled_from(["user", "consultant"]))
+    def cancel(self, which: int, by: str) -> None:
+        """One side calls it off."""
+        self.say("cancel_session", session_id=str(self.session(which)["id"]), cancelled_by=by, reason="ill")
+
+    @rule(who=some, week=st.sampled_from(HOURS))
+    def hours(self, who: int, week: list[dict[str, Any]]) -> None:
+        """A consultant declares other hours."""
+        self.say("set_availability", consultant_user_id=str(CONSULTANTS[who % 2]), weekly=week)
+
+    @rule(who=some, zone=st.sampled_from(ZONES), bookable=st.booleans())
+    def profile(self, who: int, zone: str, bookable: bool) -> None:
+        """A consultant moves, or takes no bookings for a while."""
+        consultant = str(CONSULTANTS[who % 2])
+        self.say(
+            "upsert_consultant", consultant_user_id=consultant, time_zone=zone,
+            is_available_for_booking=bookable,
+        )  # fmt: skip
+
+    @precondition(lambda self: self.sessions)
+    @rule(
+        which=some,
+        kind=st.sampled_from(["joined", "left", "room_opened", "room_closed"]),
+        minute=st.integers(-20, 80),
+        side=st.sampled_from(["requester", "consultant"]),
+        platform=st.booleans(),
+        complete=st.booleans(),
+    )
+    def see(self, which: int, kind: str, minute: int, side: str, platform: bool, complete: bool) -> None:
+        """Something is seen of a room, by the platform or by somebody else."""
+        session = self.session(which)
+        at = session["scheduled_start_time"] + timedelta(minutes=minute)
+        if platform:
+            who = session[f"{side}_user_id"] if kind in {"joined", "left"} else None
+            self.edge.platform.see(session["id"], kind, at, who)
+            if complete:
+                self.edge.platform.complete.add(session["id"])
+            return
+        seen = {"kind": kind, "observed_at": at.isoformat(), "external_id": f"{kind} {minute}"}
+        if kind in {"joined", "left"}:
+            seen["party"] = side
+        session_id = str(session["id"])
+        self.say("record_attendance", session_id=session_id, source="lobby", observations=[seen])
+
+    @precondition(lambda self: self.sessions)
+    @rule(which=some, came=st.sampled_from(["attended", "absent", None]), billed=st.booleans())
+    def conclude(self, which: int, came: str | None, billed: bool) -> None:
+        """Notes, a correction, a bill."""
+        session_id = str(self.session(which)["id"])
+        if billed:
+            self.say("record_billing", session_id=session_id, billed_amount="20.00")
+        else:
+            self.say("record_outcome", session_id=session_id, notes="noted", requester_attendance=came)
+
+    # -- what time, beats and workers do ----------------------------------------------------------------
+
+    @rule(minutes=st.sampled_from([1, 30, 180, 24 * 60, None]))
+    def clock(self, minutes: int | None) -> None:
+        """The business clock moves on, by a while or to the next thing that is due."""
+        to = self.next_due() if minutes is None else self.now() + timedelta(minutes=minutes)
+        if to is not None:
+            self.step(to)
+
+    @rule(tasks=st.lists(names, min_size=1, max_size=4), fates=fates)
+    def work(self, tasks: list[str], fates: list[Fate]) -> None:
+        """Bells that nobody rang, or that rang twice or late; effects that go wrong."""
+        for name in tasks:
+            self.edge.will.fates = list(fates)
+            self.run(name)
+        self.edge.calm()
+
+    @rule(order=st.randoms(use_true_random=False), fates=fates)
+    def hear(self, order: Any, fates: list[Fate]) -> None:
+        """The bells that did ring, in another order, some of them twice, some not at all."""
+        heard = [name for name in self.edge.rung for _ in range(order.randint(0, 2))]
+        self.edge.rung.clear()
+        order.shuffle(heard)
+        if heard:
+            self.work(heard, fates)
+
+    @rule(commits=st.integers(0, 12), arrives=st.booleans())
+    def doom(self, commits: int, arrives: bool) -> None:
+        """Whoever makes a certain commit from now on dies in it; it arrives, or not."""
+        self.edge.deadly_commit = (commits, arrives)
+
+    @rule()
+    def wait(self) -> None:
+        """Real time goes by."""
+        self.let_time_pass()
+
+    @rule(fates=fates)
+    def settle(self, fates: list[Fate]) -> None:
+        """Everybody catches up, through whatever befalls the first effects."""
+        self.come_to_rest(fates)
+
+    # -- what must be true ----------------------------------------------------------------------------------
+
+    @invariant()
+    def rows_agree(self) -> None:
+        """After every step."""
+        self.check_rows()
+
+    @rule(service=services, which=st.integers(0, 400), day=st.integers(0, 7), half_hours=st.integers(0, 47))
+    def offer(self, service: UUID, which: int, day: int, half_hours: int) -> None:
+        """In one snapshot a start can be booked if and only if it is offered."""
+        free = self.offered(service)
+        any_start = NOW.replace(hour=0) + timedelta(days=day, minutes=30 * half_hours)
+        tries = [(CONSULTANTS[which % 2], any_start)]
+        if free:
+            tries.append(free[which % len(free)])
+        for who, start in tries:
+            assert self.bookable(service, who, start) == ((who, start) in free)

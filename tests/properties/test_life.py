@@ -1,0 +1,38 @@
+"""Random lives of the service: the same ones on every run, more of them with `--hypothesis-profile soak`."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from booking_tasks.settings import settings as booking_settings
+from tests.properties.machine import Life
+
+_SUITE = settings(
+    max_examples=25,
+    stateful_step_count=40,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_clock(own_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stepped clock, no back-off to wait for, and nothing forgotten: rows are of another time than it."""
+    monkeypatch.setenv("BOOKING_CLOCK", "stepped")
+    monkeypatch.setenv("BOOKING_HORIZON", "8d")
+    for name in ("RETRY_BASE", "RETRY_CAP"):
+        monkeypatch.setenv(f"BOOKING_{name}", "0.001")
+    for name in ("JOBS", "INBOX", "EVENTS", "EVIDENCE"):
+        monkeypatch.setenv(f"BOOKING_RETAIN_{name}", "36500d")
+    booking_settings.cache_clear()
+
+
+@pytest.mark.timeout(0)
+def test_whatever_the_order_what_must_be_true_stays_true() -> None:
+    soaking = settings.get_current_profile_name() == "soak"
+    run_state_machine_as_test(Life, settings=settings() if soaking else _SUITE)
