@@ -1,8 +1,8 @@
 """What runs when: data only.
 
 Every entry is a sweep that finds its work in rows, so a tick may be lost, late or doubled; two beats
-side by side do no harm. Entries are plain intervals in UTC and expire before the next tick, so that
-an outage leaves no backlog. Once-a-day work is a short tick over the ledger `schedule_runs`.
+side by side do no harm. Entries are plain intervals in UTC and expire, so that an outage leaves no
+endless backlog. Once-a-day work is a short tick over the ledger `schedule_runs`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ SWEEPS: dict[str, int] = {
     "expire_requests": 1,  # confirmations and requests nobody answered in time
     "assign_waiting": 3,  # look again for requests that wait for a consultant
     "recover_inbox": 3,  # messages whose worker died before it answered
+    "run_parked": 3,  # messages that an older release did not know
     "extend_availability": 6,  # once a day: windows for the new last day of the horizon
     "reconcile_meetings": 6,  # once a day: rooms without a session, sessions without a room
     "purge": 6,  # once a day: what is older than its retention
@@ -31,11 +32,12 @@ SWEEPS: dict[str, int] = {
 def beat_schedule(config: Settings) -> dict[str, dict[str, Any]]:
     """Celery's `beat_schedule` for these settings."""
     entries: dict[str, dict[str, Any]] = {}
+    life = config.bell_life / timedelta(seconds=1)
     for name, intervals in SWEEPS.items():
         every: timedelta = config.sweep_interval * intervals
         entries[name] = {
             "task": f"booking_tasks.v1.{name}",
             "schedule": every,
-            "options": {"queue": "sweep", "expires": every / timedelta(seconds=1), "ignore_result": True},
+            "options": {"queue": "sweep", "expires": life, "ignore_result": True},
         }
     return entries

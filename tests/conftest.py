@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -18,7 +20,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from booking_tasks.occasion import Occasion
-from booking_tasks.ops.servers import Postgres, Valkey
+from booking_tasks.ops.servers import Postgres, Valkey, system_postgres_binaries
 from tests.builders import NOW
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="booking-tests-", ignore_cleanup_errors=True)
@@ -45,6 +47,34 @@ def postgres() -> Iterator[str]:
         return
     with _POSTGRES:
         yield _SERVER_URL
+
+
+@pytest.fixture(scope="session")
+def system_postgres() -> Iterator[str]:
+    """The PostgreSQL installed on this machine, running; the URL of its maintenance database."""
+    binaries = system_postgres_binaries()
+    if binaries is None:
+        reason = "NO SECOND POSTGRESQL: install postgresql, so that migrations are tested on two versions"
+        if os.environ.get("BOOKING_REQUIRE_SYSTEM_POSTGRES") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with (
+        tempfile.TemporaryDirectory(prefix="booking-tests-", ignore_cleanup_errors=True) as folder,
+        Postgres(Path(folder) / "system-postgres", binaries, durable=False) as server,
+    ):
+        yield server.url()
+
+
+@pytest.fixture(scope="session", params=["postgres", "system_postgres"])
+def server(request: pytest.FixtureRequest) -> str:
+    """Each server in turn; the URL of its maintenance database."""
+    url: str = request.getfixturevalue(request.param)
+    return url
+
+
+def valkey_url(url: str, number: int) -> str:
+    """The URL of another numbered database on the same Valkey, for those who run workers of their own."""
+    return urlsplit(url)._replace(path=f"/{number}").geturl()
 
 
 @pytest.fixture(scope="session")
@@ -94,22 +124,31 @@ def db(_savepoint_database: str) -> Iterator[Session]:
     engine.dispose()
 
 
+@contextmanager
+def copied_database(template: str) -> Iterator[str]:
+    """A fresh copy of a database, dropped at the end; its URL."""
+    name = f"booking_{uuid4().hex[:12]}"
+    _admin(f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield database_url(name)
+    finally:
+        _admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 def own_database(template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A fresh migrated database that this process's settings point to; its URL."""
     from booking_tasks import database
     from booking_tasks.settings import settings
 
-    name = f"booking_{uuid4().hex[:12]}"
-    _admin(f"CREATE DATABASE {name} TEMPLATE {template}")
-    monkeypatch.setenv("DATABASE_URL", database_url(name))
-    settings.cache_clear()
-    database.engine.cache_clear()
-    yield database_url(name)
-    database.engine().dispose()
-    database.engine.cache_clear()
-    settings.cache_clear()
-    _admin(f"DROP DATABASE {name} WITH (FORCE)")
+    with copied_database(template) as url:
+        monkeypatch.setenv("DATABASE_URL", url)
+        settings.cache_clear()
+        database.engine.cache_clear()
+        yield url
+        database.engine().dispose()
+        database.engine.cache_clear()
+        settings.cache_clear()
 
 
 @pytest.fixture

@@ -178,3 +178,44 @@ def test_rival_workers_assign_each_request_once(own_database: str, same_message:
 @pytest.fixture(autouse=True)
 def _wide_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOOKING_DATABASE_POOL_SIZE", "20")
+
+
+@pytest.mark.parametrize("result", ["scheduled", "asked"])
+def test_who_waited_and_was_served_keeps_no_reason(db: Session, moment: Occasion, result: str) -> None:
+    kind = builders.service_type(db, requires_confirmation=result == "asked")
+    request = builders.request(db, kind.id)
+    assert service.assign(db, moment, request.id).reason == request.status_reason == "no_consultant"
+    builders.window(db, builders.consultant(db).consultant_user_id, TOMORROW)
+    assert service.assign(db, moment, request.id).result == result
+    assert request.status_reason is None
+
+
+def test_a_consultant_is_never_asked_about_a_start_that_is_now(db: Session, moment: Occasion) -> None:
+    kind = builders.service_type(db, requires_confirmation=True)
+    builders.window(db, builders.consultant(db).consultant_user_id, NOW)
+    request = builders.request(db, kind.id)
+    assert service.assign(db, moment, request.id).result == "asked"
+    held = db.scalars(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).one()
+    assert held.session_start_time == held.held_until == NOW + timedelta(minutes=30)
+
+
+def test_a_requester_who_is_busy_for_hours_still_gets_the_first_time_after(
+    db: Session, moment: Occasion
+) -> None:
+    kind = builders.service_type(db, slot_step_minutes=5)
+    builders.window(db, builders.consultant(db).consultant_user_id, TOMORROW)
+    busy = builders.booked_session(db, TOMORROW, minutes=240)
+    request = builders.request(db, kind.id, requester_user_id=busy.requester_user_id)
+    assert service.assign(db, moment, request.id).result == "scheduled"
+    session = db.scalars(
+        select(ScheduledSession).where(ScheduledSession.consultation_request_id == request.id)
+    ).one()
+    assert session.scheduled_start_time == busy.scheduled_end_time
+
+
+def test_a_requester_who_is_busy_all_the_time_is_told_so(db: Session, moment: Occasion) -> None:
+    kind = builders.service_type(db)
+    builders.window(db, builders.consultant(db).consultant_user_id, TOMORROW, hours=2)
+    busy = builders.booked_session(db, TOMORROW, minutes=120)
+    request = builders.request(db, kind.id, requester_user_id=busy.requester_user_id)
+    assert service.assign(db, moment, request.id).reason == "requester_busy"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -13,7 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.attendance import service
-from booking_tasks.contracts import Observation, RecordAttendance, RecordBilling, RecordOutcome
+from booking_tasks.contracts import Observation, RecordAttendance, RecordOutcome
 from booking_tasks.jobs import store as jobs
 from booking_tasks.jobs.rules import NewJob
 from booking_tasks.models import AttendanceEvidence, ConsultationRequest, Event, Job, ScheduledSession
@@ -230,8 +229,26 @@ def test_only_a_session_that_took_place_is_judged(db: Session, moment: Occasion,
 def test_the_verdict_waits_for_the_platforms_report_but_not_for_ever(db: Session, moment: Occasion) -> None:
     session = running(db)
     jobs.add(db, [NewJob("collect_attendance", session.id, END, session.revision)])
+    db.execute(text("UPDATE jobs SET attempts = 2"))
     assert service.judge_due(db, later(moment, END + 4 * DELAY - timedelta(seconds=1)), 10) == 0
     assert service.judge_due(db, later(moment, END + 4 * DELAY), 10) == 1
+
+
+@pytest.mark.parametrize(
+    "tried",
+    [
+        "state = 'waiting'",
+        "attempts = 1",
+        "attempts = 2, state = 'leased', lease_token = id, lease_until = 'infinity'",
+    ],
+)
+def test_after_an_outage_the_verdict_waits_until_the_report_was_asked_for(
+    db: Session, moment: Occasion, tried: str
+) -> None:
+    session = running(db)
+    jobs.add(db, [NewJob("collect_attendance", session.id, END, session.revision)])
+    db.execute(text(f"UPDATE jobs SET {tried}"))
+    assert service.judge_due(db, later(moment, END + 40 * DELAY), 10) == 0
 
 
 def test_the_verdict_does_not_wait_for_a_report_that_was_fetched_or_is_of_an_old_date(
@@ -359,28 +376,5 @@ def test_notes_may_be_taken_while_the_session_runs(db: Session, moment: Occasion
     assert service.record_outcome(db, moment, outcome(session.id, notes="Homework")).result == "done"
 
 
-def test_an_outcome_or_bill_of_an_unknown_session_is_refused(db: Session, moment: Occasion) -> None:
+def test_an_outcome_of_an_unknown_session_is_refused(db: Session, moment: Occasion) -> None:
     assert service.record_outcome(db, moment, outcome(uuid4(), notes="x")).code == "unknown_session"
-    assert service.record_billing(db, moment, bill(uuid4(), "1.00")).code == "unknown_session"
-
-
-# -- billing ------------------------------------------------------------------------------------------------
-
-
-def bill(session_id: UUID, amount: str) -> RecordBilling:
-    return RecordBilling(
-        message_id=uuid4(), actor="billing", session_id=session_id, billed_amount=Decimal(amount)
-    )
-
-
-def test_a_bill_is_kept_with_what_was_before(db: Session, moment: Occasion) -> None:
-    session = running(db, status="completed")
-    assert service.record_billing(db, moment, bill(session.id, "40")).result == "done"
-    assert service.record_billing(db, moment, bill(session.id, "40.00")).result == "already_done"
-    assert service.record_billing(db, moment, bill(session.id, "35.50")).result == "done"
-    db.refresh(session)
-    assert session.billed_amount == Decimal("35.50")
-    assert [(event.type, event.before, event.after) for event in events(db, session.id)] == [
-        ("session.billed", {"billed_amount": None}, {"billed_amount": "40.00"}),
-        ("session.billed", {"billed_amount": "40.00"}, {"billed_amount": "35.50"}),
-    ]

@@ -9,6 +9,8 @@ import pytest
 
 from booking_tasks.availability.rules import (
     HoursRule,
+    Window,
+    apart,
     first_overlap,
     has_specializations,
     instant_of,
@@ -97,3 +99,15 @@ def test_specializations_match_without_regard_to_case() -> None:
     assert has_specializations(["Algebra", "GEOMETRY"], ["algebra"])
     assert not has_specializations(["Algebra"], ["algebra", "law"])
     assert has_specializations([], [])
+
+
+def test_windows_apart_from_others_keep_what_those_leave() -> None:
+    day = datetime(2027, 3, 1, tzinfo=UTC)
+
+    def window(start: float, end: float, rule: str | None = None) -> Window:
+        return Window(day + timedelta(hours=start), day + timedelta(hours=end), rule)
+
+    wanted = [window(9, 17, "r"), window(18, 20, "r")]
+    others = [window(8, 10), window(12, 13), window(18, 21), window(20, 22)]
+    assert apart(wanted, others) == [window(10, 12, "r"), window(13, 17, "r")]
+    assert apart(wanted, []) == wanted

@@ -260,3 +260,18 @@ def test_free_slots_shows_readers_of_the_schema_what_is_free(db: Session) -> Non
         (far, far + timedelta(hours=1)),
         (far + timedelta(hours=2), far + timedelta(hours=4)),
     ]
+
+
+def test_hours_lie_beside_windows_that_somebody_else_declared(db: Session, moment: Occasion) -> None:
+    row = builders.consultant(db)
+    theirs = builders.window(db, row.consultant_user_id, NOW + timedelta(days=7, hours=3), hours=1)
+    assert service.set_availability(db, moment, hours(row.consultant_user_id, MONDAYS)).result == "done"
+    assert service.project(db, moment, row) == service.Projection(added=0, removed=0)
+    found = windows_of(db, row.consultant_user_id)
+    assert theirs in found
+    day = [
+        (one.start_time.hour, one.end_time.hour)
+        for one in found
+        if one.start_time.date() == theirs.start_time.date()
+    ]
+    assert day == [(9, 12), (12, 13), (13, 17)]

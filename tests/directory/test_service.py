@@ -10,11 +10,12 @@ from uuid import UUID, uuid4
 from sqlalchemy.orm import Session
 
 from booking_tasks.contracts import UpsertUser
-from booking_tasks.directory import service, store
+from booking_tasks.directory import service
 from booking_tasks.directory import tasks as directory_tasks
 from booking_tasks.identity import uuid7
+from booking_tasks.models import DirectoryUser
 from booking_tasks.occasion import Occasion
-from tests.builders import NOW, user
+from tests.builders import NOW
 
 
 def person(user_id: UUID, **values: Any) -> UpsertUser:
@@ -29,7 +30,7 @@ def test_a_person_is_stored_changed_and_left_alone(db: Session, moment: Occasion
     assert (
         service.upsert_user(db, later, person(one, email="lang@example.org", language="de")).result == "done"
     )
-    stored = store.people(db, [one])[one]
+    stored = db.get_one(DirectoryUser, one, populate_existing=True)
     assert (stored.name, stored.email, stored.time_zone, stored.language) == (
         "Mira Lang",
         "lang@example.org",
@@ -37,14 +38,6 @@ def test_a_person_is_stored_changed_and_left_alone(db: Session, moment: Occasion
         "de",
     )
     assert (stored.created_at, stored.updated_at) == (NOW, later.now)
-
-
-def test_people_are_found_by_id_and_strangers_are_left_out(db: Session) -> None:
-    known = user(db)
-    user(db)
-    found = store.people(db, [known.user_id, uuid7(), known.user_id])
-    assert found == {known.user_id: known}
-    assert store.people(db, []) == {}
 
 
 def test_an_address_that_could_break_a_mail_header_is_refused(own_database: str, valkey: str) -> None:

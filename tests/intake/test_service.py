@@ -230,3 +230,14 @@ def test_an_unknown_request_is_refused(office: Office) -> None:
     who = uuid4()
     answers = (office.confirm(ghost, who), office.decline(ghost, who), office.cancel(ghost))
     assert {one.code for one in answers} == {"unknown_request"}
+
+
+def test_what_a_consultant_said_does_not_become_the_requests_reason(office: Office) -> None:
+    request = office.asked()
+    office.decline(request, asked_consultant(request))
+    assert request.status_reason == "declined"
+    office.later(days=3)
+    assert service.give_up(office.db, office.moment, request.id)
+    assert request.status_reason == "declined"
+    said = office.db.scalars(select(Event.reason).where(Event.type == "request.declined")).all()
+    assert said == ["ill"]

@@ -312,10 +312,10 @@ def test_a_requester_hears_why_nothing_was_found(
     told = notice(request_, "request_rejected", request_.requester_user_id)
     assert write_notice(db, moment, HOUSE, told) == Skipped("the request is pending_confirmation")
 
-    request_.status, request_.status_reason = "rejected", "nobody was free in time"
+    request_.status, request_.status_reason = "rejected", "no_free_time"
     mail = read(write_notice(db, moment, HOUSE, told))
 
-    assert "Reason: nobody was free in time" in body(mail)
+    assert "Reason: no consultant had free time when you needed one" in body(mail)
     assert mail["To"].addresses[0].addr_spec == "mira@private.example.org"
 
 

@@ -104,7 +104,7 @@ def test_strangers_and_unnamed_guests_are_no_evidence() -> None:
 
 
 def _session(**values: object) -> KnownSession:
-    plain = KnownSession(uuid7(), 0, "scheduled", NOW, NOW + HOUR, linked=True, settled=True)
+    plain = KnownSession(uuid7(), 0, "scheduled", NOW, NOW + HOUR, settled=True)
     return replace(plain, **values)  # type: ignore[arg-type]
 
 
@@ -124,10 +124,9 @@ def test_rooms_and_sessions_that_do_not_agree_are_found_both_ways() -> None:
     assert found.strangers == (stranger.id,)
 
 
-def test_work_under_way_and_sessions_that_never_had_a_link_are_left_alone() -> None:
+def test_work_under_way_is_left_alone() -> None:
     closing = _session(status="completed", settled=False)
     making = _session(settled=False)
-    never = _session(linked=False)
     held = _session(status="in_progress")
-    found = differences([_room(closing)], [closing, making, never, held])
+    found = differences([_room(closing)], [closing, making, held])
     assert (found.orphans, found.missing, found.strangers) == ((), (), ())

@@ -302,9 +302,11 @@ def test_no_report_is_no_evidence(db: Session, moment: Occasion) -> None:
 
 def test_comparing_orders_what_is_missing_and_closes_what_is_over(db: Session, moment: Occasion) -> None:
     lost = booked_session(db, meeting_platform_join_url=URL)
+    given_up = booked_session(db)
     over = booked_session(db, NOW - timedelta(days=1), status="completed")
     far = booked_session(db, NOW + timedelta(days=91), meeting_platform_join_url=URL)
     waiting = booked_session(db)
+    jobs.add(db, [NewJob("provision_meeting", waiting.id, NOW)])
     stranger = ListedRoom(session_id=uuid7(), starts_at=NOW, ends_at=NOW + timedelta(hours=1))
     ended = ListedRoom(
         session_id=over.id, starts_at=over.scheduled_start_time, ends_at=over.scheduled_end_time
@@ -313,8 +315,9 @@ def test_comparing_orders_what_is_missing_and_closes_what_is_over(db: Session, m
         found = service.reconcile(db, moment, [stranger, ended])
         assert found.strangers == (stranger.session_id,)
     assert work(db, lost, "provision_meeting") == [(0, "reconcile:2027-03-01")]
+    assert work(db, given_up, "provision_meeting") == [(0, "reconcile:2027-03-01")]
     assert work(db, over, "close_meeting") == [(0, "orphan:2027-03-01")]
     assert work(db, far, "provision_meeting") == []
-    assert work(db, waiting, "provision_meeting") == []
+    assert work(db, waiting, "provision_meeting") == [(0, "")]
     assert db.scalars(select(Job).where(Job.subject_id == stranger.session_id)).all() == []
     assert rings(db) >= {"provision_meeting", "close_meeting"}

@@ -17,6 +17,7 @@ from booking_tasks.database import transaction
 from booking_tasks.doorbell import occasion
 from booking_tasks.identity import uuid7
 from booking_tasks.jobs import service as job_service
+from booking_tasks.jobs.rules import Wanted
 from booking_tasks.jobs.tasks import recover_jobs
 from booking_tasks.meetings import tasks
 from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession, ScheduleRun
@@ -243,13 +244,15 @@ def test_a_replay_after_giving_up_brings_the_link_to_people_already_invited(plat
     session_id = booked()
     platform.control(fail_next=1, status=403)
     provision()
-    with transaction() as db:
+    with occasion("ann", "operator") as (db, moment):
         job_id = db.scalars(select(Job.id).where(Job.kind == "provision_meeting")).one()
-        assert job_service.replay(db, job_id)
+        assert job_service.replay(db, moment, Wanted(job_id), "the token is right now") == [job_id]
     provision()
     assert stored(session_id).revision == 1
     assert stored(session_id).meeting_platform_join_url is not None
-    assert events()[-3:] == ["session.meeting_failed", "session.link_changed", "session.meeting_ready"]
+    assert events()[-4:] == [
+        "session.meeting_failed", "job.replayed", "session.link_changed", "session.meeting_ready",
+    ]  # fmt: skip
     assert invited_revisions() == {0, 1}
 
 

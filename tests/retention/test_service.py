@@ -175,3 +175,12 @@ def test_old_rows_are_found_by_an_index_condition(db: Session, query: str, index
     plan = "\n".join(db.scalars(text(f"EXPLAIN {query}")))
     assert index in plan
     assert "Cond" in plan
+
+
+def test_the_jobs_of_a_session_still_to_come_tell_who_was_invited(db: Session, moment: Occasion) -> None:
+    ahead, over = booked_session(db), booked_session(db, status="cancelled_by_user")
+    for session in (ahead, over):
+        job(db, "done", 200).subject_id = session.id
+    db.flush()
+    assert purge(db, moment, "jobs") == 1
+    assert [row.subject_id for row in left(db, Job)] == [ahead.id]

@@ -58,3 +58,11 @@ def test_the_ages_are_the_deployments() -> None:
     assert (ages.jobs, ages.inbox, ages.events, ages.evidence, ages.dead_letters) == tuple(
         timedelta(days=days) for days in range(1, 6)
     )
+
+
+def test_a_part_that_cannot_be_forgotten_holds_up_no_other(own_database: str, valkey: str) -> None:
+    old_letters(1)
+    with transaction() as db:
+        db.execute(text("ALTER TABLE jobs RENAME TO jobs_away"))
+    assert tasks.purge() == 1
+    assert dead_letters() == 0

@@ -1,0 +1,49 @@
+"""One running service for all journeys; each takes its own days on the stepped clock, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from redis import Redis
+
+from booking_tasks.ops.stage import Stage
+from tests.conftest import copied_database, valkey_url
+from tests.journeys.world import Journey
+
+BEGIN = datetime(2027, 3, 1, 7, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="package")
+def broker(valkey: str) -> Iterator[str]:
+    """An empty numbered database of the tests' Valkey; its URL."""
+    url = valkey_url(valkey, 12)
+    with Redis.from_url(url) as redis:
+        redis.flushdb()
+        yield url
+        redis.flushdb()
+
+
+@pytest.fixture(scope="package")
+def stage(template: str, broker: str) -> Iterator[Stage]:
+    """PostgreSQL, Valkey, two workers, a beat, a mail sink and a meeting platform, all real."""
+    with (
+        copied_database(template) as database_url,
+        Stage(
+            database_url,
+            broker,
+            BOOKING_SWEEP_INTERVAL="0.2s",
+            BOOKING_RETRY_BASE="0.1s",
+            BOOKING_JOB_ATTEMPTS="3",
+            BOOKING_HORIZON="7d",
+        ) as stage,
+    ):
+        stage.open(BEGIN)
+        yield stage
+
+
+@pytest.fixture
+def journey(stage: Stage) -> Journey:
+    """The next journey: its own people, its own days."""
+    return Journey(stage)

@@ -1,0 +1,75 @@
+"""What the process tests write and read in the database, beside what they send."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from booking_tasks import history
+from booking_tasks.client import BookingClient
+from booking_tasks.contracts import SearchOutcome, SearchSlots
+from booking_tasks.database import transaction
+from booking_tasks.doorbell import occasion
+from booking_tasks.identity import uuid7
+from booking_tasks.models import DeadLetter, Job, ScheduledSession
+from booking_tasks.ops.servers import wait_until
+from tests.builders import booked_session
+
+#: How long a condition is waited for, in seconds: far longer than it takes on an idle machine.
+PATIENCE = 60
+
+#: Longer ago than anything is kept.
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def ask(client: BookingClient) -> SearchOutcome:
+    """A question that every working worker answers, with a refusal."""
+    start = datetime.now(UTC)
+    query = SearchSlots(service_type_id=uuid7(), start=start, end=start + timedelta(hours=1))
+    return client.send(query, wait=True).outcome(timeout=PATIENCE)
+
+
+def agreed_session(ahead: timedelta = timedelta(days=3)) -> ScheduledSession:
+    """A session that was agreed just now: its room, reminders and event wait to be made."""
+    with occasion("test", "booking") as (db, moment):
+        session = booked_session(db, moment.now + ahead)
+        history.record(db, moment, "session.scheduled", session=session)
+    return session
+
+
+def jobs(kind: str) -> Counter[tuple[str, int]]:
+    """State and number of sendings of every job of a kind."""
+    with transaction() as db:
+        rows = db.execute(select(Job.state, Job.sendings).where(Job.kind == kind)).all()
+    return Counter((state, sendings) for state, sendings in rows)
+
+
+def all_settled(kind: str, count: int) -> bool:
+    """Whether `count` jobs of a kind are done."""
+    with transaction() as db:
+        done = select(func.count()).where(Job.kind == kind, Job.state == "done")
+        return db.execute(done).scalar_one() == count
+
+
+def add_old_letter() -> UUID:
+    """A dead letter that the next purge forgets; its id."""
+    with transaction() as db:
+        letter = DeadLetter(task="test", door="test", reason="old", payload={}, received_at=LONG_AGO)
+        db.add(letter)
+        db.flush()
+        return letter.id
+
+
+def old_letters() -> set[UUID]:
+    """The dead letters that no purge has met."""
+    with transaction() as db:
+        return set(db.execute(select(DeadLetter.id).where(DeadLetter.received_at == LONG_AGO)).scalars())
+
+
+def wait_for(ready: Callable[[], bool], what: str) -> None:
+    """Wait until a condition is true. Raises ServerError naming `what`."""
+    wait_until(ready, what, PATIENCE)

@@ -1,0 +1,85 @@
+"""The README is true: its promises name tests that exist, its tables are those of the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from booking_tasks.contracts import PUBLIC
+from booking_tasks.jobs.rules import KINDS
+from booking_tasks.settings import Settings, load_settings, variable_of
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LOST = {
+    "repeat": "repeated under the same key",
+    "repeat_once": "repeated once, byte for byte; then a person decides",
+    "never": "not repeated; a person decides",
+}
+
+
+def rows(first_cell: str) -> list[list[str]]:
+    """The rows of the table whose head begins with the given cell."""
+    table = README.partition(f"| {first_cell} |")[2].partition("\n\n")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    promises = README.partition("## The promises")[2].partition("\n## ")[0]
+    numbered = re.split(r"^\d\. ", promises, flags=re.MULTILINE)[1:]
+    assert len(numbered) == 9
+    for promise in numbered:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", promise)
+        assert named, promise
+        for path, test in named:
+            tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+            functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+            assert test in functions, f"{path}::{test}"
+
+
+def test_the_table_of_settings_is_whole_and_its_defaults_are_true() -> None:
+    written = {name.strip("`"): default.strip("`") for name, default, _ in rows("variable")}
+    assert list(written) == [variable_of(name) for name in Settings.model_fields]
+    for name, field in Settings.model_fields.items():
+        shown, default = written[variable_of(name)], field.get_default()
+        if default is None:
+            assert shown == "", name
+        else:
+            # DATABASE_URL is shown as people write it, and read with its driver added.
+            read = getattr(load_settings({name: shown}), name)
+            assert read == getattr(load_settings({name: default}), name), name
+
+
+def test_the_table_of_lost_outcomes_is_that_of_the_code() -> None:
+    assert {kind.strip("`"): meaning for kind, meaning in rows("job")} == {
+        name: LOST[kind.lost_outcome] for name, kind in KINDS.items()
+    }
+
+
+def test_the_table_of_queues_names_every_public_task() -> None:
+    written = {
+        task: queue.strip("`") for queue, tasks, _ in rows("queue") for task in re.findall(r"`(\w+)`", tasks)
+    }
+    assert written == {name: contract.queue for name, contract in PUBLIC.items()}
+
+
+def test_every_linked_file_exists() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_two_commands_are_targets_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for command in ("make demo", "make test"):
+        assert f"\n{command}\n" in README
+        assert re.search(rf"^{command.removeprefix('make ')}:", makefile, re.MULTILINE)
+
+
+def test_the_tree_names_what_is_there() -> None:
+    tree = README.partition("## The house")[2].partition("```\n\n")[0]
+    for name in re.findall(r"^  (\w+(?:\.py|/))", tree, re.MULTILINE):
+        assert (ROOT / "booking_tasks" / name).exists(), name
+    for name in re.findall(r"^(\w+(?:\.py|/))", tree, re.MULTILINE):
+        assert (ROOT / name).exists(), name
