@@ -17,7 +17,7 @@ export PIP_NO_INPUT := 1
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(INSTALLED) ## Play a whole day of bookings on real servers, in a temporary folder
@@ -33,6 +33,10 @@ LONG := tests/faults tests/crashpoints tests/properties
 .PHONY: faults
 faults: $(INSTALLED) ## Run the long tests: kills, frozen servers, crash points, random lives
 	@$(VENV)/bin/python -m pytest $(LONG) $(ARGS)
+
+.PHONY: crashpoints
+crashpoints: $(INSTALLED) ## Let a worker die at every single point of the journey; about an hour
+	@$(VENV)/bin/python -m tests.crashpoints $(ARGS)
 
 .PHONY: check
 check: $(INSTALLED) ## Format, lint, types, the rooms' import rules, and the house's own tests

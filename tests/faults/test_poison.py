@@ -5,15 +5,18 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
 from booking_tasks.database import transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage, Job
+from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import EFFECTS, FRONT
 from tests.faults.conftest import Open
-from tests.faults.house import House, identity
+from tests.faults.house import TUESDAY, House, identity
+from tests.faults.invariants import examined
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -61,16 +64,22 @@ def test_a_job_that_kills_its_process_dies_alone(house: House) -> None:
     house.call(wishes)
     house.stack.stop()
 
-    start(house, str(poisoned), "SELECT consultation_requests.id")
-    house.calm()
+    start(house, str(poisoned), "INSERT INTO scheduled_sessions")
+    wait_until(lambda: all(job.settled_at is not None for job in assignments()), "an end of every look", 90)
 
-    with transaction() as db:
-        jobs = list(db.execute(select(Job).where(Job.kind == "assign_request")).scalars())
-        left = db.execute(
-            select(ConsultationRequest.id).where(ConsultationRequest.status == "pending")
-        ).scalars()
-        assert list(left) == [poisoned]
-    assert Counter(job.state for job in jobs) == {"done": 11, "dead": 1}
-    [dead] = [job for job in jobs if job.state == "dead"]
+    assert Counter(job.state for job in assignments()) == {"done": 11, "dead": 1}
+    [dead] = [job for job in assignments() if job.state == "dead"]
     assert (dead.subject_id, dead.attempts) == (poisoned, 4)
-    assert max(job.attempts for job in jobs if job is not dead) <= 2
+    assert max(job.attempts for job in assignments() if job.state == "done") <= 2
+
+    # Nobody looks at it any more, and at its time the requester is told.
+    house.live_through(TUESDAY + timedelta(days=3), hop=timedelta(days=4))
+    ledger = examined(house)
+    assert [one for one in ledger.wrong if "no decision kept" not in one] == []
+    with transaction() as db:
+        assert db.get_one(ConsultationRequest, poisoned).status == "rejected"
+
+
+def assignments() -> list[Job]:
+    with transaction() as db:
+        return list(db.execute(select(Job).where(Job.kind == "assign_request")).scalars())

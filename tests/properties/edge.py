@@ -162,9 +162,11 @@ class Edge:
         self.will.befalls(lambda: self.mails.append((name, raw)))
 
     def _publish(self, event: bytes) -> None:
-        """The stream: what it has already it does not take again."""
+        """The stream: what it has already it does not take again; it refuses nothing for good."""
         name = UUID(json.loads(event)["id"])
-        self.will.befalls(lambda: None if name in self.published else self.published.append(name))
+        self.will.befalls(
+            lambda: None if name in self.published else self.published.append(name), refusable=False
+        )
 
     def _ring(self, name: str, **_: Any) -> None:
         """The broker: a bell is heard when somebody feels like it."""

@@ -179,7 +179,7 @@ class Story(RuleBasedStateMachine):
             due = {one.split(": ")[1].partition(":")[0] for one in left if one.startswith("jobs due")}
             for name in [*(one for one in SWEEPS if one in found), *sorted(due)]:
                 self.run(name)
-        assert self._left() == []
+        self._none(self._left())
 
     def play_out(self) -> None:
         """Go from one due moment to the next, then far ahead: every request and job has come to its end."""
@@ -199,14 +199,14 @@ class Story(RuleBasedStateMachine):
                     " UNION ALL SELECT id, kind || state FROM jobs WHERE settled_at IS NULL"
                 )
             ).all()
-        assert unfinished == []
+        self._none([str(row) for row in unfinished])
 
     # -- judging ----------------------------------------------------------------------------------------
 
     def check_rows(self) -> None:
         """What is true after every transaction."""
         with self.look() as db:
-            assert of_rows(db) == []
+            self._none(of_rows(db))
             found = db.execute(text("SELECT * FROM scheduled_sessions ORDER BY id")).mappings()
             self.sessions = [dict(row) for row in found]
 
@@ -220,7 +220,11 @@ class Story(RuleBasedStateMachine):
                 *of_rooms(db, platform.open, platform.made),
                 *of_stream(db, self.edge.published),
             ]
-        assert wrong + platform.wrong == []
+        self._none([*wrong, *platform.wrong])
+
+    @staticmethod
+    def _none(wrong: list[str]) -> None:
+        assert not wrong, "\n".join(wrong)
 
     def _left(self) -> list[str]:
         now = self.now()
