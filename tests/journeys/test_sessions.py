@@ -56,8 +56,9 @@ def test_a_request_becomes_a_consultation_that_happened(journey: Journey) -> Non
     room = journey.room(session.id)
     assert room is not None
     assert session.meeting_platform_join_url == room["join_url"]
-    (put,) = journey.calls(session.id, "PUT")
-    assert (put.status, put.revision, put.starts_at) == (201, 0, start)
+    puts = journey.calls(session.id, "PUT")
+    assert puts[0].status == 201
+    assert rooms_told(puts) == [(0, start)]
     invites = journey.letters(mira, weber)
     assert {one.to for one in invites} == {mira.email, weber.email}
     assert [(one.method, one.uid, one.sequence, one.start) for one in invites] == [
@@ -330,10 +331,12 @@ def test_a_platform_that_stays_away_delays_the_link_and_not_the_invitation(journ
     assert {one.to for one in updates} == {mira.email, weber.email}
     assert [(one.method, one.uid, one.sequence) for one in updates] == [("REQUEST", invites[0].uid, 1)] * 2
     assert all(room["join_url"] in one.text for one in updates)
-    assert told(journey.history(request_id))[1:] == [
+    everything = told(journey.history(request_id))[1:]
+    replay = ("job.replayed", "ann", "the platform is back")
+    assert everything.count(replay) == 1
+    assert [one for one in everything if one != replay] == [
         ("session.scheduled", SERVICE, None),
         ("session.meeting_failed", SERVICE, dead.last_error),
-        ("job.replayed", "ann", "the platform is back"),
         ("session.link_changed", SERVICE, None),
         ("session.meeting_ready", SERVICE, None),
     ]
