@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, literal, select
+from sqlalchemy import delete, exists, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -18,13 +18,17 @@ MOST_PARKED = 10_000
 
 def park(db: Session, task: str, queue: str, arguments: dict[str, Any], body_hash: str) -> bool:
     """Keep a message whole; False when there is no more room. The same message again is kept once."""
+    same = (ParkedMessage.task == task, ParkedMessage.queue == queue, ParkedMessage.body_hash == body_hash)
+    room = select(func.count()).select_from(ParkedMessage).scalar_subquery() < MOST_PARKED
     values = select(
         literal(task), literal(queue), literal(body_hash), literal(arguments, ParkedMessage.arguments.type)
-    ).where(select(func.count()).select_from(ParkedMessage).scalar_subquery() < MOST_PARKED)
+    ).where(or_(room, exists().where(*same)))
     parking = insert(ParkedMessage).from_select(["task", "queue", "body_hash", "arguments"], values)
-    db.execute(parking.on_conflict_do_nothing(index_elements=["task", "queue", "body_hash"]))
-    same = (ParkedMessage.task == task, ParkedMessage.queue == queue, ParkedMessage.body_hash == body_hash)
-    return bool(db.scalar(select(exists().where(*same))))
+    # An update that changes nothing: its answer is right even when the one that is there goes meanwhile.
+    kept = parking.on_conflict_do_update(
+        index_elements=["task", "queue", "body_hash"], set_={"body_hash": parking.excluded.body_hash}
+    )
+    return db.execute(kept.returning(ParkedMessage.id)).one_or_none() is not None
 
 
 def parked(db: Session, tasks: Iterable[str], limit: int) -> list[ParkedMessage]:

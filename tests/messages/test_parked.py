@@ -58,6 +58,7 @@ def test_a_task_or_version_of_another_release_is_parked_whole_and_once(
         post.push(queue, element(task, [[], arguments, {}]))
 
     assert post.good_message_takes() < 5
+    post.drained()
     post.nothing_is_held()
     (parked,) = post.parked()
     assert (parked["task"], parked["queue"], parked["arguments"]) == (task, queue, arguments)
