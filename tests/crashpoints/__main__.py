@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -38,14 +40,18 @@ def main() -> int:
         points = partial(some, count=chosen.some, seed=chosen.seed) if chosen.some else deaths
         ledgers = []
         for act in chosen.acts or ACTS:
-            ledgers.append(act_out(act, lanes, points, _complain))
+            count = itertools.count(1)
+            ledgers.append(act_out(act, lanes, points, partial(_tell, count)))
             _say(ledgers[-1].line())
     total = Ledger("all", sum(one.points for one in ledgers), [v for one in ledgers for v in one.verdicts])
     _say(f"{total.line()}  in {time.monotonic() - began:.0f} s")
     return 1 if total.violations else 0
 
 
-def _complain(verdict: Verdict) -> None:
+def _tell(count: Iterator[int], verdict: Verdict) -> None:
+    deaths_so_far = next(count)
+    if deaths_so_far % 100 == 0:
+        _say(f"  {verdict.act}: {deaths_so_far} deaths so far")
     if verdict.wrong or not verdict.died:
         _say(f"  {verdict.act}, step {verdict.step}, point {verdict.point} ({verdict.name}):")
         for line in verdict.wrong or ["the point was not reached"]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from booking_tasks.ops.stack import EFFECTS, FRONT, ServiceProcess
 from tests.faults.house import House, Nuisance, Servers
-from tests.faults.nemesis import children, crash, running
+from tests.faults.nemesis import children, crash, running, send
 
 #: How often each kind of process is chosen. A worker or a server that dies takes seconds to come back.
-EVERYTHING = {"child": 16, "worker": 2, "beat": 2, "broker": 1, "database": 1}
+EVERYTHING = {"child": 24, "worker": 2, "beat": 2, "broker": 2, "database": 1}
 
 
 @dataclass
@@ -55,21 +53,26 @@ class Storm:
             if not process.running:
                 self._crew[name] = self._starts[name]()
 
+    def _ready(self) -> list[ServiceProcess]:
+        """The workers that have come up: one that never does so would prove nothing."""
+        return [self._crew[name] for name in ("front", "effects") if self._crew[name].heartbeat.exists()]
+
     def _child(self) -> bool:
-        pool = children(self._crew[self.chance.choice(("front", "effects"))].pid)
+        pool = [one for worker in self._ready() for one in children(worker.pid)]
         if pool:
-            with suppress(ProcessLookupError):
-                os.kill(self.chance.choice(pool), signal.SIGKILL)
+            send([self.chance.choice(pool)], signal.SIGKILL)
         return bool(pool)
 
     def _worker(self) -> bool:
         """The main process, with its children or without."""
-        worker = self._crew[self.chance.choice(("front", "effects"))]
-        if self.chance.random() < 0.5:
-            worker.kill()
-        else:
-            os.kill(worker.pid, signal.SIGKILL)
-        return True
+        ready = self._ready()
+        if ready:
+            worker = self.chance.choice(ready)
+            if self.chance.random() < 0.5:
+                worker.kill()
+            else:
+                send([worker.pid], signal.SIGKILL)
+        return bool(ready)
 
     def _beat(self) -> bool:
         self._crew["beat"].kill()
@@ -85,8 +88,7 @@ class Storm:
         postgres = self.servers.postgres
         backends = children(running(postgres).pid)
         if self.chance.random() < 0.3 and backends:
-            with suppress(ProcessLookupError):
-                os.kill(self.chance.choice(backends), signal.SIGKILL)
+            send([self.chance.choice(backends)], signal.SIGKILL)
         else:
             crash(postgres)
             postgres.start()

@@ -35,7 +35,7 @@ def all_is_well(house: House, requests: int, *, stream_kept: bool = True) -> Led
 
 
 def test_workers_killed_at_random_while_300_requests_run(house: House, servers: Servers) -> None:
-    storm = Storm(house, servers, random.Random(1), {"child": 6, "worker": 1})
+    storm = Storm(house, servers, random.Random(1), {"child": 8, "worker": 1})
     with storm.over(0.2, 0.5):
         house.call(house.wishes(300, storm.chance))
     storm.revive()
