@@ -25,10 +25,17 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 _MEGABYTE = 1024 * 1024
 _MOST = 400
 
-#: The very error that PostgreSQL raises when a file cannot grow (disk_full, class 53).
+#: The very error that PostgreSQL raises when a file cannot grow (disk_full, class 53), while a row says so.
 _REFUSE = """
+    CREATE TABLE disk (is_full bool NOT NULL);
+    INSERT INTO disk VALUES (false);
     CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$
+    BEGIN
+        IF (SELECT is_full FROM disk) THEN
+            RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
+        END IF;
+        RETURN NEW;
+    END $$
 """
 _WRITTEN = ("inbox", "consultation_requests", "events", "jobs", "assignment_decisions", "scheduled_sessions")
 
@@ -77,17 +84,24 @@ def large(house: House, number: int) -> SubmitRequest:
     )
 
 
-@contextmanager
-def injected(url: str) -> Iterator[None]:
-    """Every new row is refused with disk_full."""
+def prepare(url: str) -> None:
+    """Let every new row ask whether there is room; to be done before anybody works on the tables."""
     with psycopg.connect(url, autocommit=True) as admin:
         admin.execute(_REFUSE)
         for table in _WRITTEN:
             admin.execute(
-                f"CREATE TRIGGER full_disk BEFORE INSERT ON {table} EXECUTE FUNCTION no_space()".encode()
+                f"CREATE TRIGGER full_disk BEFORE INSERT ON {table} FOR EACH ROW"
+                " EXECUTE FUNCTION no_space()".encode()
             )
+
+
+@contextmanager
+def injected(url: str) -> Iterator[None]:
+    """Every new row is refused with disk_full."""
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute("UPDATE disk SET is_full = true")
         yield
-        admin.execute("DROP FUNCTION no_space CASCADE")
+        admin.execute("UPDATE disk SET is_full = false")
 
 
 @contextmanager
@@ -126,18 +140,21 @@ def filled(ballast: Path) -> Iterator[None]:
 def test_the_error_of_a_full_disk_refuses_requests_and_loses_none(open_house: Open) -> None:
     """The error itself, raised by triggers: it stands in where no small file system can be mounted."""
     with open_house() as house:
-        survives(house, injected(house.stage.environment["DATABASE_URL"]))
+        url = house.stage.environment["DATABASE_URL"]
+        prepare(url)
+        survives(house, injected(url))
 
 
-def test_a_full_disk_refuses_requests_and_loses_none(servers: Servers, tmp_path: Path) -> None:
+def test_a_full_disk_refuses_requests_and_loses_none(servers: Servers) -> None:
     """A real one: the database's files lie on 48 MB, the log of transactions elsewhere."""
     url, redis_url = servers.fresh()
-    with small_disk(tmp_path / "disk") as space:
+    disk = servers.postgres.folder / "disk"  # a place that PostgreSQL's own user can reach
+    with small_disk(disk) as space:
         with psycopg.connect(servers.postgres.url(), autocommit=True) as admin:
             admin.execute(f"CREATE TABLESPACE small LOCATION '{space}'".encode())
             admin.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET TABLESPACE small".encode())
         with House(url, redis_url).open(4, 20) as house:
-            survives(house, filled(tmp_path / "disk" / "ballast"))
+            survives(house, filled(disk / "ballast"))
         with psycopg.connect(servers.postgres.url(), autocommit=True) as admin:
             admin.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)".encode())
             admin.execute("DROP TABLESPACE small")
