@@ -58,6 +58,8 @@ class Wire:
 
     def _serve(self, client: socket.socket) -> None:
         with client, suppress(OSError), socket.create_connection(self._target) as server:
+            for one in (client, server):  # else each message waits for the acknowledgement of the last
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             silent = threading.Event()
             answered = threading.Event()
             back = threading.Thread(target=_pump, args=(server, client, silent, answered), daemon=True)
