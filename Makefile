@@ -38,6 +38,10 @@ faults: $(INSTALLED) ## Run the long tests: kills, frozen servers, crash points,
 crashpoints: $(INSTALLED) ## Let a worker die at every single point of the journey; about an hour
 	@$(VENV)/bin/python -m tests.crashpoints $(ARGS)
 
+.PHONY: soak
+soak: $(INSTALLED) ## Thousands of bookings while everything dies, three seeds; about an hour
+	@$(VENV)/bin/python -m tests.faults $(ARGS)
+
 .PHONY: check
 check: $(INSTALLED) ## Format, lint, types, the rooms' import rules, and the house's own tests
 	@$(VENV)/bin/ruff format --check .

@@ -5,9 +5,11 @@ The contract stands in docs/meeting-platform.openapi.yaml. Nothing here knows th
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from http import HTTPStatus
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -61,6 +63,12 @@ class MeetingPlatform(Protocol):
         """Every room that is to start from `start` until before `end`."""
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """Which certificates are trusted; reading them takes 30 ms, so once a process."""
+    return httpx2.create_ssl_context()
+
+
 class HttpMeetingPlatform:
     """The platform of one's own. Keep one instance for a batch of calls and close it (`with`).
 
@@ -79,7 +87,7 @@ class HttpMeetingPlatform:
             timeout=self._seconds,
             follow_redirects=False,
             trust_env=False,
-            verify=httpx2.create_ssl_context(),
+            verify=_tls(),
         )
 
     def __enter__(self) -> Self:

@@ -6,7 +6,6 @@ connection, so that nothing is inherited but code; a child is what a freshly sta
 
 from __future__ import annotations
 
-import functools
 import importlib
 import json
 import logging
@@ -19,7 +18,6 @@ from typing import Any
 from urllib.request import Request, urlopen
 from uuid import UUID
 
-import httpx2
 import psycopg
 from kombu import pools
 from psycopg.rows import DictRow, dict_row
@@ -186,7 +184,6 @@ def rehearse(order: dict[str, Any]) -> None:
     and opens its own.
     """
     event.listen(Engine, "do_connect", _as_ordered)
-    httpx2.create_ssl_context = functools.cache(httpx2.create_ssl_context)  # 30 ms each
     _look_at(order)
     points, send_task = Points(None), app.send_task
     world = Child(order["database"], points, repeating=False)
