@@ -9,7 +9,6 @@ PYTHON ?= python3
 VENV := .venv
 TOOLS := .tools
 INSTALLED := $(VENV)/.installed
-SECRETS := secrets/postgres_password secrets/database_url secrets/redis.acl secrets/redis_url
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -64,29 +63,11 @@ lock: $(TOOLS)/uv ## Write the lock files again; UPGRADE=--upgrade takes the new
 UV_LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links $(UPGRADE)
 
-# The folder keeps others out; the files must be readable to the containers' own users.
 .PHONY: secrets
-secrets: $(SECRETS) ## Make the password files that docker-compose.yml mounts, once
+secrets: ## Make the accounts and passwords that docker-compose.yml mounts; what is there stays
+	@PYTHONPATH=$(CHECKOUT) $(PYTHON) -m booking_tasks.ops.secret_files secrets
 
-secrets/postgres_password:
-	@mkdir -p -m 700 secrets
-	@$(PYTHON) -c "import secrets; print(secrets.token_hex(24), end='')" > $@ && chmod 644 $@
-
-secrets/database_url: secrets/postgres_password
-	@printf 'postgresql://booking:%s@postgres:5432/booking_tasks' "$$(cat $<)" > $@ && chmod 644 $@
-
-secrets/redis_password:
-	@mkdir -p -m 700 secrets
-	@$(PYTHON) -c "import secrets; print(secrets.token_hex(24), end='')" > $@ && chmod 644 $@
-
-# Nobody without a name; the service without what could empty or reconfigure the server; a ping for health.
-secrets/redis.acl: secrets/redis_password
-	@printf '%s\n' 'user default off' \
-		"user booking on >$$(cat $<) ~* &* +@all -@admin -@dangerous +info" \
-		'user health on nopass -@all +ping' > $@ && chmod 644 $@
-
-secrets/redis_url: secrets/redis_password
-	@printf 'redis://booking:%s@redis:6379/0' "$$(cat $<)" > $@ && chmod 644 $@
+CHECKOUT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 
 .PHONY: clean
 clean: ## Remove everything that make and the tests have made, except the secrets

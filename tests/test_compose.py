@@ -119,29 +119,67 @@ def test_nothing_may_gain_rights_and_what_is_ours_writes_nowhere_but_in_tmp() ->
         assert COMPOSE["services"][name]["cap_drop"] == ["ALL"], name
 
 
-def test_redis_writes_down_what_it_has_and_lets_nobody_in_without_a_name(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make secrets` makes."""
+    folder = tmp_path_factory.mktemp("deployment")
+    subprocess.run(
+        ["make", "-f", str(ROOT / "Makefile"), "secrets"], cwd=folder, capture_output=True, check=True
+    )
+    return folder / "secrets"
+
+
+def _mounted(service: str) -> dict[str, str]:
+    """Where a service finds each secret, and which file of the folder it is."""
+    found = {}
+    for one in COMPOSE["services"][service].get("secrets", []):
+        source, target = (one, one) if isinstance(one, str) else (one["source"], one["target"])
+        where = target if target.startswith("/") else f"/run/secrets/{target}"
+        found[where] = Path(COMPOSE["secrets"][source]["file"]).name
+    return found
+
+
+def test_every_secret_is_made_by_make_secrets(secrets: Path) -> None:
+    made = {path.name for path in secrets.iterdir()}
+    assert {Path(one["file"]).name for one in COMPOSE["secrets"].values()} <= made
+    assert secrets.stat().st_mode & 0o777 == 0o700
+
+
+def test_whoever_changes_rows_may_not_change_the_schema(secrets: Path) -> None:
+    accounts = {
+        name: (secrets / _mounted(name)["/run/secrets/database_url"]).read_text().split("//")[1].split(":")[0]
+        for name in OURS
+    }
+    assert accounts == dict.fromkeys(RUNNING, "booking_app") | {"migrate": "booking_migrator"}
+    assert _mounted("postgres")["/docker-entrypoint-initdb.d/roles.sql"] == "roles.sql"
+    roles = (secrets / "roles.sql").read_text()
+    assert "CREATE ROLE" in roles
+    for role in set(accounts.values()):
+        assert f"ALTER ROLE {role} PASSWORD '{(secrets / f'{role}_password').read_text()}'" in roles
+
+
+def test_redis_writes_down_what_it_has_and_lets_nobody_in_without_a_name(
+    secrets: Path, tmp_path: Path
+) -> None:
     command = COMPOSE["services"]["redis"]["command"]
     assert command[command.index("--appendonly") + 1] == "yes"
-    assert command[command.index("--aclfile") + 1] == "/run/secrets/redis_acl"
-    made = subprocess.run(
-        ["make", "-f", str(ROOT / "Makefile"), "secrets"], cwd=tmp_path, capture_output=True, check=True
-    )
-    assert made.stdout == b""
-    secrets = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
-    assert {Path(one["file"]).name for one in COMPOSE["secrets"].values()} <= secrets.keys()
-    password = secrets["redis_password"]
-    assert len(password) == 48
-    assert secrets["redis_url"] == f"redis://booking:{password}@redis:6379/0"
+    accounts = secrets / _mounted("redis")[command[command.index("--aclfile") + 1]]
 
-    with AclValkey(tmp_path / "valkey", tmp_path / "secrets" / "redis.acl") as server:
+    with AclValkey(tmp_path / "valkey", accounts) as server:
         where = f"127.0.0.1:{server.port}"
-        ours = f"redis://booking:{password}@{where}/0"
+        worker = secrets / _mounted("worker-front")["/run/secrets/redis_url"]
+        ours = worker.read_text().replace("redis:6379", where)
         brokers.ping(ours, 3)
         assert not brokers.is_open(ours, 3)
         with redis.Redis.from_url(ours) as service:
             for denied in ("FLUSHALL", "CONFIG GET *", "SHUTDOWN", "ACL LIST", "KEYS *"):
                 with pytest.raises(redis.ResponseError, match="no permissions"):
                     service.execute_command(*denied.split())
+        monitor = (secrets / _mounted("flower")["/run/secrets/redis_monitor_url"]).read_text()
+        with redis.Redis.from_url(monitor.replace("redis:6379", where)) as watcher:
+            assert watcher.llen("booking") == 0
+            with pytest.raises(redis.ResponseError, match="no permissions"):
+                watcher.lpush("booking", "{}")
         health = COMPOSE["services"]["redis"]["healthcheck"]["test"]
         user, word = health[health.index("--user") + 1], health[health.index("--pass") + 1]
         with redis.Redis.from_url(f"redis://{user}:{word}@{where}/0") as anybody:
@@ -181,8 +219,7 @@ def test_no_password_stands_in_the_file() -> None:
         for name, value in service.get("environment", {}).items():
             assert "PASSWORD" not in name or name.endswith("_FILE"), name
             assert not re.search(r"://[^/]*:[^/]*@", str(value)), name
-        for secret in service.get("secrets", []):
-            assert COMPOSE["secrets"][secret]["file"].startswith("./secrets/")
+    assert all(one["file"].startswith("./secrets/") for one in COMPOSE["secrets"].values())
 
 
 def test_workers_and_beat_wait_for_the_finished_migration() -> None:

@@ -40,12 +40,17 @@ class Assigned:
 
 
 def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
-    """Find a consultant and a time for one waiting request and take them; store why."""
+    """Find a consultant and a time for one waiting request and take them; store why.
+
+    A request whose time is over is left to the sweep that ends it, whichever of the two comes first.
+    """
     request = session_store.locked_request(db, request_id)
     if request is None or request.status not in {"pending", "pending_assignment"}:
         return Assigned("nothing")
     if request.deadline_at is None:
         request.deadline_at = request.requested_at + occasion.policies.assignment_deadline
+    if min(request.deadline_at, request.preferred_end_time or request.deadline_at) <= occasion.now:
+        return Assigned("nothing")
     kind = ledger.service_type(db, request.consultation_service_type_id)
     if kind is None or not kind.is_active:
         return _wait(db, occasion, request, [], "service_type_inactive")

@@ -18,7 +18,7 @@ class AssignRequest(InternalHandler):
 
     def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Finished | Skipped:
         found = service.assign(db, occasion, job.subject_id)
-        return Skipped("the request no longer waits") if found.result == "nothing" else Finished()
+        return Skipped("the request waits no longer") if found.result == "nothing" else Finished()
 
 
 @app.task(name=TASK_PREFIX + "assign_request")
