@@ -24,14 +24,11 @@ demo: $(INSTALLED) ## Play a whole day of bookings on real servers, in a tempora
 
 .PHONY: test
 test: $(INSTALLED) ## Run the tests; ARGS="tests/jobs -q" narrows them
-	@$(VENV)/bin/python -m pytest $(LONG:%=--ignore=%) $(ARGS)
-
-# Each kills, freezes or crashes real processes for minutes; they have a command of their own.
-LONG := tests/faults tests/crashpoints tests/properties
+	@$(VENV)/bin/python -m pytest -m "not long" $(ARGS)
 
 .PHONY: faults
-faults: $(INSTALLED) ## Run the long tests: kills, frozen servers, crash points, random lives
-	@$(VENV)/bin/python -m pytest $(LONG) $(ARGS)
+faults: $(INSTALLED) ## Run every fault test, also the long ones
+	@$(VENV)/bin/python -m pytest tests/faults tests/crashpoints tests/properties $(ARGS)
 
 .PHONY: crashpoints
 crashpoints: $(INSTALLED) ## Let a worker die at every single point of the journey; about an hour

@@ -72,8 +72,7 @@ class Outcome(Contract):
     """What became of a command. `code` says why it was refused; `errors` name the fields at fault.
 
     Beside the codes of each command: `invalid` (see `errors`), `conflict` (the message_id was used with
-    other content), `wrong_queue` (sent by another queue than its own), `dead` (given up after several
-    attempts).
+    other content), `dead` (given up after several attempts).
     """
 
     result: Result

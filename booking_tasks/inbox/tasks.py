@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
-from celery import Task
 from pydantic import ValidationError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -75,27 +74,12 @@ def answers(
 
 
 def _public_task(contract: type[Query[Any]], respond: Callable[[Any], dict[str, Any]]) -> Any:
-    def receive(task: Task, request: Any = None) -> dict[str, Any]:
-        came_by = (task.request.delivery_info or {}).get("routing_key")
-        if came_by is not None and came_by != contract.queue:
-            return _turned_away(contract, str(came_by), request)
+    def receive(request: Any = None) -> dict[str, Any]:
         return respond(request)
 
     receive.__doc__ = contract.__doc__
     receive.__name__ = contract.task
-    return app.task(name=TASK_PREFIX + contract.task, bind=True)(receive)
-
-
-def _turned_away(contract: type[Query[Any]], came_by: str, request: Any) -> dict[str, Any]:
-    """Refuse what comes by another queue than its own: each is trusted for its own tasks only.
-
-    RabbitMQ itself says by which key a message came. Redis does not: there the key is what the sender
-    wrote, so this finds mistakes, and the broker's access rules keep out who would lie.
-    """
-    reason = f"{contract.task} is taken from the {contract.queue} queue alone"
-    _bury(contract, came_by, reason, request)
-    log.warning("message.wrong_queue", task=contract.task, queue=contract.queue)
-    return contract.outcome(result="refused", code="wrong_queue", message=reason).model_dump(mode="json")
+    return app.task(name=TASK_PREFIX + contract.task)(receive)
 
 
 def _bury(contract: type[Query[Any]], door: str, reason: str, request: Any) -> None:

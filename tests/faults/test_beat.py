@@ -101,6 +101,7 @@ def gaps(instants: list[datetime]) -> list[float]:
     return [(after - before).total_seconds() for before, after in pairwise(instants)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [datetime(2027, 3, 28, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)],
@@ -124,6 +125,7 @@ def after(ticks: Ticks, change: datetime) -> list[datetime]:
     return later if len(later) >= 5 else []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hours", [1, -1])
 def test_a_beat_whose_host_is_set_by_an_hour_goes_on_ticking(
     hours: int, ticks: Ticks, surroundings: dict[str, str], tmp_path: Path

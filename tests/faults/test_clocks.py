@@ -31,6 +31,7 @@ _WRITTEN = text("""
 """)
 
 
+@pytest.mark.long
 @pytest.mark.stack
 @pytest.mark.timeout(300)
 def test_workers_an_hour_ahead_and_an_hour_behind_work_as_one(open_house: Open) -> None:

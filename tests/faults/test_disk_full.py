@@ -145,6 +145,7 @@ def test_the_error_of_a_full_disk_refuses_requests_and_loses_none(open_house: Op
         survives(house, injected(url))
 
 
+@pytest.mark.long
 def test_a_full_disk_refuses_requests_and_loses_none(servers: Servers) -> None:
     """A real one: the database's files lie on 48 MB, the log of transactions elsewhere."""
     url, redis_url = servers.fresh()

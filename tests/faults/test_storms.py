@@ -70,6 +70,7 @@ def test_the_database_restarted_at_once_while_requests_run(house: House, servers
     all_is_well(house, 60)
 
 
+@pytest.mark.long
 def test_broker_and_database_frozen_in_turn_while_requests_run(house: House, servers: Servers) -> None:
     chance = random.Random(4)
     cold = threading.Event()
@@ -86,6 +87,7 @@ def test_broker_and_database_frozen_in_turn_while_requests_run(house: House, ser
     assert all_is_well(house, 60).uncertain == 0
 
 
+@pytest.mark.long
 def test_what_was_booked_in_a_storm_lives_its_whole_life_in_one(house: House, servers: Servers) -> None:
     """Bookings, reminders, starts, verdicts and the end of the rooms, while everything dies by turns."""
     storm = Storm(house, servers, random.Random(5))

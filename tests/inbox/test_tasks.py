@@ -8,14 +8,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from celery import Task
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from booking_tasks.availability.tasks import search_slots
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.database import transaction
-from booking_tasks.directory.tasks import upsert_user
 from booking_tasks.inbox import service, store, tasks
 from booking_tasks.intake.tasks import submit_request
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage
@@ -240,19 +237,3 @@ def somebody_waits() -> bool:
     waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = {})"
     with transaction() as db:
         return bool(db.scalar(text(waiting.format("current_database()"))))
-
-
-@pytest.mark.parametrize(("task", "queue"), [(upsert_user, "booking"), (search_slots, "evidence")])
-def test_a_message_by_another_queue_than_its_own_is_turned_away(task: Task, queue: str) -> None:
-    body = {"message_id": str(uuid4()), "actor": "shop", "name": "Mira Lang"}
-    answer = task.apply(kwargs={"request": body}, routing_key=queue).get()
-    assert (answer["result"], answer["code"]) == ("refused", "wrong_queue")
-    with transaction() as db:
-        letter = db.execute(select(DeadLetter)).scalar_one()
-    assert (letter.door, str(letter.message_id)) == (queue, body["message_id"])
-    assert "Mira" not in str(letter.payload)
-
-
-def test_a_message_by_its_own_queue_is_taken(kind: UUID) -> None:
-    answer = submit_request.apply(kwargs={"request": message(kind)}, routing_key="booking").get()
-    assert answer["result"] == "done"

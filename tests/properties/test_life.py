@@ -1,4 +1,4 @@
-"""Random lives of the service: the same ones on every run, more of them with `--hypothesis-profile soak`."""
+"""Random lives of the service: the same on every run; others, and more, with `--hypothesis-profile soak`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ _COMMON: dict[str, Any] = {
     "print_blob": True,
     "suppress_health_check": list(HealthCheck),
 }
-_SUITE = settings(max_examples=25, stateful_step_count=30, derandomize=True, **_COMMON)
+settings.register_profile("soak", max_examples=500, stateful_step_count=60, **_COMMON)
+_FEW = settings(max_examples=8, stateful_step_count=30, derandomize=True, **_COMMON)
+_MORE = settings(max_examples=40, stateful_step_count=30, derandomize=True, **_COMMON)
 
 
 @pytest.fixture(autouse=True)
@@ -34,5 +36,11 @@ def _own_clock(own_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.timeout(0)
 def test_whatever_the_order_what_must_be_true_stays_true() -> None:
+    run_state_machine_as_test(Life, settings=_FEW)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+def test_whatever_the_order_what_must_be_true_stays_true_longer() -> None:
     soaking = settings.get_current_profile_name() == "soak"
-    run_state_machine_as_test(Life, settings=settings() if soaking else _SUITE)
+    run_state_machine_as_test(Life, settings=settings() if soaking else _MORE)
