@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.availability import service as availability
 from booking_tasks.availability.store import lock_consultant
 from booking_tasks.catalogue import store
 from booking_tasks.contracts import (
@@ -14,6 +13,7 @@ from booking_tasks.contracts import (
     UpsertConsultant,
     UpsertServiceType,
 )
+from booking_tasks.hours import service as hours
 from booking_tasks.occasion import Occasion
 
 _ENVELOPE = {"message_id", "actor"}
@@ -48,7 +48,7 @@ def upsert_consultant(db: Session, occasion: Occasion, command: UpsertConsultant
     values["specializations"] = list(command.specializations)
     changed = store.consultant_changed(db, values, occasion.now)
     if command.time_zone != zone_before:
-        availability.extend(db, occasion, command.consultant_user_id)
+        hours.extend(db, occasion, command.consultant_user_id)
     return ConsultantOutcome(
         result="done" if changed else "already_done", consultant_user_id=command.consultant_user_id
     )

@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.availability import service as availability
 from booking_tasks.catalogue import service
 from booking_tasks.contracts import SetAvailability, UpsertConsultant, UpsertServiceType, WeeklyHours
+from booking_tasks.hours import service as hours
 from booking_tasks.identity import uuid7
 from booking_tasks.models import AvailabilitySlot, Consultant, ServiceType
 from booking_tasks.occasion import Occasion
@@ -96,7 +96,7 @@ def test_hours_follow_the_consultant_into_another_zone(db: Session, moment: Occa
     one = uuid7()
     service.upsert_consultant(db, moment, consultant(one, time_zone="Europe/Vienna"))
     tuesdays = WeeklyHours(weekday=2, start=time(9), end=time(12))
-    availability.set_availability(
+    hours.set_availability(
         db,
         moment,
         SetAvailability(message_id=uuid4(), actor="staff", consultant_user_id=one, weekly=(tuesdays,)),
