@@ -14,6 +14,7 @@ from booking_tasks.contracts import (
     UpsertServiceType,
 )
 from booking_tasks.hours import service as hours
+from booking_tasks.hours.public_holidays import is_known
 from booking_tasks.occasion import Occasion
 
 _ENVELOPE = {"message_id", "actor"}
@@ -39,16 +40,28 @@ def upsert_service_type(db: Session, occasion: Occasion, command: UpsertServiceT
 def upsert_consultant(db: Session, occasion: Occasion, command: UpsertConsultant) -> ConsultantOutcome:
     """Create or change a consultant's profile.
 
-    Hours are wall-clock times: in another zone the declared ones are other instants, at once. Agreed
-    sessions stay as they are.
+    Hours are wall-clock times: in another zone the declared ones are other instants, at once; in another
+    region other days are public holidays. Agreed sessions stay as they are.
     """
+    if command.holiday_region is not None and not is_known(command.holiday_region):
+        return _unknown_region()
     known = lock_consultant(db, command.consultant_user_id)
-    zone_before = known.time_zone if known else command.time_zone
+    read_before = (known.time_zone, known.holiday_region) if known else None
     values = command.model_dump(exclude=_ENVELOPE)
     values["specializations"] = list(command.specializations)
     changed = store.consultant_changed(db, values, occasion.now)
-    if command.time_zone != zone_before:
+    if read_before not in {None, (command.time_zone, command.holiday_region)}:
         hours.extend(db, occasion, command.consultant_user_id)
     return ConsultantOutcome(
         result="done" if changed else "already_done", consultant_user_id=command.consultant_user_id
+    )
+
+
+def _unknown_region() -> ConsultantOutcome:
+    problem = "is no region with known public holidays; write ISO 3166 like AT or DE-BY"
+    return ConsultantOutcome(
+        result="refused",
+        code="unknown_holiday_region",
+        message=f"holiday_region {problem}",
+        errors=(FieldError(field="holiday_region", problem=problem),),
     )

@@ -1,20 +1,43 @@
-"""Declaring hours and making windows of them: all under one consultant's lock."""
+"""Declaring hours and leave, and making windows of them: all under one consultant's lock."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability.store import lock_consultant
-from booking_tasks.contracts import AvailabilityOutcome, FieldError, SetAvailability
+from booking_tasks.contracts import (
+    AddLeave,
+    AvailabilityOutcome,
+    RemoveLeave,
+    SetAvailability,
+    UncoveredSession,
+)
 from booking_tasks.hours import store
-from booking_tasks.hours.rules import HoursRule, apart, first_overlap, instant_of, windows
+from booking_tasks.hours.coverage import uncovered
+from booking_tasks.hours.declared import fault_of, plan_of
+from booking_tasks.hours.local_times import instant_of
+from booking_tasks.hours.public_holidays import public_holidays
+from booking_tasks.hours.rules import (
+    LONGEST,
+    Leave,
+    Plan,
+    Window,
+    apart,
+    clipped,
+    leave_spans,
+    merged,
+    windows,
+)
 from booking_tasks.models import Consultant
 from booking_tasks.occasion import Occasion
+from booking_tasks.zones import tzdata_version
+
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -30,56 +53,141 @@ def set_availability(db: Session, occasion: Occasion, command: SetAvailability) 
     consultant = lock_consultant(db, command.consultant_user_id)
     if consultant is None:
         return AvailabilityOutcome(result="refused", code="unknown_consultant")
-    rules = [
-        *(HoursRule(start=one.start, end=one.end, weekday=one.weekday) for one in command.weekly),
-        *(HoursRule(start=one.start, end=one.end, day=one.day) for one in command.single),
-    ]
-    clash = first_overlap(rules)
-    if clash is not None:
-        return _overlapping(*clash)
-    store.replace_hours_rules(db, consultant.consultant_user_id, rules)
+    fault = fault_of(command)
+    if fault is not None:
+        return AvailabilityOutcome(
+            result="refused", code=fault.code, message=fault.problem, errors=fault.errors
+        )
+    store.replace_declared_hours(db, consultant.consultant_user_id, command)
+    return _projected(db, occasion, consultant)
+
+
+def add_leave(db: Session, occasion: Occasion, command: AddLeave) -> AvailabilityOutcome:
+    """Take a consultant's time away; sessions in it are listed."""
+    consultant = lock_consultant(db, command.consultant_user_id)
+    if consultant is None:
+        return AvailabilityOutcome(result="refused", code="unknown_consultant")
+    values = {
+        "consultant_user_id": command.consultant_user_id,
+        "start_local": command.start,
+        "end_local": command.end,
+        "reason": command.reason,
+    }
+    known = store.leave(db, command.leave_id)
+    if known is not None:
+        same = all(getattr(known, name) == value for name, value in values.items())
+        return AvailabilityOutcome(result="already_done") if same else _refused_leave()
+    store.add_leave(db, id=command.leave_id, **values)
+    return _projected(db, occasion, consultant)
+
+
+def _refused_leave() -> AvailabilityOutcome:
+    problem = "names a leave with other content; remove that one first, or choose a new id"
+    return AvailabilityOutcome(result="refused", code="leave_exists", message=f"leave_id {problem}")
+
+
+def remove_leave(db: Session, occasion: Occasion, command: RemoveLeave) -> AvailabilityOutcome:
+    """Give the time of a leave back."""
+    consultant = lock_consultant(db, command.consultant_user_id)
+    if consultant is None:
+        return AvailabilityOutcome(result="refused", code="unknown_consultant")
+    leave = store.leave(db, command.leave_id)
+    if leave is None or leave.consultant_user_id != command.consultant_user_id:
+        return AvailabilityOutcome(result="refused", code="unknown_leave")
+    store.remove_leave(db, leave)
+    return _projected(db, occasion, consultant)
+
+
+def _projected(db: Session, occasion: Occasion, consultant: Consultant) -> AvailabilityOutcome:
     projected = project(db, occasion, consultant)
+    found = uncovered_sessions(db, occasion, consultant)
     return AvailabilityOutcome(
         result="done",
         windows_added=projected.added,
         windows_removed=projected.removed,
-        uncovered_session_ids=tuple(
-            store.uncovered_sessions(db, consultant.consultant_user_id, occasion.now)
-        ),
+        uncovered_session_ids=tuple(one.session_id for one in found),
+        uncovered=tuple(found),
     )
 
 
-def _overlapping(one: HoursRule, other: HoursRule) -> AvailabilityOutcome:
-    day = one.day.isoformat() if one.day else f"weekday {one.weekday}"
-    spans = " and ".join(f"{rule.start:%H:%M}-{rule.end:%H:%M}" for rule in (one, other))
-    problem = f"{spans} overlap on {day}; join them"
-    field = "single" if one.day else "weekly"
-    return AvailabilityOutcome(
-        result="refused",
-        code="overlapping_hours",
-        message=problem,
-        errors=(FieldError(field=field, problem=problem),),
-    )
+def uncovered_sessions(db: Session, occasion: Occasion, consultant: Consultant) -> list[UncoveredSession]:
+    """The consultant's sessions ahead that hours, leave or an outside calendar do not cover, and why."""
+    who, now = consultant.consultant_user_id, occasion.now
+    sessions = store.sessions_ahead(db, who, now)
+    if not sessions:
+        return []
+    declared = [*store.rule_windows(db, who, now), *store.other_windows(db, who, now)]
+    blocks = list(store.blocks(db, who, now).values())
+    return uncovered(sessions, declared, blocks, stored_plan(db, occasion, consultant))
+
+
+def stored_plan(db: Session, occasion: Occasion, consultant: Consultant) -> Plan:
+    """All that decides a consultant's windows from here on, as it is stored."""
+    leaves = store.leaves(db, consultant.consultant_user_id)
+    hours = store.declared_hours(db, consultant.consultant_user_id)
+    plan = plan_of(consultant.time_zone, hours)
+    return completed(plan, occasion, consultant.holiday_region, tuple(leaves.values()))
+
+
+def completed(plan: Plan, occasion: Occasion, region: str | None, leaves: tuple[Leave, ...]) -> Plan:
+    """The plan with the public holidays of its horizon, and with leaves."""
+    stretch = Stretch.of(plan, occasion)
+    return replace(plan, holidays=public_holidays(region, stretch.first, stretch.last), leaves=leaves)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The local days windows are made for. What lies before the instant `since` is history."""
+
+    first: date
+    last: date
+    since: datetime
+
+    @staticmethod
+    def of(plan: Plan, occasion: Occasion) -> Stretch:
+        """From yesterday to the horizon, and the days before from which a window may reach in."""
+        today = occasion.now.astimezone(plan.zone).date()
+        since = instant_of(datetime.combine(today - _DAY, time()), plan.zone)
+        return Stretch(today - 2 * _DAY - LONGEST, today + occasion.policies.horizon, since)
+
+
+def wanted_windows(
+    plan: Plan, stretch: Stretch, existing: Iterable[Window], others: Iterable[Window]
+) -> list[Window]:
+    """The windows that ought to be there from `since` on; one that began before keeps its beginning.
+
+    Nothing is put on top of those that somebody else declared.
+    """
+    made = clipped(windows(plan, stretch.first, stretch.last), since=stretch.since)
+    history = clipped((one for one in existing if one.start < stretch.since), until=stretch.since)
+    return merged([*history, *apart(made, others)])
 
 
 def project(db: Session, occasion: Occasion, consultant: Consultant) -> Projection:
-    """Make the windows of the horizon from the rules, touching only what differs.
+    """Make the windows and leave blocks of the horizon, touching only what differs.
 
-    The consultant must be locked. Windows that began before yesterday are history, and those that
-    somebody else declared are theirs: both stay, and nothing is put on top of them.
+    The consultant must be locked. Facts are never touched.
     """
-    zone = ZoneInfo(consultant.time_zone)
-    today = occasion.now.astimezone(zone).date()
-    first, last = today - timedelta(days=1), today + occasion.policies.horizon
-    rules = store.hours_rules(db, consultant.consultant_user_id)
-    since = instant_of(datetime.combine(first, datetime.min.time()), zone)
-    others = store.other_windows(db, consultant.consultant_user_id, since)
-    wanted = dict.fromkeys(apart(windows(rules, zone, first, last), others))
-    existing = store.rule_windows(db, consultant.consultant_user_id, since)
+    who, plan = consultant.consultant_user_id, stored_plan(db, occasion, consultant)
+    stretch = Stretch.of(plan, occasion)
+    existing = store.rule_windows(db, who, stretch.since)
+    others = store.other_windows(db, who, stretch.since)
+    wanted = dict.fromkeys(wanted_windows(plan, stretch, existing, others))
     removed = [row for window, row in existing.items() if window not in wanted]
     added = [window for window in wanted if window not in existing]
-    store.change_windows(db, consultant.consultant_user_id, removed, added)
+    store.change_windows(db, who, removed, added)
+    _project_leave(db, who, plan, stretch)
+    store.note_projection(db, who, stretch.last, tzdata_version(), occasion.now)
     return Projection(added=len(added), removed=len(removed))
+
+
+def _project_leave(db: Session, consultant_user_id: UUID, plan: Plan, stretch: Stretch) -> None:
+    wanted = leave_spans(plan, stretch.since)
+    blocks = store.blocks(db, consultant_user_id, stretch.since)
+    existing = {(one.start, one.end): row for row, one in blocks.items() if one.source == store.LEAVE_SOURCE}
+    removed = [row for span, row in existing.items() if span not in wanted]
+    added = [span for span in wanted if span not in existing]
+    store.change_leave_blocks(db, consultant_user_id, removed, added)
 
 
 def extend(db: Session, occasion: Occasion, consultant_user_id: UUID) -> Projection:
@@ -92,4 +200,9 @@ def extend(db: Session, occasion: Occasion, consultant_user_id: UUID) -> Project
 
 def consultants_to_extend(db: Session) -> list[UUID]:
     """Everyone whose windows come from rules."""
-    return store.consultants_with_rules(db)
+    return store.consultants_with_hours(db)
+
+
+def consultants_to_correct(db: Session) -> list[UUID]:
+    """Those whose windows were made with older time zones than this release has."""
+    return store.consultants_projected_before(db, tzdata_version())

@@ -1,130 +1,268 @@
-"""What was declared, and the windows made of it."""
+"""What was declared, and the windows and blocks made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select, text
+from sqlalchemy import delete, select, union
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from booking_tasks.hours.rules import HoursRule, Window
+from booking_tasks.contracts import Hours
+from booking_tasks.hours.local_times import Span
+from booking_tasks.hours.rules import Leave, Window
 from booking_tasks.identity import uuid7
-from booking_tasks.models import AvailabilityRule, AvailabilitySlot, ScheduledSession
+from booking_tasks.models import (
+    AvailabilityPlan,
+    AvailabilityProjection,
+    AvailabilityRule,
+    AvailabilitySlot,
+    Consultant,
+    ConsultantLeave,
+    ScheduledSession,
+    ServiceType,
+)
 
 RULES_SOURCE = "rules"
+LEAVE_SOURCE = "leave"
+
+#: Parts of the declared hours that are rows of their own.
+_ROWS = {"weekly", "single"}
 
 
-def hours_rules(db: Session, consultant_user_id: UUID) -> list[HoursRule]:
-    """A consultant's declared hours."""
+def consultant(db: Session, consultant_user_id: UUID) -> Consultant | None:
+    """The consultant, for reading."""
+    return db.get(Consultant, consultant_user_id)
+
+
+def service_type(db: Session, service_type_id: UUID) -> ServiceType | None:
+    """The service type, active or not."""
+    return db.get(ServiceType, service_type_id)
+
+
+# -- what was declared -----------------------------------------------------------------------------------
+
+
+def declared_hours(db: Session, consultant_user_id: UUID) -> Hours:
+    """Everything a consultant declared about when they work."""
     rows = db.execute(
-        select(AvailabilityRule).where(AvailabilityRule.consultant_user_id == consultant_user_id)
-    ).scalars()
-    return [
-        HoursRule(start=row.start_local, end=row.end_local, weekday=row.weekday, day=row.local_date)
-        for row in rows
-    ]
+        select(
+            AvailabilityRule.weekday,
+            AvailabilityRule.local_date,
+            AvailabilityRule.start_local,
+            AvailabilityRule.end_local,
+        ).where(AvailabilityRule.consultant_user_id == consultant_user_id)
+    ).all()
+    plan = db.execute(
+        select(AvailabilityPlan.plan).where(AvailabilityPlan.consultant_user_id == consultant_user_id)
+    ).scalar_one_or_none()
+    weekly = [{"weekday": weekday, "start": start, "end": end} for weekday, _, start, end in rows if weekday]
+    single = [{"day": day, "start": start, "end": end} for _, day, start, end in rows if day]
+    return Hours.model_validate({**(plan or {}), "weekly": weekly, "single": single})
 
 
-def replace_hours_rules(db: Session, consultant_user_id: UUID, rules: Iterable[HoursRule]) -> None:
+def replace_declared_hours(db: Session, consultant_user_id: UUID, hours: Hours) -> None:
     """Put these hours in the place of the old ones."""
     db.execute(delete(AvailabilityRule).where(AvailabilityRule.consultant_user_id == consultant_user_id))
-    db.add_all(
-        AvailabilityRule(
-            consultant_user_id=consultant_user_id,
-            weekday=rule.weekday,
-            local_date=rule.day,
-            start_local=rule.start,
-            end_local=rule.end,
-        )
-        for rule in rules
-    )
+    db.execute(delete(AvailabilityPlan).where(AvailabilityPlan.consultant_user_id == consultant_user_id))
+    rules = [
+        *({"weekday": one.weekday, "start_local": one.start, "end_local": one.end} for one in hours.weekly),
+        *({"local_date": one.day, "start_local": one.start, "end_local": one.end} for one in hours.single),
+    ]
+    db.add_all(AvailabilityRule(consultant_user_id=consultant_user_id, **one) for one in rules)
+    rest = {name for name in Hours.model_fields if name not in _ROWS}
+    plan = hours.model_dump(mode="json", include=rest, exclude_defaults=True)
+    if plan:
+        db.execute(insert(AvailabilityPlan).values(consultant_user_id=consultant_user_id, plan=plan))
     db.flush()
 
 
-def consultants_with_rules(db: Session) -> list[UUID]:
-    """Everyone who declared hours, in id order."""
-    return list(
-        db.execute(
-            select(AvailabilityRule.consultant_user_id)
-            .distinct()
-            .order_by(AvailabilityRule.consultant_user_id)
-        ).scalars()
+def leaves(db: Session, consultant_user_id: UUID) -> dict[UUID, Leave]:
+    """A consultant's leaves by id, in order of start."""
+    rows = db.execute(
+        select(ConsultantLeave.id, ConsultantLeave.start_local, ConsultantLeave.end_local)
+        .where(ConsultantLeave.consultant_user_id == consultant_user_id)
+        .order_by(ConsultantLeave.start_local, ConsultantLeave.id)
     )
+    return {one: Leave(start, end) for one, start, end in rows}
+
+
+def leave(db: Session, leave_id: UUID) -> ConsultantLeave | None:
+    """A leave, whosever it is."""
+    return db.get(ConsultantLeave, leave_id)
+
+
+def add_leave(db: Session, **values: Any) -> None:
+    """Store a leave."""
+    db.add(ConsultantLeave(**values))
+    db.flush()
+
+
+def remove_leave(db: Session, row: ConsultantLeave) -> None:
+    """Forget a leave, its reason included."""
+    db.delete(row)
+    db.flush()
+
+
+# -- what was made of it -----------------------------------------------------------------------------------
 
 
 def rule_windows(db: Session, consultant_user_id: UUID, since: datetime) -> dict[Window, UUID]:
-    """The windows made from rules that start at or after `since`, with their row ids."""
+    """The windows made from rules that end at or after `since`, with their row ids."""
     rows = db.execute(
-        select(AvailabilitySlot).where(
-            AvailabilitySlot.consultant_user_id == consultant_user_id,
-            AvailabilitySlot.status == "available",
-            AvailabilitySlot.source == RULES_SOURCE,
-            AvailabilitySlot.start_time >= since,
+        _spans(consultant_user_id, "available").where(
+            AvailabilitySlot.source == RULES_SOURCE, AvailabilitySlot.end_time >= since
         )
-    ).scalars()
-    return {Window(row.start_time, row.end_time, row.recurrence_rule): row.id for row in rows}
+    )
+    return {Window(start, end, rule): one for one, start, end, rule, _ in rows}
 
 
 def other_windows(db: Session, consultant_user_id: UUID, since: datetime) -> list[Window]:
-    """The windows that reach past `since` and are not those of `rule_windows`, in order of start."""
+    """The windows that reach past `since` and that somebody else declared, in order of start."""
     rows = db.execute(
-        select(AvailabilitySlot.start_time, AvailabilitySlot.end_time)
-        .where(
-            AvailabilitySlot.consultant_user_id == consultant_user_id,
-            AvailabilitySlot.status == "available",
-            AvailabilitySlot.end_time > since,
-            or_(AvailabilitySlot.source != RULES_SOURCE, AvailabilitySlot.start_time < since),
+        _spans(consultant_user_id, "available").where(
+            AvailabilitySlot.source != RULES_SOURCE, AvailabilitySlot.end_time > since
         )
-        .order_by(AvailabilitySlot.start_time)
     )
-    return [Window(start, end) for start, end in rows]
+    return [Window(start, end) for _, start, end, _, _ in rows]
+
+
+class Block(NamedTuple):
+    """Time that is taken otherwise, and by what."""
+
+    start: datetime
+    end: datetime
+    source: str
+
+
+def blocks(db: Session, consultant_user_id: UUID, since: datetime) -> dict[UUID, Block]:
+    """The blocks that reach past `since`, by row id."""
+    rows = db.execute(_spans(consultant_user_id, "unavailable").where(AvailabilitySlot.end_time > since))
+    return {one: Block(start, end, source) for one, start, end, _, source in rows}
+
+
+def _spans(consultant_user_id: UUID, status: str) -> Any:
+    return (
+        select(
+            AvailabilitySlot.id,
+            AvailabilitySlot.start_time,
+            AvailabilitySlot.end_time,
+            AvailabilitySlot.recurrence_rule,
+            AvailabilitySlot.source,
+        )
+        .where(AvailabilitySlot.consultant_user_id == consultant_user_id, AvailabilitySlot.status == status)
+        .order_by(AvailabilitySlot.start_time, AvailabilitySlot.id)
+    )
 
 
 def change_windows(
     db: Session, consultant_user_id: UUID, removed: Sequence[UUID], added: Sequence[Window]
 ) -> None:
     """Touch only the windows that differ."""
-    if removed:
-        db.execute(delete(AvailabilitySlot).where(AvailabilitySlot.id.in_(removed)))
-    if added:
-        db.execute(
-            insert(AvailabilitySlot),
-            [
-                {
-                    "id": uuid7(),
-                    "consultant_user_id": consultant_user_id,
-                    "start_time": window.start,
-                    "end_time": window.end,
-                    "is_recurring": window.recurrence_rule is not None,
-                    "recurrence_rule": window.recurrence_rule,
-                    "status": "available",
-                    "source": RULES_SOURCE,
-                }
-                for window in added
-            ],
-        )
-
-
-def uncovered_sessions(db: Session, consultant_user_id: UUID, now: datetime) -> list[UUID]:
-    """Sessions ahead that lie, in part or whole, outside the declared hours, in order of start."""
-    rows = db.execute(
-        text(
-            "SELECT s.id FROM scheduled_sessions s"
-            " WHERE s.consultant_user_id = :consultant AND s.status = 'scheduled'"
-            "   AND s.scheduled_start_time > :now"
-            "   AND NOT coalesce((SELECT range_agg(tstzrange(w.start_time, w.end_time))"
-            "                       FROM consultant_availability_slots w"
-            "                      WHERE w.consultant_user_id = s.consultant_user_id"
-            "                        AND w.status = 'available'"
-            "                        AND tstzrange(w.start_time, w.end_time)"
-            "                            && tstzrange(s.scheduled_start_time, s.scheduled_end_time)),"
-            "                    tstzmultirange())"
-            "           @> tstzrange(s.scheduled_start_time, s.scheduled_end_time)"
-            " ORDER BY s.scheduled_start_time, s.id"
-        ).columns(ScheduledSession.id),
-        {"consultant": consultant_user_id, "now": now},
+    _delete_slots(db, removed)
+    _insert_slots(
+        db,
+        consultant_user_id,
+        {"status": "available", "source": RULES_SOURCE},
+        [
+            {
+                "start_time": one.start,
+                "end_time": one.end,
+                "is_recurring": one.recurrence_rule is not None,
+                "recurrence_rule": one.recurrence_rule,
+            }
+            for one in added
+        ],
     )
-    return list(rows.scalars())
+
+
+def change_leave_blocks(
+    db: Session, consultant_user_id: UUID, removed: Sequence[UUID], added: Sequence[Span]
+) -> None:
+    """Touch only the blocks that differ."""
+    _delete_slots(db, removed)
+    values = {"status": "unavailable", "source": LEAVE_SOURCE}
+    _insert_slots(
+        db, consultant_user_id, values, [{"start_time": start, "end_time": end} for start, end in added]
+    )
+
+
+def _delete_slots(db: Session, ids: Sequence[UUID]) -> None:
+    if ids:
+        gone = delete(AvailabilitySlot).where(AvailabilitySlot.id.in_(ids))
+        db.execute(gone.execution_options(synchronize_session="fetch"))
+
+
+def _insert_slots(
+    db: Session, consultant_user_id: UUID, values: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    if rows:
+        fixed = {**values, "consultant_user_id": consultant_user_id}
+        db.execute(insert(AvailabilitySlot), [{"id": uuid7(), **fixed, **row} for row in rows])
+
+
+def note_projection(
+    db: Session, consultant_user_id: UUID, until: date, tzdata_version: str, now: datetime
+) -> None:
+    """Remember what the windows were made of; writes only when that is something else than before."""
+    known = db.execute(
+        select(AvailabilityProjection.projected_until, AvailabilityProjection.tzdata_version).where(
+            AvailabilityProjection.consultant_user_id == consultant_user_id
+        )
+    ).first()
+    if known is not None and tuple(known) == (until, tzdata_version):
+        return
+    values = {"projected_until": until, "tzdata_version": tzdata_version, "changed_at": now}
+    db.execute(
+        insert(AvailabilityProjection)
+        .values(consultant_user_id=consultant_user_id, **values)
+        .on_conflict_do_update(index_elements=["consultant_user_id"], set_=values)
+    )
+
+
+def consultants_with_hours(db: Session) -> list[UUID]:
+    """Everyone who ever declared hours or leave, in id order."""
+    tables = AvailabilityRule, AvailabilityPlan, ConsultantLeave, AvailabilityProjection
+    found = union(*(select(one.consultant_user_id) for one in tables)).subquery()
+    return list(db.execute(select(found.c.consultant_user_id).order_by(found.c.consultant_user_id)).scalars())
+
+
+def consultants_projected_before(db: Session, tzdata_version: str) -> list[UUID]:
+    """Those whose windows were made with older time zones, in id order."""
+    return list(
+        db.execute(
+            select(AvailabilityProjection.consultant_user_id)
+            .where(AvailabilityProjection.tzdata_version < tzdata_version)
+            .order_by(AvailabilityProjection.consultant_user_id)
+        ).scalars()
+    )
+
+
+# -- who is affected -----------------------------------------------------------------------------------------
+
+
+class Agreed(NamedTuple):
+    """A session that lies ahead."""
+
+    id: UUID
+    start: datetime
+    end: datetime
+
+
+def sessions_ahead(db: Session, consultant_user_id: UUID, now: datetime) -> list[Agreed]:
+    """A consultant's agreed sessions that have not begun, in order of start."""
+    rows = db.execute(
+        select(
+            ScheduledSession.id, ScheduledSession.scheduled_start_time, ScheduledSession.scheduled_end_time
+        )
+        .where(
+            ScheduledSession.consultant_user_id == consultant_user_id,
+            ScheduledSession.status == "scheduled",
+            ScheduledSession.scheduled_start_time > now,
+        )
+        .order_by(ScheduledSession.scheduled_start_time, ScheduledSession.id)
+    )
+    return [Agreed(*row) for row in rows]

@@ -7,16 +7,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from booking_tasks.hours.rules import (
-    HoursRule,
-    Window,
-    apart,
-    first_overlap,
-    instant_of,
-    windows,
-)
+from booking_tasks.hours import rules
+from booking_tasks.hours.local_times import instant_of
+from booking_tasks.hours.rules import HoursRule, Plan, RuleSet, Window, apart, first_overlap
 
 BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def windows(declared: list[HoursRule], zone: ZoneInfo, first: date, last: date) -> list[Window]:
+    """The windows of weekly hours and of single dates."""
+    weekly = tuple(one for one in declared if one.weekday)
+    single = tuple(one for one in declared if one.day)
+    return rules.windows(Plan(zone, (RuleSet(weekly),), single), first, last)
 
 
 def utc(*parts: int) -> datetime:
