@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -34,12 +32,13 @@ def preview_availability(db: Session, occasion: Occasion, query: PreviewAvailabi
     refused = _refused(db, occasion, query, consultant, kind)
     if refused is not None or consultant is None:
         return refused or PreviewOutcome(result="refused", code="unknown_consultant")
-    ledger = _Ledger.of(db, occasion, consultant)
     now, then = stored_plan(db, occasion, consultant), _changed_plan(db, occasion, consultant, query)
-    windows = ledger.windows_under(then, occasion)
+    stretch = Stretch.of(then, occasion)
+    ledger = store.ledger(db, query.consultant_user_id, stretch.since)
+    sessions = store.sessions_ahead(db, query.consultant_user_id, occasion.now)
+    windows = [*wanted_windows(then, stretch, ledger), *ledger.others]
     away = [Window(*span) for span in leave_spans(then, occasion.now)]
-    before = clipped(apart(merged(ledger.windows), ledger.away), since=occasion.now)
-    after = clipped(apart(merged(windows), away), since=occasion.now)
+    before, after = _working(ledger, occasion), clipped(apart(merged(windows), away), since=occasion.now)
     added, removed = apart(after, before), apart(before, after)
     offered = starts(windows, away, _offer(kind), occasion.now) if kind else iter(())
     return PreviewOutcome(
@@ -48,9 +47,15 @@ def preview_availability(db: Session, occasion: Occasion, query: PreviewAvailabi
         removed_count=len(removed),
         added=_spans(added, query.limit),
         removed=_spans(removed, query.limit),
-        orphaned=ledger.orphaned(now, then, windows, away),
+        orphaned=_orphaned(sessions, ledger, now, then, windows, away),
         slots=tuple(TimeSpan(start=start, end=end) for start, end in islice(offered, query.limit)),
     )
+
+
+def _working(ledger: store.Ledger, occasion: Occasion) -> list[Window]:
+    """The working time ahead as it stands: windows without leave."""
+    away = (Window(one.start, one.end) for one in ledger.blocks.values() if one.source == store.LEAVE_SOURCE)
+    return clipped(apart(merged(ledger.windows), away), since=occasion.now)
 
 
 def _spans(found: Iterable[Window], limit: int) -> tuple[TimeSpan, ...]:
@@ -101,47 +106,14 @@ def _offer(kind: ServiceType) -> Offer:
     )
 
 
-@dataclass(frozen=True)
-class _Ledger:
-    """One consultant's ledger as it stands: rows from yesterday on, sessions from now on."""
-
-    rules: Sequence[Window]
-    others: Sequence[Window]
-    blocks: Sequence[store.Block]
-    sessions: Sequence[store.Agreed]
-
-    @staticmethod
-    def of(db: Session, occasion: Occasion, consultant: Consultant) -> _Ledger:
-        who: UUID = consultant.consultant_user_id
-        since = occasion.now - timedelta(days=4)
-        return _Ledger(
-            rules=list(store.rule_windows(db, who, since)),
-            others=store.other_windows(db, who, since),
-            blocks=list(store.blocks(db, who, since).values()),
-            sessions=store.sessions_ahead(db, who, occasion.now),
-        )
-
-    @property
-    def windows(self) -> list[Window]:
-        return [*self.rules, *self.others]
-
-    @property
-    def away(self) -> list[Window]:
-        return [Window(one.start, one.end) for one in self.blocks if one.source == store.LEAVE_SOURCE]
-
-    def windows_under(self, plan: Plan, occasion: Occasion) -> list[Window]:
-        """The windows that a projection of this plan would leave behind."""
-        stretch = Stretch.of(plan, occasion)
-        reaching = [one for one in self.rules if one.end >= stretch.since]
-        others = [one for one in self.others if one.end > stretch.since]
-        return [*wanted_windows(plan, stretch, reaching, others), *others]
-
-    def orphaned(
-        self, now: Plan, then: Plan, windows: Sequence[Window], away: Sequence[Window]
-    ) -> tuple[UncoveredSession, ...]:
-        """The sessions that are covered as things stand, and would not be."""
-        lost = {one.session_id for one in uncovered(self.sessions, self.windows, self.blocks, now)}
-        blocks = [one for one in self.blocks if one.source != store.LEAVE_SOURCE]
-        blocks += [store.Block(one.start, one.end, store.LEAVE_SOURCE) for one in away]
-        found = uncovered(self.sessions, windows, blocks, then)
-        return tuple(one for one in found if one.session_id not in lost)
+def _orphaned(
+    sessions: Sequence[store.Agreed], ledger: store.Ledger, now: Plan, then: Plan, windows: Sequence[Window],
+    away: Sequence[Window],
+) -> tuple[UncoveredSession, ...]:  # fmt: skip
+    """The sessions that are covered as things stand, and would not be."""
+    blocks = list(ledger.blocks.values())
+    lost = {one.session_id for one in uncovered(sessions, ledger.windows, blocks, now)}
+    then_taken = [one for one in blocks if one.source != store.LEAVE_SOURCE]
+    then_taken += [store.Block(one.start, one.end, store.LEAVE_SOURCE) for one in away]
+    found = uncovered(sessions, windows, then_taken, then)
+    return tuple(one for one in found if one.session_id not in lost)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
@@ -20,7 +19,7 @@ from booking_tasks.contracts import (
 from booking_tasks.hours import store
 from booking_tasks.hours.coverage import uncovered
 from booking_tasks.hours.declared import fault_of, plan_of
-from booking_tasks.hours.local_times import instant_of
+from booking_tasks.hours.local_times import Span, instant_of
 from booking_tasks.hours.public_holidays import public_holidays
 from booking_tasks.hours.rules import (
     LONGEST,
@@ -116,9 +115,9 @@ def uncovered_sessions(db: Session, occasion: Occasion, consultant: Consultant) 
     sessions = store.sessions_ahead(db, who, now)
     if not sessions:
         return []
-    declared = [*store.rule_windows(db, who, now), *store.other_windows(db, who, now)]
-    blocks = list(store.blocks(db, who, now).values())
-    return uncovered(sessions, declared, blocks, stored_plan(db, occasion, consultant))
+    ledger = store.ledger(db, who, now)
+    plan = stored_plan(db, occasion, consultant)
+    return uncovered(sessions, ledger.windows, list(ledger.blocks.values()), plan)
 
 
 def stored_plan(db: Session, occasion: Occasion, consultant: Consultant) -> Plan:
@@ -151,16 +150,14 @@ class Stretch:
         return Stretch(today - 2 * _DAY - LONGEST, today + occasion.policies.horizon, since)
 
 
-def wanted_windows(
-    plan: Plan, stretch: Stretch, existing: Iterable[Window], others: Iterable[Window]
-) -> list[Window]:
+def wanted_windows(plan: Plan, stretch: Stretch, ledger: store.Ledger) -> list[Window]:
     """The windows that ought to be there from `since` on; one that began before keeps its beginning.
 
     Nothing is put on top of those that somebody else declared.
     """
     made = clipped(windows(plan, stretch.first, stretch.last), since=stretch.since)
-    history = clipped((one for one in existing if one.start < stretch.since), until=stretch.since)
-    return merged([*history, *apart(made, others)])
+    history = (one for one in ledger.rules if one.start < stretch.since <= one.end)
+    return merged([*clipped(history, until=stretch.since), *apart(made, ledger.others)])
 
 
 def project(db: Session, occasion: Occasion, consultant: Consultant) -> Projection:
@@ -170,21 +167,19 @@ def project(db: Session, occasion: Occasion, consultant: Consultant) -> Projecti
     """
     who, plan = consultant.consultant_user_id, stored_plan(db, occasion, consultant)
     stretch = Stretch.of(plan, occasion)
-    existing = store.rule_windows(db, who, stretch.since)
-    others = store.other_windows(db, who, stretch.since)
-    wanted = dict.fromkeys(wanted_windows(plan, stretch, existing, others))
-    removed = [row for window, row in existing.items() if window not in wanted]
-    added = [window for window in wanted if window not in existing]
+    ledger = store.ledger(db, who, stretch.since)
+    wanted = dict.fromkeys(wanted_windows(plan, stretch, ledger))
+    removed = [row for window, row in ledger.rules.items() if window not in wanted]
+    added = [window for window in wanted if window not in ledger.rules]
     store.change_windows(db, who, removed, added)
-    _project_leave(db, who, plan, stretch)
+    _project_leave(db, who, leave_spans(plan, stretch.since), ledger)
     store.note_projection(db, who, stretch.last, tzdata_version(), occasion.now)
     return Projection(added=len(added), removed=len(removed))
 
 
-def _project_leave(db: Session, consultant_user_id: UUID, plan: Plan, stretch: Stretch) -> None:
-    wanted = leave_spans(plan, stretch.since)
-    blocks = store.blocks(db, consultant_user_id, stretch.since)
-    existing = {(one.start, one.end): row for row, one in blocks.items() if one.source == store.LEAVE_SOURCE}
+def _project_leave(db: Session, consultant_user_id: UUID, wanted: list[Span], ledger: store.Ledger) -> None:
+    blocks = ledger.blocks.items()
+    existing = {(one.start, one.end): row for row, one in blocks if one.source == store.LEAVE_SOURCE}
     removed = [row for span, row in existing.items() if span not in wanted]
     added = [span for span in wanted if span not in existing]
     store.change_leave_blocks(db, consultant_user_id, removed, added)

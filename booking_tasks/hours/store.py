@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -110,26 +111,6 @@ def remove_leave(db: Session, row: ConsultantLeave) -> None:
 # -- what was made of it -----------------------------------------------------------------------------------
 
 
-def rule_windows(db: Session, consultant_user_id: UUID, since: datetime) -> dict[Window, UUID]:
-    """The windows made from rules that end at or after `since`, with their row ids."""
-    rows = db.execute(
-        _spans(consultant_user_id, "available").where(
-            AvailabilitySlot.source == RULES_SOURCE, AvailabilitySlot.end_time >= since
-        )
-    )
-    return {Window(start, end, rule): one for one, start, end, rule, _ in rows}
-
-
-def other_windows(db: Session, consultant_user_id: UUID, since: datetime) -> list[Window]:
-    """The windows that reach past `since` and that somebody else declared, in order of start."""
-    rows = db.execute(
-        _spans(consultant_user_id, "available").where(
-            AvailabilitySlot.source != RULES_SOURCE, AvailabilitySlot.end_time > since
-        )
-    )
-    return [Window(start, end) for _, start, end, _, _ in rows]
-
-
 class Block(NamedTuple):
     """Time that is taken otherwise, and by what."""
 
@@ -138,24 +119,47 @@ class Block(NamedTuple):
     source: str
 
 
-def blocks(db: Session, consultant_user_id: UUID, since: datetime) -> dict[UUID, Block]:
-    """The blocks that reach past `since`, by row id."""
-    rows = db.execute(_spans(consultant_user_id, "unavailable").where(AvailabilitySlot.end_time > since))
-    return {one: Block(start, end, source) for one, start, end, _, source in rows}
+@dataclass(frozen=True)
+class Ledger:
+    """One consultant's windows and blocks: those made from rules, and blocks, with their row ids."""
+
+    rules: dict[Window, UUID] = field(default_factory=dict)
+    others: list[Window] = field(default_factory=list)
+    blocks: dict[UUID, Block] = field(default_factory=dict)
+
+    @property
+    def windows(self) -> list[Window]:
+        """All windows, whoever declared them."""
+        return [*self.rules, *self.others]
 
 
-def _spans(consultant_user_id: UUID, status: str) -> Any:
-    return (
+def ledger(db: Session, consultant_user_id: UUID, since: datetime) -> Ledger:
+    """The windows and blocks that end at or after `since`, in order of start."""
+    rows = db.execute(
         select(
             AvailabilitySlot.id,
+            AvailabilitySlot.status,
             AvailabilitySlot.start_time,
             AvailabilitySlot.end_time,
             AvailabilitySlot.recurrence_rule,
             AvailabilitySlot.source,
         )
-        .where(AvailabilitySlot.consultant_user_id == consultant_user_id, AvailabilitySlot.status == status)
+        .where(
+            AvailabilitySlot.consultant_user_id == consultant_user_id,
+            AvailabilitySlot.status.in_(("available", "unavailable")),
+            AvailabilitySlot.end_time >= since,
+        )
         .order_by(AvailabilitySlot.start_time, AvailabilitySlot.id)
     )
+    found = Ledger()
+    for one, status, start, end, rule, source in rows:
+        if status == "unavailable":
+            found.blocks[one] = Block(start, end, source)
+        elif source == RULES_SOURCE:
+            found.rules[Window(start, end, rule)] = one
+        else:
+            found.others.append(Window(start, end))
+    return found
 
 
 def change_windows(
