@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability.store import lock_consultant
@@ -51,9 +53,17 @@ def upsert_consultant(db: Session, occasion: Occasion, command: UpsertConsultant
     values["specializations"] = list(command.specializations)
     changed = store.consultant_changed(db, values, occasion.now)
     if read_before not in {None, (command.time_zone, command.holiday_region)}:
-        hours.extend(db, occasion, command.consultant_user_id)
+        return _read_anew(db, occasion, command.consultant_user_id)
     return ConsultantOutcome(
         result="done" if changed else "already_done", consultant_user_id=command.consultant_user_id
+    )
+
+
+def _read_anew(db: Session, occasion: Occasion, consultant_user_id: UUID) -> ConsultantOutcome:
+    hours.extend(db, occasion, consultant_user_id)
+    found = hours.uncovered_sessions(db, occasion, consultant_user_id)
+    return ConsultantOutcome(
+        result="done", consultant_user_id=consultant_user_id, uncovered=tuple(found or ())
     )
 
 

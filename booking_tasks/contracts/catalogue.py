@@ -17,6 +17,7 @@ from booking_tasks.contracts.base import (
     Specializations,
     ZoneName,
 )
+from booking_tasks.contracts.hours import UncoveredSession
 
 
 class ServiceTypeOutcome(Outcome):
@@ -52,6 +53,9 @@ class ConsultantOutcome(Outcome):
     """The consultant as stored."""
 
     consultant_user_id: UUID | None = None
+    uncovered: tuple[UncoveredSession, ...] = Field(
+        (), description="Sessions that the hours, read in another zone or region, no longer cover, and why."
+    )
 
 
 class UpsertConsultant(Command[ConsultantOutcome]):

@@ -99,7 +99,7 @@ def remove_leave(db: Session, occasion: Occasion, command: RemoveLeave) -> Avail
 
 def _projected(db: Session, occasion: Occasion, consultant: Consultant) -> AvailabilityOutcome:
     projected = project(db, occasion, consultant)
-    found = uncovered_sessions(db, occasion, consultant)
+    found = _uncovered(db, occasion, consultant)
     return AvailabilityOutcome(
         result="done",
         windows_added=projected.added,
@@ -109,8 +109,23 @@ def _projected(db: Session, occasion: Occasion, consultant: Consultant) -> Avail
     )
 
 
-def uncovered_sessions(db: Session, occasion: Occasion, consultant: Consultant) -> list[UncoveredSession]:
-    """The consultant's sessions ahead that hours, leave or an outside calendar do not cover, and why."""
+def uncovered_sessions(
+    db: Session, occasion: Occasion, consultant_user_id: UUID
+) -> list[UncoveredSession] | None:
+    """The consultant's sessions ahead that hours, leave or an outside calendar do not cover, and why.
+
+    None when nobody knows the consultant.
+    """
+    consultant = store.consultant(db, consultant_user_id)
+    return None if consultant is None else _uncovered(db, occasion, consultant)
+
+
+def consultants_with_sessions_ahead(db: Session, occasion: Occasion) -> list[UUID]:
+    """Everyone who has something agreed."""
+    return store.consultants_with_sessions_ahead(db, occasion.now)
+
+
+def _uncovered(db: Session, occasion: Occasion, consultant: Consultant) -> list[UncoveredSession]:
     who, now = consultant.consultant_user_id, occasion.now
     sessions = store.sessions_ahead(db, who, now)
     if not sessions:

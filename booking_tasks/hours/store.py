@@ -256,6 +256,13 @@ class Agreed(NamedTuple):
     end: datetime
 
 
+def consultants_with_sessions_ahead(db: Session, now: datetime) -> list[UUID]:
+    """Everyone with an agreed session that has not begun, in id order."""
+    who = ScheduledSession.consultant_user_id
+    ahead = ScheduledSession.status == "scheduled", ScheduledSession.scheduled_start_time > now
+    return list(db.execute(select(who).where(*ahead).distinct().order_by(who)).scalars())
+
+
 def sessions_ahead(db: Session, consultant_user_id: UUID, now: datetime) -> list[Agreed]:
     """A consultant's agreed sessions that have not begun, in order of start."""
     rows = db.execute(

@@ -35,6 +35,7 @@ class ConsultantLeave(Base):
     __table_args__ = (
         CheckConstraint("end_local > start_local", name="times"),
         Index(None, "consultant_user_id"),
+        Index(None, "end_local"),
     )
 
     id: Mapped[Key]

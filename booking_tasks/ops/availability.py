@@ -132,20 +132,26 @@ def _print_spans(title: str, spans: tuple[TimeSpan, ...], count: int, where: Zon
 
 
 @availability.command()
-def uncovered(consultant: Consultant, as_json: AsJson = False) -> None:
+def uncovered(
+    consultant: Annotated[UUID | None, typer.Argument(help="One consultant; without, all of them.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """The sessions ahead that hours, leave or an outside calendar do not cover, and why."""
     from booking_tasks.doorbell import occasion
-    from booking_tasks.hours.service import uncovered_sessions
-    from booking_tasks.models import Consultant as ConsultantRow
+    from booking_tasks.hours import service
 
+    found = []
     with occasion("operator", "command line") as (db, moment):
-        row = db.get(ConsultantRow, consultant)
-        found = uncovered_sessions(db, moment, row) if row else None
-    if found is None:
-        raise BookingTasksError(f"{consultant} is no consultant of this database")
+        whose = [consultant] if consultant else service.consultants_with_sessions_ahead(db, moment)
+        for one in whose:
+            listed = service.uncovered_sessions(db, moment, one)
+            if listed is None:
+                raise BookingTasksError(f"{one} is no consultant of this database")
+            found += [(one, session) for session in listed]
     if as_json:
-        typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
+        records = [{"consultant_user_id": str(one)} | row.model_dump(mode="json") for one, row in found]
+        typer.echo(json.dumps(records, indent=2))
         return
-    for one in found:
-        typer.echo(f"{one.session_id}  {one.reason}")
+    for one, session in found:
+        typer.echo(f"{session.session_id}  {session.reason:<16}  consultant {one}")
     typer.echo(f"{len(found)} uncovered")

@@ -42,6 +42,7 @@ def upgrade() -> None:
     op.execute(
         "CREATE INDEX ix_consultant_leaves_consultant_user_id ON consultant_leaves (consultant_user_id)"
     )
+    op.execute("CREATE INDEX ix_consultant_leaves_end_local ON consultant_leaves (end_local)")
     op.execute(
         """
         CREATE TABLE availability_projections (

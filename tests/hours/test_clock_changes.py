@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from booking_tasks.hours.local_times import spans_of
-from booking_tasks.hours.rules import HoursRule, Plan, RuleSet, windows
+from booking_tasks.hours.recurrence import Recurrence
+from booking_tasks.hours.rules import HoursRule, Plan, RecurringHours, RuleSet, windows
 from booking_tasks.zones import zone
 from tests.hours.model import DAY, MINUTE, ZONES, Walls, minutes_of, shown, transitions
 
@@ -96,3 +97,21 @@ def test_a_window_never_shows_a_time_outside_the_declared_hours() -> None:
     start, end = datetime(2027, 10, 31, 2, 30), datetime(2027, 10, 31, 4)
     found = [(shown(one, berlin), shown(other, berlin)) for one, other in spans_of(start, end, berlin)]
     assert found == [(start, datetime(2027, 10, 31, 2)), (start, end)]  # 03:00 is shown as 02:00
+
+
+@pytest.mark.parametrize("name", ZONES)
+def test_the_windows_of_every_day_of_a_change_are_what_the_model_says(name: str) -> None:
+    """Whole days, nights, small hours, midnight, in turns; with a recurrence that they may touch."""
+    daily = RecurringHours(Recurrence(datetime(1984, 1, 1, 1, 20), "FREQ=DAILY"), timedelta(minutes=95))
+    spans = ((time(0), time(0)), (time(22), time(6)), (time(2, 30), time(9)), (time(23, 50), time(0, 5)))
+    for number, at in enumerate(transitions(name)):
+        walls = Walls(name, at, reach=timedelta(hours=54))
+        first = shown(at, walls.zone).date() - DAY
+        rules = tuple(HoursRule(*spans[number % len(spans)], weekday=day) for day in range(1, 8))
+        found = windows(Plan(walls.zone, (RuleSet(rules, (daily,)),)), first, first + DAY)
+        expected = set()
+        for day in (first, first + DAY):
+            begin = datetime.combine(day, time(1, 20))
+            expected |= walls.hours(*rules[0].local_span(day))
+            expected |= walls.hours(begin, begin + timedelta(minutes=95))
+        assert minutes_of((one.start, one.end) for one in found) == expected, at

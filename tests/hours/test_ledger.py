@@ -220,7 +220,7 @@ def test_a_session_no_longer_covered_is_listed_with_its_reason_and_not_moved(
         leave(db, moment, who, "2027-03-08T09:30", "2027-03-08T09:45")
     elif reason is not None:
         _block(db, who, {"blocked": "manual"}.get(reason, "calendar:somebody"))
-    found = service.uncovered_sessions(db, moment, row)
+    found = service.uncovered_sessions(db, moment, who) or []
     assert [(one.session_id, one.reason) for one in found] == ([(session.id, reason)] if reason else [])
     assert session.scheduled_start_time == NOW + timedelta(days=7)
 

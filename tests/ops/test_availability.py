@@ -112,9 +112,13 @@ def test_an_unknown_consultant_is_refused() -> None:
 def test_uncovered_sessions_are_listed_with_their_reason() -> None:
     with transaction() as db:
         session = builders.booked_session(db, start=builders.NOW.replace(year=2099))
-    ran = booking("uncovered", session.consultant_user_id)
-    assert ran.stdout.splitlines() == [f"{session.id}  hours", "1 uncovered"]
-    as_json = booking("uncovered", session.consultant_user_id, "--json").stdout
-    assert json.loads(as_json) == [{"session_id": str(session.id), "reason": "hours"}]
+    who = session.consultant_user_id
+    for arguments in ([who], []):
+        lines = booking("uncovered", *arguments).stdout.splitlines()
+        assert [line.split() for line in lines] == [
+            [str(session.id), "hours", "consultant", str(who)], ["1", "uncovered"],
+        ]  # fmt: skip
+    as_json = json.loads(booking("uncovered", who, "--json").stdout)
+    assert as_json == [{"consultant_user_id": str(who), "session_id": str(session.id), "reason": "hours"}]
     with pytest.raises(BookingTasksError, match="is no consultant"):
         booking("uncovered", uuid4())
