@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from math import gcd
 from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrule as expansion
@@ -56,14 +57,17 @@ class Recurrence:
 def _begin(rrule: str, start: datetime, low: datetime) -> datetime:
     """A later start with the same occurrences from `low` on, so that old rules cost no more than new ones.
 
-    Only where whole steps of the rule can be left out: DAILY and WEEKLY that do not count.
+    Whole steps of the rule are left out: so many days, or so many years. A rule that counts keeps its start.
     """
     parts = parts_of(rrule)
-    days = {"DAILY": 1, "WEEKLY": 7}.get(parts["FREQ"])
-    if days is None or "COUNT" in parts:
+    interval, frequency = int(parts.get("INTERVAL", "1")), parts["FREQ"]
+    if "COUNT" in parts or (start.month, start.day) == (2, 29):
         return start
-    step = days * int(parts.get("INTERVAL", "1"))
-    return start + timedelta(days=max(0, ((low - start).days - 7) // step * step))
+    if frequency in {"DAILY", "WEEKLY"}:
+        days = interval * (7 if frequency == "WEEKLY" else 1)
+        return start + timedelta(days=max(0, ((low - start).days - 7) // days * days))
+    years = interval if frequency == "YEARLY" else interval // gcd(interval, 12)
+    return start.replace(year=start.year + max(0, (low.year - start.year - 1) // years * years))
 
 
 @lru_cache(maxsize=4096)

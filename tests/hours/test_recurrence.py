@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import pytest
+from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from booking_tasks.hours.recurrence import Recurrence, happens
 from booking_tasks.zones import zone
 from tests.hours.model import DAY, occurrences
 
-_SUITE = settings(max_examples=500, derandomize=True, deadline=None)
+_SUITE = settings(max_examples=400, derandomize=True, deadline=None)
 BERLIN, NEW_YORK = zone("Europe/Berlin"), zone("America/New_York")
 NINE = time(9)
 _FORTNIGHT = "FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU"
@@ -110,7 +111,7 @@ def rules(draw: st.DrawFn) -> dict[str, str]:
 
 
 @_SUITE
-@given(rules(), st.dates(date(2020, 1, 1), date(2028, 12, 31)), st.integers(0, 900))
+@given(rules(), st.dates(date(2020, 1, 1), date(2028, 12, 31)), st.integers(0, 2500))
 def test_any_rule_expands_as_the_model_says_day_by_day(
     parts: dict[str, str], start: date, later: int
 ) -> None:
@@ -184,3 +185,23 @@ def test_an_old_rule_keeps_its_weeks() -> None:
     assert found == [one for one in whole if one >= datetime(2027, 3, 1)]
     assert len(found) in range(7, 11)
     assert found[2] - found[0] in {timedelta(days=21)}
+
+
+@pytest.mark.parametrize("interval", [1, 3, 5, 18])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=DAILY;BYMONTHDAY=13,14",
+        f"FREQ=WEEKLY;{_WORKDAYS};BYSETPOS=-1;WKST=TH",
+        f"FREQ=MONTHLY;{_WORKDAYS};BYSETPOS=2",
+        "FREQ=MONTHLY;BYMONTHDAY=31,-31",
+        "FREQ=YEARLY;BYWEEKNO=1,53;BYDAY=MO,SU",
+        "FREQ=YEARLY;BYYEARDAY=1,366,-1",
+        "FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3,10",
+    ],
+)
+def test_leaving_out_the_past_of_a_rule_leaves_out_nothing_else(rule: str, interval: int) -> None:
+    start, first = datetime(2003, 12, 31, 9), date(2027, 1, 1)
+    stepped = f"{rule};INTERVAL={interval}"
+    whole = rrulestr(stepped, dtstart=start).between(datetime(2027, 1, 1), datetime(2031, 1, 1))
+    assert Recurrence(start, stepped).starts(first, date(2030, 12, 31), BERLIN) == whole
