@@ -15,7 +15,7 @@ from booking_tasks.hours.rules import HoursRule, Plan, RecurringHours, RuleSet, 
 from booking_tasks.zones import zone
 from tests.hours.model import DAY, MINUTE, ZONES, Walls, minutes_of, shown, transitions
 
-_SUITE = settings(max_examples=120, derandomize=True, deadline=None)
+_SUITE = settings(max_examples=60, derandomize=True, deadline=None)
 _CHANGES = [(name, at) for name in ZONES for at in transitions(name)]
 
 
@@ -70,7 +70,7 @@ def test_weekly_hours_around_any_change_are_what_the_model_says(
     change: tuple[str, datetime], week: list[tuple[int, int, int]]
 ) -> None:
     name, at = change
-    walls = Walls(name, at, reach=5 * DAY)
+    walls = Walls(name, at, reach=4 * DAY)
     day = shown(at, walls.zone).date()
     rules = tuple(
         HoursRule(_quarter(start), _quarter(end), weekday=(day + (offset - 3) * DAY).isoweekday())

@@ -160,7 +160,7 @@ _LEAVE = st.tuples(st.integers(0, 20 * 24), st.integers(1, 60)).map(
 
 
 @settings(
-    max_examples=40,
+    max_examples=25,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
