@@ -40,6 +40,7 @@ ROOMS = (
     "booking_tasks.directory.tasks",
     "booking_tasks.events.tasks",
     "booking_tasks.guard.tasks",
+    "booking_tasks.hours.tasks",
     "booking_tasks.inbox.tasks",
     "booking_tasks.intake.tasks",
     "booking_tasks.invites.tasks",

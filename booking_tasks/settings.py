@@ -17,7 +17,6 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     AliasChoices,
@@ -32,6 +31,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from booking_tasks.errors import SettingsError
 from booking_tasks.occasion import Policies
+from booking_tasks.zones import zone
 
 _SHORT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d|)\s*$")
 _UNIT = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -169,8 +169,8 @@ class Settings(BaseSettings):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as error:
+            zone(value)
+        except KeyError as error:
             raise ValueError("is not an IANA time zone; write it like Europe/Vienna") from error
         return value
 

@@ -127,4 +127,18 @@ ROWS: dict[str, dict[str, str]] = {
             ON CONFLICT DO NOTHING
         """,
     },
+    "0009_hours": {
+        "availability_plans": f"""
+            INSERT INTO availability_plans (consultant_user_id, plan)
+            VALUES ({_CONSULTANT}, '{{"overrides": [{{"day": "2027-05-03"}}]}}') ON CONFLICT DO NOTHING
+        """,
+        "consultant_leaves": f"""
+            INSERT INTO consultant_leaves (id, consultant_user_id, start_local, end_local, reason)
+            VALUES ({_OTHER}, {_CONSULTANT}, '2027-03-08', '2027-03-13', 'holiday') ON CONFLICT DO NOTHING
+        """,
+        "availability_projections": f"""
+            INSERT INTO availability_projections (consultant_user_id, projected_until, tzdata_version)
+            VALUES ({_CONSULTANT}, '2027-05-30', '2026f') ON CONFLICT DO NOTHING
+        """,
+    },
 }

@@ -161,7 +161,7 @@ BREACHES = {
     ),
     "Rooms do not go in circles": ("database.py", "from booking_tasks.inbox import rules"),
     "A client pays for contracts and Celery only": ("contracts/base.py", "import icalendar"),
-    "Contracts import words and nothing else of the house": (
+    "Contracts import words and zones and nothing else of the house": (
         "contracts/base.py",
         "from booking_tasks import errors",
     ),

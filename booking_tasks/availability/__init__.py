@@ -1,1 +1,1 @@
-"""Declared hours, the slot ledger, search and holds."""
+"""The slot ledger: search, holds and bookings."""

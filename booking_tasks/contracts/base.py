@@ -11,9 +11,10 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from booking_tasks.zones import zone
 
 TASK_PREFIX = "booking_tasks.v1."
 
@@ -23,8 +24,8 @@ Result = Literal["done", "already_done", "refused", "try_later"]
 
 def _known_zone(name: str) -> str:
     try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
+        zone(name)
+    except KeyError as error:
         raise ValueError("is not an IANA time zone; write it like Europe/Vienna") from error
     return name
 
@@ -52,6 +53,7 @@ ZoneName = Annotated[str, Field(max_length=64), AfterValidator(_known_zone)]
 Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_storable)]
 Prose = Annotated[str, Field(max_length=10_000), AfterValidator(_storable)]
+HolidayRegion = Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
 Specializations = Annotated[tuple[Line, ...], Field(max_length=50)]
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, time
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field
 
 from booking_tasks.contracts.base import (
     Command,
-    Contract,
+    HolidayRegion,
     Line,
     Outcome,
     Prose,
@@ -18,6 +17,7 @@ from booking_tasks.contracts.base import (
     Specializations,
     ZoneName,
 )
+from booking_tasks.contracts.hours import UncoveredSession
 
 
 class ServiceTypeOutcome(Outcome):
@@ -53,10 +53,17 @@ class ConsultantOutcome(Outcome):
     """The consultant as stored."""
 
     consultant_user_id: UUID | None = None
+    uncovered: tuple[UncoveredSession, ...] = Field(
+        (), description="Sessions that the hours, read in another zone or region, no longer cover, and why."
+    )
 
 
 class UpsertConsultant(Command[ConsultantOutcome]):
-    """Create or change a consultant's profile. Their hours are read in `time_zone`."""
+    """Create or change a consultant's profile. Their hours are read in `time_zone`.
+
+    On the public holidays of `holiday_region` (ISO 3166: a country like AT, or a part of one like DE-BY)
+    weekly and recurring hours do not count. Code when refused: `unknown_holiday_region`.
+    """
 
     task: ClassVar[str] = "upsert_consultant"
     queue: ClassVar[Queue] = "admin"
@@ -67,81 +74,7 @@ class UpsertConsultant(Command[ConsultantOutcome]):
     bio: Prose | None = None
     specializations: Specializations = ()
     is_available_for_booking: bool = True
-
-
-class WeeklyHours(Contract):
-    """Every week on one weekday (1 Monday to 7 Sunday, ISO 8601), wall-clock in the consultant's zone.
-
-    An end at or before the start belongs to the next day; 00:00 to 00:00 is the whole day.
-    """
-
-    weekday: int = Field(ge=1, le=7)
-    start: time
-    end: time
-
-    @field_validator("start", "end")
-    @classmethod
-    def _wall_clock(cls, value: time) -> time:
-        return _wall_clock(value)
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> WeeklyHours:
-        _not_empty(self.start, self.end)
-        return self
-
-
-class SingleSlot(Contract):
-    """Hours of one date only, wall-clock in the consultant's zone. Ends as in WeeklyHours."""
-
-    day: date
-    start: time
-    end: time
-
-    @field_validator("start", "end")
-    @classmethod
-    def _wall_clock(cls, value: time) -> time:
-        return _wall_clock(value)
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> SingleSlot:
-        _not_empty(self.start, self.end)
-        return self
-
-
-def _wall_clock(value: time) -> time:
-    if value.tzinfo is not None or value.microsecond:
-        raise ValueError("must be a wall-clock time like 09:30, without offset or fractions")
-    return value
-
-
-def _not_empty(start: time, end: time) -> None:
-    if start == end and start != time(0):
-        raise ValueError("start and end are equal; write 00:00 to 00:00 for a whole day")
-
-
-class AvailabilityOutcome(Outcome):
-    """What the change did to the windows of the horizon."""
-
-    windows_added: int = 0
-    windows_removed: int = 0
-    uncovered_session_ids: tuple[UUID, ...] = Field(
-        (), description="Sessions that the new hours no longer cover: listed, never moved."
-    )
-
-
-class SetAvailability(Command[AvailabilityOutcome]):
-    """Replace a consultant's declared hours. Sessions already booked stay as they are.
-
-    Codes when refused: `unknown_consultant`, `overlapping_hours`.
-    """
-
-    task: ClassVar[str] = "set_availability"
-    queue: ClassVar[Queue] = "admin"
-    outcome: ClassVar[type[Outcome]] = AvailabilityOutcome
-
-    consultant_user_id: UUID
-    weekly: Annotated[tuple[WeeklyHours, ...], Field(max_length=70)] = ()
-    single: Annotated[tuple[SingleSlot, ...], Field(max_length=400)] = ()
+    holiday_region: HolidayRegion | None = None
 
 
 class UserOutcome(Outcome):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
+
+from booking_tasks.zones import zone as zone_named
 
 Language = Literal["en", "de"]
 
@@ -44,14 +45,14 @@ def zone_of(stored: str, default: str) -> str:
     Rows may come from elsewhere: a letter in another zone, with its name, beats no letter.
     """
     try:
-        return ZoneInfo(stored).key
-    except (KeyError, ValueError, OSError):
+        return zone_named(stored).key
+    except KeyError:
         return default
 
 
 def spoken_day(instant: datetime, zone: str, language: Language) -> str:
     """`Wednesday, 3 March 2027`: the date on which the instant falls in the zone."""
-    local = instant.astimezone(ZoneInfo(zone))
+    local = instant.astimezone(zone_named(zone))
     weekday, month = _WEEKDAYS[language][local.weekday()], _MONTHS[language][local.month - 1]
     point = "." if language == "de" else ""
     return f"{weekday}, {local.day}{point} {month} {local.year}"
@@ -93,7 +94,7 @@ def spoken_duration(duration: timedelta, language: Language) -> str:
 
 
 def _clock(instant: datetime, zone: str) -> str:
-    return f"{instant.astimezone(ZoneInfo(zone)):%H:%M}"
+    return f"{instant.astimezone(zone_named(zone)):%H:%M}"
 
 
 def _hour_word(language: Language) -> str:
@@ -106,6 +107,6 @@ def _zone_name(zone: str, instants: list[datetime]) -> str:
 
 
 def _abbreviation(instant: datetime, zone: str) -> str:
-    local = instant.astimezone(ZoneInfo(zone))
+    local = instant.astimezone(zone_named(zone))
     name, offset = local.tzname() or "", f"{local:%z}"
     return name if name.isalpha() else f"UTC{offset[:3]}:{offset[3:5]}"

@@ -19,15 +19,19 @@ from booking_tasks.models.engine import (
     ScheduleRun,
     SteppedClock,
 )
+from booking_tasks.models.hours import AvailabilityPlan, AvailabilityProjection, ConsultantLeave
 from booking_tasks.models.slots import AvailabilitySlot
 
 __all__ = [
     "AssignmentDecision",
     "AttendanceEvidence",
+    "AvailabilityPlan",
+    "AvailabilityProjection",
     "AvailabilityRule",
     "AvailabilitySlot",
     "Base",
     "Consultant",
+    "ConsultantLeave",
     "ConsultationRequest",
     "DeadLetter",
     "DirectoryUser",

@@ -42,7 +42,10 @@ class ServiceType(Base):
 
 
 class Consultant(Base):
-    """A consultant's booking profile. `time_zone` is the zone their hours are written in."""
+    """A consultant's booking profile. `time_zone` is the zone their hours are written in.
+
+    `holiday_region` (ISO 3166, like AT or DE-BY): where public holidays are days off.
+    """
 
     __tablename__ = "consultant_profiles"
 
@@ -53,12 +56,13 @@ class Consultant(Base):
     time_zone: Mapped[str] = mapped_column(server_default=text("'UTC'"))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[datetime | None]
+    holiday_region: Mapped[str | None]
 
 
 class AvailabilityRule(Base):
     """Declared hours in the consultant's own zone: one weekday, or one date. Never a UTC time.
 
-    An end at or before the start belongs to the next day.
+    An end at or before the start belongs to the next day. What else was declared: `AvailabilityPlan`.
     """
 
     __tablename__ = "availability_rules"

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
-from zoneinfo import TZPATH
 
 from booking_tasks.errors import SettingsError
 from booking_tasks.settings import Settings, load_settings
+from booking_tasks.zones import tzdata_version
 
 State = Literal["ok", "warning", "broken"]
 
@@ -92,21 +89,12 @@ def _environment(_: Settings) -> Iterator[Finding]:
 
 
 def _tzdata(_: Settings) -> Iterator[Finding]:
-    package = version("tzdata")
-    system = next((found for folder in TZPATH if (found := _system_tzdata(Path(folder)))), None)
-    year = (system or package)[:4]
-    seen = f"the system's {system} (package: {package})" if system else f"the package's {package}"
-    if year.isdecimal() and int(year) < datetime.now(UTC).year - 1:
-        yield Finding("time zones", "warning", seen, "update the system's tzdata: zones change their rules")
+    version = tzdata_version()
+    seen = f"the tzdata package's {version}, whatever the system has"
+    if version[:4].isdecimal() and int(version[:4]) < datetime.now(UTC).year - 1:
+        yield Finding("time zones", "warning", seen, "upgrade the tzdata package: zones change their rules")
     else:
         yield Finding("time zones", "ok", seen)
-
-
-def _system_tzdata(folder: Path) -> str | None:
-    """The version in tzdata.zi's first line (`# version 2026a`); None without one."""
-    with suppress(OSError), (folder / "tzdata.zi").open() as file:
-        return file.readline().rpartition(" ")[2].strip() or None
-    return None
 
 
 # -- PostgreSQL ----------------------------------------------------------------------------------------
@@ -126,6 +114,7 @@ def _database(config: Settings) -> Iterator[Finding]:
         yield from _clock(config, db)
         if schema.state != "broken":
             yield from _ledgers(db)
+            yield _projections(db)
 
 
 def _version(number: int) -> Finding:
@@ -225,6 +214,21 @@ def _ledgers(db: Any) -> Iterator[Finding]:
             )
     if not any(counts):
         yield Finding("ledgers", "ok", "nothing is dead, uncertain or late")
+
+
+def _projections(db: Any) -> Finding:
+    """Which time zones the consultants' windows were made with."""
+    rows = db.execute(
+        "SELECT tzdata_version, count(*) FROM availability_projections GROUP BY 1 ORDER BY 1 DESC"
+    ).fetchall()
+    made = ", ".join(f"{count} with {version}" for version, count in rows) or "none yet"
+    seen = f"consultants' hours projected: {made}"
+    if any(version < tzdata_version() for version, _ in rows):
+        mend = "start a beat and a worker for sweep; they make the old ones anew"
+        return Finding("hours", "warning", seen, mend)
+    if any(version > tzdata_version() for version, _ in rows):
+        return Finding("hours", "warning", seen, "upgrade what runs here: others have newer time zones")
+    return Finding("hours", "ok", seen)
 
 
 # -- the broker and the result backend -----------------------------------------------------------------

@@ -12,6 +12,7 @@ import typer
 
 from booking_tasks.errors import BookingTasksError, SettingsError
 from booking_tasks.ops import ledgers
+from booking_tasks.ops.availability import availability
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +22,7 @@ cli = typer.Typer(
 )
 
 ledgers.add_to(cli)
+cli.add_typer(availability, name="availability")
 
 #: Celery's own default hides what ran; a later --loglevel of the caller wins.
 _LOGGING = ("--loglevel", "INFO")

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.models import (
     AttendanceEvidence,
     Base,
+    ConsultantLeave,
     DeadLetter,
     Event,
     InboxMessage,
@@ -66,6 +67,13 @@ def deleted_evidence(db: Session, age: timedelta, limit: int) -> int:
         .order_by(AttendanceEvidence.recorded_at)
     )
     return _deleted(db, AttendanceEvidence, (AttendanceEvidence.id,), old, limit)
+
+
+def deleted_leaves(db: Session, before: datetime, limit: int) -> int:
+    """Leaves that ended before an instant, give or take the zones, with their reasons. Returns how many."""
+    old = select(ConsultantLeave.id).where(ConsultantLeave.end_local < before.replace(tzinfo=None))
+    key = (ConsultantLeave.id,)
+    return _deleted(db, ConsultantLeave, key, old.order_by(ConsultantLeave.end_local), limit)
 
 
 def deleted_dead_letters(db: Session, age: timedelta, limit: int) -> int:

@@ -10,13 +10,13 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.availability import service as availability
 from booking_tasks.catalogue import service
 from booking_tasks.contracts import SetAvailability, UpsertConsultant, UpsertServiceType, WeeklyHours
+from booking_tasks.hours import service as hours
 from booking_tasks.identity import uuid7
 from booking_tasks.models import AvailabilitySlot, Consultant, ServiceType
 from booking_tasks.occasion import Occasion
-from tests.builders import NOW
+from tests.builders import NOW, booked_session
 
 
 def service_type(service_type_id: UUID, **values: Any) -> UpsertServiceType:
@@ -96,7 +96,7 @@ def test_hours_follow_the_consultant_into_another_zone(db: Session, moment: Occa
     one = uuid7()
     service.upsert_consultant(db, moment, consultant(one, time_zone="Europe/Vienna"))
     tuesdays = WeeklyHours(weekday=2, start=time(9), end=time(12))
-    availability.set_availability(
+    hours.set_availability(
         db,
         moment,
         SetAvailability(message_id=uuid4(), actor="staff", consultant_user_id=one, weekly=(tuesdays,)),
@@ -106,3 +106,26 @@ def test_hours_follow_the_consultant_into_another_zone(db: Session, moment: Occa
     assert db.scalar(first_window) == datetime(2027, 3, 2, 8, 0, tzinfo=UTC)
     service.upsert_consultant(db, moment, consultant(one, time_zone="America/New_York"))
     assert db.scalar(first_window) == datetime(2027, 3, 2, 14, 0, tzinfo=UTC)
+
+
+def test_sessions_that_another_zone_or_region_uncovers_are_listed(db: Session, moment: Occasion) -> None:
+    session = booked_session(db, start=NOW + timedelta(days=7))
+    one = session.consultant_user_id
+    mondays = WeeklyHours(weekday=1, start=time(9), end=time(17))
+    hours.set_availability(
+        db,
+        moment,
+        SetAvailability(message_id=uuid4(), actor="staff", consultant_user_id=one, weekly=(mondays,)),
+    )
+    moved = service.upsert_consultant(db, moment, consultant(one, time_zone="America/New_York"))
+    assert [(row.session_id, row.reason) for row in moved.uncovered] == [(session.id, "hours")]
+    back = service.upsert_consultant(db, moment, consultant(one, time_zone="UTC"))
+    assert back.uncovered == ()
+    off = service.upsert_consultant(db, moment, consultant(one, time_zone="UTC", holiday_region="RU"))
+    assert [(row.session_id, row.reason) for row in off.uncovered] == [(session.id, "holiday")]
+
+
+def test_an_unknown_region_is_refused_with_its_field(db: Session, moment: Occasion) -> None:
+    outcome = service.upsert_consultant(db, moment, consultant(uuid7(), holiday_region="XX"))
+    assert (outcome.result, outcome.code) == ("refused", "unknown_holiday_region")
+    assert outcome.errors[0].field == "holiday_region"

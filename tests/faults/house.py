@@ -22,11 +22,11 @@ from redis import Redis
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from booking_tasks.availability.service import set_availability
 from booking_tasks.client import BookingClient, NoAnswerError, NotSentError
 from booking_tasks.contracts import Command, Outcome, SetAvailability, SubmitRequest, WeeklyHours
 from booking_tasks.database import transaction
 from booking_tasks.doorbell import occasion
+from booking_tasks.hours.service import set_availability
 from booking_tasks.models import Consultant, DirectoryUser, ScheduledSession, ServiceType
 from booking_tasks.ops.servers import Postgres, Valkey, wait_until
 from booking_tasks.ops.stack import EFFECTS, FRONT

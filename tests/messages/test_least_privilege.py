@@ -22,8 +22,8 @@ from booking_tasks.contracts import (
     UpsertConsultant,
     UpsertServiceType,
     UpsertUser,
+    WeeklyHours,
 )
-from booking_tasks.contracts.catalogue import WeeklyHours
 from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.migrate import migrate
 from booking_tasks.ops.secret_files import roles_sql

@@ -18,6 +18,7 @@ from booking_tasks.ops.servers import free_port
 from booking_tasks.ops.test_platform import LocalPlatform
 from booking_tasks.queues import QUEUES
 from booking_tasks.settings import load_settings, settings
+from booking_tasks.zones import tzdata_version
 from tests.mail.servers import scripted_server, sink_server
 from tests.ops.producer import send
 
@@ -64,6 +65,7 @@ def test_where_all_is_well_every_line_says_ok_but_the_tests_open_broker(healthy:
         "schema": {"ok"},
         "clock": {"ok"},
         "ledgers": {"ok"},
+        "hours": {"ok"},
         "broker": {"ok", "warning"},
         "queues": {"ok"},
         "mail": {"ok"},
@@ -233,3 +235,27 @@ def test_a_guest_at_rabbitmq_counts_as_open() -> None:
 def test_the_timeouts_of_effects_are_below_half_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_settings()
     assert max(config.smtp_timeout, config.meeting_timeout) < config.lease / 2
+
+
+def test_the_time_zones_in_use_are_said_and_projections_made_with_others_are_counted(
+    healthy: pytest.MonkeyPatch, own_database: str
+) -> None:
+    assert tzdata_version() in found("time zones")[0].seen
+    assert found("hours")[0].seen.endswith("none yet")
+    consultant = "INSERT INTO consultant_profiles (consultant_user_id) VALUES (gen_random_uuid())"
+    projection = (
+        "INSERT INTO availability_projections (consultant_user_id, projected_until, tzdata_version)"
+        f" SELECT consultant_user_id, '2027-05-30', '{tzdata_version()}' FROM consultant_profiles"
+    )
+    with psycopg.connect(own_database, autocommit=True) as connection:
+        connection.execute(consultant)
+        connection.execute(projection.encode())
+        assert [(one.state, one.seen) for one in found("hours")] == [
+            ("ok", f"consultants' hours projected: 1 with {tzdata_version()}")
+        ]
+        for version, mend in (("2020a", "they make the old ones anew"), ("2099a", "newer time zones")):
+            connection.execute("UPDATE availability_projections SET tzdata_version = %s", [version])
+            [finding] = found("hours")
+            assert finding.state == "warning"
+            assert f"1 with {version}" in finding.seen
+            assert mend in finding.mend

@@ -15,6 +15,7 @@ from booking_tasks.identity import uuid7
 from booking_tasks.models import (
     AttendanceEvidence,
     Base,
+    ConsultantLeave,
     DeadLetter,
     Event,
     InboxMessage,
@@ -24,7 +25,7 @@ from booking_tasks.models import (
 from booking_tasks.occasion import Occasion
 from booking_tasks.retention import service
 from booking_tasks.retention.rules import Ages
-from tests.builders import NOW, booked_session
+from tests.builders import NOW, booked_session, consultant
 
 AGES = Ages(
     jobs=timedelta(days=90),
@@ -133,6 +134,17 @@ def test_evidence_goes_only_with_a_session_that_is_over(
     db.flush()
     assert purge(db, moment, "evidence") == int(goes)
     assert len(left(db, AttendanceEvidence)) == int(not goes)
+
+
+def test_leave_goes_with_its_reason_at_the_age_of_evidence(db: Session, moment: Occasion) -> None:
+    who = consultant(db).consultant_user_id
+    for days in (179, 182):
+        end = (NOW - timedelta(days=days)).replace(tzinfo=None)
+        start = end - timedelta(days=5)
+        db.add(ConsultantLeave(consultant_user_id=who, start_local=start, end_local=end, reason=f"{days}"))
+    db.flush()
+    assert purge(db, moment, "leaves") == 1
+    assert [row.reason for row in left(db, ConsultantLeave)] == ["179"]
 
 
 def test_dead_letters_go_after_their_age(db: Session, moment: Occasion) -> None:

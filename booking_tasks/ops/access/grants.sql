@@ -39,6 +39,7 @@ BEGIN
                    ('directory_users', 'name'),
                    ('directory_users', 'email'),
                    ('consultant_profiles', 'bio'),
+                   ('consultant_leaves', 'reason'),
                    ('consultation_requests', 'request_details'),
                    ('scheduled_sessions', 'outcome_notes'),
                    ('scheduled_sessions', 'meeting_platform_join_url'),

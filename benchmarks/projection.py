@@ -1,0 +1,203 @@
+"""How long it takes to make the windows of many consultants, and to find that nothing has changed.
+
+    python -m benchmarks.projection [--consultants 1000] [--days 90] [--runs 5]
+
+Consultants live in twelve zones; they have weekly hours, some also recurring ones, a night shift, travel,
+leave and public holidays. Each is projected as the beat job does it: a transaction each, locked first.
+
+Prints medians of: making everything, making it again when nothing has changed (with the rows and bytes of
+WAL that were written for it), and moving on by a day; against a baseline of the same run, which writes the
+same rows ready-made, in as many transactions under the same locks. Exits with 1 when a rebuild that
+changes nothing writes a row, when memory grows with the number of consultants (peak, by more than a
+tenth), or when making everything takes more than 4 times the baseline.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from statistics import median
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import delete, insert, select, text
+from sqlalchemy.orm import Session
+
+from benchmarks.ground import Ground, grounds, milliseconds, say
+from booking_tasks.availability.store import lock_consultant
+from booking_tasks.contracts import Hours
+from booking_tasks.database import transaction
+from booking_tasks.hours import service, store
+from booking_tasks.identity import uuid7
+from booking_tasks.models import AvailabilityProjection, AvailabilitySlot, Consultant
+from booking_tasks.occasion import Occasion, Policies
+from booking_tasks.zones import tzdata_version
+
+MOST_RATIO, MOST_GROWTH = 4.0, 1.1
+NOW = datetime(2027, 3, 1, 9, tzinfo=UTC)
+ZONES = (
+    "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Casablanca",
+    "Asia/Kathmandu", "America/Sao_Paulo", "America/Havana", "Africa/Cairo", "Asia/Tehran",
+    "Pacific/Chatham", "America/St_Johns",
+)  # fmt: skip
+REGIONS = (None, "DE-BY", "US", "AT")
+HALF_DAYS = [
+    {"weekday": day, "start": start, "end": end}
+    for day in range(1, 6)
+    for start, end in (("09:00", "12:00"), ("13:00", "17:30"))
+]
+
+
+def declared(number: int) -> Hours:
+    """Hours of one consultant: every kind in its turn."""
+    hours: dict[str, Any] = {"weekly": HALF_DAYS}
+    if number % 5 == 1:
+        rule = "FREQ=MONTHLY;BYDAY=1SA,-1SA"
+        exdates = ["2027-05-01T10:00"]
+        hours["recurring"] = [
+            {"start": "2025-01-04T10:00", "duration_minutes": 180, "rrule": rule, "exdates": exdates}
+        ]
+    if number % 5 == 2:
+        hours["weekly"] = [{"weekday": day, "start": "22:00", "end": "06:00"} for day in (2, 4, 6)]
+    if number % 5 == 3:
+        stay = {"first_day": "2027-04-05", "last_day": "2027-04-16", "time_zone": "America/New_York"}
+        hours |= {"travel": [stay], "overrides": [{"day": "2027-03-17"}, {"day": "2027-05-03"}]}
+    if number % 5 == 4:
+        hours["rule_sets"] = [{"valid_from": "2027-04-01", "weekly": HALF_DAYS[:6]}]
+    return Hours.model_validate(hours)
+
+
+def people(db: Session, count: int) -> list[UUID]:
+    """Consultants with hours and, every seventh, leave; nothing projected yet."""
+    found = []
+    for number in range(count):
+        row = Consultant(
+            consultant_user_id=uuid7(),
+            time_zone=ZONES[number % len(ZONES)],
+            holiday_region=REGIONS[number % 4],
+        )
+        db.add(row)
+        db.flush()
+        store.replace_declared_hours(db, row.consultant_user_id, declared(number))
+        if number % 7 == 0:
+            start = datetime(2027, 3, 15) + timedelta(days=number % 30)  # noqa: DTZ001 - wall-clock
+            store.add_leave(
+                db, consultant_user_id=row.consultant_user_id, reason="bench",
+                start_local=start, end_local=start + timedelta(days=5),
+            )  # fmt: skip
+        found.append(row.consultant_user_id)
+    return found
+
+
+def everyone(ground: Ground, who: Sequence[UUID], step: Callable[[Session, UUID], object]) -> float:
+    """Seconds for all of them, a transaction each."""
+
+    def run() -> None:
+        for one in who:
+            with transaction(ground.connection) as db:
+                step(db, one)
+
+    return milliseconds(run) / 1000
+
+
+def emptied(ground: Ground) -> None:
+    with transaction(ground.connection) as db:
+        db.execute(delete(AvailabilitySlot))
+        db.execute(delete(AvailabilityProjection))
+    with psycopg.connect(ground.url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE consultant_availability_slots")
+
+
+def ready_made(ground: Ground) -> dict[UUID, list[dict[str, Any]]]:
+    """The rows as they are there, by consultant."""
+    columns = [
+        one for one in AvailabilitySlot.__table__.columns if one.name not in {"created_at", "updated_at"}
+    ]
+    rows: dict[UUID, list[dict[str, Any]]] = {}
+    with transaction(ground.connection) as db:
+        for row in db.execute(select(*columns)).mappings():
+            rows.setdefault(row["consultant_user_id"], []).append(dict(row))
+    return rows
+
+
+def written(ground: Ground) -> tuple[int, int]:
+    """Rows inserted, changed and deleted since the beginning, and the WAL's position in bytes."""
+    with transaction(ground.connection) as db:
+        db.execute(text("SELECT pg_stat_force_next_flush()"))
+    with transaction(ground.connection) as db:
+        rows = db.scalar(text("SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables"))
+        place = db.scalar(text("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"))
+        return int(rows or 0), int(place or 0)
+
+
+def peak() -> float:
+    """The most memory this process ever had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(ground: Ground, consultants: int, days: int, runs: int) -> bool:
+    """Print everything; whether all is as promised."""
+    moment = Occasion(NOW, "bench", "sweep", policies=Policies(horizon=timedelta(days=days)))
+    later = replace(moment, now=NOW + timedelta(days=1))
+    with transaction(ground.connection) as db:
+        who = people(db, consultants)
+
+    def project(at: Occasion) -> Callable[[Session, UUID], object]:
+        return lambda db, one: service.extend(db, at, one)
+
+    def insert_rows(db: Session, one: UUID) -> None:
+        lock_consultant(db, one)
+        db.execute(insert(AvailabilitySlot), rows[one])
+
+    everyone(ground, who[: consultants // 10], project(moment))  # warm
+    few, many = peak(), 0.0
+    times: dict[str, list[float]] = {"make": [], "again": [], "day": [], "baseline": []}
+    idle_rows, idle_bytes = 0, 0
+    for _ in range(runs):
+        emptied(ground)
+        times["make"].append(everyone(ground, who, project(moment)))
+        many = many or peak()  # before this program itself keeps rows
+        rows = ready_made(ground)
+        before = written(ground)
+        times["again"].append(everyone(ground, who, project(moment)))
+        after = written(ground)
+        idle_rows, idle_bytes = idle_rows + after[0] - before[0], after[1] - before[1]
+        times["day"].append(everyone(ground, who, project(later)))
+        emptied(ground)
+        times["baseline"].append(everyone(ground, who, insert_rows))
+    count = sum(len(one) for one in rows.values())
+    seconds = {name: median(found) for name, found in times.items()}
+    ratio = seconds["make"] / seconds["baseline"]
+    say(f"{consultants:,} consultants x {days} days, {count:,} rows, medians of {runs} runs")
+    for name, title in (("baseline", "the rows ready-made (baseline)"), ("make", "making all")):
+        took = seconds[name]
+        say(f"  {title:<32}{took:7.2f} s{count / took:9,.0f} rows/s   x {took / seconds['baseline']:.2f}")
+    say(f"  {'making all again, no change':<32}{seconds['again']:7.2f} s{idle_rows:9,} rows written,"
+        f" {idle_bytes / consultants:.0f} bytes of WAL each (the lock)")  # fmt: skip
+    say(f"  {'a day later':<32}{seconds['day']:7.2f} s")
+    say(f"  {'memory':<32}{few:6.0f} MB after a tenth, {many:.0f} MB after all")
+    return idle_rows == 0 and many / few <= MOST_GROWTH and ratio <= MOST_RATIO
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--consultants", type=int, default=1000)
+    parser.add_argument("--days", type=int, default=90)
+    parser.add_argument("--runs", type=int, default=5)
+    chosen = parser.parse_args()
+    with grounds(0) as [ground]:
+        with transaction(ground.connection) as db:
+            server = db.scalar(text("SHOW server_version"))
+        say(f"{platform.machine()}, Python {platform.python_version()}, PostgreSQL {server},"
+            f" dateutil {version('python-dateutil')}, tzdata {tzdata_version()}")  # fmt: skip
+        return 0 if measure(ground, chosen.consultants, chosen.days, chosen.runs) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

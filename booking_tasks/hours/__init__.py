@@ -1,0 +1,1 @@
+"""Declared hours, as people mean them, and the windows of the slot ledger made of them."""

@@ -1,0 +1,89 @@
+"""Wall-clock times in a zone, turned into instants: the one place where that is decided. Pure.
+
+A local time that happens twice is its first occurrence (RFC 5545, section 3.3.5); one that does not
+happen is the instant of the jump. Starts are inclusive, ends exclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+_SECOND = timedelta(seconds=1)
+#: No zone has ever changed its clocks twice within this time.
+_BETWEEN_CHANGES = timedelta(days=1)
+
+Span = tuple[datetime, datetime]
+
+
+def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
+    """The instant (UTC) of a floating local time: first occurrence; the jump itself if it does not happen."""
+    first = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if first.astimezone(zone).replace(tzinfo=None) == local:
+        return first
+    early = local.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    return _change_between(early, first, zone)
+
+
+def spans_of(start: datetime, end: datetime, zone: ZoneInfo) -> list[Span]:
+    """The instants that hours from `start` to `end` (floating local times) stand for, in order.
+
+    Each end becomes an instant of its own. What lies between them is one span, unless clocks are set
+    back in it and show times before `start` (or from `end` on) once more: those are left out, so that no
+    instant is offered whose wall clock is outside the declared hours. Hours inside a gap are empty.
+    """
+    first, last = instant_of(start, zone), instant_of(end, zone)
+    if first >= last:
+        return []
+    if last - first == end - start and last - first <= _BETWEEN_CHANGES:
+        return [(first, last)]
+    spans = []
+    for piece_start, piece_end in pairwise([first, *_changes(first, last, zone), last]):
+        offset = _offset(piece_start, zone)
+        shown = (start - offset).replace(tzinfo=UTC), (end - offset).replace(tzinfo=UTC)
+        inside = max(piece_start, shown[0]), min(piece_end, shown[1])
+        if inside[0] < inside[1]:
+            spans.append(inside)
+    return _joined(spans)
+
+
+def _joined(spans: list[Span]) -> list[Span]:
+    joined: list[Span] = []
+    for start, end in spans:
+        if joined and joined[-1][1] == start:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _changes(first: datetime, last: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    """The instants between the two at which the zone's offset changes."""
+    at = first
+    while at < last:
+        ahead = min(at + _BETWEEN_CHANGES, last - _SECOND)
+        if ahead > at and _offset(at, zone) != _offset(ahead, zone):
+            yield _change_between(at, ahead, zone)
+        at += _BETWEEN_CHANGES
+
+
+def _change_between(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    """The first whole second with the offset that holds at `after`."""
+    offset = _offset(after, zone)
+    low, high = int(before.timestamp()), int(after.timestamp())
+    while high - low > 1:
+        middle = (low + high) // 2
+        if datetime.fromtimestamp(middle, zone).utcoffset() == offset:
+            high = middle
+        else:
+            low = middle
+    return datetime.fromtimestamp(high, UTC)
+
+
+def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
+    offset = instant.astimezone(zone).utcoffset()
+    if offset is None:
+        raise ValueError(f"{zone.key} has no offset")
+    return offset

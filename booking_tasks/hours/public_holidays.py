@@ -1,0 +1,30 @@
+"""Public holidays by country, or by a part of one (ISO 3166): what the library `holidays` knows."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import lru_cache
+
+import holidays
+
+
+def is_known(region: str) -> bool:
+    """Whether the library knows the region, like AT or DE-BY."""
+    country, _, part = region.partition("-")
+    known = holidays.list_supported_countries(include_aliases=True)
+    return country in known and (not part or part in known[country])
+
+
+def public_holidays(region: str | None, first: date, last: date) -> frozenset[date]:
+    """The public holidays from `first` to `last`. None where there is no region, or one no longer known."""
+    if region is None or not is_known(region):
+        return frozenset()
+    years = range(first.year, last.year + 1)
+    return frozenset(day for year in years for day in _of_year(region, year) if first <= day <= last)
+
+
+@lru_cache(maxsize=2048)
+def _of_year(region: str, year: int) -> frozenset[date]:
+    country, _, part = region.partition("-")
+    found = holidays.country_holidays(country, subdiv=part or None, years=year, expand=False)
+    return frozenset(found)

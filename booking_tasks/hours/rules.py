@@ -1,0 +1,222 @@
+"""Hours as people mean them, for one consultant: which local times count on which day, and as which instants.
+
+A window belongs to the local day it starts on, also when it ends on the next. On each day there is one
+answer, the first of these that speaks of it: an override of that date; a public holiday (then only hours
+declared for the very date count); else the weekly and recurring hours of the rule set in force, and those
+of the date. docs/availability.md is the long form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from booking_tasks.hours.local_times import Span, instant_of, spans_of
+from booking_tasks.hours.recurrence import Recurrence
+
+_DAY = timedelta(days=1)
+_ICAL_DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+#: How long one window may be: hours that began so many days before still count.
+LONGEST = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class HoursRule:
+    """Hours on one weekday (1 Monday to 7 Sunday) or one date. An end not after the start is tomorrow's."""
+
+    start: time
+    end: time
+    weekday: int | None = None
+    day: date | None = None
+
+    @property
+    def recurrence_rule(self) -> str | None:
+        """The rule as RFC 5545 writes it, for readers of the ledger."""
+        return None if self.weekday is None else f"FREQ=WEEKLY;BYDAY={_ICAL_DAYS[self.weekday - 1]}"
+
+    def on(self, day: date) -> bool:
+        """Whether the rule speaks of this day."""
+        return self.day == day if self.weekday is None else self.weekday == day.isoweekday()
+
+    def local_span(self, day: date) -> tuple[datetime, datetime]:
+        """Start and end on this day, in floating local time."""
+        end_day = day if self.end > self.start else day + _DAY
+        return datetime.combine(day, self.start), datetime.combine(end_day, self.end)
+
+
+@dataclass(frozen=True)
+class RecurringHours:
+    """Hours of the same length (wall-clock) at every start of a recurrence."""
+
+    recurrence: Recurrence
+    length: timedelta
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """Hours in force on the local days from `valid_from` to `valid_until`, both included; None is open."""
+
+    weekly: tuple[HoursRule, ...] = ()
+    recurring: tuple[RecurringHours, ...] = ()
+    valid_from: date | None = None
+    valid_until: date | None = None
+
+    def in_force(self, day: date) -> bool:
+        """Whether the day lies between the set's dates."""
+        return (self.valid_from or day) <= day <= (self.valid_until or day)
+
+
+@dataclass(frozen=True)
+class Travel:
+    """Another zone on the local days from `first` to `last`, both included."""
+
+    first: date
+    last: date
+    zone: ZoneInfo
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Away between two floating local times, whatever the hours say."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides one consultant's windows. Of the `sets` in force on a day the last one counts."""
+
+    zone: ZoneInfo
+    sets: tuple[RuleSet, ...] = ()
+    single: tuple[HoursRule, ...] = ()
+    overrides: Mapping[date, tuple[HoursRule, ...]] = field(default_factory=dict)
+    travel: tuple[Travel, ...] = ()
+    holidays: frozenset[date] = frozenset()
+    leaves: tuple[Leave, ...] = ()
+
+    def zone_on(self, day: date) -> ZoneInfo:
+        """The zone that the day's wall clock shows."""
+        return next((one.zone for one in self.travel if one.first <= day <= one.last), self.zone)
+
+    def is_day_off(self, day: date) -> bool:
+        """Whether the day is a public holiday that no override takes back."""
+        return day in self.holidays and day not in self.overrides
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """Declared working time between two instants."""
+
+    start: datetime
+    end: datetime
+    recurrence_rule: str | None = field(default=None, compare=True)
+
+
+def windows(plan: Plan, first: date, last: date) -> list[Window]:
+    """Every window that starts on a local day from `first` to `last`, in order; those that touch are one."""
+    recurring = [_starts_by_day(rules, plan, first, last) for rules in plan.sets]
+    found = []
+    for number in range((last - first).days + 1):
+        day = first + number * _DAY
+        zone = plan.zone_on(day)
+        for start, end, rule in _local_hours(plan, day, recurring):
+            found += [Window(*span, rule) for span in spans_of(start, end, zone)]
+    return merged(found)
+
+
+_LocalHours = tuple[datetime, datetime, str | None]
+
+
+def _starts_by_day(rules: RuleSet, plan: Plan, first: date, last: date) -> dict[date, list[_LocalHours]]:
+    by_day: dict[date, list[_LocalHours]] = {}
+    for one in rules.recurring:
+        for start in one.recurrence.starts(first, last, plan.zone):
+            hours = start, start + one.length, one.recurrence.rrule
+            by_day.setdefault(start.date(), []).append(hours)
+    return by_day
+
+
+def _local_hours(
+    plan: Plan, day: date, recurring: Sequence[Mapping[date, list[_LocalHours]]]
+) -> list[_LocalHours]:
+    """What counts on a day: (start, end, rule) in floating local time."""
+    if day in plan.overrides:
+        return [(*one.local_span(day), None) for one in plan.overrides[day]]
+    found = [(*one.local_span(day), one.recurrence_rule) for one in plan.single if one.on(day)]
+    if day in plan.holidays:
+        return found
+    in_force = [number for number, rules in enumerate(plan.sets) if rules.in_force(day)]
+    if in_force:
+        number = in_force[-1]
+        weekly = plan.sets[number].weekly
+        found += [(*one.local_span(day), one.recurrence_rule) for one in weekly if one.on(day)]
+        found += recurring[number].get(day, [])
+    return found
+
+
+def leave_spans(plan: Plan, since: datetime) -> list[Span]:
+    """The instants of the leaves that end after `since`, in order; those that touch are one."""
+    found = []
+    for one in plan.leaves:
+        start = instant_of(one.start, plan.zone_on(one.start.date()))
+        end = instant_of(one.end, plan.zone_on((one.end - timedelta.resolution).date()))
+        if start < end and end > since:
+            found.append(Window(start, end))
+    return [(one.start, one.end) for one in merged(found)]
+
+
+def merged(found: Iterable[Window]) -> list[Window]:
+    """The same time in order, in as few windows as it takes. A window of several rules has none to name."""
+    pieces: list[Window] = []
+    for window in sorted(found, key=lambda one: (one.start, one.end)):
+        if pieces and window.start <= pieces[-1].end:
+            last = pieces.pop()
+            rule = last.recurrence_rule if last.recurrence_rule == window.recurrence_rule else None
+            pieces.append(Window(last.start, max(last.end, window.end), rule))
+        else:
+            pieces.append(window)
+    return pieces
+
+
+def clipped(
+    found: Iterable[Window], since: datetime | None = None, until: datetime | None = None
+) -> list[Window]:
+    """What of the windows lies from `since` on and before `until`."""
+    spans = (
+        Window(max(one.start, since or one.start), min(one.end, until or one.end), one.recurrence_rule)
+        for one in found
+    )
+    return [one for one in spans if one.start < one.end]
+
+
+def apart(wanted: Iterable[Window], others: Iterable[Window]) -> list[Window]:
+    """The wanted windows without the time that others cover; one that is cut in the middle becomes two."""
+    pieces = list(wanted)
+    for other in others:
+        pieces = [left for piece in pieces for left in _without(piece, other)]
+    return pieces
+
+
+def _without(window: Window, other: Window) -> list[Window]:
+    if other.end <= window.start or window.end <= other.start:
+        return [window]
+    rest = (window.start, other.start), (other.end, window.end)
+    return [Window(start, end, window.recurrence_rule) for start, end in rest if start < end]
+
+
+def first_overlap(rules: Iterable[HoursRule]) -> tuple[HoursRule, HoursRule] | None:
+    """Two weekly rules of one weekday, or two of one date, that overlap; None when there are none."""
+    grouped: dict[tuple[int | None, date | None], list[HoursRule]] = {}
+    for rule in rules:
+        grouped.setdefault((rule.weekday, rule.day), []).append(rule)
+    any_day = date(2024, 1, 1)
+    for group in grouped.values():
+        ordered = sorted(group, key=lambda rule: rule.start)
+        for one, other in pairwise(ordered):
+            if other.local_span(any_day)[0] < one.local_span(any_day)[1]:
+                return one, other
+    return None

@@ -1,0 +1,279 @@
+"""What was declared, and the windows and blocks made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import delete, select, union
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from booking_tasks.contracts import Hours
+from booking_tasks.hours.local_times import Span
+from booking_tasks.hours.rules import Leave, Window
+from booking_tasks.identity import uuid7
+from booking_tasks.models import (
+    AvailabilityPlan,
+    AvailabilityProjection,
+    AvailabilityRule,
+    AvailabilitySlot,
+    Consultant,
+    ConsultantLeave,
+    ScheduledSession,
+    ServiceType,
+)
+
+RULES_SOURCE = "rules"
+LEAVE_SOURCE = "leave"
+
+#: Parts of the declared hours that are rows of their own.
+_ROWS = {"weekly", "single"}
+
+
+def consultant(db: Session, consultant_user_id: UUID) -> Consultant | None:
+    """The consultant, for reading."""
+    return db.get(Consultant, consultant_user_id)
+
+
+def service_type(db: Session, service_type_id: UUID) -> ServiceType | None:
+    """The service type, active or not."""
+    return db.get(ServiceType, service_type_id)
+
+
+# -- what was declared -----------------------------------------------------------------------------------
+
+
+def declared_hours(db: Session, consultant_user_id: UUID) -> Hours:
+    """Everything a consultant declared about when they work."""
+    rows = db.execute(
+        select(
+            AvailabilityRule.weekday,
+            AvailabilityRule.local_date,
+            AvailabilityRule.start_local,
+            AvailabilityRule.end_local,
+        ).where(AvailabilityRule.consultant_user_id == consultant_user_id)
+    ).all()
+    plan = db.execute(
+        select(AvailabilityPlan.plan).where(AvailabilityPlan.consultant_user_id == consultant_user_id)
+    ).scalar_one_or_none()
+    weekly = [{"weekday": weekday, "start": start, "end": end} for weekday, _, start, end in rows if weekday]
+    single = [{"day": day, "start": start, "end": end} for _, day, start, end in rows if day]
+    return Hours.model_validate({**(plan or {}), "weekly": weekly, "single": single})
+
+
+def replace_declared_hours(db: Session, consultant_user_id: UUID, hours: Hours) -> None:
+    """Put these hours in the place of the old ones."""
+    db.execute(delete(AvailabilityRule).where(AvailabilityRule.consultant_user_id == consultant_user_id))
+    db.execute(delete(AvailabilityPlan).where(AvailabilityPlan.consultant_user_id == consultant_user_id))
+    rules = [
+        *({"weekday": one.weekday, "start_local": one.start, "end_local": one.end} for one in hours.weekly),
+        *({"local_date": one.day, "start_local": one.start, "end_local": one.end} for one in hours.single),
+    ]
+    db.add_all(AvailabilityRule(consultant_user_id=consultant_user_id, **one) for one in rules)
+    rest = {name for name in Hours.model_fields if name not in _ROWS}
+    plan = hours.model_dump(mode="json", include=rest, exclude_defaults=True)
+    if plan:
+        db.execute(insert(AvailabilityPlan).values(consultant_user_id=consultant_user_id, plan=plan))
+    db.flush()
+
+
+def leaves(db: Session, consultant_user_id: UUID) -> dict[UUID, Leave]:
+    """A consultant's leaves by id, in order of start."""
+    rows = db.execute(
+        select(ConsultantLeave.id, ConsultantLeave.start_local, ConsultantLeave.end_local)
+        .where(ConsultantLeave.consultant_user_id == consultant_user_id)
+        .order_by(ConsultantLeave.start_local, ConsultantLeave.id)
+    )
+    return {one: Leave(start, end) for one, start, end in rows}
+
+
+def leave(db: Session, leave_id: UUID) -> ConsultantLeave | None:
+    """A leave, whosever it is."""
+    return db.get(ConsultantLeave, leave_id)
+
+
+def add_leave(db: Session, **values: Any) -> None:
+    """Store a leave."""
+    db.add(ConsultantLeave(**values))
+    db.flush()
+
+
+def remove_leave(db: Session, row: ConsultantLeave) -> None:
+    """Forget a leave, its reason included."""
+    db.delete(row)
+    db.flush()
+
+
+# -- what was made of it -----------------------------------------------------------------------------------
+
+
+class Block(NamedTuple):
+    """Time that is taken otherwise, and by what."""
+
+    start: datetime
+    end: datetime
+    source: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """One consultant's windows and blocks: those made from rules, and blocks, with their row ids."""
+
+    rules: dict[Window, UUID] = field(default_factory=dict)
+    others: list[Window] = field(default_factory=list)
+    blocks: dict[UUID, Block] = field(default_factory=dict)
+
+    @property
+    def windows(self) -> list[Window]:
+        """All windows, whoever declared them."""
+        return [*self.rules, *self.others]
+
+
+def ledger(db: Session, consultant_user_id: UUID, since: datetime) -> Ledger:
+    """The windows and blocks that end at or after `since`, in order of start."""
+    rows = db.execute(
+        select(
+            AvailabilitySlot.id,
+            AvailabilitySlot.status,
+            AvailabilitySlot.start_time,
+            AvailabilitySlot.end_time,
+            AvailabilitySlot.recurrence_rule,
+            AvailabilitySlot.source,
+        )
+        .where(
+            AvailabilitySlot.consultant_user_id == consultant_user_id,
+            AvailabilitySlot.status.in_(("available", "unavailable")),
+            AvailabilitySlot.end_time >= since,
+        )
+        .order_by(AvailabilitySlot.start_time, AvailabilitySlot.id)
+    )
+    found = Ledger()
+    for one, status, start, end, rule, source in rows:
+        if status == "unavailable":
+            found.blocks[one] = Block(start, end, source)
+        elif source == RULES_SOURCE:
+            found.rules[Window(start, end, rule)] = one
+        else:
+            found.others.append(Window(start, end))
+    return found
+
+
+def change_windows(
+    db: Session, consultant_user_id: UUID, removed: Sequence[UUID], added: Sequence[Window]
+) -> None:
+    """Touch only the windows that differ."""
+    _delete_slots(db, removed)
+    _insert_slots(
+        db,
+        consultant_user_id,
+        {"status": "available", "source": RULES_SOURCE},
+        [
+            {
+                "start_time": one.start,
+                "end_time": one.end,
+                "is_recurring": one.recurrence_rule is not None,
+                "recurrence_rule": one.recurrence_rule,
+            }
+            for one in added
+        ],
+    )
+
+
+def change_leave_blocks(
+    db: Session, consultant_user_id: UUID, removed: Sequence[UUID], added: Sequence[Span]
+) -> None:
+    """Touch only the blocks that differ."""
+    _delete_slots(db, removed)
+    values = {"status": "unavailable", "source": LEAVE_SOURCE}
+    _insert_slots(
+        db, consultant_user_id, values, [{"start_time": start, "end_time": end} for start, end in added]
+    )
+
+
+def _delete_slots(db: Session, ids: Sequence[UUID]) -> None:
+    if ids:
+        gone = delete(AvailabilitySlot).where(AvailabilitySlot.id.in_(ids))
+        db.execute(gone.execution_options(synchronize_session="fetch"))
+
+
+def _insert_slots(
+    db: Session, consultant_user_id: UUID, values: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    if rows:
+        fixed = {**values, "consultant_user_id": consultant_user_id}
+        db.execute(insert(AvailabilitySlot), [{"id": uuid7(), **fixed, **row} for row in rows])
+
+
+def note_projection(
+    db: Session, consultant_user_id: UUID, until: date, tzdata_version: str, now: datetime
+) -> None:
+    """Remember what the windows were made of; writes only when that is something else than before."""
+    known = db.execute(
+        select(AvailabilityProjection.projected_until, AvailabilityProjection.tzdata_version).where(
+            AvailabilityProjection.consultant_user_id == consultant_user_id
+        )
+    ).first()
+    if known is not None and tuple(known) == (until, tzdata_version):
+        return
+    values = {"projected_until": until, "tzdata_version": tzdata_version, "changed_at": now}
+    db.execute(
+        insert(AvailabilityProjection)
+        .values(consultant_user_id=consultant_user_id, **values)
+        .on_conflict_do_update(index_elements=["consultant_user_id"], set_=values)
+    )
+
+
+def consultants_with_hours(db: Session) -> list[UUID]:
+    """Everyone who ever declared hours or leave, in id order."""
+    tables = AvailabilityRule, AvailabilityPlan, ConsultantLeave, AvailabilityProjection
+    found = union(*(select(one.consultant_user_id) for one in tables)).subquery()
+    return list(db.execute(select(found.c.consultant_user_id).order_by(found.c.consultant_user_id)).scalars())
+
+
+def consultants_projected_before(db: Session, tzdata_version: str) -> list[UUID]:
+    """Those whose windows were made with older time zones, in id order."""
+    return list(
+        db.execute(
+            select(AvailabilityProjection.consultant_user_id)
+            .where(AvailabilityProjection.tzdata_version < tzdata_version)
+            .order_by(AvailabilityProjection.consultant_user_id)
+        ).scalars()
+    )
+
+
+# -- who is affected -----------------------------------------------------------------------------------------
+
+
+class Agreed(NamedTuple):
+    """A session that lies ahead."""
+
+    id: UUID
+    start: datetime
+    end: datetime
+
+
+def consultants_with_sessions_ahead(db: Session, now: datetime) -> list[UUID]:
+    """Everyone with an agreed session that has not begun, in id order."""
+    who = ScheduledSession.consultant_user_id
+    ahead = ScheduledSession.status == "scheduled", ScheduledSession.scheduled_start_time > now
+    return list(db.execute(select(who).where(*ahead).distinct().order_by(who)).scalars())
+
+
+def sessions_ahead(db: Session, consultant_user_id: UUID, now: datetime) -> list[Agreed]:
+    """A consultant's agreed sessions that have not begun, in order of start."""
+    rows = db.execute(
+        select(
+            ScheduledSession.id, ScheduledSession.scheduled_start_time, ScheduledSession.scheduled_end_time
+        )
+        .where(
+            ScheduledSession.consultant_user_id == consultant_user_id,
+            ScheduledSession.status == "scheduled",
+            ScheduledSession.scheduled_start_time > now,
+        )
+        .order_by(ScheduledSession.scheduled_start_time, ScheduledSession.id)
+    )
+    return [Agreed(*row) for row in rows]

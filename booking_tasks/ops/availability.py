@@ -1,0 +1,157 @@
+"""The operator's view of hours: what a change would do, and which sessions nothing covers any more."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from booking_tasks.errors import BookingTasksError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from booking_tasks.contracts import Outcome, PreviewOutcome, TimeSpan
+
+availability = typer.Typer(no_args_is_help=True, help="Hours: preview a change, list uncovered sessions.")
+
+_MOST_BYTES = 1_000_000
+
+
+def _hours_in(path: Path) -> dict[str, Any]:
+    """The file's hours. TOML has dates and times of its own; JSON writes them as text."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise BookingTasksError(f"{path}: longer than {_MOST_BYTES} bytes; that is no consultant's hours")
+        text = path.read_text(encoding="utf-8")
+        found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except (OSError, ValueError) as error:
+        raise BookingTasksError(f"{path}: cannot be read as JSON, or as TOML with .toml: {error}") from None
+    if not isinstance(found, dict):
+        raise BookingTasksError(f"{path}: must be an object with the fields of set_availability")
+    return found
+
+
+Consultant = Annotated[UUID, typer.Argument(help="The consultant.")]
+AsJson = Annotated[bool, typer.Option("--json", help="The outcome as JSON instead of lines.")]
+
+
+@availability.command()
+def preview(
+    consultant: Consultant,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Hours as JSON or TOML, like set_availability; without it those that are stored."),
+    ] = None,
+    leave: Annotated[
+        list[str] | None,
+        typer.Option(metavar="START/END", help="More leave, such as 2027-03-08T00:00/2027-03-10T00:00."),
+    ] = None,
+    without_leave: Annotated[list[UUID] | None, typer.Option(help="Leave that would be taken back.")] = None,
+    zone: Annotated[str | None, typer.Option(help="Another zone, such as Europe/Vienna.")] = None,
+    holidays: Annotated[str | None, typer.Option(help="Another region, such as AT or DE-BY.")] = None,
+    slots: Annotated[
+        UUID | None, typer.Option(help="A service type, to list the slots it would have.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many of each.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """What other hours, leave, zone or region would add, remove and orphan. Writes nothing."""
+    from booking_tasks.zones import zone as zone_named
+
+    pairs = [one.partition("/") for one in leave or []]
+    request = {
+        "consultant_user_id": consultant,
+        "hours": _hours_in(file) if file else None,
+        "added_leave": [{"start": start, "end": end} for start, _, end in pairs],
+        "removed_leave_ids": without_leave or [],
+        "time_zone": zone,
+        "holiday_region": holidays,
+        "service_type_id": slots,
+        "limit": limit,
+    }
+    outcome, stored_zone = _previewed(request)
+    if as_json:
+        typer.echo(outcome.model_dump_json(indent=2))
+    elif outcome.result == "done":
+        _print(outcome, zone_named(zone or stored_zone), with_slots=slots is not None)
+    if outcome.result != "done":
+        _refuse(outcome)
+
+
+def _previewed(request: dict[str, Any]) -> tuple[PreviewOutcome, str]:
+    """The outcome, and the zone the consultant's hours are read in now."""
+    from pydantic import ValidationError
+    from sqlalchemy import text
+
+    from booking_tasks.contracts import PreviewAvailability, PreviewOutcome, field_errors
+    from booking_tasks.doorbell import occasion
+    from booking_tasks.hours.preview import preview_availability
+    from booking_tasks.models import Consultant as ConsultantRow
+
+    try:
+        query = PreviewAvailability.model_validate(request)
+    except ValidationError as error:
+        problems = field_errors([dict(one) for one in error.errors(include_url=False, include_input=False)])
+        return PreviewOutcome(result="refused", code="invalid", errors=problems), "UTC"
+    with occasion("operator", "command line") as (db, moment):
+        db.execute(text("SET TRANSACTION READ ONLY"))
+        row = db.get(ConsultantRow, query.consultant_user_id)
+        return preview_availability(db, moment, query), row.time_zone if row else "UTC"
+
+
+def _refuse(outcome: Outcome) -> None:
+    for one in outcome.errors:
+        typer.echo(f"{one.field}: {one.problem}", err=True)
+    typer.echo(f"refused: {outcome.code}", err=True)
+    raise typer.Exit(1)
+
+
+def _print(outcome: PreviewOutcome, where: ZoneInfo, *, with_slots: bool) -> None:
+    typer.echo(f"times in {where.key}")
+    _print_spans("added", outcome.added, outcome.added_count, where)
+    _print_spans("removed", outcome.removed, outcome.removed_count, where)
+    typer.echo(f"orphaned sessions: {len(outcome.orphaned)}")
+    for one in outcome.orphaned:
+        typer.echo(f"  {one.session_id}  {one.reason}")
+    if with_slots:
+        _print_spans("slots", outcome.slots, len(outcome.slots), where)
+
+
+def _print_spans(title: str, spans: tuple[TimeSpan, ...], count: int, where: ZoneInfo) -> None:
+    more = f", the first {len(spans)}" if count > len(spans) else ""
+    typer.echo(f"{title}: {count}{more}")
+    for one in spans:
+        start, end = one.start.astimezone(where), one.end.astimezone(where)
+        until = f"{end:%H:%M}" if end.date() == start.date() else f"{end:%a %Y-%m-%d %H:%M}"
+        typer.echo(f"  {start:%a %Y-%m-%d %H:%M} - {until}")
+
+
+@availability.command()
+def uncovered(
+    consultant: Annotated[UUID | None, typer.Argument(help="One consultant; without, all of them.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The sessions ahead that hours, leave or an outside calendar do not cover, and why."""
+    from booking_tasks.doorbell import occasion
+    from booking_tasks.hours import service
+
+    found = []
+    with occasion("operator", "command line") as (db, moment):
+        whose = [consultant] if consultant else service.consultants_with_sessions_ahead(db, moment)
+        for one in whose:
+            listed = service.uncovered_sessions(db, moment, one)
+            if listed is None:
+                raise BookingTasksError(f"{one} is no consultant of this database")
+            found += [(one, session) for session in listed]
+    if as_json:
+        records = [{"consultant_user_id": str(one)} | row.model_dump(mode="json") for one, row in found]
+        typer.echo(json.dumps(records, indent=2))
+        return
+    for one, session in found:
+        typer.echo(f"{session.session_id}  {session.reason:<16}  consultant {one}")
+    typer.echo(f"{len(found)} uncovered")
