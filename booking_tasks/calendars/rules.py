@@ -32,7 +32,7 @@ class Reading:
     end: datetime
     zone: str
     uid_domain: str
-    addresses: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = field(default=(), repr=False)
     tentative_busy: bool = True
     all_day_busy: bool = False
 
@@ -52,7 +52,7 @@ class Busy:
     """
 
     pieces: tuple[Piece, ...] = ()
-    ours: tuple[tuple[UUID, Piece], ...] = field(default=())
+    ours: tuple[tuple[UUID, Piece], ...] = ()
     unreadable: int = 0
 
 
