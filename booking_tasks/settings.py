@@ -120,7 +120,7 @@ class Settings(BaseSettings):
 
     # -- outside calendars -----------------------------------------------------------------------
     calendar_interval: Duration = timedelta(minutes=15)
-    calendar_timeout: Duration = timedelta(seconds=20)
+    calendar_timeout: Duration = Field(timedelta(seconds=20), le=timedelta(minutes=2))
     calendar_max_bytes: int = Field(10_000_000, ge=1000, le=100_000_000)
     calendar_private_hosts: Words = ()
     calendar_tentative_busy: bool = True

@@ -34,24 +34,37 @@ class Limits:
 
 
 def busy(content: bytes, reading: Reading, limits: Limits = Limits()) -> Busy:
-    """The busy time of a calendar as `reading.busy` finds it. Raises NotReadError.
-
-    A reader that takes too much is ended, by us or, when its worker dies, by the kernel.
-    """
+    """The busy time of a calendar as `reading.busy` finds it. Raises NotReadError."""
     order = json.dumps(_plain(reading)).encode() + b"\n" + content
+    answer = json.loads(run(__name__, order, limits))
+    if "error" in answer:
+        raise NotReadError(answer["error"])
+    return _busy(answer)
+
+
+def run(module: str, order: bytes, limits: Limits) -> bytes:
+    """What a module of ours makes of an order, in a process of its own. Raises NotReadError.
+
+    One that takes too much is ended, by us or, when its worker dies, by the kernel. What it says beside
+    its answer is dropped: libraries quote what they read.
+    """
     try:
-        ran = subprocess.run(  # noqa: S603 - our own module, nothing of the calendar in the arguments
-            [sys.executable, "-m", __name__, str(limits.cpu), str(limits.memory)],
+        ran = subprocess.run(  # noqa: S603 - our own module, nothing of anybody else in the arguments
+            [sys.executable, "-m", module, str(limits.cpu), str(limits.memory)],
             input=order, capture_output=True, timeout=limits.wall, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise NotReadError(_TOO_MUCH) from None
     if ran.returncode != 0:
         raise NotReadError(_TOO_MUCH)
-    answer = json.loads(ran.stdout)
-    if "error" in answer:
-        raise NotReadError(answer["error"])
-    return _busy(answer)
+    return ran.stdout
+
+
+def hold_to(cpu: str, memory: str) -> None:
+    """Let this process have no more than that, in seconds and bytes."""
+    resource.setrlimit(resource.RLIMIT_CPU, (int(cpu), int(cpu)))
+    resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _plain(reading: Reading) -> dict[str, Any]:
@@ -90,11 +103,9 @@ def _answer(order: bytes) -> dict[str, Any]:
     }
 
 
-def main(cpu: str, memory: str) -> None:
+def main(*limits: str) -> None:
     """The reader: an order on standard input, its answer on standard output."""
-    resource.setrlimit(resource.RLIMIT_CPU, (int(cpu), int(cpu)))
-    resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    hold_to(*limits)
     json.dump(_answer(sys.stdin.buffer.read()), sys.stdout)
 
 

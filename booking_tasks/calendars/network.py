@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpcore2
 import httpx2
@@ -25,6 +25,7 @@ import httpx2
 from booking_tasks.calendars.addresses import is_public
 
 MOST_REDIRECTS, MOST_REQUESTS = 5, 50
+_NO_ADDRESS = "it leads to something that is no address"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LOST = (httpx2.HTTPError, httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError)
 
@@ -72,7 +73,7 @@ class Https:
         limits: NetworkLimits,
         resolve: Resolve = socket.getaddrinfo,
     ) -> None:
-        self._home = _origin(urlsplit(url))
+        self._home = _origin(url)
         self._credentials = None if username is None else f"{username}:{password or ''}".encode()
         self._deadline = _Deadline(limits.seconds)
         self._bytes_left = limits.max_bytes
@@ -100,18 +101,16 @@ class Https:
             answer = self._asked(method, url, headers or {}, body)
             if answer.status not in _REDIRECTS:
                 return answer
-            url = urljoin(url, answer.headers.get("Location", ""))
+            url = _redirected(url, answer.headers.get("Location", ""))
         raise FetchError(f"it redirects more than {MOST_REDIRECTS} times")
 
     def _asked(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
-        parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.hostname:
-            raise FetchError("it leads to an address that is not https")
+        origin = _origin(url)
         self._requests_left -= 1
         if self._requests_left < 0:
             raise FetchError(f"it takes more than {MOST_REQUESTS} requests")
         sent = {"Accept-Encoding": "identity", "User-Agent": "booking_tasks"} | dict(headers)
-        if self._credentials is not None and _origin(parts) == self._home:
+        if self._credentials is not None and origin == self._home:
             sent["Authorization"] = f"Basic {b64encode(self._credentials).decode()}"
         try:
             with self._client.stream(method, url, headers=sent, content=body) as answer:
@@ -119,7 +118,7 @@ class Https:
         except _LOST as error:
             raise FetchError(_said(error, self._deadline)) from None
         except (httpx2.InvalidURL, ValueError):
-            raise FetchError("it leads to something that is no address") from None
+            raise FetchError(_NO_ADDRESS) from None
 
     def _read(self, answer: httpx2.Response) -> bytes:
         """The body as it came. Nothing is unpacked: a few bytes may hide a flood."""
@@ -143,11 +142,23 @@ def status_says(status: int) -> str:
     return f"its server answers {status}"
 
 
-def _origin(parts: SplitResult) -> tuple[str | None, int]:
+def _origin(url: str) -> tuple[str, int]:
+    """Host and port of an address that may be asked. Raises FetchError for any other."""
     try:
-        return parts.hostname, parts.port or 443
+        parts = urlsplit(url)
+        port = parts.port or 443
     except ValueError:
-        raise FetchError("it leads to something that is no address") from None
+        raise FetchError(_NO_ADDRESS) from None
+    if parts.scheme != "https" or not parts.hostname:
+        raise FetchError("it leads to an address that is not https")
+    return parts.hostname, port
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise FetchError(_NO_ADDRESS) from None
 
 
 def _said(error: Exception, deadline: _Deadline) -> str:

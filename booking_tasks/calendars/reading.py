@@ -194,7 +194,8 @@ def _answer(entry: Component, addresses: Iterable[str]) -> str:
     """What the calendar's owner answered (PARTSTAT); empty when they are not among the invited."""
     own = {f"mailto:{address}".casefold() for address in addresses}
     for attendee in _listed(entry.get("ATTENDEE")):
-        if str(attendee).casefold() in own:
+        named = {str(attendee).casefold(), f"mailto:{attendee.params.get('EMAIL', '')}".casefold()}
+        if named & own:
             return str(attendee.params.get("PARTSTAT", "NEEDS-ACTION")).upper()
     return ""
 

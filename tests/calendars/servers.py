@@ -75,6 +75,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             answer(self, 200, shelf.content, **{"ETag": shelf.etag, "Content-Type": "text/calendar"})
 
+    def do_PROPFIND(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
     def log_message(self, *_: Any) -> None:
         """Nothing: the tests look at `asked`."""
 

@@ -120,6 +120,21 @@ def test_a_redirect_away_from_https_is_refused(shelf: Shelf, location: str) -> N
     assert "https" in refusal(shelf.url)
 
 
+@pytest.mark.parametrize(
+    "location", ["https://[calendar/", "https://calendar.example:99999/", "https://\x7f/"]
+)
+def test_a_redirect_to_no_address_at_all_is_refused(shelf: Shelf, location: str) -> None:
+    shelf.misbehave = answering(302, Location=location)
+
+    assert "no address" in refusal(shelf.url)
+
+
+def test_a_validator_that_could_not_be_sent_back_is_not_kept(shelf: Shelf) -> None:
+    shelf.misbehave = answering(200, CONTENT, ETag='"' + "x" * 1000 + '"', Last_Modified="März")
+
+    assert fetched(shelf.url) == Fetched(CONTENT, None, None)
+
+
 def test_redirects_come_to_an_end(shelf: Shelf) -> None:
     shelf.misbehave = answering(301, Location="/again")
 

@@ -51,6 +51,9 @@ CASES: dict[str, tuple[tuple[str, ...], list[str]]] = {
     "confirmed": ((event(*ONE_HOUR, "STATUS:CONFIRMED"),), BLOCKED),
     "tentative": ((event(*ONE_HOUR, "STATUS:TENTATIVE"),), BLOCKED),
     "declined by its owner": ((event(*ONE_HOUR, MINE.format("DECLINED"), THEIRS),), []),
+    "declined by its owner, whom only a parameter names": (
+        (event(*ONE_HOUR, "ATTENDEE;EMAIL=okafor@example.org;PARTSTAT=DECLINED:urn:uuid:1"),), [],
+    ),
     "declined by somebody else": ((event(*ONE_HOUR, THEIRS, MINE.format("ACCEPTED")),), BLOCKED),
     "not answered": ((event(*ONE_HOUR, MINE.format("NEEDS-ACTION")),), BLOCKED),
     "an entry without an end": ((event("DTSTART:20270302T090000Z"),), []),

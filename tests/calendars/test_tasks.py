@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
@@ -17,9 +19,12 @@ from booking_tasks.calendars.tasks import refresh_calendars, set_calendar_feed
 from booking_tasks.database import transaction
 from booking_tasks.identity import uuid7
 from booking_tasks.models import AvailabilitySlot, CalendarFeed, DeadLetter, InboxMessage
+from booking_tasks.ops.servers import wait_until
 from booking_tasks.settings import settings
 from tests import builders
 from tests.calendars.files import calendar, event
+from tests.calendars.radicale import PASSWORD as DIARY_PASSWORD
+from tests.calendars.radicale import USER, radicale
 from tests.calendars.servers import CERTIFICATE, Shelf, answering, calendar_server
 
 DAY = timedelta(days=1)
@@ -136,6 +141,44 @@ def test_a_failure_changes_nothing_and_is_shown(shelf: Shelf, wrong: Any) -> Non
     due()
     refresh_calendars()
     assert (feed().failures, feed().last_error) == (0, None)
+
+
+def test_a_caldav_collection_fills_the_ledger_as_well(shelf: Shelf, tmp_path: Path) -> None:
+    with radicale(tmp_path) as diary:
+        added(shelf, kind="caldav", url=diary.url, username=USER, password=DIARY_PASSWORD)
+        diary.put("one", meeting("one", 4))
+        refresh_calendars()
+        assert busy_hours() == [4]
+
+        diary.put("two", meeting("two", 8))
+        due()
+        refresh_calendars()
+        assert busy_hours() == [4, 8]
+    due()
+    refresh_calendars()  # the server is gone
+    assert busy_hours() == [4, 8]
+    assert feed().last_error == "its server cannot be reached"
+
+
+def test_the_ledger_is_changed_under_the_consultants_lock(shelf: Shelf, own_database: str) -> None:
+    added(shelf)
+    with psycopg.connect(own_database) as booking, ThreadPoolExecutor(1) as other:
+        booking.execute("SELECT 1 FROM consultant_profiles FOR NO KEY UPDATE")
+        refreshing = other.submit(refresh_calendars)
+        wait_until(lambda: _somebody_waits(own_database), "the refresh to wait for the lock")
+        assert busy_hours() == []
+        booking.rollback()
+        assert refreshing.result(30) == 1
+    assert busy_hours() == [3]
+
+
+def _somebody_waits(url: str) -> bool:
+    with psycopg.connect(url) as db:
+        found = db.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchone()
+    return found is not None and found[0] == 1
 
 
 def test_two_at_once_fetch_it_once(shelf: Shelf) -> None:
