@@ -7,6 +7,7 @@ file says a zone is must not outlive it. So the reader ends with its file, one w
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from uuid import UUID
 
 from booking_tasks.calendars.rules import Busy, Piece, Reading
 
+_HARMLESS = ("PATH", "PYTHON", "LD_", "LANG", "LC_", "SSL_CERT_", "VIRTUAL_ENV")
 _TOO_MUCH = "reading it takes too much time or memory, as with a rule that recurs every second"
 
 
@@ -50,14 +52,27 @@ def run(module: str, order: bytes, limits: Limits) -> bytes:
     """
     try:
         ran = subprocess.run(  # noqa: S603 - our own module, nothing of anybody else in the arguments
-            [sys.executable, "-m", module, str(limits.cpu), str(limits.memory)],
-            input=order, capture_output=True, timeout=limits.wall, check=False,
+            [sys.executable, "-P", "-m", module, str(limits.cpu), str(limits.memory)],
+            input=order, capture_output=True, timeout=limits.wall, check=False, env=_environment(),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise NotReadError(_TOO_MUCH) from None
-    if ran.returncode != 0:
+    if ran.returncode < 0:  # ended by a signal: ours, or the kernel's at a limit
         raise NotReadError(_TOO_MUCH)
+    if ran.returncode > 0:
+        raise NotReadError(f"reading it failed unexpectedly ({_last_word(ran.stderr)})")
     return ran.stdout
+
+
+def _environment() -> dict[str, str]:
+    """What a reader may know of its surroundings: how to run, and whose certificates to trust."""
+    return {name: value for name, value in os.environ.items() if name.startswith(_HARMLESS)}
+
+
+def _last_word(said: bytes) -> str:
+    """The name of the error that ended a Python process, without its text, which may quote what was read."""
+    last = said.decode("utf-8", "replace").strip().rpartition("\n")[2].partition(":")[0]
+    return last if last.replace(".", "").isidentifier() else "no error named"
 
 
 def hold_to(cpu: str, memory: str) -> None:
@@ -96,6 +111,8 @@ def _answer(order: bytes) -> dict[str, Any]:
         found = reading.busy(content, _reading(json.loads(plain)))
     except reading.UnreadableError as error:
         return {"error": str(error)}
+    except MemoryError:
+        return {"error": _TOO_MUCH}
     return {
         "pieces": [[one.start.timestamp(), one.end.timestamp()] for one in found.pieces],
         "ours": [[str(id_), one.start.timestamp(), one.end.timestamp()] for id_, one in found.ours],

@@ -73,11 +73,6 @@ def clipped(piece: Piece, start: datetime, end: datetime) -> Piece | None:
     return part if part.start < part.end else None
 
 
-def overlap(one: Piece, other: Piece) -> bool:
-    """Whether two pieces share any time; touching is not sharing."""
-    return one.start < other.end and other.start < one.end
-
-
 def wait_after(failures: int, interval: timedelta, longest: timedelta) -> timedelta:
     """How long until the next look: the interval, doubled with every failure in a row."""
     return max(interval, min(longest, interval * (1 << min(failures, 10))))

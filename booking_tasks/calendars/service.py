@@ -81,7 +81,7 @@ def remove_calendar_feed(db: Session, occasion: Occasion, command: RemoveCalenda
     if known is None:
         return CalendarFeedOutcome(result="already_done", feed_id=command.feed_id)
     lock_consultant(db, known.consultant_user_id)
-    store.removed(db, command.feed_id)
+    store.remove(db, known)
     return CalendarFeedOutcome(result="done", feed_id=command.feed_id)
 
 
@@ -244,8 +244,8 @@ def _close_or_open(db: Session, occasion: Occasion, feed: CalendarFeed) -> None:
 def list_calendar_feeds(db: Session, occasion: Occasion, query: ListCalendarFeeds) -> CalendarFeedsOutcome:
     """Feeds with their age, what went wrong last, and the sessions ahead that they cover."""
     found = store.feeds(db, query.consultant_user_id, query.after, query.limit)
-    ids = [one.id for one in found]
-    pieces, covered = store.counted_blocks(db, ids), store.covered_sessions(db, ids, occasion.now)
+    pieces = store.counted_blocks(db, found)
+    covered = store.covered_sessions(db, [one.id for one in found], occasion.now)
     return CalendarFeedsOutcome(
         result="done",
         feeds=tuple(

@@ -135,11 +135,16 @@ def feed_changed(db: Session, values: Mapping[str, Any], now: datetime) -> bool:
     return True
 
 
-def removed(db: Session, feed_id: UUID) -> None:
+def remove(db: Session, feed: CalendarFeed) -> None:
     """Delete a feed and the time that came from it."""
-    sources = (CALENDAR + str(feed_id), OUTAGE + str(feed_id))
-    db.execute(delete(AvailabilitySlot).where(AvailabilitySlot.source.in_(sources), _IS_BLOCK))
-    db.execute(delete(CalendarFeed).where(CalendarFeed.id == feed_id))
+    db.execute(
+        delete(AvailabilitySlot).where(
+            AvailabilitySlot.consultant_user_id == feed.consultant_user_id,
+            AvailabilitySlot.source.in_((CALENDAR + str(feed.id), OUTAGE + str(feed.id))),
+            _IS_BLOCK,
+        )
+    )
+    db.execute(delete(CalendarFeed).where(CalendarFeed.id == feed.id))
 
 
 def feeds_of(db: Session, consultant_user_id: UUID) -> int:
@@ -205,12 +210,15 @@ def change_blocks(
         db.execute(insert(AvailabilitySlot), rows)
 
 
-def counted_blocks(db: Session, feed_ids: Iterable[UUID]) -> dict[str, int]:
+def counted_blocks(db: Session, feeds: Sequence[CalendarFeed]) -> dict[str, int]:
     """How many rows of busy time each feed has, by source."""
-    sources = [CALENDAR + str(feed_id) for feed_id in feed_ids]
     counted = (
         select(AvailabilitySlot.source, func.count())
-        .where(AvailabilitySlot.source.in_(sources), _IS_BLOCK)
+        .where(
+            AvailabilitySlot.consultant_user_id.in_({feed.consultant_user_id for feed in feeds}),
+            AvailabilitySlot.source.in_([CALENDAR + str(feed.id) for feed in feeds]),
+            _IS_BLOCK,
+        )
         .group_by(AvailabilitySlot.source)
     )
     return {row[0]: row[1] for row in db.execute(counted)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,35 @@ def test_a_calendar_that_recurs_without_end_is_given_up(content: bytes) -> None:
 def test_a_reader_that_hangs_is_ended_by_the_wall_clock() -> None:
     with pytest.raises(NotReadError, match="too much time or memory"):
         confined.busy(calendar(MEETING), MARCH, Limits(wall=0.01))
+
+
+def test_a_calendar_that_needs_too_much_memory_is_given_up() -> None:
+    content = calendar(event("SUMMARY:" + "x" * 100_000_000))
+
+    with pytest.raises(NotReadError, match="too much time or memory"):
+        confined.busy(content, MARCH, Limits(memory=400 << 20))
+
+
+def test_a_fault_of_ours_is_named_without_quoting_anything() -> None:
+    with pytest.raises(NotReadError, match=r"unexpectedly \([\w.]*ZoneInfoNotFoundError\)$"):
+        confined.busy(calendar(MEETING), replace(MARCH, zone="Europe/Atlantis"))
+
+
+def test_a_reader_takes_nothing_from_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "icalendar.py").write_text("raise SystemExit('taken from the directory')")
+    monkeypatch.chdir(tmp_path)
+
+    assert len(confined.busy(calendar(MEETING), MARCH).pieces) == 1
+
+
+def test_a_reader_knows_none_of_the_services_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tell.py").write_text("import os; print(*os.environ)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("BOOKING_SMTP_PASSWORD", "sesame")
+    known = confined.run("tell", b"", SHORT).decode().split()
+
+    assert "PYTHONPATH" in known
+    assert [name for name in known if name.startswith(("BOOKING_", "DATABASE_", "REDIS_", "CELERY_"))] == []
 
 
 def test_what_is_no_calendar_is_said_to_be_none() -> None:
