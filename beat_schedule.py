@@ -23,10 +23,15 @@ SWEEPS: dict[str, int] = {
     "assign_waiting": 3,  # look again for requests that wait for a consultant
     "recover_inbox": 3,  # messages whose worker died before it answered
     "run_parked": 3,  # messages that an older release did not know
+    "refresh_calendars": 3,  # outside calendars that are due for another look
     "extend_availability": 6,  # once a day: windows for the new last day of the horizon
     "reconcile_meetings": 6,  # once a day: rooms without a session, sessions without a room
     "purge": 6,  # once a day: what is older than its retention
 }
+
+
+#: What waits for other people's servers is kept away from what must be quick.
+QUEUES: dict[str, str] = {"refresh_calendars": "provision"}
 
 
 def beat_schedule(config: Settings) -> dict[str, dict[str, Any]]:
@@ -38,6 +43,6 @@ def beat_schedule(config: Settings) -> dict[str, dict[str, Any]]:
         entries[name] = {
             "task": f"booking_tasks.v1.{name}",
             "schedule": every,
-            "options": {"queue": "sweep", "expires": life, "ignore_result": True},
+            "options": {"queue": QUEUES.get(name, "sweep"), "expires": life, "ignore_result": True},
         }
     return entries

@@ -36,6 +36,7 @@ ROOMS = (
     "booking_tasks.assignment.tasks",
     "booking_tasks.attendance.tasks",
     "booking_tasks.availability.tasks",
+    "booking_tasks.calendars.tasks",
     "booking_tasks.catalogue.tasks",
     "booking_tasks.directory.tasks",
     "booking_tasks.events.tasks",
@@ -130,7 +131,10 @@ def routes() -> dict[str, dict[str, str]]:
     jobs: dict[str, dict[str, str]] = {
         TASK_PREFIX + name: {"queue": kind.queue} for name, kind in KINDS.items()
     }
-    return public | jobs | {TASK_PREFIX + "*": {"queue": "sweep"}}
+    sweeps: dict[str, dict[str, str]] = {
+        TASK_PREFIX + name: {"queue": queue} for name, queue in schedule_module().QUEUES.items()
+    }
+    return public | jobs | sweeps | {TASK_PREFIX + "*": {"queue": "sweep"}}
 
 
 def configuration(config: Settings) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 
@@ -21,6 +22,12 @@ class Policies:
     attendance_grace: timedelta = timedelta(minutes=10)
     attendance_minimum: timedelta = timedelta(minutes=1)
     verdict_delay: timedelta = timedelta(minutes=15)
+    uid_domain: str = "booking.example.org"
+    calendar_interval: timedelta = timedelta(minutes=15)
+    calendar_stale_after: timedelta = timedelta(hours=24)
+    calendar_outage: Literal["open", "closed"] = "open"
+    calendar_tentative_busy: bool = True
+    calendar_private_hosts: tuple[str, ...] = ()
     default_time_zone: str = "UTC"
     default_language: str = "en"
 

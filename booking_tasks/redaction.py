@@ -8,6 +8,7 @@ from typing import Any
 from booking_tasks.words import (
     ATTENDANCES,
     EVIDENCE_KINDS,
+    FEED_KINDS,
     PARTIES,
     REQUEST_STATUSES,
     SESSION_STATUSES,
@@ -22,7 +23,16 @@ _IMPERSONAL = re.compile(
     r"|\d{1,8}\.\d\d"
 )
 _OWN_WORDS = frozenset(
-    (*REQUEST_STATUSES, *SESSION_STATUSES, *SLOT_STATUSES, *ATTENDANCES, *PARTIES, *EVIDENCE_KINDS, "user")
+    (
+        *REQUEST_STATUSES,
+        *SESSION_STATUSES,
+        *SLOT_STATUSES,
+        *ATTENDANCES,
+        *PARTIES,
+        *EVIDENCE_KINDS,
+        *FEED_KINDS,
+        "user",
+    )
 )
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 _LIMIT = 50

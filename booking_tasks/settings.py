@@ -118,6 +118,15 @@ class Settings(BaseSettings):
     confirmation_deadline: Duration = timedelta(hours=24)
     horizon: Duration = timedelta(days=90)
 
+    # -- outside calendars -----------------------------------------------------------------------
+    calendar_interval: Duration = timedelta(minutes=15)
+    calendar_timeout: Duration = Field(timedelta(seconds=20), le=timedelta(minutes=2))
+    calendar_max_bytes: int = Field(10_000_000, ge=1000, le=100_000_000)
+    calendar_private_hosts: Words = ()
+    calendar_tentative_busy: bool = True
+    calendar_stale_after: Duration = timedelta(hours=24)
+    calendar_outage: Literal["open", "closed"] = "open"
+
     # -- meetings --------------------------------------------------------------------------------
     meeting_url: str = "http://127.0.0.1:8099"
     meeting_token: SecretStr | None = None

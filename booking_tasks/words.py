@@ -22,6 +22,7 @@ Attendance = Literal["attended", "absent", "unknown"]
 Party = Literal["requester", "consultant"]
 JobState = Literal["waiting", "leased", "sending", "done", "skipped", "uncertain", "dead"]
 EvidenceKind = Literal["joined", "left", "room_opened", "room_closed", "report_complete"]
+FeedKind = Literal["ics", "caldav"]
 
 REQUEST_STATUSES: tuple[str, ...] = get_args(RequestStatus)
 SESSION_STATUSES: tuple[str, ...] = get_args(SessionStatus)
@@ -30,3 +31,4 @@ ATTENDANCES: tuple[str, ...] = get_args(Attendance)
 PARTIES: tuple[str, ...] = get_args(Party)
 JOB_STATES: tuple[str, ...] = get_args(JobState)
 EVIDENCE_KINDS: tuple[str, ...] = get_args(EvidenceKind)
+FEED_KINDS: tuple[str, ...] = get_args(FeedKind)

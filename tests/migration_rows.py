@@ -141,4 +141,11 @@ ROWS: dict[str, dict[str, str]] = {
             VALUES ({_CONSULTANT}, '2027-05-30', '2026f') ON CONFLICT DO NOTHING
         """,
     },
+    "0011_outside_calendars": {
+        "calendar_feeds": f"""
+            INSERT INTO calendar_feeds (consultant_user_id, kind, url)
+            SELECT {_CONSULTANT}, 'ics', 'https://calendar.example/token.ics'
+             WHERE NOT EXISTS (SELECT FROM calendar_feeds)
+        """,
+    },
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from booking_tasks.models import free_time as free_time
 from booking_tasks.models.base import Base
+from booking_tasks.models.calendars import CalendarFeed
 from booking_tasks.models.catalogue import AvailabilityRule, Consultant, DirectoryUser, ServiceType
 from booking_tasks.models.consultations import AssignmentDecision, ConsultationRequest, ScheduledSession
 from booking_tasks.models.engine import (
@@ -30,6 +31,7 @@ __all__ = [
     "AvailabilityRule",
     "AvailabilitySlot",
     "Base",
+    "CalendarFeed",
     "Consultant",
     "ConsultantLeave",
     "ConsultationRequest",

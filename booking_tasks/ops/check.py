@@ -103,6 +103,8 @@ def _tzdata(_: Settings) -> Iterator[Finding]:
 def _database(config: Settings) -> Iterator[Finding]:
     import psycopg
 
+    from booking_tasks.ops.check_calendars import calendars
+
     url = config.database_url.replace("+psycopg", "", 1)
     with psycopg.connect(url, connect_timeout=int(PATIENCE), application_name="booking-tasks check") as db:
         db.execute("SET statement_timeout = '10s'")
@@ -115,6 +117,7 @@ def _database(config: Settings) -> Iterator[Finding]:
         if schema.state != "broken":
             yield from _ledgers(db)
             yield _projections(db)
+            yield from (Finding("calendars", *said) for said in calendars(config, db))
 
 
 def _version(number: int) -> Finding:

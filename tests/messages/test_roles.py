@@ -53,6 +53,11 @@ MATRIX: dict[str, set[str]] = {
     "SELECT body FROM inbox": {"booking_migrator", "booking_app"},
     "SELECT arguments FROM parked_messages": {"booking_migrator", "booking_app"},
     "SELECT effect FROM jobs": {"booking_migrator", "booking_app"},
+    "SELECT url FROM calendar_feeds": {"booking_migrator", "booking_app"},
+    "SELECT username FROM calendar_feeds": {"booking_migrator", "booking_app"},
+    "SELECT password FROM calendar_feeds": {"booking_migrator", "booking_app"},
+    "SELECT addresses FROM calendar_feeds": {"booking_migrator", "booking_app"},
+    "SELECT good_at, last_error FROM calendar_feeds": {"booking_migrator", "booking_app", "booking_reader"},
     "SELECT after FROM events": {"booking_migrator", "booking_app"},
     # what the schema is, and what time it is
     "UPDATE alembic_version SET version_num = 'x'": {"booking_migrator"},

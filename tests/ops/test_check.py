@@ -66,6 +66,7 @@ def test_where_all_is_well_every_line_says_ok_but_the_tests_open_broker(healthy:
         "clock": {"ok"},
         "ledgers": {"ok"},
         "hours": {"ok"},
+        "calendars": {"ok"},
         "broker": {"ok", "warning"},
         "queues": {"ok"},
         "mail": {"ok"},

@@ -49,6 +49,10 @@ BEGIN
                    ('events', 'reason'),
                    ('events', 'before'),
                    ('events', 'after'),
+                   ('calendar_feeds', 'url'),
+                   ('calendar_feeds', 'username'),
+                   ('calendar_feeds', 'password'),
+                   ('calendar_feeds', 'addresses'),
                    ('jobs', 'effect'),
                    ('jobs', 'last_error')
                )

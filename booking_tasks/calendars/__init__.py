@@ -1,0 +1,1 @@
+"""Outside calendars: what else fills a consultant's time, read from where they keep it."""

@@ -1,0 +1,305 @@
+"""HTTPS to hosts that somebody else named, without being led astray.
+
+A name is looked up once and the connection goes to the very address that was looked at, so a name that
+answers differently a moment later gains nothing. Every redirect is looked at like the first address. One
+deadline bounds all of it: connecting, the handshake, each byte of headers and bodies, every redirect.
+(Only looking up the name is the system's own affair; its resolver has time-outs of its own.)
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urljoin, urlsplit
+
+import httpcore2
+import httpx2
+
+from booking_tasks.calendars.addresses import is_public
+
+MOST_REDIRECTS, MOST_REQUESTS = 5, 50
+_NO_ADDRESS = "it leads to something that is no address"
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LOST = (httpx2.HTTPError, httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError)
+
+#: As `socket.getaddrinfo`: (host, port, type=...) to (..., (address, port, ...)).
+Resolve = Callable[..., Iterable[tuple[Any, ...]]]
+
+
+class FetchError(Exception):
+    """It could not be had. The message holds no address, nothing secret and nothing of the calendar."""
+
+
+@dataclass(frozen=True)
+class NetworkLimits:
+    """`seconds` for everything together; `max_bytes` of all bodies together.
+
+    The hosts of `private_hosts` may be at addresses that are not public.
+    """
+
+    seconds: float = 20.0
+    max_bytes: int = 10_000_000
+    private_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered in the end, after redirects."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class Https:
+    """One errand: some requests under one deadline. Close it (`with`).
+
+    With a user name it says who asks, by HTTP Basic authentication, and only to the host and port that
+    the credentials are for.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        username: str | None,
+        password: str | None,
+        limits: NetworkLimits,
+        resolve: Resolve = socket.getaddrinfo,
+    ) -> None:
+        self._home = _origin(url)
+        self._credentials = None if username is None else f"{username}:{password or ''}".encode()
+        self._deadline = _Deadline(limits.seconds)
+        self._bytes_left = limits.max_bytes
+        self._requests_left = MOST_REQUESTS
+        self._client = httpx2.Client(
+            transport=_Transport(_Guard(self._deadline, limits.private_hosts, resolve)),
+            timeout=limits.seconds,
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def call(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Answer:
+        """Ask, follow redirects, and read the answer to its end. Raises FetchError."""
+        for _ in range(MOST_REDIRECTS + 1):
+            answer = self._asked(method, url, headers or {}, body)
+            if answer.status not in _REDIRECTS:
+                return answer
+            url = _redirected(url, answer.headers.get("Location", ""))
+        raise FetchError(f"it redirects more than {MOST_REDIRECTS} times")
+
+    def _asked(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        origin = _origin(url)
+        self._requests_left -= 1
+        if self._requests_left < 0:
+            raise FetchError(f"it takes more than {MOST_REQUESTS} requests")
+        sent = {"Accept-Encoding": "identity", "User-Agent": "booking_tasks"} | dict(headers)
+        if self._credentials is not None and origin == self._home:
+            sent["Authorization"] = f"Basic {b64encode(self._credentials).decode()}"
+        try:
+            with self._client.stream(method, url, headers=sent, content=body) as answer:
+                return Answer(answer.status_code, answer.headers, self._read(answer))
+        except _LOST as error:
+            raise FetchError(_said(error, self._deadline)) from None
+        except (httpx2.InvalidURL, ValueError):
+            raise FetchError(_NO_ADDRESS) from None
+
+    def _read(self, answer: httpx2.Response) -> bytes:
+        """The body as it came. Nothing is unpacked: a few bytes may hide a flood."""
+        if answer.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+            raise FetchError("it answers compressed, which was not asked for")
+        body = bytearray()
+        for piece in answer.iter_raw():
+            body += piece
+            self._bytes_left -= len(piece)
+            if self._bytes_left < 0:
+                raise FetchError("it is larger than BOOKING_CALENDAR_MAX_BYTES")
+        return bytes(body)
+
+
+def status_says(status: int) -> str:
+    """What is wrong with an answer of this status."""
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return f"it does not let us in ({status}): look at its address, user name and password"
+    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+        return f"it is not there any more ({status})"
+    return f"its server answers {status}"
+
+
+def _origin(url: str) -> tuple[str, int]:
+    """Host and port of an address that may be asked. Raises FetchError for any other."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 443
+    except ValueError:
+        raise FetchError(_NO_ADDRESS) from None
+    if parts.scheme != "https" or not parts.hostname:
+        raise FetchError("it leads to an address that is not https")
+    return parts.hostname, port
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise FetchError(_NO_ADDRESS) from None
+
+
+def _said(error: Exception, deadline: _Deadline) -> str:
+    if deadline.remaining() <= 0 or isinstance(error, httpcore2.TimeoutException | httpx2.TimeoutException):
+        return "its server is too slow (BOOKING_CALENDAR_TIMEOUT)"
+    if isinstance(error, httpcore2.ConnectError):
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                return "its server's certificate is not to be trusted"
+            cause = cause.__cause__ or cause.__context__
+        return "its server cannot be reached"
+    return f"its server's answer broke off ({type(error).__name__})"
+
+
+class _Deadline:
+    """When everything must be over."""
+
+    def __init__(self, seconds: float) -> None:
+        self._at = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        return self._at - time.monotonic()
+
+    def wait(self, timeout: float | None) -> float:
+        """How long one wait may take; raises ReadTimeout when the time is up."""
+        left = self.remaining()
+        if left <= 0:
+            raise httpcore2.ReadTimeout
+        return left if timeout is None else min(left, timeout)
+
+
+class _Guard(httpcore2.NetworkBackend):
+    """Connects to public addresses only, unless the host may be elsewhere."""
+
+    def __init__(self, deadline: _Deadline, private_hosts: Iterable[str], resolve: Resolve) -> None:
+        self._deadline = deadline
+        self._private_hosts = {host.casefold() for host in private_hosts}
+        self._resolve = resolve
+        self._sockets = httpcore2.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        lost: Exception | None = None
+        for address in self._addresses(host, port):
+            try:
+                stream = self._sockets.connect_tcp(
+                    address, port, self._deadline.wait(timeout), local_address, socket_options
+                )
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                lost = error
+                continue
+            return _Stream(stream, self._deadline)
+        raise lost or httpcore2.ConnectError("no address")
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        """Where the host is, as far as we go there. Looked up once: these are connected to, unasked again."""
+        try:
+            found = self._resolve(host, port, type=socket.SOCK_STREAM)
+            addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        except (OSError, UnicodeError):
+            raise FetchError("nobody knows its host name") from None
+        if host.casefold() in self._private_hosts:
+            return addresses
+        public = [address for address in addresses if is_public(address)]
+        if not public:
+            raise FetchError(
+                "it is at a private address (BOOKING_CALENDAR_PRIVATE_HOSTS lets hosts be there)"
+            )
+        return public
+
+
+class _Stream(httpcore2.NetworkStream):
+    """A connection whose every wait ends with the deadline."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, deadline: _Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._deadline.wait(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._deadline.wait(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        wait = self._deadline.wait(timeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, wait), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Transport(httpx2.BaseTransport):
+    """httpx2 over guarded connections. The environment's certificate settings are honoured."""
+
+    def __init__(self, guard: _Guard) -> None:
+        self._pool = httpcore2.ConnectionPool(
+            ssl_context=httpx2.create_ssl_context(), network_backend=guard, max_connections=1
+        )
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        url = httpcore2.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
+        )
+        sent = httpcore2.Request(
+            method=request.method,
+            url=url,
+            headers=request.headers.raw,
+            content=request.read(),
+            extensions=request.extensions,
+        )
+        got = self._pool.handle_request(sent)
+        return httpx2.Response(
+            got.status, headers=got.headers, stream=_Body(got.stream), extensions=got.extensions
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx2.SyncByteStream):
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._stream
+
+    def close(self) -> None:
+        self._stream.close()

@@ -1,0 +1,58 @@
+"""Outside calendars: where a consultant keeps what else fills their time, and how it was last read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
+from booking_tasks.words import FEED_KINDS
+
+
+class CalendarFeed(Base):
+    """One outside calendar of a consultant. What is read from it stands in the slot ledger, nothing more.
+
+    `url`, `username` and `password` are secrets: they open somebody's calendar. `addresses` are the
+    mail addresses under which its owner is invited.
+
+    `etag` and `last_modified` are what the server said of the copy that was read, which reaches to
+    `read_until` and was read in the `manner` of that time: with another, it is read anew. `good_at`
+    (business clock) is when the calendar was last known to be as the ledger has it. `due_at` and
+    `lease_until` stand on the database's real time. `alerted_at` is set once for each outage.
+    """
+
+    __tablename__ = "calendar_feeds"
+    __table_args__ = (
+        one_of("kind", FEED_KINDS),
+        CheckConstraint("(lease_token IS NULL) = (lease_until IS NULL)", name="lease"),
+        CheckConstraint("failures >= 0 AND unreadable >= 0", name="counts"),
+        Index(None, "consultant_user_id"),
+        Index(None, "due_at"),
+    )
+
+    id: Mapped[Key]
+    consultant_user_id: Mapped[UUID] = mapped_column(ForeignKey("consultant_profiles.consultant_user_id"))
+    kind: Mapped[str]
+    url: Mapped[LongText]
+    username: Mapped[LongText | None]
+    password: Mapped[LongText | None]
+    addresses: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    all_day_busy: Mapped[bool] = mapped_column(server_default=text("false"))
+    etag: Mapped[LongText | None]
+    last_modified: Mapped[LongText | None]
+    manner: Mapped[str | None]
+    read_until: Mapped[datetime | None]
+    due_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    lease_token: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None]
+    good_at: Mapped[datetime | None]
+    tried_at: Mapped[datetime | None]
+    alerted_at: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(server_default=text("0"))
+    unreadable: Mapped[int] = mapped_column(server_default=text("0"))
+    last_error: Mapped[LongText | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[datetime | None]

@@ -1,0 +1,73 @@
+"""A consultant with a calendar, and what may be done with it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from booking_tasks.calendars import service
+from booking_tasks.calendars.rules import Busy, Piece
+from booking_tasks.calendars.service import Kept, Look
+from booking_tasks.contracts import SetCalendarFeed
+from booking_tasks.identity import uuid7
+from booking_tasks.models import AvailabilitySlot, CalendarFeed
+from booking_tasks.occasion import Occasion
+from tests import builders
+from tests.builders import NOW
+
+HOUR = timedelta(hours=1)
+TOMORROW = NOW + timedelta(days=1)
+NINE = Piece(TOMORROW, TOMORROW + HOUR)
+NOON = Piece(TOMORROW + 3 * HOUR, TOMORROW + 4 * HOUR)
+TERM = timedelta(minutes=1)
+
+
+def command(consultant: UUID, feed: UUID | None = None, **values: object) -> SetCalendarFeed:
+    given: dict[str, object] = {
+        "message_id": uuid7(), "actor": "test", "feed_id": feed or uuid7(), "consultant_user_id": consultant,
+        "kind": "ics", "url": "https://calendar.example/secret-token.ics",
+    }  # fmt: skip
+    return SetCalendarFeed.model_validate(given | values)
+
+
+@pytest.fixture
+def who(db: Session) -> UUID:
+    """A consultant who works from nine to five, tomorrow."""
+    consultant = builders.consultant(db).consultant_user_id
+    builders.window(db, consultant, TOMORROW)
+    return consultant
+
+
+@pytest.fixture
+def feed(db: Session, moment: Occasion, who: UUID) -> UUID:
+    added = service.set_calendar_feed(db, moment, command(who))
+    assert added.feed_id is not None
+    db.execute(update(CalendarFeed).values(created_at=NOW))
+    return added.feed_id
+
+
+def looked(db: Session, moment: Occasion) -> Look:
+    db.execute(update(CalendarFeed).values(due_at=datetime(2020, 1, 1, tzinfo=UTC)))
+    look = service.next_look(db, moment, TERM)
+    assert look is not None
+    return look
+
+
+def kept(db: Session, moment: Occasion, *pieces: Piece, **values: object) -> Kept:
+    busy = Busy(pieces, **values)  # type: ignore[arg-type]
+    found = service.keep(db, moment, looked(db, moment), busy, '"1"', None)
+    assert found is not None
+    return found
+
+
+def blocks(db: Session, source: str = "calendar:") -> dict[UUID, Piece]:
+    rows = db.execute(
+        select(AvailabilitySlot).where(
+            AvailabilitySlot.status == "unavailable", AvailabilitySlot.source.startswith(source)
+        )
+    ).scalars()
+    return {row.id: Piece(row.start_time, row.end_time) for row in rows}

@@ -1,0 +1,62 @@
+"""`booking-tasks check` says how old the copies of outside calendars are."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from booking_tasks.ops.check_calendars import Said, calendars
+from booking_tasks.settings import load_settings
+
+
+def seen(url: str) -> list[Said]:
+    with psycopg.connect(url) as db:
+        return list(calendars(load_settings(), db))
+
+
+@pytest.fixture
+def url(own_database: str) -> str:
+    with psycopg.connect(own_database) as db:
+        db.execute("INSERT INTO consultant_profiles (consultant_user_id) VALUES (gen_random_uuid())")
+        db.execute(
+            "INSERT INTO calendar_feeds (consultant_user_id, kind, url, good_at, failures)"
+            " SELECT consultant_user_id, kind, 'https://h/', clock_timestamp() - age, failures"
+            "   FROM consultant_profiles,"
+            "        (VALUES ('ics', interval '7 minutes', 0), ('caldav', interval '150 minutes', 3))"
+            "            feeds (kind, age, failures)"
+        )
+    return own_database
+
+
+def test_without_any_all_is_well(own_database: str) -> None:
+    assert seen(own_database) == [("ok", "no outside calendars", "")]
+
+
+def test_it_counts_them_and_says_the_oldest_age(url: str) -> None:
+    [(state, said, _)] = seen(url)
+
+    assert state == "ok"
+    assert said == "2 outside, 1 failing, 0 stale; the oldest copy is 2 h 30 min old"
+
+
+def test_it_counts_what_nobody_could_read(url: str) -> None:
+    with psycopg.connect(url) as db:
+        db.execute("UPDATE calendar_feeds SET unreadable = 2")
+
+    assert seen(url)[0][1].endswith("; 4 entries unreadable")
+
+
+def test_of_stale_ones_it_warns(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOOKING_CALENDAR_STALE_AFTER", "2h")
+    [(state, said, mend)] = seen(url)
+
+    assert state == "warning"
+    assert "1 stale" in said
+    assert "list_calendar_feeds" in mend
+
+
+def test_one_that_was_never_read_is_as_old_as_its_feed(url: str) -> None:
+    with psycopg.connect(url) as db:
+        db.execute("UPDATE calendar_feeds SET good_at = NULL, created_at = now() - '1 day'::interval")
+
+    assert "24 h 0 min old" in seen(url)[0][1]

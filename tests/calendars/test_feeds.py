@@ -1,0 +1,96 @@
+"""Adding, changing and listing calendars; what opens them stays unsaid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
+from booking_tasks.calendars import service
+from booking_tasks.calendars.service import MOST_FEEDS
+from booking_tasks.contracts import (
+    ListCalendarFeeds,
+)
+from booking_tasks.identity import uuid7
+from booking_tasks.occasion import Occasion, Policies
+from tests import builders
+from tests.calendars.conftest import NINE, TERM, blocks, command, kept, looked
+
+
+def test_the_same_again_is_no_change_and_a_change_is_read_anew(
+    db: Session, moment: Occasion, who: UUID, feed: UUID
+) -> None:
+    kept(db, moment, NINE)
+    assert service.set_calendar_feed(db, moment, command(who, feed)).result == "already_done"
+    assert looked(db, moment).copy_will_do
+    changed = service.set_calendar_feed(db, moment, command(who, feed, all_day_busy=True))
+
+    assert changed.result == "done"
+    look = service.next_look(db, moment, TERM)
+    assert look is not None
+    assert not look.copy_will_do
+    assert list(blocks(db).values()) == [NINE]  # until it has been read
+
+
+def test_a_feed_is_refused_with_its_reason(db: Session, moment: Occasion, who: UUID, feed: UUID) -> None:
+    other = builders.consultant(db).consultant_user_id
+    refused = {
+        "unknown_consultant": command(uuid7()),
+        "other_consultant": command(other, feed),
+        "private_address": command(who, url="https://169.254.169.254/latest"),
+    }
+    for code, wrong in refused.items():
+        outcome = service.set_calendar_feed(db, moment, wrong)
+        assert (outcome.result, outcome.code) == ("refused", code)
+        assert len(outcome.errors) == 1
+    for _ in range(MOST_FEEDS - 1):
+        assert service.set_calendar_feed(db, moment, command(who)).result == "done"
+    assert service.set_calendar_feed(db, moment, command(who)).code == "too_many_feeds"
+    named = replace(moment, policies=Policies(calendar_private_hosts=("localhost",)))
+    local = command(other, url="https://localhost/x.ics")
+    assert service.set_calendar_feed(db, named, local).result == "done"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://calendar.example/x.ics", "calendar.example/x.ics", "https://", "https:///x.ics", "file:///etc",
+        "https://me:sesame@calendar.example/x.ics", "https://calendar.example/ä.ics", "https://a b.example/",
+        "https://calendar.example:port/", "https://[calendar/", "https://c.example/" + "x" * 2000,
+    ],
+)  # fmt: skip
+def test_an_address_that_cannot_be_is_refused_without_being_repeated(url: str) -> None:
+    with pytest.raises(ValidationError) as wrong:
+        command(uuid7(), url=url)
+    (problem,) = wrong.value.errors(include_input=False, include_url=False)
+
+    assert problem["loc"] == ("url",)
+    assert "sesame" not in str(problem)
+
+
+def test_what_opens_a_calendar_is_not_shown(db: Session, moment: Occasion, who: UUID) -> None:
+    given = command(who, username="okafor", password="sesame", addresses=["o@example.org"])
+    service.set_calendar_feed(db, moment, given)
+    look = looked(db, moment)
+    shown = f"{given!r} {given} {look!r} {service.list_calendar_feeds(db, moment, ListCalendarFeeds())!r}"
+
+    for secret in ("secret-token", "okafor", "sesame", "o@example.org"):
+        assert secret not in shown
+
+
+def test_feeds_are_listed_by_pages_or_by_consultant(db: Session, moment: Occasion, who: UUID) -> None:
+    other = builders.consultant(db).consultant_user_id
+    for consultant in (who, other, who):
+        service.set_calendar_feed(db, moment, command(consultant))
+
+    def ids(**wanted: object) -> list[UUID]:
+        query = ListCalendarFeeds.model_validate(wanted)
+        return [one.feed_id for one in service.list_calendar_feeds(db, moment, query).feeds]
+
+    everything = ids()
+    assert len(everything) == 3
+    assert [*ids(limit=2), *ids(after=everything[1])] == everything
+    assert len(ids(consultant_user_id=who)) == 2

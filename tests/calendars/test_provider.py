@@ -1,0 +1,244 @@
+"""Fetching from real HTTPS servers that are honest, slow, huge, gone or out to lead us astray."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+
+from booking_tasks.calendars.addresses import is_plainly_private, is_public
+from booking_tasks.calendars.network import MOST_REDIRECTS, FetchError, NetworkLimits
+from booking_tasks.calendars.provider import Fetched, Source, fetch
+from tests.calendars.files import MEETING, calendar
+from tests.calendars.servers import CERTIFICATE, ELSEWHERE, HERE, Names, Shelf, answering, calendar_server
+from tests.calendars.test_reading import MARCH
+
+LIMITS = NetworkLimits(seconds=20.0, max_bytes=100_000, private_hosts=(HERE.upper(),))
+CONTENT = calendar(MEETING)
+
+
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+
+
+@pytest.fixture
+def shelf() -> Iterator[Shelf]:
+    with calendar_server(CONTENT) as held:
+        yield held
+
+
+def names(**answers: list[str]) -> Names:
+    return Names(**({"calendar_example": ["127.0.0.1"], "elsewhere_example": ["127.0.0.1"]} | answers))
+
+
+def fetched(source: str | Source, limits: NetworkLimits = LIMITS, resolve: Names | None = None) -> Fetched:
+    given = Source("ics", source) if isinstance(source, str) else source
+    return fetch(given, MARCH, limits, resolve or names())
+
+
+def refusal(source: str | Source, limits: NetworkLimits = LIMITS, resolve: Names | None = None) -> str:
+    with pytest.raises(FetchError) as refused:
+        fetched(source, limits, resolve)
+    said = str(refused.value)
+    assert "token" not in said
+    assert HERE not in said
+    return said
+
+
+# -- what an honest server does ------------------------------------------------------------------------
+
+
+def test_what_the_server_holds_comes_with_its_validators(shelf: Shelf) -> None:
+    assert fetched(shelf.url) == Fetched(CONTENT, shelf.etag, None)
+
+
+def test_what_has_not_changed_is_not_sent_again(shelf: Shelf) -> None:
+    known = Source("ics", shelf.url, etag=shelf.etag, last_modified="Mon, 01 Mar 2027 09:00:00 GMT")
+
+    assert fetched(known).content is None
+    assert shelf.asked[0].headers["If-None-Match"] == shelf.etag
+    assert shelf.asked[0].headers["If-Modified-Since"] == known.last_modified
+    shelf.content += b"\r\n"
+    assert fetched(known).content == shelf.content
+
+
+def test_unchanged_is_no_answer_to_who_has_nothing(shelf: Shelf) -> None:
+    shelf.misbehave = answering(304)
+
+    assert "304" in refusal(shelf.url)
+
+
+def test_user_and_password_go_to_their_own_server_alone(shelf: Shelf) -> None:
+    with calendar_server(CONTENT) as other:
+        shelf.misbehave = answering(302, Location=other.url.replace(HERE, ELSEWHERE))
+        private = replace(LIMITS, private_hosts=(HERE, ELSEWHERE))
+        source = Source("ics", shelf.url, username="okafor", password="open sesame")
+        assert fetched(source, private).content == CONTENT
+
+        assert shelf.asked[0].headers["Authorization"] == "Basic b2thZm9yOm9wZW4gc2VzYW1l"
+        assert "Authorization" not in other.asked[0].headers
+    assert "sesame" not in repr(source)
+    assert "token" not in repr(source)
+
+
+# -- what leads astray -----------------------------------------------------------------------------------
+
+
+def test_a_private_address_is_refused_unless_its_host_is_named(shelf: Shelf) -> None:
+    assert "private address" in refusal(shelf.url, replace(LIMITS, private_hosts=("other.example",)))
+    assert shelf.asked == []
+
+
+def test_a_redirect_to_a_private_address_is_refused(shelf: Shelf) -> None:
+    with calendar_server(CONTENT) as inner:
+        shelf.misbehave = answering(302, Location=inner.url.replace(HERE, ELSEWHERE))
+
+        assert "private address" in refusal(shelf.url)
+        assert inner.asked == []
+
+
+def test_a_name_is_looked_up_once_and_that_address_is_connected_to() -> None:
+    with calendar_server(CONTENT, address="0.0.0.0") as shelf:
+        changing = names(calendar_example=["127.0.0.2", "127.0.0.3"])
+        fetched(shelf.url, resolve=changing)
+
+        assert [one.at for one in shelf.asked] == ["127.0.0.2"]
+        assert changing.lookups == [HERE]
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://calendar.example/plain.ics", "file:///etc/passwd", "ftp://calendar.example/"],
+)
+def test_a_redirect_away_from_https_is_refused(shelf: Shelf, location: str) -> None:
+    shelf.misbehave = answering(302, Location=location)
+
+    assert "https" in refusal(shelf.url)
+
+
+@pytest.mark.parametrize(
+    "location", ["https://[calendar/", "https://calendar.example:99999/", "https://\x7f/"]
+)
+def test_a_redirect_to_no_address_at_all_is_refused(shelf: Shelf, location: str) -> None:
+    shelf.misbehave = answering(302, Location=location)
+
+    assert "no address" in refusal(shelf.url)
+
+
+def test_a_validator_that_could_not_be_sent_back_is_not_kept(shelf: Shelf) -> None:
+    shelf.misbehave = answering(200, CONTENT, ETag='"' + "x" * 1000 + '"', Last_Modified="März")
+
+    assert fetched(shelf.url) == Fetched(CONTENT, None, None)
+
+
+def test_redirects_come_to_an_end(shelf: Shelf) -> None:
+    shelf.misbehave = answering(301, Location="/again")
+
+    assert f"more than {MOST_REDIRECTS} times" in refusal(shelf.url)
+    assert len(shelf.asked) == MOST_REDIRECTS + 1
+
+
+def test_a_certificate_for_another_name_is_not_trusted(shelf: Shelf) -> None:
+    url = shelf.url.replace(HERE, "third.example")
+    limits = replace(LIMITS, private_hosts=("third.example",))
+
+    assert "certificate" in refusal(url, limits, names(third_example=["127.0.0.1"]))
+
+
+PRIVATE = (
+    "127.0.0.1", "127.9.9.9", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
+    "0.0.0.0", "224.0.0.1", "255.255.255.255", "198.18.0.1", "::1", "::", "fe80::1%eth0", "fc00::1",
+    "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a00:1",
+    "2002:7f00:1::", "2002:a00:1::", "2001:0:7f00:1::", "no address",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_no_private_address_is_public_however_it_is_dressed(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+def test_public_addresses_are(address: str) -> None:
+    assert is_public(address)
+
+
+def test_what_is_plainly_private_is_seen_without_a_lookup() -> None:
+    for host in ("127.0.0.1", "[::1]", "localhost", "LOCALHOST.", "a.localhost", "db.internal", "10.1.1.1"):
+        assert is_plainly_private(f"https://{host}/x.ics", ("other",)), host
+    assert not is_plainly_private("https://localhost:8443/x.ics", ("LocalHost",))
+    assert not is_plainly_private("https://calendar.example/x.ics", ())
+
+
+# -- what fails, floods and drips --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(500, "answers 500"), (404, "not there any more"), (410, "not there any more"), (401, "let us in"),
+     (403, "let us in"), (429, "answers 429"), (204, "answers 204"), (206, "answers 206")],
+)  # fmt: skip
+def test_another_answer_than_a_calendar_is_a_failure(shelf: Shelf, status: int, words: str) -> None:
+    shelf.misbehave = answering(status, b"" if status == 204 else CONTENT)
+
+    assert words in refusal(shelf.url)
+
+
+def test_a_body_that_breaks_off_is_no_body(shelf: Shelf) -> None:
+    def break_off(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "5000")
+        handler.end_headers()
+        handler.wfile.write(CONTENT)
+        handler.close_connection = True
+
+    shelf.misbehave = break_off
+
+    assert "broke off" in refusal(shelf.url)
+
+
+def test_more_than_is_allowed_is_not_read(shelf: Shelf) -> None:
+    shelf.content = b"x" * 100_001
+
+    assert "BOOKING_CALENDAR_MAX_BYTES" in refusal(shelf.url)
+
+
+def test_what_is_compressed_is_not_unpacked(shelf: Shelf) -> None:
+    shelf.misbehave = answering(200, CONTENT, Content_Encoding="gzip")
+
+    assert "compressed" in refusal(shelf.url)
+
+
+def _drip_body(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    _drip(handler)
+
+
+def _drip(handler: BaseHTTPRequestHandler) -> None:
+    shelf: Shelf = handler.server.shelf  # type: ignore[attr-defined]
+    while not shelf.over.wait(0.05):
+        handler.wfile.write(b"x")
+
+
+@pytest.mark.parametrize("slow", [_drip_body, _drip], ids=["body", "headers"])
+def test_a_server_that_drips_is_cut_off_in_time(shelf: Shelf, slow: object) -> None:
+    shelf.misbehave = slow  # type: ignore[assignment]
+    began = time.monotonic()
+
+    assert "too slow" in refusal(shelf.url, replace(LIMITS, seconds=0.5))
+    assert time.monotonic() - began < 10
+
+
+def test_nobody_there_and_no_such_name_are_failures(shelf: Shelf) -> None:
+    def unknown(*_: object, **__: object) -> list[tuple[object, ...]]:
+        raise OSError("no such host")
+
+    with pytest.raises(FetchError, match="nobody knows its host name"):
+        fetch(Source("ics", shelf.url), MARCH, LIMITS, unknown)
+    assert "cannot be reached" in refusal("https://calendar.example:1/token")

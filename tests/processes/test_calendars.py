@@ -1,0 +1,57 @@
+"""Outside calendars in real processes: a message, a beat, a worker that starts a reader of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from booking_tasks.client import BookingClient
+from booking_tasks.contracts import ListCalendarFeeds, SetCalendarFeed
+from booking_tasks.database import transaction
+from booking_tasks.identity import uuid7
+from booking_tasks.models import AvailabilitySlot
+from booking_tasks.ops.stack import Stack
+from tests import builders
+from tests.calendars.servers import CERTIFICATE, calendar_server
+from tests.calendars.test_tasks import meeting
+from tests.journeys.test_privacy import everything
+from tests.processes.rows import PATIENCE, wait_for
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+
+
+def _busy() -> bool:
+    source = AvailabilitySlot.source.startswith("calendar:")
+    with transaction() as db:
+        return db.execute(select(AvailabilitySlot.id).where(source)).first() is not None
+
+
+def test_a_calendar_is_read_by_whoever_takes_provision_and_nothing_of_it_is_told(
+    stack: Stack, client: BookingClient, redis: Any
+) -> None:
+    stack.environment |= {"SSL_CERT_FILE": str(CERTIFICATE), "BOOKING_CALENDAR_PRIVATE_HOSTS": "localhost"}
+    with transaction() as db:
+        who = builders.consultant(db).consultant_user_id
+    with calendar_server(meeting("one", 3)) as shelf:
+        stack.worker("front", ("admin", "sweep"), 1)
+        stack.worker("effects", ("provision",), 1)
+        stack.beat()
+        stack.wait_ready()
+        command = SetCalendarFeed(
+            message_id=uuid7(), actor="test", feed_id=uuid7(), consultant_user_id=who, kind="ics",
+            url=f"https://localhost:{shelf.port}/private-token", username="okafor", password="open-sesame",
+        )  # fmt: skip
+        assert client.send(command, wait=True).outcome(timeout=PATIENCE).result == "done"
+        wait_for(_busy, "busy time from the calendar")
+        listed = client.send(ListCalendarFeeds(), wait=True).outcome(timeout=PATIENCE)
+        stack.stop()
+
+    [state] = listed.feeds
+    assert (state.feed_id, state.busy_pieces, state.failures) == (command.feed_id, 1, 0)
+    logs = "".join(path.read_text() for path in stack.folder.glob("*.log"))
+    assert "calendar.read" in logs
+    told = f"{logs}{everything(redis)}"
+    for canary in ("private-token", "okafor", "open-sesame", "Canary"):
+        assert canary not in told
