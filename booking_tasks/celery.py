@@ -45,8 +45,10 @@ ROOMS = (
     "booking_tasks.invites.tasks",
     "booking_tasks.jobs.tasks",
     "booking_tasks.meetings.tasks",
+    "booking_tasks.policies.tasks",
     "booking_tasks.reminders.tasks",
     "booking_tasks.retention.tasks",
+    "booking_tasks.search.tasks",
     "booking_tasks.sessions.tasks",
 )
 

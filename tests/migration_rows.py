@@ -127,4 +127,13 @@ ROWS: dict[str, dict[str, str]] = {
             ON CONFLICT DO NOTHING
         """,
     },
+    "0010_policies": {
+        "consultant_policies": f"""
+            INSERT INTO consultant_policies (
+                consultant_user_id, consultation_service_type_id, max_sessions_per_day
+            )
+            VALUES ({_CONSULTANT}, {_TYPE}, 3) ON CONFLICT DO NOTHING
+        """,
+    },
+    "0012_reserving": {},
 }

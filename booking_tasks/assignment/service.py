@@ -52,7 +52,7 @@ def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
     candidates = {one.consultant_user_id: one for one in _candidates(db, occasion, request, kind)}
     for candidate in ranked(candidates.values()):
         for start, end in candidate.starts:
-            taken = _take(db, occasion, request, kind, candidate, start, end)
+            taken = _take(db, occasion, request, candidate, start, end)
             if not isinstance(taken, NotTaken):
                 _decide(db, occasion, request, list(candidates.values()), "chosen", candidate, start)
                 return taken
@@ -75,7 +75,8 @@ def _candidates(
     fit = [who for who, reason in reasons.items() if reason is None]
     loads = store.loads(db, fit, occasion.now)
     # A hold ends where its session starts: who is asked needs some time before that.
-    earliest = occasion.now + _INSTANT if kind.requires_confirmation else occasion.now
+    asking = ledger.needing_confirmation(db, fit, kind.id, occasion.now)
+    earliest = occasion.now + _INSTANT if asking else occasion.now
     start = max(earliest, request.preferred_start_time or earliest)
     end = request.preferred_end_time or occasion.now + occasion.policies.horizon
     first = store.first_free_starts(
@@ -89,6 +90,7 @@ def _candidates(
             load=loads.get(who, 0),
             starts=tuple(first.by_consultant.get(who, ())),
             rejected=reason or _without_start(who, first),
+            must_confirm=who in asking,
         )
         for who, reason in reasons.items()
     ]
@@ -116,7 +118,6 @@ def _take(
     db: Session,
     occasion: Occasion,
     request: ConsultationRequest,
-    kind: ServiceType,
     candidate: Candidate,
     start: datetime,
     end: datetime,
@@ -124,7 +125,7 @@ def _take(
     """Book, or hold where the consultant must confirm. A lost race gives its locks back."""
     who = candidate.consultant_user_id
     savepoint = db.begin_nested()
-    if kind.requires_confirmation:
+    if candidate.must_confirm:
         until = min(occasion.now + occasion.policies.confirmation_deadline, start)
         taken = availability.hold(db, occasion, request, who, start, until)
     else:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from booking_tasks.availability import service
 from booking_tasks.celery import app
-from booking_tasks.contracts import TASK_PREFIX, SearchSlots, SetAvailability
+from booking_tasks.contracts import TASK_PREFIX, SetAvailability
 from booking_tasks.doorbell import occasion, one_by_one
-from booking_tasks.inbox.tasks import accepts, answers
+from booking_tasks.inbox.tasks import accepts
 from booking_tasks.schedule import first_today, ran_today
 from booking_tasks.stopping import stopping
 
 set_availability = accepts(SetAvailability)(service.set_availability)
-search_slots = answers(SearchSlots)(service.search_slots)
 
 
 @app.task(name=TASK_PREFIX + "expire_holds")

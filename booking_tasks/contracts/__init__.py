@@ -19,19 +19,18 @@ from booking_tasks.contracts.booking import (
     CancelSession,
     ConfirmRequest,
     DeclineRequest,
-    FreeStart,
     RequestOutcome,
     RescheduleSession,
-    SearchOutcome,
-    SearchSlots,
     SessionOutcome,
     SubmitRequest,
 )
 from booking_tasks.contracts.catalogue import (
     AvailabilityOutcome,
     ConsultantOutcome,
+    PolicyOutcome,
     ServiceTypeOutcome,
     SetAvailability,
+    SetConsultantPolicy,
     SingleSlot,
     UpsertConsultant,
     UpsertServiceType,
@@ -47,6 +46,14 @@ from booking_tasks.contracts.evidence import (
     RecordBilling,
     RecordOutcome,
 )
+from booking_tasks.contracts.search import (
+    FreeStart,
+    NothingBecause,
+    SearchOutcome,
+    SearchSlots,
+    cursor_after,
+    cursor_place,
+)
 
 #: Every public task, by its short name: the whole inbound surface.
 PUBLIC: dict[str, type[Query[Any]]] = {
@@ -55,7 +62,9 @@ PUBLIC: dict[str, type[Query[Any]]] = {
         UpsertServiceType,
         UpsertConsultant,
         SetAvailability,
+        SetConsultantPolicy,
         UpsertUser,
+        SearchSlots,
         SearchSlots,
         SubmitRequest,
         ConfirmRequest,
@@ -84,8 +93,10 @@ __all__ = [
     "EvidenceOutcome",
     "FieldError",
     "FreeStart",
+    "NothingBecause",
     "Observation",
     "Outcome",
+    "PolicyOutcome",
     "Query",
     "Queue",
     "RecordAttendance",
@@ -98,6 +109,7 @@ __all__ = [
     "ServiceTypeOutcome",
     "SessionOutcome",
     "SetAvailability",
+    "SetConsultantPolicy",
     "SingleSlot",
     "SubmitRequest",
     "UpsertConsultant",
@@ -105,5 +117,7 @@ __all__ = [
     "UpsertUser",
     "UserOutcome",
     "WeeklyHours",
+    "cursor_after",
+    "cursor_place",
     "field_errors",
 ]

@@ -19,6 +19,7 @@ from booking_tasks.models.engine import (
     ScheduleRun,
     SteppedClock,
 )
+from booking_tasks.models.policies import ConsultantPolicy
 from booking_tasks.models.slots import AvailabilitySlot
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "AvailabilitySlot",
     "Base",
     "Consultant",
+    "ConsultantPolicy",
     "ConsultationRequest",
     "DeadLetter",
     "DirectoryUser",

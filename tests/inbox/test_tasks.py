@@ -12,7 +12,6 @@ from celery import Task
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from booking_tasks.availability.tasks import search_slots
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.database import transaction
 from booking_tasks.directory.tasks import upsert_user
@@ -21,6 +20,7 @@ from booking_tasks.intake.tasks import submit_request
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage
 from booking_tasks.occasion import Occasion
 from booking_tasks.ops.servers import wait_until
+from booking_tasks.search.tasks import search_slots
 from tests import builders
 
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")
