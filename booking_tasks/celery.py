@@ -40,6 +40,7 @@ ROOMS = (
     "booking_tasks.directory.tasks",
     "booking_tasks.events.tasks",
     "booking_tasks.guard.tasks",
+    "booking_tasks.holds.tasks",
     "booking_tasks.inbox.tasks",
     "booking_tasks.intake.tasks",
     "booking_tasks.invites.tasks",
@@ -49,6 +50,7 @@ ROOMS = (
     "booking_tasks.reminders.tasks",
     "booking_tasks.retention.tasks",
     "booking_tasks.search.tasks",
+    "booking_tasks.series.tasks",
     "booking_tasks.sessions.tasks",
 )
 

@@ -44,6 +44,8 @@ def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
     request = session_store.locked_request(db, request_id)
     if request is None or request.status not in {"pending", "pending_assignment"}:
         return Assigned("nothing")
+    if request.status == "pending" and request.hold_token is not None:
+        return Assigned("nothing")
     if request.deadline_at is None:
         request.deadline_at = request.requested_at + occasion.policies.assignment_deadline
     kind = ledger.service_type(db, request.consultation_service_type_id)
@@ -59,6 +61,23 @@ def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
             reason = "requester_busy" if taken.code == "requester_busy" else "lost_the_race"
             candidates[candidate.consultant_user_id] = replace(candidate, rejected=reason)
     return _wait(db, occasion, request, list(candidates.values()), why_nobody(candidates.values()))
+
+
+def chosen_by_requester(
+    db: Session, occasion: Occasion, request: ConsultationRequest, start: datetime
+) -> None:
+    """Keep the decision of a booking whose consultant and start the requester chose."""
+    store.add_decision(
+        db,
+        consultation_request_id=request.id,
+        decided_at=occasion.now,
+        policy_version=POLICY_VERSION,
+        consultant_user_id=request.preferred_consultant_user_id,
+        start_time=start,
+        reason="chosen_by_requester",
+        inputs={"preferred_consultant_user_id": str(request.preferred_consultant_user_id)},
+        candidates=[],
+    )
 
 
 def waiting(db: Session, occasion: Occasion, limit: int = 100) -> list[UUID]:

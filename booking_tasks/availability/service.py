@@ -138,11 +138,15 @@ def hold(
     consultant_user_id: UUID,
     start: datetime,
     until: datetime,
+    token: UUID | None = None,
 ) -> Taken | NotTaken:
-    """Reserve a start for one request until a moment. Locks the consultant, then the requester."""
+    """Reserve a start for one request until a moment, by a token or one of its own.
+
+    Locks the consultant, then the requester.
+    """
     return _take(
         db, occasion, request, consultant_user_id, start,
-        {"status": "held", "source": "hold", "held_until": until, "hold_token": uuid7()},
+        {"status": "held", "source": "hold", "held_until": until, "hold_token": token or uuid7()},
     )  # fmt: skip
 
 
@@ -206,6 +210,16 @@ def book_held(
         return NotTaken("slot_taken")
     savepoint.commit()
     return Taken(slot_id, held.session_start_time, held.session_end_time)
+
+
+def prolong_hold(db: Session, occasion: Occasion, request_id: UUID, until: datetime) -> bool:
+    """Let a request's hold live until another moment; False when it is over. Locks the consultant."""
+    held = _locked_hold(db, request_id)
+    if held is None or held.held_until is None or held.held_until <= occasion.now:
+        return False
+    held.held_until = until
+    db.flush()
+    return True
 
 
 def release_hold(db: Session, request_id: UUID) -> bool:

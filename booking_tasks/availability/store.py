@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -67,6 +67,18 @@ def needing_confirmation(
         {"consultants": list(consultants), "service_type": service_type_id, "now": now},
     )
     return set(rows.scalars())
+
+
+def session_length(
+    db: Session, consultant_user_id: UUID, service_type_id: UUID, now: datetime
+) -> timedelta | None:
+    """How long a consultation of this kind lasts with this consultant; None when they take no bookings."""
+    return db.execute(
+        text(
+            "SELECT duration FROM booking_policies(ARRAY[CAST(:who AS uuid)], :service_type, :now)"
+        ).bindparams(bindparam("service_type", type_=PG_UUID(as_uuid=True))),
+        {"who": consultant_user_id, "service_type": service_type_id, "now": now},
+    ).scalar_one_or_none()
 
 
 def bookable_consultants(db: Session, among: Sequence[UUID] = ()) -> list[Consultant]:
