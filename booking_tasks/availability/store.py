@@ -81,14 +81,16 @@ def session_length(
     ).scalar_one_or_none()
 
 
-def bookable_consultants(db: Session, among: Sequence[UUID] = ()) -> list[Consultant]:
-    """Consultants who take bookings, in id order; all of them, or those of `among`."""
+def bookable_consultants(db: Session, among: Sequence[UUID] = ()) -> list[tuple[UUID, list[str]]]:
+    """(id, specializations) of those who take bookings, in id order; of all, or of those in `among`."""
     query = (
-        select(Consultant).where(Consultant.is_available_for_booking).order_by(Consultant.consultant_user_id)
+        select(Consultant.consultant_user_id, Consultant.specializations)
+        .where(Consultant.is_available_for_booking)
+        .order_by(Consultant.consultant_user_id)
     )
     if among:
         query = query.where(Consultant.consultant_user_id.in_(among))
-    return list(db.execute(query).scalars())
+    return [(row[0], row[1]) for row in db.execute(query)]
 
 
 def free_starts(

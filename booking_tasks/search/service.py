@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
@@ -17,7 +18,6 @@ from booking_tasks.contracts import (
     cursor_after,
     cursor_place,
 )
-from booking_tasks.models import Consultant
 from booking_tasks.occasion import Occasion
 from booking_tasks.search import store
 from booking_tasks.search.rules import furthest, reasons
@@ -36,15 +36,15 @@ def search_slots(db: Session, occasion: Occasion, query: SearchSlots) -> SearchO
         )
     everyone = bookable_consultants(db, query.consultant_user_ids)
     skilled = [
-        one for one in everyone if has_specializations(one.specializations, query.required_specializations)
+        who for who, offered in everyone if has_specializations(offered, query.required_specializations)
     ]
     start, behind = cursor_place(query.after) if query.after else (query.start, None)
     rows = store.page(
-        db, [one.consultant_user_id for one in skilled], kind.id,
+        db, skilled, kind.id,
         max(start, query.start), query.end, occasion.now, behind, query.limit + 1,
     )  # fmt: skip
     if not rows and query.after is None:
-        return _nothing(db, occasion, query, everyone, skilled)
+        return _nothing(db, occasion, query, len(everyone), skilled)
     zone = ZoneInfo(query.time_zone)
     page = tuple(
         FreeStart(
@@ -63,14 +63,13 @@ def _nothing(
     db: Session,
     occasion: Occasion,
     query: SearchSlots,
-    everyone: list[Consultant],
-    skilled: list[Consultant],
+    everyone: int,
+    skilled: list[UUID],
 ) -> SearchOutcome:
     if not everyone:
         return SearchOutcome(result="done", nothing_because="no_consultant")
     if query.end is not None and query.end <= occasion.now:
         return SearchOutcome(result="done", nothing_because="range_over")
-    who = [one.consultant_user_id for one in skilled]
-    found = store.obstacles(db, who, query.service_type_id, query.start, query.end, occasion.now)
-    counts = reasons(len(everyone) - len(skilled), who, found)
+    found = store.obstacles(db, skilled, query.service_type_id, query.start, query.end, occasion.now)
+    counts = reasons(everyone - len(skilled), skilled, found)
     return SearchOutcome(result="done", nothing_because=furthest(counts), counts=counts)

@@ -93,7 +93,7 @@ AS $$
           FROM used u
          GROUP BY u.consultant_user_id, u.day
     ), by_week AS (
-        SELECT u.consultant_user_id, date_trunc('week', u.day)::date AS week,
+        SELECT u.consultant_user_id, date_trunc('week', u.day::timestamp)::date AS week,
                count(*) AS sessions, sum(u.minutes) AS minutes
           FROM used u
          GROUP BY 1, 2
@@ -131,7 +131,7 @@ AS $$
       FROM candidates c
       LEFT JOIN by_day d ON d.consultant_user_id = c.consultant_user_id AND d.day = c.day
       LEFT JOIN by_week k
-        ON k.consultant_user_id = c.consultant_user_id AND k.week = date_trunc('week', c.day)::date
+        ON k.consultant_user_id = c.consultant_user_id AND k.week = date_trunc('week', c.day::timestamp)::date
 $$
 """)
     op.execute("""
@@ -162,6 +162,7 @@ CREATE FUNCTION reserve_start(
 )
 RETURNS TABLE (refusal text, session_end timestamptz)
 LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     policy record;
@@ -245,6 +246,7 @@ CREATE FUNCTION page_of_starts(
 )
 RETURNS TABLE (consultant_user_id uuid, start_time timestamptz, end_time timestamptz)
 LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     since timestamptz := greatest(p_from, p_now);

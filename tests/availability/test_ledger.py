@@ -256,8 +256,8 @@ def test_a_ledger_stays_sound_whatever_people_do(db: Session) -> None:
     run_state_machine_as_test(
         OnThisDatabase,
         settings=settings(
-            max_examples=400 if soak else 12,
-            stateful_step_count=40 if soak else 20,
+            max_examples=400 if soak else 8,
+            stateful_step_count=40 if soak else 16,
             deadline=None,
             database=None,
             derandomize=not soak,
