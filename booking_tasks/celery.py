@@ -41,14 +41,18 @@ ROOMS = (
     "booking_tasks.directory.tasks",
     "booking_tasks.events.tasks",
     "booking_tasks.guard.tasks",
+    "booking_tasks.holds.tasks",
     "booking_tasks.hours.tasks",
     "booking_tasks.inbox.tasks",
     "booking_tasks.intake.tasks",
     "booking_tasks.invites.tasks",
     "booking_tasks.jobs.tasks",
     "booking_tasks.meetings.tasks",
+    "booking_tasks.policies.tasks",
     "booking_tasks.reminders.tasks",
     "booking_tasks.retention.tasks",
+    "booking_tasks.search.tasks",
+    "booking_tasks.series.tasks",
     "booking_tasks.sessions.tasks",
 )
 

@@ -161,6 +161,7 @@ def watch(happening: Happening) -> Iterable[NewJob]:
 FOLLOWS: dict[str, tuple[Step, ...]] = {
     # a consultation is asked for
     "request.submitted": (assign,),
+    "request.held": (),
     "request.waiting": (),
     "request.confirmation_wanted": (ask_consultant,),
     "request.declined": (assign,),

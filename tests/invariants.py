@@ -71,8 +71,10 @@ ALWAYS: dict[str, str] = {
          WHERE h.status = 'held'
          GROUP BY h.consultation_request_id
         HAVING count(*) > 1
-            OR bool_or(r.status <> 'pending_confirmation'
-                       OR r.assigned_consultant_user_id <> h.consultant_user_id)""",
+            OR bool_or(CASE r.status
+                       WHEN 'pending_confirmation' THEN r.assigned_consultant_user_id <> h.consultant_user_id
+                       WHEN 'pending' THEN r.hold_token IS DISTINCT FROM h.hold_token
+                       ELSE true END)""",
     "a verdict does not say who came": """
         SELECT id FROM scheduled_sessions
          WHERE (judged_at IS NOT NULL) <> (status IN ('completed', 'no_show_user', 'no_show_consultant',
@@ -90,7 +92,8 @@ OPEN: dict[str, str] = {
     "jobs under a lease": "SELECT key FROM jobs WHERE state IN ('leased', 'sending')",
     "jobs due": "SELECT key FROM jobs WHERE state = 'waiting' AND due_at <= :now",
     "messages without an answer": "SELECT message_id FROM inbox WHERE state = 'received'",
-    "requests nobody looked at": "SELECT id FROM consultation_requests WHERE status = 'pending'",
+    "requests nobody looked at": """
+        SELECT id FROM consultation_requests WHERE status = 'pending' AND hold_token IS NULL""",
     "requests past their time": """
         SELECT id FROM consultation_requests
          WHERE status = 'pending_assignment' AND least(deadline_at, preferred_end_time) <= :now""",

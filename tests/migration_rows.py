@@ -141,6 +141,14 @@ ROWS: dict[str, dict[str, str]] = {
             VALUES ({_CONSULTANT}, '2027-05-30', '2026f') ON CONFLICT DO NOTHING
         """,
     },
+    "0010_policies": {
+        "consultant_policies": f"""
+            INSERT INTO consultant_policies (
+                consultant_user_id, consultation_service_type_id, max_sessions_per_day
+            )
+            VALUES ({_CONSULTANT}, {_TYPE}, 3) ON CONFLICT DO NOTHING
+        """,
+    },
     "0011_outside_calendars": {
         "calendar_feeds": f"""
             INSERT INTO calendar_feeds (consultant_user_id, kind, url)
@@ -148,4 +156,5 @@ ROWS: dict[str, dict[str, str]] = {
              WHERE NOT EXISTS (SELECT FROM calendar_feeds)
         """,
     },
+    "0012_reserving": {},
 }

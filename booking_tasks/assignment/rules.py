@@ -16,13 +16,17 @@ Start = tuple[datetime, datetime]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One consultant as looked at for one request. `load` counts sessions and holds ahead of them."""
+    """One consultant as looked at for one request. `load` counts sessions and holds ahead of them;
+
+    `must_confirm`: a start of theirs is held until they answer.
+    """
 
     consultant_user_id: UUID
     preferred: bool
     load: int
     starts: tuple[Start, ...] = ()
     rejected: str | None = None
+    must_confirm: bool = False
 
     def terms(self) -> dict[str, Any]:
         """The candidate as the stored decision shows it."""

@@ -47,6 +47,8 @@ def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
     request = session_store.locked_request(db, request_id)
     if request is None or request.status not in {"pending", "pending_assignment"}:
         return Assigned("nothing")
+    if request.status == "pending" and request.hold_token is not None:
+        return Assigned("nothing")
     if request.deadline_at is None:
         request.deadline_at = request.requested_at + occasion.policies.assignment_deadline
     if min(request.deadline_at, request.preferred_end_time or request.deadline_at) <= occasion.now:
@@ -57,13 +59,30 @@ def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
     candidates = {one.consultant_user_id: one for one in _candidates(db, occasion, request, kind)}
     for candidate in ranked(candidates.values()):
         for start, end in candidate.starts:
-            taken = _take(db, occasion, request, kind, candidate, start, end)
+            taken = _take(db, occasion, request, candidate, start, end)
             if not isinstance(taken, NotTaken):
                 _decide(db, occasion, request, list(candidates.values()), "chosen", candidate, start)
                 return taken
             reason = "requester_busy" if taken.code == "requester_busy" else "lost_the_race"
             candidates[candidate.consultant_user_id] = replace(candidate, rejected=reason)
     return _wait(db, occasion, request, list(candidates.values()), why_nobody(candidates.values()))
+
+
+def chosen_by_requester(
+    db: Session, occasion: Occasion, request: ConsultationRequest, start: datetime
+) -> None:
+    """Keep the decision of a booking whose consultant and start the requester chose."""
+    store.add_decision(
+        db,
+        consultation_request_id=request.id,
+        decided_at=occasion.now,
+        policy_version=POLICY_VERSION,
+        consultant_user_id=request.preferred_consultant_user_id,
+        start_time=start,
+        reason="chosen_by_requester",
+        inputs={"preferred_consultant_user_id": str(request.preferred_consultant_user_id)},
+        candidates=[],
+    )
 
 
 def waiting(db: Session, occasion: Occasion, limit: int = 100) -> list[UUID]:
@@ -80,7 +99,8 @@ def _candidates(
     fit = [who for who, reason in reasons.items() if reason is None]
     loads = store.loads(db, fit, occasion.now)
     # A hold ends where its session starts: who is asked needs some time before that.
-    earliest = occasion.now + _INSTANT if kind.requires_confirmation else occasion.now
+    asking = ledger.needing_confirmation(db, fit, kind.id, occasion.now)
+    earliest = occasion.now + _INSTANT if asking else occasion.now
     start = max(earliest, request.preferred_start_time or earliest)
     end = request.preferred_end_time or occasion.now + occasion.policies.horizon
     first = store.first_free_starts(
@@ -94,6 +114,7 @@ def _candidates(
             load=loads.get(who, 0),
             starts=tuple(first.by_consultant.get(who, ())),
             rejected=reason or _without_start(who, first),
+            must_confirm=who in asking,
         )
         for who, reason in reasons.items()
     ]
@@ -121,7 +142,6 @@ def _take(
     db: Session,
     occasion: Occasion,
     request: ConsultationRequest,
-    kind: ServiceType,
     candidate: Candidate,
     start: datetime,
     end: datetime,
@@ -129,7 +149,7 @@ def _take(
     """Book, or hold where the consultant must confirm. A lost race gives its locks back."""
     who = candidate.consultant_user_id
     savepoint = db.begin_nested()
-    if kind.requires_confirmation:
+    if candidate.must_confirm:
         until = min(occasion.now + occasion.policies.confirmation_deadline, start)
         taken = availability.hold(db, occasion, request, who, start, until)
     else:

@@ -105,7 +105,7 @@ def first_free_starts(
 
 
 def waiting_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
-    """Requests that wait for a consultant, the longest unlooked-at first.
+    """Requests that wait for a consultant, the longest unlooked-at first; not those that keep a start.
 
     Without those whose job is dead: looking at them ended a process or failed every time, and the
     sweep would only go on with that. They end at their deadline, or a person replays the job.
@@ -113,11 +113,13 @@ def waiting_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
     given_up = exists().where(
         Job.kind == "assign_request", Job.subject_id == ConsultationRequest.id, Job.state == "dead"
     )
+    held = (ConsultationRequest.status == "pending") & ConsultationRequest.hold_token.is_not(None)
     return list(
         db.execute(
             select(ConsultationRequest.id)
             .where(
                 ConsultationRequest.status.in_(("pending", "pending_assignment")),
+                ~held,
                 or_(ConsultationRequest.deadline_at.is_(None), ConsultationRequest.deadline_at > now),
                 ~given_up,
             )

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import store
-from booking_tasks.availability.rules import has_specializations
-from booking_tasks.contracts import FreeStart, SearchOutcome, SearchSlots
 from booking_tasks.identity import uuid7
-from booking_tasks.models import AvailabilitySlot, Consultant, ConsultationRequest, ServiceType
+from booking_tasks.models import AvailabilitySlot, ConsultationRequest
 from booking_tasks.occasion import Occasion
-
-_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,8 @@ class Taken:
 class NotTaken:
     """Nobody's time was touched. `slot_not_free`: not offered; `slot_taken`: lost to another;
 
-    `requester_busy`: the requester has something else at that time.
+    `requester_busy`: the requester has something else at that time; `notice_too_short`,
+    `beyond_horizon`, `limit_reached`: the policy of this kind of consultation and consultant.
     """
 
     code: str
@@ -42,37 +40,6 @@ def expire_holds(db: Session, occasion: Occasion, limit: int = 500) -> int:
     return store.delete_expired_holds(db, occasion.now, limit)
 
 
-def search_slots(db: Session, occasion: Occasion, query: SearchSlots) -> SearchOutcome:
-    """What can be booked; when nothing, why."""
-    kind = store.service_type(db, query.service_type_id)
-    if kind is None or not kind.is_active:
-        return SearchOutcome(result="refused", code="unknown_service_type")
-    everyone = store.bookable_consultants(db, query.consultant_user_ids)
-    skilled = [
-        one.consultant_user_id
-        for one in everyone
-        if has_specializations(one.specializations, query.required_specializations)
-    ]
-    rows = store.free_starts(db, skilled, kind.id, query.start, query.end, occasion.now, query.limit)
-    if rows:
-        return SearchOutcome(
-            result="done",
-            starts=tuple(
-                FreeStart(consultant_user_id=who, start=start.astimezone(UTC), end=end.astimezone(UTC))
-                for who, start, end in rows
-            ),
-        )
-    return SearchOutcome(result="done", nothing_because=_why_nothing(db, query, everyone, skilled))
-
-
-def _why_nothing(db: Session, query: SearchSlots, everyone: list[Consultant], skilled: list[UUID]) -> str:
-    if not everyone:
-        return "no_consultant"
-    if not skilled:
-        return "no_skill"
-    return "all_taken" if store.has_windows(db, skilled, query.start, query.end) else "no_hours"
-
-
 def hold(
     db: Session,
     occasion: Occasion,
@@ -80,11 +47,15 @@ def hold(
     consultant_user_id: UUID,
     start: datetime,
     until: datetime,
+    token: UUID | None = None,
 ) -> Taken | NotTaken:
-    """Reserve a start for one request until a moment. Locks the consultant, then the requester."""
+    """Reserve a start for one request until a moment, by a token or one of its own.
+
+    Locks the consultant, then the requester.
+    """
     return _take(
         db, occasion, request, consultant_user_id, start,
-        {"status": "held", "source": "hold", "held_until": until, "hold_token": uuid7()},
+        {"status": "held", "source": "hold", "held_until": until, "hold_token": token or uuid7()},
     )  # fmt: skip
 
 
@@ -109,53 +80,16 @@ def _take(
     request: ConsultationRequest,
     consultant_user_id: UUID,
     start: datetime,
-    fact: dict[str, object],
+    fact: dict[str, Any],
 ) -> Taken | NotTaken:
-    """The one way to take time: lock, look again, insert under the constraints. All or nothing."""
-    kind = store.service_type(db, request.consultation_service_type_id)
-    if kind is None or store.lock_consultant(db, consultant_user_id) is None:
-        return NotTaken("slot_not_free")
-    session_id = fact.get("scheduled_session_id")
-    own = session_id if isinstance(session_id, UUID) else None
-    offered = store.free_starts(
-        db, [consultant_user_id], kind.id, start, start + _INSTANT, occasion.now, 1, ignored_session=own
+    """The one way to take time: the database locks, looks again and inserts. All or nothing."""
+    slot_id = uuid7()
+    refusal, end = store.reserved(
+        db, slot_id, request, consultant_user_id=consultant_user_id, start=start, now=occasion.now, **fact
     )
-    span = _buffered(kind, start)
-    if not offered:
-        lost = store.has_live_fact(db, consultant_user_id, *span, occasion.now, ignored_session=own)
-        return NotTaken("slot_taken" if lost else "slot_not_free")
-    store.lock_requester(db, request.requester_user_id)
-    savepoint = db.begin_nested()
-    if own is not None:
-        store.delete_booking(db, own)
-    store.delete_expired_holds_in_the_way(
-        db, consultant_user_id, request.requester_user_id, *span, occasion.now
-    )
-    end = start + timedelta(minutes=kind.default_duration_minutes)
-    slot_id = store.inserted_fact(
-        db,
-        consultant_user_id=consultant_user_id,
-        start_time=span[0],
-        end_time=span[1],
-        consultation_request_id=request.id,
-        requester_user_id=request.requester_user_id,
-        session_start_time=start,
-        session_end_time=end,
-        **fact,
-    )
-    if slot_id is not None:
-        savepoint.commit()
-        return Taken(slot_id, start, end)
-    busy = store.requester_is_busy(db, request.requester_user_id, start, end)
-    savepoint.rollback()
-    return NotTaken("requester_busy" if busy else "slot_taken")
-
-
-def _buffered(kind: ServiceType, start: datetime) -> tuple[datetime, datetime]:
-    return (
-        start - timedelta(minutes=kind.buffer_before_minutes),
-        start + timedelta(minutes=kind.default_duration_minutes + kind.buffer_after_minutes),
-    )
+    if end is None:
+        return NotTaken(refusal or "slot_not_free")
+    return Taken(slot_id, start, end)
 
 
 def book_held(
@@ -185,6 +119,16 @@ def book_held(
         return NotTaken("slot_taken")
     savepoint.commit()
     return Taken(slot_id, held.session_start_time, held.session_end_time)
+
+
+def prolong_hold(db: Session, occasion: Occasion, request_id: UUID, until: datetime) -> bool:
+    """Let a request's hold live until another moment; False when it is over. Locks the consultant."""
+    held = _locked_hold(db, request_id)
+    if held is None or held.held_until is None or held.held_until <= occasion.now:
+        return False
+    held.held_until = until
+    db.flush()
+    return True
 
 
 def release_hold(db: Session, request_id: UUID) -> bool:

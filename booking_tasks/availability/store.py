@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, bindparam, delete, exists, func, select, text, true
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import CursorResult, bindparam, delete, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, insert
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.identity import uuid7
-from booking_tasks.models import AvailabilitySlot, Consultant, ServiceType
+from booking_tasks.models import (
+    AvailabilitySlot,
+    Consultant,
+    ConsultationRequest,
+    ServiceType,
+)
 
 _FREE_STARTS = text(
     "SELECT consultant_user_id, start_time, end_time "
@@ -37,24 +42,50 @@ def lock_consultant(db: Session, consultant_user_id: UUID) -> Consultant | None:
     ).scalar_one_or_none()
 
 
-def lock_requester(db: Session, requester_user_id: UUID) -> None:
-    """Lock a requester's time until the transaction ends; always after the consultant."""
-    db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"requester:{requester_user_id}", 0))))
-
-
 def service_type(db: Session, service_type_id: UUID) -> ServiceType | None:
     """The service type, active or not."""
     return db.get(ServiceType, service_type_id)
 
 
-def bookable_consultants(db: Session, among: Sequence[UUID] = ()) -> list[Consultant]:
-    """Consultants who take bookings, in id order; all of them, or those of `among`."""
+def needing_confirmation(
+    db: Session, consultants: Sequence[UUID], service_type_id: UUID, now: datetime
+) -> set[UUID]:
+    """Those of the consultants who confirm each booking of this kind themselves."""
+    rows = db.execute(
+        text(
+            "SELECT consultant_user_id FROM booking_policies(:consultants, :service_type, :now)"
+            " WHERE requires_confirmation"
+        ).bindparams(
+            bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
+            bindparam("service_type", type_=PG_UUID(as_uuid=True)),
+        ),
+        {"consultants": list(consultants), "service_type": service_type_id, "now": now},
+    )
+    return set(rows.scalars())
+
+
+def session_length(
+    db: Session, consultant_user_id: UUID, service_type_id: UUID, now: datetime
+) -> timedelta | None:
+    """How long a consultation of this kind lasts with this consultant; None when they take no bookings."""
+    return db.execute(
+        text(
+            "SELECT duration FROM booking_policies(ARRAY[CAST(:who AS uuid)], :service_type, :now)"
+        ).bindparams(bindparam("service_type", type_=PG_UUID(as_uuid=True))),
+        {"who": consultant_user_id, "service_type": service_type_id, "now": now},
+    ).scalar_one_or_none()
+
+
+def bookable_consultants(db: Session, among: Sequence[UUID] = ()) -> list[tuple[UUID, list[str]]]:
+    """(id, specializations) of those who take bookings, in id order; of all, or of those in `among`."""
     query = (
-        select(Consultant).where(Consultant.is_available_for_booking).order_by(Consultant.consultant_user_id)
+        select(Consultant.consultant_user_id, Consultant.specializations)
+        .where(Consultant.is_available_for_booking)
+        .order_by(Consultant.consultant_user_id)
     )
     if among:
         query = query.where(Consultant.consultant_user_id.in_(among))
-    return list(db.execute(query).scalars())
+    return [(row[0], row[1]) for row in db.execute(query)]
 
 
 def free_starts(
@@ -83,48 +114,54 @@ def free_starts(
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-def has_windows(db: Session, consultants: Sequence[UUID], start: datetime, end: datetime) -> bool:
-    """Whether any of them declared any hours in the range."""
-    return bool(
-        db.execute(
-            select(
-                exists().where(
-                    AvailabilitySlot.consultant_user_id.in_(consultants),
-                    AvailabilitySlot.status == "available",
-                    func.tstzrange(AvailabilitySlot.start_time, AvailabilitySlot.end_time).op("&&")(
-                        func.tstzrange(start, end)
-                    ),
-                )
-            )
-        ).scalar_one()
-    )
+_RESERVED = text(
+    "SELECT refusal, session_end FROM reserve_start(:id, :status, :source, :consultant, :requester, :request,"
+    " :service_type, :start, :now, :held_until, :hold_token, :session)"
+).bindparams(
+    *(
+        bindparam(name, type_=PG_UUID(as_uuid=True))
+        for name in ("id", "consultant", "requester", "request", "service_type", "hold_token", "session")
+    ),
+    bindparam("held_until", type_=TIMESTAMP(timezone=True)),
+)
 
 
-def delete_expired_holds_in_the_way(
+def reserved(
     db: Session,
+    slot_id: UUID,
+    request: ConsultationRequest,
+    *,
     consultant_user_id: UUID,
-    requester_user_id: UUID,
     start: datetime,
-    end: datetime,
     now: datetime,
-) -> None:
-    """Remove dead holds that would trip a constraint: the consultant's, and the requester's elsewhere.
+    status: str,
+    source: str,
+    held_until: datetime | None = None,
+    hold_token: UUID | None = None,
+    scheduled_session_id: UUID | None = None,
+) -> tuple[str | None, datetime | None]:
+    """Take a start for a request: (None, end of the session), or (why not, None). One round trip.
 
-    Rows someone else works on are left: their owner is about to change them anyway.
+    Locks the consultant, then the requester. A booking that the session has gives way to the new one.
     """
-    span = func.tstzrange(start, end)
-    in_the_way = (
-        select(AvailabilitySlot.id)
-        .where(
-            AvailabilitySlot.status == "held",
-            AvailabilitySlot.held_until <= now,
-            func.tstzrange(AvailabilitySlot.start_time, AvailabilitySlot.end_time).op("&&")(span),
-            (AvailabilitySlot.consultant_user_id == consultant_user_id)
-            | (AvailabilitySlot.requester_user_id == requester_user_id),
-        )
-        .with_for_update(skip_locked=True)
-    )
-    db.execute(delete(AvailabilitySlot).where(AvailabilitySlot.id.in_(in_the_way.scalar_subquery())))
+    row = db.execute(
+        _RESERVED,
+        {
+            "id": slot_id,
+            "status": status,
+            "source": source,
+            "consultant": consultant_user_id,
+            "requester": request.requester_user_id,
+            "request": request.id,
+            "service_type": request.consultation_service_type_id,
+            "start": start,
+            "now": now,
+            "held_until": held_until,
+            "hold_token": hold_token,
+            "session": scheduled_session_id,
+        },
+    ).one()
+    return row.refusal, row.session_end
 
 
 def inserted_fact(db: Session, **values: Any) -> UUID | None:
@@ -135,51 +172,6 @@ def inserted_fact(db: Session, **values: Any) -> UUID | None:
         .on_conflict_do_nothing()
         .returning(AvailabilitySlot.id)
     ).scalar_one_or_none()
-
-
-def has_live_fact(
-    db: Session,
-    consultant_user_id: UUID,
-    start: datetime,
-    end: datetime,
-    now: datetime,
-    ignored_session: UUID | None = None,
-) -> bool:
-    """Whether a live hold or a booking of the consultant overlaps [start, end)."""
-    return bool(
-        db.execute(
-            select(
-                exists().where(
-                    AvailabilitySlot.consultant_user_id == consultant_user_id,
-                    AvailabilitySlot.status.in_(("held", "booked")),
-                    func.tstzrange(AvailabilitySlot.start_time, AvailabilitySlot.end_time).op("&&")(
-                        func.tstzrange(start, end)
-                    ),
-                    (AvailabilitySlot.status == "booked") | (AvailabilitySlot.held_until > now),
-                    AvailabilitySlot.scheduled_session_id.is_distinct_from(ignored_session)
-                    if ignored_session is not None
-                    else true(),
-                )
-            )
-        ).scalar_one()
-    )
-
-
-def requester_is_busy(db: Session, requester_user_id: UUID, start: datetime, end: datetime) -> bool:
-    """Whether the requester already has a hold or booking anywhere in [start, end)."""
-    return bool(
-        db.execute(
-            select(
-                exists().where(
-                    AvailabilitySlot.status.in_(("held", "booked")),
-                    AvailabilitySlot.requester_user_id == requester_user_id,
-                    func.tstzrange(AvailabilitySlot.session_start_time, AvailabilitySlot.session_end_time).op(
-                        "&&"
-                    )(func.tstzrange(start, end)),
-                )
-            )
-        ).scalar_one()
-    )
 
 
 def hold_of_request(db: Session, request_id: UUID) -> AvailabilitySlot | None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from booking_tasks.availability import service
 from booking_tasks.celery import app
-from booking_tasks.contracts import TASK_PREFIX, SearchSlots
+from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.doorbell import occasion
-from booking_tasks.inbox.tasks import answers
-
-search_slots = answers(SearchSlots)(service.search_slots)
 
 
 @app.task(name=TASK_PREFIX + "expire_holds")

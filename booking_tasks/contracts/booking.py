@@ -2,63 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from booking_tasks.contracts.base import (
     Command,
-    Contract,
     Instant,
     Outcome,
     Prose,
-    Query,
     Queue,
     Reason,
     Specializations,
 )
 from booking_tasks.words import RequestStatus, SessionStatus
-
-
-class FreeStart(Contract):
-    """A start that can be booked in this very snapshot; the end excludes buffers."""
-
-    consultant_user_id: UUID
-    start: Instant
-    end: Instant
-
-
-class SearchOutcome(Outcome):
-    """Free starts in order of time, then consultant id.
-
-    `nothing_because` says why there are none: `unknown_service_type`, `no_consultant`, `no_skill`,
-    `no_hours`, `all_taken`.
-    """
-
-    starts: tuple[FreeStart, ...] = ()
-    nothing_because: str | None = None
-
-
-class SearchSlots(Query[SearchOutcome]):
-    """Free starts of some or all consultants with the wanted specializations, from start until end."""
-
-    task: ClassVar[str] = "search_slots"
-    queue: ClassVar[Queue] = "booking"
-    outcome: ClassVar[type[Outcome]] = SearchOutcome
-
-    service_type_id: UUID
-    start: Instant
-    end: Instant
-    consultant_user_ids: Annotated[tuple[UUID, ...], Field(max_length=200)] = ()
-    required_specializations: Specializations = ()
-    limit: int = Field(50, ge=1, le=500)
-
-    @model_validator(mode="after")
-    def _window(self) -> SearchSlots:
-        if self.end <= self.start:
-            raise ValueError("end must lie after start")
-        return self
 
 
 class RequestOutcome(Outcome):
@@ -155,7 +113,8 @@ class RescheduleSession(Command[SessionOutcome]):
     """Move a session to another start of the same consultant; also to one that overlaps the old.
 
     Codes: `unknown_session`, `already_started`, `already_ended`, `slot_not_free`, `slot_taken`,
-    `requester_busy`. A refused move leaves the session where it was.
+    `requester_busy`, `notice_too_short`, `beyond_horizon`, `limit_reached`. A refused move leaves the
+    session where it was.
     """
 
     task: ClassVar[str] = "reschedule_session"

@@ -19,6 +19,9 @@ from booking_tasks.contracts.base import (
 )
 from booking_tasks.contracts.hours import UncoveredSession
 
+#: Sessions or minutes; the largest is more than any week holds.
+Limit = Annotated[int, Field(ge=1, le=20_000)]
+
 
 class ServiceTypeOutcome(Outcome):
     """The service type as stored."""
@@ -28,6 +31,9 @@ class ServiceTypeOutcome(Outcome):
 
 class UpsertServiceType(Command[ServiceTypeOutcome]):
     """Create or change a kind of consultation. Lengths and buffers in minutes of elapsed time.
+
+    The limits hold for each consultant by itself and count this kind of session alone, held or booked, by
+    the day on which it starts in the consultant's zone; weeks begin on Monday. None: no limit.
 
     Code when refused: `name_taken`.
     """
@@ -46,7 +52,44 @@ class UpsertServiceType(Command[ServiceTypeOutcome]):
     minimum_notice_minutes: int = Field(0, ge=0, le=525_600)
     horizon_days: int = Field(90, ge=1, le=730)
     requires_confirmation: bool = False
+    max_sessions_per_day: Limit | None = None
+    max_sessions_per_week: Limit | None = None
+    max_minutes_per_day: Limit | None = None
+    max_minutes_per_week: Limit | None = None
     is_active: bool = True
+
+
+class PolicyOutcome(Outcome):
+    """Whose policy it is, and for which kind of consultation."""
+
+    consultant_user_id: UUID | None = None
+    service_type_id: UUID | None = None
+
+
+class SetConsultantPolicy(Command[PolicyOutcome]):
+    """What one consultant does differently in one kind of consultation; None is as the kind says.
+
+    The whole of it is replaced; all None takes it away. Sessions and holds stay as they are. Codes when
+    refused: `unknown_consultant`, `unknown_service_type`.
+    """
+
+    task: ClassVar[str] = "set_consultant_policy"
+    queue: ClassVar[Queue] = "admin"
+    outcome: ClassVar[type[Outcome]] = PolicyOutcome
+
+    consultant_user_id: UUID
+    service_type_id: UUID
+    duration_minutes: int | None = Field(None, ge=1, le=1440)
+    slot_step_minutes: int | None = Field(None, ge=1, le=1440)
+    buffer_before_minutes: int | None = Field(None, ge=0, le=1440)
+    buffer_after_minutes: int | None = Field(None, ge=0, le=1440)
+    minimum_notice_minutes: int | None = Field(None, ge=0, le=525_600)
+    horizon_days: int | None = Field(None, ge=1, le=730)
+    requires_confirmation: bool | None = None
+    max_sessions_per_day: Limit | None = None
+    max_sessions_per_week: Limit | None = None
+    max_minutes_per_day: Limit | None = None
+    max_minutes_per_week: Limit | None = None
 
 
 class ConsultantOutcome(Outcome):

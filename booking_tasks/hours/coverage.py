@@ -77,26 +77,26 @@ def _days(session: Agreed, plan: Plan) -> Iterator[date]:
 
 @dataclass(frozen=True)
 class Offer:
-    """What decides which starts hours give: all elapsed time."""
+    """What decides which starts hours give: elapsed times, and the instants between which they lie."""
 
     duration: timedelta
     step: timedelta
     buffer_before: timedelta
     buffer_after: timedelta
+    earliest: datetime
+    latest: datetime
 
 
-def starts(
-    windows: Sequence[Window], away: Sequence[Window], offer: Offer, since: datetime
-) -> Iterator[Span]:
-    """Every start that windows give and no leave takes, from `since` on, with its end, in order.
+def starts(windows: Sequence[Window], away: Sequence[Window], offer: Offer) -> Iterator[Span]:
+    """Every start that windows give and no leave takes, with its end, in order.
 
     Starts are at a window's start and every step after it, while the session ends within the hours.
     Buffers may reach out of the window, but not into leave.
     """
     whole = merged(windows)
     for window in sorted(windows):
-        start = window.start + max(0, -((window.start - since) // offer.step)) * offer.step
-        while start < window.end:
+        start = window.start + max(0, -((window.start - offer.earliest) // offer.step)) * offer.step
+        while start < min(window.end, offer.latest):
             end = start + offer.duration
             fits = any(one.start <= start and end <= one.end for one in whole)
             busy = start - offer.buffer_before, end + offer.buffer_after

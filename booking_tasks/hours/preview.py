@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from itertools import islice
 
 from sqlalchemy.orm import Session
@@ -16,7 +15,7 @@ from booking_tasks.contracts import (
     UncoveredSession,
 )
 from booking_tasks.hours import store
-from booking_tasks.hours.coverage import Offer, starts, uncovered
+from booking_tasks.hours.coverage import starts, uncovered
 from booking_tasks.hours.declared import fault_of, plan_of
 from booking_tasks.hours.public_holidays import is_known
 from booking_tasks.hours.rules import Leave, Plan, Window, apart, clipped, leave_spans, merged
@@ -40,7 +39,8 @@ def preview_availability(db: Session, occasion: Occasion, query: PreviewAvailabi
     away = [Window(*span) for span in leave_spans(then, occasion.now)]
     before, after = _working(ledger, occasion), clipped(apart(merged(windows), away), since=occasion.now)
     added, removed = apart(after, before), apart(before, after)
-    offered = starts(windows, away, _offer(kind), occasion.now) if kind else iter(())
+    offer = store.offer(db, query.consultant_user_id, kind.id, occasion.now) if kind else None
+    offered = starts(windows, away, offer) if offer else iter(())
     return PreviewOutcome(
         result="done",
         added_count=len(added),
@@ -95,15 +95,6 @@ def _changed_plan(
     plan = plan_of(query.time_zone or consultant.time_zone, hours)
     region = query.holiday_region or consultant.holiday_region
     return completed(plan, occasion, region, (*kept, *more))
-
-
-def _offer(kind: ServiceType) -> Offer:
-    return Offer(
-        duration=timedelta(minutes=kind.default_duration_minutes),
-        step=timedelta(minutes=kind.slot_step_minutes),
-        buffer_before=timedelta(minutes=kind.buffer_before_minutes),
-        buffer_after=timedelta(minutes=kind.buffer_after_minutes),
-    )
 
 
 def _orphaned(

@@ -8,11 +8,12 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, select, union
+from sqlalchemy import delete, select, text, union
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.contracts import Hours
+from booking_tasks.hours.coverage import Offer
 from booking_tasks.hours.local_times import Span
 from booking_tasks.hours.rules import Leave, Window
 from booking_tasks.identity import uuid7
@@ -277,3 +278,15 @@ def sessions_ahead(db: Session, consultant_user_id: UUID, now: datetime) -> list
         .order_by(ScheduledSession.scheduled_start_time, ScheduledSession.id)
     )
     return [Agreed(*row) for row in rows]
+
+
+def offer(db: Session, consultant_user_id: UUID, service_type_id: UUID, now: datetime) -> Offer | None:
+    """What searching offers of a kind with this consultant; None when they take no bookings."""
+    row = db.execute(
+        text(
+            "SELECT duration, step, buffer_before, buffer_after, earliest, latest"
+            "  FROM booking_policies(ARRAY[CAST(:who AS uuid)], CAST(:service_type AS uuid), :now)"
+        ),
+        {"who": consultant_user_id, "service_type": service_type_id, "now": now},
+    ).one_or_none()
+    return None if row is None else Offer(*row)

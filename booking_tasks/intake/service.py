@@ -136,12 +136,26 @@ def expire_unanswered(db: Session, occasion: Occasion, request_id: UUID) -> bool
 
 
 def give_up(db: Session, occasion: Occasion, request_id: UUID) -> bool:
-    """Nobody was found by the deadline: the request is rejected and the requester told once."""
+    """Nobody was found by the deadline: the request is rejected and the requester told once.
+
+    One that kept a start its requester did not confirm is cancelled; they know.
+    """
     request = locked_request(db, request_id)
     if request is None or request.status not in {"pending", "pending_assignment"}:
         return False
+    if request.status == "pending" and request.hold_token is not None:
+        if request.deadline_at is not None and request.deadline_at > occasion.now:
+            return False  # renewed since somebody looked
+        end_hold(db, occasion, request, "hold_expired")
+        return True
     _end(db, occasion, request, "rejected", request.status_reason or "never_looked_at")
     return True
+
+
+def end_hold(db: Session, occasion: Occasion, request: ConsultationRequest, reason: str) -> None:
+    """Give a locked request's hold back, and end it."""
+    availability.release_hold(db, request.id)
+    _end(db, occasion, request, "cancelled", reason)
 
 
 def unanswered(db: Session, occasion: Occasion, limit: int = 200) -> list[UUID]:

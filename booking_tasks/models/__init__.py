@@ -21,6 +21,7 @@ from booking_tasks.models.engine import (
     SteppedClock,
 )
 from booking_tasks.models.hours import AvailabilityPlan, AvailabilityProjection, ConsultantLeave
+from booking_tasks.models.policies import ConsultantPolicy
 from booking_tasks.models.slots import AvailabilitySlot
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "CalendarFeed",
     "Consultant",
     "ConsultantLeave",
+    "ConsultantPolicy",
     "ConsultationRequest",
     "DeadLetter",
     "DirectoryUser",

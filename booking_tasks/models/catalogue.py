@@ -12,7 +12,10 @@ from booking_tasks.models.base import Base, CreatedAt, Key, LongText
 
 
 class ServiceType(Base):
-    """A kind of consultation, with the policies that offering and booking share (minutes, days)."""
+    """A kind of consultation, with the policies that offering and booking share (minutes, days).
+
+    The limits hold for each consultant by itself and count this kind of session alone. NULL: no limit.
+    """
 
     __tablename__ = "consultation_service_types"
     __table_args__ = (
@@ -24,6 +27,11 @@ class ServiceType(Base):
         ),
         CheckConstraint("minimum_notice_minutes BETWEEN 0 AND 525600", name="minimum_notice_minutes"),
         CheckConstraint("horizon_days BETWEEN 1 AND 730", name="horizon_days"),
+        CheckConstraint(
+            "max_sessions_per_day > 0 AND max_sessions_per_week > 0"
+            " AND max_minutes_per_day > 0 AND max_minutes_per_week > 0",
+            name="limits",
+        ),
     )
 
     id: Mapped[Key]
@@ -39,6 +47,10 @@ class ServiceType(Base):
     requires_confirmation: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[datetime | None]
+    max_sessions_per_day: Mapped[int | None]
+    max_sessions_per_week: Mapped[int | None]
+    max_minutes_per_day: Mapped[int | None]
+    max_minutes_per_week: Mapped[int | None]
 
 
 class Consultant(Base):

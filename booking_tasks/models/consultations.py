@@ -62,6 +62,9 @@ class ConsultationRequest(Base):
         ForeignKey("scheduled_sessions.id", use_alter=True), unique=True
     )
     replaces_request_id: Mapped[UUID | None] = mapped_column(ForeignKey("consultation_requests.id"))
+    # Its requester keeps a start by this token until they confirm; nobody else looks for one meanwhile.
+    hold_token: Mapped[UUID | None]
+    series_id: Mapped[UUID | None]
 
 
 class ScheduledSession(Base):

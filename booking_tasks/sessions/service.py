@@ -55,6 +55,8 @@ def agree(
     if isinstance(taken, NotTaken):
         savepoint.rollback()
         return taken
+    # The length is the policy's that held under the lock, not the one that was looked at before.
+    session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
     before = request.status
     check_step(REQUEST_STEPS, before, "scheduled")
     request.status, request.status_reason = "scheduled", None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0011_outside_calendars"
-down_revision = "0009_hours"
+down_revision = "0010_policies"
 branch_labels = None
 depends_on = None
 

@@ -15,6 +15,7 @@ from booking_tasks.availability.service import NotTaken, Taken
 from booking_tasks.contracts import SearchSlots
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, ServiceType
 from booking_tasks.occasion import Occasion
+from booking_tasks.search import service as search
 from tests import builders
 from tests.builders import NOW
 
@@ -34,7 +35,7 @@ class Desk:
 
     def starts(self, moment: Occasion | None = None) -> list[float]:
         """The offered starts, in hours after opening."""
-        found = service.search_slots(self.db, moment or self.moment, self.query())
+        found = search.search_slots(self.db, moment or self.moment, self.query())
         return [(one.start - self.opening) / timedelta(hours=1) for one in found.starts]
 
     def query(self, **values: object) -> SearchSlots:
@@ -122,14 +123,14 @@ def test_a_search_says_why_it_found_nothing(
     db: Session, moment: Occasion, reason: str, query: dict[str, object]
 ) -> None:
     desk = Desk(db, moment)
-    outcome = service.search_slots(db, moment, desk.query(**query))
+    outcome = search.search_slots(db, moment, desk.query(**query))
     assert (outcome.starts, outcome.nothing_because) == ((), reason)
 
 
 def test_a_full_day_is_told_apart_from_no_hours(db: Session, moment: Occasion) -> None:
     desk = Desk(db, moment, default_duration_minutes=240)
     assert isinstance(desk.hold(0), Taken)
-    assert service.search_slots(db, moment, desk.query()).nothing_because == "all_taken"
+    assert search.search_slots(db, moment, desk.query()).nothing_because == "all_taken"
 
 
 def test_expired_holds_are_tidied_and_live_ones_stay(db: Session, moment: Occasion) -> None:

@@ -23,6 +23,7 @@ from booking_tasks.contracts import (
 from booking_tasks.identity import uuid7
 from booking_tasks.models import CalendarFeed
 from booking_tasks.occasion import Occasion, Policies
+from booking_tasks.search import service as search
 from tests import builders
 from tests.builders import NOW
 from tests.calendars.conftest import HOUR, NINE, NOON, TERM, TOMORROW, blocks, command, kept, looked
@@ -35,7 +36,7 @@ def starts(db: Session, moment: Occasion, who: UUID) -> list[datetime]:
     query = SearchSlots(
         service_type_id=kind.id, consultant_user_ids=(who,), start=NOW, end=NOW + timedelta(days=3)
     )
-    return [one.start for one in availability.search_slots(db, moment, query).starts]
+    return [one.start for one in search.search_slots(db, moment, query).starts]
 
 
 def state(db: Session, moment: Occasion) -> CalendarFeedState:

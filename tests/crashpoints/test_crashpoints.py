@@ -58,6 +58,21 @@ def test_the_deaths_that_once_broke_a_rule(lanes: list[Lane], act: str, step: in
     assert [one for one in verdicts if one.wrong or not one.died] == []
 
 
+@pytest.mark.timeout(600)
+def test_a_move_to_an_overlapping_time_is_one_live_session_wherever_its_worker_dies(
+    lanes: list[Lane],
+) -> None:
+    """Every point from a little before the new piece is taken until the move is committed."""
+    with lanes[0].scenes("moved") as scenes:
+        names = scenes[3].points
+        taken = next(number for number, name in enumerate(names) if "refusal, session_end" in name)
+        committed = next(number for number, name in enumerate(names) if number > taken and "commit" in name)
+        points = range(taken, committed + 3)  # the first is number 1: one before it, one after the commit
+        verdicts = [lanes[0].death("moved", scenes, 3, point, 3) for point in points]
+    assert len(verdicts) > 5
+    assert [one for one in verdicts if one.wrong or not one.died] == []
+
+
 def test_the_comparison_sees_what_is_lost_doubled_or_guessed() -> None:
     told = {"letters": ["a", "b"], "jobs": {"send_reminder:1": "done"}, "events": ["x"], "repeated": 0}
     assert differences(told, told).wrong == []

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from booking_tasks.availability import service as availability
 from booking_tasks.contracts import AddLeave, AvailabilityOutcome, RemoveLeave, SearchSlots, SetAvailability
 from booking_tasks.database import transaction
 from booking_tasks.hours import service
@@ -24,6 +23,7 @@ from booking_tasks.models import (
     ConsultantLeave,
 )
 from booking_tasks.occasion import Occasion
+from booking_tasks.search import service as search
 from booking_tasks.zones import tzdata_version, zone
 from tests import builders
 from tests.builders import NOW
@@ -247,8 +247,7 @@ def test_no_slot_is_offered_whose_wall_clock_is_outside_the_hours(
         start=datetime(2027, 10, 30, 20, tzinfo=UTC), end=datetime(2027, 10, 31, 6, tzinfo=UTC),
     )  # fmt: skip
     starts = [
-        one.start.astimezone(zone("Europe/Berlin"))
-        for one in availability.search_slots(db, autumn, query).starts
+        one.start.astimezone(zone("Europe/Berlin")) for one in search.search_slots(db, autumn, query).starts
     ]
     assert (hour in {one.time() for one in starts}) is offered
     assert len(starts) == 2 + 2 + 6

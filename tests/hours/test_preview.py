@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from booking_tasks.availability import service as availability
 from booking_tasks.contracts import PreviewAvailability, PreviewOutcome, SearchSlots
 from booking_tasks.database import transaction
 from booking_tasks.hours import tasks
 from booking_tasks.hours.preview import preview_availability
-from booking_tasks.models import AvailabilitySlot
+from booking_tasks.models import AvailabilitySlot, ConsultantPolicy
 from booking_tasks.occasion import Occasion, Policies
+from booking_tasks.search import service as search
 from tests import builders
 from tests.builders import NOW
 from tests.hours.test_ledger import OFFICE, declare, leave, rows
@@ -165,13 +165,20 @@ _LEAVE = st.tuples(st.integers(0, 20 * 24), st.integers(1, 60)).map(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(_HOURS, _HOURS, st.lists(_LEAVE, max_size=2), st.sampled_from(("Europe/Berlin", "Africa/Casablanca")))
+@given(
+    _HOURS,
+    _HOURS,
+    st.lists(_LEAVE, max_size=2),
+    st.sampled_from(("Europe/Berlin", "Africa/Casablanca")),
+    st.booleans(),
+)
 def test_what_is_previewed_is_what_becomes_of_it(
     db: Session,
     first: dict[str, Any],
     second: dict[str, Any],
     away: list[dict[str, Any]],
     where: str,
+    own_policy: bool,
 ) -> None:
     """Working time and slots after the change are those that were announced, over a change of clocks."""
     now, policies = datetime(2027, 3, 20, 10, tzinfo=UTC), Policies(horizon=timedelta(days=22))
@@ -181,6 +188,10 @@ def test_what_is_previewed_is_what_becomes_of_it(
     kind = builders.service_type(
         db, default_duration_minutes=45, slot_step_minutes=20, buffer_before_minutes=10
     )
+    if own_policy:
+        own = {"duration_minutes": 30, "minimum_notice_minutes": 26 * 60, "horizon_days": 9}
+        db.add(ConsultantPolicy(consultant_user_id=who, consultation_service_type_id=kind.id, **own))
+        db.flush()
     declare(db, moment, who, **first)
     before = _working(db, who, moment)
     said = preview(db, moment, who, hours=second, added_leave=away, service_type_id=kind.id, limit=500)
@@ -195,7 +206,7 @@ def test_what_is_previewed_is_what_becomes_of_it(
         service_type_id=kind.id, consultant_user_ids=(who,), start=moment.now, limit=500,
         end=moment.now + timedelta(days=40),
     )  # fmt: skip
-    assert spans(availability.search_slots(db, moment, query).starts) == spans(said.slots)
+    assert spans(search.search_slots(db, moment, query).starts) == spans(said.slots)
     savepoint.rollback()
 
 

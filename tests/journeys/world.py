@@ -17,7 +17,6 @@ from sqlalchemy import select
 
 from booking_tasks.contracts import (
     CancelSession,
-    FreeStart,
     Observation,
     RecordAttendance,
     SearchOutcome,
@@ -155,8 +154,10 @@ class Journey:
 
     def free(self, service_type_id: UUID, start: datetime, consultant: Person) -> bool:
         """Whether the consultant's hour from `start` is offered."""
-        wanted = FreeStart(consultant_user_id=consultant.id, start=start, end=start + HOUR)
-        return wanted in self.search(service_type_id, start).starts
+        found = self.search(service_type_id, start).starts
+        return (consultant.id, start, start + HOUR) in {
+            (one.consultant_user_id, one.start, one.end) for one in found
+        }
 
     def observe(self, session: ScheduledSession, *seen: tuple[str, Side | None, datetime]) -> None:
         """Tell what was seen of a session's room."""

@@ -20,6 +20,7 @@ from booking_tasks.contracts import TASK_PREFIX, SearchSlots
 from booking_tasks.database import transaction
 from booking_tasks.doorbell import occasion
 from booking_tasks.models import Base
+from booking_tasks.search import service as search
 from booking_tasks.settings import settings
 from tests import builders
 from tests.builders import NOW
@@ -236,7 +237,7 @@ class Story(RuleBasedStateMachine):
         with self.look(), occasion("query", "booking") as (db, moment):
             until = moment.now + timedelta(days=HORIZON_DAYS + 1)
             query = SearchSlots(service_type_id=service, start=moment.now, end=until, limit=500)
-            found = availability.search_slots(db, moment, query)
+            found = search.search_slots(db, moment, query)
         return [(one.consultant_user_id, one.start) for one in found.starts]
 
     def bookable(self, service: UUID, consultant: UUID, start: datetime) -> bool:

@@ -1,0 +1,162 @@
+"""What finding free time costs: 1,000 consultants with weekly hours and 200 busy pieces each.
+
+    python -m benchmarks.search [--rounds 15]
+
+Four lines, each a ratio to a baseline of the same run: all free pieces of 100 consultants x 60 days and
+of 1,000 x 30 days against the same query in psql; every start (30-minute step) of the 100 x 60 against
+fetching ready-made rows of that number; the first page of 50 starts over any of the 1,000 in
+milliseconds; and how many statements a search sends for ten and for a thousand consultants. Exits with 1
+when one is above its mark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.orm import Session
+
+from benchmarks.ground import GROWING_ID, Ground, grounds, milliseconds, say, turns, typical, verdict
+from booking_tasks.availability.store import free_starts
+from booking_tasks.contracts import SearchSlots
+from booking_tasks.database import transaction
+from booking_tasks.occasion import Occasion
+from booking_tasks.ops.servers import system_postgres_binaries
+from booking_tasks.search.service import search_slots
+
+PIECES_MOST, STARTS_MOST, PAGE_MOST = 1.5, 2.0, 10.0
+NOW = datetime(2027, 3, 1, 6, tzinfo=UTC)
+KIND = UUID("00000000-0000-7000-8000-000000000001")
+_ROWS = (
+    "INSERT INTO consultation_service_types (id, name, default_duration_minutes)"
+    f" VALUES ('{KIND}', 'one', 30)",
+    "INSERT INTO consultant_profiles (consultant_user_id)"
+    f" SELECT {GROWING_ID} FROM generate_series(1, 1000) n",
+    # ten hours a day on 90 days
+    """
+    INSERT INTO consultant_availability_slots (consultant_user_id, start_time, end_time, source)
+    SELECT c.consultant_user_id, d, d + interval '10 hours', 'rules'
+      FROM consultant_profiles c,
+           generate_series('2027-03-01 08:00Z'::timestamptz, '2027-05-29 08:00Z', '1 day') d
+    """,
+    # 200 pieces of 15 minutes: three on most days, not at the same time for everyone
+    """
+    INSERT INTO consultant_availability_slots (consultant_user_id, start_time, end_time, status, source)
+    SELECT c.consultant_user_id, b, b + interval '15 minutes', 'unavailable', 'calendar'
+      FROM consultant_profiles c
+     CROSS JOIN generate_series(0, 199) n
+     CROSS JOIN LATERAL (
+           SELECT '2027-03-01 08:00Z'::timestamptz + n / 3 * interval '1 day'
+                  + (n % 3 * 12 + abs(hashtext(c.consultant_user_id::text || n)) % 12) * interval '15 minutes'
+           ) AS piece (b)
+    """,
+)
+_PIECES = "SELECT * FROM free_time(%s, '2027-03-01Z', %s, '2027-03-01Z')"
+
+
+def people(count: int) -> str:
+    """SQL for the ids of the first consultants."""
+    ids = ",".join(f"00000000-0000-7000-8000-{number:012x}" for number in range(1, count + 1))
+    return f"CAST('{{{ids}}}' AS uuid[])"
+
+
+def in_psql(url: str, query: str) -> float:
+    """Milliseconds of a query as psql itself times it, its rows thrown away."""
+    binaries = system_postgres_binaries()
+    command = "psql" if binaries is None else str(binaries / "psql")
+    script = f"\\o /dev/null\n\\timing on\n{query};\n{query};\n"
+    ran = subprocess.run([command, "-X", "-d", url], input=script, capture_output=True, text=True, check=True)
+    times = [line.split()[1] for line in ran.stdout.splitlines() if line.startswith("Time:")]
+    return float(times[-1])
+
+
+def compared(rounds: int, *works: Callable[[], float]) -> list[float]:
+    """What each typically takes, measured in turns."""
+    runs: list[list[float]] = [[] for _ in works]
+    for number in turns(len(works), rounds):
+        runs[number].append(works[number]())
+    return [typical(one) for one in runs]
+
+
+def pieces(ground: Ground, rounds: int, count: int, until: str) -> float:
+    """The ratio of all free pieces, fetched by the service's connection, to the query in psql."""
+    query = _PIECES % (people(count), f"'{until}'")
+    ours, theirs = compared(
+        rounds,
+        lambda: milliseconds(lambda: ground.connection.execute(text(query)).all()),
+        lambda: in_psql(ground.url, query),
+    )
+    return verdict(f"free pieces of {count} consultants until {until}", theirs, ours)
+
+
+def starts(ground: Ground, rounds: int) -> float:
+    """The ratio of every start of 100 consultants x 60 days to rows that are ready."""
+    ids = list(ground.connection.execute(text(f"SELECT unnest({people(100)})")).scalars())
+    until = NOW + timedelta(days=60)
+
+    def every_start() -> object:
+        with Session(ground.connection) as db:
+            return free_starts(db, ids, KIND, NOW, until, NOW, 10**6)
+
+    ground.connection.execute(
+        text(
+            "CREATE TEMP TABLE ready AS SELECT * FROM"
+            f" free_starts({people(100)}, '{KIND}', '{NOW}', '{until}', '{NOW}') ORDER BY 2, 1"
+        )
+    )
+    ready = text("SELECT consultant_user_id, start_time, end_time FROM ready")
+
+    def fetched() -> object:
+        return [(row[0], row[1], row[2]) for row in ground.connection.execute(ready)]
+
+    ours, theirs = compared(rounds, lambda: milliseconds(every_start), lambda: milliseconds(fetched))
+    number = ground.connection.execute(text("SELECT count(*) FROM ready")).scalar_one()
+    return verdict(f"every start of 100 x 60 days ({number:,})", theirs, ours)
+
+
+def page(connection: Connection) -> list[str]:
+    """Search a first page over all; the statements that were sent."""
+    sent: list[str] = []
+    event.listen(connection, "before_cursor_execute", lambda *a: sent.append(a[2]))
+    with transaction(connection) as db:
+        query = SearchSlots(service_type_id=KIND, start=NOW)
+        found = search_slots(db, Occasion(now=NOW, actor="bench", door="booking"), query)
+    assert len(found.starts) == 50
+    return sent
+
+
+def main() -> int:
+    """Measure; 0 when every line keeps its mark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    with grounds(1000) as [ground]:
+        ground.connection.execution_options(isolation_level="AUTOCOMMIT")
+        for statement in (*_ROWS, "VACUUM ANALYZE"):
+            ground.connection.execute(text(statement))
+        version = ground.connection.execute(text("SHOW server_version")).scalar_one()
+        say(f"PostgreSQL {version}, lower quartile of {rounds} runs in turns: baseline, ours, ratio")
+        kept = [
+            pieces(ground, rounds, *size) <= PIECES_MOST
+            for size in ((100, "2027-04-30Z"), (1000, "2027-03-31Z"))
+        ]
+        kept.append(starts(ground, rounds) <= STARTS_MOST)
+        took = typical(milliseconds(lambda: page(ground.connection)) for _ in range(rounds))
+        say(f"first page of 50 over any of 1,000: {took:.1f} ms (at most {PAGE_MOST:g})")
+        many = len(page(ground.connection))
+        ground.connection.execute(
+            text("UPDATE consultant_profiles SET is_available_for_booking = consultant_user_id = ANY ("
+                 f"{people(10)})")
+        )  # fmt: skip
+        few = len(page(ground.connection))
+        say(f"statements of a search: {few} over 10 consultants, {many} over 1,000")
+        kept += [took <= PAGE_MOST, few == many]
+    return 0 if all(kept) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

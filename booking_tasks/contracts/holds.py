@@ -1,0 +1,163 @@
+"""Keeping a start for a moment, and booking many at once: messages of the booking queue."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from booking_tasks.contracts.base import (
+    Command,
+    Contract,
+    Instant,
+    Outcome,
+    Prose,
+    Queue,
+    ZoneName,
+)
+from booking_tasks.words import RequestStatus
+
+#: A hold is kept for its requester so long at most, however often it is renewed.
+LONGEST_HOLD = timedelta(hours=2)
+
+HoldMinutes = Annotated[int, Field(ge=1, le=60)]
+
+
+class HoldOutcome(Outcome):
+    """The hold and its request as they stand now. Whoever has the token may renew, release and confirm."""
+
+    request_id: UUID | None = None
+    hold_token: UUID | None = None
+    status: RequestStatus | None = None
+    session_id: UUID | None = None
+    start: Instant | None = None
+    end: Instant | None = None
+    held_until: Instant | None = None
+
+
+class HoldSlot(Command[HoldOutcome]):
+    """Keep an offered start for a requester until they confirm it, at most `minutes` and never past it.
+
+    It makes the request of that id, which nobody else looks at while the start is held. A hold ends by the
+    clock alone: then the start is free for others, and the request ends as cancelled (`hold_expired`).
+    Codes: `unknown_service_type`, `unknown_consultant`, `request_exists`, `is_the_requester`,
+    `slot_not_free`, `slot_taken`, `requester_busy`, `notice_too_short`, `beyond_horizon`, `limit_reached`.
+    """
+
+    task: ClassVar[str] = "hold_slot"
+    queue: ClassVar[Queue] = "booking"
+    outcome: ClassVar[type[Outcome]] = HoldOutcome
+
+    request_id: UUID
+    requester_user_id: UUID
+    service_type_id: UUID
+    consultant_user_id: UUID
+    start: Instant
+    minutes: HoldMinutes = 10
+    company_id: UUID | None = None
+    details: Prose | None = None
+
+
+class RenewHold(Command[HoldOutcome]):
+    """Keep a hold for `minutes` from now, two hours from its beginning at most and never past its start.
+
+    Codes: `unknown_hold`, `hold_expired`, `not_held` (confirmed or ended), `longest_hold` (no longer is
+    possible).
+    """
+
+    task: ClassVar[str] = "renew_hold"
+    queue: ClassVar[Queue] = "booking"
+    outcome: ClassVar[type[Outcome]] = HoldOutcome
+
+    request_id: UUID
+    hold_token: UUID
+    minutes: HoldMinutes = 10
+
+
+class ReleaseHold(Command[HoldOutcome]):
+    """Give a hold back; its request ends as cancelled. Codes: `unknown_hold`, `not_held` (confirmed)."""
+
+    task: ClassVar[str] = "release_hold"
+    queue: ClassVar[Queue] = "booking"
+    outcome: ClassVar[type[Outcome]] = HoldOutcome
+
+    request_id: UUID
+    hold_token: UUID
+
+
+class ConfirmHold(Command[HoldOutcome]):
+    """Book what is held. Where the consultant confirms themselves, they are asked and the hold goes on.
+
+    Codes: `unknown_hold`, `hold_expired`, `not_held` (ended).
+    """
+
+    task: ClassVar[str] = "confirm_hold"
+    queue: ClassVar[Queue] = "booking"
+    outcome: ClassVar[type[Outcome]] = HoldOutcome
+
+    request_id: UUID
+    hold_token: UUID
+
+
+class Weekly(Contract):
+    """The same wall-clock time in `time_zone`, every so many weeks, so many times, the first included."""
+
+    times: int = Field(ge=2, le=53)
+    every_weeks: int = Field(1, ge=1, le=52)
+    time_zone: ZoneName
+
+
+class SeriesSession(Contract):
+    """One agreed consultation of a series."""
+
+    session_id: UUID
+    request_id: UUID
+    start: Instant
+    end: Instant
+
+
+class Conflict(Contract):
+    """A start of a series that cannot be booked, and why; the codes are those of HoldSlot."""
+
+    start: Instant
+    code: str
+
+
+class SeriesOutcome(Outcome):
+    """Every session in order of time, or none and every conflict."""
+
+    series_id: UUID | None = None
+    sessions: tuple[SeriesSession, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+
+
+class BookSeries(Command[SeriesOutcome]):
+    """Book several starts of one consultant, whole or not at all.
+
+    Give the `starts` one by one, or one and `weekly`. Codes: `unknown_service_type`, `unknown_consultant`,
+    `is_the_requester`, `not_bookable`, `series_exists`, `must_be_confirmed` (the consultant
+    confirms each booking), `conflicts` (see there; nothing was booked).
+    """
+
+    task: ClassVar[str] = "book_series"
+    queue: ClassVar[Queue] = "booking"
+    outcome: ClassVar[type[Outcome]] = SeriesOutcome
+
+    series_id: UUID
+    requester_user_id: UUID
+    service_type_id: UUID
+    consultant_user_id: UUID
+    starts: Annotated[tuple[Instant, ...], Field(min_length=1, max_length=53)]
+    weekly: Weekly | None = None
+    company_id: UUID | None = None
+    details: Prose | None = None
+
+    @model_validator(mode="after")
+    def _starts(self) -> BookSeries:
+        if self.weekly is not None and len(self.starts) > 1:
+            raise ValueError("give one start beside weekly, or all of them without it")
+        if len(set(self.starts)) < len(self.starts):
+            raise ValueError("a start is named twice; name each once")
+        return self

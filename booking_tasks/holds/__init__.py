@@ -1,0 +1,1 @@
+"""A start kept for a requester until they confirm it."""

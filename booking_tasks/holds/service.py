@@ -1,0 +1,224 @@
+"""Holding, renewing, releasing and confirming by token. The clock alone ends a hold."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from booking_tasks import history
+from booking_tasks.assignment import service as assignment
+from booking_tasks.availability import service as availability
+from booking_tasks.availability import store as ledger
+from booking_tasks.availability.service import NotTaken
+from booking_tasks.contracts import (
+    LONGEST_HOLD,
+    ConfirmHold,
+    FieldError,
+    HoldOutcome,
+    HoldSlot,
+    ReleaseHold,
+    RenewHold,
+)
+from booking_tasks.identity import uuid7
+from booking_tasks.intake import service as intake
+from booking_tasks.intake import store as intake_store
+from booking_tasks.models import AvailabilitySlot, ConsultationRequest
+from booking_tasks.occasion import Occasion
+from booking_tasks.sessions import service as sessions
+from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
+from booking_tasks.sessions.store import locked_request
+
+
+def hold_slot(db: Session, occasion: Occasion, command: HoldSlot) -> HoldOutcome:
+    """Make a request that keeps one start of one consultant until its requester confirms."""
+    refusal = _unusable(db, command)
+    if refusal is not None:
+        return refusal
+    until = min(occasion.now + timedelta(minutes=command.minutes), command.start)
+    if until <= occasion.now:
+        return _refused("slot_not_free", "start", "lies in the past; choose one that is offered")
+    savepoint = db.begin_nested()
+    request = _added(db, occasion, command, until)
+    taken = availability.hold(
+        db, occasion, request, command.consultant_user_id, command.start, until, request.hold_token
+    )
+    if isinstance(taken, NotTaken):
+        savepoint.rollback()
+        return HoldOutcome(result="refused", code=taken.code)
+    savepoint.commit()
+    request.preferred_start_time, request.preferred_end_time = taken.start, taken.end
+    db.flush()
+    _record(db, occasion, request, taken.start, until)
+    return _outcome("done", request, availability.held_slot(db, request.id))
+
+
+def _unusable(db: Session, command: HoldSlot) -> HoldOutcome | None:
+    kind = ledger.service_type(db, command.service_type_id)
+    if kind is None or not kind.is_active:
+        return _refused("unknown_service_type", "service_type_id", "names no active service type")
+    if not intake_store.consultant_exists(db, command.consultant_user_id):
+        return _refused("unknown_consultant", "consultant_user_id", "names no consultant")
+    if command.consultant_user_id == command.requester_user_id:
+        return _refused("is_the_requester", "consultant_user_id", "is the requester; choose another")
+    if intake_store.request_exists(db, command.request_id):
+        return _refused("request_exists", "request_id", "is in use; choose a new one")
+    return None
+
+
+def _added(db: Session, occasion: Occasion, command: HoldSlot, until: datetime) -> ConsultationRequest:
+    request = ConsultationRequest(
+        id=command.request_id,
+        requester_user_id=command.requester_user_id,
+        company_id=command.company_id,
+        consultation_service_type_id=command.service_type_id,
+        preferred_consultant_user_id=command.consultant_user_id,
+        required_specializations=[],
+        excluded_consultant_user_ids=[],
+        request_details=command.details,
+        status="pending",
+        requested_at=occasion.now,
+        deadline_at=until,
+        hold_token=uuid7(),
+    )
+    db.add(request)
+    db.flush()
+    return request
+
+
+def renew_hold(db: Session, occasion: Occasion, command: RenewHold) -> HoldOutcome:
+    """Let a live hold live longer; one that is over stays over, even when nobody took its start."""
+    request = _of_token(db, command.request_id, command.hold_token)
+    if request is None:
+        return HoldOutcome(result="refused", code="unknown_hold")
+    held = availability.held_slot(db, request.id)
+    refusal = _not_live(occasion, request, held)
+    if refusal is not None or held is None or held.session_start_time is None or held.held_until is None:
+        return _outcome("refused", request, held, refusal or "hold_expired")
+    longest = (request.requested_at or occasion.now) + LONGEST_HOLD
+    until = min(occasion.now + timedelta(minutes=command.minutes), longest, held.session_start_time)
+    if until <= held.held_until:
+        longer = occasion.now + timedelta(minutes=command.minutes) > held.held_until
+        return _outcome(
+            "refused" if longer else "already_done", request, held, "longest_hold" if longer else None
+        )
+    if not availability.prolong_hold(db, occasion, request.id, until):
+        return _outcome("refused", request, held, "hold_expired")
+    request.deadline_at, request.updated_at = until, occasion.now
+    db.flush()
+    _record(db, occasion, request, held.session_start_time, until)
+    return _outcome("done", request, availability.held_slot(db, request.id))
+
+
+def release_hold(db: Session, occasion: Occasion, command: ReleaseHold) -> HoldOutcome:
+    """Give a hold back, live or over; its start is free at once."""
+    request = _of_token(db, command.request_id, command.hold_token)
+    if request is None:
+        return HoldOutcome(result="refused", code="unknown_hold")
+    if request.status == "cancelled":
+        return _outcome("already_done", request, None)
+    if request.status != "pending":
+        return _outcome("refused", request, None, "not_held")
+    intake.end_hold(db, occasion, request, "released")
+    return _outcome("done", request, None)
+
+
+def confirm_hold(db: Session, occasion: Occasion, command: ConfirmHold) -> HoldOutcome:
+    """Book what is held, or ask the consultant who confirms themselves."""
+    request = _of_token(db, command.request_id, command.hold_token)
+    if request is None:
+        return HoldOutcome(result="refused", code="unknown_hold")
+    held = availability.held_slot(db, request.id)
+    if request.status in {"scheduled", "pending_confirmation"}:
+        return _outcome("already_done", request, held)
+    refusal = _not_live(occasion, request, held)
+    if (
+        refusal is not None
+        or held is None
+        or held.session_start_time is None
+        or held.session_end_time is None
+    ):
+        return _outcome("refused", request, held, refusal or "hold_expired")
+    who, start, end = held.consultant_user_id, held.session_start_time, held.session_end_time
+    if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, occasion.now):
+        if not _asked(db, occasion, request, who, start):
+            return _outcome("refused", request, held, "hold_expired")
+    elif isinstance(sessions.agree(db, occasion, request, who, start, end, from_hold=True), NotTaken):
+        return _outcome("refused", request, held, "hold_expired")
+    assignment.chosen_by_requester(db, occasion, request, start)
+    return _outcome("done", request, availability.held_slot(db, request.id), start=start, end=end)
+
+
+def _asked(db: Session, occasion: Occasion, request: ConsultationRequest, who: UUID, start: datetime) -> bool:
+    """From now on the hold is the consultant's to answer; False when it is over."""
+    until = min(occasion.now + occasion.policies.confirmation_deadline, start)
+    if not availability.prolong_hold(db, occasion, request.id, until):
+        return False
+    check_step(REQUEST_STEPS, request.status, "pending_confirmation")
+    request.status, request.assigned_consultant_user_id = "pending_confirmation", who
+    request.deadline_at = occasion.now + occasion.policies.assignment_deadline
+    request.updated_at = occasion.now
+    db.flush()
+    history.record(
+        db, occasion, "request.confirmation_wanted", request=request,
+        before={"status": "pending"}, after={"status": request.status, "start": start.isoformat()},
+    )  # fmt: skip
+    return True
+
+
+def _of_token(db: Session, request_id: UUID, token: UUID) -> ConsultationRequest | None:
+    """The locked request, when the token is its own."""
+    request = locked_request(db, request_id)
+    return request if request is not None and request.hold_token == token else None
+
+
+def _not_live(occasion: Occasion, request: ConsultationRequest, held: AvailabilitySlot | None) -> str | None:
+    if request.status != "pending":
+        return "hold_expired" if request.status_reason == "hold_expired" else "not_held"
+    live = held is not None and held.held_until is not None and held.held_until > occasion.now
+    return None if live else "hold_expired"
+
+
+def _record(
+    db: Session, occasion: Occasion, request: ConsultationRequest, start: datetime, until: datetime
+) -> None:
+    history.record(
+        db, occasion, "request.held", request=request,
+        after={
+            "status": request.status,
+            "start": start.astimezone(UTC).isoformat(),
+            "held_until": until.astimezone(UTC).isoformat(),
+        },
+    )  # fmt: skip
+
+
+def _refused(code: str, field: str, problem: str) -> HoldOutcome:
+    return HoldOutcome(
+        result="refused",
+        code=code,
+        message=f"{field} {problem}",
+        errors=(FieldError(field=field, problem=problem),),
+    )
+
+
+def _outcome(
+    result: Any,
+    request: ConsultationRequest,
+    held: AvailabilitySlot | None,
+    code: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> HoldOutcome:
+    return HoldOutcome(
+        result=result,
+        code=code,
+        request_id=request.id,
+        hold_token=request.hold_token,
+        status=request.status,
+        session_id=request.scheduled_session_id,
+        start=start or (held.session_start_time if held else None),
+        end=end or (held.session_end_time if held else None),
+        held_until=held.held_until if held else None,
+    )

@@ -1,0 +1,75 @@
+"""Searching: a page of what can be booked; when it is empty, why."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.availability.rules import has_specializations
+from booking_tasks.availability.store import bookable_consultants, service_type
+from booking_tasks.contracts import (
+    FieldError,
+    FreeStart,
+    SearchOutcome,
+    SearchSlots,
+    cursor_after,
+    cursor_place,
+)
+from booking_tasks.occasion import Occasion
+from booking_tasks.search import store
+from booking_tasks.search.rules import furthest, reasons
+from booking_tasks.zones import zone as zone_named
+
+
+def search_slots(db: Session, occasion: Occasion, query: SearchSlots) -> SearchOutcome:
+    """The first page of what can be booked, or the one behind a cursor; when there is nothing, why."""
+    kind = service_type(db, query.service_type_id)
+    if kind is None or not kind.is_active:
+        problem = "names no active service type"
+        return SearchOutcome(
+            result="refused",
+            code="unknown_service_type",
+            message=f"service_type_id {problem}",
+            errors=(FieldError(field="service_type_id", problem=problem),),
+        )
+    everyone = bookable_consultants(db, query.consultant_user_ids)
+    skilled = [
+        who for who, offered in everyone if has_specializations(offered, query.required_specializations)
+    ]
+    start, behind = cursor_place(query.after) if query.after else (query.start, None)
+    rows = store.page(
+        db, skilled, kind.id,
+        max(start, query.start), query.end, occasion.now, behind, query.limit + 1,
+    )  # fmt: skip
+    if not rows and query.after is None:
+        return _nothing(db, occasion, query, len(everyone), skilled)
+    zone = zone_named(query.time_zone)
+    page = tuple(
+        FreeStart(
+            consultant_user_id=who,
+            start=begins.astimezone(UTC),
+            end=ends.astimezone(UTC),
+            day=begins.astimezone(zone).date(),
+        )
+        for who, begins, ends in rows[: query.limit]
+    )
+    more = cursor_after(page[-1].start, page[-1].consultant_user_id) if len(rows) > query.limit else None
+    return SearchOutcome(result="done", starts=page, next=more)
+
+
+def _nothing(
+    db: Session,
+    occasion: Occasion,
+    query: SearchSlots,
+    everyone: int,
+    skilled: list[UUID],
+) -> SearchOutcome:
+    if not everyone:
+        return SearchOutcome(result="done", nothing_because="no_consultant")
+    if query.end is not None and query.end <= occasion.now:
+        return SearchOutcome(result="done", nothing_because="range_over")
+    found = store.obstacles(db, skilled, query.service_type_id, query.start, query.end, occasion.now)
+    counts = reasons(everyone - len(skilled), skilled, found)
+    return SearchOutcome(result="done", nothing_because=furthest(counts), counts=counts)

@@ -1,0 +1,1 @@
+"""Several consultations booked at once, whole or not at all."""

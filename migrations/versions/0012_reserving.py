@@ -1,0 +1,344 @@
+"""reserving: one judge of starts, and taking time in one round trip"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0012_reserving"
+down_revision = "0011_outside_calendars"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("""
+CREATE FUNCTION booking_policies(p_consultants uuid[], p_service_type uuid, p_now timestamptz)
+RETURNS TABLE (
+    consultant_user_id uuid, duration interval, step interval, buffer_before interval, buffer_after interval,
+    earliest timestamptz, latest timestamptz, requires_confirmation boolean, time_zone text,
+    day_sessions integer, week_sessions integer, day_minutes integer, week_minutes integer
+)
+LANGUAGE sql STABLE
+AS $$
+    SELECT c.consultant_user_id,
+           make_interval(mins => coalesce(o.duration_minutes, t.default_duration_minutes)),
+           make_interval(mins => coalesce(o.slot_step_minutes, t.slot_step_minutes)),
+           make_interval(mins => coalesce(o.buffer_before_minutes, t.buffer_before_minutes)),
+           make_interval(mins => coalesce(o.buffer_after_minutes, t.buffer_after_minutes)),
+           p_now + make_interval(mins => coalesce(o.minimum_notice_minutes, t.minimum_notice_minutes)),
+           p_now + make_interval(hours => coalesce(o.horizon_days, t.horizon_days) * 24),
+           coalesce(o.requires_confirmation, t.requires_confirmation),
+           c.time_zone::text,
+           coalesce(o.max_sessions_per_day, t.max_sessions_per_day),
+           coalesce(o.max_sessions_per_week, t.max_sessions_per_week),
+           coalesce(o.max_minutes_per_day, t.max_minutes_per_day),
+           coalesce(o.max_minutes_per_week, t.max_minutes_per_week)
+      FROM consultation_service_types t
+      JOIN consultant_profiles c ON c.consultant_user_id = ANY (p_consultants) AND c.is_available_for_booking
+      LEFT JOIN consultant_policies o
+        ON o.consultant_user_id = c.consultant_user_id AND o.consultation_service_type_id = t.id
+     WHERE t.id = p_service_type AND t.is_active
+$$
+""")
+    op.execute("""
+CREATE FUNCTION judged_starts(
+    p_consultants uuid[], p_service_type uuid, p_from timestamptz, p_to timestamptz, p_now timestamptz,
+    p_ignored_session uuid DEFAULT NULL
+)
+RETURNS TABLE (consultant_user_id uuid, start_time timestamptz, end_time timestamptz, obstacle text)
+LANGUAGE sql STABLE
+AS $$
+    WITH policy AS MATERIALIZED (
+        SELECT p.*,
+               num_nonnulls(p.day_sessions, p.week_sessions, p.day_minutes, p.week_minutes) > 0 AS limited
+          FROM booking_policies(p_consultants, p_service_type, p_now) p
+    ), windows AS (
+        SELECT s.consultant_user_id, s.start_time, s.end_time
+          FROM consultant_availability_slots s
+         WHERE s.consultant_user_id = ANY (p_consultants)
+           AND s.status = 'available'
+           AND tstzrange(s.start_time, s.end_time)
+               && tstzrange(p_from, p_to + (SELECT max(duration) FROM policy), '[]')
+    ), merged AS (
+        SELECT w.consultant_user_id, range_agg(tstzrange(w.start_time, w.end_time)) AS hours
+          FROM windows w
+         GROUP BY w.consultant_user_id
+    ), busy AS (
+        SELECT t.consultant_user_id, range_agg(t.span) AS taken
+          FROM taken_time(
+                   p_consultants,
+                   p_from - (SELECT max(buffer_before) FROM policy),
+                   p_to + (SELECT max(duration + buffer_after) FROM policy),
+                   p_now,
+                   p_ignored_session
+               ) t
+         GROUP BY t.consultant_user_id
+    ), used AS MATERIALIZED (
+        SELECT p.consultant_user_id,
+               (f.session_start_time AT TIME ZONE p.time_zone)::date AS day,
+               extract(epoch FROM f.session_end_time - f.session_start_time) / 60 AS minutes
+          FROM policy p
+          JOIN consultant_availability_slots f
+            ON f.consultant_user_id = p.consultant_user_id
+           AND f.status IN ('held', 'booked')
+           AND tstzrange(f.start_time, f.end_time)
+               && tstzrange(p_from - interval '9 days', p_to + interval '9 days')
+          JOIN consultation_requests r
+            ON r.id = f.consultation_request_id AND r.consultation_service_type_id = p_service_type
+         WHERE p.limited
+           AND (f.status = 'booked' OR f.held_until > p_now)
+           AND (p_ignored_session IS NULL OR f.scheduled_session_id IS DISTINCT FROM p_ignored_session)
+    ), by_day AS (
+        SELECT u.consultant_user_id, u.day, count(*) AS sessions, sum(u.minutes) AS minutes
+          FROM used u
+         GROUP BY u.consultant_user_id, u.day
+    ), by_week AS (
+        SELECT u.consultant_user_id, date_trunc('week', u.day::timestamp)::date AS week,
+               count(*) AS sessions, sum(u.minutes) AS minutes
+          FROM used u
+         GROUP BY 1, 2
+    ), candidates AS (
+        SELECT p.*, m.hours, b.taken, candidate,
+               CASE WHEN p.limited THEN (candidate AT TIME ZONE p.time_zone)::date END AS day
+          FROM policy p
+          JOIN windows w USING (consultant_user_id)
+          JOIN merged m USING (consultant_user_id)
+          LEFT JOIN busy b USING (consultant_user_id)
+         CROSS JOIN LATERAL generate_series(
+                   w.start_time
+                   + p.step * greatest(
+                         0, ceil(extract(epoch FROM p_from - w.start_time) / extract(epoch FROM p.step))
+                     )::double precision,
+                   least(w.end_time, p_to) - interval '1 microsecond',
+                   p.step
+               ) AS candidate
+    )
+    SELECT c.consultant_user_id, c.candidate, c.candidate + c.duration,
+           CASE
+               WHEN c.candidate < c.earliest THEN 'notice'
+               WHEN c.candidate >= c.latest THEN 'horizon'
+               WHEN NOT c.hours @> tstzrange(c.candidate, c.candidate + c.duration) THEN 'hours'
+               WHEN c.taken && tstzrange(
+                        c.candidate - c.buffer_before, c.candidate + c.duration + c.buffer_after
+                    ) THEN 'taken'
+               WHEN c.limited AND (
+                       coalesce(d.sessions, 0) >= c.day_sessions
+                    OR coalesce(k.sessions, 0) >= c.week_sessions
+                    OR coalesce(d.minutes, 0) + extract(epoch FROM c.duration) / 60 > c.day_minutes
+                    OR coalesce(k.minutes, 0) + extract(epoch FROM c.duration) / 60 > c.week_minutes
+                   ) THEN 'limit'
+           END
+      FROM candidates c
+      LEFT JOIN by_day d ON d.consultant_user_id = c.consultant_user_id AND d.day = c.day
+      LEFT JOIN by_week k
+        ON k.consultant_user_id = c.consultant_user_id AND k.week = date_trunc('week', c.day::timestamp)::date
+$$
+""")
+    op.execute("""
+CREATE OR REPLACE FUNCTION free_starts(
+    p_consultants uuid[], p_service_type uuid, p_from timestamptz, p_to timestamptz, p_now timestamptz,
+    p_ignored_session uuid DEFAULT NULL
+)
+RETURNS TABLE (consultant_user_id uuid, start_time timestamptz, end_time timestamptz)
+LANGUAGE sql STABLE
+AS $$
+    SELECT j.consultant_user_id, j.start_time, j.end_time
+      FROM judged_starts(
+               p_consultants,
+               p_service_type,
+               greatest(p_from, p_now),
+               greatest(p_from, p_now, least(p_to, p_now + interval '731 days')),
+               p_now,
+               p_ignored_session
+           ) j
+     WHERE j.obstacle IS NULL
+$$
+""")
+    op.execute("""
+CREATE FUNCTION reserve_start(
+    p_fact uuid, p_status text, p_source text, p_consultant uuid, p_requester uuid, p_request uuid,
+    p_service_type uuid, p_start timestamptz, p_now timestamptz, p_held_until timestamptz,
+    p_hold_token uuid, p_session uuid
+)
+RETURNS TABLE (refusal text, session_end timestamptz)
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    policy record;
+    wanted tstzrange;
+    obstacle_found text;
+BEGIN
+    PERFORM FROM consultant_profiles c WHERE c.consultant_user_id = p_consultant FOR NO KEY UPDATE;
+    SELECT * INTO policy FROM booking_policies(ARRAY[p_consultant], p_service_type, p_now);
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT 'slot_not_free', NULL::timestamptz;
+        RETURN;
+    END IF;
+    session_end := p_start + policy.duration;
+    wanted := tstzrange(p_start - policy.buffer_before, session_end + policy.buffer_after);
+    PERFORM FROM free_starts(
+        ARRAY[p_consultant], p_service_type, p_start, p_start + interval '1 microsecond', p_now, p_session
+    ) f WHERE f.start_time = p_start;
+    IF NOT FOUND THEN
+        SELECT j.obstacle INTO obstacle_found FROM judged_starts(
+            ARRAY[p_consultant], p_service_type, p_start, p_start + interval '1 microsecond', p_now, p_session
+        ) j WHERE j.start_time = p_start;
+        RETURN QUERY SELECT CASE
+            WHEN obstacle_found = 'notice' THEN 'notice_too_short'
+            WHEN obstacle_found = 'horizon' THEN 'beyond_horizon'
+            WHEN obstacle_found = 'limit' THEN 'limit_reached'
+            WHEN EXISTS (
+                SELECT FROM consultant_availability_slots f
+                 WHERE f.consultant_user_id = p_consultant
+                   AND f.status IN ('held', 'booked')
+                   AND tstzrange(f.start_time, f.end_time) && wanted
+                   AND (f.status = 'booked' OR f.held_until > p_now)
+                   AND (p_session IS NULL OR f.scheduled_session_id IS DISTINCT FROM p_session)
+            ) THEN 'slot_taken'
+            ELSE 'slot_not_free'
+        END, NULL::timestamptz;
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('requester:' || p_requester, 0));
+    BEGIN
+        DELETE FROM consultant_availability_slots f
+         WHERE f.scheduled_session_id = p_session AND f.status = 'booked';
+        -- Rows that someone else works on are left: their owner is about to change them anyway.
+        DELETE FROM consultant_availability_slots f WHERE f.id IN (
+            SELECT e.id FROM consultant_availability_slots e
+             WHERE e.status = 'held'
+               AND e.held_until <= p_now
+               AND tstzrange(e.start_time, e.end_time) && wanted
+               AND (e.consultant_user_id = p_consultant OR e.requester_user_id = p_requester)
+               FOR UPDATE SKIP LOCKED
+        );
+        INSERT INTO consultant_availability_slots (
+            id, consultant_user_id, start_time, end_time, status, source, consultation_request_id,
+            scheduled_session_id, requester_user_id, session_start_time, session_end_time, held_until,
+            hold_token
+        )
+        VALUES (
+            p_fact, p_consultant, lower(wanted), upper(wanted), p_status, p_source, p_request,
+            p_session, p_requester, p_start, session_end, p_held_until, p_hold_token
+        )
+        ON CONFLICT DO NOTHING;
+        IF NOT FOUND THEN
+            refusal := CASE WHEN EXISTS (
+                SELECT FROM consultant_availability_slots f
+                 WHERE f.status IN ('held', 'booked')
+                   AND f.requester_user_id = p_requester
+                   AND tstzrange(f.session_start_time, f.session_end_time) && tstzrange(p_start, session_end)
+            ) THEN 'requester_busy' ELSE 'slot_taken' END;
+            RAISE EXCEPTION USING ERRCODE = 'BT001', MESSAGE = refusal;
+        END IF;
+    EXCEPTION WHEN SQLSTATE 'BT001' THEN
+        session_end := NULL;
+    END;
+    RETURN NEXT;
+END
+$$
+""")
+    op.execute("""
+CREATE FUNCTION page_of_starts(
+    p_consultants uuid[], p_service_type uuid, p_from timestamptz, p_to timestamptz, p_now timestamptz,
+    p_after uuid, p_limit integer
+)
+RETURNS TABLE (consultant_user_id uuid, start_time timestamptz, end_time timestamptz)
+LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    since timestamptz := greatest(p_from, p_now);
+    until timestamptz := least(p_to, p_now + interval '731 days');
+    width interval := interval '2 hours';
+    missing bigint := p_limit;
+    came bigint;
+BEGIN
+    WHILE since < until AND missing > 0 LOOP
+        RETURN QUERY
+        SELECT f.*
+          FROM free_starts(p_consultants, p_service_type, since, least(since + width, until), p_now) f
+         WHERE p_after IS NULL OR f.start_time > p_from OR f.consultant_user_id > p_after
+         ORDER BY f.start_time, f.consultant_user_id
+         LIMIT missing;
+        GET DIAGNOSTICS came = ROW_COUNT;
+        missing := missing - came;
+        since := since + width;
+        width := width * 2;
+    END LOOP;
+END
+$$
+""")
+
+
+def downgrade() -> None:
+    op.execute("DROP FUNCTION page_of_starts")
+    op.execute("DROP FUNCTION reserve_start")
+    op.execute("""
+CREATE OR REPLACE FUNCTION free_starts(
+    p_consultants uuid[], p_service_type uuid, p_from timestamptz, p_to timestamptz, p_now timestamptz,
+    p_ignored_session uuid DEFAULT NULL
+)
+RETURNS TABLE (consultant_user_id uuid, start_time timestamptz, end_time timestamptz)
+LANGUAGE sql STABLE
+AS $$
+    WITH policy AS (
+        SELECT make_interval(mins => t.default_duration_minutes) AS duration,
+               make_interval(mins => t.slot_step_minutes) AS step,
+               make_interval(mins => t.buffer_before_minutes) AS buffer_before,
+               make_interval(mins => t.buffer_after_minutes) AS buffer_after,
+               greatest(p_from, p_now + make_interval(mins => t.minimum_notice_minutes)) AS earliest,
+               least(p_to, p_now + make_interval(hours => t.horizon_days * 24)) AS latest
+          FROM consultation_service_types t
+         WHERE t.id = p_service_type AND t.is_active
+    ), bookable AS (
+        SELECT c.consultant_user_id
+          FROM consultant_profiles c
+         WHERE c.consultant_user_id = ANY (p_consultants) AND c.is_available_for_booking
+    ), windows AS (
+        SELECT s.consultant_user_id, s.start_time, s.end_time
+          FROM consultant_availability_slots s
+          JOIN bookable USING (consultant_user_id)
+         CROSS JOIN policy p
+         WHERE s.status = 'available'
+           AND tstzrange(s.start_time, s.end_time)
+               && tstzrange(p.earliest, greatest(p.earliest, p.latest) + p.duration, '[]')
+    ), merged AS (
+        SELECT w.consultant_user_id, range_agg(tstzrange(w.start_time, w.end_time)) AS hours
+          FROM windows w
+         GROUP BY w.consultant_user_id
+    ), busy AS (
+        SELECT t.consultant_user_id, range_agg(t.span) AS taken
+          FROM policy p
+         CROSS JOIN LATERAL taken_time(
+                   p_consultants,
+                   p.earliest - p.buffer_before,
+                   greatest(p.earliest, p.latest) + p.duration + p.buffer_after,
+                   p_now,
+                   p_ignored_session
+               ) t
+         GROUP BY t.consultant_user_id
+    )
+    SELECT w.consultant_user_id, candidate, candidate + p.duration
+      FROM windows w
+      JOIN merged m USING (consultant_user_id)
+      LEFT JOIN busy b USING (consultant_user_id)
+     CROSS JOIN policy p
+     CROSS JOIN LATERAL generate_series(
+               w.start_time
+               + p.step * greatest(
+                     0, ceil(extract(epoch FROM p.earliest - w.start_time) / extract(epoch FROM p.step))
+                 )::double precision,
+               w.end_time - interval '1 microsecond',
+               p.step
+           ) AS candidate
+     WHERE candidate >= p.earliest
+       AND candidate < p.latest
+       AND m.hours @> tstzrange(candidate, candidate + p.duration)
+       AND (b.taken IS NULL
+            OR NOT b.taken && tstzrange(candidate - p.buffer_before, candidate + p.duration + p.buffer_after))
+$$
+""")
+    op.execute("DROP FUNCTION judged_starts")
+    op.execute("DROP FUNCTION booking_policies")

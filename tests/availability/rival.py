@@ -1,0 +1,57 @@
+"""One of several processes that book their share of the same starts: `python -m tests.availability.rival`.
+
+Arguments: rank, of how many, service type, then the consultants. Waits for a line on its input, books,
+prints what came of it as JSON: each start with its code, and every error that reached it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+
+from booking_tasks.availability.service import NotTaken
+from booking_tasks.database import transaction
+from booking_tasks.occasion import Occasion
+from booking_tasks.sessions import service as sessions
+from tests import builders
+from tests.builders import NOW
+
+MOMENT = Occasion(now=NOW, actor="rival", door="booking")
+STEP = timedelta(minutes=5)
+STARTS_EACH = 300
+
+
+def book(kind: UUID, who: UUID, number: int) -> str:
+    """Book one start; the outcome's code, or the SQLSTATE of what went wrong."""
+    start = NOW + timedelta(days=1) + number * STEP
+    try:
+        with transaction() as db:
+            request = builders.request(db, kind)
+            agreed = sessions.agree(db, MOMENT, request, who, start, start + timedelta(hours=1))
+            return agreed.code if isinstance(agreed, NotTaken) else "booked"
+    except DBAPIError as error:
+        return f"error {getattr(error.orig, 'sqlstate', None)}"
+
+
+def main() -> None:
+    """Book every start whose number is this process's."""
+    rank, of, kind = int(sys.argv[1]), int(sys.argv[2]), UUID(sys.argv[3])
+    consultants = [UUID(one) for one in sys.argv[4:]]
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    told = [
+        (str(who), number, book(kind, who, number))
+        for number in range(STARTS_EACH)
+        for place, who in enumerate(consultants)
+        if (number + place) % of == rank
+    ]
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+if __name__ == "__main__":
+    main()

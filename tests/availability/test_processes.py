@@ -1,0 +1,74 @@
+"""Eight processes book 1,500 starts that overlap each other: nobody is wronged and nobody left untold."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from booking_tasks.database import transaction
+from tests import builders
+from tests.availability.rival import STARTS_EACH
+from tests.builders import NOW
+from tests.invariants import ALWAYS
+
+PROCESSES, CONSULTANTS = 8, 5
+#: A session of an hour and ten minutes after it, in steps of five: so many starts on either side collide.
+REACH = 14
+
+
+@pytest.mark.stack
+def test_eight_processes_on_overlapping_starts_leave_no_overlap_and_no_unfounded_refusal(
+    own_database: str,
+) -> None:
+    with transaction() as db:
+        kind = builders.service_type(db, slot_step_minutes=5, buffer_after_minutes=10).id
+        consultants = [builders.consultant(db).consultant_user_id for _ in range(CONSULTANTS)]
+        for one in consultants:
+            builders.window(db, one, NOW + timedelta(days=1), hours=STARTS_EACH * 5 / 60 + 1)
+    told = _all_at_once(kind, consultants)
+
+    codes = {code for _, _, code in told}
+    assert (len(told), codes) == (CONSULTANTS * STARTS_EACH, {"booked", "slot_taken"})
+    booked = defaultdict(list)
+    for who, number, code in told:
+        if code == "booked":
+            booked[who].append(number)
+    refused = [(who, number) for who, number, code in told if code == "slot_taken"]
+    assert [
+        (who, number)
+        for who, number in refused
+        if not any(abs(number - other) < REACH for other in booked[who])
+    ] == []
+    with transaction() as db:
+        overlaps = ALWAYS["two facts of one consultant overlap"]
+        assert db.execute(text(overlaps)).all() == []
+        sessions = db.execute(text("SELECT count(*) FROM scheduled_sessions")).scalar_one()
+    assert sessions == sum(map(len, booked.values()))
+
+
+def _all_at_once(kind: UUID, consultants: list[UUID]) -> list[tuple[str, int, str]]:
+    rivals = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.availability.rival", str(rank), str(PROCESSES), str(kind)]
+            + [str(one) for one in consultants],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for rank in range(PROCESSES)
+    ]  # fmt: skip
+    for one in rivals:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "ready\n"
+    for one in rivals:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    answers = [one.communicate(timeout=120)[0] for one in rivals]
+    assert [one.returncode for one in rivals] == [0] * PROCESSES
+    return [(who, number, code) for answer in answers for who, number, code in json.loads(answer)]

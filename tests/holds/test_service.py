@@ -1,0 +1,192 @@
+"""A start kept by token: the clock alone ends it, and only its token renews, releases or confirms it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from booking_tasks.assignment import service as assignment
+from booking_tasks.contracts import ConfirmHold, ConfirmRequest, HoldOutcome, HoldSlot, ReleaseHold, RenewHold
+from booking_tasks.holds import service
+from booking_tasks.identity import uuid7
+from booking_tasks.intake import service as intake
+from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
+from booking_tasks.occasion import Occasion
+from tests import builders
+from tests.builders import NOW
+from tests.invariants import ALWAYS
+
+START = NOW + timedelta(days=1)
+
+
+class Counter:
+    """One consultant with four hours tomorrow, and people who want them."""
+
+    def __init__(self, db: Session, moment: Occasion, **kind: Any) -> None:
+        self.db, self.moment = db, moment
+        self.kind = builders.service_type(db, **kind)
+        self.who = builders.consultant(db).consultant_user_id
+        builders.window(db, self.who, START, hours=4)
+
+    def hold(self, start: datetime = START, **values: Any) -> HoldOutcome:
+        given = {
+            "message_id": uuid4(), "actor": "shop", "request_id": uuid7(), "requester_user_id": uuid7(),
+            "service_type_id": self.kind.id, "consultant_user_id": self.who, "start": start,
+        }  # fmt: skip
+        return service.hold_slot(self.db, self.moment, HoldSlot.model_validate(given | values))
+
+    def say(self, contract: Any, held: HoldOutcome, **values: Any) -> HoldOutcome:
+        given = {
+            "message_id": uuid4(), "actor": "shop", "request_id": held.request_id,
+            "hold_token": held.hold_token,
+        }  # fmt: skip
+        outcome: HoldOutcome = getattr(service, contract.task)(
+            self.db, self.moment, contract.model_validate(given | values)
+        )
+        assert [name for name, rows in ALWAYS.items() if self.db.execute(text(rows)).first()] == []
+        return outcome
+
+    def later(self, **by: float) -> None:
+        self.moment = replace(self.moment, now=self.moment.now + timedelta(**by))
+
+    def request(self, held: HoldOutcome) -> ConsultationRequest:
+        assert held.request_id is not None
+        return self.db.get_one(ConsultationRequest, held.request_id)
+
+
+def test_a_held_start_is_booked_by_its_token_once(db: Session, moment: Occasion) -> None:
+    counter = Counter(db, moment)
+    held = counter.hold()
+    assert (held.result, held.status, held.held_until) == ("done", "pending", NOW + timedelta(minutes=10))
+    assert (held.start, held.end) == (START, START + timedelta(hours=1))
+    booked = counter.say(ConfirmHold, held)
+    assert (booked.result, booked.status, booked.start) == ("done", "scheduled", START)
+    again = counter.say(ConfirmHold, held)
+    assert (again.result, again.session_id) == ("already_done", booked.session_id)
+    assert db.scalar(select(func.count()).select_from(ScheduledSession)) == 1
+
+
+def test_another_token_can_do_nothing(db: Session, moment: Occasion) -> None:
+    counter = Counter(db, moment)
+    held = counter.hold()
+    for contract in (RenewHold, ReleaseHold, ConfirmHold):
+        assert counter.say(contract, held, hold_token=uuid4()).code == "unknown_hold"
+        assert counter.say(contract, held, request_id=uuid4()).code == "unknown_hold"
+    assert counter.say(ConfirmHold, held).result == "done"
+
+
+def test_the_clock_alone_ends_a_hold_and_the_next_one_takes_its_start(db: Session, moment: Occasion) -> None:
+    counter = Counter(db, moment)
+    held = counter.hold()
+    assert counter.hold().code == "slot_taken"
+    counter.later(minutes=10)
+    for contract in (RenewHold, ConfirmHold):
+        assert counter.say(contract, held).code == "hold_expired"
+    assert counter.hold().result == "done"
+    for contract in (RenewHold, ConfirmHold):
+        assert counter.say(contract, held).code == "hold_expired"
+
+
+def test_a_request_whose_hold_is_over_is_cancelled_and_nobody_is_written_to(
+    db: Session, moment: Occasion
+) -> None:
+    counter = Counter(db, moment)
+    held = counter.hold()
+    request = counter.request(held)
+    assert intake.overdue(db, counter.moment) == []
+    counter.later(minutes=10)
+    assert intake.overdue(db, counter.moment) == [request.id]
+    assert intake.give_up(db, counter.moment, request.id)
+    assert (request.status, request.status_reason) == ("cancelled", "hold_expired")
+    assert db.scalar(select(func.count()).where(Job.kind == "send_notice")) == 0
+    assert counter.say(ConfirmHold, held).code == "hold_expired"
+
+
+def test_nobody_looks_for_a_consultant_while_a_start_is_kept(db: Session, moment: Occasion) -> None:
+    counter = Counter(db, moment)
+    held = counter.hold()
+    assert held.request_id is not None
+    assert assignment.waiting(db, counter.moment) == []
+    assert assignment.assign(db, counter.moment, held.request_id).result == "nothing"
+    assert db.scalar(select(func.count()).where(Job.kind == "assign_request")) == 0
+
+
+def test_a_renewed_hold_lives_longer_but_not_for_ever(db: Session, moment: Occasion) -> None:
+    counter = Counter(db, moment)
+    held = counter.hold(minutes=50)
+    request = counter.request(held)
+    for _ in range(2):
+        counter.later(minutes=40)
+        renewed = counter.say(RenewHold, held, minutes=50)
+        assert renewed.result == "done"
+        assert request.deadline_at == renewed.held_until
+    assert renewed.held_until == NOW + timedelta(hours=2)
+    assert not intake.give_up(db, counter.moment, request.id)
+    assert counter.say(RenewHold, held, minutes=50).code == "longest_hold"
+    assert counter.say(RenewHold, held, minutes=1).result == "already_done"
+    assert db.scalar(select(func.count()).where(Event.type == "request.held")) == 3
+
+
+def test_a_hold_ends_where_its_session_begins(db: Session, moment: Occasion) -> None:
+    counter = Counter(db, moment)
+    counter.moment = replace(moment, now=START - timedelta(minutes=5))
+    held = counter.hold(minutes=30)
+    assert held.held_until == START
+    assert counter.say(RenewHold, held, minutes=60).code == "longest_hold"
+
+
+def test_a_released_start_is_free_at_once(db: Session, moment: Occasion) -> None:
+    counter = Counter(db, moment)
+    held = counter.hold()
+    assert counter.say(ReleaseHold, held).status == "cancelled"
+    assert counter.say(ReleaseHold, held).result == "already_done"
+    assert counter.hold().result == "done"
+    assert counter.say(ConfirmHold, held).code == "not_held"
+
+
+def test_what_was_confirmed_cannot_be_released(db: Session, moment: Occasion) -> None:
+    counter = Counter(db, moment)
+    held = counter.hold()
+    counter.say(ConfirmHold, held)
+    for contract in (ReleaseHold, RenewHold):
+        assert counter.say(contract, held).code == "not_held"
+
+
+def test_where_the_consultant_confirms_they_are_asked_and_the_hold_goes_on(
+    db: Session, moment: Occasion
+) -> None:
+    counter = Counter(db, moment, requires_confirmation=True)
+    held = counter.hold()
+    asked = counter.say(ConfirmHold, held)
+    assert (asked.status, asked.held_until) == ("pending_confirmation", START)
+    assert counter.say(ConfirmHold, held).result == "already_done"
+    assert counter.hold().code == "slot_taken"
+    confirmed = intake.confirm(
+        db, counter.moment,
+        ConfirmRequest(
+            message_id=uuid4(), actor="ada", request_id=counter.request(held).id,
+            consultant_user_id=counter.who,
+        ),
+    )  # fmt: skip
+    assert confirmed.status == "scheduled"
+
+
+def test_what_cannot_be_held_is_refused_and_leaves_no_request(db: Session, moment: Occasion) -> None:
+    counter = Counter(db, moment)
+    taken: UUID = uuid7()
+    refusals = {
+        "unknown_service_type": counter.hold(service_type_id=uuid4()),
+        "unknown_consultant": counter.hold(consultant_user_id=uuid4()),
+        "is_the_requester": counter.hold(requester_user_id=counter.who),
+        "slot_not_free": counter.hold(START + timedelta(minutes=1), request_id=taken),
+    }
+    assert {code: one.code for code, one in refusals.items()} == {code: code for code in refusals}
+    assert counter.hold(NOW - timedelta(hours=1)).code == "slot_not_free"
+    assert db.scalar(select(func.count()).select_from(ConsultationRequest)) == 0
+    counter.hold(request_id=taken)
+    assert counter.hold(START + timedelta(hours=2), request_id=taken).code == "request_exists"

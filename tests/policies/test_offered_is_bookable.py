@@ -1,0 +1,226 @@
+"""In one snapshot a start is offered if and only if it can be booked, whatever the policies are.
+
+The reference below counts in whole minutes and knows nothing of ranges, windows' rows or SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.orm import Session
+
+from booking_tasks.availability import service
+from booking_tasks.availability.service import Taken
+from booking_tasks.availability.store import free_starts
+from booking_tasks.models import AvailabilitySlot, ConsultantPolicy, ServiceType
+from booking_tasks.occasion import Occasion
+from tests import builders
+from tests.builders import NOW
+
+MINUTE = timedelta(minutes=1)
+ZONES = ("Europe/Vienna", "Pacific/Apia", "America/New_York", "Asia/Kathmandu")
+#: The policies by their column on the kind, with the column of a consultant's own word.
+OWN_NAME = {"default_duration_minutes": "duration_minutes"}
+
+
+@dataclass(frozen=True)
+class Day:
+    """What stands in a consultant's ledger: spans in minutes from now, starts to be booked before."""
+
+    zone: str
+    kind: dict[str, int]
+    own: dict[str, int]
+    windows: tuple[tuple[int, int], ...]
+    blocks: tuple[tuple[int, int], ...]
+    wishes: tuple[int, ...]
+
+    def policy(self, name: str) -> int | None:
+        return self.own.get(OWN_NAME.get(name, name), self.kind.get(name))
+
+
+def policies(duration: str) -> st.SearchStrategy[dict[str, int]]:
+    return st.fixed_dictionaries(
+        {duration: st.sampled_from((30, 45, 60)), "slot_step_minutes": st.sampled_from((15, 20, 30, 45))},
+        optional={
+            "buffer_before_minutes": st.sampled_from((0, 5, 15)),
+            "buffer_after_minutes": st.sampled_from((0, 10, 30)),
+            "minimum_notice_minutes": st.sampled_from((0, 60, 300, 1500)),
+            "horizon_days": st.sampled_from((1, 2, 90)),
+            "max_sessions_per_day": st.integers(1, 3),
+            "max_sessions_per_week": st.integers(1, 4),
+            "max_minutes_per_day": st.sampled_from((45, 60, 120)),
+            "max_minutes_per_week": st.sampled_from((60, 150, 240)),
+        },
+    )
+
+
+def spans(most: int) -> st.SearchStrategy[tuple[tuple[int, int], ...]]:
+    ends = st.tuples(st.integers(0, 290), st.integers(1, 60)).map(lambda a: (a[0] * 15, (a[0] + a[1]) * 15))
+    return st.lists(ends, max_size=most).map(tuple)
+
+
+days = st.builds(
+    Day,
+    zone=st.sampled_from(ZONES),
+    kind=policies("default_duration_minutes"),
+    own=st.one_of(st.just({}), policies("duration_minutes")),
+    windows=spans(6),
+    blocks=spans(2),
+    wishes=st.lists(st.integers(0, 400), max_size=6).map(tuple),
+)
+
+
+class Desk:
+    """The day in the database."""
+
+    def __init__(self, db: Session, moment: Occasion, day: Day) -> None:
+        self.db, self.moment, self.day = db, moment, day
+        self.kind: ServiceType = builders.service_type(db, **day.kind)
+        self.who = builders.consultant(db, time_zone=day.zone).consultant_user_id
+        if day.own:
+            db.add(
+                ConsultantPolicy(
+                    consultant_user_id=self.who, consultation_service_type_id=self.kind.id, **day.own
+                )
+            )
+        self.windows = list(_apart(day.windows))
+        for status, pieces in (("available", self.windows), ("unavailable", day.blocks)):
+            db.add_all(
+                AvailabilitySlot(
+                    consultant_user_id=self.who, status=status, source="test",
+                    start_time=NOW + begins * MINUTE, end_time=NOW + ends * MINUTE,
+                )
+                for begins, ends in pieces
+            )  # fmt: skip
+        db.flush()
+        self.taken: list[datetime] = []
+        for wish in day.wishes:
+            if isinstance(self.hold(NOW + wish * 15 * MINUTE), Taken):
+                self.taken.append(NOW + wish * 15 * MINUTE)
+
+    def hold(self, start: datetime) -> object:
+        request = builders.request(self.db, self.kind.id)
+        until = self.moment.now + timedelta(days=9)
+        return service.hold(self.db, self.moment, request, self.who, start, until)
+
+    def offered(self) -> set[datetime]:
+        rows = free_starts(
+            self.db, [self.who], self.kind.id, NOW - timedelta(days=1), NOW + timedelta(days=20), NOW, 10_000
+        )
+        return {start for _, start, _ in rows}
+
+    def can_be_held(self, start: datetime) -> bool:
+        savepoint = self.db.begin_nested()
+        taken = isinstance(self.hold(start), Taken)
+        savepoint.rollback()
+        return taken
+
+
+def _apart(spans_: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int]]:
+    """The spans that overlap none before them: PostgreSQL would refuse the others."""
+    kept: list[tuple[int, int]] = []
+    for one in spans_:
+        if all(one[1] <= other[0] or other[1] <= one[0] for other in kept):
+            kept.append(one)
+            yield one
+
+
+def expected(day: Day, windows: list[tuple[int, int]], taken: list[datetime]) -> set[datetime]:
+    """Every start that the policies and the ledger leave, by looking at each minute of its session."""
+
+    def of(name: str) -> int:
+        return day.policy(name) or 0
+
+    length, before, after = (
+        of(f"{name}_minutes") for name in ("default_duration", "buffer_before", "buffer_after")
+    )
+    open_ = {minute for begins, ends in windows for minute in range(begins, ends)}
+    shut = {minute for begins, ends in day.blocks for minute in range(begins, ends)}
+    for start in taken:
+        at = (start - NOW) // MINUTE
+        shut |= set(range(at - before, at + length + after))
+    found = set()
+    for begins, ends in windows:
+        for at in range(begins, ends, of("slot_step_minutes")):
+            start = NOW + at * MINUTE
+            if (
+                at >= of("minimum_notice_minutes")
+                and at < (day.policy("horizon_days") or 90) * 24 * 60
+                and set(range(at, at + length)) <= open_
+                and not set(range(at - before, at + length + after)) & shut
+                and _within_limits(day, start, taken, length)
+            ):
+                found.add(start)
+    return found
+
+
+def _within_limits(day: Day, start: datetime, taken: list[datetime], length: int) -> bool:
+    zone = ZoneInfo(day.zone)
+
+    def local(instant: datetime) -> date:
+        return instant.astimezone(zone).date()
+
+    same = {
+        "day": [one for one in taken if local(one) == local(start)],
+        "week": [one for one in taken if local(one).isocalendar()[:2] == local(start).isocalendar()[:2]],
+    }
+    for period, others in same.items():
+        sessions, minutes = (day.policy(f"max_{what}_per_{period}") for what in ("sessions", "minutes"))
+        if sessions is not None and len(others) + 1 > sessions:
+            return False
+        if minutes is not None and (len(others) + 1) * length > minutes:
+            return False
+    return True
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+)
+@given(day=days, probes=st.lists(st.integers(0, 300), min_size=6, max_size=6))
+def test_offered_and_bookable_are_the_same_and_what_the_reference_says(
+    db: Session, moment: Occasion, day: Day, probes: list[int]
+) -> None:
+    savepoint = db.begin_nested()
+    desk = Desk(db, moment, day)
+    offered = desk.offered()
+    assert offered == expected(day, desk.windows, desk.taken)
+    for start in [*sorted(offered)[:6], *(NOW + probe * 15 * MINUTE for probe in probes)]:
+        assert desk.can_be_held(start) == (start in offered), start
+    savepoint.rollback()
+    db.expunge_all()
+
+
+def test_a_day_is_the_consultants_own(db: Session, moment: Occasion) -> None:
+    """22:30 and 23:30 UTC are one day in New York and two in Vienna."""
+    for zone, left in (("America/New_York", 0), ("Europe/Vienna", 1)):
+        day = Day(
+            zone, {"default_duration_minutes": 30, "slot_step_minutes": 60, "max_sessions_per_day": 1}, {},
+            windows=((13 * 60 + 30, 15 * 60),), blocks=(), wishes=(54,),
+        )  # fmt: skip
+        desk = Desk(db, moment, day)
+        assert len(desk.taken) == 1
+        assert len(desk.offered()) == left
+
+
+def test_a_booking_that_moves_does_not_count_against_its_own_limit(db: Session, moment: Occasion) -> None:
+    session = builders.booked_session(db)
+    kind = db.get_one(ServiceType, session.consultation_service_type_id)
+    kind.max_sessions_per_day = 1
+    start = session.scheduled_start_time
+    builders.window(db, session.consultant_user_id, start, hours=3)
+
+    def free(ignored: UUID | None) -> int:
+        return len(
+            free_starts(
+                db, [session.consultant_user_id], kind.id, start, start + timedelta(days=1),
+                replace(moment).now, 100, ignored_session=ignored,
+            )
+        )  # fmt: skip
+
+    assert (free(None), free(session.id)) == (0, 5)

@@ -1,0 +1,102 @@
+"""A consultant's own policies: set, replaced, taken away, refused."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
+from booking_tasks.assignment import service as assignment
+from booking_tasks.availability import service as availability
+from booking_tasks.availability.service import NotTaken, Taken
+from booking_tasks.contracts import SetConsultantPolicy
+from booking_tasks.models import ConsultantPolicy
+from booking_tasks.occasion import Occasion
+from booking_tasks.policies import service
+from tests import builders
+from tests.builders import NOW
+
+
+def policy(who: UUID, kind: UUID, **own: Any) -> SetConsultantPolicy:
+    return SetConsultantPolicy(
+        message_id=uuid4(), actor="staff", consultant_user_id=who, service_type_id=kind, **own
+    )
+
+
+def test_a_policy_is_set_replaced_whole_and_taken_away(db: Session, moment: Occasion) -> None:
+    kind, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
+
+    def stored() -> tuple[int | None, int | None] | None:
+        row = db.get(ConsultantPolicy, (who, kind), populate_existing=True)
+        return None if row is None else (row.duration_minutes, row.max_sessions_per_day)
+
+    steps: list[tuple[dict[str, int], str, object]] = [
+        ({"duration_minutes": 90}, "done", (90, None)),
+        ({"duration_minutes": 90}, "already_done", (90, None)),
+        ({"max_sessions_per_day": 2}, "done", (None, 2)),
+        ({}, "done", None),
+        ({}, "already_done", None),
+    ]
+    for own, result, left in steps:
+        assert service.set_consultant_policy(db, moment, policy(who, kind, **own)).result == result
+        assert stored() == left
+
+
+def test_whoever_or_whatever_is_unknown_is_refused_with_the_field(db: Session, moment: Occasion) -> None:
+    kind, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
+    for command, field in (
+        (policy(uuid4(), kind, horizon_days=3), "consultant_user_id"),
+        (policy(who, uuid4(), horizon_days=3), "service_type_id"),
+    ):
+        outcome = service.set_consultant_policy(db, moment, command)
+        assert (outcome.result, outcome.errors[0].field) == ("refused", field)
+
+
+@pytest.mark.parametrize(
+    "own", [{"duration_minutes": 0}, {"max_sessions_per_day": 0}, {"horizon_days": 731}, {"price": 1}]
+)
+def test_what_is_out_of_range_is_refused(own: dict[str, int]) -> None:
+    with pytest.raises(ValidationError):
+        policy(uuid4(), uuid4(), **own)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ({"minimum_notice_minutes": 2 * 1440}, "notice_too_short"),
+        ({"horizon_days": 1}, "beyond_horizon"),
+        ({"max_sessions_per_week": 1}, "limit_reached"),
+        ({"max_minutes_per_day": 90}, "limit_reached"),
+    ],
+)
+def test_who_is_refused_by_a_policy_is_told_by_which(
+    db: Session, moment: Occasion, kind: dict[str, int], code: str
+) -> None:
+    row, who = builders.service_type(db), builders.consultant(db).consultant_user_id
+    opening = NOW + timedelta(days=1)
+    builders.window(db, who, opening, hours=4)
+
+    def hold(hour: int) -> Taken | NotTaken:
+        return availability.hold(
+            db, moment, builders.request(db, row.id), who, opening + timedelta(hours=hour),
+            NOW + timedelta(hours=1),
+        )  # fmt: skip
+
+    assert isinstance(hold(0), Taken)
+    for name, value in kind.items():
+        setattr(row, name, value)
+    db.flush()
+    assert hold(2) == NotTaken(code)
+
+
+def test_a_consultant_may_want_to_confirm_what_others_do_not(db: Session, moment: Occasion) -> None:
+    kind, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
+    builders.window(db, who, NOW + timedelta(days=1))
+    service.set_consultant_policy(db, moment, policy(who, kind, requires_confirmation=True))
+    assert assignment.assign(db, moment, builders.request(db, kind).id).result == "asked"
+    service.set_consultant_policy(db, moment, policy(who, kind, requires_confirmation=False))
+    assert assignment.assign(db, moment, builders.request(db, kind).id).result == "scheduled"

@@ -1,0 +1,147 @@
+"""A series is booked whole or not at all, and says which of its starts are in the way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pydantic import ValidationError
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome
+from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
+from booking_tasks.occasion import Occasion
+from booking_tasks.series import service
+from booking_tasks.series.rules import starts_of
+from tests import builders
+from tests.builders import NOW
+from tests.invariants import ALWAYS
+
+FIRST = NOW + timedelta(days=1)
+WEEK = timedelta(weeks=1)
+
+
+class Course:
+    """One consultant with four hours on six Tuesdays."""
+
+    def __init__(self, db: Session, moment: Occasion, **kind: Any) -> None:
+        self.db, self.moment = db, moment
+        self.kind = builders.service_type(db, **kind)
+        self.who = builders.consultant(db).consultant_user_id
+        for week in range(6):
+            builders.window(db, self.who, FIRST + week * WEEK, hours=4)
+
+    def book(self, *starts: datetime, **values: Any) -> SeriesOutcome:
+        given = {
+            "message_id": uuid4(), "actor": "shop", "series_id": uuid4(), "requester_user_id": uuid4(),
+            "service_type_id": self.kind.id, "consultant_user_id": self.who, "starts": starts,
+        }  # fmt: skip
+        outcome = service.book_series(self.db, self.moment, BookSeries.model_validate(given | values))
+        assert [name for name, rows in ALWAYS.items() if self.db.execute(text(rows)).first()] == []
+        return outcome
+
+    def left(self) -> list[int | None]:
+        booked = select(func.count()).where(AvailabilitySlot.status == "booked")
+        return [
+            self.db.scalar(booked),
+            *(
+                self.db.scalar(select(func.count()).select_from(model))
+                for model in (ScheduledSession, Event, Job)
+            ),
+        ]
+
+
+def test_every_start_is_booked_with_a_request_and_a_session_of_its_own(db: Session, moment: Occasion) -> None:
+    course = Course(db, moment)
+    series_id = uuid4()
+    done = course.book(FIRST, weekly={"times": 6, "time_zone": "UTC"}, series_id=series_id)
+    assert [one.start for one in done.sessions] == [FIRST + week * WEEK for week in range(6)]
+    requests = db.scalars(select(ConsultationRequest).where(ConsultationRequest.series_id == series_id)).all()
+    assert {one.id for one in requests} == {one.request_id for one in done.sessions}
+    assert {one.status for one in requests} == {"scheduled"}
+
+
+def test_one_conflict_books_nothing_and_all_of_them_are_told(db: Session, moment: Occasion) -> None:
+    course = Course(db, moment)
+    assert course.book(FIRST + 2 * WEEK).result == "done"
+    before = course.left()
+    refused = course.book(FIRST, weekly={"times": 7, "time_zone": "UTC"})
+    assert (refused.result, refused.code, refused.sessions) == ("refused", "conflicts", ())
+    assert refused.conflicts == (
+        Conflict(start=FIRST + 2 * WEEK, code="slot_taken"),
+        Conflict(start=FIRST + 6 * WEEK, code="slot_not_free"),
+    )
+    assert course.left() == before
+    assert db.scalar(select(func.count()).where(ConsultationRequest.series_id.is_not(None))) == 1
+
+
+def test_starts_of_one_series_may_be_in_each_others_way(db: Session, moment: Occasion) -> None:
+    course = Course(db, moment, max_sessions_per_day=2)
+    starts = [FIRST, FIRST + timedelta(minutes=30), FIRST + timedelta(hours=1), FIRST + timedelta(hours=2)]
+    refused = course.book(*starts)
+    assert refused.conflicts == (
+        Conflict(start=starts[1], code="slot_taken"),
+        Conflict(start=starts[3], code="limit_reached"),
+    )
+    assert course.left() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"service_type_id": uuid4()}, "unknown_service_type"),
+        ({"consultant_user_id": uuid4()}, "unknown_consultant"),
+    ],
+)
+def test_what_is_unknown_is_refused(
+    db: Session, moment: Occasion, values: dict[str, object], code: str
+) -> None:
+    assert Course(db, moment).book(FIRST, **values).code == code
+
+
+def test_who_confirms_each_booking_or_takes_none_is_not_booked_in_series(
+    db: Session, moment: Occasion
+) -> None:
+    course = Course(db, moment, requires_confirmation=True)
+    assert course.book(FIRST).code == "must_be_confirmed"
+    assert course.book(FIRST, requester_user_id=course.who).code == "is_the_requester"
+    db.execute(text("UPDATE consultant_profiles SET is_available_for_booking = false"))
+    assert course.book(FIRST).code == "not_bookable"
+
+
+def test_a_series_id_is_used_once(db: Session, moment: Occasion) -> None:
+    course = Course(db, moment)
+    ids = {"series_id": uuid4(), "requester_user_id": uuid4()}
+    assert course.book(FIRST, **ids).result == "done"
+    assert course.book(FIRST + WEEK, **ids).code == "series_exists"
+
+
+def test_a_weekly_start_is_the_same_wall_clock_time_through_a_change_of_clocks() -> None:
+    command = BookSeries.model_validate(
+        {
+            "message_id": uuid4(), "actor": "shop", "series_id": uuid4(), "requester_user_id": uuid4(),
+            "service_type_id": uuid4(), "consultant_user_id": uuid4(),
+            "starts": [datetime(2027, 3, 23, 9, tzinfo=UTC)],
+            "weekly": {"times": 2, "time_zone": "Europe/Vienna"},
+        }
+    )  # fmt: skip
+    assert starts_of(command.starts, command.weekly) == [
+        datetime(2027, 3, 23, 9, tzinfo=UTC), datetime(2027, 3, 30, 8, tzinfo=UTC),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("starts", "weekly"),
+    [([], None), ([FIRST, FIRST], None), ([FIRST, FIRST + WEEK], {"times": 2, "time_zone": "UTC"})],
+)
+def test_starts_that_contradict_are_refused(starts: list[datetime], weekly: object) -> None:
+    with pytest.raises(ValidationError):
+        BookSeries.model_validate(
+            {
+                "message_id": uuid4(), "actor": "shop", "series_id": uuid4(), "requester_user_id": uuid4(),
+                "service_type_id": uuid4(), "consultant_user_id": uuid4(), "starts": starts, "weekly": weekly,
+            }
+        )  # fmt: skip
