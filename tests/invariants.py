@@ -93,10 +93,13 @@ OPEN: dict[str, str] = {
     "jobs due": "SELECT key FROM jobs WHERE state = 'waiting' AND due_at <= :now",
     "messages without an answer": "SELECT message_id FROM inbox WHERE state = 'received'",
     "requests nobody looked at": """
-        SELECT id FROM consultation_requests WHERE status = 'pending' AND hold_token IS NULL""",
+        SELECT id FROM consultation_requests
+         WHERE status = 'pending' AND hold_token IS NULL
+           AND coalesce(least(deadline_at, preferred_end_time) > :now, true)""",
     "requests past their time": """
         SELECT id FROM consultation_requests
-         WHERE status = 'pending_assignment' AND least(deadline_at, preferred_end_time) <= :now""",
+         WHERE status IN ('pending', 'pending_assignment')
+           AND least(deadline_at, preferred_end_time) <= :now""",
     "requests whose hold is over": """
         SELECT r.id FROM consultation_requests r
          WHERE r.status = 'pending_confirmation' AND NOT EXISTS (
