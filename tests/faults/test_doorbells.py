@@ -30,10 +30,10 @@ def test_whatever_becomes_of_the_rings_everything_is_done_once(house: House, rin
     house.stack.beat()
     house.wait_ready()
 
-    house.call(house.wishes(25, random.Random(6)))
+    house.call(house.wishes(12, random.Random(6)))
     house.calm()
     house.live_through(TUESDAY + timedelta(days=3), hop=timedelta(hours=24))
 
     ledger = examined(house)
     assert ledger.wrong == ()
-    assert (ledger.accepted, ledger.uncertain, ledger.dead) == (25, 0, 0)
+    assert (ledger.accepted, ledger.uncertain, ledger.dead) == (12, 0, 0)

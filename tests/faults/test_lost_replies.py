@@ -163,9 +163,9 @@ def test_any_commit_may_lose_its_reply(open_house: Open) -> None:
     ):
         house.stack.environment["DATABASE_URL"] = wire.url
         house.start()
-        house.call(house.wishes(40, chance))
+        house.call(house.wishes(25, chance))
         house.calm()
         ledger = examined(house)
         assert ledger.wrong == ()
-        assert (ledger.accepted, ledger.uncertain, ledger.dead) == (40, 0, 0)
-        assert wire.cuts >= 20
+        assert (ledger.accepted, ledger.uncertain, ledger.dead) == (25, 0, 0)
+        assert wire.cuts >= 12

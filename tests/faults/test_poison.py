@@ -55,6 +55,7 @@ def test_a_message_that_kills_its_process_is_dead_after_three_tries(house: House
     assert "wish" not in str(letter.payload)
 
 
+@pytest.mark.long
 def test_a_job_that_kills_its_process_dies_alone(house: House) -> None:
     """Those that stood behind it in the batch keep their tries."""
     poisoned = identity("request 0")
