@@ -35,7 +35,7 @@ _KNOBS = {
     "BOOKING_SWEEP_INTERVAL": "2s",
     "BOOKING_BELL_LIFE": "6s",
     "BOOKING_JOB_ATTEMPTS": "30",
-    "BOOKING_MESSAGE_ATTEMPTS": "30",
+    "BOOKING_MESSAGE_ATTEMPTS": "20",
 }
 
 _HEAD = ("seed", "accepted", "terminal", "booked", "overlaps", "lost", "duplicates", "uncertain", "dead",

@@ -1,0 +1,17 @@
+"""The soak's command runs: a few bookings of what `make soak` does with thousands."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.__main__ import soak
+
+
+@pytest.mark.stack
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_a_short_soak_keeps_every_promise(capsys: pytest.CaptureFixture[str]) -> None:
+    assert soak(seed=1, bookings=40) == 0
+    figures = capsys.readouterr().out.split("\n")[0].split()
+    assert figures[:3] == ["1", "40", "40"]
+    assert int(figures[9]) >= 5
