@@ -208,6 +208,7 @@ ACTS: dict[str, tuple[Step, ...]] = {
         hours("ada", *_TUESDAY),
         while_platform(submit("f1", "mira", "algebra"), fail_next=1, status=422),
         about_session("reschedule_session", "f1", "mira", new_start=(NOW + HOUR * 26).isoformat()),
+        at(HOUR * 3),  # the day's reminder goes out before the room is missed, whoever dies
         without_room("f1", at(HOUR * 16)),
         after_start("f1", timedelta(0)),
         seen("f1", presence("room_opened", timedelta(0)), presence("joined", timedelta(0), "ada")),

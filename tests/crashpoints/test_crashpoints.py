@@ -47,7 +47,7 @@ def test_wherever_a_worker_dies_another_ends_the_journey_as_if_it_had_not(
         # The day's run was taken first: consultants behind the death got no new day until tomorrow.
         ("in vain", 6, "before SELECT consultant_availability_slots.id,"),
         # Later than an hour after the end nobody waited for a report that the dead one had not read.
-        ("unlinked", 6, "before report read"),
+        ("unlinked", 7, "before report read"),
     ],
 )
 def test_the_deaths_that_once_broke_a_rule(lanes: list[Lane], act: str, step: int, before: str) -> None:
