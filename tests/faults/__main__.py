@@ -29,14 +29,8 @@ SOAK = {"child": 60, "worker": 2, "beat": 1, "broker": 1, "database": 1}
 _A_DAY = 12
 _CONSULTANTS = 40
 
-#: Looking for what is due three times a second would take a third of two cores; and where something is
-#: killed four times a second, eight tries are soon over.
-_KNOBS = {
-    "BOOKING_SWEEP_INTERVAL": "2s",
-    "BOOKING_BELL_LIFE": "6s",
-    "BOOKING_JOB_ATTEMPTS": "30",
-    "BOOKING_MESSAGE_ATTEMPTS": "20",
-}
+#: Where something is killed four times a second, eight tries are soon over.
+_KNOBS = {"BOOKING_JOB_ATTEMPTS": "30", "BOOKING_MESSAGE_ATTEMPTS": "20"}
 
 _HEAD = ("seed", "accepted", "terminal", "booked", "overlaps", "lost", "duplicates", "uncertain", "dead",
          "kills", "storm s", "recovery s")  # fmt: skip
