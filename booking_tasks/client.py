@@ -43,7 +43,7 @@ class Receipt(Generic[OutcomeT]):
         """Wait up to `timeout` seconds for the outcome. Raises NoAnswerError."""
         try:
             answer = self.result.get(timeout=timeout, propagate=True)
-        except Exception as error:
+        except Exception as error:  # time-outs, broken connections, a worker's error: no answer, all of them
             raise NoAnswerError(f"{self.contract.task}: {type(error).__name__}: {error}") from error
         outcome: OutcomeT = self.contract.outcome.model_validate(answer)  # type: ignore[assignment]
         return outcome
@@ -91,7 +91,7 @@ class BookingClient:
                     kwargsrepr="{}",
                 )
             )
-        except Exception as error:
+        except Exception as error:  # each transport has errors of its own; a caller needs one
             raise NotSentError(f"{message.task}: {type(error).__name__}: {error}") from error
         return Receipt(result, type(message))
 

@@ -57,7 +57,7 @@ def one_by_one(subjects: Iterable[UUID], step: Callable[[Session, Occasion, UUID
             with occasion("sweep", "sweep") as (db, moment):
                 step(db, moment, subject)
             done += 1
-        except Exception:
+        except Exception:  # what one subject trips over keeps no other waiting; the next sweep tries it again
             log.exception("sweep.step_failed", step=step.__name__, subject=str(subject))
     return done
 

@@ -41,7 +41,7 @@ def promptly(send: Callable[[], SentT]) -> SentT:
     began = time.monotonic()
     try:
         return send()
-    except Exception:
+    except Exception:  # each transport has errors of its own; the second try raises what remains
         if time.monotonic() - began > _AT_ONCE:
             raise
     return send()

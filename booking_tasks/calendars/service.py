@@ -28,13 +28,14 @@ from booking_tasks.contracts import (
     CalendarFeedsOutcome,
     CalendarFeedState,
     CoveredSession,
-    FieldError,
     ListCalendarFeeds,
     RemoveCalendarFeed,
     SetCalendarFeed,
 )
 from booking_tasks.models import CalendarFeed
 from booking_tasks.occasion import Occasion
+
+_refused = CalendarFeedOutcome.refusal
 
 #: Calendars of one consultant, and the longest wait for the next look at one that fails.
 MOST_FEEDS, LONGEST_WAIT = 20, timedelta(hours=1)
@@ -64,15 +65,6 @@ def set_calendar_feed(db: Session, occasion: Occasion, command: SetCalendarFeed)
     values = command.model_dump(exclude=_ENVELOPE | {"feed_id"}) | {"id": command.feed_id}
     changed = store.feed_changed(db, values | {"addresses": list(command.addresses)}, occasion.now)
     return CalendarFeedOutcome(result="done" if changed else "already_done", feed_id=command.feed_id)
-
-
-def _refused(code: str, field: str, problem: str) -> CalendarFeedOutcome:
-    return CalendarFeedOutcome(
-        result="refused",
-        code=code,
-        message=f"{field} {problem}",
-        errors=(FieldError(field=field, problem=problem),),
-    )
 
 
 def remove_calendar_feed(db: Session, occasion: Occasion, command: RemoveCalendarFeed) -> CalendarFeedOutcome:

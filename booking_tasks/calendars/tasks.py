@@ -57,7 +57,7 @@ def _look(look: Look) -> None:
     except (FetchError, confined.NotReadError) as error:
         _failed(look, str(error))
         return
-    except Exception as error:
+    except Exception as error:  # what others write may trip any library; only this feed fails
         log.exception("calendar.look_failed", feed=feed)
         _failed(look, f"looking at it failed unexpectedly ({type(error).__name__}); the log says more")
         return

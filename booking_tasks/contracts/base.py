@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
@@ -81,6 +81,16 @@ class Outcome(Contract):
     code: str | None = None
     message: str | None = None
     errors: tuple[FieldError, ...] = ()
+
+    @classmethod
+    def refusal(cls, code: str, field: str, problem: str) -> Self:
+        """Refused because of one field. `problem` goes on after its name: "is in use; choose a new one"."""
+        return cls(
+            result="refused",
+            code=code,
+            message=f"{field} {problem}",
+            errors=(FieldError(field=field, problem=problem),),
+        )
 
 
 OutcomeT = TypeVar("OutcomeT", bound=Outcome)

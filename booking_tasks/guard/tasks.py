@@ -52,7 +52,7 @@ def run_parked() -> int:
             break
         try:
             _run(message, doors[message.task])
-        except Exception:
+        except Exception:  # it stays parked; the messages behind it are not to wait for it
             log.exception("message.failed_again", task=message.task)
     return len(found)
 

@@ -16,7 +16,6 @@ from booking_tasks.availability.service import NotTaken
 from booking_tasks.contracts import (
     LONGEST_HOLD,
     ConfirmHold,
-    FieldError,
     HoldOutcome,
     HoldSlot,
     ReleaseHold,
@@ -30,6 +29,8 @@ from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
 from booking_tasks.sessions.store import locked_request
+
+_refused = HoldOutcome.refusal
 
 
 def hold_slot(db: Session, occasion: Occasion, command: HoldSlot) -> HoldOutcome:
@@ -192,15 +193,6 @@ def _record(
             "held_until": until.astimezone(UTC).isoformat(),
         },
     )  # fmt: skip
-
-
-def _refused(code: str, field: str, problem: str) -> HoldOutcome:
-    return HoldOutcome(
-        result="refused",
-        code=code,
-        message=f"{field} {problem}",
-        errors=(FieldError(field=field, problem=problem),),
-    )
 
 
 def _outcome(

@@ -160,6 +160,6 @@ def recover_inbox() -> int:
             break
         try:
             _receive(PUBLIC[task], body)  # type: ignore[arg-type]  # only commands come into the inbox
-        except Exception:
+        except Exception:  # its try was counted; the messages behind it are not to wait for it
             log.exception("message.failed_again", task=task)
     return len(messages)

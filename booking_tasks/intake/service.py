@@ -15,7 +15,6 @@ from booking_tasks.contracts import (
     CancelRequest,
     ConfirmRequest,
     DeclineRequest,
-    FieldError,
     RequestOutcome,
     SubmitRequest,
 )
@@ -25,6 +24,8 @@ from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
 from booking_tasks.sessions.store import locked_request
+
+_refused = RequestOutcome.refusal
 
 
 def submit(db: Session, occasion: Occasion, command: SubmitRequest) -> RequestOutcome:
@@ -213,15 +214,6 @@ def _end(
         db, occasion, f"request.{status}", request=request,
         before={"status": before}, after={"status": status}, reason=reason,
     )  # fmt: skip
-
-
-def _refused(code: str, field: str, problem: str) -> RequestOutcome:
-    return RequestOutcome(
-        result="refused",
-        code=code,
-        message=f"{field} {problem}",
-        errors=(FieldError(field=field, problem=problem),),
-    )
 
 
 def _outcome(result: Any, request: ConsultationRequest, code: str | None = None) -> RequestOutcome:

@@ -129,7 +129,7 @@ def _run(job: LeasedJob, handler: Handler) -> None:
             step = _prepare(job, handler)
         except LostLeaseError:
             raise
-        except Exception as error:
+        except Exception as error:  # any mistake of ours costs this job a try, and no other anything
             log.exception("job.failed")
             _not_begun(job, handler, lease_ends, _said(error))
             return
@@ -185,7 +185,7 @@ def _outcome_of(job: LeasedJob, handler: Handler, effect: bytes) -> Write:
         return partial(_refused, job, handler, str(error))
     except EffectUnknownError as error:
         return partial(_unknown, job, handler, str(error))
-    except Exception as error:
+    except Exception as error:  # whatever else went wrong: it may have been sent, so nobody may guess
         log.exception("job.effect_failed", kind=job.kind, job=str(job.id))
         return partial(_unknown, job, handler, _said(error))
     return partial(_done, job, handler, result)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability.store import lock_consultant, service_type
-from booking_tasks.contracts import FieldError, PolicyOutcome, SetConsultantPolicy
+from booking_tasks.contracts import PolicyOutcome, SetConsultantPolicy
 from booking_tasks.occasion import Occasion
 from booking_tasks.policies import store
+
+_refused = PolicyOutcome.refusal
 
 _ABOUT = {"message_id", "actor", "consultant_user_id", "service_type_id"}
 
@@ -31,13 +33,4 @@ def set_consultant_policy(db: Session, occasion: Occasion, command: SetConsultan
         result="done" if changed else "already_done",
         consultant_user_id=command.consultant_user_id,
         service_type_id=command.service_type_id,
-    )
-
-
-def _refused(code: str, field: str, problem: str) -> PolicyOutcome:
-    return PolicyOutcome(
-        result="refused",
-        code=code,
-        message=f"{field} {problem}",
-        errors=(FieldError(field=field, problem=problem),),
     )

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from booking_tasks.availability.rules import has_specializations
 from booking_tasks.availability.store import bookable_consultants, service_type
 from booking_tasks.contracts import (
-    FieldError,
     FreeStart,
     SearchOutcome,
     SearchSlots,
@@ -27,12 +26,8 @@ def search_slots(db: Session, occasion: Occasion, query: SearchSlots) -> SearchO
     """The first page of what can be booked, or the one behind a cursor; when there is nothing, why."""
     kind = service_type(db, query.service_type_id)
     if kind is None or not kind.is_active:
-        problem = "names no active service type"
-        return SearchOutcome(
-            result="refused",
-            code="unknown_service_type",
-            message=f"service_type_id {problem}",
-            errors=(FieldError(field="service_type_id", problem=problem),),
+        return SearchOutcome.refusal(
+            "unknown_service_type", "service_type_id", "names no active service type"
         )
     everyone = bookable_consultants(db, query.consultant_user_ids)
     skilled = [

@@ -9,13 +9,15 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.contracts import BookSeries, Conflict, FieldError, SeriesOutcome, SeriesSession
+from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome, SeriesSession
 from booking_tasks.identity import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.occasion import Occasion
 from booking_tasks.series import store
 from booking_tasks.series.rules import starts_of
 from booking_tasks.sessions import service as sessions
+
+_refused = SeriesOutcome.refusal
 
 
 def book_series(db: Session, occasion: Occasion, command: BookSeries) -> SeriesOutcome:
@@ -99,13 +101,4 @@ def _shown(session: ScheduledSession) -> SeriesSession:
         request_id=session.consultation_request_id,
         start=session.scheduled_start_time.astimezone(UTC),
         end=session.scheduled_end_time.astimezone(UTC),
-    )
-
-
-def _refused(code: str, field: str, problem: str) -> SeriesOutcome:
-    return SeriesOutcome(
-        result="refused",
-        code=code,
-        message=f"{field} {problem}",
-        errors=(FieldError(field=field, problem=problem),),
     )

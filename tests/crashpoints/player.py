@@ -242,7 +242,7 @@ def main() -> None:
             try:
                 play(json.loads(line))
                 code = 0
-            except Exception:
+            except Exception:  # a fork must end here, whatever happened: its parent's stack is not its own
                 logging.getLogger(__name__).exception("the play broke off")
             finally:
                 os._exit(code)
