@@ -106,6 +106,7 @@ class Settings(BaseSettings):
     lease: Duration = timedelta(seconds=60)
     job_batch: int = Field(25, ge=1, le=500)
     job_attempts: int = Field(8, ge=1, le=50)
+    outage_patience: Duration = timedelta(days=1)
     retry_base: Duration = timedelta(seconds=5)
     retry_cap: Duration = timedelta(hours=1)
     message_attempts: int = Field(3, ge=1, le=20)

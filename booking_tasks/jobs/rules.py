@@ -21,25 +21,27 @@ class Kind:
     `repeat_once`: once more, byte-identical, then a person decides.
     `never`: a person decides.
 
-    `subject` is what the job's subject id names.
+    `subject` is what the job's subject id names. One that `outlasts` an outage is not given up while its
+    target is away, for as long as the deployment's patience: nothing else follows from giving it up.
     """
 
     queue: Queue
     lost_outcome: LostOutcome
     subject: Subject = "session"
+    outlasts: bool = False
 
 
 KINDS: dict[str, Kind] = {
     "assign_request": Kind("sweep", "repeat", "request"),
     "check_attendance": Kind("sweep", "repeat"),
     "provision_meeting": Kind("provision", "repeat"),
-    "close_meeting": Kind("provision", "repeat"),
+    "close_meeting": Kind("provision", "repeat", outlasts=True),
     "collect_attendance": Kind("provision", "repeat"),
-    "send_invite": Kind("notify", "repeat_once"),
-    "send_cancellation": Kind("notify", "repeat_once"),
+    "send_invite": Kind("notify", "repeat_once", outlasts=True),
+    "send_cancellation": Kind("notify", "repeat_once", outlasts=True),
     "send_reminder": Kind("notify", "never"),
-    "send_notice": Kind("notify", "never", "request"),
-    "publish_event": Kind("notify", "repeat", "event"),
+    "send_notice": Kind("notify", "never", "request", outlasts=True),
+    "publish_event": Kind("notify", "repeat", "event", outlasts=True),
 }
 
 

@@ -232,13 +232,19 @@ def _put_off(
     """Certainly not done: try again later, or give up when the tries are used up."""
     config = settings()
     not_sent = held_as == "sending"
-    if job.attempts >= config.job_attempts:
+    exhausted = job.attempts >= config.job_attempts
+    # A target that is away is no fault of the job's: the try is not held against it.
+    outlasting = not_sent and KINDS[job.kind].outlasts and moment.now < job.due_at + config.outage_patience
+    if exhausted and not outlasting:
         _end_as_dead(db, moment, job, held_as, handler, reason, certainly_not_sent=not_sent)
         return
     wait = backoff(job.attempts, config.retry_base, config.retry_cap, random.random)
     # An earlier try's outcome stays unknown whatever became of this one: keep its bytes.
     keep = job.effect is not None
-    store.put_back(db, job, held_as, wait, reason, keep_effect=keep, certainly_not_sent=not_sent)
+    store.put_back(
+        db, job, held_as, wait, reason,
+        keep_effect=keep, count_attempt=not exhausted, certainly_not_sent=not_sent,
+    )  # fmt: skip
 
 
 def _unknown(job: LeasedJob, handler: Handler, reason: str, db: Session, moment: Occasion) -> None:

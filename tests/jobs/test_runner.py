@@ -123,6 +123,26 @@ def test_a_failed_try_goes_back_and_the_last_one_ends_dead_with_its_reason() -> 
     assert (len(handler.sent), handler.given_up) == (3, ["connection refused"])
 
 
+def test_a_target_that_is_away_is_outlasted_and_what_kills_its_worker_still_counts() -> None:
+    due = datetime.now(UTC) - timedelta(hours=23)
+    job_id, away = written(due=due), Recorder(failing(EffectNotDoneError("connection refused")))
+    for tries in range(1, 8):
+        while len(away.sent) < tries:  # each waits for its retry time, a few milliseconds
+            run_due("send_invite", away)
+    assert (row(job_id).state, row(job_id).sendings, away.given_up) == ("waiting", 0, [])
+    assert row(job_id).attempts < 3
+    assert run_until_settled(job_id, Recorder()).state == "done"
+
+
+def test_an_outage_is_not_outlasted_for_ever_nor_by_what_has_a_consequence() -> None:
+    late = written(due=datetime.now(UTC) - timedelta(hours=25))
+    room = written("provision_meeting", due=datetime.now(UTC))
+    away = Recorder(failing(EffectNotDoneError("connection refused")))
+    assert run_until_settled(late, away).state == "dead"
+    assert run_until_settled(room, away, "provision_meeting").state == "dead"
+    assert len(away.given_up) == 2
+
+
 def test_a_try_that_certainly_failed_does_not_count_as_sent() -> None:
     job_id, handler = written(), Recorder(failing(EffectNotDoneError("450 later")))
     run_due("send_invite", handler)
