@@ -23,6 +23,7 @@ Party = Literal["requester", "consultant"]
 JobState = Literal["waiting", "leased", "sending", "done", "skipped", "uncertain", "dead"]
 EvidenceKind = Literal["joined", "left", "room_opened", "room_closed", "report_complete"]
 FeedKind = Literal["ics", "caldav"]
+CreditKind = Literal["assignment", "reversal", "newcomer", "leave", "no_show", "calibration"]
 
 REQUEST_STATUSES: tuple[str, ...] = get_args(RequestStatus)
 SESSION_STATUSES: tuple[str, ...] = get_args(SessionStatus)
@@ -32,3 +33,4 @@ PARTIES: tuple[str, ...] = get_args(Party)
 JOB_STATES: tuple[str, ...] = get_args(JobState)
 EVIDENCE_KINDS: tuple[str, ...] = get_args(EvidenceKind)
 FEED_KINDS: tuple[str, ...] = get_args(FeedKind)
+CREDIT_KINDS: tuple[str, ...] = get_args(CreditKind)

@@ -157,4 +157,18 @@ ROWS: dict[str, dict[str, str]] = {
         """,
     },
     "0012_reserving": {},
+    "0013_credits": {
+        "assignment_credits": f"""
+            INSERT INTO assignment_credits (
+                id, consultation_service_type_id, consultant_user_id, kind, amount, credited_at,
+                consultation_request_id
+            )
+            VALUES ({_OTHER}, {_TYPE}, {_CONSULTANT}, 'assignment', 1, '2027-02-01 09:00Z', {_REQUEST})
+            ON CONFLICT DO NOTHING
+        """,
+        "assignment_balances": f"""
+            INSERT INTO assignment_balances (consultation_service_type_id, consultant_user_id, credits)
+            VALUES ({_TYPE}, {_CONSULTANT}, 1) ON CONFLICT DO NOTHING
+        """,
+    },
 }

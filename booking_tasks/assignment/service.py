@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks import history
 from booking_tasks.assignment import store
+from booking_tasks.assignment.credits import give
 from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, ranked, why_nobody
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
@@ -56,16 +57,16 @@ def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
     kind = ledger.service_type(db, request.consultation_service_type_id)
     if kind is None or not kind.is_active:
         return _wait(db, occasion, request, [], "service_type_inactive")
-    candidates = {one.consultant_user_id: one for one in _candidates(db, occasion, request, kind)}
-    for candidate in ranked(candidates.values()):
+    found = {one.consultant_user_id: one for one in candidates(db, occasion, request, kind)}
+    for candidate in ranked(found.values()):
         for start, end in candidate.starts:
-            taken = _take(db, occasion, request, candidate, start, end)
+            taken = take(db, occasion, request, candidate, start, end)
             if not isinstance(taken, NotTaken):
-                _decide(db, occasion, request, list(candidates.values()), "chosen", candidate, start)
+                _decide(db, occasion, request, list(found.values()), "chosen", candidate, start)
                 return taken
             reason = "requester_busy" if taken.code == "requester_busy" else "lost_the_race"
-            candidates[candidate.consultant_user_id] = replace(candidate, rejected=reason)
-    return _wait(db, occasion, request, list(candidates.values()), why_nobody(candidates.values()))
+            found[candidate.consultant_user_id] = replace(candidate, rejected=reason)
+    return _wait(db, occasion, request, list(found.values()), why_nobody(found.values()))
 
 
 def chosen_by_requester(
@@ -90,7 +91,7 @@ def waiting(db: Session, occasion: Occasion, limit: int = 100) -> list[UUID]:
     return store.waiting_requests(db, occasion.now, limit)
 
 
-def _candidates(
+def candidates(
     db: Session, occasion: Occasion, request: ConsultationRequest, kind: ServiceType
 ) -> list[Candidate]:
     """Everyone, with their load and free starts, or the first reason why not."""
@@ -138,7 +139,7 @@ def _unfit(consultant: Consultant, request: ConsultationRequest) -> str | None:
     return None
 
 
-def _take(
+def take(
     db: Session,
     occasion: Occasion,
     request: ConsultationRequest,
@@ -155,6 +156,7 @@ def _take(
     else:
         agreed = sessions.agree(db, occasion, request, who, start, end)
         if not isinstance(agreed, NotTaken):
+            give(db, occasion, request, who)
             savepoint.commit()
             return Assigned("scheduled", who)
         taken = agreed
@@ -166,6 +168,7 @@ def _take(
     request.status, request.status_reason = "pending_confirmation", None
     request.assigned_consultant_user_id = who
     request.updated_at = occasion.now
+    give(db, occasion, request, who)
     savepoint.commit()
     history.record(
         db, occasion, "request.confirmation_wanted", request=request,

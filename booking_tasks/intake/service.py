@@ -18,6 +18,7 @@ from booking_tasks.contracts import (
     RequestOutcome,
     SubmitRequest,
 )
+from booking_tasks.credits.service import take_back
 from booking_tasks.intake import store
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.occasion import Occasion
@@ -190,6 +191,7 @@ def _back_to_assignment(
     asked = request.assigned_consultant_user_id
     if asked is not None:
         request.excluded_consultant_user_ids = [*request.excluded_consultant_user_ids, asked]
+    take_back(db, occasion, request.id, event)
     request.status, request.updated_at = "pending_assignment", occasion.now
     request.status_reason = event.removeprefix("request.")
     db.flush()
@@ -206,6 +208,7 @@ def _end(
 ) -> None:
     before = request.status
     check_step(REQUEST_STEPS, before, status)
+    take_back(db, occasion, request.id, f"request.{status}")
     if before != "pending_confirmation":
         request.assigned_consultant_user_id = None
     request.status, request.status_reason, request.updated_at = status, reason, occasion.now

@@ -11,6 +11,7 @@ from booking_tasks.models.base import Base
 from booking_tasks.models.calendars import CalendarFeed
 from booking_tasks.models.catalogue import AvailabilityRule, Consultant, DirectoryUser, ServiceType
 from booking_tasks.models.consultations import AssignmentDecision, ConsultationRequest, ScheduledSession
+from booking_tasks.models.credits import AssignmentBalance, AssignmentCredit
 from booking_tasks.models.engine import (
     AttendanceEvidence,
     DeadLetter,
@@ -26,6 +27,8 @@ from booking_tasks.models.policies import ConsultantPolicy
 from booking_tasks.models.slots import AvailabilitySlot
 
 __all__ = [
+    "AssignmentBalance",
+    "AssignmentCredit",
     "AssignmentDecision",
     "AttendanceEvidence",
     "AvailabilityPlan",

@@ -12,6 +12,7 @@ from booking_tasks import history
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
+from booking_tasks.credits.service import take_back
 from booking_tasks.identity import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.occasion import Occasion
@@ -119,6 +120,7 @@ def cancel(db: Session, occasion: Occasion, command: CancelSession) -> SessionOu
     request = store.locked_request(db, session.consultation_request_id)
     if request is not None and "cancelled" in REQUEST_STEPS[request.status]:
         request.status, request.status_reason, request.updated_at = "cancelled", wanted, occasion.now
+    take_back(db, occasion, session.consultation_request_id, wanted)
     availability.free_booking(db, session.consultant_user_id, session.id)
     db.flush()
     history.record(

@@ -1,0 +1,1 @@
+"""Fairness that holds under load: a ledger of who got what."""

@@ -1,0 +1,80 @@
+"""The fairness ledger: what each consultant got of each kind of consultation, entry by entry.
+
+A pool is one kind of consultation. Entries are appended without any lock; whoever counts locks the
+pool first, and adds up what was appended since (`enter_pool`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
+from booking_tasks.words import CREDIT_KINDS
+
+CREDIT = Numeric(14, 6)
+
+
+class AssignmentCredit(Base):
+    """One entry. `reverses` names the assignment that a reversal takes back: each at most once.
+
+    `cause_id` is the leave or the session that an entry without a request of its own stands for.
+    """
+
+    __tablename__ = "assignment_credits"
+    __table_args__ = (
+        one_of("kind", CREDIT_KINDS),
+        CheckConstraint(
+            "(kind = 'reversal') = (reverses IS NOT NULL)"
+            " AND (kind <> 'assignment' OR consultation_request_id IS NOT NULL)",
+            name="shape",
+        ),
+        UniqueConstraint("reverses"),
+        UniqueConstraint(
+            "kind",
+            "cause_id",
+            "consultation_service_type_id",
+            "consultant_user_id",
+            name="uq_assignment_credits_cause",
+        ),
+        Index(None, "consultation_request_id"),
+        Index(None, "consultation_service_type_id", "credited_at"),
+        Index(
+            "ix_assignment_credits_uncounted",
+            "consultation_service_type_id",
+            postgresql_where=text("NOT is_counted"),
+        ),
+    )
+
+    id: Mapped[Key]
+    consultation_service_type_id: Mapped[UUID] = mapped_column(ForeignKey("consultation_service_types.id"))
+    consultant_user_id: Mapped[UUID] = mapped_column(ForeignKey("consultant_profiles.consultant_user_id"))
+    kind: Mapped[str] = mapped_column(String)
+    amount: Mapped[Decimal] = mapped_column(CREDIT)
+    credited_at: Mapped[datetime]
+    consultation_request_id: Mapped[UUID | None] = mapped_column(ForeignKey("consultation_requests.id"))
+    reverses: Mapped[UUID | None] = mapped_column(ForeignKey("assignment_credits.id"))
+    cause_id: Mapped[UUID | None]
+    reason: Mapped[LongText | None]
+    is_counted: Mapped[bool] = mapped_column(server_default=text("false"))
+    created_at: Mapped[CreatedAt]
+
+
+class AssignmentBalance(Base):
+    """The sum of a consultant's counted entries in one pool; changed under the pool's lock alone."""
+
+    __tablename__ = "assignment_balances"
+
+    consultation_service_type_id: Mapped[UUID] = mapped_column(
+        ForeignKey("consultation_service_types.id"), primary_key=True
+    )
+    consultant_user_id: Mapped[UUID] = mapped_column(
+        ForeignKey("consultant_profiles.consultant_user_id"), primary_key=True
+    )
+    credits: Mapped[Decimal] = mapped_column(CREDIT, server_default=text("0"))
+    assigned_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
