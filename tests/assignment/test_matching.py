@@ -1,0 +1,271 @@
+"""Many requests at once: what every plan keeps, however the batch looks."""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from booking_tasks.assignment import matching, matching_rounds, matching_search
+from booking_tasks.assignment.matching_plan import (
+    NOT_SERVED,
+    SCORE_MOST,
+    Answer,
+    Batch,
+    Diary,
+    Objective,
+    Plan,
+    alone,
+    greedy,
+)
+
+Opening = tuple[int, int, int, int]  # consultant, first, length, buffer on both sides
+Pair = tuple[int, int, int]  # request, opening, score
+
+
+@dataclass(frozen=True)
+class Case:
+    """A batch as people would tell it."""
+
+    requesters: tuple[int, ...]
+    openings: tuple[Opening, ...]
+    pairs: tuple[Pair, ...]
+    limits: tuple[tuple[int, int], ...] = ()  # (consultant, sessions in all)
+
+    def batch(self) -> Batch:
+        pairs = sorted(self.pairs)
+        whose = [
+            number for number, (who, _) in enumerate(self.limits) for one in self.openings if one[0] == who
+        ]
+        limited = [
+            place for who, _ in self.limits for place, one in enumerate(self.openings) if one[0] == who
+        ]
+        return Batch(
+            requesters=array("q", self.requesters),
+            consultants=array("q", [one[0] for one in self.openings]),
+            starts=array("q", [one[1] for one in self.openings]),
+            ends=array("q", [one[1] + one[2] for one in self.openings]),
+            firsts=array("q", [one[1] - one[3] for one in self.openings]),
+            lasts=array("q", [one[1] + one[2] + one[3] for one in self.openings]),
+            pair_requests=array("q", [one[0] for one in pairs]),
+            pair_openings=array("q", [one[1] for one in pairs]),
+            pair_scores=array("q", [one[2] for one in pairs]),
+            use_openings=array("q", limited),
+            use_budgets=array("q", whose),
+            use_amounts=array("q", [1] * len(limited)),
+            budgets=array("q", [most for _, most in self.limits]),
+        )
+
+
+@st.composite
+def cases(draw: st.DrawFn, requests: int = 6, openings: int = 8) -> Case:
+    """Small batches in which time is short: few moments, several lengths, buffers, limits, twins."""
+    many = draw(st.integers(1, requests))
+    requesters = tuple(draw(st.lists(st.integers(0, requests - 1), min_size=many, max_size=many)))
+    opening = st.tuples(st.integers(0, 2), st.integers(0, 8), st.integers(1, 4), st.sampled_from([0, 0, 1]))
+    offered = tuple(draw(st.lists(opening, min_size=1, max_size=openings, unique=True)))
+    wish = st.tuples(st.integers(0, many - 1), st.integers(0, len(offered) - 1))
+    wishes = draw(st.lists(wish, max_size=24, unique=True))
+    scores = draw(st.lists(st.integers(0, SCORE_MOST), min_size=len(wishes), max_size=len(wishes)))
+    limits = draw(st.dictionaries(st.integers(0, 2), st.integers(0, 2), max_size=2))
+    pairs = tuple((*wish, score) for wish, score in zip(wishes, scores, strict=True))
+    return Case(requesters, offered, pairs, tuple(sorted(limits.items())))
+
+
+def solved(batch: Batch) -> Answer:
+    return matching.solved(batch, 60.0, lambda: 0.0)
+
+
+def best(batch: Batch) -> Objective:
+    """By trying everything."""
+    choices: list[list[int]] = [[NOT_SERVED] for _ in batch.requesters]
+    for pair, request in enumerate(batch.pair_requests):
+        choices[request].append(pair)
+    found = Objective(0, 0)
+    for plan in itertools.product(*choices):
+        objective = Objective.of(batch, list(plan))
+        if objective > found and keeps_every_rule(batch, list(plan)):
+            found = objective
+    return found
+
+
+def keeps_every_rule(batch: Batch, plan: Plan) -> bool:
+    """Said again without any of the matching's own code: nobody twice, nobody over a limit."""
+    pairs = [pair for pair in plan if pair != NOT_SERVED]
+    if any(batch.pair_requests[plan[request]] != request
+           for request in range(len(plan)) if plan[request] != NOT_SERVED):  # fmt: skip
+        return False
+    for one, other in itertools.combinations(pairs, 2):
+        mine, theirs = batch.pair_openings[one], batch.pair_openings[other]
+        if batch.consultants[mine] == batch.consultants[theirs] and (
+            batch.firsts[mine] < batch.lasts[theirs] and batch.firsts[theirs] < batch.lasts[mine]
+        ):
+            return False
+        who, whom = (batch.requesters[batch.pair_requests[pair]] for pair in (one, other))
+        if (
+            who == whom
+            and batch.starts[mine] < batch.ends[theirs]
+            and batch.starts[theirs] < batch.ends[mine]
+        ):
+            return False
+    spent = [0] * len(batch.budgets)
+    for pair in pairs:
+        for opening, budget, amount in zip(
+            batch.use_openings, batch.use_budgets, batch.use_amounts, strict=True
+        ):
+            spent[budget] += amount * (opening == batch.pair_openings[pair])
+    return all(amount <= most for amount, most in zip(spent, batch.budgets, strict=True))
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases(requests=5, openings=6))
+def test_the_plan_is_the_best_of_all_and_says_so(case: Case) -> None:
+    batch = case.batch()
+    answer = solved(batch)
+
+    assert keeps_every_rule(batch, answer.plan)
+    assert Objective.of(batch, answer.plan) == answer.objective == best(batch)
+    assert answer.proven
+    assert not answer.timed_out
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases(requests=12, openings=14))
+def test_nobody_is_double_or_over_a_limit_and_greed_is_never_better(case: Case) -> None:
+    batch = case.batch()
+    answer, greedy_plan = solved(batch), greedy(batch)
+
+    assert keeps_every_rule(batch, greedy_plan)
+    assert keeps_every_rule(batch, answer.plan)
+    assert Objective.of(batch, greedy_plan) <= answer.objective <= answer.bound <= alone(batch)
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases(requests=10, openings=12), st.data())
+def test_one_more_hour_or_one_more_consultant_never_serves_fewer(case: Case, data: st.DataObject) -> None:
+    """`more` opens before, between or beside what there was: it may change which openings are matched."""
+    more = data.draw(
+        st.lists(
+            st.tuples(st.integers(0, 3), st.integers(-1, 9), st.integers(1, 4), st.just(0)),
+            min_size=1, max_size=4, unique=True,
+        ).map(lambda found: [one for one in found if one not in case.openings])
+    )  # fmt: skip
+    wishes = data.draw(st.lists(
+        st.tuples(st.integers(0, len(case.requesters) - 1), st.integers(0, max(len(more) - 1, 0)),
+                  st.integers(0, SCORE_MOST)),
+        max_size=12, unique_by=lambda one: one[:2],
+    ))  # fmt: skip
+    added = tuple((who, len(case.openings) + which, score) for who, which, score in wishes if more)
+    larger = replace(case, openings=(*case.openings, *more), pairs=(*case.pairs, *added))
+
+    assert solved(larger.batch()).objective.served >= solved(case.batch()).objective.served
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(requests=12, openings=14))
+def test_the_same_batch_gives_the_same_plan(case: Case) -> None:
+    assert solved(case.batch()) == solved(case.batch())
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases(requests=8, openings=10))
+def test_without_time_for_a_search_the_plan_keeps_the_rules_and_the_bound_is_true(case: Case) -> None:
+    batch = case.batch()
+    ticks = itertools.count()
+    hurried = matching.solved(batch, 0.5, lambda: float(next(ticks)))
+
+    assert keeps_every_rule(batch, hurried.plan)
+    assert hurried.objective >= Objective.of(batch, greedy(batch))
+    assert hurried.bound >= solved(batch).objective
+    assert hurried.proven or hurried.timed_out
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases(requests=8, openings=10))
+def test_without_a_search_nothing_that_still_fits_is_left(case: Case) -> None:
+    batch = case.batch()
+    plan = matching_rounds.extended(batch, None, lambda: True)
+    diary = Diary(batch)
+    for pair in plan:
+        if pair != NOT_SERVED:
+            assert diary.fits(pair)
+            diary.take(pair)
+
+    assert not [
+        pair
+        for pair, request in enumerate(batch.pair_requests)
+        if plan[request] == NOT_SERVED and diary.fits(pair)
+    ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases(requests=10, openings=12))
+def test_groups_have_nothing_in_common(case: Case) -> None:
+    batch = case.batch()
+    found = matching_search.groups(batch)
+
+    assert sorted(request for requests, _ in found for request in requests) == list(
+        range(len(batch.requesters))
+    )
+    assert sorted(pair for _, pairs in found for pair in pairs) == list(range(len(batch.pair_requests)))
+    for (_, some), (_, others) in itertools.combinations(found, 2):
+        for one, other in itertools.product(some, others):
+            plan = _only(batch, one, other)
+            possible = keeps_every_rule(batch, _only(batch, one)) and keeps_every_rule(
+                batch, _only(batch, other)
+            )
+            assert keeps_every_rule(batch, plan) or not possible
+
+
+def _only(batch: Batch, *pairs: int) -> Plan:
+    plan = [NOT_SERVED] * len(batch.requesters)
+    for pair in pairs:
+        plan[batch.pair_requests[pair]] = pair
+    return plan
+
+
+def test_a_new_early_hour_does_not_push_the_only_fitting_start_out_of_the_choice() -> None:
+    """Chosen by the earliest end, starts at 0 and 2 would hide the one at 1 that alone suits anybody."""
+    narrow = Case((0,), ((0, 1, 2, 0),), ((0, 0, 5),))
+    wider = replace(narrow, openings=(*narrow.openings, (0, 0, 2, 0), (0, 2, 2, 0)))
+
+    assert solved(narrow.batch()).objective == solved(wider.batch()).objective == Objective(1, 5)
+
+
+def test_the_number_served_goes_before_any_score() -> None:
+    dear = Case((0, 1), ((0, 0, 1, 0), (0, 1, 1, 0)), ((0, 0, SCORE_MOST), (0, 1, 0), (1, 0, 0)))
+
+    assert solved(dear.batch()).objective == Objective(2, 0)
+
+
+def test_one_requester_is_not_matched_to_two_consultants_at_once() -> None:
+    twice = Case((7, 7), ((0, 0, 2, 0), (1, 1, 2, 0)), ((0, 0, 5), (1, 1, 9)))
+
+    assert solved(twice.batch()).objective == Objective(1, 9)
+
+
+def test_greed_serves_fewer_where_the_matching_serves_all() -> None:
+    case = Case((0, 1), ((0, 0, 1, 0), (1, 0, 1, 0)), ((0, 0, 9), (0, 1, 8), (1, 0, 9)))
+    batch = case.batch()
+
+    assert Objective.of(batch, greedy(batch)) == Objective(1, 9)
+    assert solved(batch).objective == Objective(2, 17)
+
+
+def test_without_the_solver_the_plan_is_greedy_and_the_bound_is_still_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(matching, "has_solver", lambda: False)
+    batch = Case((0, 1), ((0, 0, 1, 0), (1, 0, 1, 0)), ((0, 0, 9), (0, 1, 8), (1, 0, 9))).batch()
+    answer = solved(batch)
+
+    assert (answer.method, answer.objective, answer.bound) == ("greedy", Objective(1, 9), Objective(2, 18))
+
+
+def test_an_empty_batch_has_an_answer() -> None:
+    assert solved(Case((), (), ()).batch()).plan == []
+    assert solved(Case((3,), (), ()).batch()).plan == [NOT_SERVED]
