@@ -53,8 +53,8 @@ install: $(INSTALLED) ## Make .venv with everything at its locked version (other
 lock: $(TOOLS)/uv ## Write the lock files again; UPGRADE=--upgrade takes the newest versions allowed
 	@PYTHONPATH=$(TOOLS)/uv $(PYTHON) -m uv pip compile pyproject.toml --all-extras \
 		$(UV_LOCK) -o requirements.lock
-	@echo hatchling | PYTHONPATH=$(TOOLS)/uv $(PYTHON) -m uv pip compile pyproject.toml - --extra solver \
-		$(UV_LOCK) --constraints requirements.lock -o requirements-runtime.lock
+	@echo hatchling | PYTHONPATH=$(TOOLS)/uv $(PYTHON) -m uv pip compile pyproject.toml - \
+		--extra solver --extra web $(UV_LOCK) --constraints requirements.lock -o requirements-runtime.lock
 
 # No header, index or link in the files: they hold on any mirror, and the hashes say what is meant.
 UV_LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header \

@@ -17,6 +17,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
+from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -30,10 +31,12 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from booking_tasks.errors import SettingsError
+from booking_tasks.links import Links
 from booking_tasks.occasion import Policies
 from booking_tasks.zones import zone
 
 _SHORT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d|)\s*$")
+_SHORTEST_SECRET = 32
 _UNIT = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -146,6 +149,10 @@ class Settings(BaseSettings):
     default_time_zone: str = "UTC"
     default_language: str = "en"
 
+    # -- answers by link -----------------------------------------------------------------------------
+    public_url: str | None = None
+    link_secret: SecretStr | None = Field(None, validate_default=True)
+
     # -- reminders and attendance ------------------------------------------------------------------
     reminder_offsets: Durations = (timedelta(hours=24), timedelta(hours=1))
     attendance_grace: Duration = timedelta(minutes=10)
@@ -200,6 +207,26 @@ class Settings(BaseSettings):
             raise ValueError(f"must be below half of BOOKING_LEASE ({half:g} s): lower it, or raise that")
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"https", "http"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be the address people reach, such as https://booking.example.org")
+        return value.rstrip("/")
+
+    @field_validator("link_secret")
+    @classmethod
+    def _secret_for_the_links(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        given = value.get_secret_value() if value else ""
+        if not given and info.data.get("public_url"):
+            raise ValueError("is needed with BOOKING_PUBLIC_URL: it signs the links; make secrets makes one")
+        if given and len(given) < _SHORTEST_SECRET:
+            raise ValueError(f"must have at least {_SHORTEST_SECRET} characters; make secrets makes one")
+        return value if given else None
+
     @field_validator("event_queue")
     @classmethod
     def _queue_for_the_task(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -211,6 +238,13 @@ class Settings(BaseSettings):
     def policies(self) -> Policies:
         """What use cases may know of these settings."""
         return Policies(**{one.name: getattr(self, one.name) for one in fields(Policies)})
+
+    @property
+    def links(self) -> Links | None:
+        """How links are made, or None: then nothing asks anybody to follow one."""
+        if self.public_url is None or self.link_secret is None:
+            return None
+        return Links(self.public_url, self.link_secret.get_secret_value())
 
     @property
     def broker(self) -> str:

@@ -76,13 +76,13 @@ def test_a_broken_file_is_refused(damage: Callable[[dict[str, Any]], None]) -> N
     assert _faults(broken) != []
 
 
-def test_the_services_are_the_two_servers_one_migration_two_workers_and_a_beat() -> None:
+def test_the_services_are_the_two_servers_one_migration_two_workers_a_beat_and_on_demand_the_web() -> None:
     always = {name for name, one in COMPOSE["services"].items() if "profiles" not in one}
     assert always == {"postgres", "redis", "migrate", "worker-front", "worker-effects", "beat"}
     assert {name: one["command"][:2] for name, one in OURS.items()} == {
         name: ["booking-tasks", name.partition("-")[0]] for name in OURS
     }
-    assert OURS.keys() == always - {"postgres", "redis"}
+    assert OURS.keys() == (always - {"postgres", "redis"}) | {"web"}
 
 
 def test_the_two_workers_share_out_every_queue() -> None:
@@ -96,6 +96,7 @@ def test_the_extras_come_only_when_asked_for_and_show_their_pages_on_loopback_al
     assert {name: one["profiles"] for name, one in extras.items()} == {
         "flower": ["monitoring"],
         "mail": ["mail"],
+        "web": ["web"],
     }
     published = {name: one["ports"] for name, one in COMPOSE["services"].items() if "ports" in one}
     assert published.keys() == extras.keys()
@@ -204,6 +205,7 @@ def test_the_values_given_by_default_are_accepted(monkeypatch: pytest.MonkeyPatc
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "database_url").write_text("postgresql://booking:word@postgres:5432/booking_tasks")
     (tmp_path / "redis_url").write_text("redis://booking:word@redis:6379/0")
+    (tmp_path / "link_secret").write_text("s" * 48)
     for name, value in OURS["beat"]["environment"].items():
         default = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value))
         monkeypatch.setenv(name, default.replace("/run/secrets", str(tmp_path)))
@@ -212,6 +214,10 @@ def test_the_values_given_by_default_are_accepted(monkeypatch: pytest.MonkeyPatc
 
     assert config.database_url == "postgresql+psycopg://booking:word@postgres:5432/booking_tasks"
     assert config.redis_url == "redis://booking:word@redis:6379/0"
+    assert config.links is None
+
+    monkeypatch.setenv("BOOKING_PUBLIC_URL", "https://booking.example.org")
+    assert load_settings().links is not None
 
 
 def test_no_password_stands_in_the_file() -> None:
@@ -245,4 +251,6 @@ def test_the_image_is_made_from_the_lock_and_runs_unprivileged() -> None:
 
     assert "pip install --no-cache-dir --require-hashes -r requirements-runtime.lock" in steps
     assert "\nUSER booking" in steps
+    lock = (ROOT / "requirements-runtime.lock").read_text()
+    assert {"\nstarlette==", "\nuvicorn=="} <= set(re.findall(r"\n[a-z]+==", lock))
     assert len({json.dumps(service["build"]) for service in OURS.values()}) == 1

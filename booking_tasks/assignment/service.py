@@ -150,16 +150,16 @@ def take(
     """Book, or hold where the consultant must confirm. A lost race gives its locks back."""
     who = candidate.consultant_user_id
     savepoint = db.begin_nested()
-    if candidate.must_confirm:
-        until = min(occasion.now + occasion.policies.confirmation_deadline, start)
-        taken = availability.hold(db, occasion, request, who, start, until)
-    else:
+    if not candidate.must_confirm:
         agreed = sessions.agree(db, occasion, request, who, start, end)
-        if not isinstance(agreed, NotTaken):
-            give(db, occasion, request, who)
-            savepoint.commit()
-            return Assigned("scheduled", who)
-        taken = agreed
+        if isinstance(agreed, NotTaken):
+            savepoint.rollback()
+            return agreed
+        give(db, occasion, request, who)
+        savepoint.commit()
+        return Assigned("scheduled", who)
+    until = min(occasion.now + occasion.policies.confirmation_deadline, start)
+    taken = availability.hold(db, occasion, request, who, start, until)
     if isinstance(taken, NotTaken):
         savepoint.rollback()
         return taken
@@ -172,7 +172,11 @@ def take(
     savepoint.commit()
     history.record(
         db, occasion, "request.confirmation_wanted", request=request,
-        before={"status": before}, after={"status": request.status, "start": start.isoformat()},
+        before={"status": before},
+        after={
+            "status": request.status, "start": taken.start.isoformat(), "end": taken.end.isoformat(),
+            "until": until.isoformat(),
+        },
     )  # fmt: skip
     return Assigned("asked", who)
 

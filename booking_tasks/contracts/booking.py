@@ -59,7 +59,8 @@ class SubmitRequest(Command[RequestOutcome]):
 class ConfirmRequest(Command[RequestOutcome]):
     """The assigned consultant accepts. Codes: `unknown_request`, `not_waiting`,
 
-    `not_assigned_consultant`, `hold_expired`, `slot_taken`.
+    `not_assigned_consultant`, `other_question`, `hold_expired`, `slot_taken`. `question_id`, where it is
+    given, says which question is answered: the id of the event `request.confirmation_wanted`.
     """
 
     task: ClassVar[str] = "confirm_request"
@@ -68,12 +69,14 @@ class ConfirmRequest(Command[RequestOutcome]):
 
     request_id: UUID
     consultant_user_id: UUID
+    question_id: UUID | None = None
 
 
 class DeclineRequest(Command[RequestOutcome]):
     """The assigned consultant declines; the request is assigned anew without them.
 
-    Codes: `unknown_request`, `not_waiting`, `not_assigned_consultant`.
+    Codes: `unknown_request`, `not_waiting`, `not_assigned_consultant`, `other_question`. `question_id` as
+    with confirm_request.
     """
 
     task: ClassVar[str] = "decline_request"
@@ -82,6 +85,7 @@ class DeclineRequest(Command[RequestOutcome]):
 
     request_id: UUID
     consultant_user_id: UUID
+    question_id: UUID | None = None
     reason: Reason | None = None
 
 

@@ -144,7 +144,7 @@ def confirm_hold(db: Session, occasion: Occasion, command: ConfirmHold) -> HoldO
         return _outcome("refused", request, held, refusal or "hold_expired")
     who, start, end = held.consultant_user_id, held.session_start_time, held.session_end_time
     if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, occasion.now):
-        if not _asked(db, occasion, request, who, start):
+        if not _asked(db, occasion, request, who, start, end):
             return _outcome("refused", request, held, "hold_expired")
     elif isinstance(sessions.agree(db, occasion, request, who, start, end, from_hold=True), NotTaken):
         return _outcome("refused", request, held, "hold_expired")
@@ -152,7 +152,9 @@ def confirm_hold(db: Session, occasion: Occasion, command: ConfirmHold) -> HoldO
     return _outcome("done", request, availability.held_slot(db, request.id), start=start, end=end)
 
 
-def _asked(db: Session, occasion: Occasion, request: ConsultationRequest, who: UUID, start: datetime) -> bool:
+def _asked(
+    db: Session, occasion: Occasion, request: ConsultationRequest, who: UUID, start: datetime, end: datetime
+) -> bool:
     """From now on the hold is the consultant's to answer; False when it is over."""
     until = min(occasion.now + occasion.policies.confirmation_deadline, start)
     if not availability.prolong_hold(db, occasion, request.id, until):
@@ -164,7 +166,11 @@ def _asked(db: Session, occasion: Occasion, request: ConsultationRequest, who: U
     db.flush()
     history.record(
         db, occasion, "request.confirmation_wanted", request=request,
-        before={"status": "pending"}, after={"status": request.status, "start": start.isoformat()},
+        before={"status": "pending"},
+        after={
+            "status": request.status, "start": start.isoformat(), "end": end.isoformat(),
+            "until": until.isoformat(),
+        },
     )  # fmt: skip
     return True
 

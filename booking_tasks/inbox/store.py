@@ -61,15 +61,15 @@ def finish(db: Session, message_id: UUID, state: str, outcome: dict[str, Any]) -
     )
 
 
-def abandoned(db: Session, older_than: timedelta, limit: int) -> list[tuple[str, dict[str, Any] | None]]:
-    """Task and content of messages whose run ended without an answer, oldest first."""
+def abandoned(db: Session, older_than: timedelta, limit: int) -> list[tuple[str, str, dict[str, Any] | None]]:
+    """Task, door and content of messages whose run ended without an answer, oldest first."""
     rows = db.execute(
-        select(InboxMessage.task, InboxMessage.body)
+        select(InboxMessage.task, InboxMessage.door, InboxMessage.body)
         .where(InboxMessage.state == "received", InboxMessage.attempted_at < _REAL_TIME - older_than)
         .order_by(InboxMessage.attempted_at)
         .limit(limit)
     )
-    return [(row.task, row.body) for row in rows]
+    return [(row.task, row.door, row.body) for row in rows]
 
 
 def add_dead_letter(

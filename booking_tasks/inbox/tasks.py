@@ -107,12 +107,17 @@ def _message_id(request: Any) -> UUID | None:
         return None
 
 
-def _receive(contract: type[Command[Any]], request: Any) -> dict[str, Any]:
+def _receive(contract: type[Command[Any]], request: Any, door: str | None = None) -> dict[str, Any]:
     command = _validated(contract, request)
     if isinstance(command, Outcome):
         return command.model_dump(mode="json")
-    with bound_contextvars(task=contract.task, **_ids(command)):
-        answer = _answered(contract, command)
+    return receive(command, door or contract.queue)
+
+
+def receive(command: Command[Any], door: str) -> dict[str, Any]:
+    """Answer a command that came through a door of this house, once, as if it had come by its queue."""
+    with bound_contextvars(task=command.task, **_ids(command)):
+        answer = _answered(type(command), command, door)
         log.info("message.answered", result=answer["result"], code=answer.get("code"))
     return answer
 
@@ -123,24 +128,26 @@ def _ids(command: Command[Any]) -> dict[str, str]:
     return {name: str(value) for name, value in about.items() if value is not None}
 
 
-def _answered(contract: type[Command[Any]], command: Command[Any]) -> dict[str, Any]:
+def _answered(contract: type[Command[Any]], command: Command[Any], door: str) -> dict[str, Any]:
     body = command.model_dump(mode="json")
     # A second delivery waits for the first, so that waiting is not counted as an attempt.
     with one_at_a_time(f"message:{command.message_id}") as connection:
         with transaction(connection) as db:
             arrival = service.arrive(
-                db, command.message_id, contract.task, contract.queue, body, settings().message_attempts
+                db, command.message_id, contract.task, door, body, settings().message_attempts
             )
         if isinstance(arrival, Answered):
             return arrival.outcome
-        return _run(contract, command, connection)
+        return _run(contract, command, door, connection)
 
 
-def _run(contract: type[Command[Any]], command: Command[Any], connection: Connection) -> dict[str, Any]:
+def _run(
+    contract: type[Command[Any]], command: Command[Any], door: str, connection: Connection
+) -> dict[str, Any]:
     """Run the body in its own transaction; a race that was lost is run again at once."""
     for race in range(1, _RACES + 1):
         try:
-            with occasion(command.actor, contract.queue, command.message_id, connection) as (db, moment):
+            with occasion(command.actor, door, command.message_id, connection) as (db, moment):
                 outcome = _use_cases[contract.task](db, moment, command)
                 return service.answer(db, command.message_id, outcome)
         except DBAPIError as error:
@@ -155,11 +162,11 @@ def recover_inbox() -> int:
     """Run messages again whose worker died before it answered, even when the broker forgot them."""
     with transaction() as db:
         messages = store.abandoned(db, settings().lease, limit=50)
-    for task, body in messages:
+    for task, door, body in messages:
         if stopping():
             break
         try:
-            _receive(PUBLIC[task], body)  # type: ignore[arg-type]  # only commands come into the inbox
+            _receive(PUBLIC[task], body, door)  # type: ignore[arg-type]  # only commands come into the inbox
         except Exception:  # its try was counted; the messages behind it are not to wait for it
             log.exception("message.failed_again", task=task)
     return len(messages)

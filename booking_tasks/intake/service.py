@@ -20,6 +20,7 @@ from booking_tasks.contracts import (
 )
 from booking_tasks.credits.service import take_back
 from booking_tasks.intake import store
+from booking_tasks.intake.questions import latest_question
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import service as sessions
@@ -82,7 +83,7 @@ def confirm(db: Session, occasion: Occasion, command: ConfirmRequest) -> Request
         return RequestOutcome(result="refused", code="unknown_request")
     if request.status == "scheduled" and request.assigned_consultant_user_id == command.consultant_user_id:
         return _outcome("already_done", request)
-    refusal = _not_answerable(request, command.consultant_user_id)
+    refusal = _not_answerable(db, request, command)
     if refusal is not None:
         return _outcome("refused", request, refusal)
     held = availability.held_slot(db, request.id)
@@ -102,7 +103,7 @@ def decline(db: Session, occasion: Occasion, command: DeclineRequest) -> Request
     request = locked_request(db, command.request_id)
     if request is None:
         return RequestOutcome(result="refused", code="unknown_request")
-    refusal = _not_answerable(request, command.consultant_user_id)
+    refusal = _not_answerable(db, request, command)
     if refusal is not None:
         return _outcome("refused", request, refusal)
     _back_to_assignment(db, occasion, request, "request.declined", command.reason)
@@ -170,11 +171,17 @@ def overdue(db: Session, occasion: Occasion, limit: int = 200) -> list[UUID]:
     return store.overdue_requests(db, occasion.now, limit)
 
 
-def _not_answerable(request: ConsultationRequest, consultant_user_id: UUID) -> str | None:
+def _not_answerable(
+    db: Session, request: ConsultationRequest, answer: ConfirmRequest | DeclineRequest
+) -> str | None:
     if request.status != "pending_confirmation":
         return "not_waiting"
-    if request.assigned_consultant_user_id != consultant_user_id:
+    if request.assigned_consultant_user_id != answer.consultant_user_id:
         return "not_assigned_consultant"
+    if answer.question_id is not None:
+        asked = latest_question(db, request.id)
+        if asked is None or asked.id != answer.question_id:
+            return "other_question"
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -15,8 +16,12 @@ from booking_tasks.letters.dates import spoken_moment, spoken_span
 from booking_tasks.letters.message import letter, message_id
 from booking_tasks.letters.store import person, service_name
 from booking_tasks.letters.wording import one_line, words
+from booking_tasks.links import Grant
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.occasion import Occasion
+
+#: What a link in a question is for, and the path that it leads to.
+ANSWERS = "answers"
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class _Notice:
     template: str
     reader: Person
     values: dict[str, str | None]
+    link: str | None = None
 
 
 def write_notice(db: Session, occasion: Occasion, house: House, job: LeasedJob) -> bytes | Skipped | NotYet:
@@ -36,7 +42,8 @@ def write_notice(db: Session, occasion: Occasion, house: House, job: LeasedJob) 
     request = store.request(db, job.subject_id)
     if request is None or job.recipient is None:
         return Skipped("there is no such request")
-    notice = _NOTICES[rules.notice_of(job.detail)](db, occasion, house, request, job.recipient)
+    write, event_id = _NOTICES[rules.notice_of(job.detail)], rules.event_of(job.detail)
+    notice = write(db, occasion, house, request, job.recipient, event_id)
     if not isinstance(notice, _Notice):
         return notice
     service = service_name(db, request.consultation_service_type_id)
@@ -44,7 +51,7 @@ def write_notice(db: Session, occasion: Occasion, house: House, job: LeasedJob) 
 
 
 def _confirmation_wanted(
-    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID
+    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped:
     held = store.held_time(db, request.id, to)
     if held is None:
@@ -60,11 +67,11 @@ def _confirmation_wanted(
         "until": spoken_moment(held.until, reader.time_zone, reader.language),
         "details": request.request_details,
     }
-    return _Notice("confirmation_wanted", reader, values)
+    return _Notice("confirmation_wanted", reader, values, _answer_link(house, to, held.until, event))
 
 
 def _confirmation_withdrawn(
-    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID
+    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped | NotYet:
     if store.asking_in_flight(db, request.id, to):
         return NotYet("the question is on its way")
@@ -79,7 +86,7 @@ def _confirmation_withdrawn(
 
 
 def _request_rejected(
-    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID
+    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped:
     if request.status != "rejected":
         return Skipped(f"the request is {request.status}")
@@ -94,6 +101,13 @@ _NOTICES = {
 }
 
 
+def _answer_link(house: House, to: UUID, until: datetime, question_id: UUID | None) -> str | None:
+    """Where the question can be answered with one click; as long as the time is held."""
+    if house.links is None or question_id is None:
+        return None
+    return house.links.url(ANSWERS, Grant(ANSWERS, question_id, to, until))
+
+
 def _requester(db: Session, occasion: Occasion, house: House, request: ConsultationRequest) -> str:
     requester = person(db, house, request.requester_user_id, occasion.policies)
     return one_line(requester.mailbox.name)
@@ -104,6 +118,7 @@ def _written(house: House, job: LeasedJob, notice: _Notice, service: str) -> byt
     said = words(
         notice.template,
         reader.language,
+        link=notice.link,
         reader=one_line(reader.mailbox.name),
         house=house.mailbox.name,
         service=service,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from booking_tasks.sessions.rules import OPEN
 
@@ -56,3 +57,11 @@ def why_not_withdraw(status: str, assigned_to_recipient: bool, was_asked: bool) 
 def notice_of(detail: str) -> str:
     """Which notice a job's detail names: `confirmation_wanted:<event id>` names the first part."""
     return detail.partition(":")[0]
+
+
+def event_of(detail: str) -> UUID | None:
+    """The event that a job's detail names after its notice."""
+    try:
+        return UUID(detail.partition(":")[2])
+    except ValueError:
+        return None

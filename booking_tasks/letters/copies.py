@@ -12,14 +12,19 @@ from uuid import UUID
 
 from booking_tasks.letters.dates import Language
 from booking_tasks.letters.message import Mailbox
+from booking_tasks.links import Links
 
 
 @dataclass(frozen=True)
 class House:
-    """Who writes: the service's mailbox, and the domain that its UIDs and Message-IDs end in."""
+    """Who writes: the service's mailbox, the domain that its UIDs and Message-IDs end in, and how links
+
+    are made; None: letters carry none.
+    """
 
     mailbox: Mailbox
     uid_domain: str
+    links: Links | None = None
 
 
 @dataclass(frozen=True)

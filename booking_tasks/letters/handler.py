@@ -19,8 +19,8 @@ Write = Callable[[Session, Occasion, House, LeasedJob], bytes | Skipped | NotYet
 
 
 def house_of(config: Settings) -> House:
-    """The service's mailbox and domain, as deployed."""
-    return House(Mailbox(config.mail_name, config.mail_address), config.uid_domain)
+    """The service's mailbox, domain and links, as deployed."""
+    return House(Mailbox(config.mail_name, config.mail_address), config.uid_domain, config.links)
 
 
 class LetterHandler:

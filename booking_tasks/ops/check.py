@@ -320,6 +320,12 @@ def _meetings(config: Settings) -> Iterator[Finding]:
     yield Finding("meetings", "ok", f"{where} answers")
 
 
+def _answers(config: Settings) -> Iterator[Finding]:
+    from booking_tasks.ops.check_answers import answers
+
+    yield from (Finding("answers", *said) for said in answers(config, PATIENCE))
+
+
 _CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "environment": _environment,
     "time zones": _tzdata,
@@ -328,6 +334,7 @@ _CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "results": _results,
     "mail": _mail,
     "meetings": _meetings,
+    "answers": _answers,
 }
 _MENDS = {
     "environment": "report this",
@@ -337,4 +344,5 @@ _MENDS = {
     "results": "start it, or correct CELERY_RESULT_BACKEND",
     "mail": "correct the BOOKING_SMTP_* settings",
     "meetings": "correct BOOKING_MEETING_URL",
+    "answers": "correct BOOKING_PUBLIC_URL",
 }

@@ -92,6 +92,25 @@ def beat(context: typer.Context) -> None:
 
 
 @cli.command()
+def web(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8080,
+) -> None:
+    """Serve the pages behind the links in mails. Put a proxy that speaks TLS in front of it."""
+    from importlib.util import find_spec
+
+    from booking_tasks.ops.migrate import refuse_older_schema
+    from booking_tasks.settings import settings
+
+    if find_spec("starlette") is None or find_spec("uvicorn") is None:
+        raise BookingTasksError("the extra web is not installed: pip install 'booking-tasks[web]'")
+    refuse_older_schema(settings().database_url)
+    from booking_tasks.web.serve import serve
+
+    serve(host, port)
+
+
+@cli.command()
 def health(
     file: Annotated[
         Path | None, typer.Option(help="The heartbeat file; default BOOKING_HEARTBEAT_FILE.")

@@ -73,7 +73,8 @@ def write_secrets(
         for user in acl_users(template)
     }
     roles = {role: _password(folder, f"{role}_password", written) for role in ROLES}
-    _password(folder, "postgres_password", written)
+    for other in ("postgres_password", "link_secret"):
+        _password(folder, other, written)
     files = {
         "redis.acl": acl_file(template, brokers),
         "roles.sql": roles_file(roles),

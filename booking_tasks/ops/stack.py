@@ -111,6 +111,11 @@ class Stack:
         """Start a beat."""
         return self._started(ServiceProcess(name, self.folder, ["beat"], self.environment))
 
+    def web(self, port: int, name: str = "web") -> ServiceProcess:
+        """Start the web room; it listens some moments after its first heartbeat."""
+        arguments = ["web", "--port", str(port)]
+        return self._started(ServiceProcess(name, self.folder, arguments, self.environment))
+
     def plain(self, name: str, *arguments: str, app: str = "booking_tasks") -> ServiceProcess:
         """Start Celery's own command: `celery -A booking_tasks` with a subcommand and its switches."""
         celery = Path(sys.executable).with_name("celery")

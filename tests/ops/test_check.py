@@ -71,6 +71,7 @@ def test_where_all_is_well_every_line_says_ok_but_the_tests_open_broker(healthy:
         "queues": {"ok"},
         "mail": {"ok"},
         "meetings": {"ok"},
+        "answers": {"ok"},
     }
     ran = check()
     assert ran.exit_code == 0
@@ -192,6 +193,24 @@ def test_a_mail_server_or_platform_that_is_away_is_a_warning(healthy: pytest.Mon
     healthy.setenv("BOOKING_MEETING_URL", f"http://127.0.0.1:{free_port()}")
     assert states()["mail"] == states()["meetings"] == {"warning"}
     assert check().exit_code == 0
+
+
+def test_without_an_address_it_is_said_that_mails_carry_no_link(healthy: pytest.MonkeyPatch) -> None:
+    [one] = found("answers")
+    assert (one.state, "mails carry no link" in one.line) == ("ok", True)
+
+
+def test_pages_behind_links_that_nobody_reaches_are_a_warning(healthy: pytest.MonkeyPatch) -> None:
+    healthy.setenv("BOOKING_LINK_SECRET", "of the tests, and long enough for it")
+    healthy.setenv("BOOKING_PUBLIC_URL", f"http://127.0.0.1:{free_port()}")
+    [one] = found("answers")
+    assert (one.state, "links in mails lead nowhere" in one.seen) == ("warning", True)
+
+    healthy.setenv("BOOKING_PUBLIC_URL", f"http://127.0.0.2:{free_port()}")
+    assert [("unencrypted" in one.seen, one.state) for one in found("answers")] == [
+        (True, "warning"),
+        (False, "warning"),
+    ]
 
 
 def test_a_platform_that_refuses_our_token_is_a_warning(healthy: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,95 @@
+"""The questions that consultants were asked, and what became of each: read from the history.
+
+A question is an event, `request.confirmation_wanted`; its id names the question in links and calendars.
+What leads the request out of `pending_confirmation` ends it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from booking_tasks.models import Event
+
+ASKED = "request.confirmation_wanted"
+
+#: `withdrawn` is whatever ended it beside the consultant's answer or silence.
+Fate = Literal["open", "accepted", "declined", "unanswered", "withdrawn"]
+_FATES: dict[str, Fate] = {
+    "session.scheduled": "accepted",
+    "request.declined": "declined",
+    "request.unanswered": "unanswered",
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One consultant asked once about one request. `end` is None for those of a release that kept none."""
+
+    id: UUID
+    request_id: UUID
+    consultant_user_id: UUID
+    asked_at: datetime
+    start: datetime | None
+    end: datetime | None
+    fate: Fate
+
+
+def question(db: Session, question_id: UUID) -> Question | None:
+    """The question of this id."""
+    event = db.get(Event, question_id)
+    if event is None or event.type != ASKED:
+        return None
+    return _question(db, event)
+
+
+def latest_question(db: Session, request_id: UUID, before: UUID | None = None) -> Question | None:
+    """What was asked last about a request; or last before the event `before`."""
+    asked = select(Event).where(Event.consultation_request_id == request_id, Event.type == ASKED)
+    if before is not None:
+        position = select(Event.position).where(Event.id == before).scalar_subquery()
+        asked = asked.where(Event.position < position)
+    event = db.execute(asked.order_by(Event.position.desc()).limit(1)).scalar_one_or_none()
+    return None if event is None else _question(db, event)
+
+
+def _question(db: Session, event: Event) -> Question | None:
+    if event.consultation_request_id is None or event.consultant_user_id is None:
+        return None
+    return Question(
+        id=event.id,
+        request_id=event.consultation_request_id,
+        consultant_user_id=event.consultant_user_id,
+        asked_at=event.occurred_at,
+        start=_instant(event.after.get("start")),
+        end=_instant(event.after.get("end")),
+        fate=_fate(db, event),
+    )
+
+
+def _fate(db: Session, asked: Event) -> Fate:
+    waited = "pending_confirmation"
+    type_ = db.execute(
+        select(Event.type)
+        .where(
+            Event.consultation_request_id == asked.consultation_request_id,
+            Event.position > asked.position,
+            or_(
+                Event.before["status"].astext == waited,
+                Event.before["request_status"].astext == waited,
+                Event.type == ASKED,
+            ),
+        )
+        .order_by(Event.position)
+        .limit(1)
+    ).scalar_one_or_none()
+    return "open" if type_ is None else _FATES.get(type_, "withdrawn")
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,57 @@
+"""What the page behind a link shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.intake.questions import Fate, Question, question
+from booking_tasks.invites.store import held_time, request
+from booking_tasks.letters.copies import House, Person
+from booking_tasks.letters.dates import spoken_moment, spoken_span
+from booking_tasks.letters.store import person, service_name
+from booking_tasks.letters.wording import one_line
+from booking_tasks.links import Grant
+from booking_tasks.occasion import Occasion
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question as its consultant sees it. Times are spelled out, in their zone and language."""
+
+    question: Question
+    reader: Person
+    fate: Fate
+    service: str
+    counterpart: str
+    when: str | None = None
+    until: str | None = None
+    details: str | None = None
+
+
+def asked(db: Session, occasion: Occasion, house: House, grant: Grant) -> Asked | None:
+    """What a link to answer by is about; None when there is no such question for this person.
+
+    Raises EffectNotDoneError while the directory does not know one of the two sides.
+    """
+    found = question(db, grant.subject)
+    wish = request(db, found.request_id) if found is not None else None
+    if found is None or wish is None or found.consultant_user_id != grant.person:
+        return None
+    reader = person(db, house, grant.person, occasion.policies)
+    requester = person(db, house, wish.requester_user_id, occasion.policies)
+    held = held_time(db, wish.id, grant.person) if found.fate == "open" else None
+    live = held is not None and held.until > occasion.now
+    zone, language = reader.time_zone, reader.language
+    start, end = (held.start, held.end) if held else (found.start, found.end)
+    return Asked(
+        question=found,
+        reader=reader,
+        fate="unanswered" if found.fate == "open" and not live else found.fate,
+        service=one_line(service_name(db, wish.consultation_service_type_id)),
+        counterpart=one_line(requester.mailbox.name),
+        when=spoken_span(start, end, zone, language) if start and end else None,
+        until=spoken_moment(held.until, zone, language) if held else None,
+        details=wish.request_details,
+    )

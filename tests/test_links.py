@@ -1,0 +1,115 @@
+"""Links: what was granted is read back, and nothing else is."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from booking_tasks.links import TOKEN_CHARACTERS, Grant, Links, message_id
+from booking_tasks.settings import load_settings
+
+LINKS = Links("https://booking.example.org/", "s" * 40)
+UNTIL = datetime(2027, 3, 1, 10, 0, tzinfo=UTC)
+
+
+def grant(**values: object) -> Grant:
+    return Grant(**({"purpose": "answers", "subject": uuid4(), "person": uuid4(), "until": UNTIL} | values))  # type: ignore[arg-type]
+
+
+@given(subject=st.uuids(), person=st.uuids(), seconds=st.integers(0, 200 * 366 * 86400))
+def test_a_token_tells_what_was_granted_in_characters_that_no_mail_changes(
+    subject: UUID, person: UUID, seconds: int
+) -> None:
+    made = grant(subject=subject, person=person, until=datetime.fromtimestamp(seconds, UTC))
+    token = LINKS.token(made)
+
+    assert LINKS.read("answers", token) == made
+    assert len(token) == TOKEN_CHARACTERS
+    assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+    assert token == LINKS.token(made)
+
+
+@given(place=st.integers(0, TOKEN_CHARACTERS - 1), other=st.sampled_from("ABCDabcd0189-_"))
+def test_a_token_with_one_other_character_is_none(place: int, other: str) -> None:
+    token = LINKS.token(grant())
+    changed = token[:place] + other + token[place + 1 :]
+
+    assert (LINKS.read("answers", changed) is None) == (changed != token)
+
+
+def test_one_link_has_one_spelling() -> None:
+    token = LINKS.token(grant())
+    content = base64.urlsafe_b64decode(token + "=")
+    spellings = {
+        token[:-1] + last
+        for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        if base64.urlsafe_b64decode(token[:-1] + last + "=") == content
+    }
+
+    assert len(spellings) > 1
+    assert [one for one in spellings if LINKS.read("answers", one)] == [token]
+
+
+@given(st.text(max_size=200))
+def test_anything_else_is_none_and_no_error(text: str) -> None:
+    assert LINKS.read("answers", text) is None
+    assert LINKS.read("answers", text[:TOKEN_CHARACTERS].ljust(TOKEN_CHARACTERS, "ß")) is None
+
+
+def test_a_token_serves_its_purpose_and_its_deployment_alone() -> None:
+    token = LINKS.token(grant())
+
+    assert LINKS.read("offers", token) is None
+    assert replace(LINKS, secret="t" * 40).read("answers", token) is None
+
+
+def test_a_grant_is_over_at_its_moment() -> None:
+    assert not grant().over(UNTIL - timedelta(microseconds=1))
+    assert grant().over(UNTIL)
+
+
+def test_the_link_has_the_deployments_address_and_shows_its_secret_to_nobody() -> None:
+    made = grant()
+
+    assert LINKS.url("answers", made) == f"https://booking.example.org/answers/{LINKS.token(made)}"
+    assert "ssss" not in repr(LINKS)
+
+
+def test_the_same_answer_by_the_same_link_is_the_same_message() -> None:
+    token, other = LINKS.token(grant()), LINKS.token(grant())
+
+    assert message_id(token, "accept") == message_id(token, "accept")
+    assert len({message_id(token, "accept"), message_id(token, "decline"), message_id(other, "accept")}) == 3
+
+
+def test_without_an_address_there_are_no_links() -> None:
+    assert load_settings({"public_url": ""}).links is None
+    assert load_settings({"link_secret": "s" * 32}).links is None
+    made = load_settings({"public_url": "https://b.example.org/x/", "link_secret": "s" * 32}).links
+    assert made == Links("https://b.example.org/x", "s" * 32)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"BOOKING_PUBLIC_URL": "https://b.example.org"}, "BOOKING_LINK_SECRET: is needed"),
+        ({"BOOKING_LINK_SECRET": "short"}, "BOOKING_LINK_SECRET: must have at least 32"),
+        ({"BOOKING_PUBLIC_URL": "b.example.org"}, "BOOKING_PUBLIC_URL: must be the address"),
+        ({"BOOKING_PUBLIC_URL": "https://b.example.org?x=1"}, "BOOKING_PUBLIC_URL: must be the address"),
+    ],
+)
+def test_a_wrong_setting_of_links_is_said_at_start_without_the_secret(
+    values: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(Exception, match=said) as caught:
+        load_settings()
+    assert "short" not in str(caught.value)

@@ -1,0 +1,137 @@
+"""A running web room over real HTTP, and a consultant who was asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+from sqlalchemy import select
+
+from booking_tasks import clock
+from booking_tasks.assignment import service as assignment
+from booking_tasks.contracts import SubmitRequest
+from booking_tasks.database import transaction
+from booking_tasks.doorbell import occasion
+from booking_tasks.identity import uuid7
+from booking_tasks.intake import service as intake
+from booking_tasks.invites.notices import ANSWERS
+from booking_tasks.links import Grant
+from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event
+from booking_tasks.ops.servers import free_port, wait_until
+from booking_tasks.settings import settings
+from booking_tasks.web.serve import server
+from tests import builders
+from tests.builders import NOW
+
+SECRET = "a secret of the tests that is long enough"  # not one of anybody's
+
+
+@dataclass
+class Web:
+    """The running room: `get` and `post` by path, never following a redirect."""
+
+    client: Any
+
+    def get(self, path: str) -> Any:
+        return self.client.get(path)
+
+    def post(self, path: str, **form: str) -> Any:
+        return self.client.post(path, data=form)
+
+
+@pytest.fixture
+def web(own_database: str, valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    """The web room of this process, listening on loopback; its clock stands at NOW."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    for name, value in {"PUBLIC_URL": address, "LINK_SECRET": SECRET, "CLOCK": "stepped"}.items():
+        monkeypatch.setenv(f"BOOKING_{name}", value)
+    settings.cache_clear()
+    with transaction() as db:
+        clock.step(db, NOW)
+    links = settings().links
+    assert links is not None
+    running = server(links, "127.0.0.1", port)
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    try:
+        wait_until(lambda: running.started, "the web room")
+        with httpx2.Client(base_url=address, timeout=20) as client:
+            yield Web(client)
+    finally:
+        running.should_exit = True
+        thread.join(20)
+
+
+@dataclass
+class Office:
+    """A service whose consultants must confirm, and some of them with a free day."""
+
+    kind: UUID
+    consultants: list[UUID]
+
+    def asked(self, **values: Any) -> UUID:
+        """A request that one of them was asked about."""
+        request_id = uuid7()
+        command = {
+            "message_id": uuid4(), "actor": "mira", "request_id": request_id, "service_type_id": self.kind,
+        }  # fmt: skip
+        with occasion("test", "booking") as (db, moment):
+            mira = builders.user(db, name="Mira Lang").user_id
+            wish = SubmitRequest.model_validate(command | {"requester_user_id": mira} | values)
+            intake.submit(db, moment, wish)
+            assert assignment.assign(db, moment, request_id).result == "asked"
+        return request_id
+
+    def link(self, request_id: UUID, **changes: Any) -> str:
+        """The path of the link that the asked consultant got."""
+        links = settings().links
+        assert links is not None
+        with transaction() as db:
+            event = db.execute(
+                select(Event)
+                .where(
+                    Event.consultation_request_id == request_id,
+                    Event.type == "request.confirmation_wanted",
+                )
+                .order_by(Event.position.desc())
+                .limit(1)
+            ).scalar_one()
+            until = db.execute(
+                select(AvailabilitySlot.held_until).where(
+                    AvailabilitySlot.consultation_request_id == request_id
+                )
+            ).scalar_one_or_none()
+        values = {"subject": event.id, "person": event.consultant_user_id, "until": until} | changes
+        return f"/{ANSWERS}/{links.token(Grant(ANSWERS, **values))}"
+
+    def request(self, request_id: UUID) -> ConsultationRequest:
+        with transaction() as db:
+            return db.get_one(ConsultationRequest, request_id)
+
+    def history(self, request_id: UUID) -> list[tuple[str, str, str]]:
+        """Type, actor and door of what happened, in order."""
+        with transaction() as db:
+            rows = db.execute(
+                select(Event.type, Event.actor, Event.door)
+                .where(Event.consultation_request_id == request_id)
+                .order_by(Event.position)
+            )
+            return [(row[0], row[1], row[2]) for row in rows]
+
+
+@pytest.fixture
+def office(web: Web) -> Office:
+    """Two consultants who read German in Vienna."""
+    with transaction() as db:
+        kind = builders.service_type(db, name="Algebra", requires_confirmation=True)
+        who = [builders.consultant(db).consultant_user_id for _ in range(2)]
+        for one in who:
+            builders.user(db, user_id=one, name="Dr Weber", language="de", time_zone="Europe/Vienna")
+            builders.window(db, one, NOW)
+    return Office(kind.id, who)
