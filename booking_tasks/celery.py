@@ -33,6 +33,7 @@ from booking_tasks.stopping import stop
 from booking_tasks.tracing import start_tracing
 
 ROOMS = (
+    "booking_tasks.absence.tasks",
     "booking_tasks.assignment.tasks",
     "booking_tasks.attendance.tasks",
     "booking_tasks.availability.tasks",

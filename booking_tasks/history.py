@@ -25,11 +25,12 @@ def record(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
     reason: str | None = None,
+    former_consultant: UUID | None = None,
 ) -> UUID:
     """Write one event and the jobs it leads to; returns the event's id.
 
     `before` and `after` hold what changed, as JSON values. Give `request` for request events and
-    `session` for session events, already changed.
+    `session` for session events, already changed; `former_consultant` is whose the session was before.
     """
     event = Event(
         id=uuid7(),
@@ -53,7 +54,7 @@ def record(
         now=occasion.now,
         policies=occasion.policies,
         request=request_facts(request) if request else None,
-        session=session_facts(session) if session else None,
+        session=session_facts(session, former_consultant) if session else None,
     )
     made = jobs.add(db, follow_up(happening))
     ring_later(db, {job.kind for job in made if job.due_at <= occasion.now})
@@ -69,7 +70,7 @@ def request_facts(request: ConsultationRequest) -> RequestFacts:
     )
 
 
-def session_facts(session: ScheduledSession) -> SessionFacts:
+def session_facts(session: ScheduledSession, former_consultant: UUID | None = None) -> SessionFacts:
     """A session as the journey sees it."""
     return SessionFacts(
         id=session.id,
@@ -80,6 +81,7 @@ def session_facts(session: ScheduledSession) -> SessionFacts:
         requester_user_id=session.requester_user_id,
         consultant_user_id=session.consultant_user_id,
         join_url=session.meeting_platform_join_url,
+        former_consultant_user_id=former_consultant,
     )
 
 

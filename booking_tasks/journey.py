@@ -27,7 +27,10 @@ class RequestFacts:
 
 @dataclass(frozen=True)
 class SessionFacts:
-    """What the journey needs to know of a session; start and end are instants."""
+    """What the journey needs to know of a session; start and end are instants.
+
+    `former_consultant_user_id`: whose it was until this event, where that is somebody else.
+    """
 
     id: UUID
     request_id: UUID
@@ -37,6 +40,7 @@ class SessionFacts:
     requester_user_id: UUID
     consultant_user_id: UUID
     join_url: str | None
+    former_consultant_user_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,16 @@ def cancel_invites(happening: Happening) -> Iterable[NewJob]:
         yield NewJob("send_cancellation", session.id, happening.now, session.revision, person)
 
 
+def take_from_former(happening: Happening) -> Iterable[NewJob]:
+    """Take the event out of the calendar of the consultant whose it is no more."""
+    session = _session(happening)
+    if session.former_consultant_user_id is not None:
+        yield NewJob(
+            "send_cancellation", session.id, happening.now, session.revision,
+            session.former_consultant_user_id, f"reassigned:{happening.event_id}",
+        )  # fmt: skip
+
+
 def remind(happening: Happening) -> Iterable[NewJob]:
     """Remind both sides at every offset that still lies ahead."""
     session = _session(happening)
@@ -174,6 +188,7 @@ FOLLOWS: dict[str, tuple[Step, ...]] = {
     "session.meeting_failed": (invite,),
     "session.link_changed": (invite, remind, watch),
     "session.rescheduled": (provision, invite_if_linked, remind, watch),
+    "session.reassigned": (take_from_former, provision, invite_if_linked, remind, watch),
     "session.cancelled": (cancel_invites, close),
     # and happens, or not
     "session.started": (),

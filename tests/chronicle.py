@@ -21,7 +21,7 @@ _FROM_OUTSIDE = {
     "close_meeting": ("late", "orphan:"),
     "collect_attendance": ("again",),
 }
-_REVISING = {"session.rescheduled", "session.cancelled", "session.link_changed"}
+_REVISING = {"session.rescheduled", "session.reassigned", "session.cancelled", "session.link_changed"}
 
 
 @dataclass
@@ -101,11 +101,16 @@ class Chronicle:
             assert event.consultant_user_id
             session = SessionFacts(
                 event.scheduled_session_id, event.consultation_request_id, told.revision,
-                told.start, told.end, requester, event.consultant_user_id, told.url,
+                told.start, told.end, requester, event.consultant_user_id, told.url, _former(event),
             )  # fmt: skip
         else:
             request = RequestFacts(event.consultation_request_id, requester, event.consultant_user_id)
         return Happening(event.type, event.id, event.occurred_at, self.policies, request, session)
+
+
+def _former(event: Event) -> UUID | None:
+    """Whose session it was until this event took it from them."""
+    return UUID(event.before["consultant_user_id"]) if event.type == "session.reassigned" else None
 
 
 def of_history(db: Session, policies: Policies) -> list[str]:

@@ -96,7 +96,7 @@ def candidates(
 ) -> list[Candidate]:
     """Everyone, with their load and free starts, or the first reason why not."""
     people = store.everyone(db)
-    reasons = {one.consultant_user_id: _unfit(one, request) for one in people}
+    reasons = {one.consultant_user_id: unfit(one, request) for one in people}
     fit = [who for who, reason in reasons.items() if reason is None]
     loads = store.loads(db, fit, occasion.now)
     # A hold ends where its session starts: who is asked needs some time before that.
@@ -127,7 +127,8 @@ def _without_start(who: UUID, first: store.FirstStarts) -> str | None:
     return "requester_busy" if who in first.requester_busy else "no_free_time"
 
 
-def _unfit(consultant: Consultant, request: ConsultationRequest) -> str | None:
+def unfit(consultant: Consultant, request: ConsultationRequest) -> str | None:
+    """Why a consultant can never serve a request, whatever the time; None when they can."""
     if not consultant.is_available_for_booking:
         return "not_available_for_booking"
     if consultant.consultant_user_id == request.requester_user_id:

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy import and_, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.attendance.rules import Seen
 from booking_tasks.identity import uuid7
-from booking_tasks.models import AttendanceEvidence, ConsultationRequest, Job, ScheduledSession
+from booking_tasks.models import AttendanceEvidence, ConsultationRequest, Event, Job, ScheduledSession
 
 #: PostgreSQL takes 65,535 values in one statement; a row has seven.
 _ROWS_AT_ONCE = 1000
@@ -60,7 +60,18 @@ def sessions_to_judge(db: Session, now: datetime, delay: timedelta, limit: int) 
 
 
 def observations(db: Session, session_ids: Iterable[UUID]) -> dict[UUID, list[Seen]]:
-    """What was seen of each session's room; an empty list where nothing was."""
+    """What was seen of each session's room; an empty list where nothing was.
+
+    Without a consultant who was seen before the session became another's: they are not who is judged.
+    """
+    since = (
+        select(func.max(Event.occurred_at))
+        .where(
+            Event.scheduled_session_id == AttendanceEvidence.scheduled_session_id,
+            Event.type == "session.reassigned",
+        )
+        .scalar_subquery()
+    )
     found: dict[UUID, list[Seen]] = defaultdict(list)
     rows = db.execute(
         select(
@@ -69,7 +80,14 @@ def observations(db: Session, session_ids: Iterable[UUID]) -> dict[UUID, list[Se
             AttendanceEvidence.observed_at,
             AttendanceEvidence.source,
             AttendanceEvidence.party,
-        ).where(AttendanceEvidence.scheduled_session_id.in_(set(session_ids)))
+        ).where(
+            AttendanceEvidence.scheduled_session_id.in_(set(session_ids)),
+            or_(
+                AttendanceEvidence.party.is_distinct_from("consultant"),
+                since.is_(None),
+                AttendanceEvidence.observed_at >= since,
+            ),
+        )
     )
     for session_id, kind, at, source, party in rows:
         found[session_id].append(Seen(kind, at, source, party))

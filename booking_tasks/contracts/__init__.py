@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from booking_tasks.contracts.absence import ReassignOutcome, ReassignSession
 from booking_tasks.contracts.base import (
     TASK_PREFIX,
     Command,
@@ -108,6 +109,7 @@ PUBLIC: dict[str, type[Query[Any]]] = {
         SetCalendarFeed,
         RemoveCalendarFeed,
         ListCalendarFeeds,
+        ReassignSession,
         SearchSlots,
         HoldSlot,
         RenewHold,
@@ -165,6 +167,8 @@ __all__ = [
     "PreviewOutcome",
     "Query",
     "Queue",
+    "ReassignOutcome",
+    "ReassignSession",
     "RecordAttendance",
     "RecordBilling",
     "RecordOutcome",

@@ -29,11 +29,22 @@ def why_not_invite(status: str, end: datetime, revision: int, job_revision: int,
     return None
 
 
-def why_not_cancel(status: str, was_invited: bool) -> str | None:
-    """Why nothing has to be taken out of a calendar, or None."""
-    if status in OPEN:
+def why_not_cancel(status: str, takes_part: bool, still_invited: bool, said_later: bool) -> str | None:
+    """Why nothing has to be taken out of a calendar, or None.
+
+    Who takes part in the session has it in their calendar while it is on; whose it is no more has not.
+    """
+    if takes_part and status in OPEN:
         return f"the session is {status}"
-    return None if was_invited else "never invited"
+    if said_later:
+        return "superseded by a later cancellation"
+    return None if still_invited else "never invited"
+
+
+def event_of(detail: str) -> str | None:
+    """The event that took a session from its consultant: `reassigned:<event id>`; None for an end."""
+    word, _, event = detail.partition(":")
+    return event if word == "reassigned" else None
 
 
 def why_not_ask(status: str, assigned_to_recipient: bool, held_until: datetime, now: datetime) -> str | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from uuid import UUID
+
 from sqlalchemy.orm import Session
 
 from booking_tasks.invites import rules, store
@@ -31,7 +34,7 @@ def write_invite(db: Session, occasion: Occasion, house: House, job: LeasedJob) 
     if reason is not None:
         return Skipped(reason)
     copy = copy_for(db, house, session, recipient, occasion.policies)
-    changed = store.earlier_invite_tried(db, session.id, recipient, session.revision)
+    changed = store.still_invited(db, session.id, recipient, before=session.revision)
     return _written(copy, house, job, "REQUEST", "update" if changed else "invite")
 
 
@@ -44,11 +47,26 @@ def write_cancellation(
         return Skipped("there is no such session")
     if jobs.in_flight(db, "send_invite", session.id, recipient):
         return NotYet("the invitation is on its way")
-    reason = rules.why_not_cancel(session.status, jobs.tried(db, "send_invite", session.id, recipient))
+    takes_part = recipient in (session.requester_user_id, session.consultant_user_id)
+    reason = rules.why_not_cancel(
+        session.status,
+        takes_part,
+        store.still_invited(db, session.id, recipient),
+        store.later_cancellation(db, session.id, recipient, job.revision),
+    )
     if reason is not None:
         return Skipped(reason)
     copy = copy_for(db, house, session, recipient, occasion.policies)
-    return _written(copy, house, job, "CANCEL", "cancellation")
+    event = rules.event_of(job.detail)
+    if event is None:
+        return _written(copy, house, job, "CANCEL", "cancellation")
+    return _written(_as_known_to_former(db, copy, event), house, job, "CANCEL", "taken_over")
+
+
+def _as_known_to_former(db: Session, copy: Copy, event_id: str) -> Copy:
+    """The consultation at the time at which it was last theirs; what became of it since is not theirs."""
+    known = store.time_before(db, UUID(event_id))
+    return copy if known is None else replace(copy, start=known[0], end=known[1])
 
 
 def _written(copy: Copy, house: House, job: LeasedJob, method: Method, template: str) -> bytes:

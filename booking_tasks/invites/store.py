@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.invites.rules import HeldTime
 from booking_tasks.jobs.store import exists_where
-from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Job, ScheduledSession
+from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
 
 _ASKING = "confirmation_wanted:%"
 
@@ -46,16 +47,37 @@ def held_time(db: Session, request_id: UUID, consultant_user_id: UUID) -> HeldTi
     return HeldTime(start, end, until)
 
 
-def earlier_invite_tried(db: Session, session_id: UUID, recipient: UUID, revision: int) -> bool:
-    """Whether an invitation of an earlier revision may have reached the recipient."""
-    return exists_where(
-        db,
-        Job.kind == "send_invite",
-        Job.subject_id == session_id,
-        Job.recipient == recipient,
-        Job.revision < revision,
-        Job.sendings > 0,
+def still_invited(db: Session, session_id: UUID, recipient: UUID, before: int | None = None) -> bool:
+    """Whether an invitation may stand in the recipient's calendar: one that no cancellation took out again.
+
+    With `before`, one of an earlier revision than that.
+    """
+    last = (
+        select(func.max(Job.revision))
+        .where(*_letters("send_cancellation", session_id, recipient), Job.state == "done")
+        .scalar_subquery()
     )
+    conditions = [Job.sendings > 0, or_(last.is_(None), Job.revision >= last)]
+    if before is not None:
+        conditions.append(Job.revision < before)
+    return exists_where(db, *_letters("send_invite", session_id, recipient), *conditions)
+
+
+def later_cancellation(db: Session, session_id: UUID, recipient: UUID, revision: int) -> bool:
+    """Whether the recipient is to hear of a later end, which says it all."""
+    return exists_where(db, *_letters("send_cancellation", session_id, recipient), Job.revision > revision)
+
+
+def _letters(kind: str, session_id: UUID, recipient: UUID) -> tuple[ColumnElement[bool], ...]:
+    return Job.kind == kind, Job.subject_id == session_id, Job.recipient == recipient
+
+
+def time_before(db: Session, event_id: UUID) -> tuple[datetime, datetime] | None:
+    """When a session was to be before an event changed it; None when the history no longer has it."""
+    event = db.get(Event, event_id)
+    if event is None:
+        return None
+    return datetime.fromisoformat(event.before["start"]), datetime.fromisoformat(event.before["end"])
 
 
 def asking_tried(db: Session, request_id: UUID, consultant_user_id: UUID) -> bool:

@@ -324,13 +324,6 @@ def subject(db: Session, job: Job) -> tuple[ConsultationRequest | None, Schedule
     ), None
 
 
-def tried(db: Session, kind: str, subject_id: UUID, recipient: UUID) -> bool:
-    """Whether an effect of this kind may ever have reached the recipient about the subject."""
-    return exists_where(
-        db, Job.kind == kind, Job.subject_id == subject_id, Job.recipient == recipient, Job.sendings > 0
-    )
-
-
 def in_flight(db: Session, kind: str, subject_id: UUID, recipient: UUID) -> bool:
     """Whether a worker may be sending an effect of this kind to the recipient at this moment."""
     return exists_where(

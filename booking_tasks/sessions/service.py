@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks import history
 from booking_tasks.availability import service as availability
-from booking_tasks.availability.service import NotTaken
+from booking_tasks.availability.service import NotTaken, Taken
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
 from booking_tasks.credits.service import take_back
 from booking_tasks.identity import uuid7
@@ -77,7 +77,7 @@ def reschedule(db: Session, occasion: Occasion, command: RescheduleSession) -> S
     session = store.locked_session(db, command.session_id)
     if session is None:
         return SessionOutcome(result="refused", code="unknown_session")
-    refusal = _refusal(session, occasion)
+    refusal = why_fixed(session, occasion)
     if refusal is not None:
         return _outcome("refused", session, refusal)
     if session.scheduled_start_time == command.new_start:
@@ -101,6 +101,29 @@ def reschedule(db: Session, occasion: Occasion, command: RescheduleSession) -> S
     return _outcome("done", session)
 
 
+def hand_over(
+    db: Session,
+    occasion: Occasion,
+    session: ScheduledSession,
+    request: ConsultationRequest,
+    consultant_user_id: UUID,
+    taken: Taken,
+    reason: str | None,
+) -> None:
+    """Give a session to another consultant, with whom its time is booked already. Both rows are locked."""
+    former, before = session.consultant_user_id, _state(session)
+    session.consultant_user_id = request.assigned_consultant_user_id = consultant_user_id
+    session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
+    revise(session, occasion)
+    request.updated_at = occasion.now
+    db.flush()
+    history.record(
+        db, occasion, "session.reassigned", session=session, former_consultant=former, reason=reason,
+        before=before | {"consultant_user_id": str(former)},
+        after=_state(session) | {"consultant_user_id": str(consultant_user_id)},
+    )  # fmt: skip
+
+
 def cancel(db: Session, occasion: Occasion, command: CancelSession) -> SessionOutcome:
     """End a session before it begins, on one side's word; its time is free at once."""
     session = store.locked_session(db, command.session_id)
@@ -109,7 +132,7 @@ def cancel(db: Session, occasion: Occasion, command: CancelSession) -> SessionOu
     wanted = f"cancelled_by_{command.cancelled_by}"
     if session.status == wanted:
         return _outcome("already_done", session)
-    refusal = _refusal(session, occasion)
+    refusal = why_fixed(session, occasion)
     if refusal is not None:
         return _outcome("refused", session, refusal)
     before = _state(session)
@@ -150,8 +173,8 @@ def revise(session: ScheduledSession, occasion: Occasion) -> None:
     session.updated_at = occasion.now
 
 
-def _refusal(session: ScheduledSession, occasion: Occasion) -> str | None:
-    """Why a session can no longer be moved or cancelled, or None."""
+def why_fixed(session: ScheduledSession, occasion: Occasion) -> str | None:
+    """Why a session can no longer be moved, given away or cancelled, or None."""
     if session.status == "in_progress":
         return "already_started"
     if session.status != "scheduled":

@@ -72,6 +72,11 @@ def about_session(task: str, label: str, actor: str, **more: Any) -> Step:
     )
 
 
+def given(label: str, consultant: str, reason: str) -> Step:
+    taken = {"consultant_user_id": str(fixed_id(consultant)), "reason": reason}
+    return about_session("reassign_session", label, "desk", **taken)
+
+
 def hours(consultant: str, *week: tuple[int, str, str]) -> Step:
     body = {"consultant_user_id": str(fixed_id(consultant)), "weekly": weekly(*week)}
     return lambda world: world.say("set_availability", _signed(f"hours {consultant} {week}", "admin", body))
@@ -184,6 +189,17 @@ ACTS: dict[str, tuple[Step, ...]] = {
         after_start("c1", -HOUR),
         about_session("cancel_session", "c1", "mira", cancelled_by="user", reason="exam moved"),
         after_start("c1", HOUR * 2),
+    ),
+    "given": (
+        submit("g1", "mira", "review", "review", preferred_start=(NOW + HOUR * 72).isoformat()),
+        *(answer("confirm_request", "g1", who) for who in ("bob", "cyd", "eve")),
+        given("g1", "eve", "bob is ill"),
+        while_platform(given("g1", "bob", "eve is ill too"), fail_next=1, status=503),
+        given("g1", "eve", "eve is well"),
+        after_start("g1", -HOUR),
+        after_start("g1", timedelta(0)),
+        seen("g1", presence("room_opened", timedelta(0)), presence("joined", MINUTE, "eve")),
+        after_start("g1", HOUR * 2),
     ),
     "in vain": (
         submit("d1", "mira", "fencing"),

