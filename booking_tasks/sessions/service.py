@@ -12,7 +12,7 @@ from booking_tasks import history
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
-from booking_tasks.credits.service import take_back
+from booking_tasks.credits.service import give, take_back
 from booking_tasks.identity import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.occasion import Occasion
@@ -116,6 +116,8 @@ def hand_over(
     session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
     revise(session, occasion)
     request.updated_at = occasion.now
+    if take_back(db, occasion, request.id, "session.reassigned"):
+        give(db, occasion, request, consultant_user_id)
     db.flush()
     history.record(
         db, occasion, "session.reassigned", session=session, former_consultant=former, reason=reason,

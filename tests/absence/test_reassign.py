@@ -7,13 +7,15 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import service
 from booking_tasks.attendance import store as attendance
 from booking_tasks.contracts import CancelSession, ReassignOutcome, ReassignSession
+from booking_tasks.credits import service as fairness
 from booking_tasks.models import (
+    AssignmentCredit,
     AssignmentDecision,
     AttendanceEvidence,
     AvailabilitySlot,
@@ -279,3 +281,24 @@ def test_a_consultant_seen_before_the_session_was_theirs_is_not_who_is_judged(
 
     found = attendance.observations(db, [session.id])[session.id]
     assert sorted((one.party, one.at) for one in found) == [("consultant", START), ("requester", early)]
+
+
+def test_the_credit_for_the_session_goes_with_it(
+    db: Session, moment: Occasion, session: ScheduledSession
+) -> None:
+    request = db.get_one(ConsultationRequest, session.consultation_request_id)
+    former, who = session.consultant_user_id, colleague(db)
+    fairness.give(db, moment, request, former)
+
+    def balance() -> dict[UUID, int]:
+        rows = db.execute(
+            select(AssignmentCredit.consultant_user_id, func.sum(AssignmentCredit.amount))
+            .where(AssignmentCredit.consultation_request_id == request.id)
+            .group_by(AssignmentCredit.consultant_user_id)
+        )
+        return {one: int(total) for one, total in rows}
+
+    give(db, moment, session, who)
+    assert balance() == {former: 0, who: 1}
+    give(db, moment, session, former)
+    assert balance() == {former: 1, who: 0}

@@ -1,0 +1,202 @@
+"""What people's calendars are told when a session goes from one consultant to another, and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from email.message import EmailMessage
+from uuid import UUID, uuid4
+
+import pytest
+from icalendar import Calendar
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from booking_tasks.contracts import CancelSession, RescheduleSession
+from booking_tasks.invites.service import write_cancellation, write_invite
+from booking_tasks.jobs.rules import LeasedJob
+from booking_tasks.jobs.steps import NotYet, Skipped
+from booking_tasks.models import DirectoryUser, Job, ScheduledSession
+from booking_tasks.occasion import Occasion
+from booking_tasks.ops.mail_sink import calendar_of
+from booking_tasks.sessions import service as sessions
+from tests.absence.test_reassign import START, colleague, give, session
+from tests.builders import NOW
+from tests.invites.test_service import HOUSE, body, read
+
+__all__ = ["session"]
+
+WRITERS = {"send_cancellation": write_cancellation, "send_invite": write_invite}
+
+
+class Post:
+    """Sends what is due, one letter after the other, and keeps each person's calendar."""
+
+    def __init__(self, db: Session, moment: Occasion, session_id: UUID) -> None:
+        self.db, self.moment, self.session_id = db, moment, session_id
+        self.letters: list[tuple[UUID, EmailMessage]] = []
+        self.skipped: list[tuple[str, int, str]] = []
+        #: Whose calendar has the event, and at which SEQUENCE.
+        self.calendars: dict[UUID, int] = {}
+
+    def go(self, *kinds: str, to: UUID | None = None) -> None:
+        """All waiting letters of these kinds (or to one person), as the job runner would send them."""
+        waiting = select(Job).where(Job.subject_id == self.session_id, Job.state == "waiting")
+        for job in self.db.execute(waiting.order_by(Job.revision)).scalars().all():
+            if job.kind in (kinds or WRITERS) and to in (None, job.recipient):
+                self._send(job)
+        self.db.flush()
+
+    def _send(self, job: Job) -> None:
+        leased = LeasedJob(
+            job.id, job.key, job.kind, job.subject_id, job.revision, job.recipient, job.detail, job.due_at,
+            1, 0, uuid4(), None,
+        )  # fmt: skip
+        written = WRITERS[job.kind](self.db, self.moment, HOUSE, leased)
+        assert not isinstance(written, NotYet)
+        assert job.recipient is not None
+        job.settled_at, job.state = NOW, "skipped" if isinstance(written, Skipped) else "done"
+        if isinstance(written, Skipped):
+            self.skipped.append((job.kind, job.revision, written.reason))
+            return
+        job.sendings = 1
+        mail = read(written)
+        self.letters.append((job.recipient, mail))
+        content = calendar_of(mail)
+        assert content is not None
+        calendar = Calendar.from_ical(content)
+        (event,) = calendar.events
+        sequence = int(str(event["SEQUENCE"]))
+        assert sequence > self.calendars.get(job.recipient, -1)
+        if str(calendar["METHOD"]) == "CANCEL":
+            assert self.calendars.pop(job.recipient) < sequence
+        else:
+            self.calendars[job.recipient] = sequence
+
+
+@pytest.fixture
+def invited(db: Session, moment: Occasion, session: ScheduledSession) -> Post:
+    """Both sides have the session in their calendars."""
+    for who in (session.requester_user_id, session.consultant_user_id):
+        db.add(Job(key=str(uuid4()), kind="send_invite", subject_id=session.id, recipient=who, due_at=NOW))
+    db.flush()
+    post = Post(db, moment, session.id)
+    post.go()
+    post.letters.clear()
+    return post
+
+
+def test_each_hears_once_and_the_former_one_what_happened_and_nothing_of_the_new_one(
+    db: Session, moment: Occasion, session: ScheduledSession, invited: Post
+) -> None:
+    former, who = session.consultant_user_id, colleague(db)
+    give(db, moment, session, who, reason="a broken leg")
+    invited.go()
+
+    assert invited.calendars == {session.requester_user_id: 1, who: 1}
+    said = dict(invited.letters)
+    assert len(invited.letters) == len(said) == 3
+    assert said[former]["Subject"].startswith("Given to a colleague:")
+    assert said[who]["Subject"].startswith("Consultation:")
+    assert said[session.requester_user_id]["Subject"].startswith("Changed:")
+    assert "With: Dr Stein" in body(said[session.requester_user_id])
+    assert "Stein" not in body(said[former])
+    assert all("leg" not in body(mail) for mail in said.values())
+
+
+@pytest.mark.parametrize("sent_between", [True, False])
+def test_a_to_b_to_a_leaves_one_event_at_a_one_at_the_requester_and_none_at_b(
+    db: Session, moment: Occasion, session: ScheduledSession, invited: Post, sent_between: bool
+) -> None:
+    first, second = session.consultant_user_id, colleague(db)
+    give(db, moment, session, second)
+    if sent_between:
+        invited.go()
+        assert invited.calendars == {session.requester_user_id: 1, second: 1}
+    give(db, moment, session, first)
+    invited.go()
+
+    assert invited.calendars == {session.requester_user_id: 2, first: 2}
+    if not sent_between:  # whose it never was in their calendar hears nothing, and nobody hears twice
+        assert [to for to, _ in invited.letters].count(second) == 0
+        assert sorted(to for to, _ in invited.letters) == sorted([first, session.requester_user_id])
+
+
+@pytest.mark.parametrize(
+    "order", [("send_cancellation", "send_invite"), ("send_invite", "send_cancellation")]
+)
+def test_in_whatever_order_the_letters_go_the_calendars_end_right(
+    db: Session, moment: Occasion, session: ScheduledSession, invited: Post, order: tuple[str, str]
+) -> None:
+    first, second, third = session.consultant_user_id, colleague(db), colleague(db)
+    for who in (second, first, third, second):
+        give(db, moment, session, who)
+        invited.go(order[0])
+    for kind in order:
+        invited.go(kind)
+
+    assert invited.calendars == {session.requester_user_id: 4, second: 4}
+
+
+def test_who_has_left_and_come_back_before_hearing_of_it_and_left_again_hears_of_the_last_alone(
+    db: Session, moment: Occasion, session: ScheduledSession, invited: Post
+) -> None:
+    first, second = session.consultant_user_id, colleague(db)
+    for who in (second, first, second):
+        give(db, moment, session, who)
+    invited.go(to=first)
+
+    assert invited.skipped[:2] == [
+        ("send_cancellation", 1, "superseded by a later cancellation"),
+        ("send_invite", 2, "the recipient has no part in the session"),
+    ]
+    [(_, mail)] = invited.letters
+    assert mail["Subject"].startswith("Given to a colleague:")
+
+
+def test_the_former_one_is_told_of_the_time_they_knew_also_when_it_has_moved_since(
+    db: Session, moment: Occasion, session: ScheduledSession, invited: Post
+) -> None:
+    former, who = session.consultant_user_id, colleague(db)
+    give(db, moment, session, who)
+    move = RescheduleSession(
+        message_id=uuid4(), actor="mira", session_id=session.id, new_start=START + timedelta(hours=2)
+    )
+    assert sessions.reschedule(db, moment, move).result == "done"
+    invited.go()
+
+    [mail] = [mail for to, mail in invited.letters if to == former]
+    content = calendar_of(mail)
+    assert content is not None
+    assert Calendar.from_ical(content).events[0].DTSTART == START
+    assert session.requester_user_id in invited.calendars
+    assert former not in invited.calendars
+
+
+def test_given_away_and_then_called_off_the_former_one_hears_of_the_first_and_the_new_one_of_nothing(
+    db: Session, moment: Occasion, session: ScheduledSession, invited: Post
+) -> None:
+    former, who = session.consultant_user_id, colleague(db)
+    give(db, moment, session, who)
+    sessions.cancel(
+        db, moment,
+        CancelSession(message_id=uuid4(), actor="m", session_id=session.id, cancelled_by="user", reason="x"),
+    )  # fmt: skip
+    invited.go()
+
+    assert invited.calendars == {}
+    subjects = {to: str(mail["Subject"]).partition(":")[0] for to, mail in invited.letters}
+    assert subjects == {former: "Given to a colleague", session.requester_user_id: "Cancelled"}
+
+
+def test_a_german_consultant_reads_german(
+    db: Session, moment: Occasion, session: ScheduledSession, invited: Post
+) -> None:
+    former = session.consultant_user_id
+    db.get_one(DirectoryUser, former).language = "de"
+    give(db, replace(moment, now=NOW), session, colleague(db))
+    invited.go(to=former)
+
+    [(_, mail)] = invited.letters
+    assert mail["Subject"].startswith("Übernommen:")
+    assert "übernimmt jemand anderes" in body(mail)
