@@ -41,12 +41,6 @@ def why_not_cancel(status: str, takes_part: bool, still_invited: bool, said_late
     return None if still_invited else "never invited"
 
 
-def event_of(detail: str) -> str | None:
-    """The event that took a session from its consultant: `reassigned:<event id>`; None for an end."""
-    word, _, event = detail.partition(":")
-    return event if word == "reassigned" else None
-
-
 def why_not_ask(status: str, assigned_to_recipient: bool, held_until: datetime, now: datetime) -> str | None:
     """Why a consultant's answer is not wanted any more, or None."""
     if status != "pending_confirmation":
@@ -71,7 +65,7 @@ def notice_of(detail: str) -> str:
 
 
 def event_of(detail: str) -> UUID | None:
-    """The event that a job's detail names after its notice."""
+    """The event that a job's detail names: `reassigned:<event id>`; None where it names none."""
     try:
         return UUID(detail.partition(":")[2])
     except ValueError:

@@ -63,9 +63,9 @@ def write_cancellation(
     return _written(_as_known_to_former(db, copy, event), house, job, "CANCEL", "taken_over")
 
 
-def _as_known_to_former(db: Session, copy: Copy, event_id: str) -> Copy:
+def _as_known_to_former(db: Session, copy: Copy, event_id: UUID) -> Copy:
     """The consultation at the time at which it was last theirs; what became of it since is not theirs."""
-    known = store.time_before(db, UUID(event_id))
+    known = store.time_before(db, event_id)
     return copy if known is None else replace(copy, start=known[0], end=known[1])
 
 
