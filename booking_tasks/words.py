@@ -23,6 +23,8 @@ Party = Literal["requester", "consultant"]
 JobState = Literal["waiting", "leased", "sending", "done", "skipped", "uncertain", "dead"]
 EvidenceKind = Literal["joined", "left", "room_opened", "room_closed", "report_complete"]
 FeedKind = Literal["ics", "caldav"]
+#: What becomes of a request when everyone who could take it was asked and nobody did.
+WhenAllDeclined = Literal["wait", "reject"]
 CreditKind = Literal["assignment", "reversal", "newcomer", "leave", "no_show", "calibration"]
 
 REQUEST_STATUSES: tuple[str, ...] = get_args(RequestStatus)
@@ -33,4 +35,5 @@ PARTIES: tuple[str, ...] = get_args(Party)
 JOB_STATES: tuple[str, ...] = get_args(JobState)
 EVIDENCE_KINDS: tuple[str, ...] = get_args(EvidenceKind)
 FEED_KINDS: tuple[str, ...] = get_args(FeedKind)
+WHEN_ALL_DECLINED: tuple[str, ...] = get_args(WhenAllDeclined)
 CREDIT_KINDS: tuple[str, ...] = get_args(CreditKind)

@@ -171,4 +171,5 @@ ROWS: dict[str, dict[str, str]] = {
             VALUES ({_TYPE}, {_CONSULTANT}, 1) ON CONFLICT DO NOTHING
         """,
     },
+    "0014_confirmation": {},
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -47,9 +47,20 @@ def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
     )
 
 
-def why_nobody(candidates: Iterable[Candidate]) -> str:
-    """The reason of an empty choice: the furthest that anyone came."""
+#: Why nobody is chosen when everyone who could was asked and did not take it.
+ALL_DECLINED = "all_declined"
+#: What speaks against a consultant whatever the time: the others may be free another day.
+LASTING = frozenset({"excluded", "missing_specialization", "is_the_requester", "not_available_for_booking"})
+
+
+def why_nobody(candidates: Iterable[Candidate], declined: Collection[UUID] = ()) -> str:
+    """The reason of an empty choice: the furthest that anyone came.
+
+    `declined` are those who were asked about the request and declined or stayed silent.
+    """
     reasons = {one.rejected for one in candidates}
+    if declined and reasons <= LASTING:
+        return ALL_DECLINED
     for reason in ("lost_the_race", "requester_busy", "no_free_time", "excluded", "missing_specialization"):
         if reason in reasons:
             return reason

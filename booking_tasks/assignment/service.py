@@ -12,11 +12,14 @@ from sqlalchemy.orm import Session
 from booking_tasks import history
 from booking_tasks.assignment import store
 from booking_tasks.assignment.credits import give
-from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, ranked, why_nobody
+from booking_tasks.assignment.rules import ALL_DECLINED, POLICY_VERSION, Candidate, ranked, why_nobody
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import has_specializations
 from booking_tasks.availability.service import NotTaken
+from booking_tasks.intake import service as intake
+from booking_tasks.intake.questions import who_declined
+from booking_tasks.intake.rules import answer_until
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
 from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import service as sessions
@@ -30,12 +33,12 @@ _INSTANT = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class Assigned:
-    """What became of the look: `scheduled`, `asked` (a consultant must confirm), `waiting`, or `nothing`
+    """What became of the look: `scheduled`, `asked` (a consultant must confirm), `waiting`, `rejected`
 
-    to do (the request is no longer waiting).
+    (nobody is left to ask), or `nothing` to do (the request is no longer waiting).
     """
 
-    result: Literal["scheduled", "asked", "waiting", "nothing"]
+    result: Literal["scheduled", "asked", "waiting", "rejected", "nothing"]
     consultant_user_id: UUID | None = None
     reason: str | None = None
 
@@ -66,7 +69,7 @@ def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
                 return taken
             reason = "requester_busy" if taken.code == "requester_busy" else "lost_the_race"
             found[candidate.consultant_user_id] = replace(candidate, rejected=reason)
-    return _wait(db, occasion, request, list(found.values()), why_nobody(found.values()))
+    return _nobody(db, occasion, request, kind, list(found.values()))
 
 
 def chosen_by_requester(
@@ -159,7 +162,7 @@ def take(
         give(db, occasion, request, who)
         savepoint.commit()
         return Assigned("scheduled", who)
-    until = min(occasion.now + occasion.policies.confirmation_deadline, start)
+    until = _answer_until(db, occasion, request, start)
     taken = availability.hold(db, occasion, request, who, start, until)
     if isinstance(taken, NotTaken):
         savepoint.rollback()
@@ -180,6 +183,28 @@ def take(
         },
     )  # fmt: skip
     return Assigned("asked", who)
+
+
+def _answer_until(db: Session, occasion: Occasion, request: ConsultationRequest, start: datetime) -> datetime:
+    kind = ledger.service_type(db, request.consultation_service_type_id)
+    minutes = None if kind is None else kind.confirmation_minutes
+    return answer_until(occasion.now, minutes, occasion.policies.confirmation_deadline, start)
+
+
+def _nobody(
+    db: Session,
+    occasion: Occasion,
+    request: ConsultationRequest,
+    kind: ServiceType,
+    candidates: list[Candidate],
+) -> Assigned:
+    """Wait for another day; or end where nobody is left to ask and the kind of consultation wants that."""
+    reason = why_nobody(candidates, who_declined(db, request.id))
+    waits = _wait(db, occasion, request, candidates, reason)
+    if reason != ALL_DECLINED or kind.when_all_declined == "wait":
+        return waits
+    intake.reject(db, occasion, request, reason)
+    return Assigned("rejected", reason=reason)
 
 
 def _wait(

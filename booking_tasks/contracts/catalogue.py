@@ -18,6 +18,7 @@ from booking_tasks.contracts.base import (
     ZoneName,
 )
 from booking_tasks.contracts.hours import UncoveredSession
+from booking_tasks.words import WhenAllDeclined
 
 #: Sessions or minutes; the largest is more than any week holds.
 Limit = Annotated[int, Field(ge=1, le=20_000)]
@@ -34,6 +35,11 @@ class UpsertServiceType(Command[ServiceTypeOutcome]):
 
     The limits hold for each consultant by itself and count this kind of session alone, held or booked, by
     the day on which it starts in the consultant's zone; weeks begin on Monday. None: no limit.
+
+    Where a consultant must confirm, they have `confirmation_minutes` to answer (None: as the deployment
+    says), and never longer than until the start. When everyone who could take a request was asked and
+    declined or stayed silent, it waits for somebody else until its deadline, or is rejected at once:
+    `when_all_declined`.
 
     Code when refused: `name_taken`.
     """
@@ -52,6 +58,8 @@ class UpsertServiceType(Command[ServiceTypeOutcome]):
     minimum_notice_minutes: int = Field(0, ge=0, le=525_600)
     horizon_days: int = Field(90, ge=1, le=730)
     requires_confirmation: bool = False
+    confirmation_minutes: int | None = Field(None, ge=1, le=525_600)
+    when_all_declined: WhenAllDeclined = "wait"
     max_sessions_per_day: Limit | None = None
     max_sessions_per_week: Limit | None = None
     max_minutes_per_day: Limit | None = None

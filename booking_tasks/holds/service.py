@@ -24,6 +24,7 @@ from booking_tasks.contracts import (
 from booking_tasks.identity import uuid7
 from booking_tasks.intake import service as intake
 from booking_tasks.intake import store as intake_store
+from booking_tasks.intake.rules import answer_until
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest
 from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import service as sessions
@@ -156,7 +157,9 @@ def _asked(
     db: Session, occasion: Occasion, request: ConsultationRequest, who: UUID, start: datetime, end: datetime
 ) -> bool:
     """From now on the hold is the consultant's to answer; False when it is over."""
-    until = min(occasion.now + occasion.policies.confirmation_deadline, start)
+    kind = ledger.service_type(db, request.consultation_service_type_id)
+    minutes = None if kind is None else kind.confirmation_minutes
+    until = answer_until(occasion.now, minutes, occasion.policies.confirmation_deadline, start)
     if not availability.prolong_hold(db, occasion, request.id, until):
         return False
     check_step(REQUEST_STEPS, request.status, "pending_confirmation")

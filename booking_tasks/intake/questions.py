@@ -58,6 +58,17 @@ def latest_question(db: Session, request_id: UUID, before: UUID | None = None) -
     return None if event is None else _question(db, event)
 
 
+def who_declined(db: Session, request_id: UUID) -> set[UUID]:
+    """Those who were asked about a request and said no, or nothing in time."""
+    found = db.execute(
+        select(Event.consultant_user_id).where(
+            Event.consultation_request_id == request_id,
+            Event.type.in_(("request.declined", "request.unanswered")),
+        )
+    )
+    return {who for who in found.scalars() if who is not None}
+
+
 def _question(db: Session, event: Event) -> Question | None:
     if event.consultation_request_id is None or event.consultant_user_id is None:
         return None

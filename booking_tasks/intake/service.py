@@ -155,6 +155,11 @@ def give_up(db: Session, occasion: Occasion, request_id: UUID) -> bool:
     return True
 
 
+def reject(db: Session, occasion: Occasion, request: ConsultationRequest, reason: str) -> None:
+    """End a locked request that nobody will take; the requester hears of it once."""
+    _end(db, occasion, request, "rejected", reason)
+
+
 def end_hold(db: Session, occasion: Occasion, request: ConsultationRequest, reason: str) -> None:
     """Give a locked request's hold back, and end it."""
     availability.release_hold(db, request.id)

@@ -8,13 +8,15 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_tasks.models.base import Base, CreatedAt, Key, LongText
+from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
+from booking_tasks.words import WHEN_ALL_DECLINED
 
 
 class ServiceType(Base):
     """A kind of consultation, with the policies that offering and booking share (minutes, days).
 
     The limits hold for each consultant by itself and count this kind of session alone. NULL: no limit.
+    `confirmation_minutes` is how long an asked consultant may take; NULL: as the deployment says.
     """
 
     __tablename__ = "consultation_service_types"
@@ -32,6 +34,8 @@ class ServiceType(Base):
             " AND max_minutes_per_day > 0 AND max_minutes_per_week > 0",
             name="limits",
         ),
+        CheckConstraint("confirmation_minutes BETWEEN 1 AND 525600", name="confirmation_minutes"),
+        one_of("when_all_declined", WHEN_ALL_DECLINED),
     )
 
     id: Mapped[Key]
@@ -51,6 +55,8 @@ class ServiceType(Base):
     max_sessions_per_week: Mapped[int | None]
     max_minutes_per_day: Mapped[int | None]
     max_minutes_per_week: Mapped[int | None]
+    confirmation_minutes: Mapped[int | None]
+    when_all_declined: Mapped[str] = mapped_column(String, server_default=text("'wait'"))
 
 
 class Consultant(Base):

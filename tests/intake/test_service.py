@@ -2,100 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
-from booking_tasks.contracts import (
-    CancelRequest,
-    ConfirmRequest,
-    DeclineRequest,
-    RequestOutcome,
-    SubmitRequest,
-)
-from booking_tasks.identity import uuid7
 from booking_tasks.intake import service
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
-from booking_tasks.occasion import Occasion
-from tests import builders
 from tests.builders import NOW
-
-TOMORROW = NOW + timedelta(days=1)
-
-
-class Office:
-    """Two consultants with a free day, and a service type whose bookings they must confirm."""
-
-    def __init__(self, db: Session, moment: Occasion) -> None:
-        self.db, self.moment = db, moment
-        self.kind = builders.service_type(db, requires_confirmation=True)
-        self.consultants = [builders.consultant(db).consultant_user_id for _ in range(2)]
-        for who in self.consultants:
-            builders.window(db, who, TOMORROW)
-
-    def submit(self, **values: object) -> RequestOutcome:
-        command = {
-            "message_id": uuid4(), "actor": "mira", "request_id": uuid7(), "requester_user_id": uuid7(),
-            "service_type_id": self.kind.id,
-        }  # fmt: skip
-        return service.submit(self.db, self.moment, SubmitRequest.model_validate(command | values))
-
-    def asked(self, **values: object) -> ConsultationRequest:
-        """A request that a consultant was asked to confirm."""
-        outcome = self.submit(**values)
-        assert outcome.request_id is not None
-        assert assignment.assign(self.db, self.moment, outcome.request_id).result == "asked"
-        return self.db.get_one(ConsultationRequest, outcome.request_id)
-
-    def later(self, **by: float) -> None:
-        self.moment = replace(self.moment, now=self.moment.now + timedelta(**by))
-
-    def confirm(self, request: ConsultationRequest, who: UUID) -> RequestOutcome:
-        command = ConfirmRequest(
-            message_id=uuid4(), actor=str(who), request_id=request.id, consultant_user_id=who
-        )
-        return service.confirm(self.db, self.moment, command)
-
-    def decline(self, request: ConsultationRequest, who: UUID) -> RequestOutcome:
-        command = DeclineRequest(
-            message_id=uuid4(), actor=str(who), request_id=request.id, consultant_user_id=who, reason="ill"
-        )
-        return service.decline(self.db, self.moment, command)
-
-    def cancel(self, request: ConsultationRequest) -> RequestOutcome:
-        command = CancelRequest(message_id=uuid4(), actor="mira", request_id=request.id)
-        return service.cancel(self.db, self.moment, command)
-
-    def history(self, request: ConsultationRequest) -> list[str]:
-        return list(
-            self.db.execute(
-                select(Event.type).where(Event.consultation_request_id == request.id).order_by(Event.position)
-            ).scalars()
-        )
-
-    def notices(self, request: ConsultationRequest) -> list[tuple[str, UUID | None]]:
-        rows = self.db.execute(
-            select(Job.detail, Job.recipient)
-            .where(Job.kind == "send_notice", Job.subject_id == request.id)
-            .order_by(Job.created_at, Job.id)
-        )
-        return [(detail.partition(":")[0], recipient) for detail, recipient in rows]
-
-
-@pytest.fixture
-def office(db: Session, moment: Occasion) -> Office:
-    return Office(db, moment)
-
-
-def asked_consultant(request: ConsultationRequest) -> UUID:
-    assert request.assigned_consultant_user_id is not None
-    return request.assigned_consultant_user_id
+from tests.intake.office import TOMORROW, Office, asked_consultant
 
 
 def test_an_accepted_request_is_pending_and_its_assignment_is_due(office: Office) -> None:
@@ -195,13 +113,13 @@ def test_after_the_last_candidate_the_request_waits_and_is_rejected_at_its_deadl
     office.decline(request, asked_consultant(request))
     assignment.assign(office.db, office.moment, request.id)
     office.decline(request, asked_consultant(request))
-    assert assignment.assign(office.db, office.moment, request.id).reason == "excluded"
+    assert assignment.assign(office.db, office.moment, request.id).reason == "all_declined"
     assert service.overdue(office.db, office.moment) == []
     office.later(days=2)
     assert service.overdue(office.db, office.moment) == [request.id]
     assert service.give_up(office.db, office.moment, request.id)
     assert not service.give_up(office.db, office.moment, request.id)
-    assert (request.status, request.status_reason) == ("rejected", "excluded")
+    assert (request.status, request.status_reason) == ("rejected", "all_declined")
     assert office.notices(request).count(("request_rejected", request.requester_user_id)) == 1
     assert office.history(request) == [
         "request.submitted", "request.confirmation_wanted", "request.declined",

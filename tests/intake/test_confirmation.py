@@ -1,0 +1,253 @@
+"""How long a question waits, who is asked next, and what follows when nobody is left to ask."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from booking_tasks.assignment import service as assignment
+from booking_tasks.assignment.rules import ALL_DECLINED, LASTING, Candidate, why_nobody
+from booking_tasks.availability import service as availability
+from booking_tasks.catalogue.service import upsert_service_type
+from booking_tasks.contracts import ConfirmHold, HoldSlot, UpsertServiceType
+from booking_tasks.holds import service as holds
+from booking_tasks.identity import uuid7
+from booking_tasks.intake import service
+from booking_tasks.intake.questions import latest_question, question
+from booking_tasks.intake.rules import answer_until
+from booking_tasks.models import AssignmentDecision, ConsultationRequest, Event, ServiceType
+from booking_tasks.occasion import Occasion
+from tests import builders
+from tests.builders import NOW
+from tests.intake.office import TOMORROW, Office, asked_consultant
+
+DAY = timedelta(days=1)
+
+
+def held_until(office: Office, request: ConsultationRequest) -> timedelta:
+    """How long from now the question waits."""
+    held = availability.held_slot(office.db, request.id)
+    assert held is not None
+    assert held.held_until is not None
+    return held.held_until - office.moment.now
+
+
+def look(office: Office, request: ConsultationRequest) -> assignment.Assigned:
+    return assignment.assign(office.db, office.moment, request.id)
+
+
+# -- how long -------------------------------------------------------------------------------------------
+
+
+@given(
+    minutes=st.none() | st.integers(1, 525_600),
+    default=st.timedeltas(timedelta(minutes=1), timedelta(days=30)),
+    ahead=st.timedeltas(timedelta(seconds=1), timedelta(days=90)),
+)
+def test_a_question_waits_as_long_as_its_kind_says_and_never_past_the_start(
+    minutes: int | None, default: timedelta, ahead: timedelta
+) -> None:
+    wanted = default if minutes is None else timedelta(minutes=minutes)
+
+    assert answer_until(NOW, minutes, default, NOW + ahead) == NOW + min(wanted, ahead)
+
+
+@pytest.mark.parametrize(("minutes", "waits"), [(None, DAY), (90, timedelta(minutes=90)), (10_000, DAY)])
+def test_a_kind_of_consultation_has_a_deadline_of_its_own(
+    db: Session, moment: Occasion, minutes: int | None, waits: timedelta
+) -> None:
+    office = Office(db, moment, confirmation_minutes=minutes)
+    request = office.asked()
+
+    assert held_until(office, request) == waits  # the start is a day ahead
+    said = latest_question(db, request.id)
+    assert said is not None
+    assert db.get_one(Event, said.id).after["until"] == (office.moment.now + waits).isoformat()
+    assert (said.start, said.end) == (TOMORROW, TOMORROW + timedelta(hours=1))
+
+
+def test_a_confirmed_hold_waits_for_its_consultant_as_long_as_its_kind_says(
+    db: Session, moment: Occasion
+) -> None:
+    office = Office(db, moment, confirmation_minutes=45)
+    held = holds.hold_slot(
+        db, moment,
+        HoldSlot(
+            message_id=uuid4(), actor="mira", request_id=uuid7(), requester_user_id=uuid7(),
+            service_type_id=office.kind.id, consultant_user_id=office.consultants[0], start=TOMORROW,
+            minutes=10,
+        ),
+    )  # fmt: skip
+    assert held.request_id is not None
+    assert held.hold_token is not None
+    holds.confirm_hold(
+        db, moment,
+        ConfirmHold(message_id=uuid4(), actor="mira", request_id=held.request_id, hold_token=held.hold_token),
+    )  # fmt: skip
+
+    request = db.get_one(ConsultationRequest, held.request_id)
+    assert request.status == "pending_confirmation"
+    assert held_until(office, request) == timedelta(minutes=45)
+
+
+def test_deadline_and_policy_come_in_by_message_and_wrong_ones_are_refused(
+    db: Session, moment: Occasion
+) -> None:
+    values: dict[str, Any] = {
+        "message_id": uuid4(), "actor": "admin", "service_type_id": uuid7(), "name": "Review",
+        "default_duration_minutes": 60,
+    }  # fmt: skip
+    upsert_service_type(db, moment, UpsertServiceType.model_validate(values))
+    kind = db.get_one(ServiceType, values["service_type_id"])
+    assert (kind.confirmation_minutes, kind.when_all_declined) == (None, "wait")
+
+    more = {"confirmation_minutes": 30, "when_all_declined": "reject"}
+    upsert_service_type(db, moment, UpsertServiceType.model_validate(values | more))
+    db.refresh(kind)
+    assert (kind.confirmation_minutes, kind.when_all_declined) == (30, "reject")
+    for name, wrong in {"confirmation_minutes": 0, "when_all_declined": "shrug"}.items():
+        with pytest.raises(ValueError, match=name):
+            UpsertServiceType.model_validate(values | {name: wrong})
+
+
+@pytest.mark.parametrize("wrong", ["confirmation_minutes = 0", "when_all_declined = 'shrug'"])
+def test_the_database_itself_refuses_other_policies(db: Session, wrong: str) -> None:
+    builders.service_type(db)
+    with pytest.raises(IntegrityError):
+        db.execute(text(f"UPDATE consultation_service_types SET {wrong}"))
+
+
+# -- who is asked next, and when nobody is left ---------------------------------------------------------
+
+
+def test_whoever_declined_or_stayed_silent_is_not_asked_again(office: Office) -> None:
+    request = office.asked(preferred_start=TOMORROW + timedelta(hours=4))
+    first = asked_consultant(request)
+    office.later(hours=24, seconds=1)
+    service.expire_unanswered(office.db, office.moment, request.id)
+    assert look(office, request).result == "asked"
+    second = asked_consultant(request)
+    office.decline(request, second)
+
+    assert {first, second} == set(office.consultants)
+    assert request.excluded_consultant_user_ids == [first, second]
+    assert look(office, request).result == "waiting"
+
+
+@pytest.mark.parametrize(("policy", "status"), [("wait", "pending_assignment"), ("reject", "rejected")])
+def test_after_the_last_candidate_the_kind_of_consultation_decides(
+    db: Session, moment: Occasion, policy: str, status: str
+) -> None:
+    office = Office(db, moment, when_all_declined=policy)
+    request = office.asked()
+    office.decline(request, asked_consultant(request))
+    look(office, request)
+    office.decline(request, asked_consultant(request))
+    found = look(office, request)
+
+    rejected = policy == "reject"
+    assert (request.status, request.status_reason) == (status, "all_declined")
+    assert found.result == ("rejected" if rejected else "waiting")
+    told = ("request_rejected", request.requester_user_id)
+    assert office.notices(request).count(told) == int(rejected)
+    last = db.execute(
+        select(AssignmentDecision.reason)
+        .where(AssignmentDecision.consultation_request_id == request.id)
+        .order_by(AssignmentDecision.id.desc())
+        .limit(1)
+    ).scalar_one()
+    assert last == "all_declined"
+    assert look(office, request).result == ("nothing" if rejected else "waiting")
+    assert office.notices(request).count(told) == int(rejected)
+
+
+def test_somebody_who_is_only_busy_keeps_the_request_waiting(db: Session, moment: Occasion) -> None:
+    office = Office(db, moment, when_all_declined="reject")
+    busy = builders.consultant(db).consultant_user_id  # could take it, and has no free time now
+    request = office.asked()
+    office.decline(request, asked_consultant(request))
+    look(office, request)
+    office.decline(request, asked_consultant(request))
+
+    found = look(office, request)
+    assert (found.result, found.reason) == ("waiting", "no_free_time")
+    builders.window(db, busy, TOMORROW)
+    assert look(office, request).consultant_user_id == busy
+
+
+def test_nobody_asked_is_not_everybody_declined(db: Session, moment: Occasion) -> None:
+    office = Office(db, moment, when_all_declined="reject")
+    outcome = office.submit(required_specializations=("sailing",))
+    assert outcome.request_id is not None
+    found = assignment.assign(db, moment, outcome.request_id)
+
+    assert (found.result, found.reason) == ("waiting", "missing_specialization")
+
+
+def test_everybody_declined_means_that_time_would_change_nothing() -> None:
+    def why(*reasons: str, declined: bool = True) -> str:
+        found = [Candidate(uuid7(), preferred=False, load=0, rejected=one) for one in reasons]
+        return why_nobody(found, [uuid7()] if declined else [])
+
+    assert why(*LASTING) == why("excluded") == ALL_DECLINED
+    assert why("excluded", declined=False) == "excluded"
+    for passing in ("no_free_time", "requester_busy", "lost_the_race"):
+        assert why("excluded", passing) == passing
+    assert why("excluded", "a reason that nobody knows here") == "excluded"
+
+
+# -- which question an answer is to ---------------------------------------------------------------------
+
+
+def test_an_answer_to_another_question_is_refused(office: Office) -> None:
+    request = office.asked()
+    who, asked = asked_consultant(request), latest_question(office.db, request.id)
+    assert asked is not None
+    assert office.confirm(request, who, question_id=uuid4()).code == "other_question"
+    assert office.decline(request, who, question_id=uuid4()).code == "other_question"
+    assert request.status == "pending_confirmation"
+    assert office.confirm(request, who, question_id=asked.id).status == "scheduled"
+
+
+def test_a_question_says_what_became_of_it(office: Office) -> None:
+    ends = {
+        "open": lambda request: None,
+        "accepted": lambda request: office.confirm(request, asked_consultant(request)),
+        "declined": lambda request: office.decline(request, asked_consultant(request)),
+        "withdrawn": office.cancel,
+    }
+    for fate, end in ends.items():
+        request = office.asked()
+        asked = latest_question(office.db, request.id)
+        assert asked is not None
+        end(request)
+        found = question(office.db, asked.id)
+        assert (found and found.fate) == fate
+
+    request = office.asked()
+    asked = latest_question(office.db, request.id)
+    assert asked is not None
+    office.later(days=1, seconds=1)
+    service.expire_unanswered(office.db, office.moment, request.id)
+    assert latest_question(office.db, request.id) == question(office.db, asked.id)
+    found = question(office.db, asked.id)
+    assert (found and found.fate) == "unanswered"
+
+
+def test_only_a_question_is_a_question(office: Office) -> None:
+    request = office.asked()
+    submitted = office.db.execute(
+        select(Event.id).where(Event.consultation_request_id == request.id, Event.type == "request.submitted")
+    ).scalar_one()
+
+    assert question(office.db, submitted) is None
+    assert question(office.db, uuid4()) is None
+    assert latest_question(office.db, uuid4()) is None
