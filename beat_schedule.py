@@ -19,6 +19,7 @@ SWEEPS: dict[str, int] = {
     "advance_sessions": 1,  # start what begins
     "judge_sessions": 1,  # say who came, once the evidence is in
     "expire_holds": 1,  # tidy holds whose time is over (they no longer block anyway)
+    "lapse_offers": 1,  # offered time that nobody answered for goes to the next
     "expire_requests": 1,  # confirmations and requests nobody answered in time
     "assign_waiting": 3,  # look again for requests that wait for a consultant
     "recover_inbox": 3,  # messages whose worker died before it answered

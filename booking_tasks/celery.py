@@ -55,6 +55,7 @@ ROOMS = (
     "booking_tasks.search.tasks",
     "booking_tasks.series.tasks",
     "booking_tasks.sessions.tasks",
+    "booking_tasks.waiting.tasks",
 )
 
 

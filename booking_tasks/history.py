@@ -26,11 +26,13 @@ def record(
     after: dict[str, Any] | None = None,
     reason: str | None = None,
     former_consultant: UUID | None = None,
+    consultant_user_id: UUID | None = None,
 ) -> UUID:
     """Write one event and the jobs it leads to; returns the event's id.
 
     `before` and `after` hold what changed, as JSON values. Give `request` for request events and
-    `session` for session events, already changed; `former_consultant` is whose the session was before.
+    `session` for session events, already changed; `former_consultant` is whose the session was before,
+    `consultant_user_id` whom a request event is about while the request is assigned to nobody.
     """
     event = Event(
         id=uuid7(),
@@ -38,7 +40,7 @@ def record(
         occurred_at=occasion.now,
         consultation_request_id=_request_id(request, session),
         scheduled_session_id=session.id if session else None,
-        consultant_user_id=_consultant(request, session),
+        consultant_user_id=consultant_user_id or _consultant(request, session),
         actor=occasion.actor,
         door=occasion.door,
         message_id=occasion.message_id,

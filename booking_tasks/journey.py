@@ -88,6 +88,15 @@ def ask_consultant(happening: Happening) -> Iterable[NewJob]:
     )  # fmt: skip
 
 
+def offer_to_requester(happening: Happening) -> Iterable[NewJob]:
+    """Tell one who waits of the time that is kept for them."""
+    request = _request(happening)
+    yield NewJob(
+        "send_notice", request.id, happening.now, recipient=request.requester_user_id,
+        detail=f"time_offered:{happening.event_id}",
+    )  # fmt: skip
+
+
 def tell_requester_of_rejection(happening: Happening) -> Iterable[NewJob]:
     """Tell the requester that nothing came of it."""
     request = _request(happening)
@@ -177,10 +186,13 @@ FOLLOWS: dict[str, tuple[Step, ...]] = {
     "request.submitted": (assign,),
     "request.held": (),
     "request.waiting": (),
+    "request.offered": (offer_to_requester,),
+    "request.offer_declined": (assign,),
+    "request.offer_lapsed": (),
     "request.confirmation_wanted": (ask_consultant,),
     "request.declined": (assign,),
     "request.unanswered": (tell_consultant_of_withdrawal, assign),
-    "request.rejected": (tell_requester_of_rejection,),
+    "request.rejected": (tell_requester_of_rejection, tell_consultant_of_withdrawal),
     "request.cancelled": (tell_consultant_of_withdrawal,),
     # and agreed
     "session.scheduled": (provision, remind, watch),

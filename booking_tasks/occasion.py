@@ -17,6 +17,7 @@ class Policies:
 
     assignment_deadline: timedelta = timedelta(hours=48)
     confirmation_deadline: timedelta = timedelta(hours=24)
+    offer_time: timedelta = timedelta(minutes=30)
     horizon: timedelta = timedelta(days=90)
     reminder_offsets: tuple[timedelta, ...] = (timedelta(hours=24), timedelta(hours=1))
     attendance_grace: timedelta = timedelta(minutes=10)

@@ -120,6 +120,7 @@ class Settings(BaseSettings):
     # -- requests and assignment ---------------------------------------------------------------
     assignment_deadline: Duration = timedelta(hours=48)
     confirmation_deadline: Duration = timedelta(hours=24)
+    offer_time: Duration = timedelta(minutes=30)
     horizon: Duration = timedelta(days=90)
 
     # -- outside calendars -----------------------------------------------------------------------

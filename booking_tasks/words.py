@@ -26,6 +26,8 @@ FeedKind = Literal["ics", "caldav"]
 #: What becomes of a request when everyone who could take it was asked and nobody did.
 WhenAllDeclined = Literal["wait", "reject"]
 CreditKind = Literal["assignment", "reversal", "newcomer", "leave", "no_show", "calibration"]
+WaitingList = Literal["offer", "book"]
+OfferState = Literal["open", "accepted", "declined", "lapsed", "withdrawn"]
 
 REQUEST_STATUSES: tuple[str, ...] = get_args(RequestStatus)
 SESSION_STATUSES: tuple[str, ...] = get_args(SessionStatus)
@@ -37,3 +39,5 @@ EVIDENCE_KINDS: tuple[str, ...] = get_args(EvidenceKind)
 FEED_KINDS: tuple[str, ...] = get_args(FeedKind)
 WHEN_ALL_DECLINED: tuple[str, ...] = get_args(WhenAllDeclined)
 CREDIT_KINDS: tuple[str, ...] = get_args(CreditKind)
+WAITING_LISTS: tuple[str, ...] = get_args(WaitingList)
+OFFER_STATES: tuple[str, ...] = get_args(OfferState)

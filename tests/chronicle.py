@@ -15,11 +15,13 @@ from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSessi
 from booking_tasks.occasion import Policies
 from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS
 
-#: Jobs that follow from what the world outside answered, not from an event: kind -> detail begins with.
+#: Jobs that follow from no event, but from what the world outside answered or from freed time:
+#: kind -> detail begins with.
 _FROM_OUTSIDE = {
     "provision_meeting": ("reconcile:",),
     "close_meeting": ("late", "orphan:"),
     "collect_attendance": ("again",),
+    "offer_time": ("freed:",),
 }
 _REVISING = {"session.rescheduled", "session.reassigned", "session.cancelled", "session.link_changed"}
 

@@ -74,7 +74,15 @@ ALWAYS: dict[str, str] = {
             OR bool_or(CASE r.status
                        WHEN 'pending_confirmation' THEN r.assigned_consultant_user_id <> h.consultant_user_id
                        WHEN 'pending' THEN r.hold_token IS DISTINCT FROM h.hold_token
+                       WHEN 'pending_assignment' THEN NOT EXISTS (
+                            SELECT FROM time_offers o
+                             WHERE o.state = 'open' AND o.hold_token = h.hold_token
+                               AND (o.consultation_request_id, o.consultant_user_id)
+                                   = (r.id, h.consultant_user_id))
                        ELSE true END)""",
+    "an open offer is not to one who waits": """
+        SELECT o.id FROM time_offers o JOIN consultation_requests r ON r.id = o.consultation_request_id
+         WHERE o.state = 'open' AND (r.status <> 'pending_assignment' OR r.waiting_since IS NULL)""",
     "a verdict does not say who came": """
         SELECT id FROM scheduled_sessions
          WHERE (judged_at IS NOT NULL) <> (status IN ('completed', 'no_show_user', 'no_show_consultant',
@@ -107,6 +115,8 @@ OPEN: dict[str, str] = {
                 WHERE h.consultation_request_id = r.id AND h.status = 'held' AND h.held_until > :now)""",
     "holds that are over": """
         SELECT id FROM consultant_availability_slots WHERE status = 'held' AND held_until <= :now""",
+    "offers that are over": """
+        SELECT id FROM time_offers WHERE state = 'open' AND offered_until <= :now""",
     "sessions to start": """
         SELECT id FROM scheduled_sessions WHERE status = 'scheduled' AND scheduled_start_time <= :now""",
     "sessions to judge": """
@@ -123,6 +133,7 @@ SWEEP_FOR = {
     "requests past their time": "expire_requests",
     "requests whose hold is over": "expire_requests",
     "holds that are over": "expire_holds",
+    "offers that are over": "lapse_offers",
     "sessions to start": "advance_sessions",
     "sessions to judge": "judge_sessions",
 }
@@ -149,6 +160,8 @@ NEXT_DUE = """
                      AND least(deadline_at, preferred_end_time) > :now
         UNION ALL SELECT min(held_until) FROM consultant_availability_slots
                    WHERE status = 'held' AND held_until > :now
+        UNION ALL SELECT min(offered_until) FROM time_offers
+                   WHERE state = 'open' AND offered_until > :now
     ) candidates
 """
 

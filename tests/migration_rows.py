@@ -172,4 +172,15 @@ ROWS: dict[str, dict[str, str]] = {
         """,
     },
     "0014_confirmation": {},
+    "0015_waiting_list": {
+        "time_offers": f"""
+            INSERT INTO time_offers (
+                consultation_request_id, consultant_user_id, start_time, end_time, hold_token, state,
+                offered_at, offered_until, ended_at
+            )
+            VALUES ({_OTHER}, {_CONSULTANT}, '2027-03-01 12:00Z', '2027-03-01 13:00Z', {_OTHER}, 'lapsed',
+                    '2027-02-01 09:00Z', '2027-02-01 10:00Z', '2027-02-01 10:00Z')
+            ON CONFLICT DO NOTHING
+        """,
+    },
 }

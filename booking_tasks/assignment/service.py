@@ -22,6 +22,7 @@ from booking_tasks.intake.questions import who_declined
 from booking_tasks.intake.rules import answer_until
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
 from booking_tasks.occasion import Occasion
+from booking_tasks.offers import service as offers
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions import store as session_store
 from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
@@ -33,12 +34,13 @@ _INSTANT = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class Assigned:
-    """What became of the look: `scheduled`, `asked` (a consultant must confirm), `waiting`, `rejected`
+    """What became of the look: `scheduled`, `asked` (a consultant must confirm), `offered` (to one who
 
-    (nobody is left to ask), or `nothing` to do (the request is no longer waiting).
+    was told to wait), `waiting`, `rejected` (nobody is left to ask), or `nothing` to do (the request is no
+    longer waiting, or has an offer).
     """
 
-    result: Literal["scheduled", "asked", "waiting", "rejected", "nothing"]
+    result: Literal["scheduled", "asked", "offered", "waiting", "rejected", "nothing"]
     consultant_user_id: UUID | None = None
     reason: str | None = None
 
@@ -55,7 +57,8 @@ def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
         return Assigned("nothing")
     if request.deadline_at is None:
         request.deadline_at = request.requested_at + occasion.policies.assignment_deadline
-    if min(request.deadline_at, request.preferred_end_time or request.deadline_at) <= occasion.now:
+    over = min(request.deadline_at, request.preferred_end_time or request.deadline_at) <= occasion.now
+    if over or (request.waiting_since is not None and offers.busy_with_offers(db, occasion, request)):
         return Assigned("nothing")
     kind = ledger.service_type(db, request.consultation_service_type_id)
     if kind is None or not kind.is_active:
@@ -63,9 +66,9 @@ def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
     found = {one.consultant_user_id: one for one in candidates(db, occasion, request, kind)}
     for candidate in ranked(found.values()):
         for start, end in candidate.starts:
-            taken = take(db, occasion, request, candidate, start, end)
+            taken = give_start(db, occasion, request, kind, candidate, start, end)
             if not isinstance(taken, NotTaken):
-                _decide(db, occasion, request, list(found.values()), "chosen", candidate, start)
+                decide(db, occasion, request, list(found.values()), taken, candidate, start)
                 return taken
             reason = "requester_busy" if taken.code == "requester_busy" else "lost_the_race"
             found[candidate.consultant_user_id] = replace(candidate, rejected=reason)
@@ -104,13 +107,10 @@ def candidates(
     loads = store.loads(db, fit, occasion.now)
     # A hold ends where its session starts: who is asked needs some time before that.
     asking = ledger.needing_confirmation(db, fit, kind.id, occasion.now)
-    earliest = occasion.now + _INSTANT if asking else occasion.now
+    earliest = occasion.now + _INSTANT if asking or request.waiting_since else occasion.now
     start = max(earliest, request.preferred_start_time or earliest)
     end = request.preferred_end_time or occasion.now + occasion.policies.horizon
-    first = store.first_free_starts(
-        db, fit, kind.id, request.requester_user_id, start, end, request.preferred_end_time, occasion.now,
-        STARTS_EACH,
-    )  # fmt: skip
+    first = store.first_free_starts(db, fit, request, start, end, occasion.now, STARTS_EACH)
     return [
         Candidate(
             consultant_user_id=who,
@@ -141,6 +141,25 @@ def unfit(consultant: Consultant, request: ConsultationRequest) -> str | None:
     if consultant.consultant_user_id in request.excluded_consultant_user_ids:
         return "excluded"
     return None
+
+
+def give_start(
+    db: Session,
+    occasion: Occasion,
+    request: ConsultationRequest,
+    kind: ServiceType,
+    candidate: Candidate,
+    start: datetime,
+    end: datetime,
+) -> Assigned | NotTaken:
+    """Give a start that was found to a locked request: the one way, whoever found it.
+
+    Who was told to wait may have made other plans: where the kind says so, they are asked first.
+    """
+    if request.waiting_since is None or kind.waiting_list == "book":
+        return take(db, occasion, request, candidate, start, end)
+    taken = offers.offer(db, occasion, request, candidate.consultant_user_id, start)
+    return taken if isinstance(taken, NotTaken) else Assigned("offered", candidate.consultant_user_id)
 
 
 def take(
@@ -219,6 +238,7 @@ def _wait(
     request.updated_at = occasion.now
     changed = before != "pending_assignment" or request.status_reason != reason
     request.status_reason = reason
+    request.waiting_since = request.waiting_since or occasion.now
     if before != "pending_assignment":
         check_step(REQUEST_STEPS, before, "pending_assignment")
         request.status = "pending_assignment"
@@ -227,20 +247,21 @@ def _wait(
             before={"status": before}, after={"status": request.status}, reason=reason,
         )  # fmt: skip
     if changed:
-        _decide(db, occasion, request, candidates, reason, None, None)
+        decide(db, occasion, request, candidates, Assigned("waiting", reason=reason), None, None)
     db.flush()
     return Assigned("waiting", reason=reason)
 
 
-def _decide(
+def decide(
     db: Session,
     occasion: Occasion,
     request: ConsultationRequest,
     candidates: list[Candidate],
-    reason: str,
+    became: Assigned,
     chosen: Candidate | None,
     start: datetime | None,
 ) -> None:
+    """Keep a decision with its inputs: who was looked at, what became of it, and why."""
     preferred = (request.preferred_start_time, request.preferred_end_time)
     store.add_decision(
         db,
@@ -249,7 +270,7 @@ def _decide(
         policy_version=POLICY_VERSION,
         consultant_user_id=chosen.consultant_user_id if chosen else None,
         start_time=start,
-        reason=reason,
+        reason=became.reason or ("offered" if became.result == "offered" else "chosen"),
         inputs={
             "preferred_consultant_user_id": str(request.preferred_consultant_user_id or "") or None,
             "preferred_window": [one.isoformat() if one else None for one in preferred],

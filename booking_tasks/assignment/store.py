@@ -8,13 +8,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, exists, func, or_, select, text
+from sqlalchemy import ColumnElement, bindparam, exists, func, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.identity import uuid7
-from booking_tasks.models import AssignmentDecision, AvailabilitySlot, Consultant, ConsultationRequest, Job
+from booking_tasks.models import (
+    AssignmentDecision,
+    AvailabilitySlot,
+    Consultant,
+    ConsultationRequest,
+    Job,
+    TimeOffer,
+)
 
 _FREE_STARTS_EACH = text(
     "WITH requester AS ("
@@ -25,7 +32,11 @@ _FREE_STARTS_EACH = text(
     "), offered AS ("
     " SELECT f.*, coalesce(r.taken && tstzrange(f.start_time, f.end_time), false) AS collides"
     "   FROM free_starts(:consultants, :service_type, :from_, :to, :now) f CROSS JOIN requester r"
-    "  WHERE CAST(:latest_end AS timestamptz) IS NULL OR f.end_time <= :latest_end"
+    "  WHERE (CAST(:latest_end AS timestamptz) IS NULL OR f.end_time <= :latest_end)"
+    "    AND NOT EXISTS ("  # nobody is asked about the same start twice
+    "        SELECT FROM time_offers o"
+    "         WHERE o.consultation_request_id = :request"
+    "           AND o.consultant_user_id = f.consultant_user_id AND o.start_time = f.start_time)"
     "), ranked AS ("
     " SELECT o.*, row_number() OVER (PARTITION BY consultant_user_id, collides ORDER BY start_time) AS place"
     "   FROM offered o"
@@ -36,6 +47,7 @@ _FREE_STARTS_EACH = text(
     bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
     bindparam("service_type", type_=PG_UUID(as_uuid=True)),
     bindparam("requester", type_=PG_UUID(as_uuid=True)),
+    bindparam("request", type_=PG_UUID(as_uuid=True)),
 )
 
 
@@ -72,24 +84,26 @@ class FirstStarts:
 def first_free_starts(
     db: Session,
     consultants: Sequence[UUID],
-    service_type_id: UUID,
-    requester_user_id: UUID,
+    request: ConsultationRequest,
     start: datetime,
     end: datetime,
-    latest_end: datetime | None,
     now: datetime,
     each: int,
 ) -> FirstStarts:
-    """The first `each` starts of every consultant, ending by `latest_end`, at which the requester is free."""
+    """The first `each` starts of every consultant inside the preferred window, with the requester free
+
+    and not asked about them before.
+    """
     rows = db.execute(
         _FREE_STARTS_EACH,
         {
             "consultants": list(consultants),
-            "service_type": service_type_id,
-            "requester": requester_user_id,
+            "service_type": request.consultation_service_type_id,
+            "requester": request.requester_user_id,
+            "request": request.id,
             "from_": start,
             "to": end,
-            "latest_end": latest_end,
+            "latest_end": request.preferred_end_time,
             "now": now,
             "each": each,
         },
@@ -104,25 +118,36 @@ def first_free_starts(
     return FirstStarts(free, frozenset(busy - free.keys()))
 
 
-def waiting_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
-    """Requests that wait for a consultant, the longest unlooked-at first; not those that keep a start.
+def to_look_at(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """What is true of requests that wait for a consultant: none keeps a start, has an offer, or is to be
 
-    Without those whose job is dead: looking at them ended a process or failed every time, and the
-    sweep would only go on with that. They end at their deadline, or a person replays the job.
+    left in peace after one. Without those whose job is dead: looking at them ended a process or failed
+    every time, and looking again would only go on with that. They end at their deadline, or a person
+    replays the job.
     """
     given_up = exists().where(
         Job.kind == "assign_request", Job.subject_id == ConsultationRequest.id, Job.state == "dead"
     )
+    offered = exists().where(
+        TimeOffer.consultation_request_id == ConsultationRequest.id, TimeOffer.state == "open"
+    )
     held = (ConsultationRequest.status == "pending") & ConsultationRequest.hold_token.is_not(None)
+    return (
+        ConsultationRequest.status.in_(("pending", "pending_assignment")),
+        ~held,
+        or_(ConsultationRequest.deadline_at.is_(None), ConsultationRequest.deadline_at > now),
+        or_(ConsultationRequest.offer_after.is_(None), ConsultationRequest.offer_after <= now),
+        ~offered,
+        ~given_up,
+    )
+
+
+def waiting_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
+    """Requests that wait for a consultant, the longest unlooked-at first."""
     return list(
         db.execute(
             select(ConsultationRequest.id)
-            .where(
-                ConsultationRequest.status.in_(("pending", "pending_assignment")),
-                ~held,
-                or_(ConsultationRequest.deadline_at.is_(None), ConsultationRequest.deadline_at > now),
-                ~given_up,
-            )
+            .where(*to_look_at(now))
             .order_by(ConsultationRequest.updated_at.nulls_first(), ConsultationRequest.id)
             .limit(limit)
         ).scalars()

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import store
+from booking_tasks.freed import note_freed
 from booking_tasks.identity import uuid7
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest
 from booking_tasks.occasion import Occasion
@@ -37,7 +38,9 @@ class NotTaken:
 
 def expire_holds(db: Session, occasion: Occasion, limit: int = 500) -> int:
     """Tidy holds whose time is over; how many."""
-    return store.delete_expired_holds(db, occasion.now, limit)
+    freed = store.delete_expired_holds(db, occasion.now, limit)
+    note_freed(db, occasion, freed, "hold_over")
+    return len(freed)
 
 
 def hold(
@@ -131,10 +134,13 @@ def prolong_hold(db: Session, occasion: Occasion, request_id: UUID, until: datet
     return True
 
 
-def release_hold(db: Session, request_id: UUID) -> bool:
+def release_hold(db: Session, occasion: Occasion, request_id: UUID) -> bool:
     """Give a request's hold back; False when it has none. Locks the consultant."""
     held = _locked_hold(db, request_id)
-    return held is not None and store.delete_hold(db, held)
+    if held is None or not store.delete_hold(db, held):
+        return False
+    note_freed(db, occasion, [held.consultant_user_id], "hold_released")
+    return True
 
 
 def held_slot(db: Session, request_id: UUID) -> AvailabilitySlot | None:
@@ -151,7 +157,8 @@ def _locked_hold(db: Session, request_id: UUID) -> AvailabilitySlot | None:
     return store.hold_of_request(db, request_id)
 
 
-def free_booking(db: Session, consultant_user_id: UUID, session_id: UUID) -> None:
+def free_booking(db: Session, occasion: Occasion, consultant_user_id: UUID, session_id: UUID) -> None:
     """Give a session's time back. Locks the consultant."""
     store.lock_consultant(db, consultant_user_id)
-    store.delete_booking(db, session_id)
+    if store.delete_booking(db, session_id):
+        note_freed(db, occasion, [consultant_user_id], "booking_freed")

@@ -205,8 +205,8 @@ def delete_booking(db: Session, session_id: UUID) -> int:
     )
 
 
-def delete_expired_holds(db: Session, now: datetime, limit: int) -> int:
-    """Tidy holds whose time is over; how many. They block nobody even while they are here."""
+def delete_expired_holds(db: Session, now: datetime, limit: int) -> list[UUID]:
+    """Tidy holds whose time is over; whose they were. They block nobody even while they are here."""
     expired = (
         select(AvailabilitySlot.id)
         .where(AvailabilitySlot.status == "held", AvailabilitySlot.held_until <= now)
@@ -215,7 +215,9 @@ def delete_expired_holds(db: Session, now: datetime, limit: int) -> int:
         .with_for_update(skip_locked=True)
     )
     chosen = select(expired.cte("expired").c.id)  # a CTE runs once; a subquery may run again and lock more
-    return _deleted(db, delete(AvailabilitySlot).where(AvailabilitySlot.id.in_(chosen)))
+    gone = delete(AvailabilitySlot).where(AvailabilitySlot.id.in_(chosen))
+    owners = gone.returning(AvailabilitySlot.consultant_user_id)
+    return list(db.execute(owners.execution_options(synchronize_session=False)).scalars())
 
 
 def _deleted(db: Session, statement: Any) -> int:

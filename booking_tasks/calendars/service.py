@@ -32,6 +32,7 @@ from booking_tasks.contracts import (
     RemoveCalendarFeed,
     SetCalendarFeed,
 )
+from booking_tasks.freed import note_freed
 from booking_tasks.models import CalendarFeed
 from booking_tasks.occasion import Occasion
 
@@ -74,6 +75,7 @@ def remove_calendar_feed(db: Session, occasion: Occasion, command: RemoveCalenda
         return CalendarFeedOutcome(result="already_done", feed_id=command.feed_id)
     lock_consultant(db, known.consultant_user_id)
     store.remove(db, known)
+    note_freed(db, occasion, [known.consultant_user_id], "calendar")
     return CalendarFeedOutcome(result="done", feed_id=command.feed_id)
 
 
@@ -152,7 +154,7 @@ def keep(
         }  # fmt: skip
     if not store.settle(db, look.feed, occasion.policies.calendar_interval, **values):
         return None
-    _replace(db, look.feed.consultant_user_id, OUTAGE + str(look.feed.id), [])
+    _replace(db, occasion, look.feed.consultant_user_id, OUTAGE + str(look.feed.id), [])
     if busy is None:
         return Kept(recovered=was_alerted)
     return _brought(db, occasion, look.feed, busy, recovered=was_alerted)
@@ -163,18 +165,22 @@ def _brought(db: Session, occasion: Occasion, feed: LeasedFeed, busy: Busy, *, r
     before = set(store.covered_sessions(db, [feed.id], occasion.now).get(source, []))
     harmless = store.sessions_that_do_not_block(db, {one for one, _ in busy.ours}, who)
     others = [piece for session_id, piece in busy.ours if session_id not in harmless]
-    added, removed = _replace(db, who, source, merged([*busy.pieces, *others]))
+    added, removed = _replace(db, occasion, who, source, merged([*busy.pieces, *others]))
     now_covered = store.covered_sessions(db, [feed.id], occasion.now).get(source, [])
     return Kept(added, removed, tuple(one for one in now_covered if one not in before), recovered)
 
 
-def _replace(db: Session, consultant_user_id: UUID, source: str, wanted: Sequence[Piece]) -> tuple[int, int]:
+def _replace(
+    db: Session, occasion: Occasion, consultant_user_id: UUID, source: str, wanted: Sequence[Piece]
+) -> tuple[int, int]:
     """Make the blocks of a source these; how many rows were added and removed."""
     there = store.blocks(db, consultant_user_id, source)
     keep_ = set(wanted)
     gone = [row for piece, row in there.items() if piece not in keep_]
     new = [piece for piece in wanted if piece not in there]
     store.change_blocks(db, consultant_user_id, source, gone, new)
+    if gone:
+        note_freed(db, occasion, [consultant_user_id], "calendar")
     return len(new), len(gone)
 
 
@@ -227,7 +233,7 @@ def _close_or_open(db: Session, occasion: Occasion, feed: CalendarFeed) -> None:
     closed = occasion.policies.calendar_outage == "closed" and _stale(feed, occasion)
     begun = (feed.good_at or feed.created_at) + occasion.policies.calendar_stale_after
     wanted = [Piece(begun, begun + _CLOSED)] if closed else []
-    _replace(db, feed.consultant_user_id, OUTAGE + str(feed.id), wanted)
+    _replace(db, occasion, feed.consultant_user_id, OUTAGE + str(feed.id), wanted)
 
 
 # -- listing -----------------------------------------------------------------------------------------------

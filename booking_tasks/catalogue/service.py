@@ -15,6 +15,7 @@ from booking_tasks.contracts import (
     UpsertConsultant,
     UpsertServiceType,
 )
+from booking_tasks.freed import note_freed
 from booking_tasks.hours import service as hours
 from booking_tasks.hours.public_holidays import is_known
 from booking_tasks.occasion import Occasion
@@ -52,6 +53,8 @@ def upsert_consultant(db: Session, occasion: Occasion, command: UpsertConsultant
     values = command.model_dump(exclude=_ENVELOPE)
     values["specializations"] = list(command.specializations)
     changed = store.consultant_changed(db, values, occasion.now)
+    if changed:
+        note_freed(db, occasion, [command.consultant_user_id], "profile")
     if read_before not in {None, (command.time_zone, command.holiday_region)}:
         return _read_anew(db, occasion, command.consultant_user_id)
     return ConsultantOutcome(

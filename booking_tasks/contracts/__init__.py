@@ -85,6 +85,7 @@ from booking_tasks.contracts.hours import (
     UncoveredSession,
     WeeklyHours,
 )
+from booking_tasks.contracts.offers import AcceptOffer, DeclineOffer
 from booking_tasks.contracts.search import (
     FreeStart,
     NothingBecause,
@@ -120,6 +121,8 @@ PUBLIC: dict[str, type[Query[Any]]] = {
         ConfirmRequest,
         DeclineRequest,
         CancelRequest,
+        AcceptOffer,
+        DeclineOffer,
         RescheduleSession,
         CancelSession,
         RecordAttendance,
@@ -132,6 +135,7 @@ __all__ = [
     "LONGEST_HOLD",
     "PUBLIC",
     "TASK_PREFIX",
+    "AcceptOffer",
     "AddLeave",
     "AvailabilityOutcome",
     "BookSeries",
@@ -150,6 +154,7 @@ __all__ = [
     "CoveredSession",
     "DateOverride",
     "DayHours",
+    "DeclineOffer",
     "DeclineRequest",
     "EvidenceOutcome",
     "FieldError",

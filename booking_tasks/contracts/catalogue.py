@@ -18,7 +18,7 @@ from booking_tasks.contracts.base import (
     ZoneName,
 )
 from booking_tasks.contracts.hours import UncoveredSession
-from booking_tasks.words import WhenAllDeclined
+from booking_tasks.words import WaitingList, WhenAllDeclined
 
 #: Sessions or minutes; the largest is more than any week holds.
 Limit = Annotated[int, Field(ge=1, le=20_000)]
@@ -40,6 +40,9 @@ class UpsertServiceType(Command[ServiceTypeOutcome]):
     says), and never longer than until the start. When everyone who could take a request was asked and
     declined or stayed silent, it waits for somebody else until its deadline, or is rejected at once:
     `when_all_declined`.
+
+    `waiting_list`: time that becomes free is offered to the best waiting request, which keeps it until its
+    requester answers (`offer`), or booked for it at once (`book`).
 
     Code when refused: `name_taken`.
     """
@@ -64,6 +67,7 @@ class UpsertServiceType(Command[ServiceTypeOutcome]):
     max_sessions_per_week: Limit | None = None
     max_minutes_per_day: Limit | None = None
     max_minutes_per_week: Limit | None = None
+    waiting_list: WaitingList = "offer"
     is_active: bool = True
 
 

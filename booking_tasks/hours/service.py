@@ -16,6 +16,7 @@ from booking_tasks.contracts import (
     SetAvailability,
     UncoveredSession,
 )
+from booking_tasks.freed import note_freed
 from booking_tasks.hours import store
 from booking_tasks.hours.coverage import uncovered
 from booking_tasks.hours.declared import fault_of, plan_of
@@ -187,17 +188,21 @@ def project(db: Session, occasion: Occasion, consultant: Consultant) -> Projecti
     removed = [row for window, row in ledger.rules.items() if window not in wanted]
     added = [window for window in wanted if window not in ledger.rules]
     store.change_windows(db, who, removed, added)
-    _project_leave(db, who, leave_spans(plan, stretch.since), ledger)
+    unblocked = _project_leave(db, who, leave_spans(plan, stretch.since), ledger)
+    if added or unblocked:
+        note_freed(db, occasion, [who], "hours")
     store.note_projection(db, who, stretch.last, tzdata_version(), occasion.now)
     return Projection(added=len(added), removed=len(removed))
 
 
-def _project_leave(db: Session, consultant_user_id: UUID, wanted: list[Span], ledger: store.Ledger) -> None:
+def _project_leave(db: Session, consultant_user_id: UUID, wanted: list[Span], ledger: store.Ledger) -> bool:
+    """Make the leave blocks these; whether any was taken away."""
     blocks = ledger.blocks.items()
     existing = {(one.start, one.end): row for row, one in blocks if one.source == store.LEAVE_SOURCE}
     removed = [row for span, row in existing.items() if span not in wanted]
     added = [span for span in wanted if span not in existing]
     store.change_leave_blocks(db, consultant_user_id, removed, added)
+    return bool(removed)
 
 
 def extend(db: Session, occasion: Occasion, consultant_user_id: UUID) -> Projection:

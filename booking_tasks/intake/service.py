@@ -23,6 +23,7 @@ from booking_tasks.intake import store
 from booking_tasks.intake.questions import latest_question
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.occasion import Occasion
+from booking_tasks.offers import service as offers
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
 from booking_tasks.sessions.store import locked_request
@@ -121,7 +122,7 @@ def cancel(db: Session, occasion: Occasion, command: CancelRequest) -> RequestOu
         return _outcome("refused", request, "already_scheduled")
     if "cancelled" not in REQUEST_STEPS[request.status]:
         return _outcome("refused", request, "already_ended")
-    availability.release_hold(db, request.id)
+    availability.release_hold(db, occasion, request.id)
     _end(db, occasion, request, "cancelled", command.reason)
     return _outcome("done", request)
 
@@ -162,7 +163,7 @@ def reject(db: Session, occasion: Occasion, request: ConsultationRequest, reason
 
 def end_hold(db: Session, occasion: Occasion, request: ConsultationRequest, reason: str) -> None:
     """Give a locked request's hold back, and end it."""
-    availability.release_hold(db, request.id)
+    availability.release_hold(db, occasion, request.id)
     _end(db, occasion, request, "cancelled", reason)
 
 
@@ -197,7 +198,7 @@ def _back_to_assignment(
 
     What the consultant said is for the history: the request's own reason is shown to the requester.
     """
-    availability.release_hold(db, request.id)
+    availability.release_hold(db, occasion, request.id)
     before = request.status
     check_step(REQUEST_STEPS, before, "pending_assignment")
     asked = request.assigned_consultant_user_id
@@ -220,6 +221,8 @@ def _end(
 ) -> None:
     before = request.status
     check_step(REQUEST_STEPS, before, status)
+    if before == "pending_assignment":
+        offers.end_open(db, occasion, request)
     take_back(db, occasion, request.id, f"request.{status}")
     if before != "pending_confirmation":
         request.assigned_consultant_user_id = None

@@ -1,4 +1,4 @@
-"""Letters about a request that is no consultation yet: an answer wanted, no longer wanted, no luck."""
+"""Letters about a request that is no consultation yet: an answer wanted, no longer wanted, time, no luck."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from booking_tasks.letters.wording import one_line, words
 from booking_tasks.links import Grant
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.occasion import Occasion
+from booking_tasks.offers.rules import standing
 
 #: What a link in a question is for, and the path that it leads to.
 ANSWERS = "answers"
@@ -85,6 +86,25 @@ def _confirmation_withdrawn(
     )
 
 
+def _time_offered(
+    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+) -> _Notice | Skipped:
+    offer = store.offer(db, event) if event is not None else None
+    if offer is None:
+        return Skipped("there is no such offer")
+    reason = rules.why_not_offer(standing(offer.state, offer.offered_until, occasion.now))
+    if reason is not None:
+        return Skipped(reason)
+    reader = person(db, house, to, occasion.policies)
+    counterpart = person(db, house, offer.consultant_user_id, occasion.policies)
+    values: dict[str, str | None] = {
+        "counterpart": one_line(counterpart.mailbox.name),
+        "when": spoken_span(offer.start_time, offer.end_time, reader.time_zone, reader.language),
+        "until": spoken_moment(offer.offered_until, reader.time_zone, reader.language),
+    }
+    return _Notice("time_offered", reader, values)
+
+
 def _request_rejected(
     db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped:
@@ -98,6 +118,7 @@ _NOTICES = {
     "confirmation_wanted": _confirmation_wanted,
     "confirmation_withdrawn": _confirmation_withdrawn,
     "request_rejected": _request_rejected,
+    "time_offered": _time_offered,
 }
 
 

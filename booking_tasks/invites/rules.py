@@ -59,6 +59,11 @@ def why_not_withdraw(status: str, assigned_to_recipient: bool, was_asked: bool) 
     return None
 
 
+def why_not_offer(standing: str) -> str | None:
+    """Why a requester need not hear of an offer any more, or None."""
+    return None if standing == "open" else f"the offer is {standing}"
+
+
 def notice_of(detail: str) -> str:
     """Which notice a job's detail names: `confirmation_wanted:<event id>` names the first part."""
     return detail.partition(":")[0]

@@ -10,7 +10,14 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.invites.rules import HeldTime
 from booking_tasks.jobs.store import exists_where
-from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
+from booking_tasks.models import (
+    AvailabilitySlot,
+    ConsultationRequest,
+    Event,
+    Job,
+    ScheduledSession,
+    TimeOffer,
+)
 
 _ASKING = "confirmation_wanted:%"
 
@@ -23,6 +30,11 @@ def session(db: Session, session_id: UUID) -> ScheduledSession | None:
 def request(db: Session, request_id: UUID) -> ConsultationRequest | None:
     """A request as it stands now."""
     return db.get(ConsultationRequest, request_id, populate_existing=True)
+
+
+def offer(db: Session, event_id: UUID) -> TimeOffer | None:
+    """The offer that an event told of: they have one id."""
+    return db.get(TimeOffer, event_id, populate_existing=True)
 
 
 def held_time(db: Session, request_id: UUID, consultant_user_id: UUID) -> HeldTime | None:

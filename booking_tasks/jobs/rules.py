@@ -10,7 +10,7 @@ from uuid import UUID
 
 Queue = Literal["provision", "notify", "sweep"]
 LostOutcome = Literal["repeat", "repeat_once", "never"]
-Subject = Literal["request", "session", "event"]
+Subject = Literal["request", "session", "event", "consultant"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "assign_request": Kind("sweep", "repeat", "request"),
+    "offer_time": Kind("sweep", "repeat", "consultant"),
     "check_attendance": Kind("sweep", "repeat"),
     "provision_meeting": Kind("provision", "repeat"),
     "close_meeting": Kind("provision", "repeat", outlasts=True),

@@ -23,6 +23,7 @@ from booking_tasks.models.engine import (
     SteppedClock,
 )
 from booking_tasks.models.hours import AvailabilityPlan, AvailabilityProjection, ConsultantLeave
+from booking_tasks.models.offers import TimeOffer
 from booking_tasks.models.policies import ConsultantPolicy
 from booking_tasks.models.slots import AvailabilitySlot
 
@@ -51,4 +52,5 @@ __all__ = [
     "ScheduledSession",
     "ServiceType",
     "SteppedClock",
+    "TimeOffer",
 ]

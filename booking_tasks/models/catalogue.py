@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstra
 from sqlalchemy.orm import Mapped, mapped_column
 
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
-from booking_tasks.words import WHEN_ALL_DECLINED
+from booking_tasks.words import WAITING_LISTS, WHEN_ALL_DECLINED
 
 
 class ServiceType(Base):
@@ -17,6 +17,7 @@ class ServiceType(Base):
 
     The limits hold for each consultant by itself and count this kind of session alone. NULL: no limit.
     `confirmation_minutes` is how long an asked consultant may take; NULL: as the deployment says.
+    `waiting_list`: whether freed time is offered to those who wait, or booked for them at once.
     """
 
     __tablename__ = "consultation_service_types"
@@ -36,6 +37,7 @@ class ServiceType(Base):
         ),
         CheckConstraint("confirmation_minutes BETWEEN 1 AND 525600", name="confirmation_minutes"),
         one_of("when_all_declined", WHEN_ALL_DECLINED),
+        one_of("waiting_list", WAITING_LISTS),
     )
 
     id: Mapped[Key]
@@ -57,6 +59,7 @@ class ServiceType(Base):
     max_minutes_per_week: Mapped[int | None]
     confirmation_minutes: Mapped[int | None]
     when_all_declined: Mapped[str] = mapped_column(String, server_default=text("'wait'"))
+    waiting_list: Mapped[str] = mapped_column(String, server_default=text("'offer'"))
 
 
 class Consultant(Base):

@@ -65,6 +65,10 @@ class ConsultationRequest(Base):
     # Its requester keeps a start by this token until they confirm; nobody else looks for one meanwhile.
     hold_token: Mapped[UUID | None]
     series_id: Mapped[UUID | None]
+    # When its requester was told to wait: since then time is offered, no longer simply taken for them.
+    waiting_since: Mapped[datetime | None]
+    # Who let an offer lapse is left in peace for a while.
+    offer_after: Mapped[datetime | None]
 
 
 class ScheduledSession(Base):

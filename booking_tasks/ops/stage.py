@@ -44,6 +44,8 @@ _BUSY = text("""
                    SELECT FROM consultant_availability_slots h
                     WHERE h.consultation_request_id = r.id AND h.status = 'held' AND h.held_until > instant))
              AS unanswered,
+           (SELECT count(*) FROM time_offers, moment WHERE state = 'open' AND offered_until <= instant)
+             AS offers,
            (SELECT count(*) FROM scheduled_sessions, moment
              WHERE (status = 'scheduled' AND scheduled_start_time <= instant)
                 OR (status = 'in_progress'
@@ -65,6 +67,8 @@ _NEXT_DUE = text("""
                      AND least(deadline_at, preferred_end_time) > instant
         UNION ALL SELECT min(held_until) FROM consultant_availability_slots
                    WHERE status = 'held' AND held_until > instant
+        UNION ALL SELECT min(offered_until) FROM time_offers
+                   WHERE state = 'open' AND offered_until > instant
     ) candidates
 """)
 

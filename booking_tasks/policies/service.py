@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability.store import lock_consultant, service_type
 from booking_tasks.contracts import PolicyOutcome, SetConsultantPolicy
+from booking_tasks.freed import note_freed
 from booking_tasks.occasion import Occasion
 from booking_tasks.policies import store
 
@@ -29,6 +30,8 @@ def set_consultant_policy(db: Session, occasion: Occasion, command: SetConsultan
         changed = store.policy_changed(db, key | own, occasion.now)
     else:
         changed = store.policy_deleted(db, key)
+    if changed:
+        note_freed(db, occasion, [command.consultant_user_id], "policy")
     return PolicyOutcome(
         result="done" if changed else "already_done",
         consultant_user_id=command.consultant_user_id,

@@ -13,6 +13,7 @@ from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
 from booking_tasks.credits.service import give, take_back
+from booking_tasks.freed import note_freed
 from booking_tasks.identity import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.occasion import Occasion
@@ -91,6 +92,7 @@ def reschedule(db: Session, occasion: Occasion, command: RescheduleSession) -> S
     )
     if isinstance(taken, NotTaken):
         return _outcome("refused", session, taken.code)
+    note_freed(db, occasion, [session.consultant_user_id], "moved")
     session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
     revise(session, occasion)
     db.flush()
@@ -118,6 +120,7 @@ def hand_over(
     request.updated_at = occasion.now
     if take_back(db, occasion, request.id, "session.reassigned"):
         give(db, occasion, request, consultant_user_id)
+    note_freed(db, occasion, [former], "reassigned")
     db.flush()
     history.record(
         db, occasion, "session.reassigned", session=session, former_consultant=former, reason=reason,
@@ -146,7 +149,7 @@ def cancel(db: Session, occasion: Occasion, command: CancelSession) -> SessionOu
     if request is not None and "cancelled" in REQUEST_STEPS[request.status]:
         request.status, request.status_reason, request.updated_at = "cancelled", wanted, occasion.now
     take_back(db, occasion, session.consultation_request_id, wanted)
-    availability.free_booking(db, session.consultant_user_id, session.id)
+    availability.free_booking(db, occasion, session.consultant_user_id, session.id)
     db.flush()
     history.record(
         db, occasion, "session.cancelled", session=session,

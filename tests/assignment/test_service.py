@@ -105,7 +105,7 @@ def test_a_preferred_consultant_comes_first_and_another_serves_when_they_cannot(
 def test_a_waiting_request_keeps_its_reason_and_is_served_once_time_is_free(
     db: Session, moment: Occasion
 ) -> None:
-    kind = builders.service_type(db)
+    kind = builders.service_type(db, waiting_list="book")
     who = builders.consultant(db).consultant_user_id
     request = builders.request(db, kind.id)
     assert service.assign(db, moment, request.id).reason == "no_free_time"
@@ -182,7 +182,7 @@ def _wide_pool(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("result", ["scheduled", "asked"])
 def test_who_waited_and_was_served_keeps_no_reason(db: Session, moment: Occasion, result: str) -> None:
-    kind = builders.service_type(db, requires_confirmation=result == "asked")
+    kind = builders.service_type(db, requires_confirmation=result == "asked", waiting_list="book")
     request = builders.request(db, kind.id)
     assert service.assign(db, moment, request.id).reason == request.status_reason == "no_consultant"
     builders.window(db, builders.consultant(db).consultant_user_id, TOMORROW)

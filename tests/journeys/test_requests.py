@@ -81,7 +81,11 @@ def test_after_a_decline_another_consultant_is_asked_and_accepts(journey: Journe
         ("session.meeting_ready", SERVICE, None),
     ]
     assert [event.consultant_user_id for event in history[1:5]] == [first.id, first.id, second.id, second.id]
-    assert history[1].after == {"status": "pending_confirmation", "start": start.isoformat()}
+    until = journey.morning + DAY
+    assert history[1].after == {
+        "status": "pending_confirmation", "start": start.isoformat(), "end": (start + HOUR).isoformat(),
+        "until": until.isoformat(),
+    }  # fmt: skip
     assert history[2].before == {"status": "pending_confirmation"}
     assert history[2].after == {"status": "pending_assignment"}
     assert history[4].before == {"request_status": "pending_confirmation"}
@@ -175,8 +179,10 @@ def test_a_request_withdrawn_while_a_consultant_is_asked_frees_the_time_and_tell
     journey.assert_told_once(request_id, (sousa, yuki))
 
 
-def test_a_request_nobody_is_free_for_waits_and_takes_what_becomes_free(journey: Journey) -> None:
-    service = journey.offer()
+def test_where_the_kind_says_so_who_waits_gets_what_becomes_free_without_being_asked(
+    journey: Journey,
+) -> None:
+    service = journey.offer(waiting_list="book")
     nair, ben, chloe = journey.consultant("Nair"), journey.person("Ben"), journey.person("Chloe")
     start = journey.morning + 2 * DAY
     rival = journey.submit(ben, service, start)

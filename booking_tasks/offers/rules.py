@@ -1,0 +1,27 @@
+"""How long an offer stands, how long its requester is then left in peace, and how it stands now. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+#: No pause between offers is longer.
+LONGEST_PEACE = timedelta(days=1)
+
+
+def stands_until(now: datetime, term: timedelta, start: datetime, deadline: datetime | None) -> datetime:
+    """When an offer made now ends: after `term`, by the start, and by the request's own deadline."""
+    return min(now + term, start, deadline or start)
+
+
+def peace(lapses: int, term: timedelta) -> timedelta:
+    """How long somebody who let offers lapse (1 is the first) is offered nothing: doubling, up to a day.
+
+    Who is asleep is not written to every half hour, and keeps no time from those who would answer.
+    """
+    ceiling: timedelta = term * (1 << min(lapses - 1, 20))
+    return min(LONGEST_PEACE, ceiling)
+
+
+def standing(state: str, offered_until: datetime, now: datetime) -> str:
+    """The offer's state as of now: an open one whose time is over has lapsed, whoever says so."""
+    return "lapsed" if state == "open" and offered_until <= now else state

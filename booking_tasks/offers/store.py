@@ -1,0 +1,54 @@
+"""The rows of offers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from booking_tasks.models import TimeOffer
+
+
+def added(db: Session, **values: Any) -> bool:
+    """Write an offer; False when the request has an open one or was asked about this start before."""
+    made = insert(TimeOffer).values(**values).on_conflict_do_nothing().returning(TimeOffer.id)
+    return db.execute(made).first() is not None
+
+
+def open_offer(db: Session, request_id: UUID) -> TimeOffer | None:
+    """The request's open offer, also one whose time is over."""
+    return _one(db, TimeOffer.consultation_request_id == request_id, TimeOffer.state == "open")
+
+
+def of_token(db: Session, request_id: UUID, hold_token: UUID) -> TimeOffer | None:
+    """The request's offer of this token, however it stands."""
+    return _one(db, TimeOffer.consultation_request_id == request_id, TimeOffer.hold_token == hold_token)
+
+
+def _one(db: Session, *conditions: Any) -> TimeOffer | None:
+    found = select(TimeOffer).where(*conditions).execution_options(populate_existing=True)
+    return db.execute(found).scalar_one_or_none()
+
+
+def lapses(db: Session, request_id: UUID) -> int:
+    """How many of the request's offers nobody answered."""
+    counted = select(func.count()).where(
+        TimeOffer.consultation_request_id == request_id, TimeOffer.state == "lapsed"
+    )
+    return db.execute(counted).scalar_one()
+
+
+def requests_of_lapsed(db: Session, now: datetime, limit: int) -> list[UUID]:
+    """Requests whose open offer is over, the longest over first."""
+    return list(
+        db.execute(
+            select(TimeOffer.consultation_request_id)
+            .where(TimeOffer.state == "open", TimeOffer.offered_until <= now)
+            .order_by(TimeOffer.offered_until)
+            .limit(limit)
+        ).scalars()
+    )

@@ -1,0 +1,76 @@
+"""Who waits, and what stands against asking them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from booking_tasks.assignment.store import to_look_at
+from booking_tasks.models import AvailabilitySlot, Consultant, ConsultationRequest, ServiceType, TimeOffer
+
+
+def consultant(db: Session, consultant_user_id: UUID) -> Consultant | None:
+    """The consultant as they are now."""
+    return db.get(Consultant, consultant_user_id, populate_existing=True)
+
+
+def waiting_requests(db: Session, now: datetime) -> Sequence[ConsultationRequest]:
+    """Every request that was told to wait and may be asked, for reading."""
+    found = select(ConsultationRequest).where(
+        *to_look_at(now),
+        ConsultationRequest.waiting_since.is_not(None),
+        or_(ConsultationRequest.preferred_end_time.is_(None), ConsultationRequest.preferred_end_time > now),
+    )
+    return db.execute(found.execution_options(populate_existing=True)).scalars().all()
+
+
+def active_kinds(db: Session, ids: Collection[UUID]) -> dict[UUID, ServiceType]:
+    """The kinds of consultation among these that are offered."""
+    found = select(ServiceType).where(ServiceType.id.in_(ids), ServiceType.is_active)
+    return {one.id: one for one in db.execute(found).scalars()}
+
+
+def busy_spans(
+    db: Session, requesters: Collection[UUID], now: datetime
+) -> dict[UUID, tuple[tuple[datetime, datetime], ...]]:
+    """When each of them is in a session ahead, or has a start kept."""
+    rows = db.execute(
+        select(
+            AvailabilitySlot.requester_user_id,
+            AvailabilitySlot.session_start_time,
+            AvailabilitySlot.session_end_time,
+        ).where(
+            AvailabilitySlot.requester_user_id.in_(requesters),
+            AvailabilitySlot.session_end_time > now,
+            or_(
+                AvailabilitySlot.status == "booked",
+                (AvailabilitySlot.status == "held") & (AvailabilitySlot.held_until > now),
+            ),
+        )
+    )
+    found: dict[UUID, list[tuple[datetime, datetime]]] = defaultdict(list)
+    for who, start, end in rows:
+        if who is not None and start is not None and end is not None:  # a fact has all of them
+            found[who].append((start, end))
+    return {who: tuple(spans) for who, spans in found.items()}
+
+
+def asked_starts(
+    db: Session, requests: Collection[UUID], consultant_user_id: UUID
+) -> dict[UUID, frozenset[datetime]]:
+    """The consultant's starts that each request was offered before."""
+    rows = db.execute(
+        select(TimeOffer.consultation_request_id, TimeOffer.start_time).where(
+            TimeOffer.consultation_request_id.in_(requests),
+            TimeOffer.consultant_user_id == consultant_user_id,
+        )
+    )
+    found: dict[UUID, set[datetime]] = defaultdict(set)
+    for request_id, start in rows:
+        found[request_id].add(start)
+    return {request_id: frozenset(starts) for request_id, starts in found.items()}

@@ -1,0 +1,39 @@
+"""The job that offers freed time, the sweep over unanswered offers, and the public answers."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.celery import app
+from booking_tasks.contracts import TASK_PREFIX, AcceptOffer, DeclineOffer
+from booking_tasks.doorbell import occasion, one_by_one
+from booking_tasks.inbox.tasks import accepts
+from booking_tasks.jobs.rules import LeasedJob
+from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
+from booking_tasks.occasion import Occasion
+from booking_tasks.waiting import service
+
+accept_offer = accepts(AcceptOffer)(service.accept_offer)
+decline_offer = accepts(DeclineOffer)(service.decline_offer)
+
+
+class OfferTime(InternalHandler):
+    """Asks the best of those who wait about a consultant's free time."""
+
+    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Finished | Skipped:
+        given = service.offer_freed(db, occasion, job.subject_id)
+        return Skipped("nobody who waits could use it") if given is None else Finished()
+
+
+@app.task(name=TASK_PREFIX + "offer_time")
+def offer_time(job_id: str | None = None) -> int:
+    """Offer what became free to those who wait."""
+    return run_due("offer_time", OfferTime(), job_id)
+
+
+@app.task(name=TASK_PREFIX + "lapse_offers")
+def lapse_offers() -> int:
+    """Offers that nobody answered in time, one transaction each."""
+    with occasion("sweep", "sweep") as (db, moment):
+        lapsed = service.lapsed(db, moment)
+    return one_by_one(lapsed, service.lapse)

@@ -1,0 +1,198 @@
+"""Whatever gives a consultant's time back notes it in its own transaction, and rings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, time
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy.orm import Session
+
+from booking_tasks.assignment import service as assignment
+from booking_tasks.availability import service as availability
+from booking_tasks.calendars import service as calendars
+from booking_tasks.calendars.rules import Piece
+from booking_tasks.catalogue import service as catalogue
+from booking_tasks.contracts import (
+    AddLeave,
+    CancelSession,
+    DeclineRequest,
+    HoldSlot,
+    ReleaseHold,
+    RemoveCalendarFeed,
+    RemoveLeave,
+    RescheduleSession,
+    SetAvailability,
+    SetCalendarFeed,
+    SetConsultantPolicy,
+    UpsertConsultant,
+    WeeklyHours,
+)
+from booking_tasks.database import rings
+from booking_tasks.holds import service as holds
+from booking_tasks.hours import service as hours
+from booking_tasks.identity import uuid7
+from booking_tasks.intake import service as intake
+from booking_tasks.models import ConsultationRequest, ScheduledSession
+from booking_tasks.occasion import Occasion
+from booking_tasks.policies import service as policies
+from booking_tasks.sessions import service as sessions
+from tests import builders
+from tests.calendars.conftest import kept
+from tests.waiting.room import HOUR, START, WaitingRoom
+
+
+class Counter(WaitingRoom):
+    """Says what is to be said, and shows what was noted since."""
+
+    def say(self, use_case: Callable[..., Any], contract: Any, **values: Any) -> Any:
+        message = contract.model_validate({"message_id": uuid4(), "actor": "test"} | values)
+        outcome = use_case(self.db, self.moment, message)
+        assert outcome.result == "done", outcome
+        return outcome
+
+    def agreed(self) -> ConsultationRequest:
+        self.frees(hours=4)
+        request = builders.request(self.db, self.kind.id)
+        assignment.assign(self.db, self.moment, request.id)
+        return request
+
+    def held(self) -> Any:
+        self.frees()
+        return self.say(
+            holds.hold_slot, HoldSlot, request_id=uuid7(), requester_user_id=uuid7(),
+            service_type_id=self.kind.id, consultant_user_id=self.who, start=START,
+        )  # fmt: skip
+
+    def week(self, *days: int) -> None:
+        weekly = tuple(WeeklyHours(weekday=day, start=time(9), end=time(17)) for day in days)
+        self.say(hours.set_availability, SetAvailability, consultant_user_id=self.who, weekly=weekly)
+
+
+def cancels(counter: Counter) -> None:
+    session_id = counter.agreed().scheduled_session_id
+    assert not counter.noted()
+    counter.say(
+        sessions.cancel, CancelSession, session_id=session_id, cancelled_by="consultant", reason="a cold"
+    )
+
+
+def moves(counter: Counter) -> None:
+    session_id = counter.agreed().scheduled_session_id
+    counter.say(sessions.reschedule, RescheduleSession, session_id=session_id, new_start=START + HOUR)
+
+
+def releases(counter: Counter) -> None:
+    held = counter.held()
+    assert not counter.noted()
+    counter.say(holds.release_hold, ReleaseHold, request_id=held.request_id, hold_token=held.hold_token)
+
+
+def runs_out(counter: Counter) -> None:
+    counter.held()
+    counter.later(minutes=9)
+    assert availability.expire_holds(counter.db, counter.moment) == 0
+    assert not counter.noted()
+    counter.later(minutes=1)
+    assert availability.expire_holds(counter.db, counter.moment) == 1
+
+
+def declines(counter: Counter) -> None:
+    counter.kind.requires_confirmation = True
+    counter.db.flush()
+    request = counter.agreed()
+    counter.say(
+        intake.decline, DeclineRequest, request_id=request.id, consultant_user_id=counter.who, reason="ill"
+    )
+
+
+def works_longer(counter: Counter) -> None:
+    counter.week(1, 2)
+
+
+def returns_early(counter: Counter) -> None:
+    leave = uuid7()
+    counter.week(1, 2)
+    whole_day: dict[str, datetime] = {
+        "start": datetime(2027, 3, 2), "end": datetime(2027, 3, 3),
+    }  # fmt: skip
+    counter.say(
+        hours.add_leave, AddLeave, leave_id=leave, consultant_user_id=counter.who, reason="sea", **whole_day
+    )
+    before = counter.noted()["hours"]
+    counter.say(hours.remove_leave, RemoveLeave, leave_id=leave, consultant_user_id=counter.who)
+    assert counter.noted()["hours"] == before + 1
+
+
+def may_do_more(counter: Counter) -> None:
+    counter.say(
+        policies.set_consultant_policy, SetConsultantPolicy, consultant_user_id=counter.who,
+        service_type_id=counter.kind.id, minimum_notice_minutes=0,
+    )  # fmt: skip
+
+
+def learns(counter: Counter) -> None:
+    counter.say(
+        catalogue.upsert_consultant, UpsertConsultant, consultant_user_id=counter.who, time_zone="UTC",
+        specializations=("law",),
+    )  # fmt: skip
+
+
+def _feed(counter: Counter) -> UUID:
+    feed = uuid7()
+    counter.say(
+        calendars.set_calendar_feed, SetCalendarFeed, feed_id=feed, consultant_user_id=counter.who,
+        kind="ics", url="https://calendar.example/busy.ics",
+    )  # fmt: skip
+    return feed
+
+
+def forgets_a_calendar(counter: Counter) -> None:
+    feed = _feed(counter)
+    counter.say(calendars.remove_calendar_feed, RemoveCalendarFeed, feed_id=feed)
+
+
+def is_busy_no_longer(counter: Counter) -> None:
+    _feed(counter)
+    kept(counter.db, counter.moment, Piece(START, START + HOUR))
+    assert not counter.noted()
+    kept(counter.db, counter.moment)
+
+
+@pytest.mark.parametrize(
+    ("way", "because"),
+    [
+        (cancels, "booking_freed"),
+        (moves, "moved"),
+        (releases, "hold_released"),
+        (runs_out, "hold_over"),
+        (declines, "hold_released"),
+        (works_longer, "hours"),
+        (returns_early, "hours"),
+        (may_do_more, "policy"),
+        (learns, "profile"),
+        (forgets_a_calendar, "calendar"),
+        (is_busy_no_longer, "calendar"),
+    ],
+)
+def test_freed_time_is_noted_with_the_change_and_rung_for(
+    db: Session, moment: Occasion, way: Callable[[Counter], None], because: str
+) -> None:
+    counter = Counter(db, moment)
+    way(counter)
+    assert counter.noted()[because] >= 1
+    assert set(counter.noted()) == {because}
+    assert "offer_time" in rings(db)
+
+
+def test_what_frees_nothing_notes_nothing(db: Session, moment: Occasion) -> None:
+    counter = Counter(db, moment)
+    counter.week(1, 2)
+    before = counter.noted()
+    counter.week(1)  # shorter hours
+    counter.agreed()
+    assert not availability.release_hold(db, counter.moment, uuid4())
+    assert counter.noted() == before
+    assert db.query(ScheduledSession).count() == 1

@@ -1,0 +1,182 @@
+"""Freed time is offered to the best of those who wait, one after the other."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from booking_tasks.assignment import service as assignment
+from booking_tasks.contracts import (
+    DeclineRequest,
+)
+from booking_tasks.intake import service as intake
+from booking_tasks.models import AssignmentDecision, Event, TimeOffer
+from booking_tasks.occasion import Occasion
+from booking_tasks.story.service import story_of
+from tests import builders
+from tests.builders import NOW
+from tests.waiting.room import HOUR, START, WaitingRoom
+
+HALF_AN_HOUR = timedelta(minutes=30)
+
+
+@pytest.fixture
+def room(db: Session, moment: Occasion) -> WaitingRoom:
+    return WaitingRoom(db, moment)
+
+
+# -- asking ------------------------------------------------------------------------------------------------
+
+
+def test_freed_time_is_kept_for_one_who_waits_and_they_are_told_once(room: WaitingRoom) -> None:
+    request = room.waits()
+    room.frees()
+    assert [room.offers(), room.offers()] == [request.id, None]
+    assert (request.status, room.facts()) == ("pending_assignment", [("held", START)])
+    offer = room.offer(request)
+    assert (offer.state, offer.start_time, offer.end_time) == ("open", START, START + HOUR)
+    assert offer.offered_until == NOW + HALF_AN_HOUR
+    assert room.history(request) == ["request.waiting", "request.offered"]
+    assert room.notices(request) == {"time_offered": 1}
+    event = room.db.get_one(Event, offer.id)
+    assert (event.consultant_user_id, event.after["hold_token"]) == (room.who, str(offer.hold_token))
+    assert event.after["offered_until"] == offer.offered_until.isoformat()
+
+
+def test_the_choice_and_the_offer_are_shown_in_the_story(room: WaitingRoom) -> None:
+    request = room.waits()
+    room.frees()
+    room.offers()
+    decision = room.db.scalars(
+        select(AssignmentDecision).where(
+            AssignmentDecision.consultation_request_id == request.id, AssignmentDecision.reason == "offered"
+        )
+    ).one()
+    assert (decision.consultant_user_id, decision.start_time) == (room.who, START)
+    story = story_of(room.db, request.id)
+    assert story is not None
+    told = [line.text for line in story.lines]
+    assert any(text.startswith(f"offered: consultant {room.who}") for text in told)
+    assert any(text.startswith("request.offered by ") and str(START.date()) in text for text in told)
+
+
+@pytest.mark.parametrize(
+    ("deadline", "start", "until"),
+    [
+        (NOW + timedelta(minutes=20), START, NOW + timedelta(minutes=20)),
+        (NOW + timedelta(hours=48), NOW + timedelta(minutes=10), NOW + timedelta(minutes=10)),
+    ],
+)
+def test_an_offer_stands_neither_past_its_start_nor_past_the_deadline(
+    room: WaitingRoom, deadline: Any, start: Any, until: Any
+) -> None:
+    request = room.waits(deadline_at=deadline)
+    room.frees(start)
+    assert room.offers() == request.id
+    assert room.offer(request).offered_until == until
+
+
+def test_the_next_best_is_asked_about_the_next_start_until_nothing_is_left(room: WaitingRoom) -> None:
+    first, second, third = (room.waits(waiting_since=NOW - timedelta(hours=hours)) for hours in (3, 2, 1))
+    room.frees(hours=2)
+    assert [room.offers() for _ in range(3)] == [first.id, second.id, None]
+    assert room.facts() == [("held", START), ("held", START + HOUR)]
+    assert room.noted()["more"] == 2  # after each of them, what is left is looked at again
+    assert room.history(third) == ["request.waiting"]
+
+
+def test_nobody_is_asked_whom_the_time_does_not_suit(room: WaitingRoom) -> None:
+    other = builders.consultant(room.db, specializations=["law"]).consultant_user_id
+    room.waits(required_specializations=["law"])
+    room.waits(excluded_consultant_user_ids=[room.who])
+    room.waits(requester_user_id=room.who)
+    room.waits(preferred_start_time=START + HALF_AN_HOUR)
+    room.waits(preferred_end_time=START + HALF_AN_HOUR)
+    elsewhere = builders.consultant(room.db).consultant_user_id
+    room.frees(START + HALF_AN_HOUR, who=elsewhere)
+    busy = builders.request(room.db, room.kind.id)
+    assert assignment.assign(room.db, room.moment, busy.id).result == "scheduled"
+    room.waits(requester_user_id=busy.requester_user_id)
+    room.waits(deadline_at=NOW + timedelta(minutes=1))
+    builders.request(room.db, builders.service_type(room.db).id)  # not told to wait: they are assigned
+    room.frees()
+    room.later(minutes=1)
+    assert room.offers() is None
+    assert room.offers(other) is None
+
+
+def test_a_consultant_who_takes_no_bookings_is_not_offered(room: WaitingRoom) -> None:
+    room.waits()
+    who = builders.consultant(room.db, is_available_for_booking=False).consultant_user_id
+    room.frees(who=who)
+    assert room.offers(who) is None
+
+
+def test_an_inactive_kind_is_not_offered(room: WaitingRoom) -> None:
+    room.waits()
+    room.frees()
+    room.kind.is_active = False
+    room.db.flush()
+    assert room.offers() is None
+
+
+def test_where_the_kind_says_so_freed_time_is_booked_at_once(db: Session, moment: Occasion) -> None:
+    room = WaitingRoom(db, moment, waiting_list="book")
+    request = room.waits()
+    room.frees()
+    assert room.offers() == request.id
+    assert (request.status, room.facts()) == ("scheduled", [("booked", START)])
+    assert db.scalar(select(func.count()).select_from(TimeOffer)) == 0
+
+
+def test_where_it_is_booked_at_once_the_consultant_who_confirms_is_asked(
+    db: Session, moment: Occasion
+) -> None:
+    room = WaitingRoom(db, moment, waiting_list="book", requires_confirmation=True)
+    request = room.waits()
+    room.frees()
+    assert room.offers() == request.id
+    assert (request.status, request.assigned_consultant_user_id) == ("pending_confirmation", room.who)
+
+
+# -- the sweep over those who wait -------------------------------------------------------------------------
+
+
+def test_the_sweep_offers_as_well_and_leaves_alone_who_has_an_offer(room: WaitingRoom) -> None:
+    request = room.waits()
+    room.frees(hours=4)
+    assert assignment.waiting(room.db, room.moment) == [request.id]
+    assert assignment.assign(room.db, room.moment, request.id).result == "offered"
+    assert assignment.waiting(room.db, room.moment) == []
+    assert assignment.assign(room.db, room.moment, request.id).result == "nothing"
+    assert room.offers() is None
+    assert room.notices(request) == {"time_offered": 1}
+
+
+def test_who_was_never_told_to_wait_is_served_without_being_asked(room: WaitingRoom) -> None:
+    room.waits()
+    room.frees()
+    first_look = builders.request(room.db, room.kind.id)
+    assert assignment.assign(room.db, room.moment, first_look.id).result == "scheduled"
+
+
+def test_after_a_decline_in_the_first_run_the_next_consultant_is_asked_not_the_requester(
+    db: Session, moment: Occasion
+) -> None:
+    room = WaitingRoom(db, moment, requires_confirmation=True)
+    room.frees()
+    room.frees(who=builders.consultant(db).consultant_user_id)
+    request = builders.request(db, room.kind.id)
+    assert assignment.assign(db, moment, request.id).result == "asked"
+    asked = request.assigned_consultant_user_id
+    assert asked is not None
+    intake.decline(
+        db, moment,
+        DeclineRequest(message_id=uuid4(), actor="x", request_id=request.id, consultant_user_id=asked),
+    )  # fmt: skip
+    assert assignment.assign(db, moment, request.id).result == "asked"
