@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +12,26 @@ from sqlalchemy.orm import Session
 from booking_tasks.database import ring_later
 from booking_tasks.identity import uuid7
 from booking_tasks.jobs import store as jobs
+from booking_tasks.jobs.rules import NewJob
 from booking_tasks.journey import Happening, RequestFacts, SessionFacts, follow_up
-from booking_tasks.models import ConsultationRequest, Event, ScheduledSession
+from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.occasion import Occasion
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is to be written down: a row of `events` as JSON, and the jobs it leads to."""
+
+    event: dict[str, Any]
+    jobs: list[NewJob]
+
+    def job_rows(self) -> list[dict[str, Any]]:
+        """The jobs as JSON, each with a new id."""
+        return jobs.rows(self.jobs)
+
+    def kinds_due(self, now: datetime) -> set[str]:
+        """The kinds of job whose bell should ring when this is written."""
+        return {job.kind for job in self.jobs if job.due_at <= now}
 
 
 def record(
@@ -34,33 +53,53 @@ def record(
     `session` for session events, already changed; `former_consultant` is whose the session was before,
     `consultant_user_id` whom a request event is about while the request is assigned to nobody.
     """
-    event = Event(
-        id=uuid7(),
-        type=type_,
-        occurred_at=occasion.now,
-        consultation_request_id=_request_id(request, session),
-        scheduled_session_id=session.id if session else None,
-        consultant_user_id=consultant_user_id or _consultant(request, session),
-        actor=occasion.actor,
-        door=occasion.door,
-        message_id=occasion.message_id,
-        reason=reason,
-        before=before or {},
-        after=after or {},
-    )
-    db.add(event)
+    made = entry(
+        occasion, type_, request=request_facts(request) if request else None,
+        session=session_facts(session, former_consultant) if session else None,
+        before=before, after=after, reason=reason, consultant_user_id=consultant_user_id,
+    )  # fmt: skip
     db.flush()
+    new = jobs.add(db, made.jobs, made.event)
+    ring_later(db, Entry(made.event, new).kinds_due(occasion.now))
+    return UUID(made.event["id"])
+
+
+def entry(
+    occasion: Occasion,
+    type_: str,
+    *,
+    request: RequestFacts | None = None,
+    session: SessionFacts | None = None,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    reason: str | None = None,
+    consultant_user_id: UUID | None = None,
+) -> Entry:
+    """What `record` writes, for a statement that writes it together with the change itself."""
+    event_id = uuid7()
     happening = Happening(
         type=type_,
-        event_id=event.id,
+        event_id=event_id,
         now=occasion.now,
         policies=occasion.policies,
-        request=request_facts(request) if request else None,
-        session=session_facts(session, former_consultant) if session else None,
+        request=request,
+        session=session,
     )
-    made = jobs.add(db, follow_up(happening))
-    ring_later(db, {job.kind for job in made if job.due_at <= occasion.now})
-    return event.id
+    row = {
+        "id": str(event_id),
+        "type": type_,
+        "occurred_at": occasion.now.isoformat(),
+        "consultation_request_id": _text(_request_id(request, session)),
+        "scheduled_session_id": _text(session.id if session else None),
+        "consultant_user_id": _text(consultant_user_id or _consultant(request, session)),
+        "actor": occasion.actor,
+        "door": occasion.door,
+        "message_id": _text(occasion.message_id),
+        "reason": reason,
+        "before": before or {},
+        "after": after or {},
+    }
+    return Entry(row, follow_up(happening))
 
 
 def request_facts(request: ConsultationRequest) -> RequestFacts:
@@ -87,13 +126,17 @@ def session_facts(session: ScheduledSession, former_consultant: UUID | None = No
     )
 
 
-def _request_id(request: ConsultationRequest | None, session: ScheduledSession | None) -> UUID | None:
+def _request_id(request: RequestFacts | None, session: SessionFacts | None) -> UUID | None:
     if request is not None:
         return request.id
-    return session.consultation_request_id if session is not None else None
+    return session.request_id if session is not None else None
 
 
-def _consultant(request: ConsultationRequest | None, session: ScheduledSession | None) -> UUID | None:
+def _consultant(request: RequestFacts | None, session: SessionFacts | None) -> UUID | None:
     if session is not None:
         return session.consultant_user_id
-    return request.assigned_consultant_user_id if request is not None else None
+    return request.consultant_user_id if request is not None else None
+
+
+def _text(id_: UUID | None) -> str | None:
+    return None if id_ is None else str(id_)

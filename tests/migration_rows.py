@@ -183,4 +183,5 @@ ROWS: dict[str, dict[str, str]] = {
             ON CONFLICT DO NOTHING
         """,
     },
+    "0016_one_round_trip": {},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -25,7 +25,7 @@ from booking_tasks.occasion import Occasion
 from booking_tasks.offers import service as offers
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions import store as session_store
-from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
+from booking_tasks.sessions.rules import REQUEST_STEPS, NewRequest, check_step
 
 #: How many starts of one consultant are tried before the next candidate's turn.
 STARTS_EACH = 5
@@ -75,21 +75,27 @@ def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
     return _nobody(db, occasion, request, kind, list(found.values()))
 
 
+def choice_of_requester(
+    occasion: Occasion, request: ConsultationRequest | NewRequest, start: datetime
+) -> dict[str, Any]:
+    """The decision of a booking whose consultant and start the requester chose, to be written with it."""
+    return {
+        "consultation_request_id": request.id,
+        "decided_at": occasion.now,
+        "policy_version": POLICY_VERSION,
+        "consultant_user_id": request.preferred_consultant_user_id,
+        "start_time": start,
+        "reason": "chosen_by_requester",
+        "inputs": {"preferred_consultant_user_id": str(request.preferred_consultant_user_id)},
+        "candidates": [],
+    }
+
+
 def chosen_by_requester(
     db: Session, occasion: Occasion, request: ConsultationRequest, start: datetime
 ) -> None:
-    """Keep the decision of a booking whose consultant and start the requester chose."""
-    store.add_decision(
-        db,
-        consultation_request_id=request.id,
-        decided_at=occasion.now,
-        policy_version=POLICY_VERSION,
-        consultant_user_id=request.preferred_consultant_user_id,
-        start_time=start,
-        reason="chosen_by_requester",
-        inputs={"preferred_consultant_user_id": str(request.preferred_consultant_user_id)},
-        candidates=[],
-    )
+    """Keep that decision where nothing is booked yet."""
+    store.add_decision(db, **choice_of_requester(occasion, request, start))
 
 
 def waiting(db: Session, occasion: Occasion, limit: int = 100) -> list[UUID]:

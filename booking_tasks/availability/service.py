@@ -95,35 +95,6 @@ def _take(
     return Taken(slot_id, start, end)
 
 
-def book_held(
-    db: Session, occasion: Occasion, request: ConsultationRequest, session_id: UUID
-) -> Taken | NotTaken:
-    """Turn a request's live hold into a booking of the same span. Code when not: `hold_expired`."""
-    held = _locked_hold(db, request.id)
-    if held is None or held.held_until is None or held.held_until <= occasion.now:
-        return NotTaken("hold_expired")
-    savepoint = db.begin_nested()
-    store.delete_hold(db, held)
-    slot_id = store.inserted_fact(
-        db,
-        consultant_user_id=held.consultant_user_id,
-        start_time=held.start_time,
-        end_time=held.end_time,
-        consultation_request_id=request.id,
-        requester_user_id=request.requester_user_id,
-        session_start_time=held.session_start_time,
-        session_end_time=held.session_end_time,
-        status="booked",
-        source="session",
-        scheduled_session_id=session_id,
-    )
-    if slot_id is None or held.session_start_time is None or held.session_end_time is None:
-        savepoint.rollback()
-        return NotTaken("slot_taken")
-    savepoint.commit()
-    return Taken(slot_id, held.session_start_time, held.session_end_time)
-
-
 def prolong_hold(db: Session, occasion: Occasion, request_id: UUID, until: datetime) -> bool:
     """Let a request's hold live until another moment; False when it is over. Locks the consultant."""
     held = _locked_hold(db, request_id)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CursorResult, bindparam, delete, select, text
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, insert
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
-from booking_tasks.identity import uuid7
 from booking_tasks.models import (
     AvailabilitySlot,
     Consultant,
@@ -62,18 +61,6 @@ def needing_confirmation(
         {"consultants": list(consultants), "service_type": service_type_id, "now": now},
     )
     return set(rows.scalars())
-
-
-def session_length(
-    db: Session, consultant_user_id: UUID, service_type_id: UUID, now: datetime
-) -> timedelta | None:
-    """How long a consultation of this kind lasts with this consultant; None when they take no bookings."""
-    return db.execute(
-        text(
-            "SELECT duration FROM booking_policies(ARRAY[CAST(:who AS uuid)], :service_type, :now)"
-        ).bindparams(bindparam("service_type", type_=PG_UUID(as_uuid=True))),
-        {"who": consultant_user_id, "service_type": service_type_id, "now": now},
-    ).scalar_one_or_none()
 
 
 def bookable_consultants(db: Session, among: Sequence[UUID] = ()) -> list[tuple[UUID, list[str]]]:
@@ -162,16 +149,6 @@ def reserved(
         },
     ).one()
     return row.refusal, row.session_end
-
-
-def inserted_fact(db: Session, **values: Any) -> UUID | None:
-    """Insert a hold or booking; its id, or None when an exclusion constraint refused it."""
-    return db.execute(
-        insert(AvailabilitySlot)
-        .values(id=uuid7(), **values)
-        .on_conflict_do_nothing()
-        .returning(AvailabilitySlot.id)
-    ).scalar_one_or_none()
 
 
 def hold_of_request(db: Session, request_id: UUID) -> AvailabilitySlot | None:

@@ -147,10 +147,21 @@ def confirm_hold(db: Session, occasion: Occasion, command: ConfirmHold) -> HoldO
     if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, occasion.now):
         if not _asked(db, occasion, request, who, start, end):
             return _outcome("refused", request, held, "hold_expired")
-    elif isinstance(sessions.agree(db, occasion, request, who, start, end, from_hold=True), NotTaken):
+        assignment.chosen_by_requester(db, occasion, request, start)
+    elif not _booked(db, occasion, request, who, start, end):
         return _outcome("refused", request, held, "hold_expired")
-    assignment.chosen_by_requester(db, occasion, request, start)
     return _outcome("done", request, availability.held_slot(db, request.id), start=start, end=end)
+
+
+def _booked(
+    db: Session, occasion: Occasion, request: ConsultationRequest, who: UUID, start: datetime, end: datetime
+) -> bool:
+    """The hold becomes the booking; False when it is over."""
+    agreed = sessions.agree(
+        db, occasion, request, who, start, end,
+        from_hold=True, decision=assignment.choice_of_requester(occasion, request, start),
+    )  # fmt: skip
+    return not isinstance(agreed, NotTaken)
 
 
 def _asked(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,15 +11,17 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     and_,
+    bindparam,
     func,
     literal,
     or_,
     select,
+    text,
     tuple_,
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from booking_tasks.errors import LostLeaseError
@@ -30,28 +32,35 @@ from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSessi
 _REAL_TIME = func.clock_timestamp()
 
 
-def add(db: Session, jobs: Iterable[NewJob]) -> list[NewJob]:
-    """Write the jobs whose keys are new; returns those."""
+_WRITTEN_DOWN = text("SELECT write_down(:event, :jobs)").bindparams(
+    bindparam("event", type_=JSONB(none_as_null=True)), bindparam("jobs", type_=JSONB)
+)
+
+
+def add(db: Session, jobs: Iterable[NewJob], event: Mapping[str, Any] | None = None) -> list[NewJob]:
+    """Write the jobs whose keys are new, and `event`, a row of `events` as JSON; returns those jobs."""
     wanted = {job.key: job for job in jobs}
-    if not wanted:
+    if not wanted and event is None:
         return []
-    rows = [
-        {
-            "id": uuid7(),
-            "key": key,
-            "kind": job.kind,
-            "subject_id": job.subject_id,
-            "revision": job.revision,
-            "recipient": job.recipient,
-            "detail": job.detail,
-            "due_at": job.due_at,
-        }
-        for key, job in wanted.items()
-    ]
-    made = db.execute(
-        insert(Job).values(rows).on_conflict_do_nothing(index_elements=["key"]).returning(Job.key)
-    )
+    made = db.execute(_WRITTEN_DOWN, {"event": event, "jobs": rows(wanted.values())})
     return [wanted[key] for key in made.scalars()]
+
+
+def rows(jobs: Iterable[NewJob]) -> list[dict[str, Any]]:
+    """Jobs as JSON, each with a new id: what `write_down` and `book_start` take."""
+    return [
+        {
+            "id": str(uuid7()),
+            "key": job.key,
+            "kind": job.kind,
+            "subject_id": str(job.subject_id),
+            "revision": job.revision,
+            "recipient": None if job.recipient is None else str(job.recipient),
+            "detail": job.detail,
+            "due_at": job.due_at.isoformat(),
+        }
+        for job in jobs
+    ]
 
 
 def lease(

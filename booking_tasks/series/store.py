@@ -1,20 +1,38 @@
-"""The rows of a series."""
+"""What stands before a series."""
 
 from __future__ import annotations
 
-from uuid import UUID
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
-from booking_tasks.models import ConsultationRequest
+from booking_tasks.contracts import BookSeries
 
-
-def series_exists(db: Session, series_id: UUID, requester_user_id: UUID) -> bool:
-    """Whether the requester has booked a series of this id. Locks the id until the transaction ends."""
-    db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"series:{series_id}", 0))))
-    found = select(ConsultationRequest.id).where(
-        ConsultationRequest.requester_user_id == requester_user_id,
-        ConsultationRequest.series_id == series_id,
+_GROUND = text(
+    "SELECT refusal, duration FROM series_ground(:series, :requester, :consultant, :service_type, :now)"
+).bindparams(
+    *(
+        bindparam(name, type_=PG_UUID(as_uuid=True))
+        for name in ("series", "requester", "consultant", "service_type")
     )
-    return db.execute(found.limit(1)).first() is not None
+)
+
+
+def ground(db: Session, command: BookSeries, now: datetime) -> tuple[str | None, timedelta | None]:
+    """(None, how long each session lasts), or (why it cannot be booked, None).
+
+    Locks the id of the series, then the consultant, until the transaction ends.
+    """
+    row = db.execute(
+        _GROUND,
+        {
+            "series": command.series_id,
+            "requester": command.requester_user_id,
+            "consultant": command.consultant_user_id,
+            "service_type": command.service_type_id,
+            "now": now,
+        },
+    ).one()
+    return row.refusal, row.duration

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
 
 from booking_tasks.errors import IllegalTransitionError
 
@@ -37,3 +41,19 @@ def check_step(steps: Mapping[str, frozenset[str]], before: str, after: str) -> 
     """Raise IllegalTransitionError unless the table allows the step."""
     if after not in steps[before]:
         raise IllegalTransitionError(f"no step leads from {before} to {after}")
+
+
+@dataclass(frozen=True)
+class NewRequest:
+    """A request that is written together with its session: nobody ever waited for it."""
+
+    status: ClassVar[str] = "pending"
+
+    id: UUID
+    requester_user_id: UUID
+    consultation_service_type_id: UUID
+    company_id: UUID | None
+    preferred_consultant_user_id: UUID
+    preferred_start_time: datetime
+    request_details: str | None
+    series_id: UUID

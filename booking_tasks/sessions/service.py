@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,64 +14,66 @@ from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
 from booking_tasks.credits.service import give, take_back
+from booking_tasks.database import ring_later
 from booking_tasks.freed import note_freed
 from booking_tasks.identity import uuid7
+from booking_tasks.journey import SessionFacts
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import store
-from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS, check_step
+from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS, NewRequest, check_step
 
 
 def agree(
     db: Session,
     occasion: Occasion,
-    request: ConsultationRequest,
+    request: ConsultationRequest | NewRequest,
     consultant_user_id: UUID,
     start: datetime,
     end: datetime,
     *,
     from_hold: bool = False,
-) -> ScheduledSession | NotTaken:
-    """Book a start for a locked request, or turn its hold into a booking: session, slot and history.
+    decision: dict[str, Any] | None = None,
+) -> SessionFacts | NotTaken:
+    """Book a start for a locked or a new request, or turn its hold into a booking. One round trip.
 
-    NotTaken leaves nothing behind.
+    Writes the session, its time, the request, the history and `decision`, the row of the choice that
+    led here. NotTaken leaves nothing behind.
     """
-    savepoint = db.begin_nested()
-    session = store.added_session(
-        db,
-        id=uuid7(),
-        consultation_request_id=request.id,
-        requester_user_id=request.requester_user_id,
-        consultant_user_id=consultant_user_id,
-        consultation_service_type_id=request.consultation_service_type_id,
-        scheduled_start_time=start,
-        scheduled_end_time=end,
-        status="scheduled",
-        revision=0,
-        revised_at=occasion.now,
-        created_at=occasion.now,
-    )
-    if from_hold:
-        taken = availability.book_held(db, occasion, request, session.id)
-    else:
-        taken = availability.book(db, occasion, request, consultant_user_id, start, session.id)
-    if isinstance(taken, NotTaken):
-        savepoint.rollback()
-        return taken
-    # The length is the policy's that held under the lock, not the one that was looked at before.
-    session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
     before = request.status
     check_step(REQUEST_STEPS, before, "scheduled")
-    request.status, request.status_reason = "scheduled", None
-    request.assigned_consultant_user_id = consultant_user_id
-    request.updated_at = occasion.now
-    store.close_circle(db, request, session)
-    savepoint.commit()
-    history.record(
-        db, occasion, "session.scheduled", session=session,
-        before={"request_status": before}, after={"request_status": "scheduled"} | _state(session),
-    )  # fmt: skip
-    return session
+    session = SessionFacts(
+        id=uuid7(),
+        request_id=request.id,
+        revision=0,
+        start=start,
+        end=end,
+        requester_user_id=request.requester_user_id,
+        consultant_user_id=consultant_user_id,
+        join_url=None,
+    )
+    while True:
+        entry = history.entry(
+            occasion, "session.scheduled", session=session, before={"request_status": before},
+            after={"request_status": "scheduled", "status": "scheduled", "revision": 0} | _span(session),
+        )  # fmt: skip
+        refusal, real_end = store.booked(
+            db, request, session, now=occasion.now, from_hold=from_hold, entry=entry, decision=decision
+        )
+        if refusal is None:
+            ring_later(db, entry.kinds_due(occasion.now))
+            return session
+        if real_end is None:
+            return NotTaken(refusal)
+        # The length is the policy's that holds under the lock, not the one that was looked at before.
+        session = replace(session, end=real_end)
+
+
+def _span(session: SessionFacts) -> dict[str, str]:
+    return {
+        "start": session.start.astimezone(UTC).isoformat(),
+        "end": session.end.astimezone(UTC).isoformat(),
+    }
 
 
 def reschedule(db: Session, occasion: Occasion, command: RescheduleSession) -> SessionOutcome:
@@ -191,8 +194,7 @@ def _state(session: ScheduledSession) -> dict[str, Any]:
     return {
         "status": session.status,
         "revision": session.revision,
-        "start": session.scheduled_start_time.astimezone(UTC).isoformat(),
-        "end": session.scheduled_end_time.astimezone(UTC).isoformat(),
+        **_span(history.session_facts(session)),
     }
 
 

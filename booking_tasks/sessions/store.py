@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
+from booking_tasks.history import Entry
+from booking_tasks.identity import uuid7
+from booking_tasks.journey import SessionFacts
 from booking_tasks.models import ConsultationRequest, ScheduledSession
+from booking_tasks.sessions.rules import NewRequest
 
 
 def locked_session(db: Session, session_id: UUID) -> ScheduledSession | None:
@@ -32,18 +40,80 @@ def locked_request(db: Session, request_id: UUID) -> ConsultationRequest | None:
     ).scalar_one_or_none()
 
 
-def added_session(db: Session, **values: Any) -> ScheduledSession:
-    """A new session, written so that its booked slot can name it."""
-    session = ScheduledSession(**values)
-    db.add(session)
-    db.flush()
-    return session
+_BOOKED = text(
+    "SELECT refusal, session_end FROM book_start(:fact, :session, :consultant, :requester, :request,"
+    " :service_type, :start, :end, :now, :from_hold, :status, :new_request, :decision, :event, :jobs)"
+).bindparams(
+    *(
+        bindparam(name, type_=PG_UUID(as_uuid=True))
+        for name in ("fact", "session", "consultant", "requester", "request", "service_type")
+    ),
+    *(bindparam(name, type_=JSONB(none_as_null=True)) for name in ("new_request", "decision")),
+    *(bindparam(name, type_=JSONB) for name in ("event", "jobs")),
+)
 
 
-def close_circle(db: Session, request: ConsultationRequest, session: ScheduledSession) -> None:
-    """Let the request name its session, as the session names its request."""
-    request.scheduled_session_id = session.id
-    db.flush()
+def booked(
+    db: Session,
+    request: ConsultationRequest | NewRequest,
+    session: SessionFacts,
+    *,
+    now: datetime,
+    from_hold: bool,
+    entry: Entry,
+    decision: dict[str, Any] | None,
+) -> tuple[str | None, datetime | None]:
+    """Book a session with all that belongs to it: (None, its end), or (why not, None). One round trip.
+
+    Takes the time, or the request's hold; writes the session, the request that names it, the decision,
+    the event and its jobs. Locks the consultant, then the requester; a refusal gives the locks back.
+    ("other_length", end): the policy that holds now wants another end; nothing was written.
+    """
+    db.flush()  # what the caller changed of the request comes before what is changed here
+    row = db.execute(
+        _BOOKED,
+        {
+            "fact": uuid7(),
+            "session": session.id,
+            "consultant": session.consultant_user_id,
+            "requester": session.requester_user_id,
+            "request": session.request_id,
+            "service_type": request.consultation_service_type_id,
+            "start": session.start,
+            "end": session.end,
+            "now": now,
+            "from_hold": from_hold,
+            "status": request.status,
+            "new_request": _json(vars(request)) if isinstance(request, NewRequest) else None,
+            "decision": None if decision is None else _json(decision | {"id": uuid7()}),
+            "event": entry.event,
+            "jobs": entry.job_rows(),
+        },
+    ).one()
+    if row.refusal is None and isinstance(request, ConsultationRequest):
+        _reflect(request, session, now)
+    return row.refusal, row.session_end
+
+
+def _reflect(request: ConsultationRequest, session: SessionFacts, now: datetime) -> None:
+    """Let the object say what the database wrote, without asking it."""
+    set_committed_value(request, "status", "scheduled")
+    set_committed_value(request, "status_reason", None)
+    set_committed_value(request, "assigned_consultant_user_id", session.consultant_user_id)
+    set_committed_value(request, "scheduled_session_id", session.id)
+    set_committed_value(request, "updated_at", now)
+    request.updated_at = now  # no change, so nothing is written; but who undoes a savepoint forgets it
+
+
+def _json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's values as JSON has them; what is JSON already stays."""
+    return {name: _json_value(value) for name, value in row.items()}
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value
 
 
 def sessions_to_start(db: Session, now: datetime, limit: int) -> list[ScheduledSession]:
