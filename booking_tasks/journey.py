@@ -109,6 +109,16 @@ def tell_requester_of_rejection(happening: Happening) -> Iterable[NewJob]:
     )
 
 
+def take_out_what_was_declined(happening: Happening) -> Iterable[NewJob]:
+    """Take the question out of the calendar of a consultant who declined it in another way."""
+    request = _request(happening)
+    if request.consultant_user_id is not None:
+        yield NewJob(
+            "send_notice", request.id, happening.now, recipient=request.consultant_user_id,
+            detail=f"confirmation_declined:{happening.event_id}",
+        )  # fmt: skip
+
+
 def tell_consultant_of_withdrawal(happening: Happening) -> Iterable[NewJob]:
     """Tell a consultant who was asked that no answer is needed any more."""
     request = _request(happening)
@@ -190,7 +200,7 @@ FOLLOWS: dict[str, tuple[Step, ...]] = {
     "request.offer_declined": (assign,),
     "request.offer_lapsed": (),
     "request.confirmation_wanted": (ask_consultant,),
-    "request.declined": (assign,),
+    "request.declined": (take_out_what_was_declined, assign),
     "request.unanswered": (tell_consultant_of_withdrawal, assign),
     "request.rejected": (tell_requester_of_rejection, tell_consultant_of_withdrawal),
     "request.cancelled": (tell_consultant_of_withdrawal,),

@@ -150,7 +150,9 @@ class Settings(BaseSettings):
     default_time_zone: str = "UTC"
     default_language: str = "en"
 
-    # -- answers by link -----------------------------------------------------------------------------
+    # -- answers by mail and by link -----------------------------------------------------------------
+    calendar_replies: bool = True
+    reply_authserv: str | None = None
     public_url: str | None = None
     link_secret: SecretStr | None = Field(None, validate_default=True)
 

@@ -8,17 +8,19 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, CursorResult, delete, func, or_, select, text, union, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.calendars.rules import CALENDAR, OUTAGE, Piece
 from booking_tasks.identity import uuid7
+from booking_tasks.intake.questions import ASKED
 from booking_tasks.models import (
     AvailabilitySlot,
     CalendarFeed,
     Consultant,
     DirectoryUser,
+    Event,
     ScheduledSession,
 )
 from booking_tasks.sessions.rules import OPEN
@@ -227,11 +229,16 @@ def counted_blocks(db: Session, feeds: Sequence[CalendarFeed]) -> dict[str, int]
 def sessions_that_do_not_block(db: Session, ids: Iterable[UUID], consultant_user_id: UUID) -> set[UUID]:
     """Of these consultations, those that take none of the person's time beside the ledger's own facts.
 
-    The ledger knows what they give. What they attend as requester, with somebody else, takes their time.
+    The ledger knows what they give, and what they are asked to give: a question's entry has its id. What
+    they attend as requester, with somebody else, takes their time.
     """
     attended = (ScheduledSession.requester_user_id == consultant_user_id) & ScheduledSession.status.in_(OPEN)
-    known = select(ScheduledSession.id).where(ScheduledSession.id.in_(list(ids)), ~attended)
-    return set(db.execute(known).scalars())
+    wanted = list(ids)
+    known = select(ScheduledSession.id).where(ScheduledSession.id.in_(wanted), ~attended)
+    asked = select(Event.id).where(
+        Event.id.in_(wanted), Event.type == ASKED, Event.consultant_user_id == consultant_user_id
+    )
+    return set(db.execute(union(known, asked)).scalars())
 
 
 def covered_sessions(db: Session, feed_ids: Sequence[UUID], now: datetime) -> dict[str, list[UUID]]:

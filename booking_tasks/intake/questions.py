@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import or_, select
@@ -29,7 +29,10 @@ _FATES: dict[str, Fate] = {
 
 @dataclass(frozen=True)
 class Question:
-    """One consultant asked once about one request. `end` is None for those of a release that kept none."""
+    """One consultant asked once about one request. `end` is None for those of a release that kept none.
+
+    `ended_by` is the door of what ended it, `ended_at` the moment.
+    """
 
     id: UUID
     request_id: UUID
@@ -37,7 +40,9 @@ class Question:
     asked_at: datetime
     start: datetime | None
     end: datetime | None
-    fate: Fate
+    fate: Fate = "open"
+    ended_at: datetime | None = None
+    ended_by: str | None = None
 
 
 def question(db: Session, question_id: UUID) -> Question | None:
@@ -56,6 +61,14 @@ def latest_question(db: Session, request_id: UUID, before: UUID | None = None) -
         asked = asked.where(Event.position < position)
     event = db.execute(asked.order_by(Event.position.desc()).limit(1)).scalar_one_or_none()
     return None if event is None else _question(db, event)
+
+
+def open_question(db: Session, request_id: UUID, consultant_user_id: UUID) -> Question | None:
+    """What this consultant is asked about a request now."""
+    asked = latest_question(db, request_id)
+    if asked is None or asked.fate != "open" or asked.consultant_user_id != consultant_user_id:
+        return None
+    return asked
 
 
 def who_declined(db: Session, request_id: UUID) -> set[UUID]:
@@ -79,14 +92,14 @@ def _question(db: Session, event: Event) -> Question | None:
         asked_at=event.occurred_at,
         start=_instant(event.after.get("start")),
         end=_instant(event.after.get("end")),
-        fate=_fate(db, event),
+        **_fate(db, event),
     )
 
 
-def _fate(db: Session, asked: Event) -> Fate:
+def _fate(db: Session, asked: Event) -> dict[str, Any]:
     waited = "pending_confirmation"
-    type_ = db.execute(
-        select(Event.type)
+    ended = db.execute(
+        select(Event.type, Event.occurred_at, Event.door)
         .where(
             Event.consultation_request_id == asked.consultation_request_id,
             Event.position > asked.position,
@@ -98,8 +111,11 @@ def _fate(db: Session, asked: Event) -> Fate:
         )
         .order_by(Event.position)
         .limit(1)
-    ).scalar_one_or_none()
-    return "open" if type_ is None else _FATES.get(type_, "withdrawn")
+    ).first()
+    if ended is None:
+        return {}
+    fate = _FATES.get(ended.type, "withdrawn")
+    return {"fate": fate, "ended_at": ended.occurred_at, "ended_by": ended.door}
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -20,12 +20,12 @@ from booking_tasks.contracts import (
 )
 from booking_tasks.credits.service import take_back
 from booking_tasks.intake import store
-from booking_tasks.intake.questions import latest_question
+from booking_tasks.intake.questions import open_question
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.occasion import Occasion
 from booking_tasks.offers import service as offers
 from booking_tasks.sessions import service as sessions
-from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
+from booking_tasks.sessions.rules import REQUEST_STEPS, Asked, check_step
 from booking_tasks.sessions.store import locked_request
 
 _refused = RequestOutcome.refusal
@@ -90,9 +90,10 @@ def confirm(db: Session, occasion: Occasion, command: ConfirmRequest) -> Request
     held = availability.held_slot(db, request.id)
     if held is None or held.session_start_time is None or held.session_end_time is None:
         return _outcome("refused", request, "hold_expired")
+    asked = open_question(db, request.id, command.consultant_user_id)
     agreed = sessions.agree(
-        db, occasion, request, command.consultant_user_id,
-        held.session_start_time, held.session_end_time, from_hold=True,
+        db, occasion, request, command.consultant_user_id, held.session_start_time, held.session_end_time,
+        from_hold=True, question=None if asked is None else Asked(asked.id, asked.asked_at),
     )  # fmt: skip
     if isinstance(agreed, NotTaken):
         return _outcome("refused", request, agreed.code)
@@ -185,7 +186,7 @@ def _not_answerable(
     if request.assigned_consultant_user_id != answer.consultant_user_id:
         return "not_assigned_consultant"
     if answer.question_id is not None:
-        asked = latest_question(db, request.id)
+        asked = open_question(db, request.id, answer.consultant_user_id)
         if asked is None or asked.id != answer.question_id:
             return "other_question"
     return None

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from icalendar import Calendar, Event, vCalAddress
 
 from booking_tasks.letters.copies import Copy, House
+from booking_tasks.letters.dates import spoken_moment
 from booking_tasks.letters.message import Mailbox, Method
 from booking_tasks.letters.wording import one_line, plain
 
@@ -25,7 +26,7 @@ def uid(copy: Copy, house: House) -> str:
 
 
 def calendar(copy: Copy, house: House, method: Method) -> bytes:
-    """An invitation or update (REQUEST), or the end of it (CANCEL, without the link).
+    """An invitation or update (REQUEST), or the end of it (CANCEL, without the link). Also a question.
 
     SEQUENCE is the session's revision and DTSTAMP the instant of that revision, so that whoever gets
     messages out of order still ends with the latest.
@@ -40,14 +41,16 @@ def calendar(copy: Copy, house: House, method: Method) -> bytes:
 
 
 def _event(copy: Copy, house: House, method: Method) -> Event:
-    invited = method == "REQUEST"
+    invited, asked = method == "REQUEST", copy.answer_until is not None
     language = copy.recipient.language
     values = {
         "service": one_line(copy.service),
         "counterpart": one_line(copy.counterpart),
         "link": copy.join_url,
         "details": copy.details,
+        "until": _spoken_until(copy),
     }
+    about = "question" if asked else "event"
     event = Event()
     event.add("uid", uid(copy, house))
     event.add("sequence", copy.revision)
@@ -56,25 +59,39 @@ def _event(copy: Copy, house: House, method: Method) -> Event:
     event.add("created", _utc(copy.created_at))
     event.add("dtstart", _utc(copy.start))
     event.add("dtend", _utc(copy.end))
-    event.add("summary", _printable(plain("event_summary", language, **values)))
+    event.add(
+        "summary", _printable(plain(f"{about}_summary" if invited else "event_summary", language, **values))
+    )
     event.add(
         "description",
-        _printable(plain("event_description" if invited else "event_cancelled", language, **values)),
+        _printable(plain(f"{about}_{'description' if invited else 'cancelled'}", language, **values)),
     )
-    if invited:
+    if invited and not asked:
         event.add("location", _printable(plain("event_location", language, **values)))
-    event.add("status", "CONFIRMED" if invited else "CANCELLED")
+    event.add("status", ("TENTATIVE" if asked else "CONFIRMED") if invited else "CANCELLED")
     event.add("transp", "OPAQUE")
     event.add("class", "PUBLIC")
     event.add("organizer", _address(house.mailbox))
+    event.add("attendee", _attendee(copy, invited=invited))
+    return event
+
+
+def _spoken_until(copy: Copy) -> str | None:
+    reader = copy.recipient
+    if copy.answer_until is None:
+        return None
+    return spoken_moment(copy.answer_until, reader.time_zone, reader.language)
+
+
+def _attendee(copy: Copy, *, invited: bool) -> vCalAddress:
+    """The reader; one who said yes already is not asked again."""
     attendee = _address(copy.recipient.mailbox)
     attendee.params["CUTYPE"] = "INDIVIDUAL"
     attendee.params["ROLE"] = "REQ-PARTICIPANT"
-    attendee.params["PARTSTAT"] = "NEEDS-ACTION"
-    if invited:
+    attendee.params["PARTSTAT"] = "ACCEPTED" if copy.accepted else "NEEDS-ACTION"
+    if invited and not copy.accepted:
         attendee.params["RSVP"] = "TRUE"
-    event.add("attendee", attendee)
-    return event
+    return attendee
 
 
 def _utc(instant: datetime) -> datetime:

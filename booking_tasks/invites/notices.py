@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from booking_tasks.intake.questions import Question, latest_question, question
 from booking_tasks.invites import rules, store
+from booking_tasks.invites.calendar import calendar
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import NotYet, Skipped
-from booking_tasks.letters.copies import House, Person
+from booking_tasks.letters.copies import Copy, House, Person
 from booking_tasks.letters.dates import spoken_moment, spoken_span
-from booking_tasks.letters.message import letter, message_id
+from booking_tasks.letters.message import Method, letter, message_id
 from booking_tasks.letters.store import person, service_name
 from booking_tasks.letters.wording import one_line, words
 from booking_tasks.links import Grant
@@ -23,16 +25,23 @@ from booking_tasks.offers.rules import standing
 
 #: What a link in a question is for, and the path that it leads to.
 ANSWERS = "answers"
+#: The door that answers out of calendars come through.
+REPLIES = "replies"
 
 
 @dataclass(frozen=True)
 class _Notice:
-    """What is to be said to whom; `values` fill the template beside the names of reader and service."""
+    """What is to be said to whom; `values` fill the template beside the names of reader and service.
+
+    `entry` goes into the reader's calendar or, with CANCEL as `method`, out of it.
+    """
 
     template: str
     reader: Person
     values: dict[str, str | None]
     link: str | None = None
+    entry: Copy | None = None
+    method: Method | None = None
 
 
 def write_notice(db: Session, occasion: Occasion, house: House, job: LeasedJob) -> bytes | Skipped | NotYet:
@@ -62,13 +71,18 @@ def _confirmation_wanted(
     if reason is not None:
         return Skipped(reason)
     reader = person(db, house, to, occasion.policies)
+    requester = _requester(db, occasion, house, request)
+    asked = None if event is None else question(db, event)
+    entry = _entry(db, house, request, asked, held.until, reader, requester) if asked else None
     values = {
-        "counterpart": _requester(db, occasion, house, request),
+        "counterpart": requester,
         "when": spoken_span(held.start, held.end, reader.time_zone, reader.language),
         "until": spoken_moment(held.until, reader.time_zone, reader.language),
         "details": request.request_details,
+        "by_calendar": "yes" if entry else None,
     }
-    return _Notice("confirmation_wanted", reader, values, _answer_link(house, to, held.until, event))
+    link = _answer_link(house, to, held.until, asked.id) if asked else None
+    return _Notice("confirmation_wanted", reader, values, link, entry, "REQUEST" if entry else None)
 
 
 def _confirmation_withdrawn(
@@ -80,9 +94,78 @@ def _confirmation_withdrawn(
     reason = rules.why_not_withdraw(request.status, assigned, store.asking_tried(db, request.id, to))
     if reason is not None:
         return Skipped(reason)
+    return _no_more(db, occasion, house, request, to, event, "confirmation_withdrawn")
+
+
+def _confirmation_declined(
+    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+) -> _Notice | Skipped | NotYet:
+    """Whoever declined in their calendar has it there; who did so in another way still has a question."""
+    if store.asking_in_flight(db, request.id, to):
+        return NotYet("the question is on its way")
+    notice = _no_more(db, occasion, house, request, to, event, "confirmation_declined")
+    asked = _question_before(db, request, to, event)
+    by_calendar = asked is not None and asked.ended_by == REPLIES
+    in_calendar = notice.entry is not None and store.asking_tried(db, request.id, to)
+    reason = rules.why_not_take_out(in_calendar=in_calendar, by_calendar=by_calendar)
+    return notice if reason is None else Skipped(reason)
+
+
+def _no_more(
+    db: Session,
+    occasion: Occasion,
+    house: House,
+    request: ConsultationRequest,
+    to: UUID,
+    event: UUID | None,
+    template: str,
+) -> _Notice:
+    """A letter that ends a question, with what takes it out of the reader's calendar."""
     reader = person(db, house, to, occasion.policies)
+    requester = _requester(db, occasion, house, request)
+    asked = _question_before(db, request, to, event)
+    entry = _entry(db, house, request, asked, occasion.now, reader, requester) if asked else None
     return _Notice(
-        "confirmation_withdrawn", reader, {"counterpart": _requester(db, occasion, house, request)}
+        template, reader, {"counterpart": requester}, entry=entry, method="CANCEL" if entry else None
+    )
+
+
+def _question_before(
+    db: Session, request: ConsultationRequest, to: UUID, event: UUID | None
+) -> Question | None:
+    """What this consultant was asked last before the event that ended it."""
+    asked = latest_question(db, request.id, before=event) if event is not None else None
+    return asked if asked is not None and asked.consultant_user_id == to else None
+
+
+def _entry(
+    db: Session,
+    house: House,
+    request: ConsultationRequest,
+    asked: Question,
+    until: datetime,
+    reader: Person,
+    requester: str,
+) -> Copy | None:
+    """The question as it stands in its reader's calendar, or its end; None where calendars are not read."""
+    if not house.calendar_replies or asked.start is None or asked.end is None:
+        return None
+    revised_at = asked.asked_at
+    if asked.ended_at is not None:
+        revised_at = max(asked.ended_at, asked.asked_at + timedelta(seconds=1))
+    return Copy(
+        session_id=asked.id,
+        revision=0 if asked.ended_at is None else 1,
+        revised_at=revised_at,
+        created_at=asked.asked_at,
+        start=asked.start,
+        end=asked.end,
+        service=service_name(db, request.consultation_service_type_id),
+        recipient=reader,
+        counterpart=requester,
+        join_url=None,
+        details=request.request_details,
+        answer_until=until,
     )
 
 
@@ -117,14 +200,15 @@ def _request_rejected(
 _NOTICES = {
     "confirmation_wanted": _confirmation_wanted,
     "confirmation_withdrawn": _confirmation_withdrawn,
+    "confirmation_declined": _confirmation_declined,
     "request_rejected": _request_rejected,
     "time_offered": _time_offered,
 }
 
 
-def _answer_link(house: House, to: UUID, until: datetime, question_id: UUID | None) -> str | None:
+def _answer_link(house: House, to: UUID, until: datetime, question_id: UUID) -> str | None:
     """Where the question can be answered with one click; as long as the time is held."""
-    if house.links is None or question_id is None:
+    if house.links is None:
         return None
     return house.links.url(ANSWERS, Grant(ANSWERS, question_id, to, until))
 
@@ -135,7 +219,7 @@ def _requester(db: Session, occasion: Occasion, house: House, request: Consultat
 
 
 def _written(house: House, job: LeasedJob, notice: _Notice, service: str) -> bytes:
-    reader = notice.reader
+    reader, entry, method = notice.reader, notice.entry, notice.method
     said = words(
         notice.template,
         reader.language,
@@ -151,8 +235,8 @@ def _written(house: House, job: LeasedJob, notice: _Notice, service: str) -> byt
         subject=said.subject,
         text=said.text,
         html=said.html,
-        calendar=None,
-        method=None,
+        calendar=None if entry is None or method is None else calendar(entry, house, method),
+        method=method,
         message_id=message_id(job.key, house.uid_domain),
         date=job.due_at,
     )

@@ -64,6 +64,13 @@ def why_not_offer(standing: str) -> str | None:
     return None if standing == "open" else f"the offer is {standing}"
 
 
+def why_not_take_out(*, in_calendar: bool, by_calendar: bool) -> str | None:
+    """Why a question that its consultant declined need not be taken out of their calendar, or None."""
+    if by_calendar:
+        return "declined in the calendar"
+    return None if in_calendar else "nothing of it is in a calendar"
+
+
 def notice_of(detail: str) -> str:
     """Which notice a job's detail names: `confirmation_wanted:<event id>` names the first part."""
     return detail.partition(":")[0]

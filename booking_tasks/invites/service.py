@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from booking_tasks.intake.questions import question
 from booking_tasks.invites import rules, store
 from booking_tasks.invites.calendar import calendar
 from booking_tasks.jobs import store as jobs
@@ -17,6 +18,7 @@ from booking_tasks.letters.dates import spoken_day, spoken_span
 from booking_tasks.letters.message import Method, letter, message_id
 from booking_tasks.letters.store import copy_for
 from booking_tasks.letters.wording import one_line, words
+from booking_tasks.models import ScheduledSession
 from booking_tasks.occasion import Occasion
 
 
@@ -33,7 +35,10 @@ def write_invite(db: Session, occasion: Occasion, house: House, job: LeasedJob) 
     )
     if reason is not None:
         return Skipped(reason)
-    copy = copy_for(db, house, session, recipient, occasion.policies)
+    copy = replace(
+        copy_for(db, house, session, recipient, occasion.policies),
+        accepted=_accepted(db, session, recipient),
+    )
     changed = store.still_invited(db, session.id, recipient, before=session.revision)
     return _written(copy, house, job, "REQUEST", "update" if changed else "invite")
 
@@ -45,13 +50,17 @@ def write_cancellation(
     session, recipient = store.session(db, job.subject_id), job.recipient
     if session is None or recipient is None:
         return Skipped("there is no such session")
-    if jobs.in_flight(db, "send_invite", session.id, recipient):
+    request_id = session.consultation_request_id
+    if jobs.in_flight(db, "send_invite", session.id, recipient) or store.asking_in_flight(
+        db, request_id, recipient
+    ):
         return NotYet("the invitation is on its way")
     takes_part = recipient in (session.requester_user_id, session.consultant_user_id)
     reason = rules.why_not_cancel(
         session.status,
         takes_part,
-        store.still_invited(db, session.id, recipient),
+        store.still_invited(db, session.id, recipient)
+        or store.question_stands(db, request_id, session.id, recipient),
         store.later_cancellation(db, session.id, recipient, job.revision),
     )
     if reason is not None:
@@ -61,6 +70,16 @@ def write_cancellation(
     if event is None:
         return _written(copy, house, job, "CANCEL", "cancellation")
     return _written(_as_known_to_former(db, copy, event), house, job, "CANCEL", "taken_over")
+
+
+def _accepted(db: Session, session: ScheduledSession, recipient: UUID) -> bool:
+    """Whether the consultant said yes to just this time, when they were asked."""
+    asked = question(db, session.id)
+    return (
+        asked is not None
+        and recipient == session.consultant_user_id == asked.consultant_user_id
+        and (asked.start, asked.end) == (session.scheduled_start_time, session.scheduled_end_time)
+    )
 
 
 def _as_known_to_former(db: Session, copy: Copy, event_id: UUID) -> Copy:

@@ -75,6 +75,17 @@ def still_invited(db: Session, session_id: UUID, recipient: UUID, before: int | 
     return exists_where(db, *_letters("send_invite", session_id, recipient), *conditions)
 
 
+def question_stands(db: Session, request_id: UUID, session_id: UUID, recipient: UUID) -> bool:
+    """Whether the question that became this session may stand in the recipient's calendar, unended."""
+    ended = exists_where(db, *_letters("send_cancellation", session_id, recipient), Job.state == "done")
+    return not ended and exists_where(
+        db,
+        *_letters("send_notice", request_id, recipient),
+        Job.detail == f"confirmation_wanted:{session_id}",
+        Job.sendings > 0,
+    )
+
+
 def later_cancellation(db: Session, session_id: UUID, recipient: UUID, revision: int) -> bool:
     """Whether the recipient is to hear of a later end, which says it all."""
     return exists_where(db, *_letters("send_cancellation", session_id, recipient), Job.revision > revision)

@@ -19,12 +19,13 @@ from booking_tasks.links import Links
 class House:
     """Who writes: the service's mailbox, the domain that its UIDs and Message-IDs end in, and how links
 
-    are made; None: letters carry none.
+    are made; None: letters carry none. `calendar_replies`: what calendars answer is read.
     """
 
     mailbox: Mailbox
     uid_domain: str
     links: Links | None = None
+    calendar_replies: bool = True
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,10 @@ class Person:
 
 @dataclass(frozen=True)
 class Copy:
-    """A consultation as one side sees it. `details` is the requester's description: consultants only."""
+    """A consultation as one side sees it. `details` is the requester's description: consultants only.
+
+    `answer_until` makes it a question, whether its consultant takes it; `accepted` is one who said yes.
+    """
 
     session_id: UUID
     revision: int
@@ -51,3 +55,5 @@ class Copy:
     counterpart: str
     join_url: str | None
     details: str | None
+    answer_until: datetime | None = None
+    accepted: bool = False

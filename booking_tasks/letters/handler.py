@@ -19,8 +19,9 @@ Write = Callable[[Session, Occasion, House, LeasedJob], bytes | Skipped | NotYet
 
 
 def house_of(config: Settings) -> House:
-    """The service's mailbox, domain and links, as deployed."""
-    return House(Mailbox(config.mail_name, config.mail_address), config.uid_domain, config.links)
+    """The service's mailbox, domain and ways to answer, as deployed."""
+    mailbox = Mailbox(config.mail_name, config.mail_address)
+    return House(mailbox, config.uid_domain, config.links, config.calendar_replies)
 
 
 class LetterHandler:

@@ -44,6 +44,14 @@ def check_step(steps: Mapping[str, frozenset[str]], before: str, after: str) -> 
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A question that its consultant accepted: the event's id, and the instant at which it was asked."""
+
+    id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True)
 class NewRequest:
     """A request that is written together with its session: nobody ever waited for it."""
 

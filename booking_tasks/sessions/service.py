@@ -21,7 +21,7 @@ from booking_tasks.journey import SessionFacts
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import store
-from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS, NewRequest, check_step
+from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS, Asked, NewRequest, check_step
 
 
 def agree(
@@ -34,18 +34,21 @@ def agree(
     *,
     from_hold: bool = False,
     decision: dict[str, Any] | None = None,
+    question: Asked | None = None,
 ) -> SessionFacts | NotTaken:
     """Book a start for a locked or a new request, or turn its hold into a booking. One round trip.
 
     Writes the session, its time, the request, the history and `decision`, the row of the choice that
-    led here. NotTaken leaves nothing behind.
+    led here. With the question that the consultant accepted, its entry in their calendar becomes the
+    session's: the session takes its id, is one revision further and younger (another round trip).
+    NotTaken leaves nothing behind.
     """
     before = request.status
     check_step(REQUEST_STEPS, before, "scheduled")
     session = SessionFacts(
-        id=uuid7(),
+        id=uuid7() if question is None else question.id,
         request_id=request.id,
-        revision=0,
+        revision=0 if question is None else 1,
         start=start,
         end=end,
         requester_user_id=request.requester_user_id,
@@ -55,12 +58,16 @@ def agree(
     while True:
         entry = history.entry(
             occasion, "session.scheduled", session=session, before={"request_status": before},
-            after={"request_status": "scheduled", "status": "scheduled", "revision": 0} | _span(session),
+            after={"request_status": "scheduled", "status": "scheduled", "revision": session.revision}
+            | _span(session),
         )  # fmt: skip
         refusal, real_end = store.booked(
             db, request, session, now=occasion.now, from_hold=from_hold, entry=entry, decision=decision
         )
         if refusal is None:
+            if question is not None:
+                younger = max(occasion.now, question.at + timedelta(seconds=1))
+                store.set_revision(db, session.id, session.revision, younger)
             ring_later(db, entry.kinds_due(occasion.now))
             return session
         if real_end is None:

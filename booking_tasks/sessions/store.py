@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
@@ -93,6 +93,15 @@ def booked(
     if row.refusal is None and isinstance(request, ConsultationRequest):
         _reflect(request, session, now)
     return row.refusal, row.session_end
+
+
+def set_revision(db: Session, session_id: UUID, revision: int, revised_at: datetime) -> None:
+    """Let a session that was written just now begin with another revision than the first."""
+    db.execute(
+        update(ScheduledSession)
+        .where(ScheduledSession.id == session_id)
+        .values(revision=revision, revised_at=revised_at)
+    )
 
 
 def _reflect(request: ConsultationRequest, session: SessionFacts, now: datetime) -> None:

@@ -92,7 +92,9 @@ def test_a_decline_frees_the_hold_and_another_consultant_is_asked(office: Office
     assert assignment.assign(office.db, office.moment, request.id).result == "asked"
     second = asked_consultant(request)
     assert {first, second} == set(office.consultants)
-    assert office.notices(request) == [("confirmation_wanted", first), ("confirmation_wanted", second)]
+    assert office.notices(request) == [
+        ("confirmation_wanted", first), ("confirmation_declined", first), ("confirmation_wanted", second)
+    ]  # fmt: skip
 
 
 def test_silence_passes_the_request_on_and_the_silent_one_hears_of_it(office: Office) -> None:

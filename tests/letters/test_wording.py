@@ -18,6 +18,7 @@ LETTERS = (
     "reminder",
     "confirmation_wanted",
     "confirmation_withdrawn",
+    "confirmation_declined",
     "request_rejected",
 )
 VALUES: dict[str, str | None] = {
@@ -28,6 +29,7 @@ VALUES: dict[str, str | None] = {
     "day": "Monday",
     "when": "Monday, 10:00",
     "until": "Sunday, 10:00",
+    "by_calendar": "yes",
     "ahead": "1 hour",
     "details": "Matrices",
     "reason": "no time",
