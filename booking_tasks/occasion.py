@@ -5,10 +5,12 @@ Made once by the task, passed down whole; services and rules read no clock and n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
+
+from booking_tasks.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Policies:
     confirmation_deadline: timedelta = timedelta(hours=24)
     offer_time: timedelta = timedelta(minutes=30)
     horizon: timedelta = timedelta(days=90)
+    assignment_weights: Weights = field(default_factory=Weights)
+    assignment_no_show: Literal["returns", "counts"] = "returns"
     reminder_offsets: tuple[timedelta, ...] = (timedelta(hours=24), timedelta(hours=1))
     attendance_grace: timedelta = timedelta(minutes=10)
     attendance_minimum: timedelta = timedelta(minutes=1)

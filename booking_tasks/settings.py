@@ -33,6 +33,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from booking_tasks.errors import SettingsError
 from booking_tasks.links import Links
 from booking_tasks.occasion import Policies
+from booking_tasks.weights import Weights
 from booking_tasks.zones import zone
 
 _SHORT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d|)\s*$")
@@ -58,9 +59,32 @@ def _words(value: object) -> object:
     return value
 
 
+def _weights(value: object) -> object:
+    """`fairness=20, earliest=5`: the terms that are named; the others keep their defaults."""
+    if not isinstance(value, str):
+        return value
+    given: dict[str, float] = {}
+    for part in filter(None, map(str.strip, value.split(","))):
+        term, separator, weight = (one.strip() for one in part.partition("="))
+        try:
+            number = float(weight)
+        except ValueError:
+            number = None
+        if not separator or number is None:
+            raise ValueError("must be terms with their weights, such as fairness=20,earliest=5")
+        if term in given:
+            raise ValueError(f"names {term} twice")
+        given[term] = number
+    weights = Weights().changed(given)
+    if weights.fault is not None:
+        raise ValueError(weights.fault)
+    return weights
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 Durations = Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(_durations)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+TermWeights = Annotated[Weights, NoDecode, BeforeValidator(_weights)]
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
@@ -122,6 +146,8 @@ class Settings(BaseSettings):
     confirmation_deadline: Duration = timedelta(hours=24)
     offer_time: Duration = timedelta(minutes=30)
     horizon: Duration = timedelta(days=90)
+    assignment_weights: TermWeights = Weights()
+    assignment_no_show: Literal["returns", "counts"] = "returns"
 
     # -- outside calendars -----------------------------------------------------------------------
     calendar_interval: Duration = timedelta(minutes=15)

@@ -25,6 +25,8 @@ EvidenceKind = Literal["joined", "left", "room_opened", "room_closed", "report_c
 FeedKind = Literal["ics", "caldav"]
 #: What becomes of a request when everyone who could take it was asked and nobody did.
 WhenAllDeclined = Literal["wait", "reject"]
+Fallback = Literal["anyone", "wait", "only"]
+Term = Literal["preference", "priority", "fairness", "earliest", "specialization", "continuity", "local_time"]
 CreditKind = Literal["assignment", "reversal", "newcomer", "leave", "no_show", "calibration"]
 WaitingList = Literal["offer", "book"]
 OfferState = Literal["open", "accepted", "declined", "lapsed", "withdrawn"]
@@ -38,6 +40,8 @@ JOB_STATES: tuple[str, ...] = get_args(JobState)
 EVIDENCE_KINDS: tuple[str, ...] = get_args(EvidenceKind)
 FEED_KINDS: tuple[str, ...] = get_args(FeedKind)
 WHEN_ALL_DECLINED: tuple[str, ...] = get_args(WhenAllDeclined)
+FALLBACKS: tuple[str, ...] = get_args(Fallback)
+TERMS: tuple[Term, ...] = get_args(Term)
 CREDIT_KINDS: tuple[str, ...] = get_args(CreditKind)
 WAITING_LISTS: tuple[str, ...] = get_args(WaitingList)
 OFFER_STATES: tuple[str, ...] = get_args(OfferState)

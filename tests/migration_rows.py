@@ -184,4 +184,11 @@ ROWS: dict[str, dict[str, str]] = {
         """,
     },
     "0016_one_round_trip": {},
+    "0017_assignment": {
+        "specialization_aliases": """
+            INSERT INTO specialization_aliases (alias, specialization) VALUES ('maths', 'mathematics')
+            ON CONFLICT DO NOTHING
+        """,
+    },
+    "0018_company_index": {},
 }

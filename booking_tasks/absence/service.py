@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
 from booking_tasks.absence.standins import standins
-from booking_tasks.assignment import service as assignment
 from booking_tasks.assignment import store as assignments
+from booking_tasks.assignment.looking import obstacle
 from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, ranked
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
@@ -53,8 +53,8 @@ def _to(
     reason: str,
 ) -> ReassignOutcome:
     """To the one who is named, on the operator's word."""
-    locked = store.lock_consultants(db, (session.consultant_user_id, who))
-    why_not = assignment.unfit(locked[who], request)
+    store.lock_consultants(db, (session.consultant_user_id, who))
+    why_not = obstacle(db, request, who)
     if why_not is not None:
         problem = f"cannot take this request ({why_not}); choose another"
         return _refused(why_not, "consultant_user_id", problem)
@@ -106,7 +106,7 @@ def _given(
         start_time=taken.start,
         reason="reassigned",
         inputs={"former_consultant_user_id": str(former), "by": occasion.actor},
-        candidates=[one.terms() for one in candidates],
+        candidates=[one.as_stored() for one in candidates],
     )
     return _outcome("done", session)
 

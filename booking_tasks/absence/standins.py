@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
-from booking_tasks.assignment import service as assignment
-from booking_tasks.assignment import store as assignments
-from booking_tasks.assignment.rules import Candidate
+from booking_tasks.assignment.looking import look
+from booking_tasks.assignment.rules import Candidate, Start
+from booking_tasks.assignment.store import Facts
 from booking_tasks.availability import store as ledger
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.occasion import Occasion
@@ -31,30 +32,26 @@ def standins(
     Who confirms bookings themselves cannot be asked here, and who is there for another length of time
     would give the requester something else than was agreed.
     """
-    people = [one for one in assignments.everyone(db) if one.consultant_user_id != session.consultant_user_id]
-    reasons = {one.consultant_user_id: assignment.unfit(one, request) for one in people}
-    fit = [who for who, reason in reasons.items() if reason is None]
-    kind, start = session.consultation_service_type_id, session.scheduled_start_time
-    judged = store.judged_at(db, fit, kind, start, occasion.now, session.id)
-    asking = ledger.needing_confirmation(db, fit, kind, occasion.now)
-    loads = assignments.loads(db, fit, occasion.now)
+    start, end = session.scheduled_start_time, session.scheduled_end_time
+    kind = ledger.service_type(db, session.consultation_service_type_id)
+    if kind is None:
+        return []
 
-    def reason_of(who: UUID) -> str | None:
-        if reasons[who] is not None or who in asking:
-            return reasons[who] or "must_confirm"
-        found = judged.get(who)
-        if found is None or found.obstacle is not None:
-            return _CODES.get(found.obstacle or "", "slot_not_free") if found else "slot_not_free"
-        return None if found.end == session.scheduled_end_time else "other_length"
+    def openings(fit: Sequence[UUID], known: Facts) -> dict[UUID, Sequence[Start] | str]:
+        judged = store.judged_at(db, fit, kind.id, start, occasion.now, session.id)
+        return {
+            who: "must_confirm" if who in known.confirming else _opening(judged.get(who), (start, end))
+            for who in fit
+        }
 
-    return [
-        Candidate(
-            consultant_user_id=who,
-            preferred=who == request.preferred_consultant_user_id,
-            load=loads.get(who, 0),
-            starts=((start, session.scheduled_end_time),) if reason_of(who) is None else (),
-            rejected=reason_of(who),
-            must_confirm=who in asking,
-        )
-        for who in reasons
-    ]
+    found = look(db, occasion, request, kind, openings).candidates
+    return [one for one in found if one.consultant_user_id != session.consultant_user_id]
+
+
+def _opening(judged: store.Judged | None, wanted: Start) -> Sequence[Start] | str:
+    """The wanted time, or why not."""
+    if judged is None:
+        return "slot_not_free"
+    if judged.obstacle is not None:
+        return _CODES.get(judged.obstacle, "slot_not_free")
+    return (wanted,) if judged.end == wanted[1] else "other_length"

@@ -1,24 +1,34 @@
-"""Choosing a consultant: who can, in which order, and the reason for everyone else."""
+"""Choosing a consultant: in which order, and the reason for everyone else. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from booking_tasks.assignment.eligibility import LASTING, REASONS, Profile
+from booking_tasks.assignment.scoring import Circumstances, Terms, terms_of, total
+from booking_tasks.credits.rules import Standing, turns
+from booking_tasks.weights import Weights
+from booking_tasks.zones import zone
+
 #: Grows with every change of the choice's meaning; stored with each decision.
-POLICY_VERSION = "1: preferred, least loaded, earliest, then id"
+POLICY_VERSION = "2: weighted terms; ties to the longest idle, then the earliest, then by id"
 
 Start = tuple[datetime, datetime]
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+#: What says nothing about how far a consultant came: nobody is there at all.
+_NOBODY = ("not_available_for_booking", "is_the_requester")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One consultant as looked at for one request. `load` counts sessions and holds ahead of them;
+    """One consultant as looked at for one request. `load` counts sessions and holds ahead of them.
 
-    `must_confirm`: a start of theirs is held until they answer.
+    `starts` in order of time; `must_confirm`: a start of theirs is held until they answer. `terms` and
+    `total` are those of the first start; who cannot has none.
     """
 
     consultant_user_id: UUID
@@ -27,8 +37,16 @@ class Candidate:
     starts: tuple[Start, ...] = ()
     rejected: str | None = None
     must_confirm: bool = False
+    terms: Terms = field(default_factory=dict)
+    total: float = 0.0
+    idle_since: datetime | None = None
+    capacity: int | None = None
 
-    def terms(self) -> dict[str, Any]:
+    @property
+    def is_able(self) -> bool:
+        return self.rejected is None and bool(self.starts)
+
+    def as_stored(self) -> dict[str, Any]:
         """The candidate as the stored decision shows it."""
         return {
             "consultant_user_id": str(self.consultant_user_id),
@@ -36,21 +54,47 @@ class Candidate:
             "load": self.load,
             "earliest_start": self.starts[0][0].isoformat() if self.starts else None,
             "rejected": self.rejected,
+            "terms": {term: round(value, 6) for term, value in self.terms.items()},
+            "total": self.total if self.is_able else None,
         }
 
 
+def scored(
+    candidates: Iterable[Candidate],
+    profiles: Mapping[UUID, Profile],
+    standings: Mapping[UUID, Standing],
+    about: Circumstances,
+    weights: Weights,
+) -> list[Candidate]:
+    """The candidates with their terms and totals. Whose turn it is counts among those who can."""
+    candidates = list(candidates)
+    able = [one.consultant_user_id for one in candidates if one.is_able]
+    queue = turns({who: standings.get(who) or Standing(weight=profiles[who].weight) for who in able})
+    made = []
+    for one in candidates:
+        if not one.is_able:
+            made.append(one)
+            continue
+        who, (start, end) = one.consultant_user_id, one.starts[0]
+        profile, standing = profiles[who], standings.get(who)
+        terms = terms_of(profile, start, end, zone(profile.time_zone), queue[who], about)
+        idle_since = standing.idle_since if standing else None
+        made.append(replace(one, terms=terms, total=total(terms, weights), idle_since=idle_since))
+    return made
+
+
 def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Those who can, best first: preferred, then least loaded, then earliest, then by id."""
-    able = [one for one in candidates if one.rejected is None and one.starts]
+    """Those who can, best first: highest total; ties to the longest idle, then earliest, then by id."""
     return sorted(
-        able, key=lambda one: (not one.preferred, one.load, one.starts[0][0], one.consultant_user_id)
-    )
+        (one for one in candidates if one.is_able),
+        key=lambda one: (
+            -one.total, one.idle_since or _LONG_AGO, one.starts[0][0], one.consultant_user_id
+        ),
+    )  # fmt: skip
 
 
 #: Why nobody is chosen when everyone who could was asked and did not take it.
 ALL_DECLINED = "all_declined"
-#: What speaks against a consultant whatever the time: the others may be free another day.
-LASTING = frozenset({"excluded", "missing_specialization", "is_the_requester", "not_available_for_booking"})
 
 
 def why_nobody(candidates: Iterable[Candidate], declined: Collection[UUID] = ()) -> str:
@@ -61,7 +105,5 @@ def why_nobody(candidates: Iterable[Candidate], declined: Collection[UUID] = ())
     reasons = {one.rejected for one in candidates}
     if declined and reasons <= LASTING:
         return ALL_DECLINED
-    for reason in ("lost_the_race", "requester_busy", "no_free_time", "excluded", "missing_specialization"):
-        if reason in reasons:
-            return reason
-    return "no_consultant"
+    reasons -= set(_NOBODY)
+    return max((one for one in REASONS if one in reasons), key=REASONS.index, default="no_consultant")

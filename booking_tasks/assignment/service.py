@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -12,46 +12,40 @@ from sqlalchemy.orm import Session
 from booking_tasks import history
 from booking_tasks.assignment import store
 from booking_tasks.assignment.credits import give
-from booking_tasks.assignment.rules import ALL_DECLINED, POLICY_VERSION, Candidate, ranked, why_nobody
+from booking_tasks.assignment.decisions import Assigned, cost_of, decide
+from booking_tasks.assignment.looking import Look, aliases_for, look, unfit, wish_of
+from booking_tasks.assignment.rules import ALL_DECLINED, POLICY_VERSION, Candidate, why_nobody
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
-from booking_tasks.availability.rules import has_specializations
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.intake import service as intake
 from booking_tasks.intake.questions import who_declined
 from booking_tasks.intake.rules import answer_until
-from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
+from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.occasion import Occasion
 from booking_tasks.offers import service as offers
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions import store as session_store
 from booking_tasks.sessions.rules import REQUEST_STEPS, NewRequest, check_step
 
-#: How many starts of one consultant are tried before the next candidate's turn.
-STARTS_EACH = 5
-_INSTANT = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True)
-class Assigned:
-    """What became of the look: `scheduled`, `asked` (a consultant must confirm), `offered` (to one who
-
-    was told to wait), `waiting`, `rejected` (nobody is left to ask), or `nothing` to do (the request is no
-    longer waiting, or has an offer).
-    """
-
-    result: Literal["scheduled", "asked", "offered", "waiting", "rejected", "nothing"]
-    consultant_user_id: UUID | None = None
-    reason: str | None = None
+__all__ = [
+    "Assigned", "aliases_for", "assign", "assign_locked", "candidates", "choice_of_requester",
+    "chosen_by_requester", "decide", "give_start", "take", "unfit", "waiting",
+]  # fmt: skip
 
 
 def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
-    """Find a consultant and a time for one waiting request and take them; store why.
+    """Find a consultant and a time for one waiting request and take them; store why."""
+    request = session_store.locked_request(db, request_id)
+    return Assigned("nothing") if request is None else assign_locked(db, occasion, request)
+
+
+def assign_locked(db: Session, occasion: Occasion, request: ConsultationRequest) -> Assigned:
+    """The same for a request that is locked, or new in this transaction.
 
     A request whose time is over is left to the sweep that ends it, whichever of the two comes first.
     """
-    request = session_store.locked_request(db, request_id)
-    if request is None or request.status not in {"pending", "pending_assignment"}:
+    if request.status not in {"pending", "pending_assignment"}:
         return Assigned("nothing")
     if request.status == "pending" and request.hold_token is not None:
         return Assigned("nothing")
@@ -62,17 +56,20 @@ def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
         return Assigned("nothing")
     kind = ledger.service_type(db, request.consultation_service_type_id)
     if kind is None or not kind.is_active:
-        return _wait(db, occasion, request, [], "service_type_inactive")
-    found = {one.consultant_user_id: one for one in candidates(db, occasion, request, kind)}
-    for candidate in ranked(found.values()):
-        for start, end in candidate.starts:
-            taken = give_start(db, occasion, request, kind, candidate, start, end)
+        return _wait(db, occasion, request, None, "service_type_inactive")
+    seen = look(db, occasion, request, kind)
+    while (best := seen.best()) is not None:
+        refused = "lost_the_race"
+        for start, end in best.starts:
+            taken = give_start(db, occasion, request, kind, best, start, end)
             if not isinstance(taken, NotTaken):
-                decide(db, occasion, request, list(found.values()), taken, candidate, start)
-                return taken
-            reason = "requester_busy" if taken.code == "requester_busy" else "lost_the_race"
-            found[candidate.consultant_user_id] = replace(candidate, rejected=reason)
-    return _nobody(db, occasion, request, kind, list(found.values()))
+                became = replace(taken, cost=cost_of(db, occasion, request, seen, best, start))
+                decide(db, occasion, request, seen.candidates, became, best, start, seen)
+                return became
+            if taken.code in {"requester_busy", "at_capacity"}:
+                refused = taken.code
+        seen = seen.without(best, refused)
+    return _nobody(db, occasion, request, kind, seen)
 
 
 def choice_of_requester(
@@ -106,47 +103,8 @@ def waiting(db: Session, occasion: Occasion, limit: int = 100) -> list[UUID]:
 def candidates(
     db: Session, occasion: Occasion, request: ConsultationRequest, kind: ServiceType
 ) -> list[Candidate]:
-    """Everyone, with their load and free starts, or the first reason why not."""
-    people = store.everyone(db)
-    reasons = {one.consultant_user_id: unfit(one, request) for one in people}
-    fit = [who for who, reason in reasons.items() if reason is None]
-    loads = store.loads(db, fit, occasion.now)
-    # A hold ends where its session starts: who is asked needs some time before that.
-    asking = ledger.needing_confirmation(db, fit, kind.id, occasion.now)
-    earliest = occasion.now + _INSTANT if asking or request.waiting_since else occasion.now
-    start = max(earliest, request.preferred_start_time or earliest)
-    end = request.preferred_end_time or occasion.now + occasion.policies.horizon
-    first = store.first_free_starts(db, fit, request, start, end, occasion.now, STARTS_EACH)
-    return [
-        Candidate(
-            consultant_user_id=who,
-            preferred=who == request.preferred_consultant_user_id,
-            load=loads.get(who, 0),
-            starts=tuple(first.by_consultant.get(who, ())),
-            rejected=reason or _without_start(who, first),
-            must_confirm=who in asking,
-        )
-        for who, reason in reasons.items()
-    ]
-
-
-def _without_start(who: UUID, first: store.FirstStarts) -> str | None:
-    if who in first.by_consultant:
-        return None
-    return "requester_busy" if who in first.requester_busy else "no_free_time"
-
-
-def unfit(consultant: Consultant, request: ConsultationRequest) -> str | None:
-    """Why a consultant can never serve a request, whatever the time; None when they can."""
-    if not consultant.is_available_for_booking:
-        return "not_available_for_booking"
-    if consultant.consultant_user_id == request.requester_user_id:
-        return "is_the_requester"
-    if not has_specializations(consultant.specializations, request.required_specializations):
-        return "missing_specialization"
-    if consultant.consultant_user_id in request.excluded_consultant_user_ids:
-        return "excluded"
-    return None
+    """Everyone, with their terms and free starts, or the first reason why not. Locks the pool."""
+    return list(look(db, occasion, request, kind).candidates)
 
 
 def give_start(
@@ -165,7 +123,9 @@ def give_start(
     if request.waiting_since is None or kind.waiting_list == "book":
         return take(db, occasion, request, candidate, start, end)
     taken = offers.offer(db, occasion, request, candidate.consultant_user_id, start)
-    return taken if isinstance(taken, NotTaken) else Assigned("offered", candidate.consultant_user_id)
+    if isinstance(taken, NotTaken):
+        return taken
+    return Assigned("offered", candidate.consultant_user_id, start=start, end=end)
 
 
 def take(
@@ -179,6 +139,9 @@ def take(
     """Book, or hold where the consultant must confirm. A lost race gives its locks back."""
     who = candidate.consultant_user_id
     savepoint = db.begin_nested()
+    if _is_full(db, occasion, request, candidate):
+        savepoint.rollback()
+        return NotTaken("at_capacity")
     if not candidate.must_confirm:
         agreed = sessions.agree(db, occasion, request, who, start, end)
         if isinstance(agreed, NotTaken):
@@ -186,7 +149,7 @@ def take(
             return agreed
         give(db, occasion, request, who)
         savepoint.commit()
-        return Assigned("scheduled", who)
+        return Assigned("scheduled", who, start=agreed.start, end=agreed.end)
     until = _answer_until(db, occasion, request, start)
     taken = availability.hold(db, occasion, request, who, start, until)
     if isinstance(taken, NotTaken):
@@ -207,7 +170,17 @@ def take(
             "until": until.isoformat(),
         },
     )  # fmt: skip
-    return Assigned("asked", who)
+    return Assigned("asked", who, start=taken.start, end=taken.end)
+
+
+def _is_full(db: Session, occasion: Occasion, request: ConsultationRequest, candidate: Candidate) -> bool:
+    """Counted under the consultant's lock: other pools give to them as well."""
+    if candidate.capacity is None:
+        return False
+    who = candidate.consultant_user_id
+    ledger.lock_consultant(db, who)
+    loads = store.facts(db, [who], [who], wish_of(request), occasion.now).loads
+    return loads.get(who, 0) >= candidate.capacity
 
 
 def _answer_until(db: Session, occasion: Occasion, request: ConsultationRequest, start: datetime) -> datetime:
@@ -221,11 +194,11 @@ def _nobody(
     occasion: Occasion,
     request: ConsultationRequest,
     kind: ServiceType,
-    candidates: list[Candidate],
+    seen: Look,
 ) -> Assigned:
     """Wait for another day; or end where nobody is left to ask and the kind of consultation wants that."""
-    reason = why_nobody(candidates, who_declined(db, request.id))
-    waits = _wait(db, occasion, request, candidates, reason)
+    reason = why_nobody(seen.candidates, who_declined(db, request.id))
+    waits = _wait(db, occasion, request, seen, reason)
     if reason != ALL_DECLINED or kind.when_all_declined == "wait":
         return waits
     intake.reject(db, occasion, request, reason)
@@ -236,11 +209,11 @@ def _wait(
     db: Session,
     occasion: Occasion,
     request: ConsultationRequest,
-    candidates: list[Candidate],
+    seen: Look | None,
     reason: str,
 ) -> Assigned:
     """Nobody now: the request waits, and says since when and why."""
-    before = request.status
+    became, before = Assigned("waiting", reason=reason), request.status
     request.updated_at = occasion.now
     changed = before != "pending_assignment" or request.status_reason != reason
     request.status_reason = reason
@@ -253,35 +226,6 @@ def _wait(
             before={"status": before}, after={"status": request.status}, reason=reason,
         )  # fmt: skip
     if changed:
-        decide(db, occasion, request, candidates, Assigned("waiting", reason=reason), None, None)
+        decide(db, occasion, request, seen.candidates if seen else (), became, seen=seen)
     db.flush()
-    return Assigned("waiting", reason=reason)
-
-
-def decide(
-    db: Session,
-    occasion: Occasion,
-    request: ConsultationRequest,
-    candidates: list[Candidate],
-    became: Assigned,
-    chosen: Candidate | None,
-    start: datetime | None,
-) -> None:
-    """Keep a decision with its inputs: who was looked at, what became of it, and why."""
-    preferred = (request.preferred_start_time, request.preferred_end_time)
-    store.add_decision(
-        db,
-        consultation_request_id=request.id,
-        decided_at=occasion.now,
-        policy_version=POLICY_VERSION,
-        consultant_user_id=chosen.consultant_user_id if chosen else None,
-        start_time=start,
-        reason=became.reason or ("offered" if became.result == "offered" else "chosen"),
-        inputs={
-            "preferred_consultant_user_id": str(request.preferred_consultant_user_id or "") or None,
-            "preferred_window": [one.isoformat() if one else None for one in preferred],
-            "required_specializations": request.required_specializations,
-            "excluded": [str(one) for one in request.excluded_consultant_user_ids],
-        },
-        candidates=[one.terms() for one in candidates],
-    )
+    return became

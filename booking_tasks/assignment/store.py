@@ -8,20 +8,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, or_, select, text
+from sqlalchemy import ColumnElement, Row, bindparam, exists, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
+from booking_tasks.assignment.eligibility import Profile, Wish
+from booking_tasks.credits.rules import Standing
 from booking_tasks.identity import uuid7
-from booking_tasks.models import (
-    AssignmentDecision,
-    AvailabilitySlot,
-    Consultant,
-    ConsultationRequest,
-    Job,
-    TimeOffer,
-)
+from booking_tasks.models import AssignmentDecision, Consultant, ConsultationRequest, Job, TimeOffer
 
 _FREE_STARTS_EACH = text(
     "WITH requester AS ("
@@ -51,26 +46,113 @@ _FREE_STARTS_EACH = text(
 )
 
 
-def everyone(db: Session) -> list[Consultant]:
+_PROFILE = (
+    "p.consultant_user_id, p.is_available_for_booking, p.specializations, p.languages, p.service_type_ids,"
+    " p.company_ids, p.assignment_weight, p.assignment_capacity, p.priority_tier, p.time_zone"
+)
+_PROFILES = text(f"SELECT {_PROFILE} FROM consultant_profiles p ORDER BY p.consultant_user_id")  # noqa: S608
+_POOL = text(
+    f"SELECT {_PROFILE}, s.credits, s.assigned_at"  # noqa: S608 - the columns are a constant
+    "  FROM consultant_profiles p LEFT JOIN enter_pool(:pool, :now) s USING (consultant_user_id)"
+    " ORDER BY p.consultant_user_id"
+).bindparams(bindparam("pool", type_=PG_UUID(as_uuid=True)))
+
+
+def profiles(db: Session) -> dict[UUID, Profile]:
     """Every consultant, in id order: also those who cannot, so that the decision can say why."""
-    return list(db.execute(select(Consultant).order_by(Consultant.consultant_user_id)).scalars())
+    return {row.consultant_user_id: profile_of(row) for row in db.execute(_PROFILES)}
 
 
-def loads(db: Session, consultants: Sequence[UUID], now: datetime) -> dict[UUID, int]:
-    """How many bookings and live holds each of them has ahead."""
-    rows = db.execute(
-        select(AvailabilitySlot.consultant_user_id, func.count())
-        .where(
-            AvailabilitySlot.consultant_user_id.in_(consultants),
-            AvailabilitySlot.end_time > now,
-            or_(
-                AvailabilitySlot.status == "booked",
-                (AvailabilitySlot.status == "held") & (AvailabilitySlot.held_until > now),
-            ),
-        )
-        .group_by(AvailabilitySlot.consultant_user_id)
+def entered_pool(
+    db: Session, service_type_id: UUID, now: datetime
+) -> tuple[dict[UUID, Profile], dict[UUID, Standing]]:
+    """Everyone, and what the pool's members have; the pool is locked from here on."""
+    found, standings = {}, {}
+    for row in db.execute(_POOL, {"pool": service_type_id, "now": now}):
+        found[row.consultant_user_id] = profile_of(row)
+        if row.credits is not None:
+            standings[row.consultant_user_id] = Standing(row.credits, row.assignment_weight, row.assigned_at)
+    return found, standings
+
+
+def profile_of(row: Row[Any] | Consultant) -> Profile:
+    """A consultant as the choice sees them."""
+    return Profile(
+        consultant_user_id=row.consultant_user_id,
+        is_available_for_booking=row.is_available_for_booking,
+        specializations=tuple(row.specializations),
+        languages=tuple(row.languages),
+        service_type_ids=None if row.service_type_ids is None else frozenset(row.service_type_ids),
+        company_ids=None if row.company_ids is None else frozenset(row.company_ids),
+        weight=row.assignment_weight,
+        capacity=row.assignment_capacity,
+        tier=row.priority_tier,
+        time_zone=row.time_zone,
     )
-    return {row[0]: row[1] for row in rows}
+
+
+_FACTS = text(
+    "SELECT p.consultant_user_id, p.requires_confirmation,"
+    "       CASE WHEN EXISTS (SELECT FROM scheduled_sessions s"
+    "                          WHERE s.requester_user_id = :requester"
+    "                            AND s.consultant_user_id = p.consultant_user_id"
+    "                            AND s.status NOT LIKE 'cancelled%') THEN 1.0"
+    "            WHEN EXISTS (SELECT FROM consultation_requests r"
+    "                          WHERE r.company_id = :company"
+    "                            AND r.assigned_consultant_user_id = p.consultant_user_id"
+    "                            AND r.status IN ('scheduled', 'completed')) THEN 0.5"
+    "            ELSE 0.0 END AS known,"
+    "       CASE WHEN p.consultant_user_id = ANY (:counted) THEN"
+    "           (SELECT count(*) FROM consultant_availability_slots f"
+    "             WHERE f.consultant_user_id = p.consultant_user_id AND f.status IN ('held', 'booked')"
+    "               AND tstzrange(f.start_time, f.end_time) && tstzrange(:now, NULL)"
+    "               AND (f.status = 'booked' OR f.held_until > :now))"
+    "       ELSE 0 END AS load,"
+    "       (SELECT u.time_zone FROM directory_users u WHERE u.user_id = :requester) AS requester_zone"
+    "  FROM booking_policies(:consultants, :service_type, :now) p"
+).bindparams(
+    bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
+    bindparam("counted", type_=ARRAY(PG_UUID(as_uuid=True))),
+    bindparam("service_type", type_=PG_UUID(as_uuid=True)),
+    bindparam("requester", type_=PG_UUID(as_uuid=True)),
+    bindparam("company", type_=PG_UUID(as_uuid=True)),
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of the fit ones: who confirms each booking, who had this requester (1.0) or company
+
+    (0.5) before, how many sessions and holds those with a capacity have ahead; the requester's zone.
+    """
+
+    confirming: frozenset[UUID]
+    known: dict[UUID, float]
+    loads: dict[UUID, int]
+    requester_zone: str | None
+
+
+def facts(
+    db: Session, fit: Sequence[UUID], with_capacity: Sequence[UUID], wish: Wish, now: datetime
+) -> Facts:
+    """The facts of one request's fit consultants. One round trip."""
+    rows = db.execute(
+        _FACTS,
+        {
+            "consultants": list(fit),
+            "counted": list(with_capacity),
+            "service_type": wish.service_type_id,
+            "requester": wish.requester_user_id,
+            "company": wish.company_id,
+            "now": now,
+        },
+    ).all()
+    return Facts(
+        confirming=frozenset(row.consultant_user_id for row in rows if row.requires_confirmation),
+        known={row.consultant_user_id: float(row.known) for row in rows if row.known},
+        loads={row.consultant_user_id: row.load for row in rows if row.load},
+        requester_zone=rows[0].requester_zone if rows else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -89,10 +171,12 @@ def first_free_starts(
     end: datetime,
     now: datetime,
     each: int,
+    *,
+    wanted: bool = True,
 ) -> FirstStarts:
     """The first `each` starts of every consultant inside the preferred window, with the requester free
 
-    and not asked about them before.
+    and not asked about them before. With `wanted` False they may end after the window.
     """
     rows = db.execute(
         _FREE_STARTS_EACH,
@@ -103,7 +187,7 @@ def first_free_starts(
             "request": request.id,
             "from_": start,
             "to": end,
-            "latest_end": request.preferred_end_time,
+            "latest_end": request.preferred_end_time if wanted else None,
             "now": now,
             "each": each,
         },

@@ -1,16 +1,19 @@
-"""The job that assigns one request, and the sweep that looks again at those that wait."""
+"""The way in for requests, the job that assigns one, and the sweep that looks again at those that wait."""
 
 from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import service
+from booking_tasks.assignment import asking, service
 from booking_tasks.celery import app
-from booking_tasks.contracts import TASK_PREFIX
+from booking_tasks.contracts import TASK_PREFIX, SubmitRequest
 from booking_tasks.doorbell import occasion, one_by_one
+from booking_tasks.inbox.tasks import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
 from booking_tasks.occasion import Occasion
+
+submit_request = accepts(SubmitRequest)(asking.submit)
 
 
 class AssignRequest(InternalHandler):

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+#: Other word -> the specialization that it means; both case-folded.
+Aliases = Mapping[str, str]
+NO_ALIASES: Aliases = MappingProxyType({})
 
 
-def has_specializations(offered: Iterable[str], wanted: Iterable[str]) -> bool:
-    """Whether every wanted specialization is offered; upper and lower case do not matter."""
-    return {word.casefold() for word in wanted} <= {word.casefold() for word in offered}
+def meant(words: Iterable[str], aliases: Aliases = NO_ALIASES) -> frozenset[str]:
+    """The specializations that words mean; upper and lower case do not matter."""
+    folded = (word.casefold() for word in words)
+    return frozenset(aliases.get(word, word) for word in folded)
+
+
+def has_specializations(offered: Iterable[str], wanted: Iterable[str], aliases: Aliases = NO_ALIASES) -> bool:
+    """Whether every wanted specialization is offered, by whatever name."""
+    return meant(wanted, aliases) <= meant(offered, aliases)

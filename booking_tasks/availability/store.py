@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from booking_tasks.models import (
     Consultant,
     ConsultationRequest,
     ServiceType,
+    SpecializationAlias,
 )
 
 _FREE_STARTS = text(
@@ -61,6 +62,19 @@ def needing_confirmation(
         {"consultants": list(consultants), "service_type": service_type_id, "now": now},
     )
     return set(rows.scalars())
+
+
+def aliases(db: Session, words: Iterable[str]) -> dict[str, str]:
+    """Those of the words that are other names, case-folded, with the specialization that each means."""
+    folded = sorted({word.casefold() for word in words})
+    if not folded:
+        return {}
+    rows = db.execute(
+        select(SpecializationAlias.alias, SpecializationAlias.specialization).where(
+            SpecializationAlias.alias.in_(folded)
+        )
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def bookable_consultants(db: Session, among: Sequence[UUID] = ()) -> list[tuple[UUID, list[str]]]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from psycopg.errors import UniqueViolation
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from booking_tasks.models import Consultant, ServiceType
+from booking_tasks.models import Consultant, ServiceType, SpecializationAlias
 from booking_tasks.upsert import upsert
 
 _NAME = "uq_consultation_service_types_name"
@@ -34,3 +36,26 @@ def service_type_changed(db: Session, values: Mapping[str, Any], now: datetime) 
 def consultant_changed(db: Session, values: Mapping[str, Any], now: datetime) -> bool:
     """Store a consultant's profile; whether that changed anything."""
     return upsert(db, Consultant, values, now)
+
+
+def are_service_types(db: Session, ids: Collection[UUID]) -> bool:
+    """Whether every one of the ids names a service type."""
+    if not ids:
+        return True
+    found = db.execute(select(func.count()).where(ServiceType.id.in_(ids))).scalar_one()
+    return found == len(set(ids))
+
+
+def aliases_changed(db: Session, wanted: Mapping[str, str], now: datetime) -> bool:
+    """Make the aliases these, all of them; whether that changed anything."""
+    db.execute(text("LOCK TABLE specialization_aliases IN SHARE ROW EXCLUSIVE MODE"))
+    rows = db.execute(select(SpecializationAlias.alias, SpecializationAlias.specialization))
+    if {row[0]: row[1] for row in rows} == wanted:
+        return False
+    db.execute(delete(SpecializationAlias))
+    if wanted:
+        db.execute(
+            insert(SpecializationAlias),
+            [{"alias": alias, "specialization": meant, "created_at": now} for alias, meant in wanted.items()],
+        )
+    return True

@@ -55,6 +55,10 @@ Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_st
 Prose = Annotated[str, Field(max_length=10_000), AfterValidator(_storable)]
 HolidayRegion = Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
 Specializations = Annotated[tuple[Line, ...], Field(max_length=50)]
+#: BCP 47: a language, perhaps with a region or script, like de or pt-BR.
+Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
+Languages = Annotated[tuple[Language, ...], Field(max_length=20)]
+Ids = Annotated[tuple[UUID, ...], Field(max_length=1000)]
 
 
 class Contract(BaseModel):

@@ -5,33 +5,68 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from booking_tasks.contracts.base import (
     Command,
+    Contract,
+    Ids,
     Instant,
+    Languages,
     Outcome,
     Prose,
     Queue,
     Reason,
     Specializations,
 )
-from booking_tasks.words import RequestStatus, SessionStatus
+from booking_tasks.words import Fallback, RequestStatus, SessionStatus
+
+
+class FallbackCost(Contract):
+    """What it costs that another than the preferred consultant was chosen."""
+
+    because: str = Field(description="Why it was not the preferred one: what stood in their way.")
+    minutes_later: int | None = Field(
+        None, description="Than the preferred one's own earliest start; negative is earlier; None: has none."
+    )
+    score_difference: float | None = Field(
+        None, description="By how much the preferred one's score would have been higher with that start."
+    )
 
 
 class RequestOutcome(Outcome):
-    """The request as it stands now."""
+    """The request as it stands now.
+
+    `reason` says why it waits (`pending_assignment`) or how it ended. When a consultant was chosen in this
+    very task, `start` and `end` are theirs: booked when `scheduled`, held for their answer when
+    `pending_confirmation`; `fallback` is there when it is not the preferred one.
+    """
 
     request_id: UUID | None = None
     status: RequestStatus | None = None
+    reason: str | None = None
+    consultant_user_id: UUID | None = None
+    session_id: UUID | None = None
+    start: Instant | None = None
+    end: Instant | None = None
+    fallback: FallbackCost | None = None
 
 
 class SubmitRequest(Command[RequestOutcome]):
-    """Ask for a consultation. Accepted once the outcome says `done`; assignment follows at once.
+    """Ask for a consultation. `done` means accepted; `status` says whether somebody has it already.
 
-    The preferred window holds the whole session. Without one, the earliest free time is taken.
+    `scheduled`: booked. `pending_confirmation`: held, and the consultant is asked. `pending_assignment`:
+    nobody can now; it waits, and `reason` says for what. `pending`: accepted, looked at in a moment.
+
+    The preferred window holds the whole session. Without one, the earliest free time is taken. Any of the
+    `languages` will do. `fallback` says who else may serve instead of the preferred consultant: `anyone` at
+    once, anyone from `fallback_after` on (`wait`), or nobody (`only`).
+
     Codes when refused: `unknown_service_type`, `unknown_consultant`, `unknown_request` (replaces),
-    `request_exists` (the request_id is used), `window_over` (preferred_end lies in the past).
+    `request_exists` (the request_id is used), `window_over` (preferred_end lies in the past),
+    `contradictory_preference` (fallback, its time, exclusions and the preferred one do not go together),
+    `preferred_cannot` (only the preferred one, who cannot serve this), `nobody_left` (all who could are
+    excluded).
     """
 
     task: ClassVar[str] = "submit_request"
@@ -45,7 +80,11 @@ class SubmitRequest(Command[RequestOutcome]):
     preferred_consultant_user_id: UUID | None = None
     preferred_start: Instant | None = None
     preferred_end: Instant | None = None
+    fallback: Fallback = "anyone"
+    fallback_after: Instant | None = None
+    excluded_consultant_user_ids: Ids = ()
     required_specializations: Specializations = ()
+    languages: Languages = ()
     details: Prose | None = None
     replaces_request_id: UUID | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
@@ -9,7 +10,10 @@ from pydantic import Field
 
 from booking_tasks.contracts.base import (
     Command,
+    Contract,
     HolidayRegion,
+    Ids,
+    Languages,
     Line,
     Outcome,
     Prose,
@@ -22,6 +26,25 @@ from booking_tasks.words import WaitingList, WhenAllDeclined
 
 #: Sessions or minutes; the largest is more than any week holds.
 Limit = Annotated[int, Field(ge=1, le=20_000)]
+
+
+#: A weight of the assignment's score.
+Weight = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+
+
+class TermWeights(Contract):
+    """How much a term of the assignment's score counts, where it differs from the deployment's settings.
+
+    What the terms mean: docs/assignment.md.
+    """
+
+    preference: Weight | None = None
+    priority: Weight | None = None
+    fairness: Weight | None = None
+    earliest: Weight | None = None
+    specialization: Weight | None = None
+    continuity: Weight | None = None
+    local_time: Weight | None = None
 
 
 class ServiceTypeOutcome(Outcome):
@@ -44,7 +67,7 @@ class UpsertServiceType(Command[ServiceTypeOutcome]):
     `waiting_list`: time that becomes free is offered to the best waiting request, which keeps it until its
     requester answers (`offer`), or booked for it at once (`book`).
 
-    Code when refused: `name_taken`.
+    Codes when refused: `name_taken`, `contradictory_weights` (nothing would tell candidates apart).
     """
 
     task: ClassVar[str] = "upsert_service_type"
@@ -68,6 +91,7 @@ class UpsertServiceType(Command[ServiceTypeOutcome]):
     max_minutes_per_day: Limit | None = None
     max_minutes_per_week: Limit | None = None
     waiting_list: WaitingList = "offer"
+    assignment_weights: TermWeights | None = None
     is_active: bool = True
 
 
@@ -117,7 +141,10 @@ class UpsertConsultant(Command[ConsultantOutcome]):
     """Create or change a consultant's profile. Their hours are read in `time_zone`.
 
     On the public holidays of `holiday_region` (ISO 3166: a country like AT, or a part of one like DE-BY)
-    weekly and recurring hours do not count. Code when refused: `unknown_holiday_region`.
+    weekly and recurring hours do not count. `service_type_ids` and `company_ids` are what they offer and for
+    whom; None is all. Requests are shared out in proportion to `assignment_weight`; `assignment_capacity` is
+    the most sessions and holds ahead that assigning gives them; tier 1 is asked first. Codes when refused:
+    `unknown_holiday_region`, `unknown_service_type`.
     """
 
     task: ClassVar[str] = "upsert_consultant"
@@ -130,6 +157,38 @@ class UpsertConsultant(Command[ConsultantOutcome]):
     specializations: Specializations = ()
     is_available_for_booking: bool = True
     holiday_region: HolidayRegion | None = None
+    service_type_ids: Ids | None = None
+    company_ids: Ids | None = None
+    languages: Languages = ()
+    assignment_weight: Decimal = Field(Decimal(1), gt=0, le=1000, decimal_places=3)
+    assignment_capacity: int | None = Field(None, ge=1, le=10_000)
+    priority_tier: int = Field(3, ge=1, le=5)
+
+
+class AliasesOutcome(Outcome):
+    """How many words are aliases now."""
+
+    count: int | None = None
+
+
+class SpecializationAlias(Contract):
+    """Another word for a specialization; upper and lower case do not matter."""
+
+    alias: Line
+    specialization: Line
+
+
+class SetSpecializationAliases(Command[AliasesOutcome]):
+    """Say which words mean the same specialization, wherever skills are compared. Replaces all aliases.
+
+    Code when refused: `contradictory_aliases` (an alias of itself, of two, or of another alias).
+    """
+
+    task: ClassVar[str] = "set_specialization_aliases"
+    queue: ClassVar[Queue] = "admin"
+    outcome: ClassVar[type[Outcome]] = AliasesOutcome
+
+    aliases: Annotated[tuple[SpecializationAlias, ...], Field(max_length=10_000)]
 
 
 class UserOutcome(Outcome):

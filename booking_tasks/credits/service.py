@@ -5,6 +5,8 @@ The request must be locked, or new in this transaction. Nothing here waits for t
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -12,6 +14,8 @@ from sqlalchemy.orm import Session
 from booking_tasks.credits import store
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.occasion import Occasion
+
+_MICRO = Decimal("0.000001")
 
 
 def give(db: Session, occasion: Occasion, request: ConsultationRequest, consultant: UUID) -> bool:
@@ -22,3 +26,37 @@ def give(db: Session, occasion: Occasion, request: ConsultationRequest, consulta
 def take_back(db: Session, occasion: Occasion, request_id: UUID, reason: str) -> int:
     """Reverse what the request gave to anyone; how many entries. A second time finds nothing."""
     return store.add_reversals(db, request_id, reason, occasion.now)
+
+
+def calibrate(db: Session, occasion: Occasion, consultant: UUID, before: Decimal, after: Decimal) -> None:
+    """Let a new weight hold from now on: what they have counts as their share by the new weight.
+
+    Without it the first days after a change would make up for all the time before. The consultant is locked.
+    """
+    for pool, had in store.totals(db, consultant).items():
+        amount = (had * (after / before - 1)).quantize(_MICRO)
+        if amount:
+            reason = f"weight {before:f} to {after:f}"
+            store.add_entry(db, pool, consultant, "calibration", amount, occasion.now, reason=reason)
+
+
+def credit_absence(
+    db: Session,
+    occasion: Occasion,
+    consultant: UUID,
+    since: datetime,
+    until: datetime,
+    cause_id: UUID,
+    reason: str,
+) -> int:
+    """Credit what the others got on average, by weight, while the consultant was away; how many pools.
+
+    So that they come back to their turn, not to everyone's. Once for each cause.
+    """
+    return sum(
+        store.add_entry(
+            db, pool, consultant, "leave", amount.quantize(_MICRO), occasion.now,
+            cause_id=cause_id, reason=reason,
+        )
+        for pool, amount in store.missed(db, consultant, since, until).items()
+    )  # fmt: skip

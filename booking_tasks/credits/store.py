@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import exists, insert, literal, select
+from sqlalchemy import exists, insert, literal, select, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.dialects.postgresql import insert as upserting
 from sqlalchemy.orm import Session, aliased
 
 from booking_tasks.identity import uuid7
@@ -70,3 +72,69 @@ def add_reversals(db: Session, request_id: UUID, reason: str, now: datetime) -> 
     if reversals:
         db.execute(insert(AssignmentCredit), reversals)
     return len(reversals)
+
+
+def add_entry(
+    db: Session,
+    pool: UUID,
+    consultant: UUID,
+    kind: str,
+    amount: Decimal,
+    now: datetime,
+    *,
+    cause_id: UUID | None = None,
+    request_id: UUID | None = None,
+    reason: str | None = None,
+) -> bool:
+    """One entry that is no assignment; False when its cause has one already."""
+    made = db.execute(
+        upserting(AssignmentCredit)
+        .values(
+            id=uuid7(),
+            consultation_service_type_id=pool,
+            consultant_user_id=consultant,
+            kind=kind,
+            amount=amount,
+            credited_at=now,
+            cause_id=cause_id,
+            consultation_request_id=request_id,
+            reason=reason,
+        )
+        .on_conflict_do_nothing(constraint="uq_assignment_credits_cause")
+        .returning(AssignmentCredit.id)
+    )
+    return made.first() is not None
+
+
+def totals(db: Session, consultant: UUID) -> dict[UUID, Decimal]:
+    """Pool -> what the consultant has there, counted or not."""
+    rows = db.execute(_TOTALS, {"who": consultant})
+    return {row.pool: row.credits for row in rows}
+
+
+def missed(db: Session, consultant: UUID, since: datetime, until: datetime) -> dict[UUID, Decimal]:
+    """Pool -> what the others got between two instants, in proportion to the consultant's weight."""
+    rows = db.execute(_MISSED, {"who": consultant, "since": since, "until": until})
+    return {row.pool: row.amount for row in rows if row.amount is not None and row.amount > 0}
+
+
+_TOTALS = text(
+    "SELECT b.consultation_service_type_id AS pool, b.credits + coalesce(("
+    "           SELECT sum(e.amount) FROM assignment_credits e"
+    "            WHERE e.consultation_service_type_id = b.consultation_service_type_id"
+    "              AND e.consultant_user_id = b.consultant_user_id AND NOT e.is_counted), 0) AS credits"
+    "  FROM assignment_balances b WHERE b.consultant_user_id = :who"
+)
+_MISSED = text(
+    "SELECT b.consultation_service_type_id AS pool, own.assignment_weight * ("
+    "           SELECT coalesce(sum(e.amount), 0) FROM assignment_credits e"
+    "            WHERE e.consultation_service_type_id = b.consultation_service_type_id"
+    "              AND e.consultant_user_id <> :who AND e.kind IN ('assignment', 'reversal', 'no_show')"
+    "              AND e.credited_at >= :since AND e.credited_at < :until"
+    "       ) / (SELECT sum(c.assignment_weight) FROM assignment_balances o"
+    "              JOIN consultant_profiles c USING (consultant_user_id)"
+    "             WHERE o.consultation_service_type_id = b.consultation_service_type_id"
+    "               AND o.consultant_user_id <> :who AND c.is_available_for_booking) AS amount"
+    "  FROM assignment_balances b JOIN consultant_profiles own USING (consultant_user_id)"
+    " WHERE b.consultant_user_id = :who"
+)

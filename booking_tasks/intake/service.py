@@ -20,6 +20,7 @@ from booking_tasks.contracts import (
 )
 from booking_tasks.credits.service import take_back
 from booking_tasks.intake import store
+from booking_tasks.intake.preference import contradiction
 from booking_tasks.intake.questions import open_question
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.occasion import Occasion
@@ -41,6 +42,9 @@ def submit(db: Session, occasion: Occasion, command: SubmitRequest) -> RequestOu
         deadline = min(deadline, command.preferred_end)
     if deadline <= occasion.now:
         return _refused("window_over", "preferred_end", "lies in the past; ask for a time ahead")
+    contradicts = contradiction(command, occasion.now, deadline)
+    if contradicts is not None:
+        return _refused("contradictory_preference", *contradicts)
     request = ConsultationRequest(
         id=command.request_id,
         requester_user_id=command.requester_user_id,
@@ -50,7 +54,10 @@ def submit(db: Session, occasion: Occasion, command: SubmitRequest) -> RequestOu
         preferred_start_time=command.preferred_start,
         preferred_end_time=command.preferred_end,
         required_specializations=list(command.required_specializations),
-        excluded_consultant_user_ids=[],
+        excluded_consultant_user_ids=list(command.excluded_consultant_user_ids),
+        languages=list(command.languages),
+        preferred_fallback=command.fallback,
+        fallback_after=command.fallback_after,
         request_details=command.details,
         status="pending",
         requested_at=occasion.now,

@@ -8,13 +8,11 @@ from booking_tasks.contracts import (
     CancelRequest,
     ConfirmRequest,
     DeclineRequest,
-    SubmitRequest,
 )
 from booking_tasks.doorbell import occasion, one_by_one
 from booking_tasks.inbox.tasks import accepts
 from booking_tasks.intake import service
 
-submit_request = accepts(SubmitRequest)(service.submit)
 confirm_request = accepts(ConfirmRequest)(service.confirm)
 decline_request = accepts(DeclineRequest)(service.decline)
 cancel_request = accepts(CancelRequest)(service.cancel)

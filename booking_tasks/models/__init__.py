@@ -9,7 +9,13 @@ from booking_tasks.models import free_time as free_time
 from booking_tasks.models import reserving as reserving
 from booking_tasks.models.base import Base
 from booking_tasks.models.calendars import CalendarFeed
-from booking_tasks.models.catalogue import AvailabilityRule, Consultant, DirectoryUser, ServiceType
+from booking_tasks.models.catalogue import (
+    AvailabilityRule,
+    Consultant,
+    DirectoryUser,
+    ServiceType,
+    SpecializationAlias,
+)
 from booking_tasks.models.consultations import AssignmentDecision, ConsultationRequest, ScheduledSession
 from booking_tasks.models.credits import AssignmentBalance, AssignmentCredit
 from booking_tasks.models.engine import (
@@ -51,6 +57,7 @@ __all__ = [
     "ScheduleRun",
     "ScheduledSession",
     "ServiceType",
+    "SpecializationAlias",
     "SteppedClock",
     "TimeOffer",
 ]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
@@ -18,6 +22,7 @@ class ServiceType(Base):
     The limits hold for each consultant by itself and count this kind of session alone. NULL: no limit.
     `confirmation_minutes` is how long an asked consultant may take; NULL: as the deployment says.
     `waiting_list`: whether freed time is offered to those who wait, or booked for them at once.
+    `assignment_weights`: term -> weight, where this kind differs from the deployment.
     """
 
     __tablename__ = "consultation_service_types"
@@ -60,15 +65,26 @@ class ServiceType(Base):
     confirmation_minutes: Mapped[int | None]
     when_all_declined: Mapped[str] = mapped_column(String, server_default=text("'wait'"))
     waiting_list: Mapped[str] = mapped_column(String, server_default=text("'offer'"))
+    assignment_weights: Mapped[dict[str, Any] | None]
 
 
 class Consultant(Base):
     """A consultant's booking profile. `time_zone` is the zone their hours are written in.
 
     `holiday_region` (ISO 3166, like AT or DE-BY): where public holidays are days off.
+    `service_type_ids`, `company_ids`: what they offer and for whom; NULL is all. `assignment_weight`: their
+    share in proportion to the others' (1 is an ordinary one). `assignment_capacity`: the most sessions and
+    holds ahead that assigning may give them. `priority_tier`: 1 comes first, 5 last.
+    `unavailable_since`: since when they take no bookings.
     """
 
     __tablename__ = "consultant_profiles"
+    __table_args__ = (
+        CheckConstraint(
+            "assignment_weight > 0 AND assignment_capacity > 0 AND priority_tier BETWEEN 1 AND 5",
+            name="assignment",
+        ),
+    )
 
     consultant_user_id: Mapped[UUID] = mapped_column(primary_key=True)
     bio: Mapped[LongText | None]
@@ -78,6 +94,24 @@ class Consultant(Base):
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[datetime | None]
     holiday_region: Mapped[str | None]
+    service_type_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(PG_UUID(as_uuid=True)))
+    company_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(PG_UUID(as_uuid=True)))
+    languages: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    assignment_weight: Mapped[Decimal] = mapped_column(Numeric(8, 3), server_default=text("1"))
+    assignment_capacity: Mapped[int | None]
+    priority_tier: Mapped[int] = mapped_column(server_default=text("3"))
+    unavailable_since: Mapped[datetime | None]
+
+
+class SpecializationAlias(Base):
+    """Another word for a specialization. Both are stored case-folded; no alias leads to an alias."""
+
+    __tablename__ = "specialization_aliases"
+    __table_args__ = (CheckConstraint("alias <> specialization", name="alias"),)
+
+    alias: Mapped[str] = mapped_column(primary_key=True)
+    specialization: Mapped[str]
+    created_at: Mapped[CreatedAt]
 
 
 class AvailabilityRule(Base):

@@ -13,13 +13,17 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
-from booking_tasks.words import ATTENDANCES, REQUEST_STATUSES, SESSION_STATUSES
+from booking_tasks.words import ATTENDANCES, FALLBACKS, REQUEST_STATUSES, SESSION_STATUSES
 
 _OPEN = "status IN ('pending', 'pending_assignment', 'pending_confirmation')"
 
 
 class ConsultationRequest(Base):
-    """A wish for a consultation. `deadline_at` is when an unanswered one is given up."""
+    """A wish for a consultation. `deadline_at` is when an unanswered one is given up.
+
+    `languages`: any of them will do. `preferred_fallback`: who else may serve it, and with `wait` from
+    `fallback_after` on.
+    """
 
     __tablename__ = "consultation_requests"
     __table_args__ = (
@@ -28,6 +32,16 @@ class ConsultationRequest(Base):
             "preferred_end_time IS NULL OR preferred_start_time IS NULL"
             " OR preferred_end_time > preferred_start_time",
             name="preferred_window",
+        ),
+        one_of("preferred_fallback", FALLBACKS),
+        CheckConstraint(
+            "(preferred_fallback = 'wait') = (fallback_after IS NOT NULL)", name="fallback_after"
+        ),
+        Index(
+            "ix_consultation_requests_company",
+            "company_id",
+            "assigned_consultant_user_id",
+            postgresql_where=text("company_id IS NOT NULL"),
         ),
         Index("ix_consultation_requests_open", "deadline_at", postgresql_where=text(_OPEN)),
         Index("ix_consultation_requests_requester_user_id", "requester_user_id"),
@@ -69,6 +83,9 @@ class ConsultationRequest(Base):
     waiting_since: Mapped[datetime | None]
     # Who let an offer lapse is left in peace for a while.
     offer_after: Mapped[datetime | None]
+    languages: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    preferred_fallback: Mapped[str] = mapped_column(String, server_default=text("'anyone'"))
+    fallback_after: Mapped[datetime | None]
 
 
 class ScheduledSession(Base):

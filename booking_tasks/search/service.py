@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability.rules import has_specializations
-from booking_tasks.availability.store import bookable_consultants, service_type
+from booking_tasks.availability.store import aliases, bookable_consultants, service_type
 from booking_tasks.contracts import (
     FreeStart,
     SearchOutcome,
@@ -30,9 +30,10 @@ def search_slots(db: Session, occasion: Occasion, query: SearchSlots) -> SearchO
             "unknown_service_type", "service_type_id", "names no active service type"
         )
     everyone = bookable_consultants(db, query.consultant_user_ids)
-    skilled = [
-        who for who, offered in everyone if has_specializations(offered, query.required_specializations)
-    ]
+    wanted = query.required_specializations
+    words = (word for _, offered in everyone for word in offered)
+    known = aliases(db, [*wanted, *words]) if wanted else {}
+    skilled = [who for who, offered in everyone if has_specializations(offered, wanted, known)]
     start, behind = cursor_place(query.after) if query.after else (query.start, None)
     rows = store.page(
         db, skilled, kind.id,

@@ -48,10 +48,10 @@ def offer_freed(db: Session, occasion: Occasion, consultant_user_id: UUID) -> UU
     consultant = store.consultant(db, consultant_user_id)
     if consultant is None or not consultant.is_available_for_booking:
         return None
+    waiting = store.waiting_requests(db, occasion.now)
+    aliases = assignment.aliases_for(db, [consultant], waiting)
     requests = {
-        one.id: one
-        for one in store.waiting_requests(db, occasion.now)
-        if assignment.unfit(consultant, one) is None
+        one.id: one for one in waiting if assignment.unfit(consultant, one, aliases, occasion.now) is None
     }
     kinds = store.active_kinds(db, {one.consultation_service_type_id for one in requests.values()})
     wishes = [one for one in _wishes(db, occasion, consultant, requests) if one.service_type_id in kinds]
@@ -120,11 +120,19 @@ def _given(
     if (
         request is not None
         and _waits(db, occasion, request)
-        and assignment.unfit(consultant, request) is None
+        and assignment.unfit(
+            consultant, request, assignment.aliases_for(db, [consultant], [request]), occasion.now
+        )
+        is None
     ):
         asking = ledger.needing_confirmation(db, [who], kind.id, occasion.now)
         candidate = Candidate(
-            who, wish.prefers_this_consultant, 0, starts=(span,), must_confirm=who in asking
+            who,
+            wish.prefers_this_consultant,
+            0,
+            starts=(span,),
+            must_confirm=who in asking,
+            capacity=consultant.assignment_capacity,
         )
         given = assignment.give_start(db, occasion, request, kind, candidate, start, end)
         if not isinstance(given, NotTaken):

@@ -209,13 +209,9 @@ def test_what_began_or_ended_or_never_was_cannot_be_given_away(
 def test_without_a_name_the_best_who_can_takes_it_and_the_decision_says_why_nobody_else(
     db: Session, moment: Occasion, session: ScheduledSession
 ) -> None:
-    resting, loaded, free = colleague(db, hours=0), colleague(db), colleague(db)
-    other = builders.booked_session(db, start=START + timedelta(hours=3))
-    [fact] = db.execute(
-        select(AvailabilitySlot).where(AvailabilitySlot.scheduled_session_id == other.id)
-    ).scalars()
-    fact.consultant_user_id = loaded
-    db.flush()
+    resting, served, free = colleague(db, hours=0), colleague(db), colleague(db)
+    other = builders.request(db, session.consultation_service_type_id)
+    fairness.give(db, moment, other, served)
 
     former = session.consultant_user_id
     outcome = give(db, moment, session, None)
@@ -224,7 +220,7 @@ def test_without_a_name_the_best_who_can_takes_it_and_the_decision_says_why_nobo
     decision = db.execute(select(AssignmentDecision).where(AssignmentDecision.reason == "reassigned"))
     reasons = {one["consultant_user_id"]: one["rejected"] for one in decision.scalar_one().candidates}
     assert reasons[str(resting)] == "slot_not_free"
-    assert reasons[str(loaded)] is reasons[str(free)] is None
+    assert reasons[str(served)] is reasons[str(free)] is None
     assert str(former) not in reasons
 
 

@@ -12,7 +12,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service
-from booking_tasks.assignment.rules import Candidate, ranked, why_nobody
 from booking_tasks.database import transaction
 from booking_tasks.models import AssignmentDecision, AvailabilitySlot, ScheduledSession
 from booking_tasks.occasion import Occasion
@@ -28,29 +27,6 @@ def decision(db: Session, request_id: UUID) -> AssignmentDecision:
     ).scalar_one()
 
 
-def test_the_preferred_then_the_least_loaded_then_the_earliest_comes_first() -> None:
-    def candidate(name: int, *, preferred: bool = False, load: int = 0, hour: int = 1) -> Candidate:
-        start = NOW + timedelta(hours=hour)
-        return Candidate(UUID(int=name), preferred, load, ((start, start + timedelta(hours=1)),))
-
-    busy = candidate(1, load=3)
-    late = candidate(2, hour=5)
-    early = candidate(3, hour=2)
-    twin = candidate(4, hour=2)
-    wanted = candidate(5, preferred=True, load=9, hour=9)
-    unfit = Candidate(UUID(int=6), preferred=True, load=0, rejected="excluded")
-    order = ranked([busy, late, twin, early, wanted, unfit])
-    assert order == [wanted, early, twin, late, busy]
-
-
-def test_an_empty_choice_names_how_far_anyone_came() -> None:
-    unskilled = Candidate(uuid4(), False, 0, rejected="missing_specialization")
-    full = Candidate(uuid4(), False, 0, rejected="no_free_time")
-    assert why_nobody([]) == "no_consultant"
-    assert why_nobody([unskilled]) == "missing_specialization"
-    assert why_nobody([unskilled, full]) == "no_free_time"
-
-
 def test_a_fitting_consultant_is_booked_at_the_earliest_time_and_the_reasons_are_stored(
     db: Session, moment: Occasion
 ) -> None:
@@ -62,7 +38,8 @@ def test_a_fitting_consultant_is_booked_at_the_earliest_time_and_the_reasons_are
     for who in (chosen, unskilled, absent):
         builders.window(db, who, TOMORROW)
     request = builders.request(db, kind.id, required_specializations=["algebra"])
-    assert service.assign(db, moment, request.id) == service.Assigned("scheduled", chosen)
+    taken = service.assign(db, moment, request.id)
+    assert taken == service.Assigned("scheduled", chosen, start=TOMORROW, end=TOMORROW + timedelta(hours=1))
     session = db.get_one(ScheduledSession, request.scheduled_session_id)
     assert (session.scheduled_start_time, session.consultant_user_id) == (TOMORROW, chosen)
     stored = decision(db, request.id)

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from booking_tasks.availability.store import aliases
 from booking_tasks.catalogue import service
-from booking_tasks.contracts import SetAvailability, UpsertConsultant, UpsertServiceType, WeeklyHours
+from booking_tasks.contracts import (
+    AliasesOutcome,
+    SetAvailability,
+    SetSpecializationAliases,
+    UpsertConsultant,
+    UpsertServiceType,
+    WeeklyHours,
+)
 from booking_tasks.hours import service as hours
 from booking_tasks.identity import uuid7
 from booking_tasks.models import AvailabilitySlot, Consultant, ServiceType
 from booking_tasks.occasion import Occasion
+from booking_tasks.words import TERMS
 from tests.builders import NOW, booked_session
 
 
@@ -129,3 +141,73 @@ def test_an_unknown_region_is_refused_with_its_field(db: Session, moment: Occasi
     outcome = service.upsert_consultant(db, moment, consultant(uuid7(), holiday_region="XX"))
     assert (outcome.result, outcome.code) == ("refused", "unknown_holiday_region")
     assert outcome.errors[0].field == "holiday_region"
+
+
+# -- what the assignment goes by ----------------------------------------
+
+
+def test_weights_of_a_kind_are_kept_as_given_and_may_not_leave_nothing(db: Session, moment: Occasion) -> None:
+    one = uuid7()
+    service.upsert_service_type(db, moment, service_type(one, assignment_weights={"earliest": 50}))
+    assert db.get_one(ServiceType, one).assignment_weights == {"earliest": 50}
+    nothing = dict.fromkeys(TERMS, 0)
+    refused = service.upsert_service_type(db, moment, service_type(one, assignment_weights=nothing))
+    assert (refused.code, refused.errors[0].field) == ("contradictory_weights", "assignment_weights")
+
+
+@pytest.mark.parametrize("weights", [{"earliest": -1}, {"speed": 1}])
+def test_negative_and_unknown_weights_never_come_in(weights: dict[str, int]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        service_type(uuid7(), assignment_weights=weights)
+    assert caught.value.errors()[0]["loc"] == ("assignment_weights", next(iter(weights)))
+
+
+def test_a_profile_says_what_is_offered_and_for_whom(db: Session, moment: Occasion) -> None:
+    kind, who, company = uuid7(), uuid7(), uuid4()
+    service.upsert_service_type(db, moment, service_type(kind))
+    given = {
+        "service_type_ids": [kind], "company_ids": [company], "languages": ["de-AT"],
+        "assignment_weight": "0.5", "assignment_capacity": 3, "priority_tier": 1,
+    }  # fmt: skip
+    assert service.upsert_consultant(db, moment, consultant(who, **given)).result == "done"
+    row = db.get_one(Consultant, who)
+    assert (row.service_type_ids, row.company_ids, row.languages) == ([kind], [company], ["de-AT"])
+    assert (row.assignment_weight, row.assignment_capacity, row.priority_tier) == (Decimal("0.5"), 3, 1)
+    assert service.upsert_consultant(db, moment, consultant(who, **given)).result == "already_done"
+    unknown = service.upsert_consultant(db, moment, consultant(who, service_type_ids=[uuid4()]))
+    assert (unknown.code, unknown.errors[0].field) == ("unknown_service_type", "service_type_ids")
+
+
+def _aliases(db: Session, moment: Occasion, *pairs: tuple[str, str]) -> AliasesOutcome:
+    aliases = [{"alias": alias, "specialization": meant} for alias, meant in pairs]
+    command = SetSpecializationAliases.model_validate(
+        {"message_id": uuid4(), "actor": "staff", "aliases": aliases}
+    )
+    return service.set_specialization_aliases(db, moment, command)
+
+
+def test_aliases_are_replaced_as_a_whole_and_mean_the_same_in_any_case(db: Session, moment: Occasion) -> None:
+    assert _aliases(db, moment, ("Maths", "Mathematics"), ("MATH", "mathematics")).count == 2
+    assert aliases(db, ["math", "MATHS", "law"]) == {"math": "mathematics", "maths": "mathematics"}
+    assert _aliases(db, moment, ("math", "mathematics"), ("maths", "mathematics")).result == "already_done"
+    assert _aliases(db, moment, ("jus", "law")).result == "done"
+    assert aliases(db, ["maths", "jus"]) == {"jus": "law"}
+    assert _aliases(db, moment).count == 0
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [("law", "LAW")],
+        [("jus", "law"), ("JUS", "justice")],
+        [("jus", "law"), ("law", "justice")],
+        [("jus", "law"), ("law", "jus")],
+    ],
+)
+def test_aliases_that_lead_nowhere_or_to_two_are_refused(
+    db: Session, moment: Occasion, pairs: list[tuple[str, str]]
+) -> None:
+    _aliases(db, moment, ("maths", "mathematics"))
+    refused = _aliases(db, moment, *pairs)
+    assert (refused.code, refused.errors[0].field) == ("contradictory_aliases", "aliases")
+    assert aliases(db, ["maths"]) == {"maths": "mathematics"}

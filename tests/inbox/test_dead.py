@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.database import transaction
 from booking_tasks.doorbell import occasion
 from booking_tasks.inbox import service, tasks
 from booking_tasks.inbox.rules import WantedLetters
 from booking_tasks.inbox.service import Replayed
-from booking_tasks.intake.tasks import submit_request
 from booking_tasks.models import ConsultationRequest, DeadLetter, Event, InboxMessage
 from booking_tasks.occasion import Occasion
 from tests import builders

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
+from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.database import transaction
 from booking_tasks.inbox import service, store, tasks
-from booking_tasks.intake.tasks import submit_request
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage
 from booking_tasks.occasion import Occasion
 from booking_tasks.ops.servers import wait_until

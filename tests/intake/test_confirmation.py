@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
-from booking_tasks.assignment.rules import ALL_DECLINED, LASTING, Candidate, why_nobody
+from booking_tasks.assignment.eligibility import LASTING
+from booking_tasks.assignment.rules import ALL_DECLINED, Candidate, why_nobody
 from booking_tasks.availability import service as availability
 from booking_tasks.catalogue.service import upsert_service_type
 from booking_tasks.contracts import ConfirmHold, HoldSlot, UpsertServiceType

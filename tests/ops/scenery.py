@@ -7,10 +7,9 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
-from booking_tasks.assignment.tasks import assign_request
+from booking_tasks.assignment.tasks import assign_request, submit_request
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.database import transaction
-from booking_tasks.intake.tasks import submit_request
 from booking_tasks.invites.tasks import send_invite
 from booking_tasks.meetings.tasks import provision_meeting
 from booking_tasks.models import Job, ScheduledSession

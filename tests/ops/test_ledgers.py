@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
+from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.database import transaction
-from booking_tasks.intake.tasks import submit_request
 from booking_tasks.models import DeadLetter, Event, Job
 from booking_tasks.ops.cli import cli
 from tests import builders

@@ -1,0 +1,138 @@
+"""Keeping why: each decision with its inputs, everyone's terms, and what a fallback costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.assignment import store
+from booking_tasks.assignment.looking import Look
+from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, Start
+from booking_tasks.models import ConsultationRequest
+from booking_tasks.occasion import Occasion
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What it costs that another than the preferred consultant was chosen.
+
+    `because`: what stood in the preferred one's way. `minutes_later` than their own earliest start, negative
+    is earlier; `score_difference`: how much higher they would have scored with it. None: they have no start.
+    """
+
+    because: str
+    minutes_later: int | None = None
+    score_difference: float | None = None
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """What became of the look: `scheduled`, `asked` (a consultant must confirm), `offered` (to one who
+
+    was told to wait), `waiting`, `rejected` (nobody is left to ask), or `nothing` to do (the request is no
+    longer waiting, or has an offer). `cost`: what it costs that it is not the preferred one.
+    """
+
+    result: Literal["scheduled", "asked", "offered", "waiting", "rejected", "nothing"]
+    consultant_user_id: UUID | None = None
+    reason: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    cost: Cost | None = None
+
+
+def cost_of(
+    db: Session,
+    occasion: Occasion,
+    request: ConsultationRequest,
+    look: Look,
+    chosen: Candidate,
+    start: datetime,
+) -> Cost | None:
+    """The cost of choosing another than the preferred one, or None when it is them, or there is none."""
+    preferred = look.of(request.preferred_consultant_user_id)
+    if preferred is None or preferred.consultant_user_id == chosen.consultant_user_id:
+        return None
+    own = preferred.starts[0] if preferred.starts else _first_start(db, occasion, request, preferred)
+    because = preferred.rejected or "lower_total"
+    if own is None:
+        return Cost(because)
+    supposed = look.with_start(preferred.consultant_user_id, own)
+    totals = [
+        one.total
+        for one in map(supposed.of, (preferred.consultant_user_id, chosen.consultant_user_id))
+        if one
+    ]
+    return Cost(
+        because=because,
+        minutes_later=round((start - own[0]) / timedelta(minutes=1)),
+        score_difference=round(totals[0] - totals[1], 6),
+    )
+
+
+def _first_start(
+    db: Session, occasion: Occasion, request: ConsultationRequest, preferred: Candidate
+) -> Start | None:
+    """The first start that the preferred one has at all, wanted or not."""
+    who, until = preferred.consultant_user_id, occasion.now + occasion.policies.horizon
+    free = store.first_free_starts(
+        db, [who], request, occasion.now, until, occasion.now, 1, wanted=False,
+    )  # fmt: skip
+    return next(iter(free.by_consultant.get(who, ())), None)
+
+
+def decide(
+    db: Session,
+    occasion: Occasion,
+    request: ConsultationRequest,
+    candidates: Iterable[Candidate],
+    became: Assigned,
+    chosen: Candidate | None = None,
+    start: datetime | None = None,
+    seen: Look | None = None,
+) -> None:
+    """Keep a decision with all that it was made of: who was looked at, what became of it, and why."""
+    inputs = _wanted(request) | {"now": occasion.now.isoformat()}
+    if seen is not None:
+        inputs["weights"] = seen.weights.by_term()
+        inputs["window"] = [_said(seen.about.since), _said(seen.about.until)]
+        inputs["requester_zone"] = str(seen.about.requester_zone)
+        inputs["standings"] = {
+            str(who): [str(one.credits), str(one.weight), _said(one.idle_since)]
+            for who, one in seen.standings.items()
+        }
+    if became.cost is not None:
+        inputs["fallback"] = asdict(became.cost)
+    store.add_decision(
+        db,
+        consultation_request_id=request.id,
+        decided_at=occasion.now,
+        policy_version=POLICY_VERSION,
+        consultant_user_id=chosen.consultant_user_id if chosen else None,
+        start_time=start,
+        reason=became.reason or ("offered" if became.result == "offered" else "chosen"),
+        inputs=inputs,
+        candidates=[one.as_stored() for one in candidates],
+    )
+
+
+def _wanted(request: ConsultationRequest) -> dict[str, Any]:
+    """What the requester asked for, as far as it decides."""
+    return {
+        "preferred_consultant_user_id": str(request.preferred_consultant_user_id or "") or None,
+        "preferred_window": [_said(request.preferred_start_time), _said(request.preferred_end_time)],
+        "preferred_fallback": [request.preferred_fallback, _said(request.fallback_after)],
+        "required_specializations": request.required_specializations,
+        "languages": request.languages,
+        "company_id": str(request.company_id or "") or None,
+        "excluded": [str(one) for one in request.excluded_consultant_user_ids],
+    }
+
+
+def _said(instant: datetime | None) -> str | None:
+    return instant.isoformat() if instant else None

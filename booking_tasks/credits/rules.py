@@ -1,0 +1,35 @@
+"""Whose turn it is, by weight and by what everyone got. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a consultant has in a pool. `idle_since`: their last assignment; None is never."""
+
+    credits: Decimal = Decimal(0)
+    weight: Decimal = Decimal(1)
+    idle_since: datetime | None = None
+
+
+def turns(standings: Mapping[UUID, Standing]) -> dict[UUID, int]:
+    """Place in the queue: 0 for those whose turn it is; equals share a place.
+
+    The quota method of Balinski and Young (1975): nobody gets one more than their share of all, rounded
+    up; among the others the next is due to whom has least for their weight with it. Whatever the weights,
+    nobody is ever a whole assignment away from their ideal share, as long as everyone can be chosen.
+    """
+    everything = sum((one.credits for one in standings.values()), Decimal(1))
+    weights = sum((one.weight for one in standings.values()), Decimal(0))
+    keys = {
+        who: (one.credits * weights >= everything * one.weight, (one.credits + 1) / one.weight)
+        for who, one in standings.items()
+    }
+    places = {key: place for place, key in enumerate(sorted(set(keys.values())))}
+    return {who: places[key] for who, key in keys.items()}
