@@ -77,8 +77,8 @@ ALWAYS: dict[str, str] = {
                        WHEN 'pending_assignment' THEN NOT EXISTS (
                             SELECT FROM time_offers o
                              WHERE o.state = 'open' AND o.hold_token = h.hold_token
-                               AND (o.consultation_request_id, o.consultant_user_id)
-                                   = (r.id, h.consultant_user_id))
+                               AND (o.consultation_request_id, o.consultant_user_id, o.start_time)
+                                   = (r.id, h.consultant_user_id, h.session_start_time))
                        ELSE true END)""",
     "an open offer is not to one who waits": """
         SELECT o.id FROM time_offers o JOIN consultation_requests r ON r.id = o.consultation_request_id

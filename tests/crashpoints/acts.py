@@ -28,6 +28,9 @@ class World(Protocol):
     def tick(self) -> None:
         """One tick of every sweep, needed or not."""
 
+    def offered(self, request: str) -> UUID:
+        """The token of the latest offer to a request."""
+
     def session(self, request: str) -> UUID:
         """The session of a request."""
 
@@ -70,6 +73,11 @@ def about_session(task: str, label: str, actor: str, **more: Any) -> Step:
     return lambda world: world.say(
         task, _signed(name, actor, {"session_id": str(world.session(label)), **more})
     )
+
+
+def reply(task: str, label: str, requester: str) -> Step:
+    """The requester's word on what was offered last."""
+    return lambda world: about_request(task, label, requester, hold_token=str(world.offered(label)))(world)
 
 
 def given(label: str, consultant: str, reason: str) -> Step:
@@ -219,6 +227,20 @@ ACTS: dict[str, tuple[Step, ...]] = {
         at(2 * MINUTE),
         after_start("e2", timedelta(0)),
         after_start("e2", HOUR * 5),
+    ),
+    "offered": (
+        hours("ada", (2, "10:00", "11:00")),
+        submit("h1", "mira", "algebra", "coaching", preferred_end=(NOW + HOUR * 40).isoformat()),
+        submit("h2", "noor", "algebra", "coaching", preferred_end=(NOW + HOUR * 40).isoformat()),
+        submit("h3", "owen", "algebra", "coaching", preferred_end=(NOW + HOUR * 40).isoformat()),
+        at(MINUTE),
+        about_session("cancel_session", "h1", "mira", cancelled_by="user", reason="too early"),
+        at(31 * MINUTE),  # noor did not answer
+        reply("decline_offer", "h3", "owen"),
+        hours("ada", (2, "10:00", "12:00")),
+        at(62 * MINUTE),
+        reply("accept_offer", "h2", "noor"),
+        after_start("h2", HOUR * 5),
     ),
     "unlinked": (
         hours("ada", *_TUESDAY),

@@ -21,9 +21,13 @@ _SPACE = UUID("b00c1a55-0000-4000-8000-000000000000")
 
 #: Name -> specialization. Those without hours declare them on stage.
 CONSULTANTS = {"ada": "algebra", "bob": "review", "cyd": "review", "eve": "review", "fay": "fencing"}
-REQUESTERS = ("mira", "noor")
-#: Name -> (a consultant must confirm, minutes of buffer after the session).
-SERVICES = {"tutoring": (False, 10), "review": (True, 0)}
+REQUESTERS = ("mira", "noor", "owen")
+#: Name -> (a consultant must confirm, minutes of buffer after the session, who waits is asked or booked for).
+SERVICES = {
+    "tutoring": (False, 10, "book"),
+    "review": (True, 0, "book"),
+    "coaching": (False, 0, "offer"),
+}
 
 
 def fixed_id(name: str) -> UUID:
@@ -44,11 +48,12 @@ def build_template(admin_url: str, name: str) -> None:
     migrate(url)
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
     with Session(engine) as db, db.begin():
-        for service, (confirmed, buffer) in SERVICES.items():
+        for service, (confirmed, buffer, waiting_list) in SERVICES.items():
             db.add(
                 ServiceType(
                     id=fixed_id(service), name=service, default_duration_minutes=60, horizon_days=14,
                     minimum_notice_minutes=60, buffer_after_minutes=buffer, requires_confirmation=confirmed,
+                    waiting_list=waiting_list,
                 )
             )  # fmt: skip
         for person in (*CONSULTANTS, *REQUESTERS):

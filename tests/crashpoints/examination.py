@@ -17,7 +17,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.jobs.rules import KINDS
-from booking_tasks.models import Event, Job, ScheduledSession
+from booking_tasks.models import Event, Job, ScheduledSession, TimeOffer
 from booking_tasks.occasion import Policies
 from tests.chronicle import of_history
 from tests.crashpoints.cast import CONSULTANTS, HORIZON, REQUESTERS, SERVICES, fixed_id
@@ -93,6 +93,9 @@ _TOLD = {
     "decisions": """
         SELECT consultation_request_id, decided_at, consultant_user_id, start_time, reason
           FROM assignment_decisions""",
+    "offers": """
+        SELECT consultation_request_id, consultant_user_id, start_time, end_time, state, offered_at,
+               offered_until, ended_at, hold_token FROM time_offers""",
     "evidence": """
         SELECT scheduled_session_id, kind, party, observed_at, source, external_id
           FROM attendance_evidence""",
@@ -114,7 +117,8 @@ def told(db: Session, outside: Outside) -> dict[str, Any]:
         names.spoken((names.of[one.id], one.occurred_at, one.reason, one.before, one.after)) for one in events
     )
     jobs = db.execute(select(Job)).scalars().all()
-    story["jobs"] = {names.spoken((job.key,)): job.state for job in jobs}
+    # Freed time may be noted once more by whoever goes on: a note that finds nothing to offer does nothing.
+    story["jobs"] = {names.spoken((job.key,)): job.state for job in jobs if job.kind != "offer_time"}
     letters = Counter(
         names.spoken((mail["To"], mail["Subject"], names.letter(jobs, str(mail["Message-ID"]))))
         for mail in map(_parsed, outside.mails)
@@ -138,6 +142,8 @@ class _Names:
             about = (one.consultation_request_id, one.type)
             count[about] += 1
             self.of[one.id] = f"{one.type} {count[about]} of {one.consultation_request_id}"
+        for offer in db.execute(select(TimeOffer)).scalars():
+            self.of[offer.hold_token] = f"token of {self.of[offer.id]}"
 
     def spoken(self, row: tuple[Any, ...]) -> str:
         """A row in words. A link or room that somebody else named is only said to be there."""

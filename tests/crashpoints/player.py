@@ -116,6 +116,14 @@ class Child:
         with self._points.not_counted(), transaction() as db:
             return still_open(db, now, settings().verdict_delay.total_seconds())
 
+    def offered(self, request: str) -> UUID:
+        """The token of the latest offer to a request."""
+        query = (
+            "SELECT hold_token FROM time_offers WHERE consultation_request_id = %s ORDER BY id DESC LIMIT 1"
+        )
+        found: UUID = self._one(query, request)["hold_token"]
+        return found
+
     def session(self, request: str) -> UUID:
         """The session of a request."""
         found: UUID = self._session(request)["id"]

@@ -103,6 +103,13 @@ class Life(Story):
         consultant = str(CONSULTANTS[who % 2])
         self.say(task, request_id=self.request(which), consultant_user_id=consultant)
 
+    @precondition(lambda self: self.offers)
+    @rule(which=some, task=st.sampled_from(["accept_offer", "decline_offer"]))
+    def reply_to_offer(self, which: int, task: str) -> None:
+        """A requester answers what they were offered, now or long ago."""
+        request, token = self.offers[-1 - which % len(self.offers)]
+        self.say(task, request_id=str(request), hold_token=str(token))
+
     @precondition(lambda self: self.requests)
     @rule(which=some)
     def withdraw(self, which: int) -> None:

@@ -64,6 +64,8 @@ class Story(RuleBasedStateMachine):
         self.requests: list[UUID] = []
         #: As they stand after the last step, in the order they were agreed.
         self.sessions: list[dict[str, Any]] = []
+        #: (request, token) of whatever was offered so far, in order.
+        self.offers: list[tuple[UUID, UUID]] = []
         self.sent: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = []
 
     def teardown(self) -> None:
@@ -210,6 +212,10 @@ class Story(RuleBasedStateMachine):
             self._none(of_rows(db))
             found = db.execute(text("SELECT * FROM scheduled_sessions ORDER BY id")).mappings()
             self.sessions = [dict(row) for row in found]
+            offered = db.execute(
+                text("SELECT consultation_request_id, hold_token FROM time_offers ORDER BY id")
+            )
+            self.offers = [(request, token) for request, token in offered]
 
     def _check_all(self) -> None:
         """What is true when all is calm."""

@@ -1,0 +1,76 @@
+"""The letter about an offer: in the reader's language and zone, and only while the offer is open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from booking_tasks.contracts import AcceptOffer, DeclineOffer
+from booking_tasks.invites.notices import write_notice
+from booking_tasks.jobs.rules import LeasedJob
+from booking_tasks.jobs.steps import Skipped
+from booking_tasks.models import ConsultationRequest, Job
+from booking_tasks.occasion import Occasion
+from tests import builders
+from tests.invites.test_service import HOUSE, body, job, read
+from tests.waiting.room import WaitingRoom
+
+
+def offered(room: WaitingRoom, language: str = "en") -> tuple[ConsultationRequest, LeasedJob]:
+    """A request with an offer, and the job that tells of it."""
+    request = room.waits()
+    people = {"Mira Lang": request.requester_user_id, "Dr Okafor": room.who}
+    for name, who in people.items():
+        builders.user(
+            room.db, user_id=who, name=name, language=language, time_zone="Europe/Vienna",
+        )  # fmt: skip
+    room.frees()
+    room.offers()
+    wanted = room.db.scalars(select(Job).where(Job.kind == "send_notice")).one()
+    assert wanted.recipient == request.requester_user_id
+    return request, job("send_notice", request.id, wanted.recipient, detail=wanted.detail)
+
+
+@pytest.mark.parametrize(
+    ("language", "subject", "when", "until"),
+    [
+        (
+            "en", "A time has become free: Algebra with Dr Okafor",
+            "When: Tuesday, 2 March 2027, 10:00–11:00, Europe/Vienna (CET)",
+            "Please answer until: Monday, 1 March 2027, 10:30, Europe/Vienna (CET)",
+        ),
+        (
+            "de", "Eine Zeit ist frei geworden: Algebra mit Dr Okafor",
+            "Wann: Dienstag, 2. März 2027, 10:00–11:00 Uhr, Europe/Vienna (CET)",
+            "Bitte antworten bis: Montag, 1. März 2027, 10:30 Uhr, Europe/Vienna (CET)",
+        ),
+    ],
+)  # fmt: skip
+def test_the_requester_reads_what_is_offered_until_when_and_with_whom(
+    db: Session, moment: Occasion, language: str, subject: str, when: str, until: str
+) -> None:
+    room = WaitingRoom(db, moment, name="Algebra")
+    _, wanted = offered(room, language)
+    mail = read(write_notice(db, moment, HOUSE, wanted))
+    assert mail["Subject"] == subject
+    assert when in body(mail)
+    assert until in body(mail)
+    assert mail["To"].addresses[0].display_name == "Mira Lang"
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"), [(None, "lapsed"), (DeclineOffer, "declined"), (AcceptOffer, "accepted")]
+)
+def test_of_an_offer_that_is_answered_or_over_nobody_is_told_any_more(
+    db: Session, moment: Occasion, answer: Any, state: str
+) -> None:
+    room = WaitingRoom(db, moment)
+    request, wanted = offered(room)
+    if answer is None:
+        room.later(minutes=30)
+    else:
+        room.answers(answer, request)
+    assert write_notice(db, room.moment, HOUSE, wanted) == Skipped(f"the offer is {state}")
