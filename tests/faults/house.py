@@ -93,7 +93,11 @@ class House:
         with occasion("setup", "admin") as (db, moment):
             db.add(
                 ServiceType(
-                    id=self.kind, name="Tutoring", default_duration_minutes=30, buffer_after_minutes=5
+                    id=self.kind,
+                    name="Tutoring",
+                    default_duration_minutes=30,
+                    buffer_after_minutes=5,
+                    waiting_list="book",
                 )
             )
             for user in (*self.people, *self.consultants):
