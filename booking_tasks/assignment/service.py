@@ -24,6 +24,7 @@ from booking_tasks.intake.rules import answer_until
 from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.occasion import Occasion
 from booking_tasks.offers import service as offers
+from booking_tasks.offers.rules import NOT_TAKEN
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions import store as session_store
 from booking_tasks.sessions.rules import REQUEST_STEPS, NewRequest, check_step
@@ -215,6 +216,8 @@ def _wait(
     """Nobody now: the request waits, and says since when and why."""
     became, before = Assigned("waiting", reason=reason), request.status
     request.updated_at = occasion.now
+    if reason == "no_free_time" and request.status_reason in NOT_TAKEN:
+        reason = request.status_reason  # there was time; who asks why nothing came of it should hear that
     changed = before != "pending_assignment" or request.status_reason != reason
     request.status_reason = reason
     request.waiting_since = request.waiting_since or occasion.now

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 #: No pause between offers is longer.
 LONGEST_PEACE = timedelta(days=1)
+#: Why a request waits that was offered time and did not take it: the ends of the events' names.
+NOT_TAKEN = frozenset({"offer_declined", "offer_lapsed"})
 
 
 def stands_until(now: datetime, term: timedelta, start: datetime, deadline: datetime | None) -> datetime:

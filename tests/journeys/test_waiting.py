@@ -69,8 +69,9 @@ def test_what_one_who_waits_does_not_answer_for_goes_to_the_next_who_takes_it(jo
     assert told(journey.history(first))[2:] == [
         ("request.offered", SERVICE, None),
         ("request.offer_lapsed", SERVICE, None),
-        ("request.rejected", SERVICE, "no_free_time"),
+        ("request.rejected", SERVICE, "offer_lapsed"),
     ]
+    assert "die Ihnen angeboten wurden, wurden nicht angenommen" in journey.letters(chloe)[1].text
     journey.assert_told_once(first, (chloe,))
     journey.stage.advance(start + 2 * HOUR)
     journey.assert_told_once(second, (dora, nair))

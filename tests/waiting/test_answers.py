@@ -84,7 +84,9 @@ def test_a_declined_offer_goes_to_the_next_and_its_request_waits_on_for_another_
     assert room.answers(AcceptOffer, first).code == "offer_over"
     assert (first.status, room.facts()) == ("pending_assignment", [])
     assert room.history(first)[-1] == "request.offer_declined"
-    assert assignment.assign(room.db, room.moment, first.id).reason == "no_free_time"  # not that start again
+    assert (
+        assignment.assign(room.db, room.moment, first.id).reason == "offer_declined"
+    )  # not that start again
     assert room.offers() == second.id
     room.frees(START + timedelta(days=1))
     assert room.offers() == first.id
