@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.orm import Session
 
+from booking_tasks.bulk import read_in_bulk
 from booking_tasks.patience import PatientConnection
 from booking_tasks.settings import Settings, settings
 
@@ -54,6 +55,7 @@ def create_booking_engine(config: Settings) -> Engine:
         connection.patience = config.statement_timeout.total_seconds() + _GRACE
         return connection
 
+    read_in_bulk(made)
     event.listen(made, "handle_error", _without_values)
     return made
 

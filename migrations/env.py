@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from alembic import context
 from sqlalchemy import Connection, text
 
@@ -11,6 +13,7 @@ from booking_tasks.settings import settings
 
 #: Any fixed number; every migrator of this project waits for the same one.
 MIGRATION_LOCK = 7_264_510_331
+_ASK_AGAIN_SECONDS = 0.2
 
 
 def migrate_offline() -> None:
@@ -29,7 +32,7 @@ def migrate(connection: Connection) -> None:
     """Wait for our turn, then migrate. A step that cannot get its locks fails instead of queueing up."""
     connection.execute(text("SET statement_timeout = 0"))
     connection.execute(text("SET lock_timeout = 0"))
-    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+    _wait_for_our_turn(connection)
     patience = int(settings().lock_timeout.total_seconds() * 1000)
     connection.execute(
         text("SELECT set_config('lock_timeout', :patience, false)"), {"patience": f"{patience}ms"}
@@ -38,6 +41,15 @@ def migrate(connection: Connection) -> None:
     context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _wait_for_our_turn(connection: Connection) -> None:
+    """Ask for the lock until we have it. One who waits inside a query would be waited for by an index that
+    is made concurrently, and neither would ever go on."""
+    asked = text("SELECT pg_try_advisory_lock(:key)")
+    while not connection.execute(asked, {"key": MIGRATION_LOCK}).scalar_one():
+        connection.commit()
+        time.sleep(_ASK_AGAIN_SECONDS)
 
 
 def migrate_online() -> None:

@@ -191,4 +191,7 @@ ROWS: dict[str, dict[str, str]] = {
         """,
     },
     "0018_company_index": {},
+    "0019_windows_by_time": {},
+    "0020_reading_free_time": {},
+    "0021_consultant_limits": {},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -41,6 +42,24 @@ def expire_holds(db: Session, occasion: Occasion, limit: int = 500) -> int:
     freed = store.delete_expired_holds(db, occasion.now, limit)
     note_freed(db, occasion, freed, "hold_over")
     return len(freed)
+
+
+def free_time(
+    db: Session,
+    occasion: Occasion,
+    start: datetime,
+    end: datetime,
+    consultants: Sequence[UUID] = (),
+    service_type_id: UUID | None = None,
+) -> dict[UUID, store.Spans]:
+    """What is free from `start` until `end`, of these consultants or of all who take bookings.
+
+    The pieces of their hours, or every session of one kind that could begin then.
+    """
+    whose = consultants or store.all_bookable(db)
+    if service_type_id is None:
+        return store.free_pieces_of_each(db, whose, start, end, occasion.now)
+    return store.free_starts_of_each(db, whose, service_type_id, start, end, occasion.now)
 
 
 def hold(

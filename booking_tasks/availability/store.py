@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, bindparam, delete, select, text
+from sqlalchemy import CursorResult, TextClause, any_, bindparam, delete, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
+from booking_tasks.bulk import IN_BULK
 from booking_tasks.models import (
     AvailabilitySlot,
     Consultant,
@@ -20,16 +22,46 @@ from booking_tasks.models import (
     SpecializationAlias,
 )
 
+_IDS = ARRAY(PG_UUID(as_uuid=True))
+_WHOSE = bindparam("consultants", type_=_IDS)
 _FREE_STARTS = text(
     "SELECT consultant_user_id, start_time, end_time "
-    "FROM free_starts(:consultants, :service_type, :from_, :to, :now, :ignored) "
+    "FROM free_starts(:consultants, :service_type, :from_, :to, :now) "
     "ORDER BY start_time, consultant_user_id LIMIT :limit"
+).bindparams(_WHOSE, bindparam("service_type", type_=PG_UUID(as_uuid=True)))
+FreeStartRow = tuple[UUID, datetime, datetime]
+# One row for each consultant, their times as arrays: a row for each time costs ten times as much to read.
+_STARTS_OF_EACH = text(
+    "SELECT consultant_user_id, array_agg(start_time ORDER BY start_time),"
+    "       array_agg(end_time ORDER BY start_time)"
+    " FROM free_starts(:consultants, :service_type, :from_, :to, :now, :ignored)"
+    " GROUP BY consultant_user_id"
 ).bindparams(
-    bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
+    _WHOSE,
     bindparam("service_type", type_=PG_UUID(as_uuid=True)),
     bindparam("ignored", type_=PG_UUID(as_uuid=True)),
 )
-FreeStartRow = tuple[UUID, datetime, datetime]
+_PIECES_OF_EACH = text(
+    "SELECT r.consultant_user_id, each.starts, each.ends"
+    " FROM free_ranges(:consultants, :from_, :to, :now) r CROSS JOIN LATERAL ("
+    "  SELECT array_agg(lower(piece)) AS starts, array_agg(upper(piece)) AS ends FROM unnest(r.free) AS piece"
+    " ) AS each JOIN consultant_profiles c USING (consultant_user_id)"
+    " WHERE c.is_available_for_booking AND NOT isempty(r.free)"
+).bindparams(_WHOSE)
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Stretches of one consultant's time, in order: where each starts and where it ends."""
+
+    starts: list[datetime]
+    ends: list[datetime]
+
+    def __iter__(self) -> Iterator[tuple[datetime, datetime]]:
+        return zip(self.starts, self.ends, strict=True)
+
+    def __len__(self) -> int:
+        return len(self.starts)
 
 
 def lock_consultant(db: Session, consultant_user_id: UUID) -> Consultant | None:
@@ -85,8 +117,14 @@ def bookable_consultants(db: Session, among: Sequence[UUID] = ()) -> list[tuple[
         .order_by(Consultant.consultant_user_id)
     )
     if among:
-        query = query.where(Consultant.consultant_user_id.in_(among))
+        query = query.where(Consultant.consultant_user_id == any_(literal(list(among), _IDS)))
     return [(row[0], row[1]) for row in db.execute(query)]
+
+
+def all_bookable(db: Session) -> list[UUID]:
+    """The ids of those who take bookings."""
+    query = select(Consultant.consultant_user_id).where(Consultant.is_available_for_booking)
+    return list(db.execute(query).scalars())
 
 
 def free_starts(
@@ -97,22 +135,51 @@ def free_starts(
     end: datetime,
     now: datetime,
     limit: int,
-    ignored_session: UUID | None = None,
 ) -> list[FreeStartRow]:
     """(consultant, start, end) of what can be booked with start in [start, end), earliest first."""
-    rows = db.execute(
-        _FREE_STARTS,
-        {
-            "consultants": list(consultants),
-            "service_type": service_type_id,
-            "from_": start,
-            "to": end,
-            "now": now,
-            "ignored": ignored_session,
-            "limit": limit,
-        },
-    )
-    return [(row[0], row[1], row[2]) for row in rows]
+    values = {
+        "consultants": list(consultants),
+        "service_type": service_type_id,
+        "from_": start,
+        "to": end,
+        "now": now,
+        "limit": limit,
+    }
+    return [(row[0], row[1], row[2]) for row in db.execute(_FREE_STARTS, values)]
+
+
+def free_starts_of_each(
+    db: Session,
+    consultants: Sequence[UUID],
+    service_type_id: UUID,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    ignored_session: UUID | None = None,
+) -> dict[UUID, Spans]:
+    """All that can be booked with start in [start, end), each consultant's in order."""
+    values = {
+        "consultants": list(consultants),
+        "service_type": service_type_id,
+        "from_": start,
+        "to": end,
+        "now": now,
+        "ignored": ignored_session,
+    }
+    return _spans_of_each(db, _STARTS_OF_EACH, values)
+
+
+def free_pieces_of_each(
+    db: Session, consultants: Sequence[UUID], start: datetime, end: datetime, now: datetime
+) -> dict[UUID, Spans]:
+    """What is free of the hours of each who takes bookings, in order; policies do not matter."""
+    values = {"consultants": list(consultants), "from_": start, "to": end, "now": now}
+    return _spans_of_each(db, _PIECES_OF_EACH, values)
+
+
+def _spans_of_each(db: Session, query: TextClause, values: dict[str, Any]) -> dict[UUID, Spans]:
+    rows = db.execute(query, values, execution_options=IN_BULK)
+    return {who: Spans(starts, ends) for who, starts, ends in rows}
 
 
 _RESERVED = text(

@@ -143,7 +143,10 @@ class UpsertConsultant(Command[ConsultantOutcome]):
     On the public holidays of `holiday_region` (ISO 3166: a country like AT, or a part of one like DE-BY)
     weekly and recurring hours do not count. `service_type_ids` and `company_ids` are what they offer and for
     whom; None is all. Requests are shared out in proportion to `assignment_weight`; `assignment_capacity` is
-    the most sessions and holds ahead that assigning gives them; tier 1 is asked first. Codes when refused:
+    the most sessions and holds ahead that assigning gives them; tier 1 is asked first.
+
+    The limits count sessions of every kind, held or booked, beside the limits of the kinds, by the day on
+    which they start in `time_zone`; weeks begin on Monday. None: no limit. Codes when refused:
     `unknown_holiday_region`, `unknown_service_type`.
     """
 
@@ -163,6 +166,10 @@ class UpsertConsultant(Command[ConsultantOutcome]):
     assignment_weight: Decimal = Field(Decimal(1), gt=0, le=1000, decimal_places=3)
     assignment_capacity: int | None = Field(None, ge=1, le=10_000)
     priority_tier: int = Field(3, ge=1, le=5)
+    max_sessions_per_day: Limit | None = None
+    max_sessions_per_week: Limit | None = None
+    max_minutes_per_day: Limit | None = None
+    max_minutes_per_week: Limit | None = None
 
 
 class AliasesOutcome(Outcome):

@@ -76,6 +76,7 @@ class Consultant(Base):
     share in proportion to the others' (1 is an ordinary one). `assignment_capacity`: the most sessions and
     holds ahead that assigning may give them. `priority_tier`: 1 comes first, 5 last.
     `unavailable_since`: since when they take no bookings.
+    The limits count every kind of session, beside those of the kinds. NULL: no limit.
     """
 
     __tablename__ = "consultant_profiles"
@@ -83,6 +84,11 @@ class Consultant(Base):
         CheckConstraint(
             "assignment_weight > 0 AND assignment_capacity > 0 AND priority_tier BETWEEN 1 AND 5",
             name="assignment",
+        ),
+        CheckConstraint(
+            "max_sessions_per_day > 0 AND max_sessions_per_week > 0"
+            " AND max_minutes_per_day > 0 AND max_minutes_per_week > 0",
+            name="limits",
         ),
     )
 
@@ -101,6 +107,10 @@ class Consultant(Base):
     assignment_capacity: Mapped[int | None]
     priority_tier: Mapped[int] = mapped_column(server_default=text("3"))
     unavailable_since: Mapped[datetime | None]
+    max_sessions_per_day: Mapped[int | None]
+    max_sessions_per_week: Mapped[int | None]
+    max_minutes_per_day: Mapped[int | None]
+    max_minutes_per_week: Mapped[int | None]
 
 
 class SpecializationAlias(Base):

@@ -81,6 +81,12 @@ class AvailabilitySlot(Base):
             postgresql_where=text("status = 'unavailable'"),
         ),
         Index(
+            "ix_consultant_availability_slots_windows_by_time",
+            func.tstzrange(column("start_time"), column("end_time")),
+            postgresql_using="gist",
+            postgresql_where=text("status = 'available'"),
+        ),
+        Index(
             "ix_consultant_availability_slots_held_until",
             "held_until",
             postgresql_where=text("status = 'held'"),

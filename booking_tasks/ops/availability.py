@@ -1,4 +1,4 @@
-"""The operator's view of hours: what a change would do, and which sessions nothing covers any more."""
+"""The operator's view of hours: what is free, what a change would do, which sessions nothing covers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ import typer
 from booking_tasks.errors import BookingTasksError
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from booking_tasks.contracts import Outcome, PreviewOutcome, TimeSpan
 
-availability = typer.Typer(no_args_is_help=True, help="Hours: preview a change, list uncovered sessions.")
+availability = typer.Typer(
+    no_args_is_help=True, help="Hours: what is free, preview a change, list uncovered sessions."
+)
 
 _MOST_BYTES = 1_000_000
 
@@ -126,9 +129,12 @@ def _print_spans(title: str, spans: tuple[TimeSpan, ...], count: int, where: Zon
     more = f", the first {len(spans)}" if count > len(spans) else ""
     typer.echo(f"{title}: {count}{more}")
     for one in spans:
-        start, end = one.start.astimezone(where), one.end.astimezone(where)
-        until = f"{end:%H:%M}" if end.date() == start.date() else f"{end:%a %Y-%m-%d %H:%M}"
-        typer.echo(f"  {start:%a %Y-%m-%d %H:%M} - {until}")
+        typer.echo(f"  {_span(one.start.astimezone(where), one.end.astimezone(where))}")
+
+
+def _span(start: datetime, end: datetime) -> str:
+    until = f"{end:%H:%M}" if end.date() == start.date() else f"{end:%a %Y-%m-%d %H:%M}"
+    return f"{start:%a %Y-%m-%d %H:%M} - {until}"
 
 
 @availability.command()
@@ -155,3 +161,37 @@ def uncovered(
     for one, session in found:
         typer.echo(f"{session.session_id}  {session.reason:<16}  consultant {one}")
     typer.echo(f"{len(found)} uncovered")
+
+
+@availability.command()
+def free(
+    consultants: Annotated[
+        list[UUID] | None, typer.Argument(help="Some consultants; without, all who take bookings.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=730, help="How far to look ahead.")] = 7,
+    slots: Annotated[
+        UUID | None, typer.Option(help="A service type, for the slots it has instead of the pieces.")
+    ] = None,
+    zone: Annotated[str, typer.Option(help="The zone to show times in, such as Europe/Vienna.")] = "UTC",
+    as_json: AsJson = False,
+) -> None:
+    """What is free: the pieces of consultants' hours, or the slots of a service type."""
+    from datetime import timedelta
+
+    from booking_tasks.availability.service import free_time
+    from booking_tasks.doorbell import occasion
+    from booking_tasks.zones import zone as zone_named
+
+    where = zone_named(zone)
+    with occasion("operator", "command line") as (db, moment):
+        found = free_time(db, moment, moment.now, moment.now + timedelta(days=days), consultants or (), slots)
+    for who, spans in sorted(found.items()):
+        for span in spans:
+            start, end = (one.astimezone(where) for one in span)
+            if as_json:
+                line = {"consultant_user_id": str(who), "start": start.isoformat(), "end": end.isoformat()}
+                typer.echo(json.dumps(line))
+            else:
+                typer.echo(f"{who}  {_span(start, end)}")
+    if not as_json:
+        typer.echo(f"{sum(map(len, found.values()))} free, times in {where.key}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC
 from uuid import UUID
 
@@ -29,18 +30,13 @@ def search_slots(db: Session, occasion: Occasion, query: SearchSlots) -> SearchO
         return SearchOutcome.refusal(
             "unknown_service_type", "service_type_id", "names no active service type"
         )
-    everyone = bookable_consultants(db, query.consultant_user_ids)
-    wanted = query.required_specializations
-    words = (word for _, offered in everyone for word in offered)
-    known = aliases(db, [*wanted, *words]) if wanted else {}
-    skilled = [who for who, offered in everyone if has_specializations(offered, wanted, known)]
     start, behind = cursor_place(query.after) if query.after else (query.start, None)
     rows = store.page(
-        db, skilled, kind.id,
+        db, _asked_for(db, query), kind.id,
         max(start, query.start), query.end, occasion.now, behind, query.limit + 1,
     )  # fmt: skip
     if not rows and query.after is None:
-        return _nothing(db, occasion, query, len(everyone), skilled)
+        return _nothing(db, occasion, query)
     zone = zone_named(query.time_zone)
     page = tuple(
         FreeStart(
@@ -55,17 +51,27 @@ def search_slots(db: Session, occasion: Occasion, query: SearchSlots) -> SearchO
     return SearchOutcome(result="done", starts=page, next=more)
 
 
-def _nothing(
-    db: Session,
-    occasion: Occasion,
-    query: SearchSlots,
-    everyone: int,
-    skilled: list[UUID],
-) -> SearchOutcome:
+def _asked_for(db: Session, query: SearchSlots) -> Sequence[UUID] | None:
+    """Whose starts to look for; None: of everyone who takes bookings."""
+    if query.required_specializations:
+        return _skilled(db, bookable_consultants(db, query.consultant_user_ids), query)
+    return query.consultant_user_ids or None
+
+
+def _skilled(db: Session, among: Sequence[tuple[UUID, list[str]]], query: SearchSlots) -> list[UUID]:
+    wanted = query.required_specializations
+    words = (word for _, offered in among for word in offered)
+    known = aliases(db, [*wanted, *words]) if wanted else {}
+    return [who for who, offered in among if has_specializations(offered, wanted, known)]
+
+
+def _nothing(db: Session, occasion: Occasion, query: SearchSlots) -> SearchOutcome:
+    everyone = bookable_consultants(db, query.consultant_user_ids)
     if not everyone:
         return SearchOutcome(result="done", nothing_because="no_consultant")
     if query.end is not None and query.end <= occasion.now:
         return SearchOutcome(result="done", nothing_because="range_over")
+    skilled = _skilled(db, everyone, query)
     found = store.obstacles(db, skilled, query.service_type_id, query.start, query.end, occasion.now)
-    counts = reasons(everyone - len(skilled), skilled, found)
+    counts = reasons(len(everyone) - len(skilled), skilled, found)
     return SearchOutcome(result="done", nothing_because=furthest(counts), counts=counts)

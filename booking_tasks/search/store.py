@@ -31,7 +31,7 @@ _OBSTACLES = text(
 
 def page(
     db: Session,
-    consultants: Sequence[UUID],
+    consultants: Sequence[UUID] | None,
     service_type_id: UUID,
     start: datetime,
     end: datetime | None,
@@ -41,12 +41,13 @@ def page(
 ) -> list[tuple[UUID, datetime, datetime]]:
     """(consultant, start, end) of the first `limit` free starts from `start` until before `end`.
 
-    At `start` itself only those of consultants behind `after`, when that is given.
+    Of all who take bookings when `consultants` is None. At `start` itself only those of consultants behind
+    `after`, when that is given.
     """
     rows = db.execute(
         _PAGE,
         {
-            "consultants": list(consultants),
+            "consultants": None if consultants is None else list(consultants),
             "service_type": service_type_id,
             "from_": start,
             "to": end,

@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import Taken
-from booking_tasks.availability.store import free_starts
+from booking_tasks.availability.store import free_pieces_of_each, free_starts_of_each
 from booking_tasks.contracts import (
     BookSeries,
     CancelSession,
@@ -197,10 +197,10 @@ class Ledger(RuleBasedStateMachine):
         begin = NOW.replace(hour=0)
         number = int((self.moment.now - NOW) / QUARTER)
         for who in self.who:
-            rows = free_starts(
-                self.db, [who], self.kind, begin, begin + timedelta(days=DAYS + 2), self.moment.now, 1000
+            found = free_starts_of_each(
+                self.db, [who], self.kind, begin, begin + timedelta(days=DAYS + 2), self.moment.now
             )
-            offered = {start for _, start, _ in rows}
+            offered = {start for start, _ in found.get(who, [])}
             probes = {begin + (number * 7 + step * 41) % (DAYS * 96) * QUARTER for step in range(4)}
             for start in probes | set(sorted(offered)[:2]) | set(sorted(offered)[-1:]):
                 assert self.can_be_held(who, start) == (start in offered), (who, start)
@@ -218,9 +218,6 @@ class Ledger(RuleBasedStateMachine):
         if not hasattr(self, "who"):
             return
         begin, end = NOW - timedelta(days=2), NOW + timedelta(days=DAYS + 3)
-        free = text(
-            "SELECT start_time, end_time FROM free_time(ARRAY[CAST(:who AS uuid)], :begin, :end, :now)"
-        )
         for who in self.who:
             rows = list(
                 self.db.execute(
@@ -235,8 +232,8 @@ class Ledger(RuleBasedStateMachine):
                 live = row.held_until is None or row.held_until > self.moment.now
                 if live:
                     spans |= _minutes(row.start_time, row.end_time)
-            found = self.db.execute(free, {"who": who, "begin": begin, "end": end, "now": self.moment.now})
-            pieces = [_minutes(start, stop) for start, stop in found]
+            found = free_pieces_of_each(self.db, [who], begin, end, self.moment.now)
+            pieces = [_minutes(start, stop) for start, stop in found.get(who, [])]
             assert sum(map(len, pieces)) + len(hours & taken) == len(hours)
             assert set[int]().union(*pieces) == hours - taken
 

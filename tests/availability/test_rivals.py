@@ -137,3 +137,27 @@ def test_a_dead_hold_is_taken_over_by_one_of_many_with_every_sweeper_dead(own_da
     with ThreadPoolExecutor(20) as pool:
         results = Counter(pool.map(take_over, requests))
     assert results == {"held": 1, "slot_taken": 19}
+
+
+def test_the_last_place_of_a_day_is_taken_once_through_whatever_kind(own_database: str) -> None:
+    with transaction() as db:
+        who = builders.consultant(db, max_sessions_per_day=2).consultant_user_id
+        kinds = [builders.service_type(db).id for _ in range(2)]
+        builders.window(db, who, NOW + timedelta(days=1))
+        first = builders.request(db, kinds[0])
+        taken = service.hold(db, MOMENT, first, who, NOW + timedelta(days=1), NOW + timedelta(days=1))
+        assert not isinstance(taken, NotTaken)
+        requests = [builders.request(db, kinds[place % 2]).id for place in range(6)]
+    gate = threading.Barrier(len(requests))
+
+    def attempt(place: int) -> str:
+        start = NOW + timedelta(days=1, hours=1 + place)
+        gate.wait(30)
+        with transaction() as db:
+            request = db.get_one(ConsultationRequest, requests[place])
+            agreed = sessions.agree(db, MOMENT, request, who, start, start + timedelta(hours=1))
+            return agreed.code if isinstance(agreed, NotTaken) else "booked"
+
+    with ThreadPoolExecutor(len(requests)) as pool:
+        results = Counter(pool.map(attempt, range(len(requests))))
+    assert results == {"booked": 1, "limit_reached": 5}

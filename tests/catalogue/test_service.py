@@ -211,3 +211,19 @@ def test_aliases_that_lead_nowhere_or_to_two_are_refused(
     refused = _aliases(db, moment, *pairs)
     assert (refused.code, refused.errors[0].field) == ("contradictory_aliases", "aliases")
     assert aliases(db, ["maths"]) == {"maths": "mathematics"}
+
+
+def test_a_consultants_limits_are_stored_and_taken_away(db: Session, moment: Occasion) -> None:
+    one = uuid7()
+    limits = {
+        "max_sessions_per_day": 4, "max_sessions_per_week": 15, "max_minutes_per_day": 240,
+        "max_minutes_per_week": 900,
+    }  # fmt: skip
+    for given, stored in ((limits, limits), ({}, dict.fromkeys(limits))):
+        assert service.upsert_consultant(db, moment, consultant(one, **given)).result == "done"
+        row = db.get_one(Consultant, one, populate_existing=True)
+        assert {name: getattr(row, name) for name in limits} == stored
+        assert service.upsert_consultant(db, moment, consultant(one, **given)).result == "already_done"
+    for wrong in (0, 20_001):
+        with pytest.raises(ValidationError, match="max_minutes_per_week"):
+            consultant(one, max_minutes_per_week=wrong)

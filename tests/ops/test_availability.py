@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import func, select
 from typer.testing import CliRunner, Result
 
+from booking_tasks import clock
 from booking_tasks.contracts import Hours
 from booking_tasks.database import transaction
 from booking_tasks.errors import BookingTasksError
@@ -122,3 +124,30 @@ def test_uncovered_sessions_are_listed_with_their_reason() -> None:
     assert as_json == [{"consultant_user_id": str(who), "session_id": str(session.id), "reason": "hours"}]
     with pytest.raises(BookingTasksError, match="is no consultant"):
         booking("uncovered", uuid4())
+
+
+def test_what_is_free_is_listed_in_pieces_and_in_slots() -> None:
+    with transaction() as db:
+        kind = builders.service_type(db).id
+        who, other, idle = (builders.consultant(db).consultant_user_id for _ in range(3))
+        day = clock.now(db).replace(hour=10, minute=0, second=0, microsecond=0) + timedelta(days=2)
+        for one in (who, other):
+            builders.window(db, one, day, hours=3)
+        db.add(
+            AvailabilitySlot(
+                consultant_user_id=who, status="unavailable", source="leave",
+                start_time=day + timedelta(hours=1), end_time=day + timedelta(hours=2),
+            )
+        )  # fmt: skip
+    lines = booking("free", who, idle, "--zone", "Asia/Kathmandu").stdout.splitlines()
+    assert lines == [
+        f"{who}  {day:%a %Y-%m-%d} 15:45 - 16:45",
+        f"{who}  {day:%a %Y-%m-%d} 17:45 - 18:45",
+        "2 free, times in Asia/Kathmandu",
+    ]
+    assert booking("free").stdout.splitlines()[-1] == "3 free, times in UTC"
+    assert booking("free", "--days", 1).stdout.splitlines()[-1] == "0 free, times in UTC"
+    slots = [json.loads(line) for line in booking("free", "--slots", kind, "--json").stdout.splitlines()]
+    mine = [one["start"] for one in slots if one["consultant_user_id"] == str(who)]
+    assert mine == [(day + timedelta(hours=hour)).isoformat() for hour in (0, 2)]
+    assert len(slots) == 2 + 5

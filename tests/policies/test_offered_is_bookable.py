@@ -5,8 +5,8 @@ The reference below counts in whole minutes and knows nothing of ranges, windows
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service
 from booking_tasks.availability.service import Taken
-from booking_tasks.availability.store import free_starts
+from booking_tasks.availability.store import free_starts_of_each
 from booking_tasks.models import AvailabilitySlot, ConsultantPolicy, ServiceType
 from booking_tasks.occasion import Occasion
 from tests import builders
@@ -31,7 +31,10 @@ OWN_NAME = {"default_duration_minutes": "duration_minutes"}
 
 @dataclass(frozen=True)
 class Day:
-    """What stands in a consultant's ledger: spans in minutes from now, starts to be booked before."""
+    """What stands in a consultant's ledger: spans in minutes from now, starts to be booked before.
+
+    `whole` are the consultant's limits over all kinds, `elsewhere` starts of another kind, half an hour each.
+    """
 
     zone: str
     kind: dict[str, int]
@@ -39,9 +42,21 @@ class Day:
     windows: tuple[tuple[int, int], ...]
     blocks: tuple[tuple[int, int], ...]
     wishes: tuple[int, ...]
+    whole: dict[str, int] = field(default_factory=dict)
+    elsewhere: tuple[int, ...] = ()
 
     def policy(self, name: str) -> int | None:
         return self.own.get(OWN_NAME.get(name, name), self.kind.get(name))
+
+
+LIMITS: dict[str, st.SearchStrategy[int]] = {
+    "max_sessions_per_day": st.integers(1, 3),
+    "max_sessions_per_week": st.integers(1, 4),
+    "max_minutes_per_day": st.sampled_from((45, 60, 120)),
+    "max_minutes_per_week": st.sampled_from((60, 150, 240)),
+}
+#: How long a session of the other kind is, in minutes.
+OTHER = 30
 
 
 def policies(duration: str) -> st.SearchStrategy[dict[str, int]]:
@@ -52,11 +67,8 @@ def policies(duration: str) -> st.SearchStrategy[dict[str, int]]:
             "buffer_after_minutes": st.sampled_from((0, 10, 30)),
             "minimum_notice_minutes": st.sampled_from((0, 60, 300, 1500)),
             "horizon_days": st.sampled_from((1, 2, 90)),
-            "max_sessions_per_day": st.integers(1, 3),
-            "max_sessions_per_week": st.integers(1, 4),
-            "max_minutes_per_day": st.sampled_from((45, 60, 120)),
-            "max_minutes_per_week": st.sampled_from((60, 150, 240)),
-        },
+        }
+        | LIMITS,
     )
 
 
@@ -73,6 +85,8 @@ days = st.builds(
     windows=spans(6),
     blocks=spans(2),
     wishes=st.lists(st.integers(0, 400), max_size=6).map(tuple),
+    whole=st.one_of(st.just({}), st.fixed_dictionaries({}, optional=LIMITS)),
+    elsewhere=st.lists(st.integers(0, 300), max_size=3).map(tuple),
 )
 
 
@@ -82,7 +96,11 @@ class Desk:
     def __init__(self, db: Session, moment: Occasion, day: Day) -> None:
         self.db, self.moment, self.day = db, moment, day
         self.kind: ServiceType = builders.service_type(db, **day.kind)
-        self.who = builders.consultant(db, time_zone=day.zone).consultant_user_id
+        self.other: ServiceType = builders.service_type(
+            db, default_duration_minutes=OTHER, slot_step_minutes=15
+        )
+        consultant = builders.consultant(db, time_zone=day.zone)
+        self.who = consultant.consultant_user_id
         if day.own:
             db.add(
                 ConsultantPolicy(
@@ -99,21 +117,26 @@ class Desk:
                 for begins, ends in pieces
             )  # fmt: skip
         db.flush()
-        self.taken: list[datetime] = []
-        for wish in day.wishes:
-            if isinstance(self.hold(NOW + wish * 15 * MINUTE), Taken):
-                self.taken.append(NOW + wish * 15 * MINUTE)
+        self.elsewhere = self.held(day.elsewhere, self.other)
+        for name, value in day.whole.items():
+            setattr(consultant, name, value)
+        db.flush()
+        self.taken = self.held(day.wishes, self.kind)
 
-    def hold(self, start: datetime) -> object:
-        request = builders.request(self.db, self.kind.id)
+    def held(self, wishes: tuple[int, ...], kind: ServiceType) -> list[datetime]:
+        starts = [NOW + wish * 15 * MINUTE for wish in wishes]
+        return [start for start in starts if isinstance(self.hold(start, kind), Taken)]
+
+    def hold(self, start: datetime, kind: ServiceType | None = None) -> object:
+        request = builders.request(self.db, (kind or self.kind).id)
         until = self.moment.now + timedelta(days=9)
         return service.hold(self.db, self.moment, request, self.who, start, until)
 
     def offered(self) -> set[datetime]:
-        rows = free_starts(
-            self.db, [self.who], self.kind.id, NOW - timedelta(days=1), NOW + timedelta(days=20), NOW, 10_000
+        found = free_starts_of_each(
+            self.db, [self.who], self.kind.id, NOW - timedelta(days=1), NOW + timedelta(days=20), NOW
         )
-        return {start for _, start, _ in rows}
+        return {start for start, _ in found.get(self.who, [])}
 
     def can_be_held(self, start: datetime) -> bool:
         savepoint = self.db.begin_nested()
@@ -131,8 +154,10 @@ def _apart(spans_: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int]]:
             yield one
 
 
-def expected(day: Day, windows: list[tuple[int, int]], taken: list[datetime]) -> set[datetime]:
+def expected(desk: Desk) -> set[datetime]:
     """Every start that the policies and the ledger leave, by looking at each minute of its session."""
+
+    day, windows = desk.day, desk.windows
 
     def of(name: str) -> int:
         return day.policy(name) or 0
@@ -142,9 +167,13 @@ def expected(day: Day, windows: list[tuple[int, int]], taken: list[datetime]) ->
     )
     open_ = {minute for begins, ends in windows for minute in range(begins, ends)}
     shut = {minute for begins, ends in day.blocks for minute in range(begins, ends)}
-    for start in taken:
+    for start in desk.taken:
         at = (start - NOW) // MINUTE
         shut |= set(range(at - before, at + length + after))
+    for start in desk.elsewhere:
+        at = (start - NOW) // MINUTE
+        shut |= set(range(at, at + OTHER))
+    everything = [(one, length) for one in desk.taken] + [(one, OTHER) for one in desk.elsewhere]
     found = set()
     for begins, ends in windows:
         for at in range(begins, ends, of("slot_step_minutes")):
@@ -154,27 +183,38 @@ def expected(day: Day, windows: list[tuple[int, int]], taken: list[datetime]) ->
                 and at < (day.policy("horizon_days") or 90) * 24 * 60
                 and set(range(at, at + length)) <= open_
                 and not set(range(at - before, at + length + after)) & shut
-                and _within_limits(day, start, taken, length)
+                and _within_limits(day, start, [(one, length) for one in desk.taken], length, day.policy)
+                and _within_limits(day, start, everything, length, day.whole.get)
             ):
                 found.add(start)
     return found
 
 
-def _within_limits(day: Day, start: datetime, taken: list[datetime], length: int) -> bool:
+def _within_limits(
+    day: Day,
+    start: datetime,
+    taken: list[tuple[datetime, int]],
+    length: int,
+    limit: Callable[[str], int | None],
+) -> bool:
     zone = ZoneInfo(day.zone)
 
     def local(instant: datetime) -> date:
         return instant.astimezone(zone).date()
 
     same = {
-        "day": [one for one in taken if local(one) == local(start)],
-        "week": [one for one in taken if local(one).isocalendar()[:2] == local(start).isocalendar()[:2]],
+        "day": [minutes for one, minutes in taken if local(one) == local(start)],
+        "week": [
+            minutes
+            for one, minutes in taken
+            if local(one).isocalendar()[:2] == local(start).isocalendar()[:2]
+        ],
     }
     for period, others in same.items():
-        sessions, minutes = (day.policy(f"max_{what}_per_{period}") for what in ("sessions", "minutes"))
-        if sessions is not None and len(others) + 1 > sessions:
+        most_sessions, most_minutes = (limit(f"max_{what}_per_{period}") for what in ("sessions", "minutes"))
+        if most_sessions is not None and len(others) + 1 > most_sessions:
             return False
-        if minutes is not None and (len(others) + 1) * length > minutes:
+        if most_minutes is not None and sum(others) + length > most_minutes:
             return False
     return True
 
@@ -189,7 +229,7 @@ def test_offered_and_bookable_are_the_same_and_what_the_reference_says(
     savepoint = db.begin_nested()
     desk = Desk(db, moment, day)
     offered = desk.offered()
-    assert offered == expected(day, desk.windows, desk.taken)
+    assert offered == expected(desk)
     for start in [*sorted(offered)[:6], *(NOW + probe * 15 * MINUTE for probe in probes)]:
         assert desk.can_be_held(start) == (start in offered), start
     savepoint.rollback()
@@ -216,11 +256,9 @@ def test_a_booking_that_moves_does_not_count_against_its_own_limit(db: Session, 
     builders.window(db, session.consultant_user_id, start, hours=3)
 
     def free(ignored: UUID | None) -> int:
-        return len(
-            free_starts(
-                db, [session.consultant_user_id], kind.id, start, start + timedelta(days=1),
-                replace(moment).now, 100, ignored_session=ignored,
-            )
-        )  # fmt: skip
+        found = free_starts_of_each(
+            db, [session.consultant_user_id], kind.id, start, start + timedelta(days=1), moment.now, ignored
+        )
+        return sum(map(len, found.values()))
 
     assert (free(None), free(session.id)) == (0, 5)

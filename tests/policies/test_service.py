@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -91,6 +92,47 @@ def test_who_is_refused_by_a_policy_is_told_by_which(
         setattr(row, name, value)
     db.flush()
     assert hold(2) == NotTaken(code)
+
+
+@pytest.mark.parametrize(
+    ("limit", "hours_that_are_left"),
+    [
+        ({"max_sessions_per_day": 1}, {25}),
+        ({"max_sessions_per_week": 1}, set()),
+        ({"max_minutes_per_day": 119}, {25}),
+        ({"max_minutes_per_day": 120}, {2, 25}),
+        ({"max_minutes_per_week": 119}, set()),
+        ({"max_minutes_per_day": 59}, set()),
+    ],
+)
+def test_the_limits_of_a_consultant_count_every_kind_held_or_booked(
+    db: Session, moment: Occasion, limit: dict[str, int], hours_that_are_left: set[int]
+) -> None:
+    who = builders.consultant(db, **limit).consultant_user_id
+    first, second = (builders.service_type(db).id for _ in range(2))
+    opening = NOW + timedelta(days=1)
+    for start in (opening, opening + timedelta(days=1)):
+        builders.window(db, who, start, hours=4)
+
+    def hold(kind: UUID, hour: int, minutes: int = 60) -> Taken | NotTaken:
+        return availability.hold(
+            db, moment, builders.request(db, kind), who, opening + timedelta(hours=hour),
+            NOW + timedelta(minutes=minutes),
+        )  # fmt: skip
+
+    if limit != {"max_minutes_per_day": 59}:
+        assert isinstance(hold(first, 0), Taken)
+    for hour in (2, 25):
+        savepoint = db.begin_nested()
+        assert hold(second, hour) == NotTaken("limit_reached") or hour in hours_that_are_left
+        savepoint.rollback()
+    later = replace(moment, now=NOW + timedelta(minutes=61))  # the hold is over, whoever has swept
+    if limit != {"max_minutes_per_day": 59}:
+        request = builders.request(db, second)
+        again = availability.hold(
+            db, later, request, who, opening + timedelta(hours=2), later.now + timedelta(hours=1)
+        )
+        assert isinstance(again, Taken)
 
 
 def test_a_consultant_may_want_to_confirm_what_others_do_not(db: Session, moment: Occasion) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import Taken
+from booking_tasks.availability.store import free_starts_of_each
 from booking_tasks.contracts import SearchOutcome, SearchSlots
-from booking_tasks.models import AvailabilitySlot
+from booking_tasks.models import AvailabilitySlot, ConsultantPolicy
 from booking_tasks.occasion import Occasion
 from booking_tasks.search import service
 from tests import builders
@@ -139,3 +141,72 @@ def test_a_range_that_is_over_says_so(db: Session, moment: Occasion) -> None:
     practice = Practice(db, moment, people=1)
     practice.moment = replace(moment, now=NOW + timedelta(days=9))
     assert practice.search(end=NOW + timedelta(days=2)).nothing_because == "range_over"
+
+
+def _crowd(db: Session, moment: Occasion, size: int, dice: Random) -> tuple[UUID, list[UUID]]:
+    """Consultants with hours, blocks and policies of their own, some of them equal to each other's."""
+    kind = builders.service_type(db, minimum_notice_minutes=30).id
+    people = [builders.consultant(db).consultant_user_id for _ in range(size)]
+    quarter = timedelta(minutes=15)
+    for one in people:
+        for day in range(3):
+            opens = NOW + timedelta(days=day) + dice.choice((0, 0, 0, 1, 2, 9)) * quarter
+            closes = opens + dice.randint(1, 24) * quarter
+            db.add(AvailabilitySlot(consultant_user_id=one, start_time=opens, end_time=closes))
+            blocked = opens + dice.randint(0, 20) * quarter
+            db.add(
+                AvailabilitySlot(
+                    consultant_user_id=one, status="unavailable", source="test",
+                    start_time=blocked, end_time=blocked + dice.randint(1, 30) * quarter,
+                )
+            )  # fmt: skip
+        if dice.random() < 0.3:
+            own = {
+                "slot_step_minutes": dice.choice((15, 20, 45)),
+                "minimum_notice_minutes": dice.choice((0, 900)),
+            }
+            if dice.random() < 0.5:
+                own["horizon_days"] = 1
+            db.add(ConsultantPolicy(consultant_user_id=one, consultation_service_type_id=kind, **own))
+    db.flush()
+    return kind, people
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pages_over_a_crowd_are_what_the_judge_gives_in_order(
+    db: Session, moment: Occasion, seed: int
+) -> None:
+    """More than a few are asked in lineups: none may be skipped, repeated or out of turn."""
+    dice = Random(seed)
+    kind, people = _crowd(db, moment, 75, dice)
+    found = free_starts_of_each(db, people, kind, NOW, NOW + timedelta(days=9), NOW)
+    wanted = sorted((start, who) for who, spans in found.items() for start, _ in spans)
+    assert len(wanted) > 500
+    for limit, whose in ((1, ()), (7, ()), (50, ()), (500, ()), (7, tuple(people))):
+        query = {"service_type_id": kind, "start": NOW, "limit": limit, "consultant_user_ids": whose}
+        pages, after = [], None
+        while True:
+            page = service.search_slots(db, moment, SearchSlots.model_validate(query | {"after": after}))
+            pages += [(one.start, one.consultant_user_id) for one in page.starts]
+            after = page.next
+            if after is None or len(pages) > 40 * limit:
+                break
+        assert pages == wanted[: len(pages)]
+        assert after is not None or len(pages) == len(wanted)
+
+
+def test_a_crowd_without_any_start_is_told_so_and_soon(db: Session, moment: Occasion) -> None:
+    """A day that is full for everybody is passed in a few steps, not one for each lineup."""
+    kind, people = _crowd(db, moment, 75, Random(5))
+    for one in people:
+        db.add(
+            AvailabilitySlot(
+                consultant_user_id=one, status="unavailable", source="test",
+                start_time=NOW, end_time=NOW + timedelta(days=2),
+            )
+        )  # fmt: skip
+    db.flush()
+    query = SearchSlots(service_type_id=kind, start=NOW, limit=5)
+    assert {one.day for one in service.search_slots(db, moment, query).starts} == {date(2027, 3, 3)}
+    over = SearchSlots(service_type_id=kind, start=NOW, end=NOW + timedelta(days=1))
+    assert service.search_slots(db, moment, over).nothing_because == "all_taken"
