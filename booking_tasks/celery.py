@@ -51,6 +51,7 @@ ROOMS = (
     "booking_tasks.meetings.tasks",
     "booking_tasks.policies.tasks",
     "booking_tasks.reminders.tasks",
+    "booking_tasks.replies.tasks",
     "booking_tasks.retention.tasks",
     "booking_tasks.search.tasks",
     "booking_tasks.series.tasks",

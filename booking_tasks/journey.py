@@ -220,6 +220,7 @@ FOLLOWS: dict[str, tuple[Step, ...]] = {
     "session.attendance_unknown": (close,),
     "session.attendance_corrected": (),
     "session.outcome_recorded": (),
+    "session.reply_recorded": (),
     "session.billed": (),
     # what operators decide about work that went wrong
     "job.replayed": (),

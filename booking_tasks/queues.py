@@ -1,6 +1,6 @@
 """The broker's queues, declared alike by the service and its clients. Needs kombu only.
 
-Few, by trust and by latency: booking, evidence and admin are for messages from outside; provision,
+Few, by trust and by latency: booking, evidence, admin and replies are for messages from outside; provision,
 notify and sweep are rung by the service itself.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from kombu import Exchange, Queue
 
-QUEUES = ("booking", "evidence", "admin", "provision", "notify", "sweep")
+QUEUES = ("booking", "evidence", "admin", "replies", "provision", "notify", "sweep")
 
 #: The longest that one exchange with the broker may take, in seconds.
 BROKER_SECONDS = 5.0

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from booking_tasks.words import (
+    ANSWERS,
     ATTENDANCES,
     EVIDENCE_KINDS,
     FEED_KINDS,
@@ -28,6 +29,7 @@ _OWN_WORDS = frozenset(
         *SESSION_STATUSES,
         *SLOT_STATUSES,
         *ATTENDANCES,
+        *ANSWERS,
         *PARTIES,
         *EVIDENCE_KINDS,
         *FEED_KINDS,

@@ -23,6 +23,8 @@ Party = Literal["requester", "consultant"]
 JobState = Literal["waiting", "leased", "sending", "done", "skipped", "uncertain", "dead"]
 EvidenceKind = Literal["joined", "left", "room_opened", "room_closed", "report_complete"]
 FeedKind = Literal["ics", "caldav"]
+#: What a calendar says for its owner.
+Answer = Literal["accepted", "declined", "tentative"]
 #: What becomes of a request when everyone who could take it was asked and nobody did.
 WhenAllDeclined = Literal["wait", "reject"]
 Fallback = Literal["anyone", "wait", "only"]
@@ -39,6 +41,7 @@ PARTIES: tuple[str, ...] = get_args(Party)
 JOB_STATES: tuple[str, ...] = get_args(JobState)
 EVIDENCE_KINDS: tuple[str, ...] = get_args(EvidenceKind)
 FEED_KINDS: tuple[str, ...] = get_args(FeedKind)
+ANSWERS: tuple[str, ...] = get_args(Answer)
 WHEN_ALL_DECLINED: tuple[str, ...] = get_args(WhenAllDeclined)
 FALLBACKS: tuple[str, ...] = get_args(Fallback)
 TERMS: tuple[Term, ...] = get_args(Term)

@@ -41,7 +41,7 @@ def busy(content: bytes, reading: Reading) -> Busy:
     Entries without an end take no time (RFC 5545 section 3.6.1).
     """
     found = _Found(reading)
-    for calendar in _calendars(content):
+    for calendar in calendars(content):
         for entries in _series(calendar):
             found.add(calendar, entries)
         for entry in calendar.walk("VFREEBUSY"):
@@ -49,7 +49,8 @@ def busy(content: bytes, reading: Reading) -> Busy:
     return Busy(tuple(merged(found.pieces)), tuple(found.ours), found.unreadable)
 
 
-def _calendars(content: bytes) -> list[Component]:
+def calendars(content: bytes, most_entries: int = MOST_ENTRIES) -> list[Component]:
+    """The calendars in a text, parsed. Raises UnreadableError, also when there are more entries than that."""
     try:
         text = content.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
@@ -61,8 +62,8 @@ def _calendars(content: bytes) -> list[Component]:
     begun, ended = (len(re.findall(rf"^{word}:", text, re.MULTILINE | re.I)) for word in ("BEGIN", "END"))
     if begun != ended:
         raise UnreadableError("not everything that begins in it ends")
-    if begun > MOST_ENTRIES:
-        raise UnreadableError(f"it has more than {MOST_ENTRIES} entries")
+    if begun > most_entries:
+        raise UnreadableError(f"it has more than {most_entries} entries")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what a library thinks of somebody's file is no news
@@ -107,7 +108,7 @@ class _Found:
         """The periods of a VFREEBUSY; without FBTYPE they are busy (RFC 5545 section 3.2.9)."""
         assert isinstance(entry, FreeBusy)  # noqa: S101 - the library's own class for the name
         try:
-            for period in _listed(entry.get("FREEBUSY")):
+            for period in listed(entry.get("FREEBUSY")):
                 self._count()
                 if self._counts(str(period.params.get("FBTYPE", "BUSY")).upper()):
                     piece = self._piece(period.start, period.end)
@@ -193,14 +194,15 @@ def _session_id(entry: Component, domain: str) -> UUID | None:
 def _answer(entry: Component, addresses: Iterable[str]) -> str:
     """What the calendar's owner answered (PARTSTAT); empty when they are not among the invited."""
     own = {f"mailto:{address}".casefold() for address in addresses}
-    for attendee in _listed(entry.get("ATTENDEE")):
+    for attendee in listed(entry.get("ATTENDEE")):
         named = {str(attendee).casefold(), f"mailto:{attendee.params.get('EMAIL', '')}".casefold()}
         if named & own:
             return str(attendee.params.get("PARTSTAT", "NEEDS-ACTION")).upper()
     return ""
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """The values of a property that may stand once, several times or not at all."""
     if value is None:
         return []
     return list(value) if isinstance(value, list) else [value]

@@ -91,6 +91,7 @@ from booking_tasks.contracts.hours import (
     WeeklyHours,
 )
 from booking_tasks.contracts.offers import AcceptOffer, DeclineOffer
+from booking_tasks.contracts.replies import ReceiveReply, ReplyOutcome
 from booking_tasks.contracts.search import (
     FreeStart,
     NothingBecause,
@@ -134,6 +135,7 @@ PUBLIC: dict[str, type[Query[Any]]] = {
         RecordAttendance,
         RecordOutcome,
         RecordBilling,
+        ReceiveReply,
     )
 }
 
@@ -182,6 +184,7 @@ __all__ = [
     "Queue",
     "ReassignOutcome",
     "ReassignSession",
+    "ReceiveReply",
     "RecordAttendance",
     "RecordBilling",
     "RecordOutcome",
@@ -190,6 +193,7 @@ __all__ = [
     "RemoveCalendarFeed",
     "RemoveLeave",
     "RenewHold",
+    "ReplyOutcome",
     "RequestOutcome",
     "RescheduleSession",
     "RuleSet",

@@ -18,7 +18,7 @@ from booking_tasks.zones import zone
 
 TASK_PREFIX = "booking_tasks.v1."
 
-Queue = Literal["booking", "evidence", "admin"]
+Queue = Literal["booking", "evidence", "admin", "replies"]
 Result = Literal["done", "already_done", "refused", "try_later"]
 
 

@@ -111,6 +111,22 @@ def web(
 
 
 @cli.command()
+def reply(
+    seconds: Annotated[float, typer.Option(help="How long to wait for the answer.")] = 30,
+) -> None:
+    """Hand on a calendar reply: a mail on standard input, as a mail server pipes it.
+
+    Exit code 75 asks the mail server to deliver it again; everything else has been dealt with.
+    """
+    from booking_tasks.ops.reply import hand_on
+    from booking_tasks.settings import settings
+
+    code, said = hand_on(sys.stdin.buffer, settings(), seconds)
+    typer.echo(said)
+    raise typer.Exit(code)
+
+
+@cli.command()
 def health(
     file: Annotated[
         Path | None, typer.Option(help="The heartbeat file; default BOOKING_HEARTBEAT_FILE.")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from booking_tasks.ops.servers import ServerError, wait_until
 
-FRONT = ("booking", "evidence", "admin", "sweep")
+FRONT = ("booking", "evidence", "admin", "replies", "sweep")
 EFFECTS = ("provision", "notify")
 
 

@@ -16,7 +16,7 @@ from tests.messages.post import Post
 
 #: Pool -> its switches; how many messages it runs at once.
 POOLS = {"prefork": (["-c", "2"], 2), "solo": (["-P", "solo"], 1)}
-QUEUES = "booking,evidence,admin,provision,notify,sweep"
+QUEUES = "booking,evidence,admin,replies,provision,notify,sweep"
 
 
 def started(worker: ServiceProcess) -> None:

@@ -18,14 +18,26 @@ from kombu.exceptions import OperationalError
 from typer.testing import CliRunner
 
 from booking_tasks.client import BookingClient, NotSentError
-from booking_tasks.contracts import Observation, Query, RecordAttendance, SearchSlots, UpsertUser
+from booking_tasks.contracts import (
+    Observation,
+    Query,
+    ReceiveReply,
+    RecordAttendance,
+    SearchSlots,
+    UpsertUser,
+)
 from booking_tasks.ops.cli import cli
 from booking_tasks.ops.secret_files import ACCESS, acl_users, write_secrets
 from booking_tasks.queues import QUEUES
 from tests.messages.access import GuardedValkey
 from tests.messages.raw import search
 
-QUEUE_OF = {"producer-booking": "booking", "producer-evidence": "evidence", "producer-admin": "admin"}
+QUEUE_OF = {
+    "producer-booking": "booking",
+    "producer-evidence": "evidence",
+    "producer-admin": "admin",
+    "producer-replies": "replies",
+}
 USERS = (*QUEUE_OF, "worker", "events", "operator", "monitor")
 
 #: What would read, change or stop what is not one's own.
@@ -218,6 +230,9 @@ def _messages() -> dict[str, Query[Any]]:
         "producer-booking": SearchSlots.model_validate(search()),
         "producer-evidence": _attendance(),
         "producer-admin": _user(),
+        "producer-replies": ReceiveReply(
+            message_id=uuid4(), actor="mail", sender="mira@example.org", calendar="BEGIN:VCALENDAR"
+        ),
     }
 
 

@@ -1,0 +1,1 @@
+"""Answers out of people's calendars (iTIP replies), as they come by mail."""

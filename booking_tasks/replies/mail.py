@@ -1,0 +1,107 @@
+"""A mail (RFC 5322, MIME) as the message that it becomes. Pure; reads no more than it must.
+
+What is not for this service (no calendar in it, several senders, too large) is no error: a person reads
+that mailbox too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.message import Message
+from email.parser import BytesParser
+from email.utils import getaddresses
+from uuid import UUID, uuid5
+
+from booking_tasks.contracts.replies import LONGEST_REPLY
+
+#: The largest mail that is looked at, in bytes.
+LARGEST_MAIL = 1 << 20
+_MOST_PARTS = 50
+_NAMESPACE = UUID("8b1f6c1e-6f2b-5c55-9d0a-0e6a4b7f2a10")
+_CALENDARS = ("text/calendar", "application/ics")
+_ADDRESS = re.compile(r"[^\s@<>,;]+@[A-Za-z0-9.-]+")
+
+
+class NotForUsError(Exception):
+    """The mail holds no calendar reply; the message says why and quotes nothing of it."""
+
+
+@dataclass(frozen=True)
+class CalendarMail:
+    """What is handed on of a mail. The same mail, delivered again, has the same `message_id`."""
+
+    message_id: UUID
+    sender: str = field(repr=False)
+    calendar: str = field(repr=False)
+    authenticated: bool | None
+
+
+def read(raw: bytes, authserv: str | None) -> CalendarMail:
+    """The reply that a mail carries. Raises NotForUsError.
+
+    `authserv` is the name under which the deployment's own mail server writes Authentication-Results (RFC
+    8601): the topmost of that name says whether DMARC passed. Without it nobody looked.
+    """
+    if len(raw) > LARGEST_MAIL:
+        raise NotForUsError(f"it is larger than {LARGEST_MAIL} bytes")
+    try:
+        mail = BytesParser().parsebytes(raw)
+        sender, calendar = _sender(mail), _calendar(mail)
+        named = str(mail.get("Message-ID", ""))
+        authenticated = None if authserv is None else _passed(mail, authserv)
+    except NotForUsError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the parser trips over is a mail of somebody's making
+        raise NotForUsError(f"it cannot be read ({type(error).__name__})") from None
+    content = "\0".join((named, sender, calendar, str(authenticated)))
+    digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()
+    return CalendarMail(uuid5(_NAMESPACE, digest), sender, calendar, authenticated)
+
+
+def _sender(mail: Message) -> str:
+    froms = [str(one) for one in mail.get_all("From", [])]
+    addresses = [address for _, address in getaddresses(froms)]
+    if len(froms) != 1 or len(addresses) != 1 or not _ADDRESS.fullmatch(addresses[0]):
+        raise NotForUsError("it does not come from just one address")
+    return addresses[0]
+
+
+def _calendar(mail: Message) -> str:
+    parts = list(_parts(mail))
+    for wanted in _CALENDARS:
+        for part in parts:
+            if part.get_content_type() == wanted:
+                return _text(part)
+    raise NotForUsError("it carries no calendar")
+
+
+def _parts(mail: Message) -> Iterator[Message]:
+    for number, part in enumerate(mail.walk()):
+        if number == _MOST_PARTS:
+            raise NotForUsError(f"it has more than {_MOST_PARTS} parts")
+        yield part
+
+
+def _text(part: Message) -> str:
+    content = part.get_payload(decode=True)
+    if not isinstance(content, bytes):
+        raise NotForUsError("its calendar is no text")
+    charset = part.get_content_charset("utf-8")
+    try:
+        text = content.decode(charset).replace("\0", "")
+    except (LookupError, UnicodeDecodeError):
+        text = content.decode("utf-8", "replace").replace("\0", "")
+    if len(text) > LONGEST_REPLY:
+        raise NotForUsError(f"its calendar is longer than {LONGEST_REPLY} characters")
+    return text
+
+
+def _passed(mail: Message, authserv: str) -> bool:
+    for header in mail.get_all("Authentication-Results", []):
+        name, _, results = " ".join(str(header).split()).partition(";")
+        if name.partition(" ")[0].casefold() == authserv.casefold():
+            return re.search(r"(^|;)\s*dmarc\s*=\s*pass\b", results, re.IGNORECASE) is not None
+    return False

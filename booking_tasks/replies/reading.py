@@ -1,0 +1,59 @@
+"""A calendar text as a reply (RFC 5546 section 3.2.3). Never run in a worker on what others wrote:
+
+`confined.py` runs it in a process of its own, like the reading of outside calendars.
+"""
+
+from __future__ import annotations
+
+from icalendar import Component
+
+from booking_tasks.calendars.reading import UnreadableError, calendars, listed
+from booking_tasks.replies.rules import Rejected, Reply
+from booking_tasks.words import Answer
+
+_ANSWERS: dict[str, Answer] = {"ACCEPTED": "accepted", "DECLINED": "declined", "TENTATIVE": "tentative"}
+#: A reply has one event, and perhaps a time zone with its two halves.
+_MOST_ENTRIES = 20
+
+
+def read(content: bytes) -> Reply | Rejected:
+    """The reply in a calendar text, or why there is none.
+
+    What a reply need not have is not missed (ORGANIZER, DTSTAMP), and what it should not have is not
+    minded (alarms, time zones): programs differ. No recurrence is ever expanded.
+    """
+    try:
+        found = calendars(content, _MOST_ENTRIES)
+    except UnreadableError as error:
+        return Rejected("unreadable", str(error))
+    if len(found) != 1:
+        return Rejected("not_a_reply", "it holds several calendars")
+    method = str(found[0].get("METHOD", "")).upper()
+    if method != "REPLY":
+        if method == "COUNTER":
+            return Rejected("counter_proposal", "it proposes another time, which is for a person to look at")
+        return Rejected("not_a_reply", "its method is not REPLY")
+    events = found[0].walk("VEVENT")
+    if len(events) != 1 or "RECURRENCE-ID" in events[0]:
+        return Rejected("not_a_reply", "it is not about just one event")
+    return _reply(events[0])
+
+
+def _reply(event: Component) -> Reply | Rejected:
+    attendees = listed(event.get("ATTENDEE"))
+    if len(attendees) != 1:
+        return Rejected("not_a_reply", "it does not name just one attendee")
+    [attendee] = attendees
+    named = (str(attendee), str(attendee.params.get("EMAIL", "")))
+    try:
+        sequence = int(event.get("SEQUENCE", 0))
+    except (TypeError, ValueError):
+        return Rejected("unreadable", "its SEQUENCE is no number")
+    return Reply(
+        uid=str(event.get("UID", "")),
+        sequence=sequence,
+        addresses=tuple(
+            address for one in named if (address := one.casefold().removeprefix("mailto:").strip())
+        ),
+        answer=_ANSWERS.get(str(attendee.params.get("PARTSTAT", "")).upper()),
+    )

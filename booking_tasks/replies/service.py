@@ -1,0 +1,120 @@
+"""Taking a reply for what it is: the answer to a question, or news about a session."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from booking_tasks import history
+from booking_tasks.contracts import ConfirmRequest, DeclineRequest, ReceiveReply, ReplyOutcome
+from booking_tasks.intake import service as intake
+from booking_tasks.intake.questions import Question, question
+from booking_tasks.models import ScheduledSession
+from booking_tasks.occasion import Occasion
+from booking_tasks.replies import store
+from booking_tasks.replies.rules import Rejected, Reply, entry_of, is_from, is_stale
+from booking_tasks.sessions.rules import OPEN
+from booking_tasks.sessions.store import locked_session
+from booking_tasks.words import Answer, Party
+
+_refused = ReplyOutcome.refusal
+
+
+def receive(db: Session, occasion: Occasion, command: ReceiveReply, reply: Reply | Rejected) -> ReplyOutcome:
+    """What follows from a reply, `reply` being what was read of the command's calendar text."""
+    if command.authenticated is False:
+        return _refused("not_authenticated", "sender", "is not proven; nothing was changed")
+    if isinstance(reply, Rejected):
+        return _refused(reply.code, "calendar", f"is no reply: {reply.why}")
+    entry = entry_of(reply.uid, occasion.policies.uid_domain)
+    if entry is None:
+        return _refused("unknown_event", "calendar", "is about no event of ours")
+    session = locked_session(db, entry)
+    if session is not None:
+        return _to_session(db, occasion, command, reply, session)
+    asked = question(db, entry)
+    if asked is None:
+        return _refused("unknown_event", "calendar", "is about no event of ours")
+    return _to_question(db, occasion, command, reply, asked)
+
+
+def _to_question(
+    db: Session, occasion: Occasion, command: ReceiveReply, reply: Reply, asked: Question
+) -> ReplyOutcome:
+    who = asked.consultant_user_id
+    if not _is_person(db, command, reply, who):
+        return _not_theirs()
+    if reply.answer == "declined" == asked.fate:
+        return ReplyOutcome(result="already_done", request_id=asked.request_id, answer=reply.answer)
+    if asked.fate != "open" and is_stale(reply, 1):
+        return _refused("stale", "calendar", f"answers a question that is over ({asked.fate})")
+    if reply.answer not in ("accepted", "declined"):
+        return _refused("no_answer", "calendar", "neither accepts nor declines; the question still waits")
+    contract: type[ConfirmRequest | DeclineRequest] = (
+        ConfirmRequest if reply.answer == "accepted" else DeclineRequest
+    )
+    answer = contract(
+        message_id=command.message_id,
+        actor=str(who),
+        request_id=asked.request_id,
+        consultant_user_id=who,
+        question_id=asked.id,
+    )
+    return _answered(db, occasion.by(str(who)), answer, reply.answer)
+
+
+def _answered(
+    db: Session, occasion: Occasion, command: ConfirmRequest | DeclineRequest, answer: Answer
+) -> ReplyOutcome:
+    if isinstance(command, ConfirmRequest):
+        outcome = intake.confirm(db, occasion, command)
+    else:
+        outcome = intake.decline(db, occasion, command)
+    return ReplyOutcome(
+        result=outcome.result,
+        code=outcome.code,
+        message=outcome.message,
+        request_id=command.request_id,
+        answer=answer,
+    )
+
+
+def _to_session(
+    db: Session, occasion: Occasion, command: ReceiveReply, reply: Reply, session: ScheduledSession
+) -> ReplyOutcome:
+    """Write down what a calendar says of a session; whether it is to be cancelled is for a person to say."""
+    sides: dict[Party, UUID] = {
+        "consultant": session.consultant_user_id, "requester": session.requester_user_id,
+    }  # fmt: skip
+    party = next((one for one, who in sides.items() if _is_person(db, command, reply, who)), None)
+    if party is None:
+        return _not_theirs()
+    known = ReplyOutcome(result="already_done", session_id=session.id, answer=reply.answer)
+    if is_stale(reply, session.revision):
+        return known if _accepts_again(db, reply, session, party) else _refused(
+            "stale", "calendar", "answers an earlier revision of the session"
+        )  # fmt: skip
+    if session.status not in OPEN:
+        return _refused("already_ended", "calendar", f"is about a session that is {session.status}")
+    if reply.answer is None:
+        return _refused("no_answer", "calendar", "says neither yes, no nor maybe")
+    said: dict[str, object] = {"party": party, "answer": reply.answer, "revision": session.revision}
+    if store.last_recorded(db, session.id, party) == said:
+        return known
+    history.record(db, occasion.by(str(sides[party])), store.RECORDED, session=session, after=said)
+    return known.model_copy(update={"result": "done"})
+
+
+def _accepts_again(db: Session, reply: Reply, session: ScheduledSession, party: Party) -> bool:
+    """Whether it is the yes to the question that this session came from, once more or in a second way."""
+    return party == "consultant" and reply.answer == "accepted" and question(db, session.id) is not None
+
+
+def _is_person(db: Session, command: ReceiveReply, reply: Reply, user_id: UUID) -> bool:
+    known = store.address_of(db, user_id)
+    return known is not None and is_from(reply, command.sender, known)
+
+
+def _not_theirs() -> ReplyOutcome:
+    return _refused("wrong_person", "sender", "is not the address of the person who was asked")

@@ -1,0 +1,34 @@
+"""What a reply is compared with."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from booking_tasks.models import DirectoryUser, Event
+
+RECORDED = "session.reply_recorded"
+
+
+def address_of(db: Session, user_id: UUID) -> str | None:
+    """Where the directory says that a person is reached."""
+    return db.execute(
+        select(DirectoryUser.email).where(DirectoryUser.user_id == user_id)
+    ).scalar_one_or_none()
+
+
+def last_recorded(db: Session, session_id: UUID, party: str) -> dict[str, object]:
+    """What one side's calendar said last about a session; empty when nothing."""
+    found = db.execute(
+        select(Event.after)
+        .where(
+            Event.scheduled_session_id == session_id,
+            Event.type == RECORDED,
+            Event.after["party"].astext == party,
+        )
+        .order_by(Event.position.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return found or {}

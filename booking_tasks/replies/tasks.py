@@ -1,0 +1,18 @@
+"""The public task of the room."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.contracts import ReceiveReply, ReplyOutcome
+from booking_tasks.inbox.tasks import accepts
+from booking_tasks.occasion import Occasion
+from booking_tasks.replies import service
+from booking_tasks.replies.confined import read
+
+
+def _received(db: Session, occasion: Occasion, command: ReceiveReply) -> ReplyOutcome:
+    return service.receive(db, occasion, command, read(command.calendar))
+
+
+receive_reply = accepts(ReceiveReply)(_received)
