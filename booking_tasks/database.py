@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -99,6 +100,25 @@ def one_at_a_time(subject: str) -> Iterator[Connection]:
             connection.rollback()
             connection.execute(select(func.pg_advisory_unlock(key)))
             connection.commit()
+
+
+@contextmanager
+def if_alone(subject: str, at_most: timedelta) -> Iterator[bool]:
+    """Whether nobody else is at this now; True keeps others out until the end of the block.
+
+    The lock goes with its connection, so a dead process gives it back at once, and PostgreSQL ends the
+    connection of one that was frozen after `at_most`. For work that is merely wasted when done twice.
+    """
+    key = select(func.hashtextextended(subject, 0)).scalar_subquery()
+    with engine().connect() as connection:
+        limit = _milliseconds(at_most.total_seconds())
+        connection.execute(select(func.set_config("idle_session_timeout", limit, False)))
+        alone = connection.execute(select(func.pg_try_advisory_lock(key))).scalar_one()
+        connection.commit()
+        try:
+            yield bool(alone)
+        finally:
+            connection.invalidate()
 
 
 @contextmanager

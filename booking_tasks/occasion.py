@@ -18,6 +18,7 @@ class Policies:
     """The deployment's choices that use cases need. All durations are elapsed time."""
 
     assignment_deadline: timedelta = timedelta(hours=48)
+    assignment_batch_time: timedelta = timedelta(seconds=10)
     confirmation_deadline: timedelta = timedelta(hours=24)
     offer_time: timedelta = timedelta(minutes=30)
     horizon: timedelta = timedelta(days=90)

@@ -143,6 +143,7 @@ class Settings(BaseSettings):
 
     # -- requests and assignment ---------------------------------------------------------------
     assignment_deadline: Duration = timedelta(hours=48)
+    assignment_batch_time: Duration = Field(timedelta(seconds=10), le=timedelta(minutes=2))
     confirmation_deadline: Duration = timedelta(hours=24)
     offer_time: Duration = timedelta(minutes=30)
     horizon: Duration = timedelta(days=90)

@@ -31,6 +31,7 @@ Fallback = Literal["anyone", "wait", "only"]
 Term = Literal["preference", "priority", "fairness", "earliest", "specialization", "continuity", "local_time"]
 CreditKind = Literal["assignment", "reversal", "newcomer", "leave", "no_show", "calibration"]
 WaitingList = Literal["offer", "book"]
+BatchMethod = Literal["greedy", "matching", "rounds", "search"]
 OfferState = Literal["open", "accepted", "declined", "lapsed", "withdrawn"]
 
 REQUEST_STATUSES: tuple[str, ...] = get_args(RequestStatus)
@@ -48,3 +49,4 @@ TERMS: tuple[Term, ...] = get_args(Term)
 CREDIT_KINDS: tuple[str, ...] = get_args(CreditKind)
 WAITING_LISTS: tuple[str, ...] = get_args(WaitingList)
 OFFER_STATES: tuple[str, ...] = get_args(OfferState)
+BATCH_METHODS: tuple[str, ...] = get_args(BatchMethod)

@@ -194,4 +194,17 @@ ROWS: dict[str, dict[str, str]] = {
     "0019_windows_by_time": {},
     "0020_reading_free_time": {},
     "0021_consultant_limits": {},
+    "0022_assignment_batches": {
+        "assignment_batches": f"""
+            INSERT INTO assignment_batches (
+                id, planned_at, requests, pairs, served, score, served_bound, score_bound, method,
+                is_complete, timed_out, seconds, "left"
+            )
+            VALUES (
+                {_OTHER}, '2027-02-01 09:00Z', 2, 3, 1, 9, 2, 18, 'greedy', true, false, 0.1,
+                '{{"outmatched": ["00000000-0000-7000-8000-000000000006"]}}'
+            )
+            ON CONFLICT DO NOTHING
+        """,
+    },
 }

@@ -95,8 +95,12 @@ def decide(
     chosen: Candidate | None = None,
     start: datetime | None = None,
     seen: Look | None = None,
+    batch: dict[str, Any] | None = None,
 ) -> None:
-    """Keep a decision with all that it was made of: who was looked at, what became of it, and why."""
+    """Keep a decision with all that it was made of: who was looked at, what became of it, and why.
+
+    `batch` is the certificate of the plan that it was part of.
+    """
     inputs = _wanted(request) | {"now": occasion.now.isoformat()}
     if seen is not None:
         inputs["weights"] = seen.weights.by_term()
@@ -108,6 +112,8 @@ def decide(
         }
     if became.cost is not None:
         inputs["fallback"] = asdict(became.cost)
+    if batch is not None:
+        inputs["batch"] = batch
     store.add_decision(
         db,
         consultation_request_id=request.id,

@@ -42,7 +42,7 @@ def terms_of(
     """The terms of one consultant at one start. `turn` is their place in the pool's queue, 0 the first."""
     return {
         "preference": float(one.consultant_user_id == about.wish.preferred),
-        "priority": (_TIERS - one.tier) / (_TIERS - 1),
+        "priority": priority(one),
         "fairness": 1 / (1 + turn),
         "earliest": earliest(start, about.since, about.until),
         "specialization": closeness(one, about),
@@ -59,6 +59,11 @@ def total(terms: Terms, weights: Weights) -> float:
     """The score. Rounded, so that equals are equal on every machine."""
     by_term = weights.by_term()
     return round(sum(by_term[term] * value for term, value in terms.items()), _DECIMALS)
+
+
+def priority(one: Profile) -> float:
+    """1 for the first tier, 0 for the last."""
+    return (_TIERS - one.tier) / (_TIERS - 1)
 
 
 def earliest(start: datetime, since: datetime, until: datetime | None) -> float:

@@ -31,7 +31,7 @@ from booking_tasks.sessions.rules import REQUEST_STEPS, NewRequest, check_step
 
 __all__ = [
     "Assigned", "aliases_for", "assign", "assign_locked", "candidates", "choice_of_requester",
-    "chosen_by_requester", "decide", "give_start", "take", "unfit", "waiting",
+    "chosen_by_requester", "decide", "give_start", "nobody", "still_waits", "take", "unfit", "waiting",
 ]  # fmt: skip
 
 
@@ -46,14 +46,7 @@ def assign_locked(db: Session, occasion: Occasion, request: ConsultationRequest)
 
     A request whose time is over is left to the sweep that ends it, whichever of the two comes first.
     """
-    if request.status not in {"pending", "pending_assignment"}:
-        return Assigned("nothing")
-    if request.status == "pending" and request.hold_token is not None:
-        return Assigned("nothing")
-    if request.deadline_at is None:
-        request.deadline_at = request.requested_at + occasion.policies.assignment_deadline
-    over = min(request.deadline_at, request.preferred_end_time or request.deadline_at) <= occasion.now
-    if over or (request.waiting_since is not None and offers.busy_with_offers(db, occasion, request)):
+    if not still_waits(db, occasion, request):
         return Assigned("nothing")
     kind = ledger.service_type(db, request.consultation_service_type_id)
     if kind is None or not kind.is_active:
@@ -70,7 +63,20 @@ def assign_locked(db: Session, occasion: Occasion, request: ConsultationRequest)
             if taken.code in {"requester_busy", "at_capacity"}:
                 refused = taken.code
         seen = seen.without(best, refused)
-    return _nobody(db, occasion, request, kind, seen)
+    return nobody(db, occasion, request, kind, seen)
+
+
+def still_waits(db: Session, occasion: Occasion, request: ConsultationRequest) -> bool:
+    """Whether a locked request is to be looked at: not when it keeps a start, has an offer, or is over."""
+    if request.status not in {"pending", "pending_assignment"}:
+        return False
+    if request.status == "pending" and request.hold_token is not None:
+        return False
+    if request.deadline_at is None:
+        request.deadline_at = request.requested_at + occasion.policies.assignment_deadline
+    if min(request.deadline_at, request.preferred_end_time or request.deadline_at) <= occasion.now:
+        return False
+    return request.waiting_since is None or not offers.busy_with_offers(db, occasion, request)
 
 
 def choice_of_requester(
@@ -190,16 +196,17 @@ def _answer_until(db: Session, occasion: Occasion, request: ConsultationRequest,
     return answer_until(occasion.now, minutes, occasion.policies.confirmation_deadline, start)
 
 
-def _nobody(
+def nobody(
     db: Session,
     occasion: Occasion,
     request: ConsultationRequest,
     kind: ServiceType,
     seen: Look,
+    batch: dict[str, Any] | None = None,
 ) -> Assigned:
     """Wait for another day; or end where nobody is left to ask and the kind of consultation wants that."""
     reason = why_nobody(seen.candidates, who_declined(db, request.id))
-    waits = _wait(db, occasion, request, seen, reason)
+    waits = _wait(db, occasion, request, seen, reason, batch)
     if reason != ALL_DECLINED or kind.when_all_declined == "wait":
         return waits
     intake.reject(db, occasion, request, reason)
@@ -212,6 +219,7 @@ def _wait(
     request: ConsultationRequest,
     seen: Look | None,
     reason: str,
+    batch: dict[str, Any] | None = None,
 ) -> Assigned:
     """Nobody now: the request waits, and says since when and why."""
     became, before = Assigned("waiting", reason=reason), request.status
@@ -229,6 +237,6 @@ def _wait(
             before={"status": before}, after={"status": request.status}, reason=reason,
         )  # fmt: skip
     if changed:
-        decide(db, occasion, request, seen.candidates if seen else (), became, seen=seen)
+        decide(db, occasion, request, seen.candidates if seen else (), became, seen=seen, batch=batch)
     db.flush()
     return became

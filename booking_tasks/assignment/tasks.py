@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from itertools import takewhile
+from time import monotonic
+
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import asking, service
+from booking_tasks.assignment import asking, batch, service
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX, SubmitRequest
+from booking_tasks.database import if_alone
 from booking_tasks.doorbell import occasion, one_by_one
 from booking_tasks.inbox.tasks import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
 from booking_tasks.occasion import Occasion
+
+#: Well below the time limit of a task. What is not reached is planned anew by the next sweep.
+_LONGEST = timedelta(minutes=4)
 
 submit_request = accepts(SubmitRequest)(asking.submit)
 
@@ -32,7 +40,19 @@ def assign_request(job_id: str | None = None) -> int:
 
 @app.task(name=TASK_PREFIX + "assign_waiting")
 def assign_waiting() -> int:
-    """Look again for requests that wait, one transaction each."""
+    """Look again for requests that wait: planned as one batch, then one transaction each."""
+    until = monotonic() + _LONGEST / timedelta(seconds=1)
+    with if_alone("assign_waiting", _LONGEST) as alone:
+        return _one_batch(until) if alone else 0
+
+
+def _one_batch(until: float) -> int:
     with occasion("sweep", "sweep") as (db, moment):
-        waiting = service.waiting(db, moment)
-    return one_by_one(waiting, service.assign)
+        look, others = batch.look(db, moment)
+    plan = batch.planned(look, others, moment.policies.assignment_batch_time, monotonic)
+    with occasion("sweep", "sweep") as (db, moment):
+        plan = batch.keep(db, moment, plan)
+    done = one_by_one(takewhile(lambda _: monotonic() < until, plan.to_do), plan.apply)
+    with occasion("sweep", "sweep") as (db, moment):
+        batch.finish(db, moment, plan)
+    return done

@@ -9,6 +9,7 @@ from booking_tasks.models import free_time as free_time
 from booking_tasks.models import paging as paging
 from booking_tasks.models import reserving as reserving
 from booking_tasks.models.base import Base
+from booking_tasks.models.batches import AssignmentBatch
 from booking_tasks.models.calendars import CalendarFeed
 from booking_tasks.models.catalogue import (
     AvailabilityRule,
@@ -36,6 +37,7 @@ from booking_tasks.models.slots import AvailabilitySlot
 
 __all__ = [
     "AssignmentBalance",
+    "AssignmentBatch",
     "AssignmentCredit",
     "AssignmentDecision",
     "AttendanceEvidence",

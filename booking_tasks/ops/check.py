@@ -97,6 +97,16 @@ def _tzdata(_: Settings) -> Iterator[Finding]:
         yield Finding("time zones", "ok", seen)
 
 
+def _solver(_: Settings) -> Iterator[Finding]:
+    from booking_tasks.assignment.matching import has_solver
+
+    if has_solver():
+        yield Finding("solver", "ok", "what waits is assigned together, by scipy")
+    else:
+        seen = "scipy is not installed: what waits is served one by one, the longest first"
+        yield Finding("solver", "warning", seen, "install the extra: pip install 'booking-tasks[solver]'")
+
+
 # -- PostgreSQL ----------------------------------------------------------------------------------------
 
 
@@ -329,6 +339,7 @@ def _answers(config: Settings) -> Iterator[Finding]:
 _CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "environment": _environment,
     "time zones": _tzdata,
+    "solver": _solver,
     "database": _database,
     "broker": _broker,
     "results": _results,
@@ -339,6 +350,7 @@ _CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
 _MENDS = {
     "environment": "report this",
     "time zones": "install the package tzdata",
+    "solver": "install the extra solver anew",
     "database": "start PostgreSQL, or correct DATABASE_URL",
     "broker": "start the broker, or correct CELERY_BROKER_URL or REDIS_URL",
     "results": "start it, or correct CELERY_RESULT_BACKEND",

@@ -228,12 +228,16 @@ def _only(batch: Batch, *pairs: int) -> Plan:
     return plan
 
 
-def test_a_new_early_hour_does_not_push_the_only_fitting_start_out_of_the_choice() -> None:
-    """Chosen by the earliest end, starts at 0 and 2 would hide the one at 1 that alone suits anybody."""
-    narrow = Case((0,), ((0, 1, 2, 0),), ((0, 0, 5),))
-    wider = replace(narrow, openings=(*narrow.openings, (0, 0, 2, 0), (0, 2, 2, 0)))
+def test_a_new_start_that_hides_two_others_from_the_matching_does_not_serve_fewer() -> None:
+    """Matchings of openings alone served three of these requests before the new start, and two after."""
+    openings = ((1, 7, 4, 0), (0, 3, 2, 0), (1, 5, 2, 0), (1, 5, 3, 0), (0, 6, 2, 0), (1, 6, 3, 0))
+    before = Case((0, 1, 2), openings, ((1, 0, 0), (0, 1, 1), (2, 4, 5)))
+    new = ((0, 6, 8), (1, 6, 7), (2, 6, 8))
+    after = replace(before, openings=(*openings, (0, 4, 3, 0)), pairs=(*before.pairs, *new))
 
-    assert solved(narrow.batch()).objective == solved(wider.batch()).objective == Objective(1, 5)
+    assert solved(before.batch()).objective.served == 3
+    assert solved(after.batch()).objective.served == 3
+    assert solved(after.batch()).method == "search"
 
 
 def test_the_number_served_goes_before_any_score() -> None:

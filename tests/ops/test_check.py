@@ -60,6 +60,7 @@ def test_where_all_is_well_every_line_says_ok_but_the_tests_open_broker(healthy:
         "settings": {"ok"},
         "environment": {"ok"},
         "time zones": {"ok"},
+        "solver": {"ok"},
         "database": {"ok"},
         "extension": {"ok"},
         "schema": {"ok"},
@@ -279,3 +280,11 @@ def test_the_time_zones_in_use_are_said_and_projections_made_with_others_are_cou
             assert finding.state == "warning"
             assert f"1 with {version}" in finding.seen
             assert mend in finding.mend
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_missing_solver_is_said_with_what_is_done_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("booking_tasks.assignment.matching.has_solver", lambda: False)
+    [finding] = found("solver")
+
+    assert (finding.state, "booking-tasks[solver]" in finding.mend) == ("warning", True)

@@ -1,0 +1,281 @@
+"""What a batch reads and writes. The number of queries does not grow with requests or consultants."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.orm import Session
+
+from booking_tasks.models import (
+    AssignmentBatch,
+    AssignmentDecision,
+    AvailabilitySlot,
+    ConsultationRequest,
+    DirectoryUser,
+    ScheduledSession,
+    ServiceType,
+    TimeOffer,
+)
+
+#: A week and both its ends, whatever the zone: where sessions that count for a limit can lie.
+_AROUND = timedelta(days=9)
+
+_TERMS = text(
+    "SELECT consultant_user_id, duration, buffer_before, buffer_after, requires_confirmation, time_zone,"
+    " day_sessions, week_sessions, day_minutes, week_minutes"
+    " FROM booking_policies(:consultants, :service_type, :now)"
+).bindparams(
+    bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
+    bindparam("service_type", type_=PG_UUID(as_uuid=True)),
+)
+_USED = text(
+    "SELECT f.consultant_user_id, (f.session_start_time AT TIME ZONE c.time_zone)::date AS day,"
+    " count(*) AS sessions,"
+    " sum(extract(epoch FROM f.session_end_time - f.session_start_time) / 60) AS minutes"
+    " FROM consultant_availability_slots f"
+    " JOIN consultation_requests r ON r.id = f.consultation_request_id"
+    " JOIN consultant_profiles c ON c.consultant_user_id = f.consultant_user_id"
+    " WHERE f.consultant_user_id = ANY (:consultants) AND r.consultation_service_type_id = :service_type"
+    " AND f.status IN ('held', 'booked') AND (f.status = 'booked' OR f.held_until > :now)"
+    " AND tstzrange(f.start_time, f.end_time) && tstzrange(:from_, :to)"
+    " GROUP BY 1, 2"
+).bindparams(
+    bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
+    bindparam("service_type", type_=PG_UUID(as_uuid=True)),
+)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What one consultant asks of a booking of one kind. Limits: None where there is none."""
+
+    duration: timedelta
+    buffer_before: timedelta
+    buffer_after: timedelta
+    must_confirm: bool
+    time_zone: str
+    day_sessions: int | None = None
+    week_sessions: int | None = None
+    day_minutes: int | None = None
+    week_minutes: int | None = None
+
+    @property
+    def length(self) -> timedelta:
+        """How long a session keeps the consultant."""
+        return self.buffer_before + self.duration + self.buffer_after
+
+    @property
+    def limited(self) -> bool:
+        return any(
+            one is not None
+            for one in (self.day_sessions, self.week_sessions, self.day_minutes, self.week_minutes)
+        )
+
+
+_STANDINGS = text(
+    "SELECT c.consultant_user_id, b.credits + coalesce(e.credits, 0), c.assignment_weight,"
+    "       greatest(b.assigned_at, e.assigned_at)"
+    "  FROM consultant_profiles c"
+    "  LEFT JOIN assignment_balances b"
+    "    ON b.consultation_service_type_id = :pool AND b.consultant_user_id = c.consultant_user_id"
+    "  LEFT JOIN (SELECT consultant_user_id, sum(amount) AS credits,"
+    "                    max(credited_at) FILTER (WHERE kind = 'assignment') AS assigned_at"
+    "               FROM assignment_credits"
+    "              WHERE consultation_service_type_id = :pool AND NOT is_counted"
+    "              GROUP BY consultant_user_id) e ON e.consultant_user_id = c.consultant_user_id"
+    " WHERE c.is_available_for_booking AND (c.service_type_ids IS NULL OR :pool = ANY (c.service_type_ids))"
+    " ORDER BY c.consultant_user_id"
+).bindparams(bindparam("pool", type_=PG_UUID(as_uuid=True)))
+_LOADS = text(
+    "SELECT consultant_user_id, count(*) FROM consultant_availability_slots"
+    " WHERE consultant_user_id = ANY (:consultants) AND status IN ('held', 'booked')"
+    "   AND tstzrange(start_time, end_time) && tstzrange(:now, NULL)"
+    "   AND (status = 'booked' OR held_until > :now)"
+    " GROUP BY consultant_user_id"
+).bindparams(bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))))
+
+
+def standings(
+    db: Session, service_type_id: UUID
+) -> list[tuple[UUID, Decimal | None, Decimal, datetime | None]]:
+    """(consultant, credits or None for a newcomer, weight, last assignment) of a pool, which is not locked.
+
+    A plan counts without keeping anybody out; what is taken is entered under the guards of a single look.
+    """
+    return [(row[0], row[1], row[2], row[3]) for row in db.execute(_STANDINGS, {"pool": service_type_id})]
+
+
+def loads(db: Session, consultants: Sequence[UUID], now: datetime) -> dict[UUID, int]:
+    """How many sessions and live holds of any kind each has ahead; only those who have one."""
+    if not consultants:
+        return {}
+    rows = db.execute(_LOADS, {"consultants": list(consultants), "now": now})
+    return {row[0]: row[1] for row in rows}
+
+
+def had_requesters(db: Session, requesters: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
+    """(requester, consultant) of those who had a session together that was not cancelled."""
+    rows = db.execute(
+        select(ScheduledSession.requester_user_id, ScheduledSession.consultant_user_id)
+        .where(
+            ScheduledSession.requester_user_id.in_(requesters),
+            ScheduledSession.status.not_like("cancelled%"),
+        )
+        .distinct()
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def had_companies(db: Session, companies: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
+    """(company, consultant) of those who were assigned to somebody of the company."""
+    if not companies:
+        return []
+    asked = ConsultationRequest
+    rows = db.execute(
+        select(asked.company_id, asked.assigned_consultant_user_id)
+        .where(
+            asked.company_id.in_(companies),
+            asked.assigned_consultant_user_id.is_not(None),
+            asked.status.in_(("scheduled", "completed")),
+        )
+        .distinct()
+    )
+    return [(row[0], row[1]) for row in rows if row[0] is not None and row[1] is not None]
+
+
+def zones(db: Session, people: Sequence[UUID]) -> dict[UUID, str]:
+    """The time zones of those the directory knows."""
+    rows = db.execute(
+        select(DirectoryUser.user_id, DirectoryUser.time_zone).where(DirectoryUser.user_id.in_(people))
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def requests(db: Session, ids: Sequence[UUID]) -> list[ConsultationRequest]:
+    """The requests, those that have waited longest first."""
+    return list(
+        db.execute(
+            select(ConsultationRequest)
+            .where(ConsultationRequest.id.in_(ids))
+            .order_by(ConsultationRequest.requested_at, ConsultationRequest.id)
+        ).scalars()
+    )
+
+
+def service_types(db: Session, ids: Collection[UUID]) -> dict[UUID, ServiceType]:
+    """The kinds of consultation by id, active or not."""
+    if not ids:
+        return {}
+    return {one.id: one for one in db.execute(select(ServiceType).where(ServiceType.id.in_(ids))).scalars()}
+
+
+def terms(
+    db: Session, consultants: Sequence[UUID], service_type_id: UUID, now: datetime
+) -> dict[UUID, Terms]:
+    """What each of the consultants asks of a booking of this kind."""
+    rows = db.execute(_TERMS, {"consultants": list(consultants), "service_type": service_type_id, "now": now})
+    return {row[0]: Terms(*row[1:]) for row in rows}
+
+
+def used(
+    db: Session,
+    consultants: Sequence[UUID],
+    service_type_id: UUID,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+) -> dict[tuple[UUID, date], tuple[int, int]]:
+    """(sessions, minutes) of this kind that each consultant has on each of their days around a time."""
+    rows = db.execute(
+        _USED,
+        {
+            "consultants": list(consultants),
+            "service_type": service_type_id,
+            "from_": start - _AROUND,
+            "to": end + _AROUND,
+            "now": now,
+        },
+    )
+    return {(row[0], row[1]): (row[2], int(row[3])) for row in rows}
+
+
+def taken_by_requesters(
+    db: Session, requesters: Sequence[UUID], start: datetime, end: datetime, now: datetime
+) -> dict[UUID, list[tuple[datetime, datetime]]]:
+    """(start, end) of the sessions and live holds that requesters already have in a time."""
+    rows = db.execute(
+        select(
+            AvailabilitySlot.requester_user_id,
+            AvailabilitySlot.session_start_time,
+            AvailabilitySlot.session_end_time,
+        ).where(
+            AvailabilitySlot.requester_user_id.in_(requesters),
+            AvailabilitySlot.status.in_(("held", "booked")),
+            or_(AvailabilitySlot.status == "booked", AvailabilitySlot.held_until > now),
+            AvailabilitySlot.session_end_time > start,
+            AvailabilitySlot.session_start_time < end,
+        )
+    )
+    found: dict[UUID, list[tuple[datetime, datetime]]] = {}
+    for who, begins, ends in rows:
+        if who is not None and begins is not None and ends is not None:
+            found.setdefault(who, []).append((begins, ends))
+    return found
+
+
+def offered_before(db: Session, ids: Sequence[UUID]) -> set[tuple[UUID, UUID, datetime]]:
+    """(request, consultant, start) of every offer: nobody is asked about the same start twice."""
+    rows = db.execute(
+        select(TimeOffer.consultation_request_id, TimeOffer.consultant_user_id, TimeOffer.start_time).where(
+            TimeOffer.consultation_request_id.in_(ids)
+        )
+    )
+    return {(row[0], row[1], row[2]) for row in rows}
+
+
+def touch(db: Session, ids: Sequence[UUID], now: datetime) -> None:
+    """Note that waiting requests were looked at, but for those somebody else has in hand."""
+    if not ids:
+        return
+    waiting = (
+        select(ConsultationRequest.id)
+        .where(ConsultationRequest.id.in_(ids), ConsultationRequest.status == "pending_assignment")
+        .with_for_update(skip_locked=True)
+    )
+    free = list(db.execute(waiting).scalars())
+    db.execute(
+        update(ConsultationRequest)
+        .where(ConsultationRequest.id.in_(free))
+        .values(updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def add_batch(db: Session, **values: Any) -> UUID:
+    """Keep what was planned; its id."""
+    row = AssignmentBatch(**values)
+    db.add(row)
+    db.flush()
+    return row.id
+
+
+def finish_batch(db: Session, batch_id: UUID, planned: Sequence[UUID], now: datetime) -> None:
+    """Note that everything planned was tried, and for how many requests it came true."""
+    came_true = select(func.count()).where(
+        AssignmentDecision.consultation_request_id.in_(planned),
+        AssignmentDecision.consultant_user_id.is_not(None),
+        AssignmentDecision.inputs["batch"]["id"].as_string() == str(batch_id),
+    )
+    db.execute(
+        update(AssignmentBatch)
+        .where(AssignmentBatch.id == batch_id)
+        .values(applied=came_true.scalar_subquery(), finished_at=now)
+    )

@@ -1,0 +1,48 @@
+"""What was matched together: one row for each batch, with the certificate of its plan."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, Numeric, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from booking_tasks.models.base import Base, Key, one_of
+from booking_tasks.words import BATCH_METHODS
+
+
+class AssignmentBatch(Base):
+    """A batch as it was planned; `applied` counts what became of it.
+
+    `served` and `score` are the plan's, `served_bound` and `score_bound` those that no plan exceeds.
+    `is_complete`: every start that the requests could have was looked at; without that the bound holds
+    for the starts that were. `left` has the requests that the plan does not serve, by reason.
+    `finished_at` NULL: it is under way, or its worker died.
+    """
+
+    __tablename__ = "assignment_batches"
+    __table_args__ = (
+        one_of("method", BATCH_METHODS),
+        CheckConstraint(
+            "served <= served_bound AND served_bound <= requests AND applied <= requests", name="numbers"
+        ),
+        Index(None, "planned_at"),
+    )
+
+    id: Mapped[Key]
+    planned_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    requests: Mapped[int]
+    pairs: Mapped[int]
+    served: Mapped[int]
+    score: Mapped[int] = mapped_column(BigInteger)
+    served_bound: Mapped[int]
+    score_bound: Mapped[int] = mapped_column(BigInteger)
+    method: Mapped[str] = mapped_column(String)
+    is_complete: Mapped[bool]
+    timed_out: Mapped[bool]
+    seconds: Mapped[Decimal] = mapped_column(Numeric(10, 3))
+    applied: Mapped[int] = mapped_column(server_default=text("0"))
+    left: Mapped[dict[str, Any]]
