@@ -129,9 +129,15 @@ def give_start(
     """
     if request.waiting_since is None or kind.waiting_list == "book":
         return take(db, occasion, request, candidate, start, end)
+    savepoint = db.begin_nested()
+    if _is_full(db, occasion, request, candidate):
+        savepoint.rollback()
+        return NotTaken("at_capacity")
     taken = offers.offer(db, occasion, request, candidate.consultant_user_id, start)
     if isinstance(taken, NotTaken):
+        savepoint.rollback()
         return taken
+    savepoint.commit()
     return Assigned("offered", candidate.consultant_user_id, start=start, end=end)
 
 
@@ -222,10 +228,11 @@ def _wait(
     batch: dict[str, Any] | None = None,
 ) -> Assigned:
     """Nobody now: the request waits, and says since when and why."""
-    became, before = Assigned("waiting", reason=reason), request.status
+    before = request.status
     request.updated_at = occasion.now
     if reason == "no_free_time" and request.status_reason in NOT_TAKEN:
         reason = request.status_reason  # there was time; who asks why nothing came of it should hear that
+    became = Assigned("waiting", reason=reason)
     changed = before != "pending_assignment" or request.status_reason != reason
     request.status_reason = reason
     request.waiting_since = request.waiting_since or occasion.now

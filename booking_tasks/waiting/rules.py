@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from booking_tasks.assignment.scoring import Terms, total
+from booking_tasks.weights import Weights
+from booking_tasks.words import Term
+
 Span = tuple[datetime, datetime]
 
 
@@ -14,17 +18,24 @@ Span = tuple[datetime, datetime]
 class Wish:
     """A waiting request that one consultant could serve, as looked at for that consultant's free time.
 
-    `busy` are the spans in which its requester is elsewhere; `asked` the starts they were offered before.
+    `terms` are what speaks for giving this consultant's time to it, whatever the start. `busy` are the
+    spans in which its requester is elsewhere; `asked` the starts they were offered before.
     """
 
     request_id: UUID
     service_type_id: UUID
-    prefers_this_consultant: bool
     waiting_since: datetime
+    terms: Terms
+    weights: Weights
     earliest: datetime | None = None
     latest_end: datetime | None = None
     busy: tuple[Span, ...] = ()
     asked: frozenset[datetime] = frozenset()
+
+    @property
+    def score(self) -> float:
+        """The weighted terms, as the assignment counts them."""
+        return total(self.terms, self.weights)
 
     def fits(self, start: datetime, end: datetime) -> bool:
         """Whether a session of this span would suit, and was not offered before."""
@@ -36,11 +47,18 @@ class Wish:
         )
 
 
+def terms_of(*, preferred: bool, known: float, closeness: float) -> dict[Term, float]:
+    """The score's terms that tell waiting requests apart. Those of the consultant are the same for all.
+
+    Where in somebody's window a start lies, and at which local hour, does not count: who left more room
+    would lose their place in the queue by it.
+    """
+    return {"preference": float(preferred), "continuity": known, "specialization": closeness}
+
+
 def best_first(wishes: Iterable[Wish]) -> list[Wish]:
-    """Whose preferred consultant this is, then who has waited longest, then by id: never by chance."""
-    return sorted(
-        wishes, key=lambda one: (not one.prefers_this_consultant, one.waiting_since, one.request_id)
-    )
+    """The highest score; ties to who has waited longest, then by id: never by chance."""
+    return sorted(wishes, key=lambda one: (-one.score, one.waiting_since, one.request_id))
 
 
 def matches(

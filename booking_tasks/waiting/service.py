@@ -1,24 +1,19 @@
-"""Asking those who wait about free time, and their answers."""
+"""The answers of those who were offered time, and what follows when there is none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from booking_tasks import history
-from booking_tasks.assignment import service as assignment
-from booking_tasks.assignment.rules import Candidate
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.contracts import AcceptOffer, DeclineOffer, HoldOutcome
-from booking_tasks.freed import note_freed
 from booking_tasks.intake.rules import answer_until
-from booking_tasks.models import Consultant, ConsultationRequest, ServiceType, TimeOffer
+from booking_tasks.models import ConsultationRequest, TimeOffer
 from booking_tasks.occasion import Occasion
 from booking_tasks.offers import service as offers
 from booking_tasks.offers import store as offer_store
@@ -26,134 +21,7 @@ from booking_tasks.offers.rules import standing
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
 from booking_tasks.sessions.store import locked_request
-from booking_tasks.waiting import store
-from booking_tasks.waiting.rules import Span, Wish, matches
-
-_INSTANT = timedelta(microseconds=1)
-#: More free starts of one consultant and kind are not looked at in one go.
-_MOST_STARTS = 5000
-#: Refusals that are about the request; every other one is about the start, and holds for everyone.
-_OF_THE_REQUEST = frozenset({"not_waiting", "offer_open", "offered_before", "requester_busy"})
-
-
-# -- asking ------------------------------------------------------------------------------------------------
-
-
-def offer_freed(db: Session, occasion: Occasion, consultant_user_id: UUID) -> UUID | None:
-    """Give one free start of a consultant to the best of those who wait; the request's id, or None.
-
-    One in a transaction, because a request is locked before any consultant: what is left for others is
-    noted again. Whoever is overtaken goes on to the next start or the next request.
-    """
-    consultant = store.consultant(db, consultant_user_id)
-    if consultant is None or not consultant.is_available_for_booking:
-        return None
-    waiting = store.waiting_requests(db, occasion.now)
-    aliases = assignment.aliases_for(db, [consultant], waiting)
-    requests = {
-        one.id: one for one in waiting if assignment.unfit(consultant, one, aliases, occasion.now) is None
-    }
-    kinds = store.active_kinds(db, {one.consultation_service_type_id for one in requests.values()})
-    wishes = [one for one in _wishes(db, occasion, consultant, requests) if one.service_type_id in kinds]
-    if not wishes:
-        return None
-    starts = {kind: _starts(db, occasion, consultant, kind, wishes) for kind in kinds}
-    gone: set[tuple[UUID, datetime]] = set()
-    for wish, start, end in matches(wishes, starts):
-        kind = kinds[wish.service_type_id]
-        if (kind.id, start) in gone:
-            continue
-        given = _given(db, occasion, wish, kind, consultant, (start, end))
-        if isinstance(given, NotTaken):
-            if given.code not in _OF_THE_REQUEST:
-                gone.add((kind.id, start))
-            continue
-        if len(wishes) > 1:
-            note_freed(db, occasion, [consultant_user_id], "more")
-        return wish.request_id
-    return None
-
-
-def _wishes(
-    db: Session, occasion: Occasion, consultant: Consultant, requests: Mapping[UUID, ConsultationRequest]
-) -> list[Wish]:
-    who = consultant.consultant_user_id
-    busy = store.busy_spans(db, {one.requester_user_id for one in requests.values()}, occasion.now)
-    asked = store.asked_starts(db, requests.keys(), who)
-    return [
-        Wish(
-            request_id=one.id,
-            service_type_id=one.consultation_service_type_id,
-            prefers_this_consultant=one.preferred_consultant_user_id == who,
-            waiting_since=one.waiting_since or one.requested_at,
-            earliest=one.preferred_start_time,
-            latest_end=one.preferred_end_time,
-            busy=busy.get(one.requester_user_id, ()),
-            asked=asked.get(one.id, frozenset()),
-        )
-        for one in requests.values()
-    ]
-
-
-def _starts(
-    db: Session, occasion: Occasion, consultant: Consultant, kind_id: UUID, wishes: Sequence[Wish]
-) -> list[Span]:
-    """The consultant's free starts in all that the wishes of a kind could use, as the one judge has them."""
-    ours = [one for one in wishes if one.service_type_id == kind_id]
-    soonest = occasion.now + _INSTANT  # an offer ends where its session starts
-    horizon = occasion.now + occasion.policies.horizon
-    start = max(soonest, min(one.earliest or soonest for one in ours))
-    end = max(one.latest_end or horizon for one in ours)
-    who = consultant.consultant_user_id
-    found = ledger.free_starts(db, [who], kind_id, start, end, occasion.now, _MOST_STARTS)
-    return [(begins, ends) for _, begins, ends in found]
-
-
-def _given(
-    db: Session, occasion: Occasion, wish: Wish, kind: ServiceType, consultant: Consultant, span: Span
-) -> assignment.Assigned | NotTaken:
-    """Give a start to a request, once it is locked and waits still; else all locks come back."""
-    who, (start, end) = consultant.consultant_user_id, span
-    savepoint = db.begin_nested()
-    request = locked_request(db, wish.request_id)
-    given: assignment.Assigned | NotTaken = NotTaken("not_waiting")
-    if (
-        request is not None
-        and _waits(db, occasion, request)
-        and assignment.unfit(
-            consultant, request, assignment.aliases_for(db, [consultant], [request]), occasion.now
-        )
-        is None
-    ):
-        asking = ledger.needing_confirmation(db, [who], kind.id, occasion.now)
-        candidate = Candidate(
-            who,
-            wish.prefers_this_consultant,
-            0,
-            starts=(span,),
-            must_confirm=who in asking,
-            capacity=consultant.assignment_capacity,
-        )
-        given = assignment.give_start(db, occasion, request, kind, candidate, start, end)
-        if not isinstance(given, NotTaken):
-            assignment.decide(db, occasion, request, [candidate], given, candidate, start)
-            savepoint.commit()
-            return given
-    savepoint.rollback()
-    return given
-
-
-def _waits(db: Session, occasion: Occasion, request: ConsultationRequest) -> bool:
-    ends = (request.deadline_at, request.preferred_end_time)
-    return (
-        request.status == "pending_assignment"
-        and request.waiting_since is not None
-        and all(end is None or end > occasion.now for end in ends)
-        and not offers.busy_with_offers(db, occasion, request)
-    )
-
-
-# -- answers -----------------------------------------------------------------------------------------------
+from booking_tasks.waiting.rules import Span
 
 
 def accept_offer(db: Session, occasion: Occasion, command: AcceptOffer) -> HoldOutcome:
@@ -239,9 +107,6 @@ def _outcome(
         end=one.end_time,
         held_until=one.offered_until if one.state == "open" else None,
     )
-
-
-# -- no answer ---------------------------------------------------------------------------------------------
 
 
 def lapsed(db: Session, occasion: Occasion, limit: int = 200) -> list[UUID]:

@@ -11,7 +11,14 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.store import to_look_at
-from booking_tasks.models import AvailabilitySlot, Consultant, ConsultationRequest, ServiceType, TimeOffer
+from booking_tasks.models import (
+    AvailabilitySlot,
+    Consultant,
+    ConsultationRequest,
+    ScheduledSession,
+    ServiceType,
+    TimeOffer,
+)
 
 
 def consultant(db: Session, consultant_user_id: UUID) -> Consultant | None:
@@ -58,6 +65,35 @@ def busy_spans(
         if who is not None and start is not None and end is not None:  # a fact has all of them
             found[who].append((start, end))
     return {who: tuple(spans) for who, spans in found.items()}
+
+
+def known(
+    db: Session, consultant_user_id: UUID, requests: Collection[ConsultationRequest]
+) -> dict[UUID, float]:
+    """Request -> 1.0 when its requester had this consultant before, 0.5 when its company had."""
+    people = set(
+        db.execute(
+            select(ScheduledSession.requester_user_id).where(
+                ScheduledSession.consultant_user_id == consultant_user_id,
+                ScheduledSession.requester_user_id.in_({one.requester_user_id for one in requests}),
+                ScheduledSession.status.not_like("cancelled%"),
+            )
+        ).scalars()
+    )
+    companies = set(
+        db.execute(
+            select(ConsultationRequest.company_id).where(
+                ConsultationRequest.assigned_consultant_user_id == consultant_user_id,
+                ConsultationRequest.company_id.in_({one.company_id for one in requests if one.company_id}),
+                ConsultationRequest.status.in_(("scheduled", "completed")),
+            )
+        ).scalars()
+    )
+    return {
+        one.id: 1.0 if one.requester_user_id in people else 0.5
+        for one in requests
+        if one.requester_user_id in people or one.company_id in companies
+    }
 
 
 def asked_starts(

@@ -11,7 +11,7 @@ from booking_tasks.inbox.tasks import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
 from booking_tasks.occasion import Occasion
-from booking_tasks.waiting import service
+from booking_tasks.waiting import offering, service
 
 accept_offer = accepts(AcceptOffer)(service.accept_offer)
 decline_offer = accepts(DeclineOffer)(service.decline_offer)
@@ -21,7 +21,7 @@ class OfferTime(InternalHandler):
     """Asks the best of those who wait about a consultant's free time."""
 
     def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Finished | Skipped:
-        given = service.offer_freed(db, occasion, job.subject_id)
+        given = offering.offer_freed(db, occasion, job.subject_id)
         return Skipped("nobody who waits could use it") if given is None else Finished()
 
 

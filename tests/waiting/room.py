@@ -15,7 +15,7 @@ from booking_tasks.assignment import service as assignment
 from booking_tasks.contracts import HoldOutcome
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, TimeOffer
 from booking_tasks.occasion import Occasion
-from booking_tasks.waiting import service
+from booking_tasks.waiting import offering, service
 from tests import builders
 from tests.builders import NOW
 from tests.invariants import of_rows
@@ -44,7 +44,7 @@ class WaitingRoom:
 
     def offers(self, who: UUID | None = None) -> UUID | None:
         """What the job does once: who was given something."""
-        given = service.offer_freed(self.db, self.moment, who or self.who)
+        given = offering.offer_freed(self.db, self.moment, who or self.who)
         assert of_rows(self.db) == []
         return given
 

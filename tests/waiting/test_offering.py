@@ -15,7 +15,7 @@ from booking_tasks.contracts import (
     DeclineRequest,
 )
 from booking_tasks.intake import service as intake
-from booking_tasks.models import AssignmentDecision, Event, TimeOffer
+from booking_tasks.models import AssignmentDecision, Consultant, Event, TimeOffer
 from booking_tasks.occasion import Occasion
 from booking_tasks.story.service import story_of
 from tests import builders
@@ -88,6 +88,38 @@ def test_the_next_best_is_asked_about_the_next_start_until_nothing_is_left(room:
     assert room.facts() == [("held", START), ("held", START + HOUR)]
     assert room.noted()["more"] == 2  # after each of them, what is left is looked at again
     assert room.history(third) == ["request.waiting"]
+
+
+def test_whose_consultant_it_is_and_who_knows_them_go_before_who_waits_longer(room: WaitingRoom) -> None:
+    room.frees(START - 4 * HOUR)
+    friend = builders.request(room.db, room.kind.id)
+    assert assignment.assign(room.db, room.moment, friend.id).result == "scheduled"
+    longest = room.waits(waiting_since=NOW - timedelta(hours=9))
+    known = room.waits(waiting_since=NOW - timedelta(hours=2), requester_user_id=friend.requester_user_id)
+    wanted = room.waits(preferred_consultant_user_id=room.who)
+    room.frees(hours=3)
+    assert [room.offers() for _ in range(3)] == [wanted.id, known.id, longest.id]
+    decision = room.db.scalars(
+        select(AssignmentDecision)
+        .where(AssignmentDecision.consultation_request_id == known.id)
+        .order_by(AssignmentDecision.id.desc())
+        .limit(1)
+    ).one()
+    assert decision.candidates[0]["terms"]["continuity"] == 1
+
+
+def test_a_consultant_at_their_capacity_is_not_offered(room: WaitingRoom) -> None:
+    room.frees(START - 4 * HOUR)
+    served = builders.request(room.db, room.kind.id)
+    assert assignment.assign(room.db, room.moment, served.id).result == "scheduled"
+    room.waits()
+    room.frees()
+    room.db.get_one(Consultant, room.who).assignment_capacity = 1
+    room.db.flush()
+    assert room.offers() is None
+    room.db.get_one(Consultant, room.who).assignment_capacity = 2
+    room.db.flush()
+    assert room.offers() is not None
 
 
 def test_nobody_is_asked_whom_the_time_does_not_suit(room: WaitingRoom) -> None:

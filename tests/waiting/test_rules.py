@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
 from uuid import UUID
 
 from booking_tasks.offers.rules import peace, standing, stands_until
-from booking_tasks.waiting.rules import Wish, best_first, matches
+from booking_tasks.waiting.rules import Wish, best_first, matches, terms_of
+from booking_tasks.weights import Weights
 from tests.builders import NOW
 
 KIND, OTHER_KIND = UUID(int=100), UUID(int=101)
@@ -16,14 +18,25 @@ DAY = NOW + timedelta(days=1)
 
 
 def wish(name: int, *, waits: int = 1, prefers: bool = False, **values: object) -> Wish:
-    return Wish(UUID(int=name), KIND, prefers, NOW - waits * HOUR, **values)  # type: ignore[arg-type]
+    values.setdefault("terms", terms_of(preferred=prefers, known=0, closeness=1))
+    return Wish(UUID(int=name), KIND, NOW - waits * HOUR, weights=Weights(), **values)  # type: ignore[arg-type]
 
 
-def test_whose_preferred_consultant_it_is_then_who_waits_longest_then_the_id_comes_first() -> None:
+def test_the_highest_score_then_who_waits_longest_then_the_id_comes_first() -> None:
     wanted = wish(9, prefers=True)
     longest, twin, later = wish(5, waits=3), wish(6, waits=3), wish(1, waits=2)
     for order in permutations([later, twin, wanted, longest]):
         assert best_first(order) == [wanted, longest, twin, later]
+
+
+def test_the_weights_of_the_kind_say_how_much_an_acquaintance_counts() -> None:
+    stranger = wish(1, waits=9, terms=terms_of(preferred=False, known=0, closeness=1))
+    friend = wish(2, terms=terms_of(preferred=False, known=1, closeness=0.5))
+    assert best_first([stranger, friend]) == [friend, stranger]
+    only_skill = Weights().changed({"continuity": 0})
+    assert best_first([replace(stranger, weights=only_skill), replace(friend, weights=only_skill)])[
+        0
+    ].request_id == UUID(int=1)
 
 
 def test_every_wish_is_matched_with_the_starts_that_suit_it_the_earliest_first() -> None:
@@ -31,7 +44,7 @@ def test_every_wish_is_matched_with_the_starts_that_suit_it_the_earliest_first()
     late = wish(1, waits=9, earliest=DAY + HOUR, latest_end=DAY + 3 * HOUR)
     busy = wish(2, waits=8, busy=((DAY + timedelta(minutes=30), DAY + 2 * HOUR),))
     asked = wish(3, waits=7, asked=frozenset({DAY, DAY + 3 * HOUR}))
-    other = Wish(UUID(int=4), OTHER_KIND, True, NOW)
+    other = replace(wish(4, prefers=True), service_type_id=OTHER_KIND)
     found = [
         (one.request_id.int, start) for one, start, _ in matches([asked, busy, late, other], {KIND: starts})
     ]
