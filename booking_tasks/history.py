@@ -13,7 +13,7 @@ from booking_tasks.database import ring_later
 from booking_tasks.identity import uuid7
 from booking_tasks.jobs import store as jobs
 from booking_tasks.jobs.rules import NewJob
-from booking_tasks.journey import Happening, RequestFacts, SessionFacts, follow_up
+from booking_tasks.journey import Happening, PlanFacts, RequestFacts, SessionFacts, follow_up
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.occasion import Occasion
 
@@ -46,17 +46,20 @@ def record(
     reason: str | None = None,
     former_consultant: UUID | None = None,
     consultant_user_id: UUID | None = None,
+    plan: PlanFacts | None = None,
 ) -> UUID:
     """Write one event and the jobs it leads to; returns the event's id.
 
     `before` and `after` hold what changed, as JSON values. Give `request` for request events and
     `session` for session events, already changed; `former_consultant` is whose the session was before,
-    `consultant_user_id` whom a request event is about while the request is assigned to nobody.
+    `consultant_user_id` whom a request event is about while the request is assigned to nobody, `plan` which
+    absence plan, or which proposal of one, it is about.
     """
     made = entry(
         occasion, type_, request=request_facts(request) if request else None,
         session=session_facts(session, former_consultant) if session else None,
         before=before, after=after, reason=reason, consultant_user_id=consultant_user_id,
+        plan=plan,
     )  # fmt: skip
     db.flush()
     new = jobs.add(db, made.jobs, made.event)
@@ -74,6 +77,7 @@ def entry(
     after: dict[str, Any] | None = None,
     reason: str | None = None,
     consultant_user_id: UUID | None = None,
+    plan: PlanFacts | None = None,
 ) -> Entry:
     """What `record` writes, for a statement that writes it together with the change itself."""
     event_id = uuid7()
@@ -84,6 +88,7 @@ def entry(
         policies=occasion.policies,
         request=request,
         session=session,
+        plan=plan,
     )
     row = {
         "id": str(event_id),

@@ -44,6 +44,14 @@ class SessionFacts:
 
 
 @dataclass(frozen=True)
+class PlanFacts:
+    """An absence plan and when it is told, or a proposal of one and when it ends unanswered."""
+
+    id: UUID
+    due: datetime
+
+
+@dataclass(frozen=True)
 class Happening:
     """One event, as the steps below see it."""
 
@@ -53,6 +61,7 @@ class Happening:
     policies: Policies
     request: RequestFacts | None = None
     session: SessionFacts | None = None
+    plan: PlanFacts | None = None
 
 
 Step = Callable[[Happening], Iterable[NewJob]]
@@ -68,6 +77,12 @@ def _request(happening: Happening) -> RequestFacts:
     if happening.request is None:
         raise ValueError(f"{happening.type} must come with its request")
     return happening.request
+
+
+def _plan(happening: Happening) -> PlanFacts:
+    if happening.plan is None:
+        raise ValueError(f"{happening.type} must come with its plan")
+    return happening.plan
 
 
 def _sides(session: SessionFacts) -> tuple[UUID, UUID]:
@@ -191,6 +206,26 @@ def watch(happening: Happening) -> Iterable[NewJob]:
     yield NewJob("collect_attendance", session.id, session.end, session.revision)
 
 
+def tell_of_absence(happening: Happening) -> Iterable[NewJob]:
+    """Tell everybody what an absence plan did, once it cannot be undone any more."""
+    yield NewJob("announce_absence", _plan(happening).id, _plan(happening).due)
+
+
+def ask_about_new_time(happening: Happening) -> Iterable[NewJob]:
+    """Ask the requester about the time that is kept for them."""
+    session = _session(happening)
+    yield NewJob(
+        "send_notice", session.request_id, happening.now, recipient=session.requester_user_id,
+        detail=f"new_time_proposed:{happening.event_id}",
+    )  # fmt: skip
+
+
+def end_unanswered(happening: Happening) -> Iterable[NewJob]:
+    """Without an answer in time the session ends."""
+    session, plan = _session(happening), _plan(happening)
+    yield NewJob("end_proposal", session.id, plan.due, session.revision, detail=str(plan.id))
+
+
 FOLLOWS: dict[str, tuple[Step, ...]] = {
     # a consultation is asked for
     "request.submitted": (assign,),
@@ -212,6 +247,11 @@ FOLLOWS: dict[str, tuple[Step, ...]] = {
     "session.rescheduled": (provision, invite_if_linked, remind, watch),
     "session.reassigned": (take_from_former, provision, invite_if_linked, remind, watch),
     "session.cancelled": (cancel_invites, close),
+    # or its consultant is away
+    "absence.applied": (tell_of_absence,),
+    "absence.announced": (),
+    "absence.undone": (),
+    "session.time_proposed": (ask_about_new_time, end_unanswered),
     # and happens, or not
     "session.started": (),
     "session.side_missing": (),
@@ -229,11 +269,12 @@ FOLLOWS: dict[str, tuple[Step, ...]] = {
     "message.discarded": (),
 }
 
-_OPERATORS = {type_ for type_ in FOLLOWS if type_.startswith(("job.", "message."))}
+#: What operators do, in the house alone; of an absence the sessions tell.
+_INTERNAL = {type_ for type_ in FOLLOWS if type_.startswith(("job.", "message.", "absence."))}
 
 #: What other services hear. The rest is history that concerns nobody outside.
 PUBLISHED = (
-    frozenset(FOLLOWS) - _OPERATORS - {"session.side_missing", "session.billed", "session.link_changed"}
+    frozenset(FOLLOWS) - _INTERNAL - {"session.side_missing", "session.billed", "session.link_changed"}
 )
 
 

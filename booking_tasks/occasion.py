@@ -34,6 +34,8 @@ class Policies:
     calendar_outage: Literal["open", "closed"] = "open"
     calendar_tentative_busy: bool = True
     calendar_private_hosts: tuple[str, ...] = ()
+    absence_grace: timedelta = timedelta(minutes=5)
+    absence_answer: timedelta = timedelta(hours=24)
     default_time_zone: str = "UTC"
     default_language: str = "en"
 

@@ -82,6 +82,7 @@ def _weights(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+DurationOrNone = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
 Durations = Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(_durations)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 TermWeights = Annotated[Weights, NoDecode, BeforeValidator(_weights)]
@@ -149,6 +150,10 @@ class Settings(BaseSettings):
     horizon: Duration = timedelta(days=90)
     assignment_weights: TermWeights = Weights()
     assignment_no_show: Literal["returns", "counts"] = "returns"
+
+    # -- absence -----------------------------------------------------------------------------------
+    absence_grace: DurationOrNone = timedelta(minutes=5)
+    absence_answer: Duration = timedelta(hours=24)
 
     # -- outside calendars -----------------------------------------------------------------------
     calendar_interval: Duration = timedelta(minutes=15)

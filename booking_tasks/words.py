@@ -33,6 +33,9 @@ CreditKind = Literal["assignment", "reversal", "newcomer", "leave", "no_show", "
 WaitingList = Literal["offer", "book"]
 BatchMethod = Literal["greedy", "matching", "rounds", "search"]
 OfferState = Literal["open", "accepted", "declined", "lapsed", "withdrawn"]
+PlanState = Literal["draft", "applied", "announced", "undone"]
+StepAction = Literal["reassign", "propose", "cancel"]
+StepState = Literal["planned", "applied", "offered", "done", "cancelled", "undone", "overtaken"]
 
 REQUEST_STATUSES: tuple[str, ...] = get_args(RequestStatus)
 SESSION_STATUSES: tuple[str, ...] = get_args(SessionStatus)
@@ -50,3 +53,6 @@ CREDIT_KINDS: tuple[str, ...] = get_args(CreditKind)
 WAITING_LISTS: tuple[str, ...] = get_args(WaitingList)
 OFFER_STATES: tuple[str, ...] = get_args(OfferState)
 BATCH_METHODS: tuple[str, ...] = get_args(BatchMethod)
+PLAN_STATES: tuple[str, ...] = get_args(PlanState)
+STEP_ACTIONS: tuple[str, ...] = get_args(StepAction)
+STEP_STATES: tuple[str, ...] = get_args(StepState)

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.journey import Happening, RequestFacts, SessionFacts, follow_up
+from booking_tasks.journey import Happening, PlanFacts, RequestFacts, SessionFacts, follow_up
 from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
 from booking_tasks.occasion import Policies
 from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS
@@ -107,7 +107,21 @@ class Chronicle:
             )  # fmt: skip
         else:
             request = RequestFacts(event.consultation_request_id, requester, event.consultant_user_id)
-        return Happening(event.type, event.id, event.occurred_at, self.policies, request, session)
+        return Happening(
+            event.type, event.id, event.occurred_at, self.policies, request, session, _plan(event)
+        )
+
+
+def _plan(event: Event) -> PlanFacts | None:
+    """The proposal that an event is about, and until when it can be answered."""
+    if event.type != "session.time_proposed":
+        return None
+    return PlanFacts(UUID(event.after["proposal_id"]), datetime.fromisoformat(event.after["answer_by"]))
+
+
+def _of_plan(event: Event, policies: Policies) -> Happening:
+    plan = PlanFacts(UUID(event.after["plan_id"]), datetime.fromisoformat(event.after["announce_at"]))
+    return Happening(event.type, event.id, event.occurred_at, policies, plan=plan)
 
 
 def _former(event: Event) -> UUID | None:
@@ -124,7 +138,9 @@ def of_history(db: Session, policies: Policies) -> list[str]:
     sessions = {row.id: row for row in db.execute(select(ScheduledSession)).scalars()}
     told = Chronicle(policies)
     for event in db.execute(select(Event).order_by(Event.position)).scalars():
-        if event.type.startswith(("job.", "message.")):
+        if event.type == "absence.applied":  # of plans, what sessions come to is told by sessions
+            told.jobs |= {job.key for job in follow_up(_of_plan(event, policies))}
+        if event.type.startswith(("job.", "message.", "absence.")):
             continue  # an operator's decision about a job or message: no step of request or session
         if event.consultation_request_id is not None and event.consultation_request_id not in requests:
             told.wrong.append(f"{event.type} {event.id} is about a request that is not there")

@@ -62,7 +62,11 @@ ALWAYS: dict[str, str] = {
             OR NOT coalesce(bool_and(
                    (f.status, f.session_start_time, f.session_end_time, f.consultant_user_id,
                     f.requester_user_id, f.consultation_request_id)
-                 = ('booked', s.scheduled_start_time, s.scheduled_end_time, s.consultant_user_id,
+                 = ('booked', s.scheduled_start_time, s.scheduled_end_time,
+                    -- who takes it over while the plan can still be undone
+                    coalesce((SELECT p.consultant_user_id FROM absence_plan_steps p
+                               WHERE p.booking_id = f.id AND p.state = 'applied' AND p.action = 'reassign'),
+                             s.consultant_user_id),
                     s.requester_user_id, s.consultation_request_id)), true)""",
     "a hold is not for one request that waits for this consultant": """
         SELECT h.consultation_request_id
@@ -79,6 +83,9 @@ ALWAYS: dict[str, str] = {
                              WHERE o.state = 'open' AND o.hold_token = h.hold_token
                                AND (o.consultation_request_id, o.consultant_user_id, o.start_time)
                                    = (r.id, h.consultant_user_id, h.session_start_time))
+                       WHEN 'scheduled' THEN NOT EXISTS (
+                           SELECT FROM absence_plan_steps p
+                            WHERE p.hold_id = h.id AND p.state IN ('applied', 'offered'))
                        ELSE true END)""",
     "an open offer is not to one who waits": """
         SELECT o.id FROM time_offers o JOIN consultation_requests r ON r.id = o.consultation_request_id

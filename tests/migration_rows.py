@@ -207,4 +207,16 @@ ROWS: dict[str, dict[str, str]] = {
             ON CONFLICT DO NOTHING
         """,
     },
+    "0023_absence": {
+        "absence_plans": f"""
+            INSERT INTO absence_plans (id, consultant_user_id, reason, actor, planned_at)
+            VALUES ({_OTHER}, {_CONSULTANT}, 'ill', 'desk', '2027-02-01 09:00Z') ON CONFLICT DO NOTHING
+        """,
+        "absence_plan_steps": f"""
+            INSERT INTO absence_plan_steps (
+                plan_id, scheduled_session_id, position, session_revision, action, reason
+            )
+            VALUES ({_OTHER}, {_SESSION}, 1, 0, 'cancel', 'nobody_can') ON CONFLICT DO NOTHING
+        """,
+    },
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 from uuid import UUID
@@ -34,11 +35,11 @@ def reassign(db: Session, occasion: Occasion, command: ReassignSession) -> Reass
     who = command.consultant_user_id
     refusal = sessions.why_fixed(session, occasion)
     if refusal is not None:
-        return _outcome("refused", session, refusal)
+        return outcome_of("refused", session, refusal)
     if who is None:
         return _to_the_best(db, occasion, session, request, command.reason)
     if who == session.consultant_user_id:
-        return _outcome("already_done", session)
+        return outcome_of("already_done", session)
     if not consultant_exists(db, who):
         return _refused("unknown_consultant", "consultant_user_id", "names no consultant")
     return _to(db, occasion, session, request, who, command.reason)
@@ -60,7 +61,7 @@ def _to(
         return _refused(why_not, "consultant_user_id", problem)
     taken = availability.book(db, occasion, request, who, session.scheduled_start_time, session.id)
     if isinstance(taken, NotTaken):
-        return _outcome("refused", session, taken.code)
+        return outcome_of("refused", session, taken.code)
     return _given(db, occasion, session, request, who, taken, reason, [])
 
 
@@ -82,7 +83,7 @@ def _to_the_best(
             savepoint.commit()
             return _given(db, occasion, session, request, who, taken, reason, candidates)
         savepoint.rollback()
-    return _outcome("refused", session, "nobody_can")
+    return outcome_of("refused", session, "nobody_can")
 
 
 def _given(
@@ -93,25 +94,42 @@ def _given(
     who: UUID,
     taken: Taken,
     reason: str,
-    candidates: list[Candidate],
+    candidates: Sequence[Candidate],
 ) -> ReassignOutcome:
     former = session.consultant_user_id
     sessions.hand_over(db, occasion, session, request, who, taken, reason)
+    decided(db, occasion, session, former, candidates)
+    return outcome_of("done", session)
+
+
+def decided(
+    db: Session,
+    occasion: Occasion,
+    session: ScheduledSession,
+    former: UUID,
+    candidates: Sequence[Candidate],
+    plan_id: UUID | None = None,
+) -> None:
+    """Keep why a session went to whom it is now."""
     assignments.add_decision(
         db,
-        consultation_request_id=request.id,
+        consultation_request_id=session.consultation_request_id,
         decided_at=occasion.now,
         policy_version=POLICY_VERSION,
-        consultant_user_id=who,
-        start_time=taken.start,
+        consultant_user_id=session.consultant_user_id,
+        start_time=session.scheduled_start_time,
         reason="reassigned",
-        inputs={"former_consultant_user_id": str(former), "by": occasion.actor},
+        inputs={
+            "former_consultant_user_id": str(former),
+            "by": occasion.actor,
+            "absence_plan_id": str(plan_id) if plan_id else None,
+        },
         candidates=[one.as_stored() for one in candidates],
     )
-    return _outcome("done", session)
 
 
-def _outcome(result: Any, session: ScheduledSession, code: str | None = None) -> ReassignOutcome:
+def outcome_of(result: Any, session: ScheduledSession, code: str | None = None) -> ReassignOutcome:
+    """The session as it stands now."""
     return ReassignOutcome(
         result=result,
         code=code,

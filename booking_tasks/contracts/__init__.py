@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from booking_tasks.contracts.absence import ReassignOutcome, ReassignSession
+from booking_tasks.contracts.absence import (
+    MOST_SESSIONS,
+    AbsencePlanOutcome,
+    AbsenceStep,
+    AnswerProposal,
+    ApplyAbsencePlan,
+    ChosenConsultant,
+    PlanAbsence,
+    ReassignOutcome,
+    ReassignSession,
+    UndoAbsencePlan,
+)
 from booking_tasks.contracts.base import (
     TASK_PREFIX,
     Command,
@@ -118,6 +129,10 @@ PUBLIC: dict[str, type[Query[Any]]] = {
         RemoveCalendarFeed,
         ListCalendarFeeds,
         ReassignSession,
+        PlanAbsence,
+        ApplyAbsencePlan,
+        UndoAbsencePlan,
+        AnswerProposal,
         SearchSlots,
         HoldSlot,
         RenewHold,
@@ -141,11 +156,16 @@ PUBLIC: dict[str, type[Query[Any]]] = {
 
 __all__ = [
     "LONGEST_HOLD",
+    "MOST_SESSIONS",
     "PUBLIC",
     "TASK_PREFIX",
+    "AbsencePlanOutcome",
+    "AbsenceStep",
     "AcceptOffer",
     "AddLeave",
     "AliasesOutcome",
+    "AnswerProposal",
+    "ApplyAbsencePlan",
     "AvailabilityOutcome",
     "BookSeries",
     "CalendarFeedOutcome",
@@ -153,6 +173,7 @@ __all__ = [
     "CalendarFeedsOutcome",
     "CancelRequest",
     "CancelSession",
+    "ChosenConsultant",
     "CloudEvent",
     "Command",
     "ConfirmHold",
@@ -177,6 +198,7 @@ __all__ = [
     "NothingBecause",
     "Observation",
     "Outcome",
+    "PlanAbsence",
     "PolicyOutcome",
     "PreviewAvailability",
     "PreviewOutcome",
@@ -215,6 +237,7 @@ __all__ = [
     "Travel",
     "UncoveredReason",
     "UncoveredSession",
+    "UndoAbsencePlan",
     "UpsertConsultant",
     "UpsertServiceType",
     "UpsertUser",

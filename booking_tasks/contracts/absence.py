@@ -1,12 +1,22 @@
-"""Giving sessions to others: messages of the admin queue."""
+"""Giving sessions to others, by hand or for a consultant who is away: messages of the admin queue.
+
+The requester's answer to a proposed time comes by the booking queue.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
 
-from booking_tasks.contracts.base import Command, Outcome, Queue, Reason
+from pydantic import Field, model_validator
+
+from booking_tasks.contracts.base import Command, Contract, Instant, Outcome, Queue, Reason
 from booking_tasks.contracts.booking import SessionOutcome
+from booking_tasks.contracts.hours import LocalMoment
+from booking_tasks.words import PlanState, StepAction, StepState
+
+#: So many sessions one plan takes at most.
+MOST_SESSIONS = 200
 
 
 class ReassignOutcome(SessionOutcome):
@@ -38,3 +48,122 @@ class ReassignSession(Command[ReassignOutcome]):
     session_id: UUID
     consultant_user_id: UUID | None = None
     reason: Reason
+
+
+class AbsenceStep(Contract):
+    """What becomes of one session, and why nothing better does.
+
+    `reassign`: to `consultant_user_id` at its own time. `propose`: that consultant's `start` is kept for the
+    requester until `answer_by`, and they are asked (`proposal_id`). `cancel`: called off, with an apology.
+    `reason` of the first is `best`, `chosen` (named by the planner) or `must_confirm` (nobody else could;
+    they take it unasked); of the others why no colleague takes it at its time: `nobody_can`, or what stood in
+    the way of the one who was named; `too_soon_to_ask` when there is no time for an answer either.
+    """
+
+    session_id: UUID
+    action: StepAction
+    reason: str
+    state: StepState
+    consultant_user_id: UUID | None = None
+    start: Instant | None = None
+    end: Instant | None = None
+    answer_by: Instant | None = None
+    proposal_id: UUID | None = None
+
+
+class AbsencePlanOutcome(Outcome):
+    """The plan as it stands now, its steps in order of time. `announce_at`: until then it can be undone."""
+
+    plan_id: UUID | None = None
+    state: PlanState | None = None
+    announce_at: Instant | None = None
+    steps: tuple[AbsenceStep, ...] = ()
+
+
+class ChosenConsultant(Contract):
+    """Who shall take one session, if they can."""
+
+    session_id: UUID
+    consultant_user_id: UUID
+
+
+class PlanAbsence(Command[AbsencePlanOutcome]):
+    """What can become of a consultant's sessions while they are away: shown and kept as a draft, no more.
+
+    Give a `leave_id`, or `start` and `end` in the consultant's wall-clock time, or neither: every session
+    ahead, as for somebody who leaves for good. As many sessions as possible go to colleagues at their own
+    time; for the others a new time is proposed; what is left is cancelled. The time itself is not taken:
+    add the leave first, or it stays bookable. A draft with the same `plan_id` is replaced.
+
+    Codes when refused: `unknown_consultant`, `unknown_leave`, `plan_exists` (applied already, or another
+    consultant's), `unknown_session` (excepted or chosen for, and not among those affected),
+    `too_many_sessions` (more than 200; take a shorter time).
+    """
+
+    task: ClassVar[str] = "plan_absence"
+    queue: ClassVar[Queue] = "admin"
+    outcome: ClassVar[type[Outcome]] = AbsencePlanOutcome
+
+    plan_id: UUID
+    consultant_user_id: UUID
+    leave_id: UUID | None = None
+    start: LocalMoment | None = None
+    end: LocalMoment | None = None
+    reason: Reason
+    except_session_ids: Annotated[tuple[UUID, ...], Field(max_length=MOST_SESSIONS)] = ()
+    chosen: Annotated[tuple[ChosenConsultant, ...], Field(max_length=MOST_SESSIONS)] = ()
+
+    @model_validator(mode="after")
+    def _one_time(self) -> PlanAbsence:
+        if (self.start is None) != (self.end is None):
+            raise ValueError("start and end come together")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise ValueError("end must lie after start")
+        if self.leave_id is not None and self.start is not None:
+            raise ValueError("give leave_id, or start and end, not both")
+        if len({one.session_id for one in self.chosen}) < len(self.chosen):
+            raise ValueError("chosen names a session twice; name each once")
+        return self
+
+
+class ApplyAbsencePlan(Command[AbsencePlanOutcome]):
+    """Do what the draft shows, whole or not at all. Nobody hears of it before `announce_at`.
+
+    Codes when refused: `unknown_plan`, `plan_outdated` (something changed since: nothing was done, the
+    outcome holds the new draft), `already_undone`.
+    """
+
+    task: ClassVar[str] = "apply_absence_plan"
+    queue: ClassVar[Queue] = "admin"
+    outcome: ClassVar[type[Outcome]] = AbsencePlanOutcome
+
+    plan_id: UUID
+
+
+class UndoAbsencePlan(Command[AbsencePlanOutcome]):
+    """Put every session of an applied plan back as it was; nobody hears anything.
+
+    A session that somebody moved, gave away or cancelled since stays as they left it (`overtaken`). Codes
+    when refused: `unknown_plan`, `not_applied`, `already_announced`.
+    """
+
+    task: ClassVar[str] = "undo_absence_plan"
+    queue: ClassVar[Queue] = "admin"
+    outcome: ClassVar[type[Outcome]] = AbsencePlanOutcome
+
+    plan_id: UUID
+
+
+class AnswerProposal(Command[ReassignOutcome]):
+    """The requester takes the time that is kept for them instead, or does not: then the session ends.
+
+    Codes when refused: `unknown_proposal`, `not_offered` (answered, undone, or the session changed since),
+    `hold_expired`.
+    """
+
+    task: ClassVar[str] = "answer_proposal"
+    queue: ClassVar[Queue] = "booking"
+    outcome: ClassVar[type[Outcome]] = ReassignOutcome
+
+    proposal_id: UUID
+    accepted: bool

@@ -14,7 +14,7 @@ from booking_tasks.hours.rules import Plan, Window, merged
 
 _DAY = timedelta(days=1)
 #: Source of a block -> reason, in the order in which they are named; any other is an outside calendar.
-_REASONS: dict[str, UncoveredReason] = {"leave": "leave", "manual": "blocked"}
+_REASONS: dict[str, UncoveredReason] = {"leave": "leave", "absence": "leave", "manual": "blocked"}
 _ORDER: tuple[UncoveredReason, ...] = ("leave", "outside_calendar", "blocked")
 
 

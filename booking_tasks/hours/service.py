@@ -78,7 +78,11 @@ def add_leave(db: Session, occasion: Occasion, command: AddLeave) -> Availabilit
         same = all(getattr(known, name) == value for name, value in values.items())
         return AvailabilityOutcome(result="already_done") if same else _refused_leave()
     store.add_leave(db, id=command.leave_id, **values)
-    return _projected(db, occasion, consultant)
+    outcome = _projected(db, occasion, consultant)
+    if not outcome.uncovered:
+        return outcome
+    how = "plan_absence with this leave_id shows what can become of the sessions that are not covered"
+    return outcome.model_copy(update={"message": how})
 
 
 def _refused_leave() -> AvailabilityOutcome:

@@ -197,7 +197,31 @@ def _request_rejected(
     return _Notice("request_rejected", reader, {"reason": request.status_reason})
 
 
+def _new_time_proposed(
+    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+) -> _Notice | Skipped:
+    proposed = store.proposed_time(db, request.scheduled_session_id)
+    session = store.session(db, request.scheduled_session_id) if request.scheduled_session_id else None
+    if proposed is None or session is None or session.status != "scheduled":
+        return Skipped("no other time is proposed")
+    if proposed.until <= occasion.now:
+        return Skipped("the time to answer is over")
+    reader = person(db, house, to, occasion.policies)
+    absent = person(db, house, session.consultant_user_id, occasion.policies)
+    other = person(db, house, proposed.consultant_user_id, occasion.policies)
+    zone, language = reader.time_zone, reader.language
+    values: dict[str, str | None] = {
+        "absent": one_line(absent.mailbox.name),
+        "counterpart": one_line(other.mailbox.name),
+        "before": spoken_span(session.scheduled_start_time, session.scheduled_end_time, zone, language),
+        "when": spoken_span(proposed.start, proposed.end, zone, language),
+        "until": spoken_moment(proposed.until, zone, language),
+    }
+    return _Notice("new_time_proposed", reader, values)
+
+
 _NOTICES = {
+    "new_time_proposed": _new_time_proposed,
     "confirmation_wanted": _confirmation_wanted,
     "confirmation_withdrawn": _confirmation_withdrawn,
     "confirmation_declined": _confirmation_declined,

@@ -18,6 +18,16 @@ class HeldTime:
     until: datetime
 
 
+@dataclass(frozen=True)
+class ProposedTime:
+    """A time that is kept for a requester instead of the agreed one, with whom, and until when."""
+
+    consultant_user_id: UUID
+    start: datetime
+    end: datetime
+    until: datetime
+
+
 def why_not_invite(status: str, end: datetime, revision: int, job_revision: int, now: datetime) -> str | None:
     """Why an invitation or update must not go out any more, or None."""
     if status not in OPEN:

@@ -16,13 +16,14 @@ from booking_tasks.jobs.steps import NotYet, Skipped
 from booking_tasks.letters.copies import Copy, House
 from booking_tasks.letters.dates import spoken_day, spoken_span
 from booking_tasks.letters.message import Method, letter, message_id
-from booking_tasks.letters.store import copy_for
+from booking_tasks.letters.store import copy_for, replanned
+from booking_tasks.letters.waiting import held_back
 from booking_tasks.letters.wording import one_line, words
 from booking_tasks.models import ScheduledSession
 from booking_tasks.occasion import Occasion
 
 
-def write_invite(db: Session, occasion: Occasion, house: House, job: LeasedJob) -> bytes | Skipped:
+def write_invite(db: Session, occasion: Occasion, house: House, job: LeasedJob) -> bytes | Skipped | NotYet:
     """The invitation or update of the session's present revision, or why none is due.
 
     Raises EffectNotDoneError while the directory does not know one of the two sides.
@@ -35,6 +36,9 @@ def write_invite(db: Session, occasion: Occasion, house: House, job: LeasedJob) 
     )
     if reason is not None:
         return Skipped(reason)
+    wait = held_back(replanned(db, session.id))
+    if wait is not None:
+        return wait
     copy = replace(
         copy_for(db, house, session, recipient, occasion.policies),
         accepted=_accepted(db, session, recipient),
@@ -68,7 +72,8 @@ def write_cancellation(
     copy = copy_for(db, house, session, recipient, occasion.policies)
     event = rules.event_of(job.detail)
     if event is None:
-        return _written(copy, house, job, "CANCEL", "cancellation")
+        apology = recipient == session.requester_user_id and store.ended_by_absence(db, session.id)
+        return _written(copy, house, job, "CANCEL", "apology" if apology else "cancellation")
     return _written(_as_known_to_former(db, copy, event), house, job, "CANCEL", "taken_over")
 
 

@@ -8,9 +8,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
-from booking_tasks.invites.rules import HeldTime
+from booking_tasks.invites.rules import HeldTime, ProposedTime
 from booking_tasks.jobs.store import exists_where
 from booking_tasks.models import (
+    AbsencePlanStep,
     AvailabilitySlot,
     ConsultationRequest,
     Event,
@@ -93,6 +94,30 @@ def later_cancellation(db: Session, session_id: UUID, recipient: UUID, revision:
 
 def _letters(kind: str, session_id: UUID, recipient: UUID) -> tuple[ColumnElement[bool], ...]:
     return Job.kind == kind, Job.subject_id == session_id, Job.recipient == recipient
+
+
+def ended_by_absence(db: Session, session_id: UUID) -> bool:
+    """Whether the session ended because its consultant is away and nobody could keep it."""
+    found = select(AbsencePlanStep.id).where(
+        AbsencePlanStep.scheduled_session_id == session_id, AbsencePlanStep.state == "cancelled"
+    )
+    return db.execute(found.limit(1)).first() is not None
+
+
+def proposed_time(db: Session, session_id: UUID | None) -> ProposedTime | None:
+    """The time that is proposed instead of a session's own, while its requester has not answered."""
+    row = db.execute(
+        select(
+            AbsencePlanStep.consultant_user_id,
+            AbsencePlanStep.start_time,
+            AbsencePlanStep.end_time,
+            AbsencePlanStep.answer_by,
+        ).where(AbsencePlanStep.scheduled_session_id == session_id, AbsencePlanStep.state == "offered")
+    ).first()
+    who, start, end, until = row if row is not None else (None, None, None, None)
+    if who is None or start is None or end is None or until is None:
+        return None
+    return ProposedTime(who, start, end, until)
 
 
 def time_before(db: Session, event_id: UUID) -> tuple[datetime, datetime] | None:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 Queue = Literal["provision", "notify", "sweep"]
 LostOutcome = Literal["repeat", "repeat_once", "never"]
-Subject = Literal["request", "session", "event", "consultant"]
+Subject = Literal["request", "session", "event", "consultant", "plan"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "assign_request": Kind("sweep", "repeat", "request"),
     "offer_time": Kind("sweep", "repeat", "consultant"),
+    "announce_absence": Kind("sweep", "repeat", "plan"),
+    "end_proposal": Kind("sweep", "repeat"),
     "check_attendance": Kind("sweep", "repeat"),
     "provision_meeting": Kind("provision", "repeat"),
     "close_meeting": Kind("provision", "repeat", outlasts=True),

@@ -11,7 +11,14 @@ from booking_tasks.errors import EffectNotDoneError
 from booking_tasks.letters.copies import Copy, House, Person
 from booking_tasks.letters.dates import language_of, zone_of
 from booking_tasks.letters.message import Mailbox
-from booking_tasks.models import ConsultationRequest, DirectoryUser, ScheduledSession, ServiceType
+from booking_tasks.models import (
+    AbsencePlanStep,
+    AvailabilitySlot,
+    ConsultationRequest,
+    DirectoryUser,
+    ScheduledSession,
+    ServiceType,
+)
 from booking_tasks.occasion import Policies
 
 
@@ -52,6 +59,21 @@ def copy_for(
         join_url=session.meeting_platform_join_url,
         details=None if is_requester else request_details(db, session.consultation_request_id),
     )
+
+
+def replanned(db: Session, session_id: UUID) -> str | None:
+    """How far the absence plan is that changes the session, `applied` or `offered`; None without one.
+
+    A plan that somebody overtook by acting on the session changes nothing any more.
+    """
+    return db.execute(
+        select(AbsencePlanStep.state)
+        .join(AvailabilitySlot, AvailabilitySlot.id == AbsencePlanStep.booking_id)
+        .where(
+            AbsencePlanStep.scheduled_session_id == session_id,
+            AbsencePlanStep.state.in_(("applied", "offered")),
+        )
+    ).scalar_one_or_none()
 
 
 def service_name(db: Session, service_type_id: UUID) -> str:

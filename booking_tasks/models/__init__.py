@@ -8,6 +8,7 @@ from __future__ import annotations
 from booking_tasks.models import free_time as free_time
 from booking_tasks.models import paging as paging
 from booking_tasks.models import reserving as reserving
+from booking_tasks.models.absence import AbsencePlan, AbsencePlanStep
 from booking_tasks.models.base import Base
 from booking_tasks.models.batches import AssignmentBatch
 from booking_tasks.models.calendars import CalendarFeed
@@ -36,6 +37,8 @@ from booking_tasks.models.policies import ConsultantPolicy
 from booking_tasks.models.slots import AvailabilitySlot
 
 __all__ = [
+    "AbsencePlan",
+    "AbsencePlanStep",
     "AssignmentBalance",
     "AssignmentBatch",
     "AssignmentCredit",

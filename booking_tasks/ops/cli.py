@@ -12,6 +12,7 @@ import typer
 
 from booking_tasks.errors import BookingTasksError, SettingsError
 from booking_tasks.ops import ledgers
+from booking_tasks.ops.absence import absence
 from booking_tasks.ops.availability import availability
 
 cli = typer.Typer(
@@ -22,6 +23,7 @@ cli = typer.Typer(
 )
 
 ledgers.add_to(cli)
+cli.add_typer(absence, name="absence")
 cli.add_typer(availability, name="availability")
 
 #: Celery's own default hides what ran; a later --loglevel of the caller wins.

@@ -5,17 +5,18 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from booking_tasks.jobs.rules import LeasedJob
-from booking_tasks.jobs.steps import Skipped
+from booking_tasks.jobs.steps import NotYet, Skipped
 from booking_tasks.letters.copies import Copy, House
 from booking_tasks.letters.dates import spoken_duration, spoken_span
 from booking_tasks.letters.message import letter, message_id
-from booking_tasks.letters.store import copy_for
+from booking_tasks.letters.store import copy_for, replanned
+from booking_tasks.letters.waiting import held_back
 from booking_tasks.letters.wording import one_line, words
 from booking_tasks.occasion import Occasion
 from booking_tasks.reminders import rules, store
 
 
-def write_reminder(db: Session, occasion: Occasion, house: House, job: LeasedJob) -> bytes | Skipped:
+def write_reminder(db: Session, occasion: Occasion, house: House, job: LeasedJob) -> bytes | Skipped | NotYet:
     """The reminder for one side, or why it would come in vain.
 
     Of several that are due together (after an outage) only the one nearest to the start goes out.
@@ -29,6 +30,9 @@ def write_reminder(db: Session, occasion: Occasion, house: House, job: LeasedJob
     )
     if reason is not None:
         return Skipped(reason)
+    wait = held_back(replanned(db, session.id))
+    if wait is not None:
+        return wait
     if store.closer_reminder_due(db, job, occasion.now):
         return Skipped("a closer reminder is due as well")
     copy = copy_for(db, house, session, recipient, occasion.policies)

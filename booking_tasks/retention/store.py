@@ -13,6 +13,8 @@ from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select,
 from sqlalchemy.orm import Session
 
 from booking_tasks.models import (
+    AbsencePlan,
+    AbsencePlanStep,
     AttendanceEvidence,
     Base,
     ConsultantLeave,
@@ -74,6 +76,15 @@ def deleted_leaves(db: Session, before: datetime, limit: int) -> int:
     old = select(ConsultantLeave.id).where(ConsultantLeave.end_local < before.replace(tzinfo=None))
     key = (ConsultantLeave.id,)
     return _deleted(db, ConsultantLeave, key, old.order_by(ConsultantLeave.end_local), limit)
+
+
+def deleted_absence_plans(db: Session, before: datetime, limit: int) -> int:
+    """Absence plans made before an instant, with their reasons, unless one is under way. Returns how many."""
+    under_way = exists().where(
+        AbsencePlanStep.plan_id == AbsencePlan.id, AbsencePlanStep.state.in_(("applied", "offered"))
+    )
+    old = select(AbsencePlan.id).where(AbsencePlan.planned_at < before, ~under_way)
+    return _deleted(db, AbsencePlan, (AbsencePlan.id,), old.order_by(AbsencePlan.planned_at), limit)
 
 
 def deleted_dead_letters(db: Session, age: timedelta, limit: int) -> int:

@@ -96,21 +96,28 @@ def reschedule(db: Session, occasion: Occasion, command: RescheduleSession) -> S
     request = store.locked_request(db, session.consultation_request_id)
     if request is None:
         return SessionOutcome(result="refused", code="unknown_session")
-    before = _state(session)
     taken = availability.book(
         db, occasion, request, session.consultant_user_id, command.new_start, session.id
     )
     if isinstance(taken, NotTaken):
         return _outcome("refused", session, taken.code)
+    move(db, occasion, session, taken, command.reason)
+    return _outcome("done", session)
+
+
+def move(
+    db: Session, occasion: Occasion, session: ScheduledSession, taken: Taken, reason: str | None
+) -> None:
+    """Move a locked session to a time that is booked for it already."""
+    before = _state(session)
     note_freed(db, occasion, [session.consultant_user_id], "moved")
     session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
     revise(session, occasion)
     db.flush()
     history.record(
         db, occasion, "session.rescheduled", session=session,
-        before=before, after=_state(session), reason=command.reason,
+        before=before, after=_state(session), reason=reason,
     )  # fmt: skip
-    return _outcome("done", session)
 
 
 def hand_over(
@@ -150,10 +157,16 @@ def cancel(db: Session, occasion: Occasion, command: CancelSession) -> SessionOu
     refusal = why_fixed(session, occasion)
     if refusal is not None:
         return _outcome("refused", session, refusal)
+    call_off(db, occasion, session, wanted, command.reason)
+    return _outcome("done", session)
+
+
+def call_off(db: Session, occasion: Occasion, session: ScheduledSession, wanted: str, reason: str) -> None:
+    """End a locked session that has not begun, as `cancelled_by_user` or `cancelled_by_consultant`."""
     before = _state(session)
     check_step(SESSION_STEPS, session.status, wanted)
     session.status = wanted
-    session.status_reason = command.reason
+    session.status_reason = reason
     revise(session, occasion)
     request = store.locked_request(db, session.consultation_request_id)
     if request is not None and "cancelled" in REQUEST_STEPS[request.status]:
@@ -163,9 +176,8 @@ def cancel(db: Session, occasion: Occasion, command: CancelSession) -> SessionOu
     db.flush()
     history.record(
         db, occasion, "session.cancelled", session=session,
-        before=before, after=_state(session), reason=command.reason,
+        before=before, after=_state(session), reason=reason,
     )  # fmt: skip
-    return _outcome("done", session)
 
 
 def start_due(db: Session, occasion: Occasion, limit: int = 200) -> int:

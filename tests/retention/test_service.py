@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.identity import uuid7
 from booking_tasks.models import (
+    AbsencePlan,
+    AbsencePlanStep,
     AttendanceEvidence,
     Base,
     ConsultantLeave,
@@ -145,6 +147,29 @@ def test_leave_goes_with_its_reason_at_the_age_of_evidence(db: Session, moment: 
     db.flush()
     assert purge(db, moment, "leaves") == 1
     assert [row.reason for row in left(db, ConsultantLeave)] == ["179"]
+
+
+def test_an_absence_plan_goes_with_its_reason_unless_a_proposal_of_it_is_open(
+    db: Session, moment: Occasion
+) -> None:
+    session = booked_session(db)
+    for days, state in ((179, "done"), (182, "done"), (183, "offered")):
+        plan = AbsencePlan(
+            consultant_user_id=session.consultant_user_id, reason=f"{days}", actor="desk", state="announced",
+            planned_at=NOW - timedelta(days=days), announce_at=NOW,
+        )  # fmt: skip
+        db.add(plan)
+        db.flush()
+        db.add(
+            AbsencePlanStep(
+                plan_id=plan.id, scheduled_session_id=session.id, position=1, session_revision=0,
+                action="cancel", reason="nobody_can", state=state, booking_id=uuid7(),
+            )
+        )  # fmt: skip
+    db.flush()
+    assert purge(db, moment, "absence_plans") == 1
+    assert {row.reason for row in left(db, AbsencePlan)} == {"179", "183"}
+    assert len(left(db, AbsencePlanStep)) == 2
 
 
 def test_dead_letters_go_after_their_age(db: Session, moment: Occasion) -> None:
