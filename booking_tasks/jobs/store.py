@@ -8,8 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     CursorResult,
+    String,
     and_,
     bindparam,
     func,
@@ -223,13 +225,21 @@ def _guarded(db: Session, job: LeasedJob, held_as: str, **values: Any) -> None:
 
 
 def due_kinds(db: Session, now: datetime) -> set[str]:
-    """The kinds of which at least one job is due."""
-    due = and_(
-        Job.state == "waiting", Job.due_at <= now, or_(Job.retry_at.is_(None), Job.retry_at <= _REAL_TIME)
+    """The kinds of which at least one job is due: one look at the head of the index for each."""
+    wanted = func.unnest(literal(list(KINDS), ARRAY(String))).column_valued("wanted")
+    first = (
+        select(Job.id)
+        .where(
+            Job.kind == wanted,
+            Job.state == "waiting",
+            Job.due_at <= now,
+            or_(Job.retry_at.is_(None), Job.retry_at <= _REAL_TIME),
+        )
+        .order_by(Job.due_at)
+        .limit(1)
+        .lateral()
     )
-    return {
-        kind for kind in KINDS if db.execute(select(Job.id).where(Job.kind == kind, due).limit(1)).first()
-    }
+    return set(db.execute(select(wanted).join(first, literal(value=True))).scalars())
 
 
 def return_expired_leases(db: Session) -> int:
