@@ -25,6 +25,7 @@ from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.models import Consultant, ConsultationRequest
 from booking_tasks.occasion import Occasion
+from booking_tasks.offers.rules import NOT_TAKEN
 from booking_tasks.sessions import store as session_store
 
 #: Requests of one batch; those that were looked at longest ago first.
@@ -85,7 +86,8 @@ class Planned:
     def _reasons(self, place: int) -> set[str]:
         """What its reason may be where nothing changed: with and without somebody who declined."""
         candidates = self.candidates(place)
-        return {why_nobody(candidates), why_nobody(candidates, self.look.ground.consultants)}
+        reasons = {why_nobody(candidates), why_nobody(candidates, self.look.ground.consultants)}
+        return reasons | NOT_TAKEN if "no_free_time" in reasons else reasons
 
     def candidates(self, place: int) -> list[Candidate]:
         """Everyone as the plan saw them for one request: their first start, or why they have none."""

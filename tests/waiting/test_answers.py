@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from booking_tasks.assignment import batch
 from booking_tasks.assignment import service as assignment
 from booking_tasks.assignment.rules import Candidate
 from booking_tasks.availability.service import NotTaken
@@ -91,6 +93,20 @@ def test_a_declined_offer_goes_to_the_next_and_its_request_waits_on_for_another_
     room.frees(START + timedelta(days=1))
     assert room.offers() == first.id
     assert room.db.scalars(select(func.sum(AssignmentCredit.amount))).one() == 2  # who declined gave it back
+
+
+def test_who_declined_what_there_is_changes_nothing_of_a_batch_and_others_get_it(room: WaitingRoom) -> None:
+    request = room.waits()
+    room.frees()
+    room.offers()
+    room.answers(DeclineOffer, request)
+    assignment.assign(room.db, room.moment, request.id)
+    plan = batch.planned(*batch.look(room.db, room.moment), timedelta(seconds=1), time.monotonic)
+    assert (plan.to_do, plan.unchanged) == ([], [request.id])
+    second = builders.request(room.db, room.kind.id, status="pending_assignment", waiting_since=NOW)
+    plan = batch.planned(*batch.look(room.db, room.moment), timedelta(seconds=1), time.monotonic)
+    assert plan.to_do == [second.id]
+    assert plan.apply(room.db, room.moment, second.id).result == "offered"
 
 
 def test_another_token_can_do_nothing(room: WaitingRoom) -> None:
