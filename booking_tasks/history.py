@@ -113,6 +113,7 @@ def request_facts(request: ConsultationRequest) -> RequestFacts:
         id=request.id,
         requester_user_id=request.requester_user_id,
         consultant_user_id=request.assigned_consultant_user_id,
+        fallback_after=request.fallback_after,
     )
 
 

@@ -23,6 +23,7 @@ class RequestFacts:
     id: UUID
     requester_user_id: UUID
     consultant_user_id: UUID | None
+    fallback_after: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,13 @@ def _sides(session: SessionFacts) -> tuple[UUID, UUID]:
 def assign(happening: Happening) -> Iterable[NewJob]:
     """Look for a consultant and a time, now."""
     yield NewJob("assign_request", _request(happening).id, happening.now, detail=str(happening.event_id))
+
+
+def assign_at_fallback(happening: Happening) -> Iterable[NewJob]:
+    """Look again when others than the preferred consultant may serve."""
+    request = _request(happening)
+    if request.fallback_after is not None and request.fallback_after > happening.now:
+        yield NewJob("assign_request", request.id, request.fallback_after, detail="fallback")
 
 
 def ask_consultant(happening: Happening) -> Iterable[NewJob]:
@@ -228,7 +236,8 @@ def end_unanswered(happening: Happening) -> Iterable[NewJob]:
 
 FOLLOWS: dict[str, tuple[Step, ...]] = {
     # a consultation is asked for
-    "request.submitted": (assign,),
+    "request.submitted": (assign_at_fallback,),
+    "request.postponed": (assign,),
     "request.held": (),
     "request.waiting": (),
     "request.offered": (offer_to_requester,),
@@ -274,7 +283,9 @@ _INTERNAL = {type_ for type_ in FOLLOWS if type_.startswith(("job.", "message.",
 
 #: What other services hear. The rest is history that concerns nobody outside.
 PUBLISHED = (
-    frozenset(FOLLOWS) - _INTERNAL - {"session.side_missing", "session.billed", "session.link_changed"}
+    frozenset(FOLLOWS)
+    - _INTERNAL
+    - {"request.postponed", "session.side_missing", "session.billed", "session.link_changed"}
 )
 
 

@@ -19,6 +19,20 @@ from booking_tasks.models import Job
 
 #: True after every transaction.
 ALWAYS: dict[str, str] = {
+    "a balance is not the sum of its counted entries": """
+        SELECT b.consultant_user_id
+          FROM assignment_balances b LEFT JOIN assignment_credits e
+            ON e.consultation_service_type_id = b.consultation_service_type_id
+           AND e.consultant_user_id = b.consultant_user_id AND e.is_counted
+         GROUP BY b.consultation_service_type_id, b.consultant_user_id, b.credits
+        HAVING b.credits <> coalesce(sum(e.amount), 0)""",
+    "a credit stands for a request that its consultant has not": """
+        SELECT e.consultation_request_id
+          FROM assignment_credits e JOIN consultation_requests r ON r.id = e.consultation_request_id
+         WHERE e.kind = 'assignment'
+           AND NOT EXISTS (SELECT FROM assignment_credits t WHERE t.reverses = e.id)
+           AND (r.assigned_consultant_user_id IS DISTINCT FROM e.consultant_user_id
+                OR r.status NOT IN ('pending_confirmation', 'scheduled', 'completed'))""",
     "two facts of one consultant overlap": """
         SELECT a.id FROM consultant_availability_slots a JOIN consultant_availability_slots b
             ON a.consultant_user_id = b.consultant_user_id AND a.id < b.id

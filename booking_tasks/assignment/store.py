@@ -242,3 +242,14 @@ def add_decision(db: Session, **values: Any) -> None:
     """Keep a decision with its inputs."""
     db.add(AssignmentDecision(id=uuid7(), **values))
     db.flush()
+
+
+def decisions(db: Session, request_id: UUID) -> list[AssignmentDecision]:
+    """Every look for a consultant, the latest last."""
+    return list(
+        db.execute(
+            select(AssignmentDecision)
+            .where(AssignmentDecision.consultation_request_id == request_id)
+            .order_by(AssignmentDecision.decided_at, AssignmentDecision.id)
+        ).scalars()
+    )

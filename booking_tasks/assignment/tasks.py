@@ -8,12 +8,12 @@ from time import monotonic
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import asking, batch, service
+from booking_tasks.assignment import asking, batch, explaining, service
 from booking_tasks.celery import app
-from booking_tasks.contracts import TASK_PREFIX, SubmitRequest
+from booking_tasks.contracts import TASK_PREFIX, ExplainAssignment, SubmitRequest
 from booking_tasks.database import if_alone
 from booking_tasks.doorbell import occasion, one_by_one
-from booking_tasks.inbox.tasks import accepts
+from booking_tasks.inbox.tasks import accepts, answers
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
 from booking_tasks.occasion import Occasion
@@ -22,6 +22,7 @@ from booking_tasks.occasion import Occasion
 _LONGEST = timedelta(minutes=4)
 
 submit_request = accepts(SubmitRequest)(asking.submit)
+explain_assignment = answers(ExplainAssignment)(explaining.explain)
 
 
 class AssignRequest(InternalHandler):

@@ -33,7 +33,7 @@ _refused = RequestOutcome.refusal
 
 
 def submit(db: Session, occasion: Occasion, command: SubmitRequest) -> RequestOutcome:
-    """Write a request down; looking for a consultant follows as a job."""
+    """Write a request down. Who does it looks for a consultant in the same transaction, or postpones that."""
     refusal = _unusable(db, command)
     if refusal is not None:
         return refusal
@@ -68,6 +68,11 @@ def submit(db: Session, occasion: Occasion, command: SubmitRequest) -> RequestOu
     db.flush()
     history.record(db, occasion, "request.submitted", request=request, after={"status": "pending"})
     return _outcome("done", request)
+
+
+def postpone(db: Session, occasion: Occasion, request: ConsultationRequest, reason: str) -> None:
+    """Leave looking for a consultant to the job, which is due at once."""
+    history.record(db, occasion, "request.postponed", request=request, reason=reason)
 
 
 def _unusable(db: Session, command: SubmitRequest) -> RequestOutcome | None:
@@ -248,4 +253,7 @@ def _outcome(result: Any, request: ConsultationRequest, code: str | None = None)
         code=code,
         request_id=request.id,
         status=request.status,
+        reason=request.status_reason,
+        consultant_user_id=request.assigned_consultant_user_id,
+        session_id=request.scheduled_session_id,
     )

@@ -14,6 +14,7 @@ from booking_tasks.errors import BookingTasksError, SettingsError
 from booking_tasks.ops import ledgers
 from booking_tasks.ops.absence import absence
 from booking_tasks.ops.availability import availability
+from booking_tasks.ops.explain import explain
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +25,7 @@ cli = typer.Typer(
 
 ledgers.add_to(cli)
 cli.add_typer(absence, name="absence")
+cli.command()(explain)
 cli.add_typer(availability, name="availability")
 
 #: Celery's own default hides what ran; a later --loglevel of the caller wins.

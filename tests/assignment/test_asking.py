@@ -1,19 +1,32 @@
-"""Asking for a consultation: what contradicts itself is refused at the door."""
+"""Asking for a consultation: given at once where it can be; contradictions are refused at the door."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import asking
-from booking_tasks.contracts import RequestOutcome, SubmitRequest
-from booking_tasks.models import ConsultationRequest
+from booking_tasks import database
+from booking_tasks.assignment import asking, service
+from booking_tasks.assignment.store import entered_pool
+from booking_tasks.contracts import FallbackCost, RequestOutcome, SubmitRequest
+from booking_tasks.database import transaction
+from booking_tasks.models import (
+    AssignmentDecision,
+    AvailabilitySlot,
+    ConsultationRequest,
+    Job,
+    ScheduledSession,
+)
 from booking_tasks.occasion import Occasion
+from booking_tasks.ops.servers import wait_until
+from booking_tasks.settings import settings
 from tests import builders
 from tests.builders import NOW
 
@@ -81,3 +94,144 @@ def test_an_exclusion_that_leaves_nobody_is_refused(db: Session, moment: Occasio
     builders.consultant(db, service_type_ids=[])
     assert _asked(db, moment, kind, excluded_consultant_user_ids=fit).code == "nobody_left"
     assert _asked(db, moment, kind, excluded_consultant_user_ids=fit[:1]).result == "done"
+
+
+# -- at once -------------------------------------------------------------------------------------------
+
+TOMORROW = NOW + timedelta(days=1)
+
+
+def _free(db: Session, hours: float = 8, start: datetime = TOMORROW, **values: Any) -> UUID:
+    who = builders.consultant(db, **values).consultant_user_id
+    builders.window(db, who, start, hours)
+    return who
+
+
+def _jobs(db: Session, request_id: UUID | None) -> list[tuple[str, datetime]]:
+    rows = db.execute(select(Job.kind, Job.due_at).where(Job.subject_id == request_id))
+    return [(row[0], row[1]) for row in rows]
+
+
+def test_a_request_is_booked_in_the_task_that_submits_it(db: Session, moment: Occasion) -> None:
+    kind, who = builders.service_type(db).id, _free(db)
+    outcome = _asked(db, moment, kind)
+    assert (outcome.result, outcome.status, outcome.reason) == ("done", "scheduled", None)
+    assert (outcome.consultant_user_id, outcome.start) == (who, TOMORROW)
+    assert outcome.end == TOMORROW + timedelta(hours=1)
+    session = db.get_one(ScheduledSession, outcome.session_id)
+    assert (session.consultation_request_id, session.scheduled_start_time) == (outcome.request_id, TOMORROW)
+    assert _jobs(db, outcome.request_id) == []  # nothing is left to be looked for
+
+
+def test_who_must_confirm_is_asked_in_the_task_that_submits(db: Session, moment: Occasion) -> None:
+    kind, who = builders.service_type(db, requires_confirmation=True).id, _free(db)
+    outcome = _asked(db, moment, kind)
+    assert (outcome.status, outcome.consultant_user_id, outcome.session_id) == (
+        "pending_confirmation", who, None,
+    )  # fmt: skip
+    held = db.scalars(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).one()
+    assert (held.session_start_time, held.session_end_time) == (outcome.start, outcome.end)
+
+
+def test_a_request_nobody_can_serve_waits_and_says_for_what(db: Session, moment: Occasion) -> None:
+    kind = builders.service_type(db).id
+    assert _asked(db, moment, kind).reason == "no_consultant"
+    builders.consultant(db, languages=["en"])
+    outcome = _asked(db, moment, kind, languages=["de"])
+    assert (outcome.result, outcome.status, outcome.reason) == (
+        "done", "pending_assignment", "missing_language",
+    )  # fmt: skip
+
+
+def test_a_preferred_consultant_is_waited_for_until_the_time_that_was_said(
+    db: Session, moment: Occasion
+) -> None:
+    kind, other = builders.service_type(db, waiting_list="book").id, _free(db)
+    wanted, after = builders.consultant(db).consultant_user_id, NOW + timedelta(hours=2)
+    outcome = _asked(
+        db, moment, kind, preferred_consultant_user_id=wanted, fallback="wait", fallback_after=after
+    )
+    assert (outcome.status, outcome.reason) == ("pending_assignment", "no_free_time")
+    assert _jobs(db, outcome.request_id) == [("assign_request", after)]
+    assert outcome.request_id is not None
+    almost = replace(moment, now=after - timedelta(microseconds=1))
+    assert service.assign(db, almost, outcome.request_id).result == "waiting"
+    taken = service.assign(db, replace(moment, now=after), outcome.request_id)
+    assert (taken.result, taken.consultant_user_id) == ("scheduled", other)
+
+
+def test_only_the_preferred_one_is_never_replaced(db: Session, moment: Occasion) -> None:
+    kind, _ = builders.service_type(db).id, _free(db)
+    wanted = builders.consultant(db).consultant_user_id
+    outcome = _asked(db, moment, kind, preferred_consultant_user_id=wanted, fallback="only")
+    assert (outcome.status, outcome.reason) == ("pending_assignment", "no_free_time")
+
+
+def test_the_outcome_and_the_decision_say_what_the_fallback_costs(db: Session, moment: Occasion) -> None:
+    kind, other = builders.service_type(db).id, _free(db)
+    wanted = _free(db, start=TOMORROW + timedelta(days=1))
+    window = {"preferred_start": TOMORROW, "preferred_end": TOMORROW + timedelta(hours=8)}
+    outcome = _asked(db, moment, kind, preferred_consultant_user_id=wanted, **window)
+    assert (outcome.consultant_user_id, outcome.start) == (other, TOMORROW)
+    assert outcome.fallback is not None
+    assert outcome.fallback.because == "no_free_time"
+    assert outcome.fallback.minutes_later == -24 * 60
+    assert outcome.fallback.score_difference is not None
+    # what preference adds, less what the window's beginning does; all else is the same
+    assert outcome.fallback.score_difference == pytest.approx(100 - 2)
+    stored = db.scalars(select(AssignmentDecision)).one().inputs
+    assert stored["fallback"] == outcome.fallback.model_dump()
+    never = builders.consultant(db).consultant_user_id
+    outcome = _asked(db, moment, kind, preferred_consultant_user_id=never, **window)
+    assert outcome.fallback == FallbackCost(because="no_free_time")
+
+
+def test_a_look_that_would_wait_too_long_is_left_to_the_job(
+    own_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOOKING_LOCK_TIMEOUT", "0.2")
+    settings.cache_clear()
+    database.engine.cache_clear()
+    moment = Occasion(now=NOW, actor="mira", door="booking")
+    with transaction() as db:
+        kind, who = builders.service_type(db).id, _free(db)
+    with transaction() as rival:
+        entered_pool(rival, kind, NOW)
+        with transaction() as db:
+            outcome = _asked(db, moment, kind)
+            assert (outcome.result, outcome.status) == ("done", "pending")
+            assert _jobs(db, outcome.request_id) == [("assign_request", NOW)]
+    with transaction() as db:
+        assert outcome.request_id is not None
+        assert service.assign(db, moment, outcome.request_id).consultant_user_id == who
+
+
+def test_the_loser_of_a_race_goes_to_its_next_candidate_in_the_same_run(own_database: str) -> None:
+    """Two kinds are two pools: their requests meet at the consultant, not before."""
+    moment = Occasion(now=NOW, actor="mira", door="booking")
+    window = {"preferred_start": TOMORROW, "preferred_end": TOMORROW + timedelta(hours=1)}
+    with transaction() as db:
+        kinds = [builders.service_type(db).id for _ in range(2)]
+        best, next_ = _free(db, priority_tier=1), _free(db)
+    with transaction() as rival:
+        assert _asked(rival, moment, kinds[0], **window).consultant_user_id == best
+        with ThreadPoolExecutor(1) as pool:
+
+            def ask() -> RequestOutcome:
+                with transaction() as db:
+                    return _asked(db, moment, kinds[1], **window)
+
+            loser = pool.submit(ask)
+            wait_until(lambda: _waiting_for_a_lock(rival), "the loser at the consultant")
+            rival.commit()
+            outcome = loser.result(30)
+    assert (outcome.status, outcome.consultant_user_id) == ("scheduled", next_)
+    with transaction() as db:
+        decisions = db.scalars(select(AssignmentDecision).order_by(AssignmentDecision.id))
+        lost = {one["consultant_user_id"]: one["rejected"] for one in list(decisions)[-1].candidates}
+    assert lost == {str(best): "lost_the_race", str(next_): None}
+
+
+def _waiting_for_a_lock(db: Session) -> bool:
+    waiting = "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
+    return bool(db.execute(text(waiting)).scalar_one())

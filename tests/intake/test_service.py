@@ -16,9 +16,11 @@ from tests.builders import NOW
 from tests.intake.office import TOMORROW, Office, asked_consultant
 
 
-def test_an_accepted_request_is_pending_and_its_assignment_is_due(office: Office) -> None:
+def test_a_request_whose_assignment_is_postponed_is_pending_and_its_job_is_due(office: Office) -> None:
     outcome = office.submit(details="Eigenvalues")
     assert (outcome.result, outcome.status) == ("done", "pending")
+    request = office.db.get_one(ConsultationRequest, outcome.request_id)
+    service.postpone(office.db, office.moment, request, "waited too long")
     kinds = office.db.execute(select(Job.kind).where(Job.subject_id == outcome.request_id)).scalars().all()
     assert kinds == ["assign_request"]
 

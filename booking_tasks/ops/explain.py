@@ -1,0 +1,104 @@
+"""The operator's view of a choice: each decision as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from booking_tasks.errors import BookingTasksError
+from booking_tasks.words import TERMS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from booking_tasks.contracts import Decision, ExplainOutcome
+
+
+def explain(
+    request: Annotated[UUID, typer.Argument(help="The request.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+) -> None:
+    """Why a request has its consultant, or none: every decision with everyone's terms, or reason why not."""
+    from rich.console import Console
+
+    found = _explained(request)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+        return
+    typer.echo(f"request {request}: {found.status}, decisions: {len(found.decisions)}")
+    console = Console(width=None if _is_wide() else 200, highlight=False)
+    for decision in found.decisions:
+        typer.echo("\n" + "\n".join(_head(decision)))
+        if decision.candidates:
+            console.print(table_of(decision))
+
+
+def _is_wide() -> bool:
+    import sys
+
+    return sys.stdout.isatty()
+
+
+def _explained(request: UUID) -> ExplainOutcome:
+    from booking_tasks import clock
+    from booking_tasks.assignment.explaining import explain as explained
+    from booking_tasks.contracts import ExplainAssignment
+    from booking_tasks.database import transaction
+    from booking_tasks.occasion import Occasion
+
+    with transaction() as db:
+        moment = Occasion(now=clock.now(db), actor="operator", door="command line")
+        found = explained(db, moment, ExplainAssignment(request_id=request))
+    if found.result != "done":
+        raise BookingTasksError(found.message or "refused")
+    return found
+
+
+def _head(decision: Decision) -> list[str]:
+    """What was decided, from what, and what it costs that it is not the preferred one."""
+    who = (
+        f"{decision.consultant_user_id}, {_minute(decision.start)}"
+        if decision.consultant_user_id
+        else "nobody"
+    )
+    lines = [
+        f"{_minute(decision.decided_at)}  {decision.reason}: {who}",
+        f"policy {decision.policy_version}",
+    ]
+    cost = decision.inputs.get("fallback")
+    if cost:
+        later = (
+            "no start of their own" if cost["minutes_later"] is None else f"{cost['minutes_later']} min later"
+        )
+        lines.append(f"not the preferred one ({cost['because']}): {later}, score {cost['score_difference']}")
+    return lines
+
+
+def table_of(decision: Decision) -> Table:
+    """Everyone who was looked at: terms and total of those who could, the reason of those who could not."""
+    from rich.table import Table
+
+    weights = decision.inputs.get("weights", {})
+    table = Table(
+        "consultant", "first start", *(_titled(term, weights) for term in TERMS), "total", "why not"
+    )
+    for one in decision.candidates:
+        chosen = one.consultant_user_id == decision.consultant_user_id
+        table.add_row(
+            str(one.consultant_user_id),
+            _minute(one.earliest_start),
+            *(f"{one.terms[term]:.3f}" if term in one.terms else "" for term in TERMS),
+            "" if one.total is None else f"{one.total:.3f}",
+            one.rejected or ("chosen" if chosen else ""),
+        )
+    return table
+
+
+def _titled(term: str, weights: dict[str, float]) -> str:
+    return f"{term} x{weights[term]:g}" if term in weights else term
+
+
+def _minute(instant: object) -> str:
+    return f"{instant:%Y-%m-%d %H:%MZ}" if instant else ""
