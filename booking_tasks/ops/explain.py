@@ -81,9 +81,12 @@ def table_of(decision: Decision) -> Table:
     from rich.table import Table
 
     weights = decision.inputs.get("weights", {})
-    table = Table(
-        "consultant", "first start", *(_titled(term, weights) for term in TERMS), "total", "why not"
-    )
+    table = Table()
+    for title in ("consultant", "first start"):
+        table.add_column(title, no_wrap=True)
+    for title in (*(_titled(term, weights) for term in TERMS), "total"):
+        table.add_column(title, justify="right")
+    table.add_column("why not", no_wrap=True)
     for one in decision.candidates:
         chosen = one.consultant_user_id == decision.consultant_user_id
         table.add_row(
