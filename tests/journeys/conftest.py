@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from redis import Redis
 
+from booking_tasks.ops.servers import free_port
 from booking_tasks.ops.stage import Stage
 from tests.conftest import copied_database, valkey_url
 from tests.journeys.world import Journey
@@ -37,6 +38,8 @@ def stage(template: str, broker: str) -> Iterator[Stage]:
             BOOKING_RETRY_BASE="0.1s",
             BOOKING_JOB_ATTEMPTS="3",
             BOOKING_HORIZON="7d",
+            BOOKING_PUBLIC_URL=f"http://127.0.0.1:{free_port()}",
+            BOOKING_LINK_SECRET="of the journeys, and as long as it must be",
         ) as stage,
     ):
         stage.open(BEGIN)

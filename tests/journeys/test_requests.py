@@ -68,8 +68,10 @@ def test_after_a_decline_another_consultant_is_asked_and_accepts(journey: Journe
     session = journey.session(request_id)
     assert (session.consultant_user_id, session.scheduled_start_time) == (second.id, start)
     assert journey.facts(second) == [("booked", start)]
-    assert [one.method for one in journey.letters(first)] == [None]
-    assert [one.method for one in journey.letters(second)] == [None, "REQUEST"]
+    assert [(one.method, one.sequence) for one in journey.letters(first)] == [("REQUEST", 0), ("CANCEL", 1)]
+    asked_and_invited = journey.letters(second)
+    assert [(one.method, one.sequence) for one in asked_and_invited] == [("REQUEST", 0), ("REQUEST", 1)]
+    assert len({one.uid for one in asked_and_invited}) == 1
     assert [one.method for one in journey.letters(yuki)] == ["REQUEST"]
     history = journey.history(request_id)
     assert told(history) == [

@@ -11,11 +11,10 @@ import pytest
 from sqlalchemy import select
 
 from booking_tasks.database import transaction
-from booking_tasks.models import ConsultationRequest, InboxMessage
+from booking_tasks.models import InboxMessage
 from booking_tasks.ops.servers import free_port
 from booking_tasks.ops.stack import Stack
-from tests.builders import NOW
-from tests.intake.office import Office, asked_consultant
+from tests.processes.asking import asked
 from tests.replies.mails import WEBER, calendar, mail
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
@@ -28,38 +27,21 @@ def pipe(raw: bytes, environment: dict[str, str], *switches: str) -> subprocess.
     )  # fmt: skip
 
 
-def asked() -> tuple[ConsultationRequest, str]:
-    """A request whose consultant is asked, and the question's id."""
-    from booking_tasks import clock
-    from booking_tasks.intake.questions import latest_question
-    from booking_tasks.occasion import Occasion
-    from tests import builders
-
-    with transaction() as db:
-        clock.step(db, NOW)
-        office = Office(db, Occasion(now=NOW, actor="test", door="booking"))
-        wish = office.asked(requester_user_id=builders.user(db).user_id)
-        builders.user(db, user_id=asked_consultant(wish), name="Dr Weber", email=WEBER)
-        question = latest_question(db, wish.id)
-        assert question is not None
-        return wish, str(question.id)
-
-
 def test_a_piped_reply_confirms_and_the_same_mail_again_changes_nothing(stack: Stack) -> None:
     stack.environment |= {"BOOKING_CLOCK": "stepped", "BOOKING_REPLY_AUTHSERV": "mx.example.org"}
-    wish, question = asked()
+    wish = asked()
     stack.worker("front", ("replies",), concurrency=1)
     stack.wait_ready()
-    raw = mail(calendar(question), Authentication_Results="mx.example.org; dmarc=pass")
+    raw = mail(calendar(wish.question_id), Authentication_Results="mx.example.org; dmarc=pass")
 
-    refused = pipe(mail(calendar(question)), stack.environment)
+    refused = pipe(mail(calendar(wish.question_id)), stack.environment)
     first, again = (pipe(raw, stack.environment) for _ in range(2))
 
     assert (refused.returncode, refused.stdout.startswith(b"refused not_authenticated (")) == (0, True)
     assert (first.returncode, first.stdout.startswith(b"done (")) == (0, True), first.stderr
     assert (again.returncode, again.stdout) == (0, first.stdout)
     with transaction() as db:
-        assert db.get_one(ConsultationRequest, wish.id).status == "scheduled"
+        assert wish.request().status == "scheduled"
         kept = db.execute(select(InboxMessage).where(InboxMessage.task == "receive_reply")).scalars().all()
     assert [(one.door, one.state, one.body) for one in kept] == [("replies", "done", None)] * 2
     log = (stack.folder / "front.log").read_text()

@@ -5,14 +5,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import httpx2
 import pytest
+from sqlalchemy import select, update
 
+import booking_tasks.intake.tasks  # noqa: F401 - what the inbox takes up again is a message of that room
+from booking_tasks.database import transaction
+from booking_tasks.inbox.tasks import recover_inbox
+from booking_tasks.links import Grant, Links
+from booking_tasks.models import ConsultationRequest, Event, InboxMessage
 from booking_tasks.ops.servers import free_port
 from booking_tasks.ops.stack import Stack
+from booking_tasks.settings import settings
+from tests.builders import NOW
+from tests.processes.asking import Asked, asked
 from tests.processes.rows import wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
@@ -41,6 +52,68 @@ def test_the_web_room_beats_answers_logs_no_address_and_ends_when_told(stack: St
     assert token not in log
     assert stack.environment["BOOKING_LINK_SECRET"] not in log
     assert "Traceback" not in log
+
+
+def test_killed_while_it_answers_nothing_is_half_done_and_the_answer_is_not_lost(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    address, secret = f"http://127.0.0.1:{port}", uuid4().hex
+    stack.environment |= {
+        "BOOKING_PUBLIC_URL": address, "BOOKING_LINK_SECRET": secret, "BOOKING_CLOCK": "stepped",
+    }  # fmt: skip
+    monkeypatch.setenv("BOOKING_CLOCK", "stepped")
+    settings.cache_clear()
+    wish = asked()
+    link = Links(address, secret).url(
+        "answers", Grant("answers", wish.question_id, wish.consultant_user_id, NOW + timedelta(hours=12))
+    )
+    process = stack.web(port)
+    wait_for(lambda: answers(address), "the web room")
+    with transaction() as rival, ThreadPoolExecutor(1) as pool:
+        rival.execute(
+            select(ConsultationRequest.id).where(ConsultationRequest.id == wish.request_id).with_for_update()
+        )
+        click = pool.submit(httpx2.post, link, data={"answer": "accept"}, timeout=60)
+        wait_for(lambda: kept() == ["received"], "the answer written down")  # and now it waits for the row
+        process.kill()
+        with pytest.raises(httpx2.HTTPError):
+            click.result(60)
+    assert wish.request().status == "pending_confirmation"
+    assert events(wish) == ["request.submitted", "request.confirmation_wanted"]
+
+    with transaction() as db:  # a lease later
+        db.execute(update(InboxMessage).values(attempted_at=InboxMessage.attempted_at - timedelta(days=1)))
+    wait_for(lambda: recover_inbox() == 0 and kept() == ["done"], "the answer taken up again")
+    assert wish.request().status == "scheduled"
+    assert events(wish)[2:] == ["session.scheduled"]
+    with transaction() as db:
+        doors = set(db.execute(select(Event.door).where(Event.type == "session.scheduled")).scalars())
+    assert doors == {"web"}
+
+    stack.web(port, "another")
+    wait_for(lambda: answers(address), "another web room")
+    shown = httpx2.post(link, data={"answer": "accept"}, timeout=60, follow_redirects=True)
+    assert (shown.status_code, "You have accepted" in shown.text) == (200, True)
+    assert events(wish)[2:] == ["session.scheduled"]
+
+
+def kept() -> list[str]:
+    """The states of all inbound messages."""
+    with transaction() as db:
+        return list(db.execute(select(InboxMessage.state)).scalars())
+
+
+def events(wish: Asked) -> list[str]:
+    """What happened to a request, in order."""
+    with transaction() as db:
+        return list(
+            db.execute(
+                select(Event.type)
+                .where(Event.consultation_request_id == wish.request_id)
+                .order_by(Event.position)
+            ).scalars()
+        )
 
 
 def test_without_an_address_it_does_not_start_and_says_why(own_database: str, tmp_path: Path) -> None:

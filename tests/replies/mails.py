@@ -33,7 +33,7 @@ def mail(content: str, sender: str = WEBER, **headers: str) -> bytes:
     made["From"] = f"Dr Weber <{sender}>"
     made["To"] = "Consultations <booking@example.org>"
     made["Subject"] = "Accepted: Algebra"
-    made["Message-ID"] = "<1@mail.example.org>"
+    made["Message-ID"] = headers.pop("Message_ID", "<1@mail.example.org>")
     for name, value in headers.items():
         made[name.replace("_", "-")] = value
     made.set_content("Dr Weber has accepted.")

@@ -1,0 +1,42 @@
+"""A request whose consultant is asked, for processes to answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from booking_tasks import clock
+from booking_tasks.database import transaction
+from booking_tasks.intake.questions import latest_question
+from booking_tasks.models import ConsultationRequest
+from booking_tasks.occasion import Occasion
+from tests import builders
+from tests.builders import NOW
+from tests.intake.office import Office, asked_consultant
+from tests.replies.mails import WEBER
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The request, the question, and who was asked; their address is WEBER."""
+
+    request_id: UUID
+    question_id: UUID
+    consultant_user_id: UUID
+
+    def request(self) -> ConsultationRequest:
+        """As it stands."""
+        with transaction() as db:
+            return db.get_one(ConsultationRequest, self.request_id)
+
+
+def asked() -> Asked:
+    """Set the stepped clock and ask."""
+    with transaction() as db:
+        clock.step(db, NOW)
+        office = Office(db, Occasion(now=NOW, actor="test", door="booking"))
+        wish = office.asked(requester_user_id=builders.user(db).user_id)
+        builders.user(db, user_id=asked_consultant(wish), name="Dr Weber", email=WEBER)
+        question = latest_question(db, wish.id)
+        assert question is not None
+        return Asked(wish.id, question.id, asked_consultant(wish))

@@ -1,0 +1,173 @@
+"""A question that is answered in every way at once, while its time runs out: exactly one of them wins."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, select
+
+from booking_tasks import clock
+from booking_tasks.database import transaction
+from booking_tasks.intake.questions import question
+from booking_tasks.intake.tasks import confirm_request, decline_request, expire_requests
+from booking_tasks.models import ConsultationRequest, DirectoryUser, Event, InboxMessage, ScheduledSession
+from booking_tasks.replies import tasks as replies
+from booking_tasks.replies.reading import read
+from booking_tasks.replies.rules import Rejected, Reply
+from tests import builders
+from tests.builders import NOW
+from tests.invariants import of_rows
+from tests.replies.mails import calendar
+from tests.web.conftest import Office, Web
+
+ROUNDS = 20
+#: How long a question waits.
+MINUTES = 10
+#: How a question may end here.
+FATES = {"accepted", "declined", "unanswered"}
+
+
+@pytest.fixture
+def busy_office(web: Web) -> Office:
+    """Three consultants with ten free days, who have ten minutes to answer."""
+    with transaction() as db:
+        kind = builders.service_type(db, requires_confirmation=True, confirmation_minutes=MINUTES)
+        who = [builders.consultant(db).consultant_user_id for _ in range(3)]
+        for one in who:
+            builders.user(db, user_id=one, name="Dr Weber")
+            builders.window(db, one, NOW, hours=240)
+    return Office(kind.id, who)
+
+
+class Round:
+    """One question, and the ways to answer it."""
+
+    def __init__(self, web: Web, office: Office, ready: Callable[[], None]) -> None:
+        self.web, self.office, self.ready = web, office, ready
+        self.wish = office.asked()
+        self.link = office.link(self.wish)
+        request = office.request(self.wish)
+        assert request.assigned_consultant_user_id is not None
+        self.who: UUID = request.assigned_consultant_user_id
+        with transaction() as db:
+            self.address = db.get_one(DirectoryUser, self.who).email
+            self.question_id = db.execute(
+                select(Event.id).where(
+                    Event.consultation_request_id == self.wish, Event.type == "request.confirmation_wanted"
+                )
+            ).scalar_one()
+
+    def by_link(self, said: str) -> str:
+        self.ready()
+        return str(self.web.client.post(self.link, data={"answer": said}).status_code)
+
+    def by_task(self, task: Any) -> str:
+        body = {
+            "message_id": str(uuid4()), "actor": "x", "request_id": str(self.wish),
+            "consultant_user_id": str(self.who),
+        }  # fmt: skip
+        self.ready()
+        answer = task(request=body)
+        return str(answer["code"] or answer["result"])
+
+    def by_calendar(self, partstat: str) -> str:
+        text = calendar(
+            self.question_id, partstat, attendee=f"ATTENDEE;PARTSTAT={{answer}}:mailto:{self.address}"
+        )
+        body = {"message_id": str(uuid4()), "actor": "mail", "sender": self.address, "calendar": text}
+        answer = replies.receive_reply(request=body)  # ready when it has been read
+        return str(answer["code"] or answer["result"])
+
+    def by_silence(self) -> str:
+        self.ready()
+        with transaction() as db:
+            clock.step(db, clock.now(db) + timedelta(minutes=MINUTES))
+        return f"swept {expire_requests()}"
+
+
+def play(web: Web, office: Office, monkeypatch: pytest.MonkeyPatch, ways: int) -> tuple[str, Counter[str]]:
+    """One round: all at once; the question's fate, and what the rivals were told."""
+    gate = threading.Barrier(ways)
+
+    def ready() -> None:
+        gate.wait(60)
+
+    def read_here(text: str) -> Reply | Rejected:
+        """Without a process of its own, which would cost it every race."""
+        found = read(text.encode())
+        ready()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(replies, "read", read_here)
+        one = Round(web, office, ready)
+        rivals: list[Callable[[], str]] = [
+            lambda: one.by_link("accept"),
+            lambda: one.by_task(decline_request),
+            one.by_silence,
+            lambda: one.by_calendar("ACCEPTED"),
+            lambda: one.by_calendar("DECLINED"),
+            lambda: one.by_task(confirm_request),
+        ][:ways]
+        with ThreadPoolExecutor(ways) as pool:
+            told = Counter(future.result(120) for future in [pool.submit(rival) for rival in rivals])
+    return _fate(one), told
+
+
+def _fate(one: Round) -> str:
+    with transaction() as db:
+        asked = question(db, one.question_id)
+        assert asked is not None
+        request = db.get_one(ConsultationRequest, one.wish)
+        sessions = db.execute(
+            select(ScheduledSession).where(ScheduledSession.consultation_request_id == one.wish)
+        ).scalars()
+        ended = db.scalar(
+            select(func.count())
+            .select_from(Event)
+            .where(
+                Event.consultation_request_id == one.wish,
+                Event.type.in_(("session.scheduled", "request.declined", "request.unanswered")),
+            )
+        )
+        unanswered = db.scalar(
+            select(func.count()).select_from(InboxMessage).where(InboxMessage.state != "done")
+        )
+        found = [(row.id, row.consultant_user_id, row.revision) for row in sessions]
+    assert (ended, unanswered) == (1, 0)
+    if asked.fate == "accepted":
+        assert request.status == "scheduled"
+        assert found == [(one.question_id, one.who, 1)]
+    else:
+        assert (request.status, request.excluded_consultant_user_ids) == ("pending_assignment", [one.who])
+        assert found == []
+    return asked.fate
+
+
+def test_of_all_answers_at_once_exactly_one_wins_and_the_others_are_told_what_is(
+    web: Web, busy_office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fates: Counter[str] = Counter()
+    for _ in range(ROUNDS):
+        fate, told = play(web, busy_office, monkeypatch, 6)
+        fates[fate] += 1
+        assert told["303"] + told["410"] == 1, told  # who clicked is shown what stands, or that it is over
+        won = told["done"] + (1 if fate == "unanswered" else 0)
+        by_link = fate == "accepted" and told["done"] == 0
+        assert won + by_link == 1, (fate, told)
+        assert set(told) <= {
+            "303", "410", "done", "already_done", "not_waiting", "stale", "hold_expired",
+            "swept 0", "swept 1",
+        }, told  # fmt: skip
+        with transaction() as db:
+            assert [line for line in of_rows(db) if "decision" not in line] == []
+
+    assert set(fates) <= FATES
+    assert len(fates) > 1, fates
