@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from booking_tasks.assignment.batch_store import Terms
+from booking_tasks.assignment.batch_store import Terms, Usage
 from booking_tasks.assignment.matching_plan import Batch
 from booking_tasks.zones import zone
 
@@ -60,7 +60,7 @@ class Ground:
     budgets: array[int] = field(default_factory=_columns)
     by_kind: dict[UUID, list[int]] = field(default_factory=dict)
     capacities: Mapping[UUID, int] = field(default_factory=dict)
-    _capacities: dict[UUID, int] = field(default_factory=dict)
+    _numbers: dict[Hashable, int] = field(default_factory=dict)
 
     def add(
         self, kind: Kind, rows: Iterable[tuple[UUID, datetime, datetime]], places: Mapping[UUID, int]
@@ -76,21 +76,21 @@ class Ground:
             self.whose.append(places[who])
             self.firsts.append(_number(start - terms.buffer_before))
             self.lasts.append(_number(end + terms.buffer_after))
-            uses = kind.budgets_of(who, start, end, self.budgets) if terms.limited else []
+            costs = [*kind.costs(who, start, end)] if terms.limited else []
             if who in self.capacities:
-                uses = [*uses, (self._capacity(who), 1)]
-            if uses:
-                self.uses[opening] = uses
+                costs.append((who, max(0, self.capacities[who]), 1))
+            if costs:
+                self.uses[opening] = [(self._budget(name, left), amount) for name, left, amount in costs]
         added = list(range(begin, len(self.starts)))
         known += added
         return added
 
-    def _capacity(self, who: UUID) -> int:
-        """The budget of everything that a consultant may have ahead."""
-        if who not in self._capacities:
-            self._capacities[who] = len(self.budgets)
-            self.budgets.append(max(0, self.capacities[who]))
-        return self._capacities[who]
+    def _budget(self, name: Hashable, left: int) -> int:
+        """The number of a budget; one that is met for the first time is added with what is left of it."""
+        if name not in self._numbers:
+            self._numbers[name] = len(self.budgets)
+            self.budgets.append(left)
+        return self._numbers[name]
 
     def matching(self, claim: Claim) -> list[int]:
         """The openings that a claim could have, in order of start, then consultant."""
@@ -158,38 +158,33 @@ class Ground:
 
 @dataclass
 class Kind:
-    """One kind of consultation: who offers it on which terms, and what is left of their limits."""
+    """One kind of consultation: who offers it on which terms, and what they have of it and of all kinds."""
 
     id: UUID
     terms: Mapping[UUID, Terms]
-    used: Mapping[tuple[UUID, date], tuple[int, int]] = field(default_factory=dict)
-    _numbers: dict[tuple[UUID, date, str], int] = field(default_factory=dict)
+    used: Mapping[tuple[UUID, date], tuple[Usage, Usage]] = field(default_factory=dict)
 
-    def budgets_of(
-        self, who: UUID, start: datetime, end: datetime, budgets: array[int]
-    ) -> list[tuple[int, int]]:
-        """(budget, amount) of a session; budgets that are met for the first time are added."""
+    def costs(self, who: UUID, start: datetime, end: datetime) -> Iterator[tuple[Hashable, int, int]]:
+        """(name of the budget, what is left of it, what a session takes) for each limit of a consultant."""
         terms = self.terms[who]
-        minutes = (end - start) // timedelta(minutes=1)
         day = start.astimezone(zone(terms.time_zone)).date()
         monday = day - timedelta(days=day.weekday())
         week = [monday + timedelta(days=number) for number in range(7)]
-        limits = (
-            ("day sessions", terms.day_sessions, [day], 1, 0),
-            ("week sessions", terms.week_sessions, week, 1, 0),
-            ("day minutes", terms.day_minutes, [day], minutes, 1),
-            ("week minutes", terms.week_minutes, week, minutes, 1),
-        )
-        found = []
-        for name, most, days, amount, which in limits:
-            if most is not None:
-                key = (who, days[0], name)
-                if key not in self._numbers:
-                    self._numbers[key] = len(budgets)
-                    spent = sum(self.used.get((who, one), (0, 0))[which] for one in days)
-                    budgets.append(max(0, most - spent))
-                found.append((self._numbers[key], amount))
-        return found
+        minutes = (end - start) // timedelta(minutes=1)
+        for which, (kind, limits) in enumerate(((self.id, terms.own), (None, terms.overall))):
+            of_day, of_week = self._sum(who, [day], which), self._sum(who, week, which)
+            for name, most, spent, amount in (
+                (("day", day, "sessions"), limits.day_sessions, of_day.sessions, 1),
+                (("week", monday, "sessions"), limits.week_sessions, of_week.sessions, 1),
+                (("day", day, "minutes"), limits.day_minutes, of_day.minutes, minutes),
+                (("week", monday, "minutes"), limits.week_minutes, of_week.minutes, minutes),
+            ):
+                if most is not None:
+                    yield (kind, who, name), max(0, most - spent), amount
+
+    def _sum(self, who: UUID, days: Iterable[date], which: int) -> Usage:
+        used = [self.used[who, day][which] for day in days if (who, day) in self.used]
+        return Usage(sum(one.sessions for one in used), sum(one.minutes for one in used))
 
 
 def spread(openings: Sequence[int], place: int, of: int, reach: int, quota: int) -> Sequence[int]:

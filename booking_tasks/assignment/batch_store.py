@@ -29,24 +29,30 @@ from booking_tasks.models import (
 _AROUND = timedelta(days=9)
 
 _TERMS = text(
-    "SELECT consultant_user_id, duration, buffer_before, buffer_after, requires_confirmation, time_zone,"
-    " day_sessions, week_sessions, day_minutes, week_minutes"
-    " FROM booking_policies(:consultants, :service_type, :now)"
+    "SELECT p.consultant_user_id, p.duration, p.buffer_before, p.buffer_after, p.requires_confirmation,"
+    " p.time_zone, p.day_sessions, p.week_sessions, p.day_minutes, p.week_minutes,"
+    " c.max_sessions_per_day, c.max_sessions_per_week, c.max_minutes_per_day, c.max_minutes_per_week"
+    " FROM booking_policies(:consultants, :service_type, :now) p"
+    " JOIN consultant_profiles c USING (consultant_user_id)"
 ).bindparams(
     bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
     bindparam("service_type", type_=PG_UUID(as_uuid=True)),
 )
 _USED = text(
-    "SELECT f.consultant_user_id, (f.session_start_time AT TIME ZONE c.time_zone)::date AS day,"
-    " count(*) AS sessions,"
-    " sum(extract(epoch FROM f.session_end_time - f.session_start_time) / 60) AS minutes"
-    " FROM consultant_availability_slots f"
-    " JOIN consultation_requests r ON r.id = f.consultation_request_id"
-    " JOIN consultant_profiles c ON c.consultant_user_id = f.consultant_user_id"
-    " WHERE f.consultant_user_id = ANY (:consultants) AND r.consultation_service_type_id = :service_type"
-    " AND f.status IN ('held', 'booked') AND (f.status = 'booked' OR f.held_until > :now)"
-    " AND tstzrange(f.start_time, f.end_time) && tstzrange(:from_, :to)"
-    " GROUP BY 1, 2"
+    "WITH used AS ("
+    " SELECT f.consultant_user_id, (f.session_start_time AT TIME ZONE c.time_zone)::date AS day,"
+    "        extract(epoch FROM f.session_end_time - f.session_start_time) / 60 AS minutes,"
+    "        r.consultation_service_type_id = :service_type AS same_kind"
+    "   FROM consultant_availability_slots f"
+    "   JOIN consultation_requests r ON r.id = f.consultation_request_id"
+    "   JOIN consultant_profiles c ON c.consultant_user_id = f.consultant_user_id"
+    "  WHERE f.consultant_user_id = ANY (:consultants)"
+    "    AND f.status IN ('held', 'booked') AND (f.status = 'booked' OR f.held_until > :now)"
+    "    AND tstzrange(f.start_time, f.end_time) && tstzrange(:from_, :to)"
+    ")"
+    " SELECT consultant_user_id, day, count(*) FILTER (WHERE same_kind),"
+    "        coalesce(sum(minutes) FILTER (WHERE same_kind), 0), count(*), sum(minutes)"
+    "   FROM used GROUP BY 1, 2"
 ).bindparams(
     bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
     bindparam("service_type", type_=PG_UUID(as_uuid=True)),
@@ -54,18 +60,34 @@ _USED = text(
 
 
 @dataclass(frozen=True)
+class Limits:
+    """The most of a local day and week (from Monday). None: no limit."""
+
+    day_sessions: int | None = None
+    week_sessions: int | None = None
+    day_minutes: int | None = None
+    week_minutes: int | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a consultant has on one of their days."""
+
+    sessions: int = 0
+    minutes: int = 0
+
+
+@dataclass(frozen=True)
 class Terms:
-    """What one consultant asks of a booking of one kind. Limits: None where there is none."""
+    """What one consultant asks of a booking of one kind. Limits of that kind, and over all kinds."""
 
     duration: timedelta
     buffer_before: timedelta
     buffer_after: timedelta
     must_confirm: bool
     time_zone: str
-    day_sessions: int | None = None
-    week_sessions: int | None = None
-    day_minutes: int | None = None
-    week_minutes: int | None = None
+    own: Limits = Limits()
+    overall: Limits = Limits()
 
     @property
     def length(self) -> timedelta:
@@ -74,10 +96,8 @@ class Terms:
 
     @property
     def limited(self) -> bool:
-        return any(
-            one is not None
-            for one in (self.day_sessions, self.week_sessions, self.day_minutes, self.week_minutes)
-        )
+        """Whether there is any limit."""
+        return (self.own, self.overall) != (Limits(), Limits())
 
 
 _STANDINGS = text(
@@ -182,7 +202,7 @@ def terms(
 ) -> dict[UUID, Terms]:
     """What each of the consultants asks of a booking of this kind."""
     rows = db.execute(_TERMS, {"consultants": list(consultants), "service_type": service_type_id, "now": now})
-    return {row[0]: Terms(*row[1:]) for row in rows}
+    return {row[0]: Terms(*row[1:6], own=Limits(*row[6:10]), overall=Limits(*row[10:14])) for row in rows}
 
 
 def used(
@@ -192,8 +212,8 @@ def used(
     start: datetime,
     end: datetime,
     now: datetime,
-) -> dict[tuple[UUID, date], tuple[int, int]]:
-    """(sessions, minutes) of this kind that each consultant has on each of their days around a time."""
+) -> dict[tuple[UUID, date], tuple[Usage, Usage]]:
+    """What each consultant has on each of their days around a time: of this kind, and of all kinds."""
     rows = db.execute(
         _USED,
         {
@@ -204,7 +224,7 @@ def used(
             "now": now,
         },
     )
-    return {(row[0], row[1]): (row[2], int(row[3])) for row in rows}
+    return {(row[0], row[1]): (Usage(row[2], int(row[3])), Usage(row[4], int(row[5]))) for row in rows}
 
 
 def taken_by_requesters(

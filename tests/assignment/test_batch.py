@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import batch, batch_reading, matching, service
+from booking_tasks.assignment import batch, batch_reading, batch_scoring, matching, scoring, service
+from booking_tasks.assignment.looking import wish_of
 from booking_tasks.assignment.tasks import assign_waiting
 from booking_tasks.database import if_alone, transaction
 from booking_tasks.models import (
@@ -27,6 +28,7 @@ from booking_tasks.models import (
     ScheduledSession,
 )
 from booking_tasks.occasion import Occasion
+from booking_tasks.zones import zone
 from tests import builders
 from tests.builders import NOW
 
@@ -195,6 +197,61 @@ def test_what_is_already_booked_counts_for_the_limits_of_a_batch(db: Session, mo
 
     assert plan.answer.objective.served == 2
     assert len(sessions(db)) == 3
+
+
+def test_limits_over_all_kinds_and_a_capacity_hold_within_a_batch(db: Session, moment: Occasion) -> None:
+    kinds = [builders.service_type(db) for _ in range(2)]
+    daily, capped = consultant(db, max_sessions_per_day=3), consultant(db, assignment_capacity=1)
+    for number in range(8):
+        builders.request(
+            db, kinds[number % 2].id, requested_at=NOW + number * HOUR, preferred_end_time=TOMORROW + 8 * HOUR
+        )
+    plan = run(db, moment)
+
+    assert plan.answer.objective.served == plan.answer.bound.served == 4
+    whose = [one.consultant_user_id for one in sessions(db).values()]
+    assert (whose.count(daily), whose.count(capped)) == (3, 1)
+
+
+def test_a_pair_is_worth_what_a_single_look_would_score_there(db: Session, moment: Occasion) -> None:
+    kind = builders.service_type(db, assignment_weights={"local_time": 5})
+    company = uuid4()
+    builders.user(db, user_id=(requester := uuid4()), time_zone="America/New_York")
+    first = consultant(db, specializations=["algebra", "law"], priority_tier=1, time_zone="Asia/Tokyo")
+    consultant(db, TOMORROW + HOUR, specializations=["algebra"])
+    builders.request(db, kind.id, company_id=company, status="completed", assigned_consultant_user_id=first)
+    builders.request(
+        db, kind.id, requester_user_id=requester, company_id=company, required_specializations=["algebra"],
+        preferred_consultant_user_id=first, preferred_end_time=TOMORROW + 9 * HOUR,
+    )  # fmt: skip
+    look, _ = batch.look(db, moment)
+    scene, ground, claim = look.scene, look.ground, look.claims[0]
+    wish = wish_of(look.requests[0])
+    about = scene.about(wish, claim.low, claim.latest)
+    turns = batch_scoring.turns_of(ground, kind.id, scene.standings[kind.id])
+    openings = ground.matching(claim)
+    weights = scene.weights[kind.id]
+
+    assert len(openings) > 20
+    for opening, share in zip(openings, scene.worth(ground, openings, about, turns), strict=True):
+        one = scene.profiles[ground.consultants[ground.whose[opening]]]
+        terms = scoring.terms_of(
+            one, ground.starts[opening], ground.ends[opening], zone(one.time_zone), turns[opening], about
+        )
+        assert share * sum(weights.by_term().values()) == pytest.approx(scoring.total(terms, weights))
+
+
+def test_what_equal_consultants_get_in_one_batch_differs_by_one_at_most(
+    db: Session, moment: Occasion
+) -> None:
+    kind = builders.service_type(db)
+    people = [consultant(db) for _ in range(3)]
+    for number in range(8):
+        builders.request(db, kind.id, requested_at=NOW + number * HOUR)
+    run(db, moment)
+
+    whose = [one.consultant_user_id for one in sessions(db).values()]
+    assert sorted(whose.count(who) for who in people) == [2, 3, 3]
 
 
 def test_requests_of_one_requester_are_not_served_at_the_same_time(db: Session, moment: Occasion) -> None:
