@@ -202,7 +202,10 @@ def terms(
 ) -> dict[UUID, Terms]:
     """What each of the consultants asks of a booking of this kind."""
     rows = db.execute(_TERMS, {"consultants": list(consultants), "service_type": service_type_id, "now": now})
-    return {row[0]: Terms(*row[1:6], own=Limits(*row[6:10]), overall=Limits(*row[10:14])) for row in rows}
+    return {
+        row[0]: Terms(row[1], row[2], row[3], row[4], row[5], Limits(*row[6:10]), Limits(*row[10:14]))
+        for row in rows
+    }
 
 
 def used(

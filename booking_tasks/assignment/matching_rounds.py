@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,16 +36,31 @@ class Relaxed:
 
 def relaxed(batch: Batch) -> Relaxed:
     """Match requests to cells: whatever collides inside one cell is kept apart, the rest is not."""
-    cells, collides = cells_of(batch)
-    requests, openings = _column(batch.pair_requests), _column(batch.pair_openings)
-    scores = _column(batch.pair_scores)
-    columns = cells[openings]
-    edges = _best_of_each(requests, columns, scores) if collides else None
-    plan = matched(len(batch.requesters), requests, columns, scores, edges).tolist()
+    ready, collides = ready_cells(batch)
+    plan = matched(ready).tolist()
     bound = Objective.of(batch, plan)
     # Without overlaps, twice the same requester and limits, nothing is left that could be in the way.
     free = not collides and not len(batch.budgets) and _all_different(batch)
     return Relaxed(plan, bound, free or possible(batch, plan))
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A matrix for the solver, and what it is of: `pairs` (numbers in the batch) at `rows` and `columns`."""
+
+    matrix: Any
+    rows: Numbers
+    columns: Numbers
+    pairs: Numbers
+
+
+def ready_cells(batch: Batch) -> tuple[Ready, bool]:
+    """The matrix of requests and cells, and whether any two openings of one consultant overlap."""
+    cells, collides = cells_of(batch)
+    requests, scores = _column(batch.pair_requests), _column(batch.pair_scores)
+    columns = cells[_column(batch.pair_openings)]
+    edges = _best_of_each(requests, columns, scores) if collides else None
+    return ready_matrix(len(batch.requesters), requests, columns, scores, edges), collides
 
 
 def cells_of(batch: Batch) -> tuple[Numbers, bool]:
@@ -70,14 +85,13 @@ def cells_of(batch: Batch) -> tuple[Numbers, bool]:
     return cells, True
 
 
-def matched(
+def ready_matrix(
     count: int, requests: Numbers, columns: Numbers, scores: Numbers, edges: Numbers | None = None
-) -> Numbers:
-    """The pair of each request in the matching with the most served, then the highest scores.
+) -> Ready:
+    """Costs of requests and columns, for the solver that matches every row at the least cost.
 
     `edges` are the pairs to use, sorted by request and at most one for each request and column; all, if
-    None. The solver matches every row, so each request has a column of its own that means `not served`,
-    dearer than all real ones together.
+    None. Each request has a column of its own that means `not served`, dearer than all real ones together.
     """
     chosen = np.arange(len(requests), dtype=np.int64) if edges is None else edges
     rows, used = requests[chosen], columns[chosen]
@@ -88,13 +102,17 @@ def matched(
     places = np.arange(len(rows)) + rows
     cost[places], heads[places] = SCORE_MOST + 1 - scores[chosen], used
     cost[ends - 1], heads[ends - 1] = float((count + 1) * (SCORE_MOST + 1)), width + np.arange(count)
-    matrix = csr_array(
-        (cost, heads, np.concatenate(([0], ends)).astype(np.int32)), shape=(count, width + count)
-    )
-    _, found = min_weight_full_bipartite_matching(matrix)
-    plan = np.full(count, NOT_SERVED, dtype=np.int64)
-    taken = used == np.asarray(found)[rows]
-    plan[rows[taken]] = chosen[taken]
+    begins = np.concatenate(([0], ends)).astype(np.int32)
+    matrix = csr_array((cost, heads, begins), shape=(count, width + count))
+    return Ready(matrix, rows, used, chosen)
+
+
+def matched(ready: Ready) -> Numbers:
+    """The pair of each request in the matching with the most served, then the highest scores."""
+    _, found = min_weight_full_bipartite_matching(ready.matrix)
+    plan = np.full(ready.matrix.shape[0], NOT_SERVED, dtype=np.int64)
+    taken = ready.columns == np.asarray(found)[ready.rows]
+    plan[ready.rows[taken]] = ready.pairs[taken]
     return plan
 
 
@@ -132,7 +150,8 @@ def _round(batch: Batch, left: list[int]) -> list[int]:
     usable = np.zeros(len(batch.starts), dtype=bool)
     usable[_apart(batch, [(one, int(worth[one])) for one in np.unique(openings[pairs]).tolist()])] = True
     edges = pairs[usable[openings[pairs]]]
-    found = matched(len(batch.requesters), requests, openings, _column(batch.pair_scores), edges)
+    scores = _column(batch.pair_scores)
+    found = matched(ready_matrix(len(batch.requesters), requests, openings, scores, edges))
     return [pair for pair in found.tolist() if pair != NOT_SERVED]
 
 

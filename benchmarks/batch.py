@@ -1,0 +1,152 @@
+"""What waits, assigned together: 5,000 requests, 500 consultants, 200,000 pairs, part by part.
+
+    python -m benchmarks.batch [--requests 5000] [--consultants 500] [--apply 200] [--rounds 5]
+
+Reads the batch from the database, solves it, and takes the first `--apply` requests in a transaction each.
+Prints the milliseconds of each part; the solve as a ratio to scipy's matching alone on the ready matrix of
+the same batch, in turns; how far the plan is below the bound; the greedy plan of the same batch beside it.
+Sessions last as long as the step, so that the starts of a consultant do not overlap. A second batch lets
+sessions of an hour begin every half hour: what that costs is printed as well, without a mark. Exits with 1
+when the first solve takes more than 1.3 times the matching, or is more than 1 % below the bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from datetime import UTC, datetime
+
+import psycopg
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+from sqlalchemy import text
+
+from benchmarks.ground import GROWING_ID, Ground, grounds, milliseconds, say, turns, typical
+from booking_tasks.assignment import batch, matching, matching_rounds
+from booking_tasks.assignment.batch_reading import Look
+from booking_tasks.assignment.matching_plan import Answer, Batch, Objective, greedy
+from booking_tasks.database import transaction
+from booking_tasks.occasion import Occasion
+
+SOLVE_MOST, GAP_MOST = 1.3, 0.01
+NOW = datetime(2027, 3, 1, 6, tzinfo=UTC)
+_KIND = "'00000000-0000-7000-8000-000000000001'"
+#: Each consultant has two of a hundred skills, so each skill ten consultants; a request wants one of them,
+#: within four hours of two days: forty pairs. Every third prefers one of those who have it.
+_ROWS = (
+    "INSERT INTO consultation_service_types (id, name, default_duration_minutes, slot_step_minutes)"
+    " VALUES ({kind}, 'one', 60, {step})",
+    "INSERT INTO consultant_profiles (consultant_user_id, specializations)"
+    " SELECT {id}, ARRAY['skill ' || n % ({consultants} / 5), 'skill ' || n * 37 / 5 % ({consultants} / 5)]"
+    "   FROM generate_series(1, {consultants}) n",
+    """
+    INSERT INTO consultant_availability_slots (consultant_user_id, start_time, end_time, source)
+    SELECT c.consultant_user_id, d, d + interval '8 hours', 'rules'
+      FROM consultant_profiles c,
+           generate_series('2027-03-02 08:00Z'::timestamptz, '2027-03-03 08:00Z', '1 day') d
+    """,
+    """
+    INSERT INTO consultation_requests (id, requester_user_id, consultation_service_type_id, status,
+        required_specializations, preferred_consultant_user_id, preferred_start_time, preferred_end_time,
+        requested_at, deadline_at)
+    SELECT {id}, {id}, {kind}, 'pending', ARRAY[skill],
+           CASE WHEN n % 3 = 0 THEN (
+               SELECT c.consultant_user_id FROM consultant_profiles c WHERE skill = ANY (c.specializations)
+                ORDER BY hashtext(c.consultant_user_id::text || n) LIMIT 1
+           ) END,
+           begin, begin + interval '4 hours', '2027-03-01 00:00Z'::timestamptz + n * interval '1 second',
+           '2027-03-09Z'
+      FROM generate_series(1, {requests}) n
+     CROSS JOIN LATERAL (
+           SELECT '2027-03-02 08:00Z'::timestamptz + abs(hashtext('day' || n)) % 2 * interval '1 day'
+                  + abs(hashtext('hour' || n)) % 5 * interval '1 hour',
+                  'skill ' || abs(hashtext('skill' || n)) % ({consultants} / 5)
+           ) AS wish (begin, skill)
+    """,
+    "VACUUM ANALYZE",
+)
+
+
+def read(ground: Ground) -> Look:
+    """The batch from the database, as the sweep reads it."""
+    with transaction(ground.connection) as db:
+        return batch.look(db, occasion())[0]
+
+
+def occasion() -> Occasion:
+    """The moment of everything here."""
+    return Occasion(now=NOW, actor="bench", door="sweep")
+
+
+def solve(found: Batch) -> Answer:
+    """As the sweep solves it, in half a minute at most."""
+    return matching.solved(found, 30.0, time.perf_counter)
+
+
+def applied(ground: Ground, look: Look, answer: Answer, count: int) -> float:
+    """Milliseconds for each of the first requests, in a transaction of its own."""
+    with transaction(ground.connection) as db:
+        plan = batch.keep(db, occasion(), batch.Planned(look, answer, 0.0))
+    began = time.perf_counter()
+    for request_id in plan.to_do[:count]:
+        with transaction(ground.connection) as db:
+            plan.apply(db, occasion(), request_id)
+    return (time.perf_counter() - began) * 1000 / count
+
+
+def gap(found: Objective, bound: Objective) -> tuple[float, float]:
+    """How much less than the bound is served, and scored."""
+    return 1 - found.served / max(1, bound.served), 1 - found.score / max(1, bound.score)
+
+
+def measured(ground: Ground, chosen: argparse.Namespace, step: int) -> tuple[float, float]:
+    """One batch part by part; the solve's ratio and the larger of the gaps."""
+    names = {"id": GROWING_ID, "kind": _KIND, "step": step} | vars(chosen)
+    with psycopg.connect(ground.url, autocommit=True) as connection:
+        for statement in _ROWS:
+            connection.execute(statement.format(**names).encode())
+    began = time.perf_counter()
+    look = read(ground)
+    say(f"sessions of an hour every {step} minutes: {len(look.requests):,} requests,"
+        f" {chosen.consultants:,} consultants, {len(look.batch.starts):,} starts,"
+        f" {len(look.batch.pair_scores):,} pairs")  # fmt: skip
+    say(f"  read from the database      {(time.perf_counter() - began) * 1000:9.0f} ms")
+    ready = matching_rounds.ready_cells(look.batch)[0].matrix
+    works = (lambda: min_weight_full_bipartite_matching(ready), lambda: solve(look.batch))
+    runs: list[list[float]] = [[], []]
+    for number in turns(2, chosen.rounds):
+        runs[number].append(milliseconds(works[number]))
+    matrix, whole = typical(runs[0]), typical(runs[1])
+    answer = solve(look.batch)
+    say(f"  scipy's matching alone      {matrix:9.1f} ms")
+    say(f"  solve                       {whole:9.1f} ms   x {whole / matrix:.2f}   by {answer.method}")
+    say(f"  take one request            {applied(ground, look, answer, chosen.apply):9.1f} ms")
+    simple = greedy(look.batch)
+    say(f"  greedy plan                 {milliseconds(lambda: greedy(look.batch)):9.1f} ms")
+    for name, plan in (("plan", answer.objective), ("greedy", Objective.of(look.batch, simple))):
+        served, score = gap(plan, answer.bound)
+        say(f"  {name:<7} serves {plan.served:,} of at most {answer.bound.served:,} ({served:.2%} below),"
+            f" scores {score:.2%} below the bound")  # fmt: skip
+    return whole / matrix, max(gap(answer.objective, answer.bound))
+
+
+def main() -> int:
+    """Measure; 0 when both marks are kept."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--requests", type=int, default=5_000)
+    parser.add_argument("--consultants", type=int, default=500)
+    parser.add_argument("--apply", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=5)
+    chosen = parser.parse_args()
+    with grounds(chosen.requests, chosen.requests) as (apart, overlapping):
+        version = apart.connection.execute(text("SHOW server_version")).scalar_one()
+        apart.connection.rollback()
+        say(f"PostgreSQL {version}, lower quartile of {chosen.rounds} rounds in turns")
+        ratio, open_gap = measured(apart, chosen, 60)
+        measured(overlapping, chosen, 30)
+    say(f"solve {ratio:.2f} times the matching (at most {SOLVE_MOST})")
+    say(f"plan {open_gap:.2%} below the bound (at most {GAP_MOST:.0%})")
+    return 0 if ratio <= SOLVE_MOST and open_gap <= GAP_MOST else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,52 @@
+"""A batch from its rows to its end, for tests."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from booking_tasks.assignment import batch
+from booking_tasks.models import (
+    AssignmentDecision,
+    ConsultationRequest,
+    ScheduledSession,
+)
+from booking_tasks.occasion import Occasion
+from tests import builders
+from tests.builders import NOW
+
+TOMORROW = NOW + timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+
+def plan_of(db: Session, moment: Occasion) -> batch.Planned:
+    look, others = batch.look(db, moment)
+    return batch.planned(look, others, timedelta(seconds=60), lambda: 0.0)
+
+
+def run(db: Session, moment: Occasion) -> batch.Planned:
+    """The whole sweep, in the test's transaction."""
+    plan = batch.keep(db, moment, plan_of(db, moment))
+    for request_id in plan.to_do:
+        plan.apply(db, moment, request_id)
+    batch.finish(db, moment, plan)
+    return plan
+
+
+def sessions(db: Session) -> dict[UUID, ScheduledSession]:
+    return {one.consultation_request_id: one for one in db.scalars(select(ScheduledSession))}
+
+
+def decisions(db: Session, request: ConsultationRequest) -> list[AssignmentDecision]:
+    found = select(AssignmentDecision).where(AssignmentDecision.consultation_request_id == request.id)
+    return list(db.scalars(found.order_by(AssignmentDecision.id)))
+
+
+def consultant(db: Session, start: datetime = TOMORROW, hours: float = 8, **values: Any) -> UUID:
+    who = builders.consultant(db, **values).consultant_user_id
+    builders.window(db, who, start, hours)
+    return who
