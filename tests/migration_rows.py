@@ -219,4 +219,5 @@ ROWS: dict[str, dict[str, str]] = {
             VALUES ({_OTHER}, {_SESSION}, 1, 0, 'cancel', 'nobody_can') ON CONFLICT DO NOTHING
         """,
     },
+    "0024_series_at_once": {},
 }

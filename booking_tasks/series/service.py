@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
-from booking_tasks.availability.service import NotTaken
 from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome, SeriesSession
+from booking_tasks.database import ring_later
 from booking_tasks.identity import uuid7
 from booking_tasks.journey import SessionFacts
 from booking_tasks.occasion import Occasion
 from booking_tasks.series import store
 from booking_tasks.series.rules import starts_of
-from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import NewRequest
+from booking_tasks.sessions.service import drafted
+from booking_tasks.sessions.store import Draft
 
 _refused = SeriesOutcome.refusal
 
@@ -31,28 +33,28 @@ _PROBLEMS = {
 
 
 def book_series(db: Session, occasion: Occasion, command: BookSeries) -> SeriesOutcome:
-    """Book every start, or none and say which ones are in the way."""
+    """Book every start, or none and say which ones are in the way. One round trip."""
     if command.consultant_user_id == command.requester_user_id:
         return _refused("is_the_requester", "consultant_user_id", "is the requester; choose another")
-    refusal, length = store.ground(db, command, occasion.now)
-    if refusal is not None or length is None:
-        code = refusal or "not_bookable"
-        return _refused(code, *_PROBLEMS[code])
     starts = starts_of(command.starts, command.weekly)
-    if len(starts) == 1:  # whole or not at all by itself
-        return _outcome(command, [_book(db, occasion, command, starts[0], length)])
-    savepoint = db.begin_nested()
-    outcome = _outcome(command, [_book(db, occasion, command, start, length) for start in starts])
-    if outcome.result == "done":
-        savepoint.commit()
-    else:
-        savepoint.rollback()
-    return outcome
+    length = store.likely_length(command.service_type_id)
+    while True:
+        drafts = [_drafted(occasion, command, start, length) for start in starts]
+        became = store.booked(db, command, occasion.now, length, drafts)
+        if became.length is None or became.refusal != "other_length":
+            break
+        length = became.length
+    if became.refusal == "conflicts":
+        return _conflicts(drafts, became.conflicts)
+    if became.refusal is not None:
+        return _refused(became.refusal, *_PROBLEMS[became.refusal])
+    for draft in drafts:
+        ring_later(db, draft.entry.kinds_due(occasion.now))
+    sessions_ = tuple(_shown(draft.session) for draft in drafts)
+    return SeriesOutcome(result="done", series_id=command.series_id, sessions=sessions_)
 
 
-def _book(
-    db: Session, occasion: Occasion, command: BookSeries, start: datetime, length: timedelta
-) -> SessionFacts | Conflict:
+def _drafted(occasion: Occasion, command: BookSeries, start: datetime, length: timedelta) -> Draft:
     request = NewRequest(
         id=uuid7(),
         requester_user_id=command.requester_user_id,
@@ -63,24 +65,22 @@ def _book(
         request_details=command.details,
         series_id=command.series_id,
     )
-    agreed = sessions.agree(
-        db, occasion, request, command.consultant_user_id, start, start + length,
-        decision=assignment.choice_of_requester(occasion, request, start),
-    )  # fmt: skip
-    return Conflict(start=start, code=agreed.code) if isinstance(agreed, NotTaken) else agreed
+    chosen = assignment.choice_of_requester(occasion, request, start)
+    return drafted(occasion, request, command.consultant_user_id, start, start + length, chosen)
 
 
-def _outcome(command: BookSeries, found: list[SessionFacts | Conflict]) -> SeriesOutcome:
-    conflicts = tuple(one for one in found if isinstance(one, Conflict))
-    if conflicts:
-        return SeriesOutcome(
-            result="refused",
-            code="conflicts",
-            message=f"{len(conflicts)} of {len(found)} starts cannot be booked",
-            conflicts=conflicts,
-        )
-    sessions_ = tuple(_shown(one) for one in found if isinstance(one, SessionFacts))
-    return SeriesOutcome(result="done", series_id=command.series_id, sessions=sessions_)
+def _conflicts(drafts: list[Draft], found: dict[UUID, str]) -> SeriesOutcome:
+    conflicts = tuple(
+        Conflict(start=draft.session.start, code=found[draft.request.id])
+        for draft in drafts
+        if draft.request.id in found
+    )
+    return SeriesOutcome(
+        result="refused",
+        code="conflicts",
+        message=f"{len(conflicts)} of {len(drafts)} starts cannot be booked",
+        conflicts=conflicts,
+    )
 
 
 def _shown(session: SessionFacts) -> SeriesSession:

@@ -1,38 +1,70 @@
-"""What stands before a series."""
+"""Writing a series."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.contracts import BookSeries
+from booking_tasks.sessions.store import Draft
 
-_GROUND = text(
-    "SELECT refusal, duration FROM series_ground(:series, :requester, :consultant, :service_type, :now)"
+_BOOKED = text(
+    "SELECT refusal, length, conflicts"
+    " FROM book_series(:series, :requester, :consultant, :service_type, :now, :length, :bookings)"
 ).bindparams(
     *(
         bindparam(name, type_=PG_UUID(as_uuid=True))
         for name in ("series", "requester", "consultant", "service_type")
-    )
+    ),
+    bindparam("bookings", type_=JSONB),
 )
 
+#: Kind of consultation -> how long the last one was. A guess, and nothing else: under the lock the database
+#: says how long it must be, and a wrong guess costs a second round trip.
+_last_lengths: dict[UUID, timedelta] = {}
 
-def ground(db: Session, command: BookSeries, now: datetime) -> tuple[str | None, timedelta | None]:
-    """(None, how long each session lasts), or (why it cannot be booked, None).
 
-    Locks the id of the series, then the consultant, until the transaction ends.
+@dataclass(frozen=True)
+class Became:
+    """What the database made of a series: booked (no refusal), or nothing written and why.
+
+    `length` is what each session must last; `conflicts` has a code for each request that cannot be booked.
+    """
+
+    refusal: str | None
+    length: timedelta | None
+    conflicts: dict[UUID, str]
+
+
+def likely_length(service_type_id: UUID) -> timedelta:
+    """How long sessions of this kind probably are."""
+    return _last_lengths.get(service_type_id, timedelta(hours=1))
+
+
+def booked(db: Session, command: BookSeries, now: datetime, length: timedelta, drafts: list[Draft]) -> Became:
+    """Write a whole series of sessions of the given length, or nothing. One round trip.
+
+    Locks the id of the series, the consultant and the requester; a refusal gives the locks back.
     """
     row = db.execute(
-        _GROUND,
+        _BOOKED,
         {
             "series": command.series_id,
             "requester": command.requester_user_id,
             "consultant": command.consultant_user_id,
             "service_type": command.service_type_id,
             "now": now,
+            "length": length,
+            "bookings": [draft.as_json() for draft in drafts],
         },
     ).one()
-    return row.refusal, row.duration
+    if row.length is not None:
+        _last_lengths[command.service_type_id] = row.length
+    conflicts = {UUID(one["request"]): one["code"] for one in row.conflicts or ()}
+    return Became(row.refusal, row.length, conflicts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -22,6 +21,7 @@ from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import store
 from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS, Asked, NewRequest, check_step
+from booking_tasks.sessions.store import Draft
 
 
 def agree(
@@ -43,8 +43,33 @@ def agree(
     session's: the session takes its id, is one revision further and younger (another round trip).
     NotTaken leaves nothing behind.
     """
-    before = request.status
-    check_step(REQUEST_STEPS, before, "scheduled")
+    while True:
+        draft = drafted(occasion, request, consultant_user_id, start, end, decision, question)
+        refusal, real_end = store.booked(db, draft, now=occasion.now, from_hold=from_hold)
+        if refusal is None:
+            session = draft.session
+            if question is not None:
+                younger = max(occasion.now, question.at + timedelta(seconds=1))
+                store.set_revision(db, session.id, session.revision, younger)
+            ring_later(db, draft.entry.kinds_due(occasion.now))
+            return session
+        if real_end is None:
+            return NotTaken(refusal)
+        # The length is the policy's that holds under the lock, not the one that was looked at before.
+        end = real_end
+
+
+def drafted(
+    occasion: Occasion,
+    request: ConsultationRequest | NewRequest,
+    consultant_user_id: UUID,
+    start: datetime,
+    end: datetime,
+    decision: dict[str, Any] | None,
+    question: Asked | None = None,
+) -> Draft:
+    """A booking with what follows from it, not written yet."""
+    check_step(REQUEST_STEPS, request.status, "scheduled")
     session = SessionFacts(
         id=uuid7() if question is None else question.id,
         request_id=request.id,
@@ -55,25 +80,12 @@ def agree(
         consultant_user_id=consultant_user_id,
         join_url=None,
     )
-    while True:
-        entry = history.entry(
-            occasion, "session.scheduled", session=session, before={"request_status": before},
-            after={"request_status": "scheduled", "status": "scheduled", "revision": session.revision}
-            | _span(session),
-        )  # fmt: skip
-        refusal, real_end = store.booked(
-            db, request, session, now=occasion.now, from_hold=from_hold, entry=entry, decision=decision
-        )
-        if refusal is None:
-            if question is not None:
-                younger = max(occasion.now, question.at + timedelta(seconds=1))
-                store.set_revision(db, session.id, session.revision, younger)
-            ring_later(db, entry.kinds_due(occasion.now))
-            return session
-        if real_end is None:
-            return NotTaken(refusal)
-        # The length is the policy's that holds under the lock, not the one that was looked at before.
-        session = replace(session, end=real_end)
+    entry = history.entry(
+        occasion, "session.scheduled", session=session, before={"request_status": request.status},
+        after={"request_status": "scheduled", "status": "scheduled", "revision": session.revision}
+        | _span(session),
+    )  # fmt: skip
+    return Draft(request, session, entry, decision)
 
 
 def _span(session: SessionFacts) -> dict[str, str]:

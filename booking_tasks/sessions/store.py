@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -53,15 +54,35 @@ _BOOKED = text(
 )
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A booking as it will be, if the database agrees. `decision` is the row of the choice behind it."""
+
+    request: ConsultationRequest | NewRequest
+    session: SessionFacts
+    entry: Entry
+    decision: dict[str, Any] | None
+
+    def row(self) -> dict[str, Any]:
+        """What is written beside the session's own columns."""
+        new = isinstance(self.request, NewRequest)
+        return {
+            "status": self.request.status,
+            "new_request": _json(vars(self.request)) if new else None,
+            "decision": None if self.decision is None else _json(self.decision | {"id": uuid7()}),
+            "event": self.entry.event,
+            "jobs": self.entry.job_rows(),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """One of the bookings that `book_series` takes."""
+        span = {"starts": self.session.start, "ends": self.session.end}
+        ids = {"fact": uuid7(), "session": self.session.id, "request": self.session.request_id}
+        return _json(ids | span) | self.row()
+
+
 def booked(
-    db: Session,
-    request: ConsultationRequest | NewRequest,
-    session: SessionFacts,
-    *,
-    now: datetime,
-    from_hold: bool,
-    entry: Entry,
-    decision: dict[str, Any] | None,
+    db: Session, draft: Draft, *, now: datetime, from_hold: bool
 ) -> tuple[str | None, datetime | None]:
     """Book a session with all that belongs to it: (None, its end), or (why not, None). One round trip.
 
@@ -70,6 +91,7 @@ def booked(
     ("other_length", end): the policy that holds now wants another end; nothing was written.
     """
     db.flush()  # what the caller changed of the request comes before what is changed here
+    request, session = draft.request, draft.session
     row = db.execute(
         _BOOKED,
         {
@@ -83,11 +105,7 @@ def booked(
             "end": session.end,
             "now": now,
             "from_hold": from_hold,
-            "status": request.status,
-            "new_request": _json(vars(request)) if isinstance(request, NewRequest) else None,
-            "decision": None if decision is None else _json(decision | {"id": uuid7()}),
-            "event": entry.event,
-            "jobs": entry.job_rows(),
+            **draft.row(),
         },
     ).one()
     if row.refusal is None and isinstance(request, ConsultationRequest):

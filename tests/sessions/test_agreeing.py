@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.contracts import BookSeries
+from booking_tasks.contracts import BookSeries, Weekly
 from booking_tasks.database import rings, transaction
 from booking_tasks.identity import uuid7
 from booking_tasks.journey import SessionFacts
@@ -38,7 +38,7 @@ from tests.builders import NOW
 from tests.invariants import ALWAYS
 
 START = NOW + timedelta(days=1)
-HOUR = timedelta(hours=1)
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 WRITTEN = (ConsultationRequest, ScheduledSession, AvailabilitySlot, AssignmentDecision, Event, Job)
 
 
@@ -148,15 +148,37 @@ def test_a_hold_that_is_over_or_starts_elsewhere_is_not_booked(desk: Desk) -> No
     assert request.status == "pending"
 
 
-def test_a_series_of_one_start_is_two_statements(desk: Desk) -> None:
+def test_a_series_is_one_statement_once_its_length_is_known(db: Session, moment: Occasion) -> None:
+    desk = Desk(db, moment, default_duration_minutes=45)
+    builders.window(db, desk.who, START + 7 * DAY)
+    sent = []
+    for hours in (0, 1):
+        command = BookSeries(
+            message_id=uuid7(), actor="shop", series_id=uuid7(), requester_user_id=uuid7(),
+            service_type_id=desk.kind.id, consultant_user_id=desk.who, starts=(START + hours * HOUR,),
+            weekly=Weekly(times=2, time_zone="UTC"),
+        )  # fmt: skip
+        with statements(db) as found:
+            done = series.book_series(db, moment, command)
+        assert [one.end - one.start for one in done.sessions] == [45 * MINUTE] * 2
+        sent.append(len(found))
+    assert sent == [2, 1]
+    assert (desk.rows()[3:5], desk.wrong()) == ([4, 4], [])
+
+
+def test_a_series_that_is_refused_gives_its_locks_back(own_database: str, moment: Occasion) -> None:
+    with transaction() as db:
+        desk = Desk(db, moment)
+        assert isinstance(desk.agree(desk.new_request()), SessionFacts)
     command = BookSeries(
         message_id=uuid7(), actor="shop", series_id=uuid7(), requester_user_id=uuid7(),
-        service_type_id=desk.kind.id, consultant_user_id=desk.who, starts=(START,),
+        service_type_id=desk.kind.id, consultant_user_id=desk.who, starts=(START, START + HOUR),
     )  # fmt: skip
-    with statements(desk.db) as sent:
-        assert series.book_series(desk.db, desk.moment, command).result == "done"
-    assert len(sent) == 2
-    assert desk.rows()[3] == 1
+    with transaction() as db, psycopg.connect(own_database) as rival:
+        assert series.book_series(db, moment, command).code == "conflicts"
+        rival.execute(
+            "SELECT FROM consultant_profiles WHERE consultant_user_id = %s FOR UPDATE NOWAIT", [desk.who]
+        )
 
 
 @pytest.mark.parametrize("code", ["slot_taken", "slot_not_free", "notice_too_short", "requester_busy"])
