@@ -15,7 +15,8 @@ _OWN_MACHINE = {"localhost", "127.0.0.1", "::1"}
 
 
 def answers(config: Settings, seconds: float) -> Iterator[Said]:
-    """Whether mails carry links to answer by, and whether the pages behind them are reached."""
+    """Whether questions can be answered in calendars, and by links whose pages are reached."""
+    yield _by_calendar(config)
     if config.links is None:
         mend = "for links set BOOKING_PUBLIC_URL and BOOKING_LINK_SECRET, and run booking-tasks web"
         yield "ok", "BOOKING_PUBLIC_URL is not set: mails carry no link", mend
@@ -29,6 +30,16 @@ def answers(config: Settings, seconds: float) -> Iterator[Said]:
         yield "warning", f"{where}: {said}; links in mails lead nowhere", mend
     else:
         yield "ok", f"{where} answers; mails carry links", ""
+
+
+def _by_calendar(config: Settings) -> Said:
+    """What nobody can see from here is said, so that somebody looks."""
+    if not config.calendar_replies:
+        return "ok", "BOOKING_CALENDAR_REPLIES is false: questions stand in nobody's calendar", ""
+    proof = (
+        "DMARC checked" if config.reply_authserv else "senders unproven: BOOKING_REPLY_AUTHSERV is not set"
+    )
+    return "ok", f"answers in calendars come to {config.mail_address}, for booking-tasks reply ({proof})", ""
 
 
 def _unreached(address: str, seconds: float) -> str | None:

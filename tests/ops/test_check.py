@@ -197,18 +197,24 @@ def test_a_mail_server_or_platform_that_is_away_is_a_warning(healthy: pytest.Mon
 
 
 def test_without_an_address_it_is_said_that_mails_carry_no_link(healthy: pytest.MonkeyPatch) -> None:
-    [one] = found("answers")
-    assert (one.state, "mails carry no link" in one.line) == ("ok", True)
+    calendars, links = found("answers")
+    assert (links.state, "mails carry no link" in links.line) == ("ok", True)
+    assert (calendars.state, "for booking-tasks reply (senders unproven" in calendars.line) == ("ok", True)
+
+    healthy.setenv("BOOKING_REPLY_AUTHSERV", "mx.example.org")
+    assert "(DMARC checked)" in found("answers")[0].line
+    healthy.setenv("BOOKING_CALENDAR_REPLIES", "false")
+    assert "stand in nobody's calendar" in found("answers")[0].line
 
 
 def test_pages_behind_links_that_nobody_reaches_are_a_warning(healthy: pytest.MonkeyPatch) -> None:
     healthy.setenv("BOOKING_LINK_SECRET", "of the tests, and long enough for it")
     healthy.setenv("BOOKING_PUBLIC_URL", f"http://127.0.0.1:{free_port()}")
-    [one] = found("answers")
+    [_, one] = found("answers")
     assert (one.state, "links in mails lead nowhere" in one.seen) == ("warning", True)
 
     healthy.setenv("BOOKING_PUBLIC_URL", f"http://127.0.0.2:{free_port()}")
-    assert [("unencrypted" in one.seen, one.state) for one in found("answers")] == [
+    assert [("unencrypted" in one.seen, one.state) for one in found("answers")[1:]] == [
         (True, "warning"),
         (False, "warning"),
     ]
