@@ -21,8 +21,11 @@ def hand_on(mail: BinaryIO, config: Settings, seconds: float) -> tuple[int, str]
     0 also for what is no reply or was refused: a mail server would tell the sender otherwise, who may be
     anybody. Only without an answer in `seconds` the mail is to be delivered again; it is the same message.
     """
+    raw = mail.read(LARGEST_MAIL + 1)
+    while mail.read(LARGEST_MAIL):  # a mail server that cannot write to the end takes that for a failure
+        pass
     try:
-        found = read(mail.read(LARGEST_MAIL + 1), config.reply_authserv)
+        found = read(raw, config.reply_authserv)
     except NotForUsError as reason:
         return 0, f"ignored: {reason}"
     client = BookingClient(config.broker, config.results)

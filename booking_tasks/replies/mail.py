@@ -7,6 +7,7 @@ that mailbox too.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -94,7 +95,8 @@ def _text(part: Message) -> str:
         text = content.decode(charset).replace("\0", "")
     except (LookupError, UnicodeDecodeError):
         text = content.decode("utf-8", "replace").replace("\0", "")
-    if len(text) > LONGEST_REPLY:
+    # What is not ASCII takes six bytes and more in a message, and one that is too large gets no answer.
+    if len(text) > LONGEST_REPLY or len(json.dumps(text)) > 2 * LONGEST_REPLY:
         raise NotForUsError(f"its calendar is longer than {LONGEST_REPLY} characters")
     return text
 

@@ -57,6 +57,8 @@ def test_a_mail_without_a_reply_is_done_with_and_one_without_an_answer_comes_aga
 
     letter = pipe(b"From: a@example.org\r\n\r\nHello", nowhere)
     assert (letter.returncode, letter.stdout) == (0, b"ignored: it carries no calendar\n")
+    huge = pipe(b"From: a@example.org\r\n\r\n" + b"x" * 5_000_000, nowhere)
+    assert (huge.returncode, huge.stdout) == (0, b"ignored: it is larger than 1048576 bytes\n")
     away = pipe(mail(calendar(uuid4())), nowhere, "--seconds", "1")
     assert away.returncode == 75
     assert b"deliver it again" in away.stdout

@@ -164,6 +164,7 @@ def test_a_calendar_that_comes_alone_is_found_too(subtype: str) -> None:
         b"From: nobody\r\nContent-Type: text/calendar\r\n\r\nx",
         b"Content-Type: text/calendar\r\n\r\nx",
         b"From: a@example.org\r\nContent-Type: text/calendar\r\n\r\n" + b"x" * (LONGEST_REPLY + 1),
+        b"From: a@example.org\r\nContent-Type: text/calendar\r\n\r\n" + "漢".encode() * (LONGEST_REPLY // 2),
         b"From: a@example.org\r\n\r\n" + b"x" * LARGEST_MAIL,
         b"From: a@example.org\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
         + b"--b\r\n\r\n\r\n" * 100,
