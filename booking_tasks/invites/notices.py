@@ -25,6 +25,8 @@ from booking_tasks.offers.rules import standing
 
 #: What a link in a question is for, and the path that it leads to.
 ANSWERS = "answers"
+#: What a link in an offer is for; it leads to the same path.
+OFFERS = "offers"
 #: The door that answers out of calendars come through.
 REPLIES = "replies"
 
@@ -185,7 +187,8 @@ def _time_offered(
         "when": spoken_span(offer.start_time, offer.end_time, reader.time_zone, reader.language),
         "until": spoken_moment(offer.offered_until, reader.time_zone, reader.language),
     }
-    return _Notice("time_offered", reader, values)
+    link = _answer_link(house, to, offer.offered_until, offer.id, OFFERS)
+    return _Notice("time_offered", reader, values, link)
 
 
 def _request_rejected(
@@ -230,11 +233,13 @@ _NOTICES = {
 }
 
 
-def _answer_link(house: House, to: UUID, until: datetime, question_id: UUID) -> str | None:
-    """Where the question can be answered with one click; as long as the time is held."""
+def _answer_link(
+    house: House, to: UUID, until: datetime, subject: UUID, purpose: str = ANSWERS
+) -> str | None:
+    """Where a question or an offer can be answered with one click; as long as the time is held."""
     if house.links is None:
         return None
-    return house.links.url(ANSWERS, Grant(ANSWERS, question_id, to, until))
+    return house.links.url(ANSWERS, Grant(purpose, subject, to, until))
 
 
 def _requester(db: Session, occasion: Occasion, house: House, request: ConsultationRequest) -> str:

@@ -9,7 +9,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 from urllib.parse import parse_qs
+from uuid import UUID
 
 from anyio.to_thread import current_default_thread_limiter
 from sqlalchemy import text
@@ -19,19 +21,20 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-import booking_tasks.intake.tasks  # noqa: F401 - what is answered here are its messages
-from booking_tasks.contracts import ConfirmRequest, DeclineRequest
+import booking_tasks.intake.tasks
+import booking_tasks.waiting.tasks  # noqa: F401 - and these
+from booking_tasks.contracts import AcceptOffer, Command, ConfirmRequest, DeclineOffer, DeclineRequest
 from booking_tasks.database import transaction
 from booking_tasks.doorbell import occasion
 from booking_tasks.inbox.tasks import receive
-from booking_tasks.invites.notices import ANSWERS
+from booking_tasks.invites.notices import ANSWERS, OFFERS
 from booking_tasks.letters.dates import Language, language_of
 from booking_tasks.letters.handler import house_of
 from booking_tasks.links import TOKEN_CHARACTERS, Grant, Links, message_id
 from booking_tasks.logs import logger
 from booking_tasks.settings import settings
 from booking_tasks.web import pages
-from booking_tasks.web.service import Asked, asked
+from booking_tasks.web.service import Asked, Offered, asked, offered
 
 log = logger(__name__)
 
@@ -127,7 +130,8 @@ def _page(links: Links, token: str) -> Response:
     if isinstance(found, Response):
         return found
     _, what = found
-    return HTMLResponse(pages.answer_page(what), headers=pages.headers())
+    page = pages.answer_page(what) if isinstance(what, Asked) else pages.offer_page(what)
+    return HTMLResponse(page, headers=pages.headers())
 
 
 def _given(links: Links, token: str, said: str | None) -> Response:
@@ -138,30 +142,40 @@ def _given(links: Links, token: str, said: str | None) -> Response:
     grant, what = found
     if said is None:
         return _plain("unknown", 400)
-    contract: type[ConfirmRequest | DeclineRequest] = ConfirmRequest if said == "accept" else DeclineRequest
-    receive(
-        contract(
-            message_id=message_id(token, said),
-            actor=str(grant.person),
-            request_id=what.question.request_id,
-            consultant_user_id=grant.person,
-            question_id=grant.subject,
-        ),
-        DOOR,
-    )
+    receive(_message(grant, what, said, message_id(token, said)), DOOR)
     # Relative, so that it holds behind a proxy that serves this under a path of its own.
     return RedirectResponse(token, 303, headers=pages.headers())
 
 
-def _looked_up(links: Links, token: str) -> tuple[Grant, Asked] | Response:
-    grant = links.read(ANSWERS, token) if len(token) == TOKEN_CHARACTERS else None
+def _message(grant: Grant, what: Asked | Offered, said: str, id_: UUID) -> Command[Any]:
+    """The message that an answer is: a consultant's to a question, or that of one who waits to an offer."""
+    if isinstance(what, Asked):
+        answer: type[ConfirmRequest | DeclineRequest] = ConfirmRequest if said == "accept" else DeclineRequest
+        return answer(
+            message_id=id_,
+            actor=str(grant.person),
+            request_id=what.question.request_id,
+            consultant_user_id=grant.person,
+            question_id=grant.subject,
+        )
+    reply: type[AcceptOffer | DeclineOffer] = AcceptOffer if said == "accept" else DeclineOffer
+    return reply(
+        message_id=id_, actor=str(grant.person), request_id=what.request_id, hold_token=what.hold_token
+    )
+
+
+def _looked_up(links: Links, token: str) -> tuple[Grant, Asked | Offered] | Response:
+    grant = None
+    if len(token) == TOKEN_CHARACTERS:
+        grant = links.read(ANSWERS, token) or links.read(OFFERS, token)
     if grant is None:
         return _plain("unknown")
     with occasion("web", DOOR) as (db, moment):
         db.execute(text("SET TRANSACTION READ ONLY"))
         if grant.over(moment.now):
             return _plain("over")
-        what = asked(db, moment, house_of(settings()), grant)
+        show = asked if grant.purpose == ANSWERS else offered
+        what = show(db, moment, house_of(settings()), grant)
     return _plain("unknown") if what is None else (grant, what)
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from booking_tasks.letters.dates import Language
-from booking_tasks.web.service import Asked
+from booking_tasks.web.service import Asked, Offered
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -58,6 +58,12 @@ def answer_page(asked: Asked) -> str:
     """The question with its two buttons, or what became of it; in the reader's language."""
     language = asked.reader.language
     return _rendered(f"answer.{language}.html", language, asked=asked)
+
+
+def offer_page(offered: Offered) -> str:
+    """What is offered with its two buttons, or what became of it; in the reader's language."""
+    language = offered.reader.language
+    return _rendered(f"offer.{language}.html", language, offered=offered)
 
 
 def plain_page(what: Plain, language: Language) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from booking_tasks.intake.questions import Fate, Question, question
-from booking_tasks.invites.store import held_time, request
+from booking_tasks.invites.store import held_time, offer, request
 from booking_tasks.letters.copies import House, Person
 from booking_tasks.letters.dates import spoken_moment, spoken_span
 from booking_tasks.letters.store import person, service_name
 from booking_tasks.letters.wording import one_line
 from booking_tasks.links import Grant
 from booking_tasks.occasion import Occasion
+from booking_tasks.offers.rules import standing
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,44 @@ class Asked:
     when: str | None = None
     until: str | None = None
     details: str | None = None
+
+
+@dataclass(frozen=True)
+class Offered:
+    """Time that is kept for one who waits, as they see it. `standing`: the offer's state, as of now."""
+
+    request_id: UUID
+    hold_token: UUID
+    reader: Person
+    standing: str
+    service: str
+    counterpart: str
+    when: str
+    until: str
+
+
+def offered(db: Session, occasion: Occasion, house: House, grant: Grant) -> Offered | None:
+    """What a link about an offer leads to; None when there is no such offer to this person.
+
+    Raises EffectNotDoneError while the directory does not know one of the two sides.
+    """
+    found = offer(db, grant.subject)
+    wish = request(db, found.consultation_request_id) if found is not None else None
+    if found is None or wish is None or wish.requester_user_id != grant.person:
+        return None
+    reader = person(db, house, grant.person, occasion.policies)
+    consultant = person(db, house, found.consultant_user_id, occasion.policies)
+    zone, language = reader.time_zone, reader.language
+    return Offered(
+        request_id=wish.id,
+        hold_token=found.hold_token,
+        reader=reader,
+        standing=standing(found.state, found.offered_until, occasion.now),
+        service=one_line(service_name(db, wish.consultation_service_type_id)),
+        counterpart=one_line(consultant.mailbox.name),
+        when=spoken_span(found.start_time, found.end_time, zone, language),
+        until=spoken_moment(found.offered_until, zone, language),
+    )
 
 
 def asked(db: Session, occasion: Occasion, house: House, grant: Grant) -> Asked | None:

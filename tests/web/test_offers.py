@@ -1,0 +1,143 @@
+"""Answering an offer by link, over real HTTP: who waits takes what became free, or leaves it to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from booking_tasks import clock
+from booking_tasks.database import transaction
+from booking_tasks.invites.notices import ANSWERS, OFFERS, write_notice
+from booking_tasks.letters.handler import house_of
+from booking_tasks.links import Grant
+from booking_tasks.models import ConsultationRequest, Event, Job, TimeOffer
+from booking_tasks.occasion import Occasion
+from booking_tasks.settings import settings
+from tests import builders
+from tests.builders import NOW
+from tests.invites.test_service import body, job, read
+from tests.waiting.room import WaitingRoom
+from tests.web.conftest import Web
+from tests.web.test_answers import Page, counts, heading
+
+
+@dataclass
+class Waiting:
+    """A request with an offer, and the path of the link in its letter."""
+
+    request_id: UUID
+    requester: UUID
+    offer: TimeOffer
+    link: str
+
+    def stands(self) -> tuple[str, str]:
+        with transaction() as db:
+            request = db.get_one(ConsultationRequest, self.request_id)
+            return request.status, db.get_one(TimeOffer, self.offer.id).state
+
+    def history(self) -> list[tuple[str, str]]:
+        with transaction() as db:
+            found = select(Event.type, Event.door).where(Event.consultation_request_id == self.request_id)
+            return [(type_, door) for type_, door in db.execute(found.order_by(Event.position))]
+
+
+def offered(language: str = "de") -> Waiting:
+    with transaction() as db:
+        moment = Occasion(now=NOW, actor="test", door="booking")
+        room = WaitingRoom(db, moment, name="Algebra")
+        request = room.waits()
+        for name, who in {"Mira Lang": request.requester_user_id, "Dr Okafor": room.who}.items():
+            builders.user(db, user_id=who, name=name, language=language, time_zone="Europe/Vienna")
+        room.frees()
+        room.offers()
+        told = db.scalars(select(Job).where(Job.kind == "send_notice")).one()
+        wanted = job("send_notice", request.id, request.requester_user_id, detail=told.detail)
+        letter = body(read(write_notice(db, moment, house_of(settings()), wanted)))
+        address = settings().public_url
+        link = next(line for line in letter.splitlines() if line.startswith(f"{address}/"))
+        return Waiting(
+            request.id, request.requester_user_id, room.offer(request), link.removeprefix(str(address))
+        )
+
+
+@pytest.mark.parametrize(
+    ("language", "asks", "labels", "buttons"),
+    [
+        (
+            "en", "Does this time suit you?", ["What", "With", "When", "Please answer until"],
+            ["Accept", "Decline"],
+        ),
+        (
+            "de", "Passt Ihnen diese Zeit?", ["Was", "Mit", "Wann", "Bitte antworten bis"],
+            ["Annehmen", "Ablehnen"],
+        ),
+    ],
+)  # fmt: skip
+def test_the_link_in_the_letter_leads_to_what_is_offered_and_looking_changes_nothing(
+    web: Web, language: str, asks: str, labels: list[str], buttons: list[str]
+) -> None:
+    waiting = offered(language)
+    before = counts()
+    for _ in range(2):
+        answer = web.get(waiting.link)
+        assert answer.status_code == 200
+    page = Page(answer.text)
+    assert page.words["h1"] == [asks]
+    assert page.words["dt"] == labels
+    assert page.words["dd"][:2] == ["Algebra", "Dr Okafor"]
+    assert "10:00–11:00" in page.words["dd"][2]
+    assert page.words["button"] == buttons
+    assert counts() == before
+    assert waiting.stands() == ("pending_assignment", "open")
+
+
+def test_accepting_books_once_however_often_it_is_pressed(web: Web) -> None:
+    waiting = offered()
+    for _ in range(2):
+        answer = web.post(waiting.link, answer="accept")
+        assert (answer.status_code, answer.headers["location"]) == (303, waiting.link.rpartition("/")[2])
+    assert waiting.stands() == ("scheduled", "accepted")
+    assert waiting.history().count(("session.scheduled", "web")) == 1
+    assert heading(web.get(waiting.link)) == "Sie haben angenommen"
+    web.post(waiting.link, answer="decline")
+    assert waiting.stands() == ("scheduled", "accepted")
+
+
+def test_declining_leaves_it_to_others_and_the_request_waits_on(web: Web) -> None:
+    waiting = offered("en")
+    web.post(waiting.link, answer="decline")
+    assert waiting.stands() == ("pending_assignment", "declined")
+    page = Page(web.get(waiting.link).text)
+    assert page.words["h1"] == ["You have declined"]
+    assert page.words["p"] == ["Your request waits on for another time. There is nothing more to do."]
+    assert "button" not in page.words
+
+
+def test_when_its_time_is_over_the_link_says_so_and_does_nothing(web: Web) -> None:
+    waiting = offered()
+    with transaction() as db:
+        clock.step(db, NOW + timedelta(minutes=30))
+    assert web.get(waiting.link).status_code == 410
+    assert web.post(waiting.link, answer="accept").status_code == 410
+    assert waiting.stands() == ("pending_assignment", "open")
+
+
+@pytest.mark.parametrize("changes", [{"purpose": ANSWERS}, {"person": UUID(int=7)}, {"subject": UUID(int=7)}])
+def test_a_link_for_another_purpose_person_or_offer_opens_nothing(web: Web, changes: dict[str, Any]) -> None:
+    waiting = offered()
+    links = settings().links
+    assert links is not None
+    own: dict[str, Any] = {
+        "purpose": OFFERS, "subject": waiting.offer.id, "person": waiting.requester,
+        "until": waiting.offer.offered_until,
+    }  # fmt: skip
+    assert f"/{ANSWERS}/{links.token(Grant(**own))}" == waiting.link
+    path = f"/{ANSWERS}/{links.token(Grant(**(own | changes)))}"
+    assert web.get(path).status_code == 404
+    assert web.post(path, answer="accept").status_code == 404
+    assert waiting.stands() == ("pending_assignment", "open")
