@@ -32,7 +32,10 @@ ALWAYS: dict[str, str] = {
          WHERE e.kind = 'assignment'
            AND NOT EXISTS (SELECT FROM assignment_credits t WHERE t.reverses = e.id)
            AND (r.assigned_consultant_user_id IS DISTINCT FROM e.consultant_user_id
-                OR r.status NOT IN ('pending_confirmation', 'scheduled', 'completed'))""",
+                OR r.status NOT IN ('pending_confirmation', 'scheduled', 'completed'))
+           AND NOT EXISTS (SELECT FROM time_offers o
+                            WHERE o.state = 'open' AND o.consultation_request_id = r.id
+                              AND o.consultant_user_id = e.consultant_user_id)""",
     "two facts of one consultant overlap": """
         SELECT a.id FROM consultant_availability_slots a JOIN consultant_availability_slots b
             ON a.consultant_user_id = b.consultant_user_id AND a.id < b.id
