@@ -11,8 +11,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
+from booking_tasks.assignment.explaining import explain
 from booking_tasks.contracts import (
     DeclineRequest,
+    ExplainAssignment,
 )
 from booking_tasks.intake import service as intake
 from booking_tasks.models import AssignmentDecision, Consultant, Event, TimeOffer
@@ -48,7 +50,7 @@ def test_freed_time_is_kept_for_one_who_waits_and_they_are_told_once(room: Waiti
     assert event.after["offered_until"] == offer.offered_until.isoformat()
 
 
-def test_the_choice_and_the_offer_are_shown_in_the_story(room: WaitingRoom) -> None:
+def test_the_choice_and_the_offer_are_shown_in_the_story_and_explained(room: WaitingRoom) -> None:
     request = room.waits()
     room.frees()
     room.offers()
@@ -58,6 +60,10 @@ def test_the_choice_and_the_offer_are_shown_in_the_story(room: WaitingRoom) -> N
         )
     ).one()
     assert (decision.consultant_user_id, decision.start_time) == (room.who, START)
+    explained = explain(room.db, room.moment, ExplainAssignment(request_id=request.id)).decisions
+    assert [one.reason for one in explained] == ["no_free_time", "offered"]
+    (considered,) = explained[1].candidates
+    assert (considered.consultant_user_id, considered.terms["preference"]) == (room.who, 0)
     story = story_of(room.db, request.id)
     assert story is not None
     told = [line.text for line in story.lines]
