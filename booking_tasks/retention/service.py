@@ -19,6 +19,9 @@ _PARTS: dict[str, Callable[[Session, Occasion, Ages, int], int]] = {
     "absence_plans": lambda db, occasion, ages, limit: store.deleted_absence_plans(
         db, occasion.now - ages.evidence, limit
     ),
+    "assignment_batches": lambda db, occasion, ages, limit: store.deleted_assignment_batches(
+        db, occasion.now - ages.jobs, limit
+    ),
     "dead_letters": lambda db, _, ages, limit: store.deleted_dead_letters(db, ages.dead_letters, limit),
     "parked_messages": lambda db, _, ages, limit: store.deleted_parked_messages(db, ages.dead_letters, limit),
     "schedule_runs": lambda db, occasion, _, limit: store.deleted_schedule_runs(
@@ -33,7 +36,7 @@ PARTS = tuple(_PARTS)
 def purge_batch(db: Session, occasion: Occasion, part: str, ages: Ages, limit: int) -> int:
     """Delete up to `limit` rows of one part that are past their age; returns how many.
 
-    Events, leaves, absence plans and schedule runs stand on the business clock, everything else on real time.
-    Evidence goes only with a session that is judged or cancelled.
+    Events, leaves, absence plans, batches and schedule runs stand on the business clock, the others on real
+    time. Evidence goes only with a session that is judged or cancelled.
     """
     return _PARTS[part](db, occasion, ages, limit)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.models import (
     AbsencePlan,
     AbsencePlanStep,
+    AssignmentBatch,
     AttendanceEvidence,
     Base,
     ConsultantLeave,
@@ -76,6 +77,13 @@ def deleted_leaves(db: Session, before: datetime, limit: int) -> int:
     old = select(ConsultantLeave.id).where(ConsultantLeave.end_local < before.replace(tzinfo=None))
     key = (ConsultantLeave.id,)
     return _deleted(db, ConsultantLeave, key, old.order_by(ConsultantLeave.end_local), limit)
+
+
+def deleted_assignment_batches(db: Session, before: datetime, limit: int) -> int:
+    """Batches planned before an instant; the decisions keep their part of it. Returns how many."""
+    old = select(AssignmentBatch.id).where(AssignmentBatch.planned_at < before)
+    key = (AssignmentBatch.id,)
+    return _deleted(db, AssignmentBatch, key, old.order_by(AssignmentBatch.planned_at), limit)
 
 
 def deleted_absence_plans(db: Session, before: datetime, limit: int) -> int:

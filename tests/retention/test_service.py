@@ -15,6 +15,7 @@ from booking_tasks.identity import uuid7
 from booking_tasks.models import (
     AbsencePlan,
     AbsencePlanStep,
+    AssignmentBatch,
     AttendanceEvidence,
     Base,
     ConsultantLeave,
@@ -136,6 +137,20 @@ def test_evidence_goes_only_with_a_session_that_is_over(
     db.flush()
     assert purge(db, moment, "evidence") == int(goes)
     assert len(left(db, AttendanceEvidence)) == int(not goes)
+
+
+def test_a_batch_of_assignments_goes_at_the_age_of_jobs(db: Session, moment: Occasion) -> None:
+    for days in (89, 91):
+        db.add(
+            AssignmentBatch(
+                planned_at=NOW - timedelta(days=days), requests=days, pairs=0, served=0, score=0,
+                served_bound=0, score_bound=0, method="greedy", is_complete=True, timed_out=False,
+                seconds=0, left={},
+            )
+        )  # fmt: skip
+    db.flush()
+    assert purge(db, moment, "assignment_batches") == 1
+    assert [row.requests for row in left(db, AssignmentBatch)] == [89]
 
 
 def test_leave_goes_with_its_reason_at_the_age_of_evidence(db: Session, moment: Occasion) -> None:
