@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine.interfaces import ExceptionContext
@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 from booking_tasks.bulk import read_in_bulk
 from booking_tasks.patience import PatientConnection
 from booking_tasks.settings import Settings, settings
+
+FirstT = TypeVar("FirstT")
 
 _RINGS = "booking_tasks.rings"
 _CONNECT_SECONDS = 5
@@ -85,17 +87,19 @@ def forget_inherited_connections() -> None:
 
 
 @contextmanager
-def one_at_a_time(subject: str) -> Iterator[Connection]:
+def one_at_a_time(subject: str, first: Callable[[Session], FirstT]) -> Iterator[tuple[Connection, FirstT]]:
     """Let one caller in at a time, over several transactions on the connection it is given.
 
-    The lock belongs to the connection: when its process dies, PostgreSQL lets the next one in.
+    `first` runs in the transaction that waits for its turn; the caller goes on when that has committed,
+    with what it returned. The lock belongs to the connection: a dead process lets the next one in.
     """
     key = select(func.hashtextextended(subject, 0)).scalar_subquery()
     with engine().connect() as connection:
-        connection.execute(select(func.pg_advisory_lock(key)))
-        connection.commit()
         try:
-            yield connection
+            with transaction(connection) as db:
+                db.execute(select(func.pg_advisory_lock(key)))
+                found = first(db)  # a statement of its own: it sees what the one before has committed
+            yield connection, found
         finally:
             connection.rollback()
             connection.execute(select(func.pg_advisory_unlock(key)))

@@ -19,7 +19,7 @@ from booking_tasks.contracts import PUBLIC, TASK_PREFIX, Command, Outcome, Query
 from booking_tasks.database import one_at_a_time, transaction
 from booking_tasks.doorbell import occasion
 from booking_tasks.inbox import service, store
-from booking_tasks.inbox.service import Answered
+from booking_tasks.inbox.service import Answered, Run
 from booking_tasks.logs import logger
 from booking_tasks.occasion import Occasion
 from booking_tasks.redaction import redacted
@@ -130,12 +130,12 @@ def _ids(command: Command[Any]) -> dict[str, str]:
 
 def _answered(contract: type[Command[Any]], command: Command[Any], door: str) -> dict[str, Any]:
     body = command.model_dump(mode="json")
+
+    def count(db: Session) -> Answered | Run:
+        return service.arrive(db, command.message_id, contract.task, door, body, settings().message_attempts)
+
     # A second delivery waits for the first, so that waiting is not counted as an attempt.
-    with one_at_a_time(f"message:{command.message_id}") as connection:
-        with transaction(connection) as db:
-            arrival = service.arrive(
-                db, command.message_id, contract.task, door, body, settings().message_attempts
-            )
+    with one_at_a_time(f"message:{command.message_id}", count) as (connection, arrival):
         if isinstance(arrival, Answered):
             return arrival.outcome
         return _run(contract, command, door, connection)
