@@ -12,7 +12,7 @@ from booking_tasks.assignment.service import assign_locked
 from booking_tasks.contracts import FallbackCost, RequestOutcome, SubmitRequest
 from booking_tasks.intake import service as intake
 from booking_tasks.intake.preference import nobody
-from booking_tasks.models import ConsultationRequest
+from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.occasion import Occasion
 
 #: Somebody held a lock or the database for too long (PostgreSQL, appendix A: lock not available, query
@@ -33,18 +33,19 @@ def submit(db: Session, occasion: Occasion, command: SubmitRequest) -> RequestOu
         leaves_nobody = nobody(command, obstacles(db, _wish(command)))
         if leaves_nobody is not None:
             return RequestOutcome.refusal(*leaves_nobody)
-    outcome = intake.submit(db, occasion, command)
-    if outcome.result != "done":
-        return outcome
-    request = db.get_one(ConsultationRequest, command.request_id)
-    became = _looked_at_once(db, occasion, request)
-    return _told(request, became)
+    accepted = intake.accepted(db, occasion, command)
+    if isinstance(accepted, RequestOutcome):
+        return accepted
+    request, kind = accepted
+    return _told(request, _looked_at_once(db, occasion, request, kind))
 
 
-def _looked_at_once(db: Session, occasion: Occasion, request: ConsultationRequest) -> Assigned:
+def _looked_at_once(
+    db: Session, occasion: Occasion, request: ConsultationRequest, kind: ServiceType
+) -> Assigned:
     savepoint = db.begin_nested()
     try:
-        became = assign_locked(db, occasion.by(_CHOOSER), request)
+        became = assign_locked(db, occasion.by(_CHOOSER), request, kind)
         savepoint.commit()
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) not in _TOO_LONG:

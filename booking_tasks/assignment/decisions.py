@@ -45,6 +45,11 @@ class Assigned:
     end: datetime | None = None
     cost: Cost | None = None
 
+    @property
+    def reason_stored(self) -> str:
+        """What the decision says of it."""
+        return self.reason or ("offered" if self.result == "offered" else "chosen")
+
 
 def cost_of(
     db: Session,
@@ -101,6 +106,49 @@ def decide(
 
     `batch` is the certificate of the plan that it was part of.
     """
+    inputs = _inputs(occasion, request, seen, became.cost)
+    if batch is not None:
+        inputs["batch"] = batch
+    row = _row(occasion, request, candidates, chosen, start, inputs)
+    store.add_decision(db, **row | {"reason": became.reason_stored})
+
+
+def decision_of(
+    occasion: Occasion,
+    request: ConsultationRequest,
+    seen: Look,
+    chosen: Candidate,
+    start: datetime,
+    cost: Cost | None,
+) -> dict[str, Any]:
+    """The row of a choice, to be written together with the booking."""
+    return _row(occasion, request, seen.candidates, chosen, start, _inputs(occasion, request, seen, cost))
+
+
+def _row(
+    occasion: Occasion,
+    request: ConsultationRequest,
+    candidates: Iterable[Candidate],
+    chosen: Candidate | None,
+    start: datetime | None,
+    inputs: dict[str, Any],
+) -> dict[str, Any]:
+    return {
+        "consultation_request_id": request.id,
+        "decided_at": occasion.now,
+        "policy_version": POLICY_VERSION,
+        "consultant_user_id": chosen.consultant_user_id if chosen else None,
+        "start_time": start,
+        "reason": "chosen",
+        "inputs": inputs,
+        "candidates": [one.as_stored() for one in candidates],
+    }
+
+
+def _inputs(
+    occasion: Occasion, request: ConsultationRequest, seen: Look | None, cost: Cost | None
+) -> dict[str, Any]:
+    """All that the choice was made of."""
     inputs = _wanted(request) | {"now": occasion.now.isoformat()}
     if seen is not None:
         inputs["weights"] = seen.weights.by_term()
@@ -110,21 +158,9 @@ def decide(
             str(who): [str(one.credits), str(one.weight), _said(one.idle_since)]
             for who, one in seen.standings.items()
         }
-    if became.cost is not None:
-        inputs["fallback"] = asdict(became.cost)
-    if batch is not None:
-        inputs["batch"] = batch
-    store.add_decision(
-        db,
-        consultation_request_id=request.id,
-        decided_at=occasion.now,
-        policy_version=POLICY_VERSION,
-        consultant_user_id=chosen.consultant_user_id if chosen else None,
-        start_time=start,
-        reason=became.reason or ("offered" if became.result == "offered" else "chosen"),
-        inputs=inputs,
-        candidates=[one.as_stored() for one in candidates],
-    )
+    if cost is not None:
+        inputs["fallback"] = asdict(cost)
+    return inputs
 
 
 def _wanted(request: ConsultationRequest) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from booking_tasks.assignment.eligibility import unfit as never
 from booking_tasks.assignment.rules import Candidate, Start, ranked, scored
 from booking_tasks.assignment.scoring import Circumstances
 from booking_tasks.availability import store as ledger
-from booking_tasks.availability.rules import Aliases
+from booking_tasks.availability.rules import NO_ALIASES, Aliases
 from booking_tasks.credits.rules import Standing
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
 from booking_tasks.occasion import Occasion
@@ -89,17 +89,15 @@ def look(
     is over.
     """
     wish, now = wish_of(request), occasion.now
-    profiles, standings = store.entered_pool(db, kind.id, now)
-    aliases = _aliases(db, profiles.values(), wish)
+    pool = store.entered_pool(db, wish, now)
+    profiles, known = pool.profiles, pool.facts
+    aliases = _aliases(db, profiles.values(), wish) if known.has_aliases else NO_ALIASES
     reasons = {who: never(one, wish, aliases) or not_now(one, wish, now) for who, one in profiles.items()}
-    fit = [who for who, reason in reasons.items() if reason is None]
-    known = store.facts(db, fit, [who for who in fit if profiles[who].capacity is not None], wish, now)
-    for who in fit:
-        capacity = profiles[who].capacity
-        if capacity is not None and known.loads.get(who, 0) >= capacity:
+    for who, one in profiles.items():
+        if reasons[who] is None and one.capacity is not None and known.loads.get(who, 0) >= one.capacity:
             reasons[who] = "at_capacity"
     since, until = _window(occasion, request, known)
-    left = [who for who in fit if reasons[who] is None]
+    left = [who for who, reason in reasons.items() if reason is None]
     open_at = openings(left, known) if openings else _free(db, occasion, request, left, (since, until))
     about = Circumstances(
         wish=wish,
@@ -123,7 +121,7 @@ def look(
                 capacity=profiles[who].capacity,
             )
         )
-    seen = Look(tuple(found), profiles, standings, about, weights_of(occasion, kind))
+    seen = Look(tuple(found), profiles, pool.standings, about, weights_of(occasion, kind))
     return replace(seen, candidates=seen.scored(found))
 
 

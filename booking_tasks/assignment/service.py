@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from booking_tasks import history
 from booking_tasks.assignment import store
 from booking_tasks.assignment.credits import give
-from booking_tasks.assignment.decisions import Assigned, cost_of, decide
-from booking_tasks.assignment.looking import Look, aliases_for, look, unfit, wish_of
-from booking_tasks.assignment.rules import ALL_DECLINED, POLICY_VERSION, Candidate, why_nobody
+from booking_tasks.assignment.decisions import Assigned, cost_of, decide, decision_of
+from booking_tasks.assignment.looking import Look, aliases_for, look, unfit
+from booking_tasks.assignment.rules import ALL_DECLINED, POLICY_VERSION, Candidate, Start, why_nobody
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
@@ -41,25 +41,29 @@ def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
     return Assigned("nothing") if request is None else assign_locked(db, occasion, request)
 
 
-def assign_locked(db: Session, occasion: Occasion, request: ConsultationRequest) -> Assigned:
+def assign_locked(
+    db: Session, occasion: Occasion, request: ConsultationRequest, kind: ServiceType | None = None
+) -> Assigned:
     """The same for a request that is locked, or new in this transaction.
 
     A request whose time is over is left to the sweep that ends it, whichever of the two comes first.
     """
     if not still_waits(db, occasion, request):
         return Assigned("nothing")
-    kind = ledger.service_type(db, request.consultation_service_type_id)
+    kind = kind or ledger.service_type(db, request.consultation_service_type_id)
     if kind is None or not kind.is_active:
         return _wait(db, occasion, request, None, "service_type_inactive")
     seen = look(db, occasion, request, kind)
     while (best := seen.best()) is not None:
         refused = "lost_the_race"
         for start, end in best.starts:
-            taken = give_start(db, occasion, request, kind, best, start, end)
+            cost = cost_of(db, occasion, request, seen, best, start)
+            row = decision_of(occasion, request, seen, best, start, cost)
+            taken = give_start(db, occasion, request, kind, best, start, end, row)
             if not isinstance(taken, NotTaken):
-                became = replace(taken, cost=cost_of(db, occasion, request, seen, best, start))
-                decide(db, occasion, request, seen.candidates, became, best, start, seen)
-                return became
+                if taken.result != "scheduled":
+                    store.add_decision(db, **row | {"reason": taken.reason_stored})
+                return replace(taken, cost=cost)
             if taken.code in {"requester_busy", "at_capacity"}:
                 refused = taken.code
         seen = seen.without(best, refused)
@@ -122,15 +126,16 @@ def give_start(
     candidate: Candidate,
     start: datetime,
     end: datetime,
+    decision: dict[str, Any] | None = None,
 ) -> Assigned | NotTaken:
     """Give a start that was found to a locked request: the one way, whoever found it.
 
     Who was told to wait may have made other plans: where the kind says so, they are asked first.
     """
     if request.waiting_since is None or kind.waiting_list == "book":
-        return take(db, occasion, request, candidate, start, end)
+        return take(db, occasion, request, candidate, start, end, decision)
     savepoint = db.begin_nested()
-    if _is_full(db, occasion, request, candidate):
+    if _is_full(db, occasion, candidate):
         savepoint.rollback()
         return NotTaken("at_capacity")
     taken = offers.offer(db, occasion, request, candidate.consultant_user_id, start)
@@ -148,25 +153,52 @@ def take(
     candidate: Candidate,
     start: datetime,
     end: datetime,
+    decision: dict[str, Any] | None = None,
 ) -> Assigned | NotTaken:
-    """Book, or hold where the consultant must confirm. A lost race gives its locks back."""
-    who = candidate.consultant_user_id
+    """Book, or hold where the consultant must confirm. A lost race gives its locks back.
+
+    `decision`, the row of the choice, is written with a booking, and with nothing else.
+    """
+    if candidate.capacity is None and not candidate.must_confirm:
+        return _booked(db, occasion, request, candidate, (start, end), decision)
     savepoint = db.begin_nested()
-    if _is_full(db, occasion, request, candidate):
+    if _is_full(db, occasion, candidate):
         savepoint.rollback()
         return NotTaken("at_capacity")
-    if not candidate.must_confirm:
-        agreed = sessions.agree(db, occasion, request, who, start, end)
-        if isinstance(agreed, NotTaken):
-            savepoint.rollback()
-            return agreed
-        give(db, occasion, request, who)
-        savepoint.commit()
-        return Assigned("scheduled", who, start=agreed.start, end=agreed.end)
-    until = _answer_until(db, occasion, request, start)
-    taken = availability.hold(db, occasion, request, who, start, until)
+    if candidate.must_confirm:
+        taken = _asked(db, occasion, request, candidate, start)
+    else:
+        taken = _booked(db, occasion, request, candidate, (start, end), decision)
     if isinstance(taken, NotTaken):
         savepoint.rollback()
+    else:
+        savepoint.commit()
+    return taken
+
+
+def _booked(
+    db: Session,
+    occasion: Occasion,
+    request: ConsultationRequest,
+    candidate: Candidate,
+    wanted: Start,
+    decision: dict[str, Any] | None,
+) -> Assigned | NotTaken:
+    """One statement, which gives its locks back itself when it cannot."""
+    who = candidate.consultant_user_id
+    agreed = sessions.agree(db, occasion, request, who, *wanted, decision=decision)
+    if isinstance(agreed, NotTaken):
+        return agreed
+    give(db, occasion, request, who)
+    return Assigned("scheduled", who, start=agreed.start, end=agreed.end)
+
+
+def _asked(
+    db: Session, occasion: Occasion, request: ConsultationRequest, candidate: Candidate, start: datetime
+) -> Assigned | NotTaken:
+    who, until = candidate.consultant_user_id, _answer_until(db, occasion, request, start)
+    taken = availability.hold(db, occasion, request, who, start, until)
+    if isinstance(taken, NotTaken):
         return taken
     before = request.status
     check_step(REQUEST_STEPS, before, "pending_confirmation")
@@ -174,7 +206,6 @@ def take(
     request.assigned_consultant_user_id = who
     request.updated_at = occasion.now
     give(db, occasion, request, who)
-    savepoint.commit()
     history.record(
         db, occasion, "request.confirmation_wanted", request=request,
         before={"status": before},
@@ -186,14 +217,12 @@ def take(
     return Assigned("asked", who, start=taken.start, end=taken.end)
 
 
-def _is_full(db: Session, occasion: Occasion, request: ConsultationRequest, candidate: Candidate) -> bool:
+def _is_full(db: Session, occasion: Occasion, candidate: Candidate) -> bool:
     """Counted under the consultant's lock: other pools give to them as well."""
     if candidate.capacity is None:
         return False
-    who = candidate.consultant_user_id
-    ledger.lock_consultant(db, who)
-    loads = store.facts(db, [who], [who], wish_of(request), occasion.now).loads
-    return loads.get(who, 0) >= candidate.capacity
+    ledger.lock_consultant(db, candidate.consultant_user_id)
+    return store.load(db, candidate.consultant_user_id, occasion.now) >= candidate.capacity
 
 
 def _answer_until(db: Session, occasion: Occasion, request: ConsultationRequest, start: datetime) -> datetime:

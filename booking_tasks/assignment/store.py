@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, bindparam, exists, or_, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
@@ -51,28 +51,11 @@ _PROFILE = (
     " p.company_ids, p.assignment_weight, p.assignment_capacity, p.priority_tier, p.time_zone"
 )
 _PROFILES = text(f"SELECT {_PROFILE} FROM consultant_profiles p ORDER BY p.consultant_user_id")  # noqa: S608
-_POOL = text(
-    f"SELECT {_PROFILE}, s.credits, s.assigned_at"  # noqa: S608 - the columns are a constant
-    "  FROM consultant_profiles p LEFT JOIN enter_pool(:pool, :now) s USING (consultant_user_id)"
-    " ORDER BY p.consultant_user_id"
-).bindparams(bindparam("pool", type_=PG_UUID(as_uuid=True)))
 
 
 def profiles(db: Session) -> dict[UUID, Profile]:
     """Every consultant, in id order: also those who cannot, so that the decision can say why."""
     return {row.consultant_user_id: profile_of(row) for row in db.execute(_PROFILES)}
-
-
-def entered_pool(
-    db: Session, service_type_id: UUID, now: datetime
-) -> tuple[dict[UUID, Profile], dict[UUID, Standing]]:
-    """Everyone, and what the pool's members have; the pool is locked from here on."""
-    found, standings = {}, {}
-    for row in db.execute(_POOL, {"pool": service_type_id, "now": now}):
-        found[row.consultant_user_id] = profile_of(row)
-        if row.credits is not None:
-            standings[row.consultant_user_id] = Standing(row.credits, row.assignment_weight, row.assigned_at)
-    return found, standings
 
 
 def profile_of(row: Row[Any] | Consultant) -> Profile:
@@ -91,9 +74,16 @@ def profile_of(row: Row[Any] | Consultant) -> Profile:
     )
 
 
-_FACTS = text(
-    "SELECT p.consultant_user_id, p.requires_confirmation,"
-    "       CASE WHEN EXISTS (SELECT FROM scheduled_sessions s"
+_LOAD = (
+    "(SELECT count(*) FROM consultant_availability_slots f"
+    "  WHERE f.consultant_user_id = p.consultant_user_id AND f.status IN ('held', 'booked')"
+    "    AND tstzrange(f.start_time, f.end_time) && tstzrange(:now, NULL)"
+    "    AND (f.status = 'booked' OR f.held_until > :now))"
+)
+_POOL = text(
+    f"SELECT {_PROFILE}, s.credits, s.assigned_at, b.requires_confirmation,"  # noqa: S608 - of constants
+    "       CASE WHEN NOT p.is_available_for_booking THEN 0.0"
+    "            WHEN EXISTS (SELECT FROM scheduled_sessions s"
     "                          WHERE s.requester_user_id = :requester"
     "                            AND s.consultant_user_id = p.consultant_user_id"
     "                            AND s.status NOT LIKE 'cancelled%') THEN 1.0"
@@ -102,57 +92,79 @@ _FACTS = text(
     "                            AND r.assigned_consultant_user_id = p.consultant_user_id"
     "                            AND r.status IN ('scheduled', 'completed')) THEN 0.5"
     "            ELSE 0.0 END AS known,"
-    "       CASE WHEN p.consultant_user_id = ANY (:counted) THEN"
-    "           (SELECT count(*) FROM consultant_availability_slots f"
-    "             WHERE f.consultant_user_id = p.consultant_user_id AND f.status IN ('held', 'booked')"
-    "               AND tstzrange(f.start_time, f.end_time) && tstzrange(:now, NULL)"
-    "               AND (f.status = 'booked' OR f.held_until > :now))"
-    "       ELSE 0 END AS load,"
-    "       (SELECT u.time_zone FROM directory_users u WHERE u.user_id = :requester) AS requester_zone"
-    "  FROM booking_policies(:consultants, :service_type, :now) p"
+    f"      CASE WHEN p.assignment_capacity IS NULL THEN 0 ELSE {_LOAD} END AS load,"
+    "       (SELECT u.time_zone FROM directory_users u WHERE u.user_id = :requester) AS requester_zone,"
+    "       EXISTS (SELECT FROM specialization_aliases) AS has_aliases"
+    "  FROM consultant_profiles p"
+    "  LEFT JOIN enter_pool(:pool, :now) s USING (consultant_user_id)"
+    "  LEFT JOIN booking_policies("
+    "           ARRAY(SELECT consultant_user_id FROM consultant_profiles), :pool, :now"
+    "       ) b USING (consultant_user_id)"
+    " ORDER BY p.consultant_user_id"
 ).bindparams(
-    bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
-    bindparam("counted", type_=ARRAY(PG_UUID(as_uuid=True))),
-    bindparam("service_type", type_=PG_UUID(as_uuid=True)),
+    bindparam("pool", type_=PG_UUID(as_uuid=True)),
     bindparam("requester", type_=PG_UUID(as_uuid=True)),
     bindparam("company", type_=PG_UUID(as_uuid=True)),
+    bindparam("now", type_=TIMESTAMP(timezone=True)),
 )
+_LOAD_OF_ONE = text(f"SELECT {_LOAD} FROM (SELECT CAST(:who AS uuid) AS consultant_user_id) p")  # noqa: S608
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the fit ones: who confirms each booking, who had this requester (1.0) or company
+    """What is known beside the profiles: who confirms each booking, who had this requester (1.0) or company
 
-    (0.5) before, how many sessions and holds those with a capacity have ahead; the requester's zone.
+    (0.5) before, how many sessions and holds those with a capacity have ahead; the requester's zone; whether
+    any specialization has other names.
     """
 
     confirming: frozenset[UUID]
     known: dict[UUID, float]
     loads: dict[UUID, int]
     requester_zone: str | None
+    has_aliases: bool
 
 
-def facts(
-    db: Session, fit: Sequence[UUID], with_capacity: Sequence[UUID], wish: Wish, now: datetime
-) -> Facts:
-    """The facts of one request's fit consultants. One round trip."""
+@dataclass(frozen=True)
+class Pool:
+    """Everyone in id order, what the pool's members have, and the facts of one wish."""
+
+    profiles: dict[UUID, Profile]
+    standings: dict[UUID, Standing]
+    facts: Facts
+
+
+def entered_pool(db: Session, wish: Wish, now: datetime) -> Pool:
+    """Everyone as they are for a wish; its pool is locked from here on. One round trip."""
     rows = db.execute(
-        _FACTS,
+        _POOL,
         {
-            "consultants": list(fit),
-            "counted": list(with_capacity),
-            "service_type": wish.service_type_id,
+            "pool": wish.service_type_id,
             "requester": wish.requester_user_id,
             "company": wish.company_id,
             "now": now,
         },
     ).all()
-    return Facts(
-        confirming=frozenset(row.consultant_user_id for row in rows if row.requires_confirmation),
-        known={row.consultant_user_id: float(row.known) for row in rows if row.known},
-        loads={row.consultant_user_id: row.load for row in rows if row.load},
-        requester_zone=rows[0].requester_zone if rows else None,
+    return Pool(
+        profiles={row.consultant_user_id: profile_of(row) for row in rows},
+        standings={
+            row.consultant_user_id: Standing(row.credits, row.assignment_weight, row.assigned_at)
+            for row in rows
+            if row.credits is not None
+        },
+        facts=Facts(
+            confirming=frozenset(row.consultant_user_id for row in rows if row.requires_confirmation),
+            known={row.consultant_user_id: float(row.known) for row in rows if row.known},
+            loads={row.consultant_user_id: row.load for row in rows if row.load},
+            requester_zone=rows[0].requester_zone if rows else None,
+            has_aliases=bool(rows and rows[0].has_aliases),
+        ),
     )
+
+
+def load(db: Session, consultant: UUID, now: datetime) -> int:
+    """How many bookings and live holds a consultant has ahead."""
+    return int(db.execute(_LOAD_OF_ONE, {"who": consultant, "now": now}).scalar_one())
 
 
 @dataclass(frozen=True)

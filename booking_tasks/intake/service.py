@@ -22,7 +22,7 @@ from booking_tasks.credits.service import take_back
 from booking_tasks.intake import store
 from booking_tasks.intake.preference import contradiction
 from booking_tasks.intake.questions import open_question
-from booking_tasks.models import ConsultationRequest
+from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.occasion import Occasion
 from booking_tasks.offers import service as offers
 from booking_tasks.sessions import service as sessions
@@ -32,8 +32,16 @@ from booking_tasks.sessions.store import locked_request
 _refused = RequestOutcome.refusal
 
 
-def submit(db: Session, occasion: Occasion, command: SubmitRequest) -> RequestOutcome:
-    """Write a request down. Who does it looks for a consultant in the same transaction, or postpones that."""
+def accepted(
+    db: Session, occasion: Occasion, command: SubmitRequest
+) -> tuple[ConsultationRequest, ServiceType] | RequestOutcome:
+    """A request as it is written down, and of which kind; or why not.
+
+    Whoever takes it in looks for a consultant in the same transaction, or postpones that.
+    """
+    kind = ledger.service_type(db, command.service_type_id)
+    if kind is None or not kind.is_active:
+        return _refused("unknown_service_type", "service_type_id", "names no active service type")
     refusal = _unusable(db, command)
     if refusal is not None:
         return refusal
@@ -45,7 +53,8 @@ def submit(db: Session, occasion: Occasion, command: SubmitRequest) -> RequestOu
     contradicts = contradiction(command, occasion.now, deadline)
     if contradicts is not None:
         return _refused("contradictory_preference", *contradicts)
-    request = ConsultationRequest(
+    request = store.added_request(
+        db,
         id=command.request_id,
         requester_user_id=command.requester_user_id,
         company_id=command.company_id,
@@ -64,10 +73,10 @@ def submit(db: Session, occasion: Occasion, command: SubmitRequest) -> RequestOu
         deadline_at=deadline,
         replaces_request_id=command.replaces_request_id,
     )
-    db.add(request)
-    db.flush()
+    if request is None:
+        return _refused("request_exists", "request_id", "is in use; choose a new one")
     history.record(db, occasion, "request.submitted", request=request, after={"status": "pending"})
-    return _outcome("done", request)
+    return request, kind
 
 
 def postpone(db: Session, occasion: Occasion, request: ConsultationRequest, reason: str) -> None:
@@ -76,16 +85,11 @@ def postpone(db: Session, occasion: Occasion, request: ConsultationRequest, reas
 
 
 def _unusable(db: Session, command: SubmitRequest) -> RequestOutcome | None:
-    kind = ledger.service_type(db, command.service_type_id)
-    if kind is None or not kind.is_active:
-        return _refused("unknown_service_type", "service_type_id", "names no active service type")
     preferred = command.preferred_consultant_user_id
     if preferred is not None and not store.consultant_exists(db, preferred):
         return _refused("unknown_consultant", "preferred_consultant_user_id", "names no consultant")
     if command.replaces_request_id is not None and not store.request_exists(db, command.replaces_request_id):
         return _refused("unknown_request", "replaces_request_id", "names no request")
-    if store.request_exists(db, command.request_id):
-        return _refused("request_exists", "request_id", "is in use; choose a new one")
     return None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import exists, or_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.models import AvailabilitySlot, Consultant, ConsultationRequest
@@ -52,3 +54,9 @@ def overdue_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
             .limit(limit)
         ).scalars()
     )
+
+
+def added_request(db: Session, **values: Any) -> ConsultationRequest | None:
+    """A new request; None when its id is in use."""
+    added = insert(ConsultationRequest).values(**values).on_conflict_do_nothing(index_elements=["id"])
+    return db.execute(added.returning(ConsultationRequest)).scalar_one_or_none()

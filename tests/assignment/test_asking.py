@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks import database
 from booking_tasks.assignment import asking, service
+from booking_tasks.assignment.eligibility import Wish
 from booking_tasks.assignment.store import entered_pool
 from booking_tasks.contracts import FallbackCost, RequestOutcome, SubmitRequest
 from booking_tasks.database import transaction
@@ -196,7 +197,7 @@ def test_a_look_that_would_wait_too_long_is_left_to_the_job(
     with transaction() as db:
         kind, who = builders.service_type(db).id, _free(db)
     with transaction() as rival:
-        entered_pool(rival, kind, NOW)
+        entered_pool(rival, Wish(uuid4(), kind), NOW)
         with transaction() as db:
             outcome = _asked(db, moment, kind)
             assert (outcome.result, outcome.status) == ("done", "pending")

@@ -18,6 +18,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import asking, service
+from booking_tasks.assignment.eligibility import Wish
 from booking_tasks.assignment.store import entered_pool
 from booking_tasks.contracts import CancelSession, SubmitRequest
 from booking_tasks.credits.service import calibrate, credit_absence, take_back
@@ -140,7 +141,7 @@ def test_what_is_taken_back_while_others_are_assigned_is_counted_once(own_databa
     with transaction() as db:
         for _ in range(10):  # what the cancelled ones lost is made good
             _ask(db, kind)
-        _, standings = entered_pool(db, kind, NOW)
+        standings = entered_pool(db, Wish(uuid4(), kind), NOW).standings
         counts = [standings[who].credits for who in people]
         assert sum(counts) == 30
         assert max(counts) - min(counts) <= 1
@@ -153,7 +154,7 @@ def test_a_cancellation_does_not_wait_for_the_pool(own_database: str) -> None:
         _ask(db, kind)
         request = db.scalars(select(ConsultationRequest.id)).one()
     with transaction() as rival:
-        entered_pool(rival, kind, NOW)
+        entered_pool(rival, Wish(uuid4(), kind), NOW)
         with transaction() as db:
             db.execute(text("SET LOCAL lock_timeout = '1s'"))
             assert take_back(db, MOMENT, request, "cancelled") == 1
@@ -207,7 +208,7 @@ def test_the_balances_are_the_sums_of_the_counted_entries(db: Session) -> None:
     kind, _ = _pool(db, 3)
     for _ in range(5):
         _ask(db, kind)
-    entered_pool(db, kind, NOW)
+    entered_pool(db, Wish(uuid4(), kind), NOW)
     counted = db.execute(select(func.count()).where(AssignmentCredit.is_counted)).scalar_one()
     assert counted == db.execute(select(func.sum(AssignmentBalance.credits))).scalar_one() == 5
     assert of_rows(db) == []

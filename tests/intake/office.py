@@ -43,7 +43,11 @@ class Office:
             "message_id": uuid4(), "actor": "mira", "request_id": uuid7(), "requester_user_id": uuid7(),
             "service_type_id": self.kind.id,
         }  # fmt: skip
-        return service.submit(self.db, self.moment, SubmitRequest.model_validate(command | values))
+        wish = SubmitRequest.model_validate(command | values)
+        accepted = service.accepted(self.db, self.moment, wish)
+        if isinstance(accepted, RequestOutcome):
+            return accepted
+        return RequestOutcome(result="done", request_id=wish.request_id, status="pending")
 
     def asked(self, **values: object) -> ConsultationRequest:
         """A request that a consultant was asked to confirm."""

@@ -84,7 +84,7 @@ class Office:
         with occasion("test", "booking") as (db, moment):
             mira = builders.user(db, name="Mira Lang").user_id
             wish = SubmitRequest.model_validate(command | {"requester_user_id": mira} | values)
-            intake.submit(db, moment, wish)
+            intake.accepted(db, moment, wish)
             assert assignment.assign(db, moment, request_id).result == "asked"
         return request_id
 
