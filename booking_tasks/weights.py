@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from booking_tasks.words import TERMS
 
@@ -35,7 +35,7 @@ class Weights:
 
     def by_term(self) -> dict[str, float]:
         """Term -> weight."""
-        return asdict(self)
+        return {term: getattr(self, term) for term in TERMS}
 
     @property
     def fault(self) -> str | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import exists, insert, literal, select, text
+from sqlalchemy import bindparam, exists, insert, select, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import insert as upserting
@@ -15,33 +15,33 @@ from sqlalchemy.orm import Session, aliased
 from booking_tasks.identity import uuid7
 from booking_tasks.models import AssignmentCredit, ConsultationRequest
 
-_UUID = PG_UUID(as_uuid=True)
+_ASSIGNMENT = text(
+    "INSERT INTO assignment_credits (id, consultation_service_type_id, consultant_user_id, kind, amount,"
+    "                                credited_at, consultation_request_id)"
+    " SELECT :id, :pool, :who, 'assignment', 1, :now, :request"
+    "  WHERE NOT EXISTS (SELECT FROM assignment_credits e"
+    "                     WHERE e.consultation_request_id = :request AND e.consultant_user_id = :who"
+    "                       AND e.kind = 'assignment'"
+    "                       AND NOT EXISTS (SELECT FROM assignment_credits r WHERE r.reverses = e.id))"
+    " RETURNING id"
+).bindparams(
+    *(bindparam(name, type_=PG_UUID(as_uuid=True)) for name in ("id", "pool", "who", "request")),
+    bindparam("now", type_=TIMESTAMP(timezone=True)),
+)
 
 
 def add_assignment(db: Session, request: ConsultationRequest, consultant: UUID, now: datetime) -> bool:
     """One credit for a consultant who got a request; False when they have it already. One round trip."""
-    columns = AssignmentCredit.__table__.c
-    taken_back = aliased(AssignmentCredit)
-    open_already = exists().where(
-        columns.consultation_request_id == request.id,
-        columns.consultant_user_id == consultant,
-        columns.kind == "assignment",
-        ~exists().where(taken_back.reverses == columns.id),
+    made = db.execute(
+        _ASSIGNMENT,
+        {
+            "id": uuid7(),
+            "pool": request.consultation_service_type_id,
+            "who": consultant,
+            "now": now,
+            "request": request.id,
+        },
     )
-    entry = select(
-        literal(uuid7(), _UUID),
-        literal(request.consultation_service_type_id, _UUID),
-        literal(consultant, _UUID),
-        literal("assignment"),
-        literal(1),
-        literal(now, TIMESTAMP(timezone=True)),
-        literal(request.id, _UUID),
-    ).where(~open_already)
-    names = (
-        "id", "consultation_service_type_id", "consultant_user_id", "kind", "amount", "credited_at",
-        "consultation_request_id",
-    )  # fmt: skip
-    made = db.execute(insert(AssignmentCredit).from_select(names, entry).returning(columns.id))
     return made.first() is not None
 
 
