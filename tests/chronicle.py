@@ -46,6 +46,7 @@ class Chronicle:
     requests: dict[UUID, _Told] = field(default_factory=dict)
     sessions: dict[UUID, _Told] = field(default_factory=dict)
     jobs: set[str] = field(default_factory=set)
+    questions: set[UUID] = field(default_factory=set)
 
     def tell(self, event: Event, requester: UUID) -> None:
         """One event more."""
@@ -53,6 +54,8 @@ class Chronicle:
             self.wrong.append(f"{event.type} {event.id} is about no request")
             return
         request = self.requests.setdefault(event.consultation_request_id, _Told())
+        if event.type == "request.confirmation_wanted":
+            self.questions.add(event.id)
         if event.scheduled_session_id is None:
             self._step(event, request, REQUEST_STEPS, "status")
         else:
@@ -66,6 +69,8 @@ class Chronicle:
         else:
             self._step(event, request, REQUEST_STEPS, "request_status")
         self._step(event, session, SESSION_STEPS, "status")
+        if event.scheduled_session_id in self.questions and event.type == "session.scheduled":
+            session.revision = 1  # the question in its consultant's calendar was the one before
         revision = event.after.get("revision", session.revision)
         if revision != session.revision + (event.type in _REVISING):
             self.wrong.append(f"{event.type} {event.id} leads from {session.revision} to {revision}")

@@ -46,6 +46,7 @@ class Invite:
     method: str
     uid: str
     sequence: int
+    is_question: bool = False
 
 
 @dataclass
@@ -131,6 +132,7 @@ def _invite(mail: EmailMessage) -> Invite | None:
         str(calendar["METHOD"]),
         str(event["UID"]),
         int(str(event["SEQUENCE"])),
+        is_question=str(event.get("STATUS")) == "TENTATIVE",
     )
 
 
@@ -175,7 +177,9 @@ def _third_try(evidence: Evidence) -> Check:
 def _invited_once(evidence: Evidence) -> Check:
     wrong = []
     for session in evidence.sessions:
-        first = [one.recipient for one in evidence.invites_of(session, "REQUEST") if one.sequence == 0]
+        agreed = [one for one in evidence.invites_of(session, "REQUEST") if not one.is_question]
+        lowest = min((one.sequence for one in agreed), default=0)
+        first = [one.recipient for one in agreed if one.sequence == lowest]
         if sorted(first) != evidence.both(session):
             wrong.append(f"{session.id}: {first}")
     return Check(
