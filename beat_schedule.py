@@ -25,6 +25,7 @@ SWEEPS: dict[str, int] = {
     "recover_inbox": 3,  # messages whose worker died before it answered
     "run_parked": 3,  # messages that an older release did not know
     "refresh_calendars": 3,  # outside calendars that are due for another look
+    "credit_leaves": 6,  # whoever comes back from a leave is credited what the others got meanwhile
     "extend_availability": 6,  # once a day: windows for the new last day of the horizon
     "reconcile_meetings": 6,  # once a day: rooms without a session, sessions without a room
     "purge": 6,  # once a day: what is older than its retention

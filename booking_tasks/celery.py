@@ -39,6 +39,7 @@ ROOMS = (
     "booking_tasks.availability.tasks",
     "booking_tasks.calendars.tasks",
     "booking_tasks.catalogue.tasks",
+    "booking_tasks.credits.tasks",
     "booking_tasks.directory.tasks",
     "booking_tasks.events.tasks",
     "booking_tasks.guard.tasks",

@@ -17,6 +17,7 @@ from booking_tasks.contracts import (
     RecordOutcome,
     SessionOutcome,
 )
+from booking_tasks.credits.service import note_verdict
 from booking_tasks.models import ScheduledSession
 from booking_tasks.occasion import Occasion
 from booking_tasks.sessions.rules import CANCELLED, OPEN, SESSION_STEPS, VERDICTS, check_step
@@ -82,6 +83,8 @@ def _judge(db: Session, occasion: Occasion, session: ScheduledSession, seen: lis
         judged_at=occasion.now, updated_at=occasion.now,
     )  # fmt: skip
     request_before = store.ended_request(db, session.consultation_request_id, status, occasion.now)
+    if status == "no_show_user":
+        note_verdict(db, occasion, session.consultation_request_id, session.consultant_user_id, status)
     history.record(
         db, occasion, _TOLD[status], session=judged,
         before={"status": before} | _of_request(request_before),
@@ -171,6 +174,8 @@ def _correct(db: Session, occasion: Occasion, session: ScheduledSession, command
         check_step(SESSION_STEPS, session.status, status)
     corrected = store.changed_session(db, session.id, session.status, **after, updated_at=occasion.now)
     store.ended_request(db, session.consultation_request_id, status, occasion.now)
+    if "no_show_user" in {before["status"], status}:
+        note_verdict(db, occasion, session.consultation_request_id, session.consultant_user_id, status)
     history.record(
         db, occasion, "session.attendance_corrected", session=corrected, before=before, after=after
     )

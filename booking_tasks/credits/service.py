@@ -12,8 +12,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.credits import store
+from booking_tasks.hours.local_times import instant_of
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.occasion import Occasion
+from booking_tasks.zones import zone
 
 _MICRO = Decimal("0.000001")
 
@@ -60,3 +62,37 @@ def credit_absence(
         )
         for pool, amount in store.missed(db, consultant, since, until).items()
     )  # fmt: skip
+
+
+def note_verdict(db: Session, occasion: Occasion, request_id: UUID, consultant: UUID, status: str) -> bool:
+    """Give the consultant their turn back when the requester did not come; and take that back again when
+
+    the verdict was corrected. Whether anything was written. What the requester chose themselves has no entry.
+    """
+    found = store.no_show(db, request_id, consultant)
+    if found is None:
+        return False
+    pool, had = found
+    returns = status == "no_show_user" and occasion.policies.assignment_no_show == "returns"
+    amount = (Decimal(-1) if returns else Decimal(0)) - had
+    if not amount:
+        return False
+    return store.add_entry(
+        db, pool, consultant, "no_show", amount, occasion.now, request_id=request_id, reason=status
+    )
+
+
+def credit_leaves(db: Session, occasion: Occasion, limit: int = 200) -> int:
+    """Credit what the others got meanwhile to everyone whose leave is over; how many leaves.
+
+    A leave that is taken away before its end is none.
+    """
+    credited = 0
+    for leave in store.leaves_to_credit(db, occasion.now, limit):
+        where = zone(leave.time_zone)
+        since, until = instant_of(leave.start_local, where), instant_of(leave.end_local, where)
+        if until <= occasion.now and credit_absence(
+            db, occasion, leave.consultant_user_id, since, until, leave.id, "leave"
+        ):
+            credited += 1
+    return credited

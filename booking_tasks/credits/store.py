@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import bindparam, exists, insert, select, text
@@ -13,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as upserting
 from sqlalchemy.orm import Session, aliased
 
 from booking_tasks.identity import uuid7
-from booking_tasks.models import AssignmentCredit, ConsultationRequest
+from booking_tasks.models import AssignmentCredit, Consultant, ConsultantLeave, ConsultationRequest
 
 _ASSIGNMENT = text(
     "INSERT INTO assignment_credits (id, consultation_service_type_id, consultant_user_id, kind, amount,"
@@ -138,3 +139,59 @@ _MISSED = text(
     "  FROM assignment_balances b JOIN consultant_profiles own USING (consultant_user_id)"
     " WHERE b.consultant_user_id = :who"
 )
+
+
+class EndedLeave(NamedTuple):
+    """A leave, in the consultant's local time."""
+
+    id: UUID
+    consultant_user_id: UUID
+    start_local: datetime
+    end_local: datetime
+    time_zone: str
+
+
+def leaves_to_credit(db: Session, now: datetime, limit: int) -> list[EndedLeave]:
+    """Leaves that ended within the last days, give or take the zones, and have no entry yet."""
+    local = now.replace(tzinfo=None)
+    credited = exists().where(
+        AssignmentCredit.kind == "leave", AssignmentCredit.cause_id == ConsultantLeave.id
+    )
+    rows = db.execute(
+        select(
+            ConsultantLeave.id,
+            ConsultantLeave.consultant_user_id,
+            ConsultantLeave.start_local,
+            ConsultantLeave.end_local,
+            Consultant.time_zone,
+        )
+        .join(Consultant, Consultant.consultant_user_id == ConsultantLeave.consultant_user_id)
+        .where(
+            ConsultantLeave.end_local > local - _LOOKED_BACK,
+            ConsultantLeave.end_local < local + _ZONES,
+            ~credited,
+        )
+        .order_by(ConsultantLeave.end_local, ConsultantLeave.id)
+        .limit(limit)
+    )
+    return [EndedLeave(*row) for row in rows]
+
+
+_LOOKED_BACK = timedelta(days=7)
+_ZONES = timedelta(days=1)
+
+_NO_SHOW = text(
+    "SELECT e.consultation_service_type_id AS pool, coalesce(("
+    "           SELECT sum(n.amount) FROM assignment_credits n"
+    "            WHERE n.consultation_request_id = :request AND n.consultant_user_id = :who"
+    "              AND n.kind = 'no_show'), 0) AS had"
+    "  FROM assignment_credits e"
+    " WHERE e.consultation_request_id = :request AND e.consultant_user_id = :who AND e.kind = 'assignment'"
+    "   AND NOT EXISTS (SELECT FROM assignment_credits r WHERE r.reverses = e.id)"
+)
+
+
+def no_show(db: Session, request_id: UUID, consultant: UUID) -> tuple[UUID, Decimal] | None:
+    """The pool of the assignment that stands, and what no-show entries changed of it; None without one."""
+    row = db.execute(_NO_SHOW, {"request": request_id, "who": consultant}).one_or_none()
+    return None if row is None else (row.pool, row.had)

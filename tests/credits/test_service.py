@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
-from uuid import UUID
+from typing import Literal
+from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from booking_tasks.assignment.eligibility import Wish
+from booking_tasks.assignment.store import entered_pool
 from booking_tasks.credits import service
-from booking_tasks.models import AssignmentCredit
+from booking_tasks.models import AssignmentCredit, ConsultantLeave
 from booking_tasks.occasion import Occasion
 from tests import builders
+from tests.builders import NOW
 
 
 def credits_of(db: Session, consultant: UUID) -> Decimal:
@@ -37,3 +44,46 @@ def test_what_was_given_is_taken_back_once_and_may_be_given_again(db: Session, m
     service.take_back(db, moment, request.id, "reassigned")
     service.give(db, moment, request, first)
     assert (credits_of(db, first), credits_of(db, second)) == (Decimal(1), Decimal(0))
+
+
+@pytest.mark.parametrize(("policy", "left"), [("returns", 0), ("counts", 1)])
+def test_a_requester_who_did_not_come_gives_the_turn_back_until_that_is_corrected(
+    db: Session, moment: Occasion, policy: Literal["returns", "counts"], left: int
+) -> None:
+    moment = replace(moment, policies=replace(moment.policies, assignment_no_show=policy))
+    who = builders.consultant(db).consultant_user_id
+    request = builders.request(db, builders.service_type(db).id)
+    service.give(db, moment, request, who)
+    for _ in range(2):
+        service.note_verdict(db, moment, request.id, who, "no_show_user")
+        assert credits_of(db, who) == left
+    service.note_verdict(db, moment, request.id, who, "completed")
+    assert credits_of(db, who) == 1
+    service.note_verdict(db, moment, request.id, who, "no_show_user")
+    assert credits_of(db, who) == left
+
+
+def test_what_the_requester_chose_is_no_assignment_to_give_back(db: Session, moment: Occasion) -> None:
+    session = builders.booked_session(db)
+    assert not service.note_verdict(
+        db, moment, session.consultation_request_id, session.consultant_user_id, "no_show_user"
+    )
+
+
+def test_who_was_on_leave_is_credited_once_when_it_is_over(db: Session, moment: Occasion) -> None:
+    kind = builders.service_type(db).id
+    there, away = (builders.consultant(db, time_zone="Asia/Tokyo").consultant_user_id for _ in range(2))
+    entered_pool(db, Wish(uuid4(), kind), NOW)
+    day = NOW.replace(tzinfo=None, hour=0)
+    db.add(
+        ConsultantLeave(
+            consultant_user_id=away, start_local=day, end_local=day + timedelta(days=1), reason="rest"
+        )
+    )
+    for _ in range(3):
+        service.give(db, moment, builders.request(db, kind), there)
+    over = NOW.replace(hour=15)  # midnight in Tokyo
+    assert service.credit_leaves(db, replace(moment, now=over - timedelta(seconds=1))) == 0
+    assert service.credit_leaves(db, replace(moment, now=over)) == 1
+    assert service.credit_leaves(db, replace(moment, now=over)) == 0
+    assert (credits_of(db, there), credits_of(db, away)) == (Decimal(3), Decimal(3))
