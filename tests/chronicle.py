@@ -72,7 +72,9 @@ class Chronicle:
         if event.scheduled_session_id in self.questions and event.type == "session.scheduled":
             session.revision = 1  # the question in its consultant's calendar was the one before
         revision = event.after.get("revision", session.revision)
-        if revision != session.revision + (event.type in _REVISING):
+        # Where a question stood in the consultant's calendar before, the session is its next revision.
+        first = event.type == "session.scheduled" and revision == 1
+        if not first and revision != session.revision + (event.type in _REVISING):
             self.wrong.append(f"{event.type} {event.id} leads from {session.revision} to {revision}")
         session.revision = revision
         for name in ("start", "end"):

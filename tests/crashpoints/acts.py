@@ -85,6 +85,21 @@ def given(label: str, consultant: str, reason: str) -> Step:
     return about_session("reassign_session", label, "desk", **taken)
 
 
+def away(label: str, consultant: str, day: timedelta) -> Step:
+    """Plan a day's absence of a consultant."""
+    start = (NOW + day).replace(hour=0, tzinfo=None)
+    body = {
+        "plan_id": str(fixed_id(label)), "consultant_user_id": str(fixed_id(consultant)), "reason": "ill",
+        "start": start.isoformat(), "end": (start + 24 * HOUR).isoformat(),
+    }  # fmt: skip
+    return lambda world: world.say("plan_absence", _signed(f"plan {label}", "desk", body))
+
+
+def about_plan(task: str, label: str) -> Step:
+    body = {"plan_id": str(fixed_id(label))}
+    return lambda world: world.say(task, _signed(f"{task} {label}", "desk", body))
+
+
 def hours(consultant: str, *week: tuple[int, str, str]) -> Step:
     body = {"consultant_user_id": str(fixed_id(consultant)), "weekly": weekly(*week)}
     return lambda world: world.say("set_availability", _signed(f"hours {consultant} {week}", "admin", body))
@@ -208,6 +223,24 @@ ACTS: dict[str, tuple[Step, ...]] = {
         after_start("g1", timedelta(0)),
         seen("g1", presence("room_opened", timedelta(0)), presence("joined", MINUTE, "eve")),
         after_start("g1", HOUR * 2),
+    ),
+    "away": (
+        hours("ada", *_TUESDAY, (3, "10:00", "13:00")),
+        submit("h1", "mira", "algebra"),
+        submit("h2", "noor", "review", "review", preferred_start=(NOW + HOUR * 26).isoformat()),
+        *(answer("confirm_request", "h2", who) for who in ("bob", "cyd", "eve")),
+        given("h2", "eve", "bob is on leave"),
+        away("first", "ada", HOUR * 24),
+        about_plan("apply_absence_plan", "first"),
+        about_plan("undo_absence_plan", "first"),
+        away("second", "ada", HOUR * 24),
+        about_plan("apply_absence_plan", "second"),
+        away("third", "eve", HOUR * 24),
+        about_plan("apply_absence_plan", "third"),
+        at(6 * MINUTE),
+        at(HOUR * 25),
+        after_start("h2", timedelta(0)),
+        after_start("h2", HOUR * 2),
     ),
     "in vain": (
         submit("d1", "mira", "fencing"),

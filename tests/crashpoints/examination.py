@@ -17,7 +17,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.jobs.rules import KINDS
-from booking_tasks.models import Event, Job, ScheduledSession, TimeOffer
+from booking_tasks.models import AbsencePlanStep, Event, Job, ScheduledSession, TimeOffer
 from booking_tasks.occasion import Policies
 from tests.chronicle import of_history
 from tests.crashpoints.cast import CONSULTANTS, HORIZON, REQUESTERS, SERVICES, fixed_id
@@ -96,6 +96,9 @@ _TOLD = {
     "offers": """
         SELECT consultation_request_id, consultant_user_id, start_time, end_time, state, offered_at,
                offered_until, ended_at, hold_token FROM time_offers""",
+    "steps": """
+        SELECT plan_id, scheduled_session_id, position, action, reason, consultant_user_id, start_time, state,
+               answer_by FROM absence_plan_steps""",
     "evidence": """
         SELECT scheduled_session_id, kind, party, observed_at, source, external_id
           FROM attendance_evidence""",
@@ -142,6 +145,8 @@ class _Names:
             about = (one.consultation_request_id, one.type)
             count[about] += 1
             self.of[one.id] = f"{one.type} {count[about]} of {one.consultation_request_id}"
+        for step in db.execute(select(AbsencePlanStep)).scalars():
+            self.of[step.id] = f"step of {self.of[step.scheduled_session_id]}"
         for offer in db.execute(select(TimeOffer)).scalars():
             self.of[offer.hold_token] = f"token of {self.of[offer.id]}"
 
