@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, TextClause, any_, bindparam, delete, literal, select, text
+from sqlalchemy import CursorResult, TextClause, any_, bindparam, delete, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
@@ -107,6 +107,12 @@ def aliases(db: Session, words: Iterable[str]) -> dict[str, str]:
         )
     )
     return {row[0]: row[1] for row in rows}
+
+
+def offered_words(db: Session) -> list[str]:
+    """Every word by which someone who takes bookings calls a specialization."""
+    words = select(func.unnest(Consultant.specializations)).where(Consultant.is_available_for_booking)
+    return list(db.execute(words.distinct()).scalars())
 
 
 def bookable_consultants(db: Session, among: Sequence[UUID] = ()) -> list[tuple[UUID, list[str]]]:

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.availability.rules import has_specializations
-from booking_tasks.availability.store import aliases, bookable_consultants, service_type
+from booking_tasks.availability.rules import has_specializations, spellings
+from booking_tasks.availability.store import aliases, bookable_consultants, offered_words, service_type
 from booking_tasks.contracts import (
     FreeStart,
     SearchOutcome,
@@ -32,7 +32,7 @@ def search_slots(db: Session, occasion: Occasion, query: SearchSlots) -> SearchO
         )
     start, behind = cursor_place(query.after) if query.after else (query.start, None)
     rows = store.page(
-        db, _asked_for(db, query), kind.id,
+        db, query.consultant_user_ids, _skills(db, query), kind.id,
         max(start, query.start), query.end, occasion.now, behind, query.limit + 1,
     )  # fmt: skip
     if not rows and query.after is None:
@@ -51,11 +51,13 @@ def search_slots(db: Session, occasion: Occasion, query: SearchSlots) -> SearchO
     return SearchOutcome(result="done", starts=page, next=more)
 
 
-def _asked_for(db: Session, query: SearchSlots) -> Sequence[UUID] | None:
-    """Whose starts to look for; None: of everyone who takes bookings."""
-    if query.required_specializations:
-        return _skilled(db, bookable_consultants(db, query.consultant_user_ids), query)
-    return query.consultant_user_ids or None
+def _skills(db: Session, query: SearchSlots) -> list[tuple[str, ...]]:
+    """For each required specialization, how those who take bookings write it."""
+    wanted = query.required_specializations
+    if not wanted:
+        return []
+    words = offered_words(db)
+    return spellings(words, wanted, aliases(db, [*wanted, *words]))
 
 
 def _skilled(db: Session, among: Sequence[tuple[UUID, list[str]]], query: SearchSlots) -> list[UUID]:

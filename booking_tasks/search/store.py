@@ -6,32 +6,33 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import ColumnElement, Text, any_, bindparam, column, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
-_TYPES = (
-    bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
-    bindparam("service_type", type_=PG_UUID(as_uuid=True)),
-    bindparam("to", type_=TIMESTAMP(timezone=True)),
-)
-_PAGE = text(
-    "SELECT consultant_user_id, start_time, end_time"
-    " FROM page_of_starts(:consultants, :service_type, :from_, :to, :now, :after, :limit)"
-    " ORDER BY start_time, consultant_user_id"
-).bindparams(*_TYPES, bindparam("after", type_=PG_UUID(as_uuid=True)))
+from booking_tasks.models import Consultant
+
+_ID = PG_UUID(as_uuid=True)
+_IDS = ARRAY(_ID)
+_INSTANT = TIMESTAMP(timezone=True)
 _OBSTACLES = text(
     "SELECT consultant_user_id, array_agg(DISTINCT obstacle)"
     " FROM judged_starts(:consultants, :service_type, greatest(:from_, CAST(:now AS timestamptz)),"
     "                    coalesce(:to, :now + interval '731 days'), :now)"
     " WHERE obstacle IS NOT NULL GROUP BY consultant_user_id"
-).bindparams(*_TYPES, bindparam("now", type_=TIMESTAMP(timezone=True)))
+).bindparams(
+    bindparam("consultants", type_=_IDS),
+    bindparam("service_type", type_=_ID),
+    bindparam("to", type_=_INSTANT),
+    bindparam("now", type_=_INSTANT),
+)
 
 
 def page(
     db: Session,
-    consultants: Sequence[UUID] | None,
+    among: Sequence[UUID],
+    skills: Sequence[Sequence[str]],
     service_type_id: UUID,
     start: datetime,
     end: datetime | None,
@@ -41,22 +42,35 @@ def page(
 ) -> list[tuple[UUID, datetime, datetime]]:
     """(consultant, start, end) of the first `limit` free starts from `start` until before `end`.
 
-    Of all who take bookings when `consultants` is None. At `start` itself only those of consultants behind
-    `after`, when that is given.
+    Of those in `among`, or of all who take bookings, who offer one word of each of `skills`. At `start`
+    itself only those of consultants behind `after`, when that is given.
     """
-    rows = db.execute(
-        _PAGE,
-        {
-            "consultants": None if consultants is None else list(consultants),
-            "service_type": service_type_id,
-            "from_": start,
-            "to": end,
-            "now": now,
-            "after": after,
-            "limit": limit,
-        },
+    found = func.page_of_starts(
+        _whose(among, skills),
+        literal(service_type_id, _ID),
+        literal(start, _INSTANT),
+        literal(end, _INSTANT),
+        literal(now, _INSTANT),
+        literal(after, _ID),
+        limit,
+    ).table_valued(
+        column("consultant_user_id", _ID), column("start_time", _INSTANT), column("end_time", _INSTANT)
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    query = select(found).order_by(found.c.start_time, found.c.consultant_user_id)
+    return [(row[0], row[1], row[2]) for row in db.execute(query)]
+
+
+def _whose(among: Sequence[UUID], skills: Sequence[Sequence[str]]) -> ColumnElement[list[UUID]]:
+    """SQL for the ids; NULL for all."""
+    if not skills:
+        return literal(list(among) or None, _IDS)
+    able = select(func.coalesce(func.array_agg(Consultant.consultant_user_id), literal([], _IDS))).where(
+        Consultant.is_available_for_booking,
+        *(Consultant.specializations.op("&&")(literal(list(words), ARRAY(Text))) for words in skills),
+    )
+    if among:
+        able = able.where(Consultant.consultant_user_id == any_(literal(list(among), _IDS)))
+    return able.scalar_subquery()
 
 
 def obstacles(

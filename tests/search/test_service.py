@@ -16,7 +16,7 @@ from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import Taken
 from booking_tasks.availability.store import free_starts_of_each
 from booking_tasks.contracts import SearchOutcome, SearchSlots
-from booking_tasks.models import AvailabilitySlot, ConsultantPolicy
+from booking_tasks.models import AvailabilitySlot, ConsultantPolicy, SpecializationAlias
 from booking_tasks.occasion import Occasion
 from booking_tasks.search import service
 from tests import builders
@@ -210,3 +210,25 @@ def test_a_crowd_without_any_start_is_told_so_and_soon(db: Session, moment: Occa
     assert {one.day for one in service.search_slots(db, moment, query).starts} == {date(2027, 3, 3)}
     over = SearchSlots(service_type_id=kind, start=NOW, end=NOW + timedelta(days=1))
     assert service.search_slots(db, moment, over).nothing_because == "all_taken"
+
+
+def test_skills_are_found_in_any_case_and_by_any_alias(db: Session, moment: Occasion) -> None:
+    db.add_all(SpecializationAlias(alias=one, specialization="mathematics") for one in ("maths", "mathe"))
+    practice = Practice(db, moment, people=1)
+    able = []
+    for offered, is_able in (
+        (["Maths", "LAW"], True), (["mathematics", "Straße", "law"], True), (["mathe"], False),
+        (["law"], False),
+    ):  # fmt: skip
+        one = builders.consultant(db, specializations=offered).consultant_user_id
+        builders.window(db, one, OPENING, hours=1)
+        able += [one] if is_able else []
+
+    def who(*wanted: str, among: tuple[UUID, ...] = ()) -> list[UUID]:
+        found = practice.search(required_specializations=wanted, consultant_user_ids=among, limit=500)
+        return sorted({one.consultant_user_id for one in found.starts})
+
+    assert who("MATHE", "law") == sorted(able)
+    assert who("mathe", "law", among=(able[0], practice.people[0])) == able[:1]
+    assert who("STRASSE") == able[1:]
+    assert who("alchemy") == []
