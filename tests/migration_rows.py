@@ -220,4 +220,5 @@ ROWS: dict[str, dict[str, str]] = {
         """,
     },
     "0024_series_at_once": {},
+    "0025_offered_kinds": {},
 }

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, TextClause, any_, bindparam, delete, func, literal, select, text
+from sqlalchemy import CursorResult, TextClause, any_, bindparam, delete, func, literal, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
@@ -115,11 +115,14 @@ def offered_words(db: Session) -> list[str]:
     return list(db.execute(words.distinct()).scalars())
 
 
-def bookable_consultants(db: Session, among: Sequence[UUID] = ()) -> list[tuple[UUID, list[str]]]:
-    """(id, specializations) of those who take bookings, in id order; of all, or of those in `among`."""
+def bookable_consultants(
+    db: Session, service_type_id: UUID, among: Sequence[UUID] = ()
+) -> list[tuple[UUID, list[str]]]:
+    """(id, specializations) of those who take bookings of a kind, in id order; of all, or of `among`."""
+    kinds = Consultant.service_type_ids
     query = (
         select(Consultant.consultant_user_id, Consultant.specializations)
-        .where(Consultant.is_available_for_booking)
+        .where(Consultant.is_available_for_booking, or_(kinds.is_(None), any_(kinds) == service_type_id))
         .order_by(Consultant.consultant_user_id)
     )
     if among:

@@ -41,10 +41,10 @@ class SearchOutcome(Outcome):
     """Free starts in order of time, then consultant id.
 
     `next` is the cursor of the following page, None on the last one. `nothing_because` says why there
-    are no starts: `no_consultant` (none of those asked for takes bookings), `range_over` (it lies in the
-    past), or the furthest that any consultant came. `counts` then says how many consultants each reason
-    holds for, each counted once: without the skills, without hours in the range, all of them beyond the
-    horizon, within the notice, booked or blocked, or over a limit. Code when refused:
+    are no starts: `no_consultant` (none of those asked for takes bookings of the kind), `range_over` (it
+    lies in the past), or the furthest that any consultant came. `counts` then says how many consultants
+    each reason holds for, each counted once: without the skills, without hours in the range, all of them
+    beyond the horizon, within the notice, booked or blocked, or over a limit. Code when refused:
     `unknown_service_type`.
     """
 

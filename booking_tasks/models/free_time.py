@@ -71,7 +71,7 @@ AS $$
 $$
 """
 
-# A consultant's own word goes before that of the kind of consultation.
+# Those who offer the kind; a consultant's own word goes before that of the kind of consultation.
 BOOKING_POLICIES = """
 CREATE FUNCTION booking_policies(p_consultants uuid[], p_service_type uuid, p_now timestamptz)
 RETURNS TABLE (
@@ -95,7 +95,10 @@ AS $$
            coalesce(o.max_minutes_per_day, t.max_minutes_per_day),
            coalesce(o.max_minutes_per_week, t.max_minutes_per_week)
       FROM consultation_service_types t
-      JOIN consultant_profiles c ON c.consultant_user_id = ANY (p_consultants) AND c.is_available_for_booking
+      JOIN consultant_profiles c
+        ON c.consultant_user_id = ANY (p_consultants)
+       AND c.is_available_for_booking
+       AND (c.service_type_ids IS NULL OR t.id = ANY (c.service_type_ids))
       LEFT JOIN consultant_policies o
         ON o.consultant_user_id = c.consultant_user_id AND o.consultation_service_type_id = t.id
      WHERE t.id = p_service_type AND t.is_active

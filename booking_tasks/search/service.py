@@ -68,7 +68,7 @@ def _skilled(db: Session, among: Sequence[tuple[UUID, list[str]]], query: Search
 
 
 def _nothing(db: Session, occasion: Occasion, query: SearchSlots) -> SearchOutcome:
-    everyone = bookable_consultants(db, query.consultant_user_ids)
+    everyone = bookable_consultants(db, query.service_type_id, query.consultant_user_ids)
     if not everyone:
         return SearchOutcome(result="done", nothing_because="no_consultant")
     if query.end is not None and query.end <= occasion.now:

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
-from booking_tasks.availability.service import Taken
+from booking_tasks.availability.service import NotTaken, Taken
 from booking_tasks.availability.store import free_starts_of_each
 from booking_tasks.contracts import SearchOutcome, SearchSlots
-from booking_tasks.models import AvailabilitySlot, ConsultantPolicy, SpecializationAlias
+from booking_tasks.models import AvailabilitySlot, Consultant, ConsultantPolicy, SpecializationAlias
 from booking_tasks.occasion import Occasion
 from booking_tasks.search import service
 from tests import builders
@@ -232,3 +232,17 @@ def test_skills_are_found_in_any_case_and_by_any_alias(db: Session, moment: Occa
     assert who("mathe", "law", among=(able[0], practice.people[0])) == able[:1]
     assert who("STRASSE") == able[1:]
     assert who("alchemy") == []
+
+
+def test_nobody_is_offered_or_held_for_a_kind_that_they_do_not_offer(db: Session, moment: Occasion) -> None:
+    practice = Practice(db, moment, people=2)
+    other = builders.service_type(db).id
+    mine, theirs = practice.people
+    for one, kinds in ((mine, [practice.kind.id, other]), (theirs, [other])):
+        db.get_one(Consultant, one).service_type_ids = kinds
+    db.flush()
+    assert {one.consultant_user_id for one in practice.search().starts} == {mine}
+    assert practice.search(consultant_user_ids=(theirs,)).nothing_because == "no_consultant"
+    request = builders.request(db, practice.kind.id)
+    held = availability.hold(db, moment, request, theirs, OPENING, NOW + HOUR)
+    assert held == NotTaken("slot_not_free")
