@@ -46,12 +46,12 @@ def relaxed(batch: Batch) -> Relaxed:
 
 @dataclass(frozen=True)
 class Ready:
-    """A matrix for the solver, and what it is of: `pairs` (numbers in the batch) at `rows` and `columns`."""
+    """A matrix for the solver: `pairs` of the batch (all, if None) stand at `rows` and `columns`."""
 
     matrix: Any
     rows: Numbers
     columns: Numbers
-    pairs: Numbers
+    pairs: Numbers | None
 
 
 def ready_cells(batch: Batch) -> tuple[Ready, bool]:
@@ -93,26 +93,27 @@ def ready_matrix(
     `edges` are the pairs to use, sorted by request and at most one for each request and column; all, if
     None. Each request has a column of its own that means `not served`, dearer than all real ones together.
     """
-    chosen = np.arange(len(requests), dtype=np.int64) if edges is None else edges
-    rows, used = requests[chosen], columns[chosen]
+    rows, used, worth = requests, columns, scores
+    if edges is not None:
+        rows, used, worth = requests[edges], columns[edges], scores[edges]
     width = int(used.max()) + 1 if len(used) else 0
     ends = np.cumsum(np.bincount(rows, minlength=count) + 1)
     cost = np.empty(len(rows) + count)
     heads = np.empty(len(rows) + count, dtype=np.int32)
     places = np.arange(len(rows)) + rows
-    cost[places], heads[places] = SCORE_MOST + 1 - scores[chosen], used
+    cost[places], heads[places] = SCORE_MOST + 1 - worth, used
     cost[ends - 1], heads[ends - 1] = float((count + 1) * (SCORE_MOST + 1)), width + np.arange(count)
     begins = np.concatenate(([0], ends)).astype(np.int32)
     matrix = csr_array((cost, heads, begins), shape=(count, width + count))
-    return Ready(matrix, rows, used, chosen)
+    return Ready(matrix, rows, used, edges)
 
 
 def matched(ready: Ready) -> Numbers:
     """The pair of each request in the matching with the most served, then the highest scores."""
     _, found = min_weight_full_bipartite_matching(ready.matrix)
     plan = np.full(ready.matrix.shape[0], NOT_SERVED, dtype=np.int64)
-    taken = ready.columns == np.asarray(found)[ready.rows]
-    plan[ready.rows[taken]] = ready.pairs[taken]
+    taken = np.flatnonzero(ready.columns == np.asarray(found)[ready.rows])
+    plan[ready.rows[taken]] = taken if ready.pairs is None else ready.pairs[taken]
     return plan
 
 
