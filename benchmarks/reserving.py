@@ -48,6 +48,7 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 _FIRST = 100_000_000_000
 _CONSULTANT = "00000000-0000-7000-8000-"
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_BOOKINGS = re.compile(r"'\[\{.*\}\]'")
 _BARE = re.compile(r"\b[0-9a-f]{32}\b")
 
 _FILL = """
@@ -168,13 +169,16 @@ def of_many(ground: Ground, start: datetime) -> str:
 
 
 def of_one(ground: Ground, first: datetime) -> str:
-    """A script that books the n-th hour of the first consultant."""
+    """A script that books the n-th hour of the first consultant: its times are put in by the server."""
     script = with_other_ids(statements(ground, consultant(0), first))
-    for instant in (first, first + HOUR):
-        given = f"'{instant.isoformat(' ')}'::timestamptz"
-        assert given in script
-        script = script.replace(given, f"({given} + :n * interval '1 hour')")
-    return script
+    [bookings] = _BOOKINGS.findall(script)
+    moved = bookings
+    for name, instant in (("starts", first), ("ends", first + HOUR)):
+        given = f'"{name}": "{instant.isoformat()}"'
+        assert given in bookings
+        nth = f"""'"{name}": "' || '{instant.isoformat()}'::timestamptz + :n * interval '1 hour' || '"'"""
+        moved = f"replace({moved}, '{given}', {nth})"
+    return script.replace(bookings, moved)
 
 
 def replayed(ground: Ground, script: str, bookings: int, number: int) -> float:
