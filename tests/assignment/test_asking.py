@@ -16,7 +16,8 @@ from booking_tasks import database
 from booking_tasks.assignment import asking, service
 from booking_tasks.assignment.eligibility import Wish
 from booking_tasks.assignment.store import entered_pool
-from booking_tasks.contracts import FallbackCost, RequestOutcome, SubmitRequest
+from booking_tasks.availability.service import NotTaken, hold
+from booking_tasks.contracts import FallbackCost, RequestOutcome, SearchSlots, SubmitRequest
 from booking_tasks.database import transaction
 from booking_tasks.models import (
     AssignmentDecision,
@@ -27,6 +28,7 @@ from booking_tasks.models import (
 )
 from booking_tasks.occasion import Occasion
 from booking_tasks.ops.servers import wait_until
+from booking_tasks.search.service import search_slots
 from booking_tasks.settings import settings
 from tests import builders
 from tests.builders import NOW
@@ -236,3 +238,13 @@ def test_the_loser_of_a_race_goes_to_its_next_candidate_in_the_same_run(own_data
 def _waiting_for_a_lock(db: Session) -> bool:
     waiting = "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
     return bool(db.execute(text(waiting)).scalar_one())
+
+
+def test_who_does_not_offer_a_kind_is_neither_offered_nor_held_for_it(db: Session, moment: Occasion) -> None:
+    offered, other = (builders.service_type(db).id for _ in range(2))
+    who = _free(db, service_type_ids=[offered])
+    for kind, there in ((offered, True), (other, False)):
+        found = search_slots(db, moment, SearchSlots(service_type_id=kind, start=TOMORROW))
+        assert ({one.consultant_user_id for one in found.starts} == {who}) is there
+        held = hold(db, moment, builders.request(db, kind), who, TOMORROW, TOMORROW)
+        assert (not isinstance(held, NotTaken)) is there
