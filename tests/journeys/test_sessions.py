@@ -117,7 +117,7 @@ def test_a_request_becomes_a_consultation_that_happened(journey: Journey) -> Non
         ("session.billed", "billing", None),
     ]
     assert [event.door for event in history] == [
-        "booking", "sweep", "sweep", "sweep", "sweep", "evidence", "evidence",
+        "booking", "booking", "sweep", "sweep", "sweep", "evidence", "evidence",
     ]  # fmt: skip
     end = start + HOUR + 15 * MINUTE
     assert [event.occurred_at for event in history] == [*[journey.morning] * 3, start, *[end] * 3]

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
-from booking_tasks.assignment.tasks import assign_request, submit_request
+from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.database import transaction
 from booking_tasks.invites.tasks import send_invite
@@ -36,10 +36,9 @@ def wish(kind_id: UUID, requester_id: UUID, details: str | None = None) -> Submi
 
 
 def play(kind_id: UUID, requester_id: UUID) -> UUID:
-    """Ask, assign, make the room, invite both; the session's id. Every step must succeed at once."""
+    """Ask, which assigns; make the room, invite both; the session's id. Every step must succeed at once."""
     asked = wish(kind_id, requester_id)
     assert submit_request(asked.model_dump(mode="json"))["result"] == "done"
-    assert assign_request() == 1
     assert provision_meeting() == 1
     assert send_invite() == 2
     with transaction() as db:

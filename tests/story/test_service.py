@@ -42,6 +42,7 @@ def asked_for(db: Session, moment: Occasion, message_id: UUID) -> ConsultationRe
     request = builders.request(db, builders.service_type(db).id, status="pending")
     said = replace(moment, message_id=message_id, actor="shop")
     history.record(db, said, "request.submitted", request=request, after={"status": "pending"})
+    history.record(db, said, "request.postponed", request=request, reason="waited too long")
     inbox_store.finish(db, message_id, "done", {"result": "done", "code": None})
     return request
 
