@@ -254,7 +254,9 @@ class LeaveTime(Contract):
 
 
 class AddLeave(LeaveTime, Command[AvailabilityOutcome]):
-    """Take a consultant's time away, for a reason. Sessions in it are listed, never moved.
+    """Take a consultant's time away, for a reason. Sessions in it are listed, never moved: `plan_absence`
+
+    with the same `leave_id` shows what can become of them.
 
     Codes when refused: `unknown_consultant`, `leave_exists` (the leave_id is used otherwise).
     """
