@@ -24,7 +24,10 @@ demo: $(INSTALLED) ## Play a whole day of bookings on real servers, in a tempora
 
 .PHONY: test
 test: $(INSTALLED) ## Run the tests; ARGS="tests/jobs -q" narrows them
-	@$(VENV)/bin/python -m pytest -m "not long" $(ARGS)
+	@$(VENV)/bin/python -m pytest -m "not long" $(SIDE_BY_SIDE) $(ARGS)
+
+# Two processes, each with servers of its own; a module's tests stay together. `SIDE_BY_SIDE=` for one.
+SIDE_BY_SIDE ?= -n 2 --dist loadfile
 
 .PHONY: faults
 faults: $(INSTALLED) ## Run every fault test, also the long ones

@@ -24,8 +24,14 @@ from booking_tasks.ops.servers import Postgres, Valkey, system_postgres_binaries
 from tests.builders import NOW
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="booking-tests-", ignore_cleanup_errors=True)
-_POSTGRES = None if "DATABASE_URL" in os.environ else Postgres(Path(_FOLDER.name) / "postgres", durable=False)
-_VALKEY = None if "REDIS_URL" in os.environ else Valkey(Path(_FOLDER.name) / "valkey", durable=False)
+#: What the environment does not name. Side by side (pytest -n 2) each process has servers of its own: the
+#: URLs it inherits from the one that only hands out the tests name servers that never start.
+_OWN = os.environ.get("BOOKING_TESTS_OWN", "").split() or [
+    name for name in ("DATABASE_URL", "REDIS_URL") if name not in os.environ
+]
+os.environ["BOOKING_TESTS_OWN"] = " ".join(_OWN)
+_POSTGRES = Postgres(Path(_FOLDER.name) / "postgres", durable=False) if "DATABASE_URL" in _OWN else None
+_VALKEY = Valkey(Path(_FOLDER.name) / "valkey", durable=False) if "REDIS_URL" in _OWN else None
 if _POSTGRES is not None:
     os.environ["DATABASE_URL"] = _POSTGRES.url()
 if _VALKEY is not None:
