@@ -233,9 +233,7 @@ def _put_off(
     config = settings()
     not_sent = held_as == "sending"
     exhausted = job.attempts >= config.job_attempts
-    # A target that is away is no fault of the job's: the try is not held against it.
-    outlasting = not_sent and KINDS[job.kind].outlasts and moment.now < job.due_at + config.outage_patience
-    if exhausted and not outlasting:
+    if exhausted and not (not_sent and _outlasts(job, moment)):
         _end_as_dead(db, moment, job, held_as, handler, reason, certainly_not_sent=not_sent)
         return
     wait = backoff(job.attempts, config.retry_base, config.retry_cap, random.random)
@@ -255,13 +253,18 @@ def _unknown(job: LeasedJob, handler: Handler, reason: str, db: Session, moment:
     config = settings()
     policy = KINDS[job.kind].lost_outcome
     exhausted = job.attempts >= config.job_attempts
-    if may_repeat(policy, job.sendings + 1) and not exhausted:
+    if may_repeat(policy, job.sendings + 1) and not (exhausted and not _outlasts(job, moment)):
         wait = backoff(job.attempts, config.retry_base, config.retry_cap, random.random)
-        store.put_back(db, job, "sending", wait, reason, keep_effect=True)
+        store.put_back(db, job, "sending", wait, reason, keep_effect=True, count_attempt=not exhausted)
     elif policy == "repeat":
         _end_as_dead(db, moment, job, "sending", handler, reason)
     else:
         store.settle(db, job, "sending", "uncertain", reason)
+
+
+def _outlasts(job: LeasedJob, moment: Occasion) -> bool:
+    """Whether more tries are worth it: a target that is away is no fault of the job's."""
+    return KINDS[job.kind].outlasts and moment.now < job.due_at + settings().outage_patience
 
 
 def _end_as_dead(

@@ -134,6 +134,15 @@ def test_a_target_that_is_away_is_outlasted_and_what_kills_its_worker_still_coun
     assert run_until_settled(job_id, Recorder()).state == "done"
 
 
+def test_a_reply_that_keeps_getting_lost_is_outlasted_where_a_repeat_is_harmless() -> None:
+    job_id = written("publish_event", due=datetime.now(UTC))
+    deaf = Recorder(failing(EffectUnknownError("reply lost")))
+    while len(deaf.sent) < 8:
+        run_due("publish_event", deaf)
+    assert (row(job_id).state, set(deaf.sent), deaf.given_up) == ("waiting", {b"letter"}, [])
+    assert run_until_settled(job_id, Recorder(), "publish_event").state == "done"
+
+
 def test_an_outage_is_not_outlasted_for_ever_nor_by_what_has_a_consequence() -> None:
     late = written(due=datetime.now(UTC) - timedelta(hours=25))
     room = written("provision_meeting", due=datetime.now(UTC))
