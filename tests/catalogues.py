@@ -138,3 +138,10 @@ def database_of_models(server_url: str) -> Iterator[str]:
         Base.metadata.create_all(engine)
         engine.dispose()
         yield url
+
+
+def run_script(connection: psycopg.Connection, script: str) -> None:
+    """One statement at a time, as psql does: indexes that are made concurrently want it so."""
+    for statement in script.split(";\n\n"):
+        if statement.strip():
+            connection.execute(statement.encode())

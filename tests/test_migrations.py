@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 
 from booking_tasks.ops.migrate import alembic_config, migrate, migrations_folder
 from booking_tasks.ops.servers import wait_until
-from tests.catalogues import catalogue_of, database_of_models, differences, fresh_database
+from tests.catalogues import catalogue_of, database_of_models, differences, fresh_database, run_script
 from tests.migration_rows import ROWS
 
 REVISIONS = [one.revision for one in ScriptDirectory.from_config(alembic_config()).walk_revisions()][::-1]
@@ -137,20 +137,13 @@ def _offline(program: str) -> str:
     return ran.stdout
 
 
-def _run(connection: psycopg.Connection, script: str) -> None:
-    """One statement at a time, as psql does: indexes that are made concurrently want it so."""
-    for statement in script.split(";\n\n"):
-        if statement.strip():
-            connection.execute(statement.encode())
-
-
 def test_the_printed_sql_makes_and_removes_the_same_schema(server: str, empty: str) -> None:
     with fresh_database(server) as by_hand, psycopg.connect(by_hand, autocommit=True) as connection:
-        _run(connection, _offline("migrate(sql=True)"))
+        run_script(connection, _offline("migrate(sql=True)"))
         migrate(empty)
         assert differences(catalogue_of(empty), catalogue_of(by_hand)) == []
 
-        _run(connection, _offline("migrate(revision='base', sql=True)"))
+        run_script(connection, _offline("migrate(revision='base', sql=True)"))
         migrate(empty, "base")
         assert differences(catalogue_of(empty), catalogue_of(by_hand)) == []
 

@@ -151,7 +151,7 @@ def test_a_rebuild_that_changes_nothing_writes_nothing(own_database: str) -> Non
         assert service.extend(db, moment, who) == Projection(added=0, removed=0)
         assert db.scalar(written) == before
         service.extend(db, replace(moment, now=NOW + timedelta(days=1)), who)
-        assert db.scalar(written) == before + 2  # a window more, and the horizon
+        assert db.scalar(written) == before + 3  # a window more, the horizon, and a look for those who wait
 
 
 def test_leave_takes_time_and_gives_it_back(db: Session, moment: Occasion) -> None:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from booking_tasks.ops.stack import ServiceProcess, Stack
-from tests.catalogues import catalogue_of, differences, fresh_database
+from tests.catalogues import catalogue_of, differences, fresh_database, run_script
 from tests.conftest import database_url
 from tests.processes.rows import PATIENCE, wait_for
 
@@ -63,7 +63,7 @@ def test_migrate_prints_sql_that_makes_the_same_database(
     assert "CREATE TABLE consultation_requests" in done.stdout
     with fresh_database(postgres) as url:
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(done.stdout.encode())
+            run_script(connection, done.stdout)
         assert differences(catalogue_of(url), catalogue_of(database_url(template))) == []
 
 
