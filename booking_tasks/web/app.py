@@ -120,7 +120,7 @@ def _carefully(step: Callable[[Links, str], Response], links: Links, token: str)
     """Whatever goes wrong is logged without the address, and the reader may try again."""
     try:
         return step(links, token)
-    except Exception:
+    except Exception:  # whatever it is, a person at a page is told to try again, and the log says what it was
         log.exception("web.failed")
         return _plain("later")
 
