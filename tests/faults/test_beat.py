@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from booking_tasks.database import transaction
 from booking_tasks.models import Job
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.stack import Stack
+from booking_tasks.ops.stack import FRONT, Stack
 from tests.conftest import valkey_url
 from tests.faults.conftest import Open
 from tests.faults.house import TUESDAY
@@ -40,7 +40,7 @@ def due() -> int:
 def test_what_fell_due_in_an_hour_without_beat_happens_once(open_house: Open) -> None:
     with open_house() as house:
         house.start()
-        beat = house.stack.processes[-1]
+        front, beat = house.stack.processes[0], house.stack.processes[-1]
         chance = random.Random(12)
         # Sessions at noon: the reminders of a day before fall into Monday's hour from 11:30 to 12:30.
         noon = [one for one in house.wishes(200, chance) if one.preferred_start == TUESDAY + 12 * HOUR]
@@ -48,9 +48,14 @@ def test_what_fell_due_in_an_hour_without_beat_happens_once(open_house: Open) ->
         house.calm()
         house.live_through(TUESDAY - 12.5 * HOUR)
         beat.kill()
+        # A tick that was on its way must not be heard an hour later: a worker that ends has heard it out.
+        with Redis.from_url(house.redis_url) as redis:
+            wait_until(lambda: redis.llen("sweep") == 0, "the last tick", 30)
+        front.end(30)
         house.stage.step(TUESDAY - 11 * HOUR)
 
         # The workers are alive and have nothing that would tell them.
+        house.stack.worker("front-again", FRONT).wait_ready()
         house.call(house.wishes(201, chance)[200:])
         reminders = 2 * len([one for one in house.sessions() if one.scheduled_start_time.hour == 12])
         assert due() >= reminders > 0
