@@ -78,6 +78,9 @@ def _to_the_best(
         who = candidate.consultant_user_id
         savepoint = db.begin_nested()
         store.lock_consultants(db, (session.consultant_user_id, who))
+        if assignments.full(db, [who], occasion.now):  # others than this pool give to them as well
+            savepoint.rollback()
+            continue
         taken = availability.book(db, occasion, request, who, session.scheduled_start_time, session.id)
         if isinstance(taken, Taken) and taken.end == session.scheduled_end_time:
             savepoint.commit()

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
+from booking_tasks.assignment.eligibility import Profile, not_now
 from booking_tasks.assignment.looking import look, obstacles, wish_of
 from booking_tasks.assignment.rules import Candidate, Start
 from booking_tasks.assignment.store import Facts
@@ -61,10 +62,15 @@ def could_later(
 ) -> list[UUID]:
     """Who could have the session at another time: candidates for its request who need not be asked first.
 
-    Whose it is had been asked, so they may have it again.
+    Nobody whom the requester does not want. Whose it is had been asked, so they may have it again.
     """
     kind, own = session.consultation_service_type_id, session.consultant_user_id
-    fit = [who for who, reason in obstacles(db, wish_of(request)).items() if reason is None]
+    wish = wish_of(request)
+    fit = [
+        who
+        for who, reason in obstacles(db, wish).items()
+        if reason is None and (who == own or not_now(Profile(who), wish, occasion.now) is None)
+    ]
     asking = ledger.needing_confirmation(db, fit, kind, occasion.now)
     return [who for who in fit if who == own or who not in asking]
 

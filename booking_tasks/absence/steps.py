@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
 from booking_tasks.absence.rules import answer_by
+from booking_tasks.assignment import store as assignments
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.freed import note_freed
@@ -30,6 +31,9 @@ def carry_out(
     """Take what the step needs; False when it is not to be had as it was shown."""
     image = store.booking_image(db, session.id)
     if image is None:
+        return False
+    who = step.consultant_user_id
+    if who not in {None, session.consultant_user_id} and assignments.full(db, [who], occasion.now):
         return False
     if step.action == "reassign":
         done = _given(db, occasion, step, session, request, image)

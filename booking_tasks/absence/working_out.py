@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import standins, store
 from booking_tasks.absence.rules import Giving, announce_at, answer_by
+from booking_tasks.assignment import store as assignments
 from booking_tasks.assignment.rules import Candidate, ranked
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
@@ -125,6 +126,8 @@ class _Rehearsal:
         """A session's time with somebody, at its full length."""
         session = self._affected.sessions[session_id]
         request = self._affected.request(session)
+        if assignments.full(self._db, [who], self._occasion.now):
+            return False
         savepoint = self._db.begin_nested()
         taken = availability.book(
             self._db, self._occasion, request, who, session.scheduled_start_time, session.id
@@ -163,7 +166,9 @@ class _Rehearsal:
         since = session.scheduled_end_time
         until = session.scheduled_start_time + NEW_TIME_WITHIN
         others = standins.could_later(self._db, self._occasion, session, request)
-        found = dict(self._first(session, request, [one for one in others if one != own], since, until))
+        full = assignments.full(self._db, others, self._occasion.now)
+        colleagues = [one for one in others if one != own and one not in full]
+        found = dict(self._first(session, request, colleagues, since, until))
         if own in others and away_until is not None:
             found |= self._first(session, request, [own], max(since, away_until), until)
         length = session.scheduled_end_time - session.scheduled_start_time

@@ -167,6 +167,17 @@ def load(db: Session, consultant: UUID, now: datetime) -> int:
     return int(db.execute(_LOAD_OF_ONE, {"who": consultant, "now": now}).scalar_one())
 
 
+_FULL = text(
+    "SELECT p.consultant_user_id FROM consultant_profiles p"  # noqa: S608 - of constants
+    f" WHERE p.consultant_user_id = ANY (:who) AND p.assignment_capacity <= {_LOAD}"
+).bindparams(bindparam("who", type_=ARRAY(PG_UUID(as_uuid=True))))
+
+
+def full(db: Session, consultants: Sequence[UUID], now: datetime) -> set[UUID]:
+    """Those of them who have as much ahead as their capacity allows. Holds good while they are locked."""
+    return set(db.execute(_FULL, {"who": list(consultants), "now": now}).scalars())
+
+
 @dataclass(frozen=True)
 class FirstStarts:
     """The first free starts of each consultant, and those who are free only while the requester is not."""

@@ -232,3 +232,19 @@ def test_the_leave_that_is_stored_says_which_time_is_meant_and_how_to_plan(
     assert [one.session_id for one in plan(db, moment, day.okafor, leave_id=leave_id).steps] == [
         day.second.id
     ]
+
+
+def test_nobody_is_proposed_whom_the_requester_does_not_want(db: Session, moment: Occasion) -> None:
+    kind = builders.service_type(db).id
+    absent, unwanted, other = (colleague(db) for _ in range(3))
+    builders.window(db, absent, TEN, 2)
+    builders.window(db, unwanted, TEN + DAY, 4)
+    builders.window(db, other, TEN + 2 * DAY, 4)
+    excluding = meeting(db, absent, kind, TEN, excluded_consultant_user_ids=[unwanted])
+    only = meeting(
+        db, absent, kind, TEN + HOUR, preferred_consultant_user_id=absent, preferred_fallback="only"
+    )
+
+    assert shown(plan(db, moment, absent)) == [
+        (excluding.id, "propose", other, TEN + 2 * DAY), (only.id, "cancel", None, None),
+    ]  # fmt: skip

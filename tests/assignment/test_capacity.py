@@ -1,0 +1,249 @@
+"""`assignment_capacity`: the most that assigning gives somebody, by every door and however many at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from booking_tasks.absence import plans, service
+from booking_tasks.assignment import asking
+from booking_tasks.contracts import (
+    ApplyAbsencePlan,
+    CancelSession,
+    HoldSlot,
+    PlanAbsence,
+    ReassignSession,
+    RequestOutcome,
+    SubmitRequest,
+)
+from booking_tasks.database import transaction
+from booking_tasks.holds import service as holds
+from booking_tasks.occasion import Occasion
+from booking_tasks.sessions import service as sessions
+from tests import builders
+from tests.absence.scene import meeting
+from tests.assignment.batches import HOUR, TOMORROW, consultant
+from tests.builders import NOW
+from tests.invariants import of_rows
+
+MOMENT = Occasion(now=NOW, actor="rival", door="booking")
+
+
+def ask(db: Session, kind: UUID, hour: int = 0) -> RequestOutcome:
+    """Somebody asks for a session, from an hour of tomorrow on."""
+    command = SubmitRequest(
+        message_id=uuid4(), actor="mira", request_id=uuid4(), requester_user_id=uuid4(), service_type_id=kind,
+        preferred_start=TOMORROW + hour * HOUR,
+    )  # fmt: skip
+    return asking.submit(db, MOMENT, command)
+
+
+def give(db: Session, session: UUID, who: UUID | None = None) -> str:
+    """Reassign a session; the outcome's result, or why not."""
+    command = ReassignSession(
+        message_id=uuid4(), actor="desk", session_id=session, consultant_user_id=who, reason="ill"
+    )
+    found = service.reassign(db, MOMENT, command)
+    return found.code or found.result
+
+
+def planned(db: Session, who: UUID) -> UUID:
+    """A draft for everything that somebody has ahead."""
+    message = {"message_id": uuid4(), "actor": "desk", "plan_id": uuid4(), "reason": "ill"}
+    plan = plans.plan_absence(db, MOMENT, PlanAbsence.model_validate(message | {"consultant_user_id": who}))
+    assert plan.plan_id is not None
+    return plan.plan_id
+
+
+def actions(db: Session, who: UUID) -> Counter[tuple[str, UUID | None]]:
+    """What a plan for everything that somebody has ahead would do, and with whom."""
+    message = {"message_id": uuid4(), "actor": "desk", "plan_id": uuid4(), "reason": "ill"}
+    plan = plans.plan_absence(db, MOMENT, PlanAbsence.model_validate(message | {"consultant_user_id": who}))
+    return Counter((one.action, one.consultant_user_id) for one in plan.steps)
+
+
+def apply(db: Session, plan: UUID) -> str:
+    found = plans.apply(db, MOMENT, ApplyAbsencePlan(message_id=uuid4(), actor="desk", plan_id=plan))
+    return found.code or found.result
+
+
+def ahead(db: Session, who: UUID) -> int:
+    """How many bookings and holds somebody has."""
+    found = text(
+        "SELECT count(*) FROM consultant_availability_slots"
+        " WHERE consultant_user_id = :who AND status IN ('held', 'booked')"
+    )
+    return int(db.execute(found, {"who": who}).scalar_one())
+
+
+def test_who_has_as_many_ahead_as_they_take_is_given_no_more_until_one_is_gone(db: Session) -> None:
+    kind = builders.service_type(db).id
+    who = consultant(db, assignment_capacity=2)
+
+    given = [ask(db, kind) for _ in range(3)]
+
+    assert [one.status for one in given] == ["scheduled", "scheduled", "pending_assignment"]
+    assert given[2].reason == "at_capacity"
+    assert given[0].session_id
+    sessions.cancel(
+        db, MOMENT,
+        CancelSession(
+            message_id=uuid4(), actor="mira", session_id=given[0].session_id, cancelled_by="user", reason="x"
+        ),
+    )  # fmt: skip
+    assert (ask(db, kind).status, ahead(db, who)) == ("scheduled", 2)
+
+
+def test_what_is_over_does_not_count(db: Session) -> None:
+    kind = builders.service_type(db).id
+    who = consultant(db, assignment_capacity=1)
+    meeting(db, who, kind, NOW - 2 * HOUR)
+    assert ask(db, kind).consultant_user_id == who
+
+
+def test_sessions_of_every_kind_and_questions_count(db: Session) -> None:
+    kind, asked = builders.service_type(db).id, builders.service_type(db, requires_confirmation=True).id
+    consultant(db, assignment_capacity=1)
+    assert ask(db, asked).status == "pending_confirmation"
+    assert ask(db, kind).reason == "at_capacity"
+
+
+def test_what_a_requester_chooses_and_an_operator_says_is_not_bound_by_it(db: Session) -> None:
+    kind = builders.service_type(db).id
+    who, other = consultant(db, assignment_capacity=1), consultant(db)
+    session = meeting(db, other, kind, TOMORROW + 4 * HOUR)
+    hold = HoldSlot(
+        message_id=uuid4(), actor="mira", request_id=uuid4(), requester_user_id=uuid4(), service_type_id=kind,
+        consultant_user_id=who, start=TOMORROW,
+    )  # fmt: skip
+    assert holds.hold_slot(db, MOMENT, hold).result == "done"
+    second = hold.model_copy(
+        update={"request_id": uuid4(), "requester_user_id": uuid4(), "start": TOMORROW + HOUR}
+    )
+    assert holds.hold_slot(db, MOMENT, second).result == "done"
+    assert give(db, session.id) == "nobody_can"
+    assert give(db, session.id, who) == "done"
+    assert ahead(db, who) == 3
+
+
+def test_a_plan_gives_a_colleague_no_more_than_they_take(db: Session) -> None:
+    kind = builders.service_type(db).id
+    absent, colleague = consultant(db), consultant(db, hours=100, assignment_capacity=2)
+    for number in range(3):
+        meeting(db, absent, kind, TOMORROW + number * HOUR)
+    assert actions(db, absent) == {("reassign", colleague): 2, ("cancel", None): 1}
+
+
+def test_a_plan_proposes_no_more_of_a_colleagues_time_than_they_take(db: Session) -> None:
+    kind = builders.service_type(db).id
+    absent = consultant(db)
+    colleague = consultant(db, TOMORROW + timedelta(days=1), assignment_capacity=1)
+    for number in range(2):
+        meeting(db, absent, kind, TOMORROW + number * HOUR)
+    assert actions(db, absent) == {("propose", colleague): 1, ("cancel", None): 1}
+
+
+def test_a_plan_is_outdated_when_its_colleague_has_no_room_any_more(db: Session) -> None:
+    kind = builders.service_type(db).id
+    absent, colleague = consultant(db), consultant(db, hours=100, assignment_capacity=1)
+    meeting(db, absent, kind, TOMORROW + 5 * HOUR)
+    plan = planned(db, absent)
+    meeting(db, colleague, kind, TOMORROW + 50 * HOUR)
+    assert apply(db, plan) == "plan_outdated"
+    assert ahead(db, colleague) == 1
+
+
+# -- several at once ----------------------------------------------------------------------------------------
+
+
+def waits_for_a_lock() -> bool:
+    with transaction() as db:
+        found = text(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database())"
+        )
+        return bool(db.execute(found).scalar_one())
+
+
+def overtaken(first: Callable[[Session], Any], second: Callable[[Session], Any]) -> Any:
+    """What the second says that looked before the first had committed, and took after that."""
+
+    def run() -> Any:
+        with transaction() as db:
+            return second(db)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as db:
+            first(db)
+            db.flush()
+            later: Future[Any] = pool.submit(run)
+            while not waits_for_a_lock():
+                assert not later.done(), "nobody waited for the other"
+        return later.result(30)
+
+
+def test_of_two_pools_that_want_the_last_room_of_one_consultant_one_gets_it(own_database: str) -> None:
+    with transaction() as db:
+        kinds = [builders.service_type(db).id for _ in range(2)]
+        who, other = consultant(db, assignment_capacity=1, priority_tier=1), consultant(db)
+
+    late = overtaken(partial(ask, kind=kinds[0]), partial(ask, kind=kinds[1], hour=3))
+
+    assert late.consultant_user_id == other
+    with transaction() as db:
+        assert (ahead(db, who), ahead(db, other)) == (1, 1)
+        assert of_rows(db) == []
+
+
+def test_a_session_that_is_reassigned_does_not_overtake_another_pool(own_database: str) -> None:
+    with transaction() as db:
+        kinds = [builders.service_type(db).id for _ in range(2)]
+        who, absent = consultant(db, assignment_capacity=1, priority_tier=1), consultant(db, hours=1)
+        session = meeting(db, absent, kinds[1], TOMORROW + 4 * HOUR).id
+
+    late = overtaken(partial(ask, kind=kinds[0]), partial(give, session=session))
+
+    assert late == "nobody_can"
+    with transaction() as db:
+        assert ahead(db, who) == 1
+
+
+def test_a_plan_that_is_applied_does_not_overtake_another_pool(own_database: str) -> None:
+    with transaction() as db:
+        kinds = [builders.service_type(db).id for _ in range(2)]
+        who, absent = consultant(db, assignment_capacity=1, priority_tier=1), consultant(db, hours=1)
+        meeting(db, absent, kinds[1], TOMORROW + 4 * HOUR)
+        plan = planned(db, absent)
+
+    late = overtaken(partial(ask, kind=kinds[0]), partial(apply, plan=plan))
+
+    assert late == "plan_outdated"
+    with transaction() as db:
+        assert ahead(db, who) == 1
+
+
+def test_of_many_pools_at_once_each_consultant_gets_what_they_take_and_no_more(own_database: str) -> None:
+    with transaction() as db:
+        kinds = [builders.service_type(db, slot_step_minutes=60).id for _ in range(4)]
+        people = {consultant(db, hours=24, assignment_capacity=most): most for most in (1, 2, 4)}
+
+    def run(number: int) -> str | None:
+        with transaction() as db:
+            return ask(db, kinds[number % 4]).status
+
+    with ThreadPoolExecutor(8) as pool:
+        became = Counter(pool.map(run, range(16)))
+
+    assert became == {"scheduled": 7, "pending_assignment": 9}
+    with transaction() as db:
+        assert {who: ahead(db, who) for who in people} == people
+        reasons = text("SELECT DISTINCT status_reason FROM consultation_requests WHERE status_reason <> ''")
+        assert set(db.execute(reasons).scalars()) == {"at_capacity"}
