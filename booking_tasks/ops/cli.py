@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import gc
 import sys
 import time
 from pathlib import Path
@@ -172,15 +172,27 @@ def check(
 
 
 def _celery(command: str, *arguments: str) -> None:
+    """Become `celery -A booking_tasks`, in this process: what is imported already is not imported twice."""
     from booking_tasks.ops.migrate import refuse_older_schema
     from booking_tasks.settings import settings
 
     # A wrong setting or an old schema is said here, in one line, before Celery's machinery starts.
     refuse_older_schema(settings().database_url)
-    os.execv(  # noqa: S606
-        sys.executable,
-        [sys.executable, "-m", "celery", "--quiet", "-A", "booking_tasks", command, *arguments],
-    )
+    from celery import __main__ as celery
+
+    sys.argv = [str(celery.__file__), "--quiet", "-A", "booking_tasks", command, *arguments]
+    _load_rooms()
+    celery.main()
+
+
+def _load_rooms() -> None:
+    """Import all that runs. It stays for good, so nobody looks for garbage among it, now or after a fork."""
+    gc.disable()
+    from booking_tasks.celery import app
+
+    app.loader.import_default_modules()
+    gc.freeze()
+    gc.enable()
 
 
 def main() -> None:
