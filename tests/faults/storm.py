@@ -25,6 +25,8 @@ class Storm:
     chance: random.Random
     weights: Mapping[str, int] = field(default_factory=lambda: EVERYTHING)
     kills: Counter[str] = field(default_factory=Counter)
+    answers: int = 0
+    _calm_until: int = 0
 
     def __post_init__(self) -> None:
         stack = self.house.stack
@@ -36,13 +38,21 @@ class Storm:
         self._starts = starts
         self._crew = {process.name: process for process in stack.processes}
 
-    def over(self, least: float = 0.1, most: float = 0.4) -> Nuisance:
-        """The storm, while a `with` block runs: a kill every `least` to `most` seconds."""
+    def over(self, least: float = 0.1, most: float = 0.4, answers: int = 0) -> Nuisance:
+        """The storm, while a `with` block runs: a kill every `least` to `most` seconds.
+
+        Between two kills callers get at least so many `answers`: on a slow machine the work goes on as well.
+        """
+        self.answers = answers
         return Nuisance(self.strike, lambda: self.chance.uniform(least, most))
 
     def strike(self) -> None:
-        """One kill, after everything that died by now was started again."""
+        """One kill, after everything that died by now was started again, unless it is too soon."""
         self.revive()
+        answered = len(self.house.book.answers)
+        if answered < self._calm_until:
+            return
+        self._calm_until = answered + self.answers
         [kind] = self.chance.choices(list(self.weights), list(self.weights.values()))
         if getattr(self, f"_{kind}")():
             self.kills[kind] += 1
