@@ -13,6 +13,8 @@ INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
+# The tests start hundreds of workers: without bytecode each would compile the whole package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List the targets
@@ -27,7 +29,8 @@ test: $(INSTALLED) ## Run the tests; ARGS="tests/jobs -q" narrows them
 	@$(VENV)/bin/python -m pytest -m "not long" $(SIDE_BY_SIDE) $(ARGS)
 
 # Two processes, each with servers of its own; a module's tests stay together. `SIDE_BY_SIDE=` for one.
-SIDE_BY_SIDE ?= -n 2 --dist loadfile
+# In our order (tests/conftest.py): xdist's own puts the files with the fewest tests last, and they take longest.
+SIDE_BY_SIDE ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: faults
 faults: $(INSTALLED) ## Run every fault test, also the long ones

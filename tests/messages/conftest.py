@@ -43,11 +43,24 @@ def running_post(template: str, broker: str, folder: Path, pool: str) -> Iterato
             post.close()
 
 
-@pytest.fixture(scope="session", params=POOLS)
-def post(
-    request: pytest.FixtureRequest, template: str, valkey: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Post]:
-    """A running worker of each pool in turn."""
-    folder = tmp_path_factory.mktemp(f"post-{request.param}")
-    with running_post(template, valkey_url(valkey, 5), folder, request.param) as running:
+@pytest.fixture(scope="package")
+def prefork(template: str, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+    """A running worker with a pool of processes."""
+    folder = tmp_path_factory.mktemp("post-prefork")
+    with running_post(template, valkey_url(valkey, 5), folder, "prefork") as running:
         yield running
+
+
+@pytest.fixture(scope="package")
+def solo(template: str, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+    """A running worker without a pool."""
+    folder = tmp_path_factory.mktemp("post-solo")
+    with running_post(template, valkey_url(valkey, 10), folder, "solo") as running:
+        yield running
+
+
+@pytest.fixture(params=POOLS)
+def post(request: pytest.FixtureRequest) -> Post:
+    """A running worker of each pool in turn; both go on, so that no file starts them again."""
+    running: Post = request.getfixturevalue(request.param)
+    return running
