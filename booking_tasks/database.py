@@ -102,8 +102,9 @@ def one_at_a_time(subject: str, first: Callable[[Session], FirstT]) -> Iterator[
             yield connection, found
         finally:
             connection.rollback()
-            connection.execute(select(func.pg_advisory_unlock(key)))
-            connection.commit()
+            # No transaction of its own for a single call; the pool gives the connection back as it was.
+            alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+            alone.execute(select(func.pg_advisory_unlock(key)))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -24,6 +25,8 @@ from booking_tasks.stopping import stopping
 
 log = logger(__name__)
 
+_kept: ContextVar[set[str] | None] = ContextVar("kept", default=None)
+
 
 @contextmanager
 def occasion(
@@ -41,7 +44,27 @@ def occasion(
                 policies=settings().policies,
             ),
         )
-    ring(rings(db))
+    _hear(rings(db))
+
+
+def _hear(kinds: set[str]) -> None:
+    kept = _kept.get()
+    if kept is None:
+        ring(kinds)
+    else:
+        kept |= kinds
+
+
+def keep_rings() -> None:
+    """Keep what is to be rung until `ring_kept`: whoever waits for an answer gets that first."""
+    _kept.set(set())
+
+
+def ring_kept() -> None:
+    """Ring what was kept. What a process that dies before this did not ring, the sweep does."""
+    kept = _kept.get()
+    _kept.set(None)
+    ring(kept or ())
 
 
 def one_by_one(subjects: Iterable[UUID], step: Callable[[Session, Occasion, UUID], object]) -> int:

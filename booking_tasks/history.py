@@ -29,6 +29,10 @@ class Entry:
         """The jobs as JSON, each with a new id."""
         return jobs.rows(self.jobs)
 
+    def as_json(self) -> dict[str, Any]:
+        """The event and its jobs, to be written by the statement that writes what happened."""
+        return {"event": self.event, "jobs": self.job_rows()}
+
     def kinds_due(self, now: datetime) -> set[str]:
         """The kinds of job whose bell should ring when this is written."""
         return {job.kind for job in self.jobs if job.due_at <= now}
@@ -61,10 +65,15 @@ def record(
         before=before, after=after, reason=reason, consultant_user_id=consultant_user_id,
         plan=plan,
     )  # fmt: skip
+    write(db, occasion, made)
+    return UUID(made.event["id"])
+
+
+def write(db: Session, occasion: Occasion, made: Entry) -> None:
+    """Write down an entry that was made before."""
     db.flush()
     new = jobs.add(db, made.jobs, made.event)
     ring_later(db, Entry(made.event, new).kinds_due(occasion.now))
-    return UUID(made.event["id"])
 
 
 def entry(

@@ -221,4 +221,5 @@ ROWS: dict[str, dict[str, str]] = {
     },
     "0024_series_at_once": {},
     "0025_offered_kinds": {},
+    "0026_give_start": {},
 }

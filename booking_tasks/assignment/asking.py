@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.decisions import Assigned
 from booking_tasks.assignment.eligibility import Wish
 from booking_tasks.assignment.looking import obstacles
-from booking_tasks.assignment.service import assign_locked
+from booking_tasks.assignment.service import assign_locked, assign_new
 from booking_tasks.contracts import FallbackCost, RequestOutcome, SubmitRequest
 from booking_tasks.intake import service as intake
 from booking_tasks.intake.preference import nobody
-from booking_tasks.models import ConsultationRequest, ServiceType
+from booking_tasks.intake.service import Submission
+from booking_tasks.models import ConsultationRequest
 from booking_tasks.occasion import Occasion
-
-#: Somebody held a lock or the database for too long (PostgreSQL, appendix A: lock not available, query
-#: cancelled). What a rival won is another matter: the whole message runs again.
-_TOO_LONG = {"55P03", "57014"}
 
 #: Who chooses: the requester asked, the service decides.
 _CHOOSER = "jobs"
@@ -26,34 +22,46 @@ _CHOOSER = "jobs"
 def submit(db: Session, occasion: Occasion, command: SubmitRequest) -> RequestOutcome:
     """Write a request down and give it to a consultant, in one transaction.
 
-    Refused when its preference leaves nobody who could ever serve it. Where the look would have to wait too
-    long, the request is accepted all the same and the job looks.
+    Refused when its preference leaves nobody who could ever serve it.
     """
+    new = _submission(db, occasion, command)
+    if isinstance(new, RequestOutcome):
+        return new
+    became = _looked_at(db, occasion, new)
+    return became if isinstance(became, RequestOutcome) else _told(*became)
+
+
+def submit_only(db: Session, occasion: Occasion, command: SubmitRequest) -> RequestOutcome:
+    """Where the look had to wait too long: the request is accepted all the same, and the job looks."""
+    new = _submission(db, occasion, command)
+    if isinstance(new, RequestOutcome):
+        return new
+    request = intake.written(db, occasion, new)
+    if isinstance(request, RequestOutcome):
+        return request
+    intake.postpone(db, occasion, request, "waited too long for others")
+    return _told(request, Assigned("nothing"))
+
+
+def _submission(db: Session, occasion: Occasion, command: SubmitRequest) -> Submission | RequestOutcome:
     if command.fallback == "only" or command.excluded_consultant_user_ids:
         leaves_nobody = nobody(command, obstacles(db, _wish(command)))
         if leaves_nobody is not None:
             return RequestOutcome.refusal(*leaves_nobody)
-    accepted = intake.accepted(db, occasion, command)
-    if isinstance(accepted, RequestOutcome):
-        return accepted
-    request, kind = accepted
-    return _told(request, _looked_at_once(db, occasion, request, kind))
+    return intake.submission(db, occasion, command)
 
 
-def _looked_at_once(
-    db: Session, occasion: Occasion, request: ConsultationRequest, kind: ServiceType
-) -> Assigned:
-    savepoint = db.begin_nested()
-    try:
-        became = assign_locked(db, occasion.by(_CHOOSER), request, kind)
-        savepoint.commit()
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) not in _TOO_LONG:
-            raise
-        savepoint.rollback()
-        intake.postpone(db, occasion, request, "waited too long for others")
-        return Assigned("nothing")
-    return became
+def _looked_at(
+    db: Session, occasion: Occasion, new: Submission
+) -> tuple[ConsultationRequest, Assigned] | RequestOutcome:
+    """Look at once. A request that stands for another waits for that one's lock: before the pool's."""
+    looked = occasion.by(_CHOOSER)
+    if new.request.replaces_request_id is None:
+        return assign_new(db, occasion, new, looked)
+    request = intake.written(db, occasion, new)
+    if isinstance(request, RequestOutcome):
+        return request
+    return request, assign_locked(db, looked, request, new.kind)
 
 
 def _told(request: ConsultationRequest, became: Assigned) -> RequestOutcome:

@@ -11,26 +11,25 @@ from sqlalchemy.orm import Session
 
 from booking_tasks import history
 from booking_tasks.assignment import store
-from booking_tasks.assignment.credits import give
-from booking_tasks.assignment.decisions import Assigned, cost_of, decide, decision_of
+from booking_tasks.assignment.decisions import Assigned, Cost, cost_of, decide, decision_of
+from booking_tasks.assignment.giving import given
 from booking_tasks.assignment.looking import Look, aliases_for, look, unfit
 from booking_tasks.assignment.rules import ALL_DECLINED, POLICY_VERSION, Candidate, Start, why_nobody
-from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
+from booking_tasks.contracts import RequestOutcome
 from booking_tasks.intake import service as intake
 from booking_tasks.intake.questions import who_declined
-from booking_tasks.intake.rules import answer_until
+from booking_tasks.intake.service import Submission
 from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.occasion import Occasion
 from booking_tasks.offers import service as offers
 from booking_tasks.offers.rules import NOT_TAKEN
-from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions import store as session_store
 from booking_tasks.sessions.rules import REQUEST_STEPS, NewRequest, check_step
 
 __all__ = [
-    "Assigned", "aliases_for", "assign", "assign_locked", "candidates", "choice_of_requester",
+    "Assigned", "aliases_for", "assign", "assign_locked", "assign_new", "candidates", "choice_of_requester",
     "chosen_by_requester", "decide", "give_start", "nobody", "still_waits", "take", "unfit", "waiting",
 ]  # fmt: skip
 
@@ -53,21 +52,57 @@ def assign_locked(
     kind = kind or ledger.service_type(db, request.consultation_service_type_id)
     if kind is None or not kind.is_active:
         return _wait(db, occasion, request, None, "service_type_inactive")
-    seen = look(db, occasion, request, kind)
+    return _assigned(db, occasion, request, kind, look(db, occasion, request, kind))
+
+
+def assign_new(
+    db: Session, occasion: Occasion, new: Submission, looked: Occasion
+) -> tuple[ConsultationRequest, Assigned] | RequestOutcome:
+    """Find a consultant and a time for a request that is not written yet; refused when its id is in use.
+
+    `looked` is the moment on the word of who chooses. What the first choice takes is written together with
+    the request, by one statement.
+    """
+    seen = look(db, looked, new.request, new.kind)
+    best = seen.best()
+    if best is not None and best.capacity is None:
+        cost, row = _choice(db, looked, new.request, seen, best, best.starts[0])
+        taken = given(db, looked, new.request, new.kind, best, best.starts[0], row, new)
+        if not isinstance(taken, NotTaken):
+            return new.request, replace(taken, cost=cost)
+        if taken.code == "request_exists":
+            return intake.id_in_use()
+    request = intake.written(db, occasion, new)
+    if isinstance(request, RequestOutcome):
+        return request
+    return request, _assigned(db, looked, request, new.kind, seen)
+
+
+def _assigned(
+    db: Session, occasion: Occasion, request: ConsultationRequest, kind: ServiceType, seen: Look
+) -> Assigned:
+    """Try the best, then the next; the first start that can be taken is given."""
     while (best := seen.best()) is not None:
         refused = "lost_the_race"
         for start, end in best.starts:
-            cost = cost_of(db, occasion, request, seen, best, start)
-            row = decision_of(occasion, request, seen, best, start, cost)
+            cost, row = _choice(db, occasion, request, seen, best, (start, end))
             taken = give_start(db, occasion, request, kind, best, start, end, row)
             if not isinstance(taken, NotTaken):
-                if taken.result != "scheduled":
+                if taken.result == "offered":
                     store.add_decision(db, **row | {"reason": taken.reason_stored})
                 return replace(taken, cost=cost)
             if taken.code in {"requester_busy", "at_capacity"}:
                 refused = taken.code
         seen = seen.without(best, refused)
     return nobody(db, occasion, request, kind, seen)
+
+
+def _choice(
+    db: Session, occasion: Occasion, request: ConsultationRequest, seen: Look, best: Candidate, span: Start
+) -> tuple[Cost | None, dict[str, Any]]:
+    """What the choice costs, and its row."""
+    cost = cost_of(db, occasion, request, seen, best, span[0])
+    return cost, decision_of(occasion, request, seen, best, span[0], cost)
 
 
 def still_waits(db: Session, occasion: Occasion, request: ConsultationRequest) -> bool:
@@ -133,7 +168,7 @@ def give_start(
     Who was told to wait may have made other plans: where the kind says so, they are asked first.
     """
     if request.waiting_since is None or kind.waiting_list == "book":
-        return take(db, occasion, request, candidate, start, end, decision)
+        return take(db, occasion, request, kind, candidate, start, end, decision)
     savepoint = db.begin_nested()
     if _is_full(db, occasion, candidate):
         savepoint.rollback()
@@ -150,6 +185,7 @@ def take(
     db: Session,
     occasion: Occasion,
     request: ConsultationRequest,
+    kind: ServiceType,
     candidate: Candidate,
     start: datetime,
     end: datetime,
@@ -157,64 +193,20 @@ def take(
 ) -> Assigned | NotTaken:
     """Book, or hold where the consultant must confirm. A lost race gives its locks back.
 
-    `decision`, the row of the choice, is written with a booking, and with nothing else.
+    `decision`, the row of the choice, is written with it.
     """
-    if candidate.capacity is None and not candidate.must_confirm:
-        return _booked(db, occasion, request, candidate, (start, end), decision)
+    span = (start, end)
+    if candidate.capacity is None:
+        return given(db, occasion, request, kind, candidate, span, decision)
     savepoint = db.begin_nested()
-    if _is_full(db, occasion, candidate):
-        savepoint.rollback()
-        return NotTaken("at_capacity")
-    if candidate.must_confirm:
-        taken = _asked(db, occasion, request, candidate, start)
-    else:
-        taken = _booked(db, occasion, request, candidate, (start, end), decision)
+    taken: Assigned | NotTaken = NotTaken("at_capacity")
+    if not _is_full(db, occasion, candidate):
+        taken = given(db, occasion, request, kind, candidate, span, decision)
     if isinstance(taken, NotTaken):
         savepoint.rollback()
     else:
         savepoint.commit()
     return taken
-
-
-def _booked(
-    db: Session,
-    occasion: Occasion,
-    request: ConsultationRequest,
-    candidate: Candidate,
-    wanted: Start,
-    decision: dict[str, Any] | None,
-) -> Assigned | NotTaken:
-    """One statement, which gives its locks back itself when it cannot."""
-    who = candidate.consultant_user_id
-    agreed = sessions.agree(db, occasion, request, who, *wanted, decision=decision)
-    if isinstance(agreed, NotTaken):
-        return agreed
-    give(db, occasion, request, who)
-    return Assigned("scheduled", who, start=agreed.start, end=agreed.end)
-
-
-def _asked(
-    db: Session, occasion: Occasion, request: ConsultationRequest, candidate: Candidate, start: datetime
-) -> Assigned | NotTaken:
-    who, until = candidate.consultant_user_id, _answer_until(db, occasion, request, start)
-    taken = availability.hold(db, occasion, request, who, start, until)
-    if isinstance(taken, NotTaken):
-        return taken
-    before = request.status
-    check_step(REQUEST_STEPS, before, "pending_confirmation")
-    request.status, request.status_reason = "pending_confirmation", None
-    request.assigned_consultant_user_id = who
-    request.updated_at = occasion.now
-    give(db, occasion, request, who)
-    history.record(
-        db, occasion, "request.confirmation_wanted", request=request,
-        before={"status": before},
-        after={
-            "status": request.status, "start": taken.start.isoformat(), "end": taken.end.isoformat(),
-            "until": until.isoformat(),
-        },
-    )  # fmt: skip
-    return Assigned("asked", who, start=taken.start, end=taken.end)
 
 
 def _is_full(db: Session, occasion: Occasion, candidate: Candidate) -> bool:
@@ -223,12 +215,6 @@ def _is_full(db: Session, occasion: Occasion, candidate: Candidate) -> bool:
         return False
     ledger.lock_consultant(db, candidate.consultant_user_id)
     return store.load(db, candidate.consultant_user_id, occasion.now) >= candidate.capacity
-
-
-def _answer_until(db: Session, occasion: Occasion, request: ConsultationRequest, start: datetime) -> datetime:
-    kind = ledger.service_type(db, request.consultation_service_type_id)
-    minutes = None if kind is None else kind.confirmation_minutes
-    return answer_until(occasion.now, minutes, occasion.policies.confirmation_deadline, start)
 
 
 def nobody(

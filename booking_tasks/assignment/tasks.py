@@ -21,7 +21,7 @@ from booking_tasks.occasion import Occasion
 #: Well below the time limit of a task. What is not reached is planned anew by the next sweep.
 _LONGEST = timedelta(minutes=4)
 
-submit_request = accepts(SubmitRequest)(asking.submit)
+submit_request = accepts(SubmitRequest, when_too_long=asking.submit_only)(asking.submit)
 explain_assignment = answers(ExplainAssignment)(explaining.explain)
 
 

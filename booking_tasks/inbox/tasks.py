@@ -17,7 +17,7 @@ from structlog.contextvars import bound_contextvars
 from booking_tasks.celery import app
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX, Command, Outcome, Query, field_errors
 from booking_tasks.database import one_at_a_time, transaction
-from booking_tasks.doorbell import occasion
+from booking_tasks.doorbell import keep_rings, occasion, ring_kept
 from booking_tasks.inbox import service, store
 from booking_tasks.inbox.service import Answered, Run
 from booking_tasks.logs import logger
@@ -32,6 +32,8 @@ log = logger(__name__)
 #: and exclusion violation): the loser simply runs again, and sees what the winner left.
 _RACE_LOST = {"40001", "40P01", "23505", "23P01"}
 _RACES = 5
+#: A lock or a statement took too long: lock not available, query cancelled.
+_TOO_LONG = {"55P03", "57014"}
 
 OutcomeT = TypeVar("OutcomeT", bound=Outcome)
 CommandT = TypeVar("CommandT", bound=Command[Any])
@@ -39,15 +41,22 @@ QueryT = TypeVar("QueryT", bound=Query[Any])
 UseCase = Callable[[Session, Occasion, Any], Outcome]
 
 _use_cases: dict[str, UseCase] = {}
+_when_too_long: dict[str, UseCase] = {}
 
 
 def accepts(
     contract: type[CommandT],
+    when_too_long: UseCase | None = None,
 ) -> Callable[[Callable[[Session, Occasion, CommandT], OutcomeT]], Any]:
-    """Make a use case the public task of a command."""
+    """Make a use case the public task of a command.
+
+    `when_too_long` is run in its stead when it had to wait too long for others; it has left nothing behind.
+    """
 
     def register(use_case: Callable[[Session, Occasion, CommandT], OutcomeT]) -> Any:
         _use_cases[contract.task] = use_case
+        if when_too_long is not None:
+            _when_too_long[contract.task] = when_too_long
 
         return _public_task(contract, lambda request: _receive(contract, request))
 
@@ -73,13 +82,23 @@ def answers(
     return register
 
 
+class _AnswersFirst(app.Task):
+    """A task whose caller has the answer before the bells of what follows from it ring."""
+
+    def before_start(self, *_: Any) -> None:
+        keep_rings()
+
+    def after_return(self, *_: Any) -> None:
+        ring_kept()
+
+
 def _public_task(contract: type[Query[Any]], respond: Callable[[Any], dict[str, Any]]) -> Any:
     def receive(request: Any = None) -> dict[str, Any]:
         return respond(request)
 
     receive.__doc__ = contract.__doc__
     receive.__name__ = contract.task
-    return app.task(name=TASK_PREFIX + contract.task)(receive)
+    return app.task(name=TASK_PREFIX + contract.task, base=_AnswersFirst)(receive)
 
 
 def _bury(contract: type[Query[Any]], door: str, reason: str, request: Any) -> None:
@@ -145,15 +164,20 @@ def _run(
     contract: type[Command[Any]], command: Command[Any], door: str, connection: Connection
 ) -> dict[str, Any]:
     """Run the body in its own transaction; a race that was lost is run again at once."""
+    use_case = _use_cases[contract.task]
     for race in range(1, _RACES + 1):
         try:
             with occasion(command.actor, door, command.message_id, connection) as (db, moment):
-                outcome = _use_cases[contract.task](db, moment, command)
+                outcome = use_case(db, moment, command)
                 return service.answer(db, command.message_id, outcome)
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in _RACE_LOST or race == _RACES:
+            state, instead = getattr(error.orig, "sqlstate", None), _when_too_long.get(contract.task)
+            if race < _RACES and state in _TOO_LONG and instead not in {None, use_case}:
+                use_case = instead
+            elif race < _RACES and state in _RACE_LOST:
+                time.sleep(random.random() * 0.05 * race)  # noqa: S311 - jitter, not a secret
+            else:
                 raise
-            time.sleep(random.random() * 0.05 * race)  # noqa: S311 - jitter, not a secret
     raise AssertionError("unreachable: the last race returns or raises")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -32,13 +33,17 @@ from booking_tasks.sessions.store import locked_request
 _refused = RequestOutcome.refusal
 
 
-def accepted(
-    db: Session, occasion: Occasion, command: SubmitRequest
-) -> tuple[ConsultationRequest, ServiceType] | RequestOutcome:
-    """A request as it is written down, and of which kind; or why not.
+@dataclass(frozen=True)
+class Submission:
+    """A request that may be written down, as it will be; of which kind, and what is said of it."""
 
-    Whoever takes it in looks for a consultant in the same transaction, or postpones that.
-    """
+    request: ConsultationRequest
+    kind: ServiceType
+    entry: history.Entry
+
+
+def submission(db: Session, occasion: Occasion, command: SubmitRequest) -> Submission | RequestOutcome:
+    """A request as it would be written down, or why it is refused. Writes nothing."""
     kind = ledger.service_type(db, command.service_type_id)
     if kind is None or not kind.is_active:
         return _refused("unknown_service_type", "service_type_id", "names no active service type")
@@ -53,30 +58,38 @@ def accepted(
     contradicts = contradiction(command, occasion.now, deadline)
     if contradicts is not None:
         return _refused("contradictory_preference", *contradicts)
-    request = store.added_request(
-        db,
-        id=command.request_id,
-        requester_user_id=command.requester_user_id,
-        company_id=command.company_id,
-        consultation_service_type_id=command.service_type_id,
-        preferred_consultant_user_id=command.preferred_consultant_user_id,
-        preferred_start_time=command.preferred_start,
-        preferred_end_time=command.preferred_end,
-        required_specializations=list(command.required_specializations),
-        excluded_consultant_user_ids=list(command.excluded_consultant_user_ids),
-        languages=list(command.languages),
-        preferred_fallback=command.fallback,
-        fallback_after=command.fallback_after,
-        request_details=command.details,
-        status="pending",
-        requested_at=occasion.now,
-        deadline_at=deadline,
-        replaces_request_id=command.replaces_request_id,
-    )
+    request = store.new_request(command, requested_at=occasion.now, deadline_at=deadline)
+    facts = history.request_facts(request)
+    entry = history.entry(occasion, "request.submitted", request=facts, after={"status": request.status})
+    return Submission(request, kind, entry)
+
+
+def written(db: Session, occasion: Occasion, new: Submission) -> ConsultationRequest | RequestOutcome:
+    """Write a submission down; refused when its id is in use."""
+    request = store.added_request(db, new.request)
     if request is None:
-        return _refused("request_exists", "request_id", "is in use; choose a new one")
-    history.record(db, occasion, "request.submitted", request=request, after={"status": "pending"})
-    return request, kind
+        return id_in_use()
+    history.write(db, occasion, new.entry)
+    return request
+
+
+def accepted(
+    db: Session, occasion: Occasion, command: SubmitRequest
+) -> tuple[ConsultationRequest, ServiceType] | RequestOutcome:
+    """A request as it is written down, and of which kind; or why not.
+
+    Whoever takes it in looks for a consultant in the same transaction, or postpones that.
+    """
+    new = submission(db, occasion, command)
+    if isinstance(new, RequestOutcome):
+        return new
+    request = written(db, occasion, new)
+    return request if isinstance(request, RequestOutcome) else (request, new.kind)
+
+
+def id_in_use() -> RequestOutcome:
+    """The answer to a submission under the id of another request."""
+    return _refused("request_exists", "request_id", "is in use; choose a new one")
 
 
 def postpone(db: Session, occasion: Occasion, request: ConsultationRequest, reason: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from booking_tasks.contracts import SubmitRequest
 from booking_tasks.models import AvailabilitySlot, Consultant, ConsultationRequest
 
 
@@ -56,7 +56,33 @@ def overdue_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
     )
 
 
-def added_request(db: Session, **values: Any) -> ConsultationRequest | None:
-    """A new request; None when its id is in use."""
-    added = insert(ConsultationRequest).values(**values).on_conflict_do_nothing(index_elements=["id"])
+def new_request(
+    command: SubmitRequest, *, requested_at: datetime, deadline_at: datetime
+) -> ConsultationRequest:
+    """A request as it is asked for, not written yet."""
+    return ConsultationRequest(
+        id=command.request_id,
+        requester_user_id=command.requester_user_id,
+        company_id=command.company_id,
+        consultation_service_type_id=command.service_type_id,
+        preferred_consultant_user_id=command.preferred_consultant_user_id,
+        preferred_start_time=command.preferred_start,
+        preferred_end_time=command.preferred_end,
+        required_specializations=list(command.required_specializations),
+        excluded_consultant_user_ids=list(command.excluded_consultant_user_ids),
+        languages=list(command.languages),
+        preferred_fallback=command.fallback,
+        fallback_after=command.fallback_after,
+        request_details=command.details,
+        status="pending",
+        requested_at=requested_at,
+        deadline_at=deadline_at,
+        replaces_request_id=command.replaces_request_id,
+    )
+
+
+def added_request(db: Session, new: ConsultationRequest) -> ConsultationRequest | None:
+    """A new request, written; None when its id is in use."""
+    values = {name: value for name, value in vars(new).items() if name in ConsultationRequest.__table__.c}
+    added = insert(ConsultationRequest).values(values).on_conflict_do_nothing(index_elements=["id"])
     return db.execute(added.returning(ConsultationRequest)).scalar_one_or_none()

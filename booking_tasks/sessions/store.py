@@ -68,8 +68,8 @@ class Draft:
         new = isinstance(self.request, NewRequest)
         return {
             "status": self.request.status,
-            "new_request": _json(vars(self.request)) if new else None,
-            "decision": None if self.decision is None else _json(self.decision | {"id": uuid7()}),
+            "new_request": as_json(vars(self.request)) if new else None,
+            "decision": None if self.decision is None else as_json(self.decision | {"id": uuid7()}),
             "event": self.entry.event,
             "jobs": self.entry.job_rows(),
         }
@@ -78,7 +78,7 @@ class Draft:
         """One of the bookings that `book_series` takes."""
         span = {"starts": self.session.start, "ends": self.session.end}
         ids = {"fact": uuid7(), "session": self.session.id, "request": self.session.request_id}
-        return _json(ids | span) | self.row()
+        return as_json(ids | span) | self.row()
 
 
 def booked(
@@ -109,7 +109,10 @@ def booked(
         },
     ).one()
     if row.refusal is None and isinstance(request, ConsultationRequest):
-        _reflect(request, session, now)
+        reflect(
+            request, now, status="scheduled", assigned_consultant_user_id=session.consultant_user_id,
+            scheduled_session_id=session.id,
+        )  # fmt: skip
     return row.refusal, row.session_end
 
 
@@ -122,17 +125,14 @@ def set_revision(db: Session, session_id: UUID, revision: int, revised_at: datet
     )
 
 
-def _reflect(request: ConsultationRequest, session: SessionFacts, now: datetime) -> None:
-    """Let the object say what the database wrote, without asking it."""
-    set_committed_value(request, "status", "scheduled")
-    set_committed_value(request, "status_reason", None)
-    set_committed_value(request, "assigned_consultant_user_id", session.consultant_user_id)
-    set_committed_value(request, "scheduled_session_id", session.id)
-    set_committed_value(request, "updated_at", now)
+def reflect(request: ConsultationRequest, now: datetime, **written: Any) -> None:
+    """Let the object say what the database wrote, without asking it; a reason it had is over."""
+    for name, value in {**written, "status_reason": None, "updated_at": now}.items():
+        set_committed_value(request, name, value)
     request.updated_at = now  # no change, so nothing is written; but who undoes a savepoint forgets it
 
 
-def _json(row: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row's values as JSON has them; what is JSON already stays."""
     return {name: _json_value(value) for name, value in row.items()}
 
@@ -140,6 +140,8 @@ def _json(row: Mapping[str, Any]) -> dict[str, Any]:
 def _json_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, list):
+        return [_json_value(one) for one in value]
     return str(value) if isinstance(value, UUID) else value
 
 

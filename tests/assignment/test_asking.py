@@ -12,13 +12,14 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from booking_tasks import database
+from booking_tasks import clock, database
 from booking_tasks.assignment import asking, service
 from booking_tasks.assignment.eligibility import Wish
 from booking_tasks.assignment.store import entered_pool
 from booking_tasks.availability.service import NotTaken, hold
 from booking_tasks.contracts import FallbackCost, RequestOutcome, SearchSlots, SubmitRequest
 from booking_tasks.database import transaction
+from booking_tasks.inbox.tasks import receive
 from booking_tasks.models import (
     AssignmentDecision,
     AvailabilitySlot,
@@ -35,13 +36,13 @@ from tests.builders import NOW
 
 
 def _asked(db: Session, moment: Occasion, kind: UUID, **values: Any) -> RequestOutcome:
-    return asking.submit(
-        db,
-        moment,
-        SubmitRequest(
-            message_id=uuid4(), actor="mira", request_id=uuid4(), requester_user_id=uuid4(),
-            service_type_id=kind, **values,
-        ),
+    return asking.submit(db, moment, _command(kind, **values))
+
+
+def _command(kind: UUID, **values: Any) -> SubmitRequest:
+    return SubmitRequest(
+        message_id=uuid4(), actor="mira", request_id=uuid4(), requester_user_id=uuid4(),
+        service_type_id=kind, **values,
     )  # fmt: skip
 
 
@@ -193,17 +194,19 @@ def test_a_look_that_would_wait_too_long_is_left_to_the_job(
     own_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BOOKING_LOCK_TIMEOUT", "0.2")
+    monkeypatch.setenv("BOOKING_CLOCK", "stepped")
     settings.cache_clear()
     database.engine.cache_clear()
     moment = Occasion(now=NOW, actor="mira", door="booking")
     with transaction() as db:
+        clock.step(db, NOW)
         kind, who = builders.service_type(db).id, _free(db)
     with transaction() as rival:
         entered_pool(rival, Wish(uuid4(), kind), NOW)
-        with transaction() as db:
-            outcome = _asked(db, moment, kind)
-            assert (outcome.result, outcome.status) == ("done", "pending")
-            assert _jobs(db, outcome.request_id) == [("assign_request", NOW)]
+        outcome = RequestOutcome.model_validate(receive(_command(kind), "booking"))
+    assert (outcome.result, outcome.status) == ("done", "pending")
+    with transaction() as db:
+        assert _jobs(db, outcome.request_id) == [("assign_request", NOW)]
     with transaction() as db:
         assert outcome.request_id is not None
         assert service.assign(db, moment, outcome.request_id).consultant_user_id == who

@@ -69,7 +69,7 @@ def test_a_job_that_kills_its_process_dies_alone(house: House) -> None:
             assert not isinstance(accepted, RequestOutcome)
             intake.postpone(db, moment, accepted[0], "left to the job")
 
-    start(house, str(poisoned), "SELECT refusal, session_end FROM book_start")
+    start(house, str(poisoned), "SELECT refusal, session_end FROM give_start")
     wait_until(lambda: all(job.settled_at is not None for job in assignments()), "an end of every look", 90)
 
     assert Counter(job.state for job in assignments()) == {"done": 11, "dead": 1}

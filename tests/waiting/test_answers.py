@@ -191,6 +191,7 @@ def test_an_offer_to_a_request_that_an_older_release_served_is_withdrawn(room: W
         room.db,
         room.moment,
         request,
+        room.kind,
         Candidate(other, False, 0),
         START + 4 * HOUR,
         START + 5 * HOUR,
