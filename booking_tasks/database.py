@@ -8,13 +8,16 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.orm import Session
 
 from booking_tasks.bulk import read_in_bulk
 from booking_tasks.patience import PatientConnection
 from booking_tasks.settings import Settings, settings
+
+_LOCK = text("SELECT pg_advisory_lock(hashtextextended(:subject, 0))")
+_UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:subject, 0))")
 
 FirstT = TypeVar("FirstT")
 
@@ -93,18 +96,17 @@ def one_at_a_time(subject: str, first: Callable[[Session], FirstT]) -> Iterator[
     `first` runs in the transaction that waits for its turn; the caller goes on when that has committed,
     with what it returned. The lock belongs to the connection: a dead process lets the next one in.
     """
-    key = select(func.hashtextextended(subject, 0)).scalar_subquery()
     with engine().connect() as connection:
         try:
             with transaction(connection) as db:
-                db.execute(select(func.pg_advisory_lock(key)))
+                db.execute(_LOCK, {"subject": subject})
                 found = first(db)  # a statement of its own: it sees what the one before has committed
             yield connection, found
         finally:
             connection.rollback()
             # No transaction of its own for a single call; the pool gives the connection back as it was.
             alone = connection.execution_options(isolation_level="AUTOCOMMIT")
-            alone.execute(select(func.pg_advisory_unlock(key)))
+            alone.execute(_UNLOCK, {"subject": subject})
 
 
 @contextmanager

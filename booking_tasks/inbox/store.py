@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, null, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, String, bindparam, func, null, or_, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.contracts import TASK_PREFIX
@@ -20,45 +21,47 @@ _REAL_TIME = func.clock_timestamp()
 RowT = TypeVar("RowT", ConsultationRequest, ScheduledSession)
 
 
+class Arrival(NamedTuple):
+    """What the row of a message says when the message comes."""
+
+    body_hash: str
+    outcome: dict[str, Any] | None
+    attempts: int
+
+
+# As text, not built anew: they stand in the way of every single message.
+_COUNTED = text(
+    "INSERT INTO inbox AS i (message_id, task, body_hash, door, body, attempts)"
+    " VALUES (:message_id, :task, :body_hash, :door, :body, 1)"
+    " ON CONFLICT (message_id) DO UPDATE"
+    "     SET attempts = i.attempts + 1, attempted_at = clock_timestamp()"
+    "   WHERE i.state = 'received' AND i.body_hash = excluded.body_hash"
+    " RETURNING i.body_hash, i.outcome, i.attempts"
+).bindparams(bindparam("message_id", type_=PG_UUID(as_uuid=True)), bindparam("body", type_=JSONB))
+_LOCKED = text("SELECT body_hash, outcome, attempts FROM inbox WHERE message_id = :message_id FOR UPDATE")
+_FINISHED = text(
+    "UPDATE inbox SET state = :state, outcome = :outcome, finished_at = clock_timestamp(),"
+    "                 body = CASE WHEN :state = 'dead' THEN body END"
+    " WHERE message_id = :message_id"
+).bindparams(
+    bindparam("state", type_=String),
+    bindparam("message_id", type_=PG_UUID(as_uuid=True)),
+    bindparam("outcome", type_=JSONB),
+)
+
+
 def count_attempt(
     db: Session, message_id: UUID, task: str, body_hash: str, door: str, body: dict[str, Any]
-) -> InboxMessage:
-    """Write the message down, or count one more attempt at it; returns the row, locked."""
-    arriving = insert(InboxMessage).values(
-        message_id=message_id, task=task, body_hash=body_hash, door=door, body=body, attempts=1
-    )
-    row = db.execute(
-        arriving.on_conflict_do_update(
-            index_elements=["message_id"],
-            set_={"attempts": InboxMessage.attempts + 1, "attempted_at": _REAL_TIME},
-            where=(InboxMessage.state == "received") & (InboxMessage.body_hash == body_hash),
-        ).returning(InboxMessage)
-    ).scalar_one_or_none()
-    return row if row is not None else message(db, message_id)
-
-
-def message(db: Session, message_id: UUID) -> InboxMessage:
-    """The message's row, locked against anyone else who would run it."""
-    return db.execute(
-        select(InboxMessage)
-        .where(InboxMessage.message_id == message_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).scalar_one()
+) -> Arrival:
+    """Write the message down, or count one more attempt at it. Locks its row."""
+    arriving = {"message_id": message_id, "task": task, "body_hash": body_hash, "door": door, "body": body}
+    row = db.execute(_COUNTED, arriving).one_or_none()
+    return Arrival(*(row or db.execute(_LOCKED, {"message_id": message_id}).one()))
 
 
 def finish(db: Session, message_id: UUID, state: str, outcome: dict[str, Any]) -> None:
     """Store the answer. The content is forgotten, unless the message is dead: it may be run again."""
-    db.execute(
-        update(InboxMessage)
-        .where(InboxMessage.message_id == message_id)
-        .values(
-            state=state,
-            outcome=outcome,
-            body=InboxMessage.body if state == "dead" else null(),
-            finished_at=_REAL_TIME,
-        )
-    )
+    db.execute(_FINISHED, {"message_id": message_id, "state": state, "outcome": outcome})
 
 
 def abandoned(db: Session, older_than: timedelta, limit: int) -> list[tuple[str, str, dict[str, Any] | None]]:
