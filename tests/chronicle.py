@@ -144,6 +144,8 @@ def of_history(db: Session, policies: Policies) -> list[str]:
     requests = {row.id: row for row in db.execute(select(ConsultationRequest)).scalars()}
     sessions = {row.id: row for row in db.execute(select(ScheduledSession)).scalars()}
     told = Chronicle(policies)
+    # A request of a series comes about with its session: no event of its own says that it began.
+    told.requests |= {row.id: _Told("pending") for row in requests.values() if row.series_id is not None}
     for event in db.execute(select(Event).order_by(Event.position)).scalars():
         if event.type == "absence.applied":  # of plans, what sessions come to is told by sessions
             told.jobs |= {job.key for job in follow_up(_of_plan(event, policies))}

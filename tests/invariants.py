@@ -122,7 +122,14 @@ ALWAYS: dict[str, str] = {
 #: What is still to be done at the instant `:now`. Nothing of it is left when all is calm.
 OPEN: dict[str, str] = {
     "jobs under a lease": "SELECT key FROM jobs WHERE state IN ('leased', 'sending')",
-    "jobs due": "SELECT key FROM jobs WHERE state = 'waiting' AND due_at <= :now",
+    # While a plan can still be undone, letters about its sessions wait.
+    "jobs due": """
+        SELECT key FROM jobs j
+         WHERE state = 'waiting' AND due_at <= :now
+           AND NOT (kind LIKE 'send_%' AND EXISTS (
+                    SELECT FROM absence_plan_steps s
+                      JOIN consultant_availability_slots f ON f.id = s.booking_id
+                     WHERE s.scheduled_session_id = j.subject_id AND s.state = 'applied'))""",
     "messages without an answer": "SELECT message_id FROM inbox WHERE state = 'received'",
     "requests nobody looked at": """
         SELECT id FROM consultation_requests

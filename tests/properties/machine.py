@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from booking_tasks.jobs.rules import KINDS
 from tests.builders import NOW
+from tests.properties.doors import Doors, fates, services, some
 from tests.properties.edge import Fate
-from tests.properties.story import CONSULTANTS, REQUESTERS, SERVICES, SWEEPS, Story
+from tests.properties.story import CONSULTANTS, SWEEPS
 
-_SPACE = UUID("5eed0001-0000-4000-8000-000000000000")
 #: Weekly hours to choose from.
 HOURS: list[list[dict[str, Any]]] = [
     [{"weekday": day, "start": "09:00", "end": "12:00"} for day in (2, 3, 4)],
@@ -27,15 +27,11 @@ HOURS: list[list[dict[str, Any]]] = [
     [],
 ]
 ZONES = ["UTC", "Europe/Vienna", "Pacific/Auckland"]
-_FATES: list[Fate] = ["done", "not done", "refused", "lost before", "lost after", "died before", "died after"]
 
-some = st.integers(0, 7)
-services = st.sampled_from(SERVICES)
 names = st.sampled_from([*KINDS, *SWEEPS])
-fates = st.lists(st.sampled_from(_FATES), max_size=6)
 
 
-class Life(Story):
+class Life(Doors):
     """What may happen, in any order."""
 
     @initialize(
@@ -58,26 +54,6 @@ class Life(Story):
 
     # -- what callers do -----------------------------------------------------------------------------
 
-    @rule(
-        service=services, who=some, wanted=some, day=st.integers(-8, 7), hour=st.integers(0, 23), length=some
-    )  # fmt: skip
-    def submit(self, service: UUID, who: int, wanted: int, day: int, hour: int, length: int) -> None:
-        """Ask for a consultation; sometimes with a window, sometimes with somebody in mind."""
-        request = uuid5(_SPACE, f"request {len(self.requests)}")
-        body: dict[str, Any] = {
-            "request_id": str(request),
-            "requester_user_id": str(REQUESTERS[who % 3]),
-            "service_type_id": str(service),
-        }
-        if wanted < 2:
-            body["preferred_consultant_user_id"] = str(CONSULTANTS[wanted])
-        if day >= 0:
-            start = NOW.replace(hour=hour) + timedelta(days=day)
-            body["preferred_start"] = start.isoformat()
-            body["preferred_end"] = (start + timedelta(hours=1 + length * 3)).isoformat()
-        self.requests.append(request)
-        self.say("submit_request", **body)
-
     @rule(which=some, of=some)
     def repeat(self, which: int, of: int) -> None:
         """Send any message again: who had an answer gets the very same."""
@@ -96,53 +72,15 @@ class Life(Story):
             other = self.answer(task, message | {"actor": "somebody else"})
             assert other is None or other["code"] == "conflict"
 
-    @precondition(lambda self: self.requests)
-    @rule(which=some, who=some, task=st.sampled_from(["confirm_request", "decline_request"]))
-    def reply(self, which: int, who: int, task: str) -> None:
-        """A consultant answers; not always the one who was asked."""
-        consultant = str(CONSULTANTS[who % 2])
-        self.say(task, request_id=self.request(which), consultant_user_id=consultant)
-
-    @precondition(lambda self: self.offers)
-    @rule(which=some, task=st.sampled_from(["accept_offer", "decline_offer"]))
-    def reply_to_offer(self, which: int, task: str) -> None:
-        """A requester answers what they were offered, now or long ago."""
-        request, token = self.offers[-1 - which % len(self.offers)]
-        self.say(task, request_id=str(request), hold_token=str(token))
-
-    @precondition(lambda self: self.requests)
-    @rule(which=some)
-    def withdraw(self, which: int) -> None:
-        """The requester needs it no more."""
-        self.say("cancel_request", request_id=self.request(which))
-
-    @precondition(lambda self: self.sessions)
-    @rule(which=some, day=st.integers(0, 6), half_hours=st.integers(0, 47), offered=st.booleans())
-    def move(self, which: int, day: int, half_hours: int, offered: bool) -> None:
-        """Move a session: to a start that is offered, or to any time at all."""
-        session = self.session(which)
-        start = NOW.replace(hour=0) + timedelta(days=day, minutes=30 * half_hours)
-        if offered:
-            free = self.offered(session["consultation_service_type_id"])
-            mine = [at for who, at in free if who == session["consultant_user_id"]]
-            start = mine[half_hours % len(mine)] if mine else start
-        self.say("reschedule_session", session_id=str(session["id"]), new_start=start.isoformat())
-
-    @precondition(lambda self: self.sessions)
-    @rule(which=some, by=st.sampled_from(["user", "consultant"]))
-    def cancel(self, which: int, by: str) -> None:
-        """One side calls it off."""
-        self.say("cancel_session", session_id=str(self.session(which)["id"]), cancelled_by=by, reason="ill")
-
     @rule(who=some, week=st.sampled_from(HOURS))
     def hours(self, who: int, week: list[dict[str, Any]]) -> None:
         """A consultant declares other hours."""
-        self.say("set_availability", consultant_user_id=str(CONSULTANTS[who % 2]), weekly=week)
+        self.say("set_availability", consultant_user_id=str(CONSULTANTS[who % 3]), weekly=week)
 
     @rule(who=some, zone=st.sampled_from(ZONES), bookable=st.booleans())
     def profile(self, who: int, zone: str, bookable: bool) -> None:
         """A consultant moves, or takes no bookings for a while."""
-        consultant = str(CONSULTANTS[who % 2])
+        consultant = str(CONSULTANTS[who % 3])
         self.say(
             "upsert_consultant", consultant_user_id=consultant, time_zone=zone,
             is_available_for_booking=bookable,
@@ -185,13 +123,6 @@ class Life(Story):
 
     # -- what time, beats and workers do ----------------------------------------------------------------
 
-    @rule(minutes=st.sampled_from([1, 30, 180, 24 * 60, None]))
-    def clock(self, minutes: int | None) -> None:
-        """The business clock moves on, by a while or to the next thing that is due."""
-        to = self.next_due() if minutes is None else self.now() + timedelta(minutes=minutes)
-        if to is not None:
-            self.step(to)
-
     @rule(tasks=st.lists(names, min_size=1, max_size=4), fates=fates)
     def work(self, tasks: list[str], fates: list[Fate]) -> None:
         """Bells that nobody rang, or that rang twice or late; effects that go wrong."""
@@ -219,24 +150,14 @@ class Life(Story):
         """Real time goes by."""
         self.let_time_pass()
 
-    @rule(fates=fates)
-    def settle(self, fates: list[Fate]) -> None:
-        """Everybody catches up, through whatever befalls the first effects."""
-        self.come_to_rest(fates)
-
     # -- what must be true ----------------------------------------------------------------------------------
-
-    @invariant()
-    def rows_agree(self) -> None:
-        """After every step."""
-        self.check_rows()
 
     @rule(service=services, which=st.integers(0, 400), day=st.integers(0, 7), half_hours=st.integers(0, 47))
     def offer(self, service: UUID, which: int, day: int, half_hours: int) -> None:
         """In one snapshot a start can be booked if and only if it is offered."""
         free = self.offered(service)
         any_start = NOW.replace(hour=0) + timedelta(days=day, minutes=30 * half_hours)
-        tries = [(CONSULTANTS[which % 2], any_start)]
+        tries = [(CONSULTANTS[which % 3], any_start)]
         if free:
             tries.append(free[which % len(free)])
         for who, start in tries:

@@ -19,7 +19,7 @@ from booking_tasks.celery import ROOMS, app, schedule_module
 from booking_tasks.contracts import TASK_PREFIX, SearchSlots
 from booking_tasks.database import transaction
 from booking_tasks.doorbell import occasion
-from booking_tasks.models import Base
+from booking_tasks.models import Base, SpecializationAlias
 from booking_tasks.search import service as search
 from booking_tasks.settings import settings
 from tests import builders
@@ -36,10 +36,11 @@ from tests.invariants import (
     still_open,
 )
 from tests.properties.edge import DiedError, Edge, Fate
+from tests.properties.judge import Judge
 
 _SPACE = UUID("5eed0000-0000-4000-8000-000000000000")
 SWEEPS = tuple(schedule_module().SWEEPS)
-CONSULTANTS = [uuid5(_SPACE, name) for name in ("ada", "bob")]
+CONSULTANTS = [uuid5(_SPACE, name) for name in ("ada", "bob", "cleo")]
 REQUESTERS = [uuid5(_SPACE, name) for name in ("mira", "noor", "sven")]
 #: Booked at once, and only with a consultant's word.
 SERVICES = [uuid5(_SPACE, name) for name in ("tutoring", "review")]
@@ -66,6 +67,9 @@ class Story(RuleBasedStateMachine):
         self.sessions: list[dict[str, Any]] = []
         #: (request, token) of whatever was offered so far, in order.
         self.offers: list[tuple[UUID, UUID]] = []
+        #: Steps of plans that propose another time.
+        self.proposals: list[UUID] = []
+        self.judge = Judge()
         self.sent: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = []
 
     def teardown(self) -> None:
@@ -79,7 +83,7 @@ class Story(RuleBasedStateMachine):
     # -- the book ------------------------------------------------------------------------------------
 
     def new_book(self) -> None:
-        """Empty tables but for the cast: two consultants, three requesters, two services."""
+        """Empty tables but for the cast: three consultants, three requesters, two services."""
         with transaction() as db:
             db.execute(text("SET LOCAL session_replication_role = replica"))
             for table in Base.metadata.tables:
@@ -95,7 +99,10 @@ class Story(RuleBasedStateMachine):
             for person in (*CONSULTANTS, *REQUESTERS):
                 builders.user(db, user_id=person)
             for consultant in CONSULTANTS:
-                builders.consultant(db, consultant_user_id=consultant)
+                builders.consultant(
+                    db, consultant_user_id=consultant, specializations=["Algebra"], languages=["en"]
+                )
+            db.add(SpecializationAlias(alias="linear algebra", specialization="algebra"))
 
     @contextmanager
     def look(self) -> Iterator[Session]:
@@ -139,6 +146,14 @@ class Story(RuleBasedStateMachine):
         """One of the sessions so far."""
         return self.sessions[which % len(self.sessions)]
 
+    def ahead(self, which: int) -> dict[str, Any]:
+        """One of the sessions that are still to come, where there is one."""
+        now = self.now()
+        ahead = [
+            one for one in self.sessions if one["status"] == "scheduled" and one["scheduled_start_time"] > now
+        ] or self.sessions
+        return ahead[which % len(ahead)]
+
     # -- running ---------------------------------------------------------------------------------------
 
     def say(self, task: str, **body: Any) -> dict[str, Any] | None:
@@ -161,6 +176,13 @@ class Story(RuleBasedStateMachine):
         """A sweep, or the due jobs of a kind; whoever runs it may die."""
         with suppress(DiedError):
             app.tasks[TASK_PREFIX + name]()
+        self.check_choices()
+
+    def check_choices(self) -> None:
+        """Nobody unqualified, nobody over a limit, nobody double: asked of what is new."""
+        with self.look() as db:
+            now = db.execute(text("SELECT instant FROM stepped_clock")).scalar_one()
+            self._none(self.judge.look(db, now))
 
     def come_to_rest(self, fates: Sequence[Fate] = ()) -> None:
         """Everybody catches up: nothing is left to do afterwards, and everything is as it must be.
@@ -200,6 +222,8 @@ class Story(RuleBasedStateMachine):
                     "SELECT id, status FROM consultation_requests"
                     " WHERE status NOT IN ('cancelled', 'completed', 'rejected')"
                     " UNION ALL SELECT id, kind || state FROM jobs WHERE settled_at IS NULL"
+                    " UNION ALL SELECT id, action || state FROM absence_plan_steps"
+                    " WHERE state IN ('applied', 'offered')"
                 )
             ).all()
         self._none([str(row) for row in unfinished])
@@ -216,6 +240,8 @@ class Story(RuleBasedStateMachine):
                 text("SELECT consultation_request_id, hold_token FROM time_offers ORDER BY id")
             )
             self.offers = [(request, token) for request, token in offered]
+            proposed = text("SELECT id FROM absence_plan_steps WHERE action = 'propose' ORDER BY id")
+            self.proposals = list(db.execute(proposed).scalars())
 
     def _check_all(self) -> None:
         """What is true when all is calm."""
