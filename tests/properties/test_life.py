@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from booking_tasks.settings import settings as booking_settings
+from tests.properties.choices import Choices
 from tests.properties.machine import Life
 
 _COMMON: dict[str, Any] = {
@@ -20,6 +21,7 @@ _COMMON: dict[str, Any] = {
 settings.register_profile("soak", max_examples=500, stateful_step_count=60, **_COMMON)
 _FEW = settings(max_examples=8, stateful_step_count=30, derandomize=True, **_COMMON)
 _MORE = settings(max_examples=40, stateful_step_count=30, derandomize=True, **_COMMON)
+_FEW_CHOICES = settings(max_examples=4, stateful_step_count=30, derandomize=True, **_COMMON)
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +46,15 @@ def test_whatever_the_order_what_must_be_true_stays_true() -> None:
 def test_whatever_the_order_what_must_be_true_stays_true_longer() -> None:
     soaking = settings.get_current_profile_name() == "soak"
     run_state_machine_as_test(Life, settings=settings() if soaking else _MORE)
+
+
+@pytest.mark.timeout(0)
+def test_whoever_gets_time_by_whichever_door_may_have_it() -> None:
+    run_state_machine_as_test(Choices, settings=_FEW_CHOICES)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+def test_whoever_gets_time_by_whichever_door_may_have_it_longer() -> None:
+    soaking = settings.get_current_profile_name() == "soak"
+    run_state_machine_as_test(Choices, settings=settings() if soaking else _MORE)
