@@ -42,8 +42,8 @@ def start(house: House, poison: str, at: str) -> None:
 
 
 def test_a_message_that_kills_its_process_is_dead_after_three_tries(house: House) -> None:
-    start(house, "wish 3", "INSERT INTO consultation_requests")
     wishes = house.wishes(8, random.Random(7))
+    start(house, str(wishes[3].request_id), "SELECT refusal, session_end FROM give_start")
 
     house.call(wishes)
 
