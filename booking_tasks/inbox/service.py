@@ -47,6 +47,7 @@ def arrive(
     if row.attempts > most_attempts:
         reason = f"gave up after {most_attempts} attempts, each of which ended its worker or failed"
         outcome = _refusal("dead", reason)
+        store.durably(db)
         store.finish(db, message_id, "dead", outcome)
         store.add_dead_letter(db, task, door, reason, redacted(body), message_id)
         return Answered(outcome)
