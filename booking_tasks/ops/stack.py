@@ -131,6 +131,12 @@ class Stack:
         for process in self.processes:
             process.wait_ready()
 
+    def kill(self) -> None:
+        """SIGKILL to every process and its children."""
+        for process in self.processes:
+            process.kill()
+        self.processes.clear()
+
     def stop(self) -> None:
         """End every process, all at once rather than one after the other."""
         for process in self.processes:

@@ -85,7 +85,7 @@ class House:
             try:
                 yield self
             finally:
-                self.stack.stop()
+                self.stack.kill()  # all was seen by now; how processes end when told is tested elsewhere
 
     def _fill(self, consultants: int, people: int) -> None:
         self.people = [identity(f"person {number}") for number in range(people)]

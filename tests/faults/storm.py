@@ -27,6 +27,7 @@ class Storm:
     kills: Counter[str] = field(default_factory=Counter)
     answers: int = 0
     _calm_until: int = 0
+    _deck: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         stack = self.house.stack
@@ -52,10 +53,18 @@ class Storm:
         answered = len(self.house.book.answers)
         if answered < self._calm_until:
             return
-        self._calm_until = answered + self.answers
-        [kind] = self.chance.choices(list(self.weights), list(self.weights.values()))
+        kind = self._next()
         if getattr(self, f"_{kind}")():
             self.kills[kind] += 1
+            self._calm_until = answered + self.answers
+            self._deck.pop()
+
+    def _next(self) -> str:
+        """A card of a shuffled deck: however short the storm, every kind gets its share."""
+        if not self._deck:
+            self._deck = [kind for kind, often in self.weights.items() for _ in range(often)]
+            self.chance.shuffle(self._deck)
+        return self._deck[-1]
 
     def revive(self) -> None:
         """Start every process that is not there."""
