@@ -73,4 +73,4 @@ def stack(
         },
     )
     yield made
-    made.stop()
+    made.kill()
