@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.tasks import submit_request
+from booking_tasks.celery import app
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.database import transaction
 from booking_tasks.inbox import service, store, tasks
@@ -237,3 +239,28 @@ def somebody_waits() -> bool:
     waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = {})"
     with transaction() as db:
         return bool(db.scalar(text(waiting.format("current_database()"))))
+
+
+def test_whoever_waits_for_an_answer_has_it_before_the_bells_ring(
+    kind: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    answered = tasks._receive
+
+    def answering(*args: Any) -> dict[str, Any]:
+        outcome = answered(*args)
+        heard.append("answer")
+        return outcome
+
+    monkeypatch.setattr(tasks, "_receive", answering)
+    monkeypatch.setattr(app, "send_task", lambda name, **_: heard.append(name.rpartition(".")[2]))
+    with transaction() as db:
+        builders.window(db, builders.consultant(db).consultant_user_id, datetime.now(UTC) + timedelta(days=1))
+
+    outcome = submit_request.apply(args=[message(kind)]).get()
+    assert outcome["status"] == "scheduled"
+    assert heard == ["answer", "provision_meeting", "publish_event"]
+
+    # Who calls the task directly waits for nothing else, and what is kept for one message is no other's.
+    submit_request(message(kind))
+    assert heard[3:] == ["provision_meeting", "publish_event", "answer"]
