@@ -104,9 +104,10 @@ def one_at_a_time(subject: str, first: Callable[[Session], FirstT]) -> Iterator[
             yield connection, found
         finally:
             connection.rollback()
-            # No transaction of its own for a single call; the pool gives the connection back as it was.
-            alone = connection.execution_options(isolation_level="AUTOCOMMIT")
-            alone.execute(_UNLOCK, {"subject": subject})
+            if not connection.invalidated:  # the lock has gone with its connection
+                # No transaction of its own for a single call; the pool gets the connection back as it was.
+                alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+                alone.execute(_UNLOCK, {"subject": subject})
 
 
 @contextmanager

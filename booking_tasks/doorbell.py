@@ -61,7 +61,7 @@ def keep_rings() -> None:
 
 
 def ring_kept() -> None:
-    """Ring what was kept. What a process that dies before this did not ring, the sweep does."""
+    """Ring what was kept, if anything. What a process that dies before did not ring, the sweep does."""
     kept = _kept.get()
     _kept.set(None)
     ring(kept or ())

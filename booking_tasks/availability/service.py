@@ -147,8 +147,14 @@ def _locked_hold(db: Session, request_id: UUID) -> AvailabilitySlot | None:
     return store.hold_of_request(db, request_id)
 
 
-def free_booking(db: Session, occasion: Occasion, consultant_user_id: UUID, session_id: UUID) -> None:
-    """Give a session's time back. Locks the consultant."""
-    store.lock_consultant(db, consultant_user_id)
+def free_session(
+    db: Session, occasion: Occasion, consultant_user_id: UUID, session_id: UUID, request_id: UUID
+) -> None:
+    """Give a session's time back, and what is kept in its stead. Locks consultants in the order of ids."""
+    kept = store.hold_of_request(db, request_id)
+    for who in sorted({consultant_user_id, *([kept.consultant_user_id] if kept else [])}):
+        store.lock_consultant(db, who)
     if store.delete_booking(db, session_id):
         note_freed(db, occasion, [consultant_user_id], "booking_freed")
+    if kept is not None:
+        release_hold(db, occasion, request_id)

@@ -32,14 +32,21 @@ class Run:
 
 
 def arrive(
-    db: Session, message_id: UUID, task: str, door: str, body: dict[str, Any], most_attempts: int
+    db: Session,
+    message_id: UUID,
+    task: str,
+    door: str,
+    body: dict[str, Any],
+    most_attempts: int,
+    awaited: bool = False,
 ) -> Answered | Run:
     """Count an attempt at a message. Its transaction must commit before the body runs.
 
-    Same id, other content: `conflict`. Too many attempts: dead, with a dead letter.
+    `awaited`: whoever sent it sends again when no answer comes. Same id, other content: `conflict`. Too many
+    attempts: dead, with a dead letter.
     """
     fingerprint = body_hash(task, body)
-    row = store.count_attempt(db, message_id, task, fingerprint, door, body)
+    row = store.count_attempt(db, message_id, task, fingerprint, door, body, awaited)
     if row.body_hash != fingerprint:
         return Answered(_refusal("conflict", "this message_id was used with other content; use a new one"))
     if row.outcome is not None:
@@ -47,7 +54,6 @@ def arrive(
     if row.attempts > most_attempts:
         reason = f"gave up after {most_attempts} attempts, each of which ended its worker or failed"
         outcome = _refusal("dead", reason)
-        store.durably(db)
         store.finish(db, message_id, "dead", outcome)
         store.add_dead_letter(db, task, door, reason, redacted(body), message_id)
         return Answered(outcome)

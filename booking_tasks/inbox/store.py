@@ -36,7 +36,8 @@ _COUNTED = text(
     " ON CONFLICT (message_id) DO UPDATE"
     "     SET attempts = i.attempts + 1, attempted_at = clock_timestamp()"
     "   WHERE i.state = 'received' AND i.body_hash = excluded.body_hash"
-    " RETURNING i.body_hash, i.outcome, i.attempts, set_config('synchronous_commit', 'off', true)"
+    " RETURNING i.body_hash, i.outcome, i.attempts,"
+    "     CASE WHEN :awaited AND i.attempts = 1 THEN set_config('synchronous_commit', 'off', true) END"
 ).bindparams(bindparam("message_id", type_=PG_UUID(as_uuid=True)), bindparam("body", type_=JSONB))
 _LOCKED = text("SELECT body_hash, outcome, attempts FROM inbox WHERE message_id = :message_id FOR UPDATE")
 _FINISHED = text(
@@ -51,22 +52,20 @@ _FINISHED = text(
 
 
 def count_attempt(
-    db: Session, message_id: UUID, task: str, body_hash: str, door: str, body: dict[str, Any]
+    db: Session, message_id: UUID, task: str, body_hash: str, door: str, body: dict[str, Any], awaited: bool
 ) -> Arrival:
     """Write the message down, or count one more attempt at it. Locks its row.
 
-    The transaction's commit does not wait for the disk (`durably` changes that): the next one that does
-    takes it along, and what a crash of the database in between loses is an attempt that it ended itself.
+    Where somebody waits for the answer, the first commit does not wait for the disk; the answer's takes it
+    along. A crash of the database in between loses the message with its attempt, and who waits sends again.
     """
-    arriving = {"message_id": message_id, "task": task, "body_hash": body_hash, "door": door, "body": body}
+    arriving = {
+        "message_id": message_id, "task": task, "body_hash": body_hash, "door": door, "body": body,
+        "awaited": awaited,
+    }  # fmt: skip
     row = db.execute(_COUNTED, arriving).one_or_none()
     found = row or db.execute(_LOCKED, {"message_id": message_id}).one()
     return Arrival(found.body_hash, found.outcome, found.attempts)
-
-
-def durably(db: Session) -> None:
-    """Let the transaction's commit wait for the disk."""
-    db.execute(text("SET LOCAL synchronous_commit = on"))
 
 
 def finish(db: Session, message_id: UUID, state: str, outcome: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
+from celery import current_task
+from celery.signals import task_postrun
 from pydantic import ValidationError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -88,8 +90,11 @@ class _AnswersFirst(app.Task):
     def before_start(self, *_: Any) -> None:
         keep_rings()
 
-    def after_return(self, *_: Any) -> None:
-        ring_kept()
+
+@task_postrun.connect
+def _ring(**_: Any) -> None:
+    """After every task, also one whose result could not be stored: what was kept must not stay."""
+    ring_kept()
 
 
 def _public_task(contract: type[Query[Any]], respond: Callable[[Any], dict[str, Any]]) -> Any:
@@ -141,6 +146,12 @@ def receive(command: Command[Any], door: str) -> dict[str, Any]:
     return answer
 
 
+def _is_awaited() -> bool:
+    """Whether somebody waits for the answer of the task that runs, and sends again when none comes."""
+    # Celery's own default says False also where nobody said anything.
+    return bool(current_task) and vars(current_task.request).get("ignore_result") is False
+
+
 def _ids(command: Command[Any]) -> dict[str, str]:
     """What every log line of a message carries: its id and those it is about."""
     about = {name: getattr(command, f"{name}_id", None) for name in ("message", "request", "session")}
@@ -151,7 +162,9 @@ def _answered(contract: type[Command[Any]], command: Command[Any], door: str) ->
     body = command.model_dump(mode="json")
 
     def count(db: Session) -> Answered | Run:
-        return service.arrive(db, command.message_id, contract.task, door, body, settings().message_attempts)
+        return service.arrive(
+            db, command.message_id, contract.task, door, body, settings().message_attempts, _is_awaited()
+        )
 
     # A second delivery waits for the first, so that waiting is not counted as an attempt.
     with one_at_a_time(f"message:{command.message_id}", count) as (connection, arrival):

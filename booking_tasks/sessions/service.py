@@ -184,7 +184,9 @@ def call_off(db: Session, occasion: Occasion, session: ScheduledSession, wanted:
     if request is not None and "cancelled" in REQUEST_STEPS[request.status]:
         request.status, request.status_reason, request.updated_at = "cancelled", wanted, occasion.now
     take_back(db, occasion, session.consultation_request_id, wanted)
-    availability.free_booking(db, occasion, session.consultant_user_id, session.id)
+    availability.free_session(
+        db, occasion, session.consultant_user_id, session.id, session.consultation_request_id
+    )
     db.flush()
     history.record(
         db, occasion, "session.cancelled", session=session,

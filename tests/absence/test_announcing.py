@@ -280,6 +280,32 @@ def test_declined_the_session_ends_and_the_kept_time_is_free(db: Session, moment
     assert of_rows(db) == []
 
 
+@pytest.mark.parametrize("asked", [False, True], ids=["before it is told", "while an answer is awaited"])
+def test_a_session_that_its_requester_cancels_gives_the_kept_time_back_at_once(
+    db: Session, moment: Occasion, day: Day, asked: bool
+) -> None:
+    plan_id = apply(db, moment, plan(db, moment, day.okafor).plan_id).plan_id
+    assert plan_id is not None
+    late = replace(moment, now=NOW + GRACE)
+    if asked:
+        assert announcing.announce_due(db, late, plan_id) is None
+    command = CancelSession(
+        message_id=uuid4(), actor="mira", session_id=day.second.id, cancelled_by="user", reason="well again"
+    )
+    assert sessions.cancel(db, late, command).result == "done"
+    assert db.execute(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).all() == []
+    assert of_rows(db) == []
+    assert answer(db, moment, accepted=True).result == "refused"
+    assert announcing.end_unanswered(db, late, day.second.id, _proposal_of(db, day.second)) in {
+        None, "the proposal is applied",
+    }  # fmt: skip
+    if not asked:
+        assert announcing.announce_due(db, late, plan_id) is None
+    step = db.get_one(AbsencePlanStep, _proposal_of(db, day.second), populate_existing=True)
+    assert (step.state, day.second.status) == ("overtaken", "cancelled_by_user")
+    assert of_rows(db) == []
+
+
 def test_without_an_answer_it_ends_when_the_time_is_over(db: Session, moment: Occasion, day: Day) -> None:
     told(db, moment, day)
     step, late = _proposal_of(db, day.second), replace(moment, now=NOW + GRACE + DAY)

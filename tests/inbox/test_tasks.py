@@ -9,14 +9,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from celery.app.trace import build_tracer
+from redis.exceptions import RedisError
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.celery import app
 from booking_tasks.contracts import SubmitRequest
-from booking_tasks.database import transaction
+from booking_tasks.database import engine, transaction
 from booking_tasks.inbox import service, store, tasks
+from booking_tasks.jobs import store as jobs
+from booking_tasks.jobs.rules import NewJob
+from booking_tasks.jobs.tasks import ring_for_due
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage
 from booking_tasks.occasion import Occasion
 from booking_tasks.ops.servers import wait_until
@@ -264,3 +269,57 @@ def test_whoever_waits_for_an_answer_has_it_before_the_bells_ring(
     # Who calls the task directly waits for nothing else, and what is kept for one message is no other's.
     submit_request(message(kind))
     assert heard[3:] == ["provision_meeting", "publish_event", "answer"]
+
+
+def test_a_result_that_cannot_be_stored_leaves_no_bell_unrung(
+    kind: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What such a message kept must not swallow what the process rings for after it."""
+    rung: list[str] = []
+    monkeypatch.setattr(app, "send_task", lambda name, **_: rung.append(name.rpartition(".")[2]))
+    for one in ("mark_as_done", "mark_as_failure"):
+        monkeypatch.setattr(submit_request.backend, one, _broken)
+    traced = build_tracer(submit_request.name, submit_request, app=app)
+    asked = {"id": str(uuid4()), "ignore_result": False, "is_eager": False}
+    with pytest.warns(RuntimeWarning, match="outside body"), pytest.raises(RedisError):
+        traced(asked["id"], [message(kind)], {}, asked)
+    assert rung == ["publish_event"]
+
+    with transaction() as db:
+        jobs.add(db, [NewJob("publish_event", uuid4(), datetime.now(UTC) - timedelta(minutes=1))])
+    rung.clear()
+    ring_for_due()
+    assert rung == ["publish_event"]
+
+
+def _broken(*_: Any, **__: Any) -> None:
+    raise RedisError("away")
+
+
+@pytest.mark.parametrize(
+    ("headers", "commit"),
+    [({"ignore_result": False}, "off"), ({"ignore_result": True}, "local"), ({}, "local")],
+)
+def test_a_message_that_nobody_waits_for_is_on_the_disk_before_it_runs(
+    kind: UUID, monkeypatch: pytest.MonkeyPatch, headers: dict[str, bool], commit: str
+) -> None:
+    with transaction() as db:
+        name = db.execute(text("SELECT current_database()")).scalar_one()
+        db.execute(text(f"ALTER DATABASE {name} SET synchronous_commit = local"))
+    engine().dispose()
+    seen: list[str] = []
+    arrive = service.arrive
+
+    def arriving(db: Session, *args: Any) -> Any:
+        found = arrive(db, *args)
+        seen.append(db.execute(text("SHOW synchronous_commit")).scalar_one())
+        return found
+
+    monkeypatch.setattr(service, "arrive", arriving)
+    body = message(kind)
+    for _ in range(2):
+        monkeypatch.setattr(submit_request.backend, "mark_as_done", lambda *_: None)
+        traced = build_tracer(submit_request.name, submit_request, app=app)
+        asked = {"id": str(uuid4()), "is_eager": False} | headers
+        traced(asked["id"], [body], {}, asked)
+    assert seen == [commit, "local"]
