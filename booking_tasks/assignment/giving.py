@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
@@ -46,8 +46,8 @@ def given(
         end = real_end
     due = gift.entry.kinds_due(occasion.now)
     ring_later(db, due if new is None else due | new.entry.kinds_due(occasion.now))
-    became = "asked" if gift.session_id is None else "scheduled"
-    return Assigned(became, gift.consultant_user_id, start=start, end=end)  # type: ignore[arg-type]
+    became: Literal["asked", "scheduled"] = "asked" if gift.session_id is None else "scheduled"
+    return Assigned(became, gift.consultant_user_id, start=start, end=end)
 
 
 def _gift(

@@ -214,7 +214,7 @@ def _is_full(db: Session, occasion: Occasion, candidate: Candidate) -> bool:
     if candidate.capacity is None:
         return False
     ledger.lock_consultant(db, candidate.consultant_user_id)
-    return store.load(db, candidate.consultant_user_id, occasion.now) >= candidate.capacity
+    return bool(store.full(db, [candidate.consultant_user_id], occasion.now))
 
 
 def nobody(

@@ -107,7 +107,6 @@ _POOL = text(
     bindparam("company", type_=PG_UUID(as_uuid=True)),
     bindparam("now", type_=TIMESTAMP(timezone=True)),
 )
-_LOAD_OF_ONE = text(f"SELECT {_LOAD} FROM (SELECT CAST(:who AS uuid) AS consultant_user_id) p")  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -160,11 +159,6 @@ def entered_pool(db: Session, wish: Wish, now: datetime) -> Pool:
             has_aliases=bool(rows and rows[0].has_aliases),
         ),
     )
-
-
-def load(db: Session, consultant: UUID, now: datetime) -> int:
-    """How many bookings and live holds a consultant has ahead."""
-    return int(db.execute(_LOAD_OF_ONE, {"who": consultant, "now": now}).scalar_one())
 
 
 _FULL = text(

@@ -34,7 +34,7 @@ log = logger(__name__)
 #: and exclusion violation): the loser simply runs again, and sees what the winner left.
 _RACE_LOST = {"40001", "40P01", "23505", "23P01"}
 _RACES = 5
-#: A lock or a statement took too long: lock not available, query cancelled.
+#: Waited too long for others (same appendix): lock not available, query cancelled.
 _TOO_LONG = {"55P03", "57014"}
 
 OutcomeT = TypeVar("OutcomeT", bound=Outcome)

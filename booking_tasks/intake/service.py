@@ -73,20 +73,6 @@ def written(db: Session, occasion: Occasion, new: Submission) -> ConsultationReq
     return request
 
 
-def accepted(
-    db: Session, occasion: Occasion, command: SubmitRequest
-) -> tuple[ConsultationRequest, ServiceType] | RequestOutcome:
-    """A request as it is written down, and of which kind; or why not.
-
-    Whoever takes it in looks for a consultant in the same transaction, or postpones that.
-    """
-    new = submission(db, occasion, command)
-    if isinstance(new, RequestOutcome):
-        return new
-    request = written(db, occasion, new)
-    return request if isinstance(request, RequestOutcome) else (request, new.kind)
-
-
 def id_in_use() -> RequestOutcome:
     """The answer to a submission under the id of another request."""
     return _refused("request_exists", "request_id", "is in use; choose a new one")

@@ -10,10 +10,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from booking_tasks.contracts import RequestOutcome
+from booking_tasks.assignment import asking
 from booking_tasks.database import transaction
 from booking_tasks.doorbell import occasion
-from booking_tasks.intake import service as intake
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage, Job
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import EFFECTS, FRONT
@@ -65,9 +64,7 @@ def test_a_job_that_kills_its_process_dies_alone(house: House) -> None:
     wishes = house.wishes(12, random.Random(8))
     with occasion("shop", "booking") as (db, moment):
         for wish in wishes:
-            accepted = intake.accepted(db, moment, wish)
-            assert not isinstance(accepted, RequestOutcome)
-            intake.postpone(db, moment, accepted[0], "left to the job")
+            assert asking.submit_only(db, moment, wish).status == "pending"
 
     start(house, str(poisoned), "SELECT refusal, session_end FROM give_start")
     wait_until(lambda: all(job.settled_at is not None for job in assignments()), "an end of every look", 90)

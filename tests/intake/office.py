@@ -44,9 +44,10 @@ class Office:
             "service_type_id": self.kind.id,
         }  # fmt: skip
         wish = SubmitRequest.model_validate(command | values)
-        accepted = service.accepted(self.db, self.moment, wish)
-        if isinstance(accepted, RequestOutcome):
-            return accepted
+        new = service.submission(self.db, self.moment, wish)
+        written = new if isinstance(new, RequestOutcome) else service.written(self.db, self.moment, new)
+        if isinstance(written, RequestOutcome):
+            return written
         return RequestOutcome(result="done", request_id=wish.request_id, status="pending")
 
     def asked(self, **values: object) -> ConsultationRequest:

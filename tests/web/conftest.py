@@ -84,7 +84,9 @@ class Office:
         with occasion("test", "booking") as (db, moment):
             mira = builders.user(db, name="Mira Lang").user_id
             wish = SubmitRequest.model_validate(command | {"requester_user_id": mira} | values)
-            intake.accepted(db, moment, wish)
+            new = intake.submission(db, moment, wish)
+            assert isinstance(new, intake.Submission)
+            intake.written(db, moment, new)
             assert assignment.assign(db, moment, request_id).result == "asked"
         return request_id
 
