@@ -24,11 +24,9 @@ def ring_for_due(db: Session, now: datetime) -> int:
 
 def recover(db: Session) -> int:
     """Give back what vanished workers held; returns how many jobs. Policy per kind: rules.KINDS."""
-    recovered = store.return_expired_leases(db)
     limits = {"repeat": None, "repeat_once": 2, "never": 0}
-    for name, kind in KINDS.items():
-        recovered += store.settle_lost_outcomes(db, name, limits[kind.lost_outcome])
-    return recovered
+    repeat_below = {name: limits[kind.lost_outcome] for name, kind in KINDS.items()}
+    return store.return_expired_leases(db) + store.settle_lost_outcomes(db, repeat_below)
 
 
 def replay(db: Session, occasion: Occasion, which: Wanted, reason: str, limit: int = 1000) -> list[UUID]:

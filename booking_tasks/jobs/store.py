@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    case,
     func,
     literal,
     or_,
@@ -254,29 +255,31 @@ def return_expired_leases(db: Session) -> int:
     return len(returned.all())
 
 
-def settle_lost_outcomes(db: Session, kind: str, repeat_below: int | None) -> int:
+def settle_lost_outcomes(db: Session, repeat_below: Mapping[str, int | None]) -> int:
     """Jobs whose worker vanished while sending: repeated (same bytes) or left uncertain.
 
-    `repeat_below` is the number of sendings from which on a person decides; None means never ask.
+    `repeat_below` says of each kind from which number of sendings on a person decides; None means never.
+    One statement, so that each job is judged once: a lease may run out while it runs.
     """
-    error = "the worker vanished while sending: nobody knows whether it went out"
-    lost = and_(Job.kind == kind, Job.state == "sending", Job.lease_until <= _REAL_TIME)
-    repeatable = lost if repeat_below is None else and_(lost, Job.sendings < repeat_below)
-    repeated = db.execute(
+    repeated = or_(
+        *(
+            Job.kind == kind if limit is None else and_(Job.kind == kind, Job.sendings < limit)
+            for kind, limit in repeat_below.items()
+        )
+    )
+    settled = db.execute(
         update(Job)
-        .where(repeatable)
-        .values(state="waiting", last_error=error, **_RELEASED)
+        .where(Job.kind.in_(repeat_below), Job.state == "sending", Job.lease_until <= _REAL_TIME)
+        .values(
+            state=case((repeated, "waiting"), else_="uncertain"),
+            settled_at=case((repeated, None), else_=_REAL_TIME),
+            last_error="the worker vanished while sending: nobody knows whether it went out",
+            **_RELEASED,
+        )
         .execution_options(synchronize_session=False)
         .returning(Job.id)
-    ).all()
-    uncertain = db.execute(
-        update(Job)
-        .where(lost)
-        .values(state="uncertain", settled_at=_REAL_TIME, last_error=error, **_RELEASED)
-        .execution_options(synchronize_session=False)
-        .returning(Job.id)
-    ).all()
-    return len(repeated) + len(uncertain)
+    )
+    return len(settled.all())
 
 
 def wanted(db: Session, which: Wanted, limit: int, *, undecided: bool = False) -> list[Job]:

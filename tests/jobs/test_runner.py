@@ -285,6 +285,21 @@ def test_a_worker_that_vanished_while_sending_leaves_the_outcome_to_the_policy(k
     assert (found.state, found.effect) == (state, b"letter")
 
 
+def test_whenever_leases_run_out_each_job_is_judged_once() -> None:
+    with transaction() as db:
+        store.add(db, [NewJob("publish_event", uuid7(), PAST) for _ in range(600)])
+        jobs = store.lease(db, "publish_event", datetime.now(UTC), 600, SOON)
+        ending = text("clock_timestamp() + make_interval(secs => 0.0001 * (random() * 1000))")
+        db.execute(update(Job).values(state="sending", sendings=1, effect=b"event", lease_until=ending))
+
+    given_back = 0
+    while given_back < len(jobs):
+        given_back += recover()
+
+    with transaction() as db:
+        assert set(db.scalars(select(Job.state))) == {"waiting"}
+
+
 def test_whoever_lost_the_lease_may_write_nothing() -> None:
     job_id = written()
     zombie = leased()
