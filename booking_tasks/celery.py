@@ -152,7 +152,10 @@ def configuration(config: Settings) -> dict[str, Any]:
     if scheme not in TRANSPORTS:
         raise SettingsError(f"CELERY_BROKER_URL: must start with {', '.join(TRANSPORTS)}, then ://")
     verified = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
-    redis_options = {
+    # Whoever rings holds work that must not wait: a broker that refuses is not asked again after a pause.
+    at_once = {"max_retries": 0}
+    amqp_options = at_once | {"confirm_publish": True}
+    redis_options = at_once | {
         "visibility_timeout": 3600,
         "socket_timeout": BROKER_SECONDS,
         "socket_connect_timeout": BROKER_SECONDS,
@@ -185,7 +188,7 @@ def configuration(config: Settings) -> dict[str, Any]:
         "broker_connection_timeout": BROKER_SECONDS,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_transport_options": {"confirm_publish": True} if "amqp" in scheme else redis_options,
+        "broker_transport_options": amqp_options if "amqp" in scheme else redis_options,
         "result_backend_transport_options": {"retry_policy": {"max_retries": 1}},
         "redis_socket_timeout": BROKER_SECONDS / 2,
         "redis_socket_connect_timeout": BROKER_SECONDS / 2,

@@ -65,6 +65,7 @@ class BookingClient:
             task_publish_retry=False,
             broker_connection_timeout=BROKER_SECONDS,
             broker_transport_options={
+                "max_retries": 0,  # a broker that refuses is said at once, not after a pause and another try
                 "socket_timeout": BROKER_SECONDS,
                 "socket_connect_timeout": BROKER_SECONDS,
             },

@@ -82,3 +82,34 @@ def test_no_call_to_a_frozen_server_outlives_its_deadline(
     assert late == {}
     # What came back at once waited for nobody, and would prove nothing.
     assert {name: found for name, found in took.items() if found[0] < 0.5} == {}
+
+
+REFUSED = """
+import sys, time
+from uuid import uuid4
+from booking_tasks.client import BookingClient, NotSentError
+from booking_tasks.contracts import CancelRequest
+from booking_tasks.doorbell import ring
+from booking_tasks.settings import settings
+
+message = CancelRequest(message_id=uuid4(), actor="shop", request_id=uuid4())
+client = BookingClient(settings().redis_url)
+began = time.monotonic()
+try:
+    client.send(message)
+except NotSentError:
+    ring({"publish_event", "send_invite"})
+    print(time.monotonic() - began)
+"""
+
+
+def test_a_broker_that_refuses_is_not_asked_again_after_a_pause() -> None:
+    refusing = {"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+
+    ran = subprocess.run(
+        [sys.executable, "-c", REFUSED],
+        env=os.environ | refusing, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+
+    # Celery's own client would pause for 2 s and then for 4 before each of the three is given up.
+    assert float(ran.stdout.splitlines()[-1]) < 2
