@@ -27,6 +27,7 @@ from booking_tasks.ops.migrate import migrate
 from booking_tasks.ops.servers import Postgres, Server, Valkey
 from booking_tasks.ops.stack import EFFECTS, FRONT, Stack
 from booking_tasks.ops.test_platform import LocalPlatform
+from booking_tasks.schedule import ran_today
 from booking_tasks.settings import settings
 
 #: What is still to be done at the clock's instant; the stage is quiet when every count is zero.
@@ -199,6 +200,23 @@ class Stage:
             self.settle()
         self.step(to)
         self.settle()
+
+    def see_the_day_in(self, seconds: float = 60) -> None:
+        """Let the work of a new day be done and what follows from it: new windows may serve who waits.
+
+        Raises StageError.
+        """
+        end = time.monotonic() + seconds
+        while not self.extended():
+            if time.monotonic() > end:
+                raise StageError(f"no windows for the day of {self.now():%a %H:%M} after {seconds:.0f} s")
+            time.sleep(0.03)
+        self.settle(max(0.1, end - time.monotonic()))
+
+    def extended(self) -> bool:
+        """Whether the windows of this instant's day are made."""
+        with transaction() as db:
+            return ran_today(db, "extend_availability", clock.now(db))
 
     def settle(self, seconds: float = 60) -> None:
         """Wait until nothing is left to do at this instant. Raises StageError with what is left."""

@@ -31,7 +31,6 @@ from booking_tasks.models import Consultant, DirectoryUser, ScheduledSession, Se
 from booking_tasks.ops.servers import Postgres, Valkey, wait_until
 from booking_tasks.ops.stack import EFFECTS, FRONT
 from booking_tasks.ops.stage import Stage, StageError
-from booking_tasks.schedule import ran_today
 
 #: A Monday, far from any change of clocks; the bookings are for the days after it.
 MONDAY = datetime(2027, 3, 1, 7, 0, tzinfo=UTC)
@@ -188,18 +187,13 @@ class House:
             _patiently(partial(self.stage.step, min(until, now + hop)))
             self.calm()
         # New windows at the end of the horizon may be offered to who waits: only then nothing more follows.
-        wait_until(partial(_patiently, partial(_extended_on, until)), "the day's new windows", _READY_SECONDS)
+        wait_until(partial(_patiently, self.stage.extended), "the day's new windows", _READY_SECONDS)
         self.calm()
 
     def sessions(self) -> list[ScheduledSession]:
         """Every session there is, oldest first."""
         with transaction() as db:
             return list(db.execute(select(ScheduledSession).order_by(ScheduledSession.id)).scalars())
-
-
-def _extended_on(day: datetime) -> bool:
-    with transaction() as db:
-        return ran_today(db, "extend_availability", day)
 
 
 def _patiently(ask: Callable[[], AnswerT], seconds: float = 60) -> AnswerT:

@@ -296,8 +296,8 @@ def _own_zone(evidence: Evidence) -> Check:
 
 
 def _calm(evidence: Evidence) -> Check:
-    open_jobs = Counter(job.state for job in evidence.jobs if job.settled_at is None)
-    failed = Counter(job.state for job in evidence.jobs if job.state in {"dead", "uncertain"})
+    open_jobs = Counter(f"{job.kind} {job.state}" for job in evidence.jobs if job.settled_at is None)
+    failed = Counter(f"{job.kind} {job.state}" for job in evidence.jobs if job.state in {"dead", "uncertain"})
     holds = not open_jobs and not failed
     return Check(
         "nothing is left to do, nothing failed for good",

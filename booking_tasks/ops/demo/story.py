@@ -222,6 +222,7 @@ class Story:
         self._send(RecordOutcome, session_id=session.id, notes="Eigenvalues understood; next: Jordan form.")
         self._send(RecordBilling, session_id=session.id, billed_amount=Decimal("45.00"))
         self.stage.advance(cast.WEDNESDAY)
+        self.stage.see_the_day_in()
         self.say("end", "Wednesday 00:00 UTC: nothing is left to do")
 
     # -- how to act --------------------------------------------------------------------------------------
