@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +25,7 @@ from booking_tasks.errors import BookingTasksError
 
 #: PostgreSQL refuses to run as root; this user exists on every Linux and macOS.
 _UNPRIVILEGED = "nobody"
+_PORTS = range(12_000, 32_000)
 
 
 class ServerError(BookingTasksError):
@@ -30,10 +33,16 @@ class ServerError(BookingTasksError):
 
 
 def free_port() -> int:
-    """A TCP port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that nothing listens on at this moment.
+
+    Below those that systems hand out by themselves (from 32768 on Linux, 49152 on macOS): a server that is
+    down for a moment finds its port again, and two that look at the same time hardly find the same one.
+    """
+    while True:
+        port = secrets.choice(_PORTS)  # whatever has seeded `random` in two processes alike
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
@@ -187,6 +196,7 @@ class Postgres(Server):
             "max_connections": "200",
             "shared_buffers": "128MB",
             "timezone": "UTC",
+            "dynamic_shared_memory_type": "mmap",  # in its folder: if killed, it leaves nothing elsewhere
         }
         if not self.durable:
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
