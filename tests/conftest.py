@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,8 +22,27 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.occasion import Occasion
 from booking_tasks.ops.servers import Postgres, Valkey, system_postgres_binaries
+from booking_tasks.ops.stack import ServiceProcess
+from tests import warm
 from tests.builders import NOW
 
+_MEMORY, _ROOM = Path("/dev/shm"), 2 * 1024**3
+
+
+def _write_to_memory() -> None:
+    """Put temporary files into memory where there is room: each copy of a database is some 600 files, and
+
+    a disk's file system takes up to a third of a second for them. `TMPDIR` says otherwise.
+    """
+    if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK):
+        return
+    runs_nothing = os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC  # a copied PostgreSQL must run there
+    if not runs_nothing and shutil.disk_usage(_MEMORY).free > _ROOM:
+        os.environ["TMPDIR"] = str(_MEMORY)
+        tempfile.tempdir = None
+
+
+_write_to_memory()
 _FOLDER = tempfile.TemporaryDirectory(prefix="booking-tests-", ignore_cleanup_errors=True)
 #: What the environment does not name. Side by side (pytest -n 2) each process has servers of its own: the
 #: URLs it inherits from the one that only hands out the tests name servers that never start.
@@ -38,6 +58,7 @@ if _VALKEY is not None:
     os.environ["REDIS_URL"] = _VALKEY.url()
 os.environ["BOOKING_HEARTBEAT_FILE"] = str(Path(_FOLDER.name) / "heartbeat")
 _SERVER_URL = os.environ["DATABASE_URL"]
+ServiceProcess.launch = staticmethod(warm.launch)
 
 
 @pytest.hookimpl(trylast=True)
@@ -45,6 +66,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that start processes first: a long one that came last would run alone on one core."""
     slow = {item.path for item in items if item.get_closest_marker("stack") is not None}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails shows what its workers and beats said last."""
+    report = yield
+    if report.failed:
+        report.sections += warm.last_words(since=call.start)
+    return report
 
 
 def database_url(name: str) -> str:

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from booking_tasks.ops.servers import ServerError, wait_until
 
@@ -14,8 +16,50 @@ FRONT = ("booking", "evidence", "admin", "replies", "sweep")
 EFFECTS = ("provision", "notify")
 
 
+class Running(Protocol):
+    """A process that was started, as subprocess.Popen has it."""
+
+    @property
+    def pid(self) -> int:
+        """Its id, and that of its group."""
+
+    def poll(self) -> int | None:
+        """Its exit code, if it has ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, once it has ended. Raises subprocess.TimeoutExpired."""
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+
+
+#: Starts a command in a folder, with an environment and a log file, in a process group of its own.
+Launch = Callable[[Sequence[str], Path, Mapping[str, str], Path], Running]
+
+
+def launched(command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> Running:
+    """Start a program."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command, stdout=output, stderr=output, cwd=folder, env=environment, start_new_session=True
+        )
+
+
+def launched_here(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path
+) -> Running:
+    """Start a command of ours with this Python."""
+    return launched([sys.executable, "-m", "booking_tasks.ops", *arguments], folder, environment, log)
+
+
 class ServiceProcess:
-    """One worker or beat in a process group of its own, with its log and heartbeat file."""
+    """One worker or beat in a process group of its own, with its log and heartbeat file.
+
+    `arguments` are those of `booking-tasks`, or of `program`.
+    """
+
+    #: How commands of ours are started; the tests have a quicker way (tests/warm.py).
+    launch: Launch = staticmethod(launched_here)
 
     def __init__(
         self,
@@ -23,22 +67,17 @@ class ServiceProcess:
         folder: Path,
         arguments: list[str],
         environment: dict[str, str],
-        program: tuple[str, ...] = (sys.executable, "-m", "booking_tasks.ops"),
+        program: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self.heartbeat = folder / f"{name}.heartbeat"
         self.heartbeat.unlink(missing_ok=True)
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("BOOKING_")}
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*program, *arguments],
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-                env=inherited | environment | {"BOOKING_HEARTBEAT_FILE": str(self.heartbeat)},
-                start_new_session=True,
-            )
+        own = {"BOOKING_HEARTBEAT_FILE": str(self.heartbeat), "TMPDIR": str(folder)}
+        environment = inherited | environment | own
+        start = launched if program else self.launch
+        self._process = start([*program, *arguments], folder, environment, self.log)
 
     @property
     def pid(self) -> int:
@@ -58,8 +97,9 @@ class ServiceProcess:
             raise ServerError(f"{error}\n{tail}") from None
 
     def _beating(self) -> bool:
-        if self._process.poll() is not None:
-            raise ServerError(f"{self.name} ended with {self._process.returncode}")
+        code = self._process.poll()
+        if code is not None:
+            raise ServerError(f"{self.name} ended with {code}")
         return self.heartbeat.exists()
 
     def kill(self) -> None:

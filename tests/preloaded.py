@@ -1,0 +1,41 @@
+"""What a worker or beat imports and what is the same whatever its settings are; loaded before it is forked.
+
+Of ours only what makes no app and reads no setting when it is imported.
+"""
+
+# ruff: noqa: F401
+from __future__ import annotations
+
+import gc
+
+import caldav
+import celery.__main__
+import celery.app.trace
+import celery.apps.beat
+import celery.apps.worker
+import celery.backends.redis
+import celery.bin.celery
+import celery.concurrency.prefork
+import celery.concurrency.solo
+import celery.fixups.django
+import celery.worker.consumer
+import holidays
+import httpcore2
+import httpx2
+import icalendar
+import kombu.transport.redis
+import psycopg
+import recurring_ical_events
+import sqlalchemy.dialects.postgresql.psycopg
+import sqlalchemy.orm
+import structlog
+
+import booking_tasks.contracts
+import booking_tasks.database
+import booking_tasks.guard.channel
+import booking_tasks.guard.rules
+import booking_tasks.models
+import booking_tasks.ops.cli
+import booking_tasks.ops.migrate
+
+gc.freeze()
