@@ -222,4 +222,5 @@ ROWS: dict[str, dict[str, str]] = {
     "0024_series_at_once": {},
     "0025_offered_kinds": {},
     "0026_give_start": {},
+    "0027_judged_under_the_lock": {},
 }

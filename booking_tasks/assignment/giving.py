@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -33,17 +34,23 @@ def given(
     decision: dict[str, Any] | None,
     new: Submission | None = None,
 ) -> Assigned | NotTaken:
-    """Give a start to a locked request, or to one that is written with it. NotTaken leaves nothing behind."""
+    """Give a start to a locked request, or to one that is written with it. NotTaken leaves nothing behind.
+
+    The length, and that the consultant must be asked, are as the policy says that holds under their lock,
+    not the one that was looked at before.
+    """
     start, end = span
     while True:
         gift = _gift(occasion, request, kind, candidate, (start, end), decision, new)
         refusal, real_end = giving_store.given(db, request, gift, occasion.now)
         if refusal is None:
             break
-        if real_end is None:
+        if refusal == "must_be_confirmed":
+            candidate = replace(candidate, must_confirm=True)
+        elif real_end is not None:
+            end = real_end
+        else:
             return NotTaken(refusal)
-        # The length is the policy's that holds under the lock, not the one that was looked at before.
-        end = real_end
     due = gift.entry.kinds_due(occasion.now)
     ring_later(db, due if new is None else due | new.entry.kinds_due(occasion.now))
     became: Literal["asked", "scheduled"] = "asked" if gift.session_id is None else "scheduled"

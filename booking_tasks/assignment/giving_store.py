@@ -62,7 +62,8 @@ def given(
 
     Writes the request where it is new, the session and its time or the hold, the decision, the history with
     its jobs, and the credit. Locks the consultant, then the requester; a refusal gives the locks back.
-    ("other_length", end): the policy that holds now wants another end; nothing was written.
+    ("other_length", end): the policy that holds now wants another end; nothing was written. Nor was it for
+    "must_be_confirmed" and "at_capacity", which are judged under the consultant's lock.
     """
     db.flush()  # what the caller changed of the request comes before what is changed here
     new = gift.new

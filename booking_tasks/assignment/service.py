@@ -30,7 +30,7 @@ from booking_tasks.sessions.rules import REQUEST_STEPS, NewRequest, check_step
 
 __all__ = [
     "Assigned", "aliases_for", "assign", "assign_locked", "assign_new", "candidates", "choice_of_requester",
-    "chosen_by_requester", "decide", "give_start", "nobody", "still_waits", "take", "unfit", "waiting",
+    "chosen_by_requester", "decide", "give_start", "nobody", "still_waits", "unfit", "waiting",
 ]  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def assign_new(
     """
     seen = look(db, looked, new.request, new.kind)
     best = seen.best()
-    if best is not None and best.capacity is None:
+    if best is not None:
         cost, row = _choice(db, looked, new.request, seen, best, best.starts[0])
         taken = given(db, looked, new.request, new.kind, best, best.starts[0], row, new)
         if not isinstance(taken, NotTaken):
@@ -166,9 +166,10 @@ def give_start(
     """Give a start that was found to a locked request: the one way, whoever found it.
 
     Who was told to wait may have made other plans: where the kind says so, they are asked first.
+    `decision`, the row of the choice, is written with what is given; a lost race gives its locks back.
     """
     if request.waiting_since is None or kind.waiting_list == "book":
-        return take(db, occasion, request, kind, candidate, start, end, decision)
+        return given(db, occasion, request, kind, candidate, (start, end), decision)
     savepoint = db.begin_nested()
     if _is_full(db, occasion, candidate):
         savepoint.rollback()
@@ -179,34 +180,6 @@ def give_start(
         return taken
     savepoint.commit()
     return Assigned("offered", candidate.consultant_user_id, start=start, end=end)
-
-
-def take(
-    db: Session,
-    occasion: Occasion,
-    request: ConsultationRequest,
-    kind: ServiceType,
-    candidate: Candidate,
-    start: datetime,
-    end: datetime,
-    decision: dict[str, Any] | None = None,
-) -> Assigned | NotTaken:
-    """Book, or hold where the consultant must confirm. A lost race gives its locks back.
-
-    `decision`, the row of the choice, is written with it.
-    """
-    span = (start, end)
-    if candidate.capacity is None:
-        return given(db, occasion, request, kind, candidate, span, decision)
-    savepoint = db.begin_nested()
-    taken: Assigned | NotTaken = NotTaken("at_capacity")
-    if not _is_full(db, occasion, candidate):
-        taken = given(db, occasion, request, kind, candidate, span, decision)
-    if isinstance(taken, NotTaken):
-        savepoint.rollback()
-    else:
-        savepoint.commit()
-    return taken
 
 
 def _is_full(db: Session, occasion: Occasion, candidate: Candidate) -> bool:

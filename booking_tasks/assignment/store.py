@@ -74,12 +74,7 @@ def profile_of(row: Row[Any] | Consultant) -> Profile:
     )
 
 
-_LOAD = (
-    "(SELECT count(*) FROM consultant_availability_slots f"
-    "  WHERE f.consultant_user_id = p.consultant_user_id AND f.status IN ('held', 'booked')"
-    "    AND tstzrange(f.start_time, f.end_time) && tstzrange(:now, NULL)"
-    "    AND (f.status = 'booked' OR f.held_until > :now))"
-)
+_LOAD = "load_ahead(p.consultant_user_id, :now)"
 _POOL = text(
     f"SELECT {_PROFILE}, s.credits, s.assigned_at, b.requires_confirmation,"  # noqa: S608 - of constants
     "       CASE WHEN NOT p.is_available_for_booking THEN 0.0"

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from booking_tasks.models.free_time import run
 
+# How many sessions and holds somebody has ahead: what `assignment_capacity` bounds.
+LOAD_AHEAD = """
+CREATE FUNCTION load_ahead(p_consultant uuid, p_now timestamptz)
+RETURNS bigint
+LANGUAGE sql STABLE
+AS $$
+    SELECT count(*)
+      FROM consultant_availability_slots f
+     WHERE f.consultant_user_id = p_consultant
+       AND f.status IN ('held', 'booked')
+       AND tstzrange(f.start_time, f.end_time) && tstzrange(p_now, NULL)
+       AND (f.status = 'booked' OR f.held_until > p_now)
+$$
+"""
+
 # What a start is taken for: a booking, or a question that the consultant must answer by p_held_until.
 # p_new_request is the row of a request that is not there yet, with p_submitted, {"event": ..., "jobs": ...};
-# else p_status is that of the locked one. The end is judged as in book_start, and a refusal is as there:
-# nothing is left of it, not even the request, and no lock.
+# else p_status is that of the locked one. Whether the consultant may have one more and must be asked is
+# judged under their lock, whatever a look saw before: `at_capacity`, `must_be_confirmed`. The end is judged
+# as in book_start, and a refusal is as there: nothing is left of it, not even the request, and no lock.
 GIVE_START = """
 CREATE FUNCTION give_start(
     p_fact uuid, p_session uuid, p_consultant uuid, p_requester uuid, p_request uuid, p_service_type uuid,
@@ -42,6 +58,21 @@ BEGIN
             RAISE EXCEPTION USING ERRCODE = 'BT001', MESSAGE = 'request_exists';
         END IF;
         PERFORM write_down(p_submitted -> 'event', p_submitted -> 'jobs');
+    END IF;
+    PERFORM FROM consultant_profiles c WHERE c.consultant_user_id = p_consultant FOR NO KEY UPDATE;
+    refusal := CASE
+        WHEN EXISTS (
+            SELECT FROM consultant_profiles c
+             WHERE c.consultant_user_id = p_consultant
+               AND c.assignment_capacity <= load_ahead(p_consultant, p_now)
+        ) THEN 'at_capacity'
+        WHEN p_held_until IS NULL AND EXISTS (
+            SELECT FROM booking_policies(ARRAY[p_consultant], p_service_type, p_now) b
+             WHERE b.requires_confirmation
+        ) THEN 'must_be_confirmed'
+    END;
+    IF refusal IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'BT001', MESSAGE = refusal;
     END IF;
     IF p_held_until IS NULL THEN
         SELECT b.* INTO refusal, session_end FROM book_start(
@@ -120,7 +151,7 @@ END
 $$
 """
 
-_FUNCTIONS = {"ask_for_start": ASK_FOR_START, "give_start": GIVE_START}
+_FUNCTIONS = {"load_ahead": LOAD_AHEAD, "ask_for_start": ASK_FOR_START, "give_start": GIVE_START}
 for _name, _statement in _FUNCTIONS.items():
     run("after_create", _statement)
     run("before_drop", f"DROP FUNCTION IF EXISTS {_name}")

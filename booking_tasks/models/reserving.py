@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from booking_tasks.models.free_time import run
 
-# Lock, then look: each statement inside sees what was committed before it began.
+# Lock, then look: each statement inside sees what was committed before it began, so the policy that a start
+# is judged by and the length it gets come from one: a kind's policy changes without the consultant's lock.
 START_JUDGED = """
 CREATE FUNCTION start_judged(
     p_consultant uuid, p_service_type uuid, p_start timestamptz, p_now timestamptz, p_session uuid,
@@ -20,17 +21,19 @@ DECLARE
     obstacle_found text;
 BEGIN
     PERFORM FROM consultant_profiles c WHERE c.consultant_user_id = p_consultant FOR NO KEY UPDATE;
-    SELECT * INTO policy FROM booking_policies(ARRAY[p_consultant], p_service_type, p_now);
+    SELECT p.duration, p.buffer_before, p.buffer_after, f.start_time IS NOT NULL AS free INTO policy
+      FROM booking_policies(ARRAY[p_consultant], p_service_type, p_now) p
+      LEFT JOIN free_starts(
+               ARRAY[p_consultant], p_service_type, p_start, p_start + interval '1 microsecond', p_now,
+               p_session
+           ) f ON f.start_time = p_start;
     IF NOT FOUND THEN
         refusal := 'slot_not_free';
         RETURN;
     END IF;
     session_end := p_start + policy.duration;
     span := tstzrange(p_start - policy.buffer_before, session_end + policy.buffer_after);
-    PERFORM FROM free_starts(
-        ARRAY[p_consultant], p_service_type, p_start, p_start + interval '1 microsecond', p_now, p_session
-    ) f WHERE f.start_time = p_start;
-    IF FOUND THEN
+    IF policy.free THEN
         RETURN;
     END IF;
     SELECT j.obstacle INTO obstacle_found FROM judged_starts(

@@ -18,6 +18,7 @@ from booking_tasks.database import if_alone, transaction
 from booking_tasks.models import (
     AssignmentBatch,
     AvailabilitySlot,
+    ConsultantPolicy,
 )
 from booking_tasks.occasion import Occasion
 from tests import builders
@@ -162,6 +163,39 @@ def test_a_consultant_who_stops_meanwhile_gets_nobody(db: Session, moment: Occas
     row.specializations = ["law"]
     db.flush()
     assert plan.apply(db, moment, request.id).reason == "missing_specialization"
+
+
+def test_a_consultant_who_wants_to_be_asked_since_the_plan_is_asked(db: Session, moment: Occasion) -> None:
+    kind = builders.service_type(db)
+    who = consultant(db)
+    request = builders.request(db, kind.id)
+    plan = batch.keep(db, moment, plan_of(db, moment))
+    db.add(
+        ConsultantPolicy(
+            consultant_user_id=who, consultation_service_type_id=kind.id, requires_confirmation=True
+        )
+    )
+    db.flush()
+    assert plan.apply(db, moment, request.id).result == "asked"
+
+    held = db.scalars(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).one()
+    assert (request.status, held.consultant_user_id) == ("pending_confirmation", who)
+    assert sessions(db) == {}
+
+
+def test_a_consultant_who_takes_fewer_since_the_plan_gets_no_more(db: Session, moment: Occasion) -> None:
+    kind = builders.service_type(db)
+    row = builders.consultant(db)
+    builders.window(db, row.consultant_user_id, TOMORROW)
+    requests = [builders.request(db, kind.id) for _ in range(2)]
+    plan = batch.keep(db, moment, plan_of(db, moment))
+    row.assignment_capacity = 1
+    db.flush()
+    became = [plan.apply(db, moment, one.id) for one in requests]
+
+    assert [(one.result, one.reason) for one in became] == [
+        ("scheduled", None), ("waiting", "at_capacity"),
+    ]  # fmt: skip
 
 
 def test_a_request_that_was_changed_meanwhile_is_looked_at_anew(db: Session, moment: Occasion) -> None:

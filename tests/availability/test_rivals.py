@@ -15,7 +15,14 @@ from sqlalchemy.exc import IntegrityError
 from booking_tasks.availability import service
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.database import transaction
-from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
+from booking_tasks.models import (
+    AvailabilitySlot,
+    ConsultationRequest,
+    Event,
+    Job,
+    ScheduledSession,
+    ServiceType,
+)
 from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import service as sessions
 from tests import builders
@@ -81,6 +88,43 @@ def test_as_many_free_consultants_at_one_start_give_exactly_as_many_bookings(own
     kind, consultants = opened_day(consultants=10)
     attempts = [(who, timedelta(0), uuid4()) for who in consultants for _ in range(3)]
     assert book_at_once(kind, attempts) == {"booked": 10, "slot_taken": 20}
+
+
+def test_a_kind_whose_length_changes_all_the_time_never_books_past_a_window(own_database: str) -> None:
+    """What a start is judged by and how long it becomes are one policy, whenever another is set."""
+    count, half_an_hour = 400, timedelta(minutes=30)
+    with transaction() as db:
+        kind = builders.service_type(db, slot_step_minutes=5, default_duration_minutes=60).id
+        who = [builders.consultant(db).consultant_user_id for _ in range(count)]
+        for one in who:
+            builders.window(db, one, NOW + timedelta(days=1), hours=0.5)
+        requests = [builders.request(db, kind).id for _ in who]
+    over = threading.Event()
+
+    def change() -> None:
+        minutes = 60
+        while not over.is_set():
+            minutes = 90 - minutes
+            with transaction() as db:
+                db.get_one(ServiceType, kind).default_duration_minutes = minutes
+
+    def book(index: int) -> str:
+        start = NOW + timedelta(days=1)
+        with transaction() as db:
+            request = db.get_one(ConsultationRequest, requests[index])
+            agreed = sessions.agree(db, MOMENT, request, who[index], start, start + 2 * half_an_hour)
+            return agreed.code if isinstance(agreed, NotTaken) else "booked"
+
+    with ThreadPoolExecutor(5) as pool:
+        changing = pool.submit(change)
+        results = Counter(pool.map(book, range(count)))
+        over.set()
+        changing.result(30)
+
+    assert results.keys() == {"booked", "slot_not_free"}
+    with transaction() as db:
+        length = ScheduledSession.scheduled_end_time - ScheduledSession.scheduled_start_time
+        assert set(db.scalars(select(length))) == {half_an_hour}
 
 
 def test_one_requester_is_booked_once_whoever_serves_them(own_database: str) -> None:

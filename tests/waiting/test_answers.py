@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import batch
 from booking_tasks.assignment import service as assignment
+from booking_tasks.assignment.giving import given
 from booking_tasks.assignment.rules import Candidate
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.contracts import (
@@ -187,15 +188,8 @@ def test_an_offer_to_a_request_that_an_older_release_served_is_withdrawn(room: W
     other = builders.consultant(room.db).consultant_user_id
     room.frees(START + 4 * HOUR, who=other)
     request.waiting_since = None  # what a release that knows no offers sees
-    taken = assignment.take(
-        room.db,
-        room.moment,
-        request,
-        room.kind,
-        Candidate(other, False, 0),
-        START + 4 * HOUR,
-        START + 5 * HOUR,
-    )
+    span = (START + 4 * HOUR, START + 5 * HOUR)
+    taken = given(room.db, room.moment, request, room.kind, Candidate(other, False, 0), span, None)
     assert isinstance(taken, assignment.Assigned)
     room.later(minutes=30)
     assert room.sweeps() == 1

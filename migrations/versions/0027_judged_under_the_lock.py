@@ -1,0 +1,289 @@
+"""judged under the lock: a start by one policy, and whether the consultant must be asked or has enough"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0027_judged_under_the_lock"
+down_revision = "0026_give_start"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("""
+CREATE FUNCTION load_ahead(p_consultant uuid, p_now timestamptz)
+RETURNS bigint
+LANGUAGE sql STABLE
+AS $$
+    SELECT count(*)
+      FROM consultant_availability_slots f
+     WHERE f.consultant_user_id = p_consultant
+       AND f.status IN ('held', 'booked')
+       AND tstzrange(f.start_time, f.end_time) && tstzrange(p_now, NULL)
+       AND (f.status = 'booked' OR f.held_until > p_now)
+$$
+""")
+    op.execute("""
+CREATE OR REPLACE FUNCTION start_judged(
+    p_consultant uuid, p_service_type uuid, p_start timestamptz, p_now timestamptz, p_session uuid,
+    OUT refusal text, OUT span tstzrange, OUT session_end timestamptz
+)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    policy record;
+    obstacle_found text;
+BEGIN
+    PERFORM FROM consultant_profiles c WHERE c.consultant_user_id = p_consultant FOR NO KEY UPDATE;
+    SELECT p.duration, p.buffer_before, p.buffer_after, f.start_time IS NOT NULL AS free INTO policy
+      FROM booking_policies(ARRAY[p_consultant], p_service_type, p_now) p
+      LEFT JOIN free_starts(
+               ARRAY[p_consultant], p_service_type, p_start, p_start + interval '1 microsecond', p_now,
+               p_session
+           ) f ON f.start_time = p_start;
+    IF NOT FOUND THEN
+        refusal := 'slot_not_free';
+        RETURN;
+    END IF;
+    session_end := p_start + policy.duration;
+    span := tstzrange(p_start - policy.buffer_before, session_end + policy.buffer_after);
+    IF policy.free THEN
+        RETURN;
+    END IF;
+    SELECT j.obstacle INTO obstacle_found FROM judged_starts(
+        ARRAY[p_consultant], p_service_type, p_start, p_start + interval '1 microsecond', p_now, p_session
+    ) j WHERE j.start_time = p_start;
+    refusal := CASE
+        WHEN obstacle_found = 'notice' THEN 'notice_too_short'
+        WHEN obstacle_found = 'horizon' THEN 'beyond_horizon'
+        WHEN obstacle_found = 'limit' THEN 'limit_reached'
+        WHEN EXISTS (
+            SELECT FROM consultant_availability_slots f
+             WHERE f.consultant_user_id = p_consultant
+               AND f.status IN ('held', 'booked')
+               AND tstzrange(f.start_time, f.end_time) && span
+               AND (f.status = 'booked' OR f.held_until > p_now)
+               AND (p_session IS NULL OR f.scheduled_session_id IS DISTINCT FROM p_session)
+        ) THEN 'slot_taken'
+        ELSE 'slot_not_free'
+    END;
+END
+$$
+""")
+    op.execute("""
+CREATE OR REPLACE FUNCTION give_start(
+    p_fact uuid, p_session uuid, p_consultant uuid, p_requester uuid, p_request uuid, p_service_type uuid,
+    p_start timestamptz, p_end timestamptz, p_now timestamptz, p_status text, p_held_until timestamptz,
+    p_hold_token uuid, p_credit uuid, p_new_request jsonb, p_submitted jsonb, p_decision jsonb,
+    p_event jsonb, p_jobs jsonb,
+    OUT refusal text, OUT session_end timestamptz
+)
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    IF p_new_request IS NOT NULL THEN
+        INSERT INTO consultation_requests (
+            id, requester_user_id, company_id, consultation_service_type_id, preferred_consultant_user_id,
+            preferred_start_time, preferred_end_time, required_specializations,
+            excluded_consultant_user_ids, request_details, status, requested_at, deadline_at, languages,
+            preferred_fallback, fallback_after
+        )
+        SELECT p_request, p_requester, r.company_id, p_service_type, r.preferred_consultant_user_id,
+               r.preferred_start_time, r.preferred_end_time, r.required_specializations,
+               r.excluded_consultant_user_ids, r.request_details, p_status, p_now, r.deadline_at, r.languages,
+               r.preferred_fallback, r.fallback_after
+          FROM jsonb_to_record(p_new_request) AS r (
+                   company_id uuid, preferred_consultant_user_id uuid, preferred_start_time timestamptz,
+                   preferred_end_time timestamptz, required_specializations text[],
+                   excluded_consultant_user_ids uuid[], request_details text, deadline_at timestamptz,
+                   languages text[], preferred_fallback text, fallback_after timestamptz
+               )
+        ON CONFLICT (id) DO NOTHING;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'BT001', MESSAGE = 'request_exists';
+        END IF;
+        PERFORM write_down(p_submitted -> 'event', p_submitted -> 'jobs');
+    END IF;
+    PERFORM FROM consultant_profiles c WHERE c.consultant_user_id = p_consultant FOR NO KEY UPDATE;
+    refusal := CASE
+        WHEN EXISTS (
+            SELECT FROM consultant_profiles c
+             WHERE c.consultant_user_id = p_consultant
+               AND c.assignment_capacity <= load_ahead(p_consultant, p_now)
+        ) THEN 'at_capacity'
+        WHEN p_held_until IS NULL AND EXISTS (
+            SELECT FROM booking_policies(ARRAY[p_consultant], p_service_type, p_now) b
+             WHERE b.requires_confirmation
+        ) THEN 'must_be_confirmed'
+    END;
+    IF refusal IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'BT001', MESSAGE = refusal;
+    END IF;
+    IF p_held_until IS NULL THEN
+        SELECT b.* INTO refusal, session_end FROM book_start(
+            p_fact, p_session, p_consultant, p_requester, p_request, p_service_type, p_start, p_end, p_now,
+            false, p_status, NULL, NULL, p_event, p_jobs
+        ) b;
+    ELSE
+        SELECT a.* INTO refusal, session_end FROM ask_for_start(
+            p_fact, p_consultant, p_requester, p_request, p_service_type, p_start, p_end, p_now, p_status,
+            p_held_until, p_hold_token, p_event, p_jobs
+        ) a;
+    END IF;
+    IF refusal IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'BT001', MESSAGE = refusal;
+    END IF;
+    INSERT INTO assignment_decisions (
+        id, consultation_request_id, decided_at, policy_version, consultant_user_id, start_time, reason,
+        inputs, candidates
+    )
+    SELECT d.* FROM jsonb_to_record(p_decision) AS d (
+        id uuid, consultation_request_id uuid, decided_at timestamptz, policy_version text,
+        consultant_user_id uuid, start_time timestamptz, reason text, inputs jsonb, candidates jsonb
+    )
+     WHERE p_decision IS NOT NULL;
+    INSERT INTO assignment_credits (
+        id, consultation_service_type_id, consultant_user_id, kind, amount, credited_at,
+        consultation_request_id
+    )
+    SELECT p_credit, p_service_type, p_consultant, 'assignment', 1, p_now, p_request
+     WHERE NOT EXISTS (
+           SELECT FROM assignment_credits e
+            WHERE e.consultation_request_id = p_request
+              AND e.consultant_user_id = p_consultant
+              AND e.kind = 'assignment'
+              AND NOT EXISTS (SELECT FROM assignment_credits r WHERE r.reverses = e.id)
+     );
+EXCEPTION WHEN SQLSTATE 'BT001' THEN
+    refusal := SQLERRM;
+    session_end := CASE WHEN refusal = 'other_length' THEN session_end END;
+END
+$$
+""")
+
+
+def downgrade() -> None:
+    op.execute("""
+CREATE OR REPLACE FUNCTION give_start(
+    p_fact uuid, p_session uuid, p_consultant uuid, p_requester uuid, p_request uuid, p_service_type uuid,
+    p_start timestamptz, p_end timestamptz, p_now timestamptz, p_status text, p_held_until timestamptz,
+    p_hold_token uuid, p_credit uuid, p_new_request jsonb, p_submitted jsonb, p_decision jsonb,
+    p_event jsonb, p_jobs jsonb,
+    OUT refusal text, OUT session_end timestamptz
+)
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    IF p_new_request IS NOT NULL THEN
+        INSERT INTO consultation_requests (
+            id, requester_user_id, company_id, consultation_service_type_id, preferred_consultant_user_id,
+            preferred_start_time, preferred_end_time, required_specializations,
+            excluded_consultant_user_ids, request_details, status, requested_at, deadline_at, languages,
+            preferred_fallback, fallback_after
+        )
+        SELECT p_request, p_requester, r.company_id, p_service_type, r.preferred_consultant_user_id,
+               r.preferred_start_time, r.preferred_end_time, r.required_specializations,
+               r.excluded_consultant_user_ids, r.request_details, p_status, p_now, r.deadline_at, r.languages,
+               r.preferred_fallback, r.fallback_after
+          FROM jsonb_to_record(p_new_request) AS r (
+                   company_id uuid, preferred_consultant_user_id uuid, preferred_start_time timestamptz,
+                   preferred_end_time timestamptz, required_specializations text[],
+                   excluded_consultant_user_ids uuid[], request_details text, deadline_at timestamptz,
+                   languages text[], preferred_fallback text, fallback_after timestamptz
+               )
+        ON CONFLICT (id) DO NOTHING;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'BT001', MESSAGE = 'request_exists';
+        END IF;
+        PERFORM write_down(p_submitted -> 'event', p_submitted -> 'jobs');
+    END IF;
+    IF p_held_until IS NULL THEN
+        SELECT b.* INTO refusal, session_end FROM book_start(
+            p_fact, p_session, p_consultant, p_requester, p_request, p_service_type, p_start, p_end, p_now,
+            false, p_status, NULL, NULL, p_event, p_jobs
+        ) b;
+    ELSE
+        SELECT a.* INTO refusal, session_end FROM ask_for_start(
+            p_fact, p_consultant, p_requester, p_request, p_service_type, p_start, p_end, p_now, p_status,
+            p_held_until, p_hold_token, p_event, p_jobs
+        ) a;
+    END IF;
+    IF refusal IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'BT001', MESSAGE = refusal;
+    END IF;
+    INSERT INTO assignment_decisions (
+        id, consultation_request_id, decided_at, policy_version, consultant_user_id, start_time, reason,
+        inputs, candidates
+    )
+    SELECT d.* FROM jsonb_to_record(p_decision) AS d (
+        id uuid, consultation_request_id uuid, decided_at timestamptz, policy_version text,
+        consultant_user_id uuid, start_time timestamptz, reason text, inputs jsonb, candidates jsonb
+    )
+     WHERE p_decision IS NOT NULL;
+    INSERT INTO assignment_credits (
+        id, consultation_service_type_id, consultant_user_id, kind, amount, credited_at,
+        consultation_request_id
+    )
+    SELECT p_credit, p_service_type, p_consultant, 'assignment', 1, p_now, p_request
+     WHERE NOT EXISTS (
+           SELECT FROM assignment_credits e
+            WHERE e.consultation_request_id = p_request
+              AND e.consultant_user_id = p_consultant
+              AND e.kind = 'assignment'
+              AND NOT EXISTS (SELECT FROM assignment_credits r WHERE r.reverses = e.id)
+     );
+EXCEPTION WHEN SQLSTATE 'BT001' THEN
+    refusal := SQLERRM;
+    session_end := CASE WHEN refusal = 'other_length' THEN session_end END;
+END
+$$
+""")
+    op.execute("""
+CREATE OR REPLACE FUNCTION start_judged(
+    p_consultant uuid, p_service_type uuid, p_start timestamptz, p_now timestamptz, p_session uuid,
+    OUT refusal text, OUT span tstzrange, OUT session_end timestamptz
+)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    policy record;
+    obstacle_found text;
+BEGIN
+    PERFORM FROM consultant_profiles c WHERE c.consultant_user_id = p_consultant FOR NO KEY UPDATE;
+    SELECT * INTO policy FROM booking_policies(ARRAY[p_consultant], p_service_type, p_now);
+    IF NOT FOUND THEN
+        refusal := 'slot_not_free';
+        RETURN;
+    END IF;
+    session_end := p_start + policy.duration;
+    span := tstzrange(p_start - policy.buffer_before, session_end + policy.buffer_after);
+    PERFORM FROM free_starts(
+        ARRAY[p_consultant], p_service_type, p_start, p_start + interval '1 microsecond', p_now, p_session
+    ) f WHERE f.start_time = p_start;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    SELECT j.obstacle INTO obstacle_found FROM judged_starts(
+        ARRAY[p_consultant], p_service_type, p_start, p_start + interval '1 microsecond', p_now, p_session
+    ) j WHERE j.start_time = p_start;
+    refusal := CASE
+        WHEN obstacle_found = 'notice' THEN 'notice_too_short'
+        WHEN obstacle_found = 'horizon' THEN 'beyond_horizon'
+        WHEN obstacle_found = 'limit' THEN 'limit_reached'
+        WHEN EXISTS (
+            SELECT FROM consultant_availability_slots f
+             WHERE f.consultant_user_id = p_consultant
+               AND f.status IN ('held', 'booked')
+               AND tstzrange(f.start_time, f.end_time) && span
+               AND (f.status = 'booked' OR f.held_until > p_now)
+               AND (p_session IS NULL OR f.scheduled_session_id IS DISTINCT FROM p_session)
+        ) THEN 'slot_taken'
+        ELSE 'slot_not_free'
+    END;
+END
+$$
+""")
+    op.execute("DROP FUNCTION load_ahead")
