@@ -303,8 +303,8 @@ def booked_hold(db: Session, slot_id: UUID | None, session_id: UUID, now: dateti
 
 
 def live_hold(db: Session, slot_id: UUID | None, now: datetime) -> bool:
-    """Whether a hold is still there and not over."""
+    """Whether a hold is still there and not over. Locks it, so that no sweep tidies it away meanwhile."""
     found = select(AvailabilitySlot.id).where(
         AvailabilitySlot.id == slot_id, AvailabilitySlot.status == "held", AvailabilitySlot.held_until > now
     )
-    return db.execute(found).first() is not None
+    return db.execute(found.with_for_update()).first() is not None

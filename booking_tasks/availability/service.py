@@ -139,12 +139,12 @@ def held_slot(db: Session, request_id: UUID) -> AvailabilitySlot | None:
 
 
 def _locked_hold(db: Session, request_id: UUID) -> AvailabilitySlot | None:
-    """The request's hold, read again after its consultant was locked."""
+    """The request's hold, read again and locked after its consultant was."""
     found = store.hold_of_request(db, request_id)
     if found is None:
         return None
     store.lock_consultant(db, found.consultant_user_id)
-    return store.hold_of_request(db, request_id)
+    return store.hold_of_request(db, request_id, locked=True)
 
 
 def free_session(

@@ -241,13 +241,14 @@ def reserved(
     return row.refusal, row.session_end
 
 
-def hold_of_request(db: Session, request_id: UUID) -> AvailabilitySlot | None:
-    """The hold a request has, live or not."""
-    return db.execute(
-        select(AvailabilitySlot)
-        .where(AvailabilitySlot.consultation_request_id == request_id, AvailabilitySlot.status == "held")
-        .execution_options(populate_existing=True)
-    ).scalar_one_or_none()
+def hold_of_request(db: Session, request_id: UUID, *, locked: bool = False) -> AvailabilitySlot | None:
+    """The hold a request has, live or not; locked, so that no sweep tidies it away meanwhile."""
+    found = select(AvailabilitySlot).where(
+        AvailabilitySlot.consultation_request_id == request_id, AvailabilitySlot.status == "held"
+    )
+    if locked:
+        found = found.with_for_update()
+    return db.execute(found.execution_options(populate_existing=True)).scalar_one_or_none()
 
 
 def delete_hold(db: Session, hold: AvailabilitySlot) -> bool:

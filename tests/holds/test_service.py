@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
+from booking_tasks.availability import service as availability
 from booking_tasks.contracts import ConfirmHold, ConfirmRequest, HoldOutcome, HoldSlot, ReleaseHold, RenewHold
+from booking_tasks.database import transaction
 from booking_tasks.holds import service
 from booking_tasks.identity import uuid7
 from booking_tasks.intake import service as intake
@@ -190,3 +192,27 @@ def test_what_cannot_be_held_is_refused_and_leaves_no_request(db: Session, momen
     assert db.scalar(select(func.count()).select_from(ConsultationRequest)) == 0
     counter.hold(request_id=taken)
     assert counter.hold(START + timedelta(hours=2), request_id=taken).code == "request_exists"
+
+
+def test_a_hold_that_is_being_renewed_is_not_tidied_away_meanwhile(
+    own_database: str, moment: Occasion
+) -> None:
+    with transaction() as db:
+        held = Counter(db, moment).hold()
+    assert held.held_until is not None
+    assert held.request_id is not None
+    a_second, over = timedelta(seconds=1), held.held_until
+
+    def sweep(*_: object) -> None:
+        with transaction() as rival:
+            availability.expire_holds(rival, replace(moment, now=over + a_second))
+
+    with transaction() as db:
+        event.listen(db, "before_flush", sweep, once=True)
+        just_in_time = replace(moment, now=over - a_second)
+        assert availability.prolong_hold(db, just_in_time, held.request_id, NOW + timedelta(hours=1))
+
+    with transaction() as db:
+        kept = availability.held_slot(db, held.request_id)
+        assert kept is not None
+        assert kept.held_until == NOW + timedelta(hours=1)
