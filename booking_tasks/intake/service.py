@@ -168,6 +168,9 @@ def give_up(db: Session, occasion: Occasion, request_id: UUID) -> bool:
             return False  # renewed since somebody looked
         end_hold(db, occasion, request, "hold_expired")
         return True
+    ends = [one for one in (request.deadline_at, request.preferred_end_time) if one is not None]
+    if ends and min(ends) > occasion.now:
+        return False  # a consultant was asked since somebody looked, and declined
     _end(db, occasion, request, "rejected", request.status_reason or "never_looked_at")
     return True
 

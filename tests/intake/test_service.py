@@ -119,6 +119,7 @@ def test_after_the_last_candidate_the_request_waits_and_is_rejected_at_its_deadl
     office.decline(request, asked_consultant(request))
     assert assignment.assign(office.db, office.moment, request.id).reason == "all_declined"
     assert service.overdue(office.db, office.moment) == []
+    assert not service.give_up(office.db, office.moment, request.id)  # as if it had been listed before
     office.later(days=2)
     assert service.overdue(office.db, office.moment) == [request.id]
     assert service.give_up(office.db, office.moment, request.id)
