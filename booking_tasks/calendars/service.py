@@ -73,9 +73,13 @@ def remove_calendar_feed(db: Session, occasion: Occasion, command: RemoveCalenda
     known = store.feed(db, command.feed_id)
     if known is None:
         return CalendarFeedOutcome(result="already_done", feed_id=command.feed_id)
-    lock_consultant(db, known.consultant_user_id)
+    owner = known.consultant_user_id
+    lock_consultant(db, owner)
+    known = store.feed(db, command.feed_id)  # a rival may have removed it, and its id be in use again
+    if known is None or known.consultant_user_id != owner:
+        return CalendarFeedOutcome(result="already_done", feed_id=command.feed_id)
     store.remove(db, known)
-    note_freed(db, occasion, [known.consultant_user_id], "calendar")
+    note_freed(db, occasion, [owner], "calendar")
     return CalendarFeedOutcome(result="done", feed_id=command.feed_id)
 
 

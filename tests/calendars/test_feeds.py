@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.calendars import service
 from booking_tasks.calendars.service import MOST_FEEDS
-from booking_tasks.contracts import (
-    ListCalendarFeeds,
-)
+from booking_tasks.contracts import ListCalendarFeeds, RemoveCalendarFeed
+from booking_tasks.database import transaction
 from booking_tasks.identity import uuid7
+from booking_tasks.models import CalendarFeed
 from booking_tasks.occasion import Occasion, Policies
 from tests import builders
+from tests.assignment.test_capacity import overtaken
 from tests.calendars.conftest import NINE, TERM, blocks, command, kept, looked
 
 
@@ -94,3 +95,23 @@ def test_feeds_are_listed_by_pages_or_by_consultant(db: Session, moment: Occasio
     assert len(everything) == 3
     assert [*ids(limit=2), *ids(after=everything[1])] == everything
     assert len(ids(consultant_user_id=who)) == 2
+
+
+def test_of_two_removals_the_second_leaves_a_calendar_that_came_between(
+    own_database: str, moment: Occasion
+) -> None:
+    with transaction() as db:
+        who, other = (builders.consultant(db).consultant_user_id for _ in range(2))
+        first = command(who)
+        assert service.set_calendar_feed(db, moment, first).result == "done"
+    removal = RemoveCalendarFeed(message_id=uuid7(), actor="desk", feed_id=first.feed_id)
+
+    def gone_and_made_again(db: Session) -> None:
+        service.remove_calendar_feed(db, moment, removal)
+        assert service.set_calendar_feed(db, moment, command(other, first.feed_id)).result == "done"
+
+    late = overtaken(gone_and_made_again, lambda db: service.remove_calendar_feed(db, moment, removal))
+
+    assert late.result == "already_done"
+    with transaction() as db:
+        assert db.get_one(CalendarFeed, first.feed_id).consultant_user_id == other
