@@ -12,8 +12,6 @@ from uuid import uuid4
 
 import redis
 from kombu.transport.redis import Channel as RedisChannel
-from kombu.transport.redis import SentinelChannel as RedisSentinelChannel
-from kombu.transport.redis import SentinelTransport as RedisSentinelTransport
 from kombu.transport.redis import Transport as RedisTransport
 
 from booking_tasks.guard.envelope import stamped
@@ -40,21 +38,7 @@ class Channel(RedisChannel):
         return GuardedRedis
 
 
-class SentinelChannel(RedisSentinelChannel):
-    """Likewise, found by Sentinel."""
-
-    def _get_client(self) -> type[redis.Redis]:
-        super()._get_client()
-        return GuardedRedis
-
-
 class Transport(RedisTransport):
     """redis:// and rediss://"""
 
     Channel = Channel
-
-
-class SentinelTransport(RedisSentinelTransport):
-    """sentinel://"""
-
-    Channel = SentinelChannel

@@ -83,6 +83,13 @@ def test_a_broker_whose_messages_are_not_guarded_is_refused(monkeypatch: pytest.
         configuration(load_settings())
 
 
+def test_a_list_of_brokers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://one.example.org;redis://two.example.org")
+
+    with pytest.raises(SettingsError, match="CELERY_BROKER_URL: names several brokers"):
+        configuration(load_settings())
+
+
 def test_a_tls_broker_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"):
         monkeypatch.setenv(name, "rediss://broker.example.org:6380/0")
