@@ -29,6 +29,13 @@ from tests.builders import NOW
 _MEMORY, _ROOM = Path("/dev/shm"), 2 * 1024**3
 
 
+def _available() -> int:
+    """Memory that programs can have, in bytes; 0 when the system does not say (proc(5), meminfo)."""
+    meminfo = Path("/proc/meminfo")
+    lines = meminfo.read_text().splitlines() if meminfo.exists() else []
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+
+
 def _write_to_memory() -> None:
     """Put temporary files into memory where there is room: each copy of a database is some 600 files, and
 
@@ -37,7 +44,7 @@ def _write_to_memory() -> None:
     if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK):
         return
     runs_nothing = os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC  # a copied PostgreSQL must run there
-    if not runs_nothing and shutil.disk_usage(_MEMORY).free > _ROOM:
+    if not runs_nothing and min(_available(), shutil.disk_usage(_MEMORY).free) > _ROOM:
         os.environ["TMPDIR"] = str(_MEMORY)
         tempfile.tempdir = None
 

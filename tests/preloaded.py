@@ -7,6 +7,7 @@ Of ours only what makes no app and reads no setting when it is imported.
 from __future__ import annotations
 
 import gc
+import sys
 
 import caldav
 import celery.__main__
@@ -37,5 +38,8 @@ import booking_tasks.guard.rules
 import booking_tasks.models
 import booking_tasks.ops.cli
 import booking_tasks.ops.migrate
+
+# Its flag is shared memory: forked, one worker that is told to stop would stop all that follow.
+assert "booking_tasks.stopping" not in sys.modules
 
 gc.freeze()

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
@@ -25,17 +26,22 @@ from booking_tasks.ops.servers import wait_until
 _context = get_context("forkserver")
 _TAIL = 2000
 
-#: The log of every process that was started here.
-logs: list[Path] = []
+#: The log of every process that was started here, in order.
+logs: dict[Path, None] = {}
+
+
+#: multiprocessing asks after every child whenever it starts one: two at once would read an exit code twice.
+_lock = threading.Lock()
 
 
 class WarmProcess:
     """A forked process, as `stack.Running` wants it."""
 
     def __init__(self, process: BaseProcess) -> None:
-        self._process, self._lock = process, threading.Lock()
+        with _lock:
+            process.start()
         assert process.pid is not None
-        self.pid = process.pid
+        self._process, self.pid = process, process.pid
 
     def leads_a_group(self) -> bool:
         with suppress(ProcessLookupError):
@@ -43,19 +49,19 @@ class WarmProcess:
         return False
 
     def poll(self) -> int | None:
-        with self._lock:
+        with _lock:
             return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        with self._lock:
-            self._process.join(timeout)
-            code = self._process.exitcode
-        if code is None:
-            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+        end = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if timeout is not None and end is not None and time.monotonic() > end:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+            time.sleep(0.01)
         return code
 
     def terminate(self) -> None:
-        with self._lock:
+        with _lock:
             self._process.terminate()
 
 
@@ -63,7 +69,7 @@ def launch(
     arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path
 ) -> stack.Running:
     """Start a command of ours; where Python itself is to be set up differently, as a program of its own."""
-    logs.append(log)
+    logs[log] = None
     if any(name.startswith("PYTHON") and os.environ.get(name) != environment[name] for name in environment):
         return stack.launched_here(arguments, folder, environment, log)
     _context.set_forkserver_preload(["tests.preloaded"])
@@ -71,7 +77,6 @@ def launch(
         target=_become, args=(list(arguments), str(folder), dict(environment), str(log)), daemon=True
     )
     log.touch()
-    process.start()
     running = WarmProcess(process)
     wait_until(lambda: running.poll() is not None or running.leads_a_group(), "a group of its own")
     return running

@@ -38,11 +38,12 @@ def free_port() -> int:
     Below those that systems hand out by themselves (from 32768 on Linux, 49152 on macOS): a server that is
     down for a moment finds its port again, and two that look at the same time hardly find the same one.
     """
-    while True:
+    for _ in range(1000):
         port = secrets.choice(_PORTS)  # whatever has seeded `random` in two processes alike
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+    raise ServerError(f"no free port on 127.0.0.1 from {_PORTS.start} to {_PORTS.stop}")
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
@@ -240,7 +241,9 @@ def _open_to_others(tree: Path | None, folder: Path) -> None:
     for parent in (folder, *folder.parents):
         if parent.stat().st_uid != os.geteuid() or parent.parent == parent:
             break
-        parent.chmod(parent.stat().st_mode | 0o011)
+        mode = parent.stat().st_mode
+        if mode & 0o011 != 0o011:
+            parent.chmod(mode | 0o011)
     for path in [] if tree is None else [tree, *tree.rglob("*")]:
         executable = path.is_dir() or bool(path.stat().st_mode & 0o100)
         path.chmod(path.stat().st_mode | (0o055 if executable else 0o044))

