@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,12 +15,13 @@ from sqlalchemy.orm import Session
 from booking_tasks import stopping
 from booking_tasks.database import transaction
 from booking_tasks.identity import uuid7
-from booking_tasks.jobs import store
+from booking_tasks.jobs import runner, store
 from booking_tasks.jobs.rules import LeasedJob, NewJob
 from booking_tasks.jobs.runner import Send, run_due
 from booking_tasks.models import Job
 from booking_tasks.occasion import Occasion
 from booking_tasks.ops.servers import wait_until
+from booking_tasks.settings import settings
 
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")
 
@@ -75,6 +77,21 @@ def test_told_to_stop_before_it_began_a_worker_begins_nothing() -> None:
     stopping.stop()
     run_due("send_invite", Acting(lambda: pytest.fail("an effect after the stop")))
     assert found() == {("waiting", 0): 3}
+
+
+def test_what_would_outlast_its_lease_is_put_back_and_does_not_count_as_sent() -> None:
+    term = settings().lease
+    with transaction() as db:
+        store.add(db, [NewJob("send_reminder", uuid7(), PAST)])
+        [job] = store.lease(db, "send_reminder", datetime.now(UTC), 1, term)
+        store.begin_sending(db, job, b"letter", term)
+    nearly_over = time.monotonic() + 0.4 * (term / timedelta(seconds=1))
+
+    runner._send(job, Acting(lambda: pytest.fail("an effect too late")), Send(b"letter"), nearly_over)
+
+    with transaction() as db:
+        left = db.get_one(Job, job.id)
+        assert (left.state, left.sendings, left.effect) == ("waiting", 0, None)
 
 
 def test_what_is_not_begun_in_half_a_lease_goes_back_uncounted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -23,12 +22,11 @@ from booking_tasks.errors import (
     LostLeaseError,
 )
 from booking_tasks.identity import uuid7
-from booking_tasks.jobs import runner, service, store
+from booking_tasks.jobs import service, store
 from booking_tasks.jobs.rules import LeasedJob, NewJob, Wanted
 from booking_tasks.jobs.runner import Finished, NotYet, Send, Skipped, Step, run_due
 from booking_tasks.models import Job
 from booking_tasks.occasion import Occasion
-from booking_tasks.settings import settings
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 SOON = timedelta(seconds=60)
@@ -285,19 +283,6 @@ def test_a_worker_that_vanished_while_sending_leaves_the_outcome_to_the_policy(k
     assert recover() == 1
     found = row(job_id)
     assert (found.state, found.effect) == (state, b"letter")
-
-
-def test_what_would_outlast_its_lease_is_not_begun_and_does_not_count_as_sent() -> None:
-    job_id, handler = written("send_reminder"), Recorder()
-    job = leased("send_reminder")
-    with transaction() as db:
-        store.begin_sending(db, job, b"letter", SOON)
-    a_little = 0.4 * (settings().lease / timedelta(seconds=1))
-
-    runner._send(job, handler, Send(b"letter"), lease_ends=time.monotonic() + a_little)
-
-    found = row(job_id)
-    assert (handler.sent, found.state, found.sendings, found.effect) == ([], "waiting", 0, None)
 
 
 def test_whenever_leases_run_out_each_job_is_judged_once() -> None:
