@@ -64,6 +64,9 @@ def upsert_consultant(db: Session, occasion: Occasion, command: UpsertConsultant
     if refusal is not None:
         return refusal
     known = lock_consultant(db, command.consultant_user_id)
+    if known is None:
+        store.wait_for_maker(db, command.consultant_user_id)
+        known = lock_consultant(db, command.consultant_user_id)
     read_before = (known.time_zone, known.holiday_region) if known else None
     _keep_fair(db, occasion, known, command)
     changed = store.consultant_changed(db, _profile(occasion, known, command), occasion.now)

@@ -38,6 +38,12 @@ def consultant_changed(db: Session, values: Mapping[str, Any], now: datetime) ->
     return upsert(db, Consultant, values, now)
 
 
+def wait_for_maker(db: Session, consultant_user_id: UUID) -> None:
+    """Let whoever makes this consultant's profile at this moment be through: there is no row to lock yet."""
+    lock = text("SELECT pg_advisory_xact_lock(hashtextextended('consultant:' || CAST(:who AS uuid), 0))")
+    db.execute(lock, {"who": consultant_user_id})
+
+
 def are_service_types(db: Session, ids: Collection[UUID]) -> bool:
     """Whether every one of the ids names a service type."""
     if not ids:

@@ -144,6 +144,7 @@ def confirm_hold(db: Session, occasion: Occasion, command: ConfirmHold) -> HoldO
     ):
         return _outcome("refused", request, held, refusal or "hold_expired")
     who, start, end = held.consultant_user_id, held.session_start_time, held.session_end_time
+    ledger.lock_consultant(db, who)  # what they want of a booking holds good from here on
     if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, occasion.now):
         if not _asked(db, occasion, request, who, start, end):
             return _outcome("refused", request, held, "hold_expired")

@@ -31,6 +31,7 @@ def accept_offer(db: Session, occasion: Occasion, command: AcceptOffer) -> HoldO
         return found
     request, one = found
     who, start = one.consultant_user_id, one.start_time
+    ledger.lock_consultant(db, who)  # what they want of a booking holds good from here on
     if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, occasion.now):
         taken = _asked(db, occasion, request, who, (start, one.end_time))
     else:

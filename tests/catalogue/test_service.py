@@ -23,11 +23,13 @@ from booking_tasks.contracts import (
     UpsertServiceType,
     WeeklyHours,
 )
+from booking_tasks.database import transaction
 from booking_tasks.hours import service as hours
 from booking_tasks.identity import uuid7
 from booking_tasks.models import AvailabilitySlot, Consultant, ServiceType
 from booking_tasks.occasion import Occasion
 from booking_tasks.words import TERMS
+from tests.assignment.test_capacity import overtaken
 from tests.builders import NOW, booked_session
 
 
@@ -118,6 +120,26 @@ def test_hours_follow_the_consultant_into_another_zone(db: Session, moment: Occa
     assert db.scalar(first_window) == datetime(2027, 3, 2, 8, 0, tzinfo=UTC)
     service.upsert_consultant(db, moment, consultant(one, time_zone="America/New_York"))
     assert db.scalar(first_window) == datetime(2027, 3, 2, 14, 0, tzinfo=UTC)
+
+
+def test_hours_follow_a_consultant_who_was_made_at_the_same_moment(
+    own_database: str, moment: Occasion
+) -> None:
+    one = uuid7()
+    tuesdays = WeeklyHours(weekday=2, start=time(9), end=time(12))
+    declared = SetAvailability(message_id=uuid4(), actor="staff", consultant_user_id=one, weekly=(tuesdays,))
+
+    def made(db: Session) -> None:
+        service.upsert_consultant(db, moment, consultant(one, time_zone="Europe/Vienna"))
+        hours.set_availability(db, moment, declared)
+
+    elsewhere = consultant(one, time_zone="America/New_York")
+    overtaken(made, lambda db: service.upsert_consultant(db, moment, elsewhere))
+
+    with transaction() as db:
+        found = select(AvailabilitySlot.start_time).where(AvailabilitySlot.consultant_user_id == one)
+        first_window = db.scalar(found.order_by(AvailabilitySlot.start_time).limit(1))
+    assert first_window == datetime(2027, 3, 2, 14, 0, tzinfo=UTC)
 
 
 def test_sessions_that_another_zone_or_region_uncovers_are_listed(db: Session, moment: Occasion) -> None:

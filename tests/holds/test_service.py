@@ -12,14 +12,24 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
-from booking_tasks.contracts import ConfirmHold, ConfirmRequest, HoldOutcome, HoldSlot, ReleaseHold, RenewHold
+from booking_tasks.contracts import (
+    ConfirmHold,
+    ConfirmRequest,
+    HoldOutcome,
+    HoldSlot,
+    ReleaseHold,
+    RenewHold,
+    SetConsultantPolicy,
+)
 from booking_tasks.database import transaction
 from booking_tasks.holds import service
 from booking_tasks.identity import uuid7
 from booking_tasks.intake import service as intake
 from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
 from booking_tasks.occasion import Occasion
+from booking_tasks.policies import service as policies
 from tests import builders
+from tests.assignment.test_capacity import overtaken
 from tests.builders import NOW
 from tests.invariants import ALWAYS
 
@@ -216,3 +226,25 @@ def test_a_hold_that_is_being_renewed_is_not_tidied_away_meanwhile(
         kept = availability.held_slot(db, held.request_id)
         assert kept is not None
         assert kept.held_until == NOW + timedelta(hours=1)
+
+
+def test_a_consultant_who_wants_to_be_asked_since_this_moment_is_asked(
+    own_database: str, moment: Occasion
+) -> None:
+    with transaction() as db:
+        counter = Counter(db, moment)
+        held = counter.hold()
+    own = {"consultant_user_id": counter.who, "service_type_id": counter.kind.id}
+    wish = SetConsultantPolicy.model_validate(
+        {"message_id": uuid4(), "actor": "staff", "requires_confirmation": True} | own
+    )
+    yes = ConfirmHold.model_validate(
+        {"message_id": uuid4(), "actor": "shop", "request_id": held.request_id, "hold_token": held.hold_token}
+    )
+
+    late = overtaken(
+        lambda db: policies.set_consultant_policy(db, moment, wish),
+        lambda db: service.confirm_hold(db, moment, yes),
+    )
+
+    assert (late.result, late.status) == ("done", "pending_confirmation")
