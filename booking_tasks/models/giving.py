@@ -35,6 +35,8 @@ CREATE FUNCTION give_start(
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan
 AS $$
+DECLARE
+    capacity integer;
 BEGIN
     IF p_new_request IS NOT NULL THEN
         INSERT INTO consultation_requests (
@@ -59,13 +61,10 @@ BEGIN
         END IF;
         PERFORM write_down(p_submitted -> 'event', p_submitted -> 'jobs');
     END IF;
-    PERFORM FROM consultant_profiles c WHERE c.consultant_user_id = p_consultant FOR NO KEY UPDATE;
+    SELECT c.assignment_capacity INTO capacity
+      FROM consultant_profiles c WHERE c.consultant_user_id = p_consultant FOR NO KEY UPDATE;
     refusal := CASE
-        WHEN EXISTS (
-            SELECT FROM consultant_profiles c
-             WHERE c.consultant_user_id = p_consultant
-               AND c.assignment_capacity <= load_ahead(p_consultant, p_now)
-        ) THEN 'at_capacity'
+        WHEN capacity IS NOT NULL AND capacity <= load_ahead(p_consultant, p_now) THEN 'at_capacity'
         WHEN p_held_until IS NULL AND EXISTS (
             SELECT FROM booking_policies(ARRAY[p_consultant], p_service_type, p_now) b
              WHERE b.requires_confirmation
