@@ -151,9 +151,7 @@ def configuration(config: Settings) -> dict[str, Any]:
     if scheme not in TRANSPORTS:
         raise SettingsError(f"CELERY_BROKER_URL: must start with {', '.join(TRANSPORTS)}, then ://")
     if ";" in config.broker:  # kombu would change to the next one without the guard, and a ring would wait
-        raise SettingsError(
-            "CELERY_BROKER_URL: names several brokers; write one, such as a proxy before them"
-        )
+        raise SettingsError("CELERY_BROKER_URL: names several brokers; write one, or a proxy before them")
     verified = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
     # Whoever rings holds work that must not wait: a broker that refuses is not asked again after a pause.
     at_once = {"max_retries": 0}

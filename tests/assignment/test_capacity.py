@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
-from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
@@ -33,6 +31,7 @@ from tests.absence.scene import meeting
 from tests.assignment.batches import HOUR, TOMORROW, consultant
 from tests.builders import NOW
 from tests.invariants import of_rows
+from tests.rivals import overtaken
 
 MOMENT = Occasion(now=NOW, actor="rival", door="booking")
 
@@ -162,32 +161,6 @@ def test_a_plan_is_outdated_when_its_colleague_has_no_room_any_more(db: Session)
 
 
 # -- several at once ----------------------------------------------------------------------------------------
-
-
-def waits_for_a_lock() -> bool:
-    with transaction() as db:
-        found = text(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity"
-            " WHERE wait_event_type = 'Lock' AND datname = current_database())"
-        )
-        return bool(db.execute(found).scalar_one())
-
-
-def overtaken(first: Callable[[Session], Any], second: Callable[[Session], Any]) -> Any:
-    """What the second says that looked before the first had committed, and took after that."""
-
-    def run() -> Any:
-        with transaction() as db:
-            return second(db)
-
-    with ThreadPoolExecutor(1) as pool:
-        with transaction() as db:
-            first(db)
-            db.flush()
-            later: Future[Any] = pool.submit(run)
-            while not waits_for_a_lock():
-                assert not later.done(), "nobody waited for the other"
-        return later.result(30)
 
 
 def test_of_two_pools_that_want_the_last_room_of_one_consultant_one_gets_it(own_database: str) -> None:

@@ -17,8 +17,8 @@ from booking_tasks.identity import uuid7
 from booking_tasks.models import CalendarFeed
 from booking_tasks.occasion import Occasion, Policies
 from tests import builders
-from tests.assignment.test_capacity import overtaken
 from tests.calendars.conftest import NINE, TERM, blocks, command, kept, looked
+from tests.rivals import overtaken
 
 
 def test_the_same_again_is_no_change_and_a_change_is_read_anew(

@@ -29,8 +29,8 @@ from booking_tasks.identity import uuid7
 from booking_tasks.models import AvailabilitySlot, Consultant, ServiceType
 from booking_tasks.occasion import Occasion
 from booking_tasks.words import TERMS
-from tests.assignment.test_capacity import overtaken
 from tests.builders import NOW, booked_session
+from tests.rivals import overtaken
 
 
 def service_type(service_type_id: UUID, **values: Any) -> UpsertServiceType:

@@ -29,9 +29,9 @@ from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSessi
 from booking_tasks.occasion import Occasion
 from booking_tasks.policies import service as policies
 from tests import builders
-from tests.assignment.test_capacity import overtaken
 from tests.builders import NOW
 from tests.invariants import ALWAYS
+from tests.rivals import overtaken
 
 START = NOW + timedelta(days=1)
 
