@@ -6,15 +6,19 @@ process never waits for the database, and a bad message costs what a good one do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
 from celery.worker.consumer import Consumer
 
+from booking_tasks.guard.channel import Channel
 from booking_tasks.guard.doors import doors_of
 from booking_tasks.guard.rules import (
     Admitted,
+    Door,
     Received,
+    Refused,
     body_of,
     call_for,
     headers_of,
@@ -37,7 +41,7 @@ class GuardedConsumer(Consumer):
 
         def receive(message: Any) -> Any:
             queue = self._queue_of(message)
-            _become(message, call_for(judge(_received(message, queue), doors), queue, str(uuid4())))
+            become_call(message, queue, doors)
             return handle(message)
 
         self._receive = receive
@@ -46,6 +50,7 @@ class GuardedConsumer(Consumer):
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """A message that kombu could not open, such as one with broken compression."""
         message.headers = {"fault": {"reason": f"the message cannot be opened ({type(exc).__name__})"}}
+        message.opened = False
         self._receive(message)
 
     def _queue_of(self, message: Any) -> str:
@@ -56,8 +61,26 @@ class GuardedConsumer(Consumer):
         return str(by_tag.get(tag, message.delivery_info.get("routing_key", "")))
 
 
+def become_call(message: Any, queue: str, doors: Mapping[str, Door]) -> None:
+    """Make a message the one call that is made in its place. Never raises, whatever the message holds."""
+    fresh_id = str(uuid4())
+    try:
+        _become(message, call_for(judge(_received(message, queue), doors), queue, fresh_id))
+    except Exception as error:  # noqa: BLE001 - raised here it ends the worker, and the message comes again
+        refused = Refused("unknown", f"the message cannot be judged ({type(error).__name__})", None, {})
+        _become(message, call_for(refused, queue, fresh_id))
+
+
 def _received(message: Any, queue: str) -> Received:
-    return Received(message.headers, message.body, message.content_type, message.content_encoding, queue)
+    headers = message.headers
+    if not _is_from_here(message) and isinstance(headers, dict):
+        headers = {name: value for name, value in headers.items() if name != "fault"}
+    return Received(headers, message.body, message.content_type, message.content_encoding, queue)
+
+
+def _is_from_here(message: Any) -> bool:
+    """Whether `fault` is this worker's own word: RabbitMQ hands over what headers a sender wrote."""
+    return isinstance(message.channel, Channel) or getattr(message, "opened", True) is False
 
 
 def _become(message: Any, call: Admitted) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from typing import Any, NoReturn
 
@@ -36,13 +37,21 @@ def read_json(raw: bytes, what: str) -> Any:
     if depth(raw) > MAX_DEPTH:
         raise FaultError(f"{what} is nested deeper than {MAX_DEPTH} levels")
     try:
-        return json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+        return json.loads(raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise FaultError(f"{what} is not JSON in UTF-8 ({type(error).__name__})") from None
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    """1e999 is JSON, but Python makes infinity of it, which no JSON can say and no column can keep."""
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("a number is too large")
+    return number
 
 
 def depth(raw: bytes) -> int:

@@ -12,14 +12,16 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.models import ParkedMessage
 
-#: An upgrade's worth of messages. Beyond it somebody is sending nonsense, and that is not kept whole.
+#: An upgrade's worth of messages, of each queue: who may write to one of them cannot fill the others' room.
+#: Beyond it somebody is sending nonsense, and that is not kept whole.
 MOST_PARKED = 10_000
 
 
 def park(db: Session, task: str, queue: str, arguments: dict[str, Any], body_hash: str) -> bool:
-    """Keep a message whole; False when there is no more room. The same message again is kept once."""
+    """Keep a message whole; False when its queue has no more room. The same message again is kept once."""
     same = (ParkedMessage.task == task, ParkedMessage.queue == queue, ParkedMessage.body_hash == body_hash)
-    room = select(func.count()).select_from(ParkedMessage).scalar_subquery() < MOST_PARKED
+    beside = select(func.count()).select_from(ParkedMessage).where(ParkedMessage.queue == queue)
+    room = beside.scalar_subquery() < MOST_PARKED
     values = select(
         literal(task), literal(queue), literal(body_hash), literal(arguments, ParkedMessage.arguments.type)
     ).where(or_(room, exists().where(*same)))

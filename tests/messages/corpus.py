@@ -46,6 +46,7 @@ ENVELOPES: dict[str, tuple[str, bytes, str]] = {
     "half a message": ("booking", element()[:-20], "the message is not JSON"),
     "NaN": ("booking", b'{"body": NaN}', "the message is not JSON"),
     "a number of 5,000 digits": ("booking", b'{"body": ' + b"9" * 5000 + b"}", "the message is not JSON"),
+    "a number beyond all": ("booking", b'{"body": 1e999}', "the message is not JSON"),
     "a number": ("booking", b"42", "the message is not a JSON object"),
     "a list": ("booking", b"[]", "the message is not a JSON object"),
     "null": ("booking", b"null", "the message is not a JSON object"),
@@ -160,6 +161,16 @@ MESSAGES: dict[str, tuple[str, bytes, str]] = {
     "body with Infinity": (
         "booking",
         element(body=b'[[], {"request": Infinity}, {}]'),
+        "the body is not JSON",
+    ),
+    "a number beyond all in the body": (
+        "booking",
+        element(body=b'[[], {"request": {"limit": 1e999}}, {}]'),
+        "the body is not JSON",
+    ),
+    "a number beyond all for a task of another release": (
+        "booking",
+        element(PREFIX + "dance", body=b'[[], {"request": {"limit": -1e999}}, {}]'),
         "the body is not JSON",
     ),
     "body empty": ("booking", element(body=b""), "the body is not JSON"),

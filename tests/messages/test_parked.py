@@ -153,6 +153,18 @@ def test_beyond_the_room_there_is_a_message_is_buried(kind: UUID, monkeypatch: p
     assert "secret" not in str(letter.payload)
 
 
+def test_who_may_write_to_one_queue_cannot_fill_the_room_of_another(
+    kind: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_PARKED", 1)
+    for _ in range(2):
+        park_message("booking_tasks.v9.dance", "booking", {"request": submit()})
+    park_message("booking_tasks.v9.dance", "admin", {"request": submit()})
+
+    assert sorted(one.queue for one in _rows(ParkedMessage)) == ["admin", "booking"]
+    assert [letter.door for letter in _rows(DeadLetter)] == ["booking"]
+
+
 def test_parked_messages_are_forgotten_by_age(kind: UUID) -> None:
     park_message("booking_tasks.v9.dance", "booking", {"request": {}})
     with transaction() as db:

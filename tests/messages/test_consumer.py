@@ -1,0 +1,78 @@
+"""The consumer's judgement of messages as RabbitMQ hands them over: with headers of any kind in them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from kombu.message import Message
+
+from booking_tasks.guard import consumer
+from booking_tasks.guard.consumer import become_call
+from booking_tasks.guard.rules import BURY, Door
+from tests.messages.raw import PREFIX, SEARCH, search
+
+DOORS = {SEARCH: Door("booking", frozenset({"request"}))}
+
+
+def message(headers: Any, **values: Any) -> Message:
+    """A message from a broker whose client opened the headers itself; `fault` is a sender's word there."""
+    body = json.dumps([[], {"request": search()}, {}]).encode()
+    sound = {"content_type": "application/json", "content_encoding": "utf-8", "headers": headers}
+    return Message(body, **(sound | values))
+
+
+def reason_of(made: Message) -> str:
+    assert made.headers["task"] == BURY
+    return str(json.loads(made.body)[1]["reason"])
+
+
+@pytest.mark.parametrize("odd", [datetime.now(UTC), Decimal("1.5"), b"\xff", {"deep": datetime.now(UTC)}])
+@pytest.mark.parametrize("header", ["fault", "shadow", "expires", "eta", "task", "id", "root_id"])
+def test_whatever_headers_hold_the_worker_gets_a_call_it_can_make(header: str, odd: object) -> None:
+    made = message({"task": SEARCH, "id": "1", header: odd})
+
+    become_call(made, "booking", DOORS)
+
+    assert made.headers["task"] in {SEARCH, BURY}
+    json.loads(made.body)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"reason": "all is well", "task": SEARCH, "shape": {"when": datetime.now(UTC)}},
+        {"reason": "NUL", "shape": {"name": "Mira\0Lang"}},
+    ],
+)
+def test_a_sender_cannot_say_what_is_kept_of_its_message(fault: dict[str, Any]) -> None:
+    made = message({"task": PREFIX[:-1], "id": "1", "fault": fault})
+
+    become_call(made, "booking", DOORS)
+
+    assert reason_of(made) == "there is no such task for messages from outside"
+    assert b"Mira" not in made.body
+
+
+def test_what_could_not_be_opened_is_refused_for_that() -> None:
+    made = message({"fault": {"reason": "the message cannot be opened (OSError)"}})
+    made.opened = False
+
+    become_call(made, "booking", DOORS)
+
+    assert reason_of(made) == "the message cannot be opened (OSError)"
+
+
+def test_what_no_rule_foresaw_is_refused_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trips(*_: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(consumer, "judge", trips)
+    made = message({"task": SEARCH, "id": "1"})
+
+    become_call(made, "booking", DOORS)
+
+    assert reason_of(made) == "the message cannot be judged (RecursionError)"
