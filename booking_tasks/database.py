@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine.interfaces import ExceptionContext
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from booking_tasks.bulk import read_in_bulk
@@ -127,6 +128,18 @@ def if_alone(subject: str, at_most: timedelta) -> Iterator[bool]:
             yield bool(alone)
         finally:
             connection.invalidate()
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Whether the database could not be reached or went away, so that asking again may help.
+
+    A broken connection has no SQLSTATE of its own; class 08 and 57P01 to 57P03 are connections lost,
+    a shutdown, a crash, and a start-up (PostgreSQL, appendix A).
+    """
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return isinstance(error, OperationalError)
+    return state.startswith("08") or state in {"57P01", "57P02", "57P03"}
 
 
 @contextmanager

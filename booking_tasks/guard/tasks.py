@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.database import transaction
+from booking_tasks.database import is_away, transaction
 from booking_tasks.guard import store
 from booking_tasks.guard.doors import doors_of
 from booking_tasks.guard.rules import BURY, PARK, Door, message_id_of, misfit_of
 from booking_tasks.inbox.rules import body_hash
 from booking_tasks.inbox.store import add_dead_letter
+from booking_tasks.inbox.tasks import hand_back_if_away
 from booking_tasks.logs import logger
 from booking_tasks.models import ParkedMessage
 from booking_tasks.redaction import redacted
@@ -21,24 +27,48 @@ from booking_tasks.stopping import stopping
 log = logger(__name__)
 
 _BATCH = 50
+#: How long a message waits for the database, and between two tries (seconds).
+_PATIENCE, _PAUSE = 60.0, 0.5
 
 
 @app.task(name=BURY)
 def bury_message(task: str, reason: str, message_id: str | None, payload: dict[str, Any], queue: str) -> None:
     """Keep why a message was refused, and its shape."""
     log.error("message.dead", task=task, queue=queue, reason=reason)
-    with transaction() as db:
-        add_dead_letter(db, task, queue, reason, payload, UUID(message_id) if message_id else None)
+    named = UUID(message_id) if message_id else None
+    _kept(lambda db: add_dead_letter(db, task, queue, reason, payload, named))
 
 
 @app.task(name=PARK)
 def park_message(task: str, queue: str, arguments: dict[str, Any]) -> None:
     """Keep a message that a later release may know, whole; when too many wait already, bury it."""
     log.warning("message.parked", task=task, queue=queue)
-    with transaction() as db:
+
+    def park(db: Session) -> None:
         if not store.park(db, task, queue, arguments, body_hash(task, arguments)):
             reason = f"no such task in this release, and {store.MOST_PARKED} messages are parked already"
             _bury(db, task, queue, reason, arguments)
+
+    _kept(park)
+
+
+def _kept(write: Callable[[Session], None]) -> None:
+    """Write it down. Of such a message nobody hears, so nobody sends it again: while the database is
+
+    away it waits here for a minute, then it goes back to its queue.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with transaction() as db:
+                return write(db)
+        except DBAPIError as error:
+            if not is_away(error):
+                raise
+            if stopping() or time.monotonic() > end:
+                hand_back_if_away(error)
+                raise
+            time.sleep(_PAUSE)
 
 
 @app.task(name=TASK_PREFIX + "run_parked")
@@ -68,6 +98,6 @@ def _run(message: ParkedMessage, door: Door) -> None:
         store.unpark(db, message.id)
 
 
-def _bury(db: Any, task: str, queue: str, reason: str, arguments: dict[str, Any]) -> None:
+def _bury(db: Session, task: str, queue: str, reason: str, arguments: dict[str, Any]) -> None:
     message_id = message_id_of(arguments)
     add_dead_letter(db, task, queue, reason, redacted(arguments), UUID(message_id) if message_id else None)

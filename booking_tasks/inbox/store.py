@@ -29,6 +29,15 @@ class Arrival(NamedTuple):
     attempts: int
 
 
+class Abandoned(NamedTuple):
+    """A message as it was accepted."""
+
+    message_id: UUID
+    task: str
+    door: str
+    body: dict[str, Any] | None
+
+
 # As text, not built anew: they stand in the way of every single message.
 _COUNTED = text(
     "INSERT INTO inbox AS i (message_id, task, body_hash, door, body, attempts)"
@@ -73,15 +82,15 @@ def finish(db: Session, message_id: UUID, state: str, outcome: dict[str, Any]) -
     db.execute(_FINISHED, {"message_id": message_id, "state": state, "outcome": outcome})
 
 
-def abandoned(db: Session, older_than: timedelta, limit: int) -> list[tuple[str, str, dict[str, Any] | None]]:
-    """Task, door and content of messages whose run ended without an answer, oldest first."""
+def abandoned(db: Session, older_than: timedelta, limit: int) -> list[Abandoned]:
+    """Messages whose run ended without an answer, oldest first."""
     rows = db.execute(
-        select(InboxMessage.task, InboxMessage.door, InboxMessage.body)
+        select(InboxMessage.message_id, InboxMessage.task, InboxMessage.door, InboxMessage.body)
         .where(InboxMessage.state == "received", InboxMessage.attempted_at < _REAL_TIME - older_than)
         .order_by(InboxMessage.attempted_at)
         .limit(limit)
     )
-    return [(row.task, row.door, row.body) for row in rows]
+    return [Abandoned(*row) for row in rows]
 
 
 def add_dead_letter(

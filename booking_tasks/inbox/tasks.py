@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from celery import current_task
+from celery.exceptions import Reject
 from celery.signals import task_postrun
 from pydantic import ValidationError
 from sqlalchemy import Connection, text
@@ -18,10 +19,11 @@ from structlog.contextvars import bound_contextvars
 
 from booking_tasks.celery import app
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX, Command, Outcome, Query, field_errors
-from booking_tasks.database import one_at_a_time, transaction
+from booking_tasks.database import is_away, one_at_a_time, transaction
 from booking_tasks.doorbell import keep_rings, occasion, ring_kept
 from booking_tasks.inbox import service, store
 from booking_tasks.inbox.service import Answered, Run
+from booking_tasks.inbox.store import Abandoned
 from booking_tasks.logs import logger
 from booking_tasks.occasion import Occasion
 from booking_tasks.redaction import redacted
@@ -36,6 +38,8 @@ _RACE_LOST = {"40001", "40P01", "23505", "23P01"}
 _RACES = 5
 #: Waited too long for others (same appendix): lock not available, query cancelled.
 _TOO_LONG = {"55P03", "57014"}
+#: How long a message stays in its slot before it goes back to the queue of a service without a database.
+_AWAY_SECONDS = 1.0
 
 OutcomeT = TypeVar("OutcomeT", bound=Outcome)
 CommandT = TypeVar("CommandT", bound=Command[Any])
@@ -131,11 +135,11 @@ def _message_id(request: Any) -> UUID | None:
         return None
 
 
-def _receive(contract: type[Command[Any]], request: Any, door: str | None = None) -> dict[str, Any]:
+def _receive(contract: type[Command[Any]], request: Any) -> dict[str, Any]:
     command = _validated(contract, request)
     if isinstance(command, Outcome):
         return command.model_dump(mode="json")
-    return receive(command, door or contract.queue)
+    return receive(command, contract.queue)
 
 
 def receive(command: Command[Any], door: str) -> dict[str, Any]:
@@ -152,6 +156,19 @@ def _is_awaited() -> bool:
     return bool(current_task) and vars(current_task.request).get("ignore_result") is False
 
 
+def hand_back_if_away(error: DBAPIError) -> None:
+    """Give the message of this task back to its queue when the database could not be told of it.
+
+    For messages nobody waits for, and so nobody sends again. Raises celery.exceptions.Reject, after a
+    pause, so that a queue is not turned over and over; returns when there is nothing to give back.
+    """
+    if not is_away(error) or current_task.request.called_directly:
+        return
+    log.warning("message.handed_back", task=current_task.name)
+    time.sleep(_AWAY_SECONDS)
+    raise Reject("the database is away", requeue=True) from error
+
+
 def _ids(command: Command[Any]) -> dict[str, str]:
     """What every log line of a message carries: its id and those it is about."""
     about = {name: getattr(command, f"{name}_id", None) for name in ("message", "request", "session")}
@@ -166,11 +183,20 @@ def _answered(contract: type[Command[Any]], command: Command[Any], door: str) ->
             db, command.message_id, contract.task, door, body, settings().message_attempts, _is_awaited()
         )
 
-    # A second delivery waits for the first, so that waiting is not counted as an attempt.
-    with one_at_a_time(f"message:{command.message_id}", count) as (connection, arrival):
-        if isinstance(arrival, Answered):
-            return arrival.outcome
-        return _run(contract, command, door, connection)
+    counted = False
+    try:
+        # A second delivery waits for the first, so that waiting is not counted as an attempt.
+        with one_at_a_time(f"message:{command.message_id}", count) as (connection, arrival):
+            counted = True
+            if isinstance(arrival, Answered):
+                return arrival.outcome
+            return _run(contract, command, door, connection)
+    except DBAPIError as error:
+        # Not from a sweep or a page, which run messages too: there is no message of theirs to give back.
+        is_message = bool(current_task) and current_task.name == TASK_PREFIX + contract.task
+        if is_message and not counted and not _is_awaited():
+            hand_back_if_away(error)
+        raise
 
 
 def _run(
@@ -199,11 +225,29 @@ def recover_inbox() -> int:
     """Run messages again whose worker died before it answered, even when the broker forgot them."""
     with transaction() as db:
         messages = store.abandoned(db, settings().lease, limit=50)
-    for task, door, body in messages:
+    for message in messages:
         if stopping():
             break
         try:
-            _receive(PUBLIC[task], body, door)  # type: ignore[arg-type]  # only commands come into the inbox
+            _recover(message)
         except Exception:  # its try was counted; the messages behind it are not to wait for it
-            log.exception("message.failed_again", task=task)
+            log.exception("message.failed_again", task=message.task)
     return len(messages)
+
+
+def _recover(message: Abandoned) -> None:
+    try:
+        command = PUBLIC[message.task].model_validate(message.body)
+    except (KeyError, ValidationError):
+        # A worker of another release accepted it. Counted, so that one of that release may come first;
+        # in the end it is dead with its content, for an operator to replay.
+        log.warning("message.not_understood", task=message.task, message=str(message.message_id))
+        most = settings().message_attempts
+        with one_at_a_time(
+            f"message:{message.message_id}",
+            lambda db: service.arrive(
+                db, message.message_id, message.task, message.door, message.body or {}, most
+            ),
+        ):
+            return
+    receive(command, message.door)  # type: ignore[arg-type]  # only commands come into the inbox

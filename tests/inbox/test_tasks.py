@@ -181,6 +181,31 @@ def test_a_message_that_fails_three_times_is_dead_and_leaves_nothing_half_done(
         assert db.scalar(text("SELECT count(*) FROM directory_users")) == 0
 
 
+@pytest.mark.parametrize(
+    ("task", "more"), [("submit_request", {"a_field_of_tomorrow": 1}), ("a_task_of_tomorrow", {})]
+)
+def test_what_another_release_accepted_is_counted_and_in_the_end_dead_with_its_content(
+    kind: UUID, task: str, more: dict[str, Any]
+) -> None:
+    """A worker of a release that knows it may come first; but one that does not is no reason to wait."""
+    body = message(kind, **more)
+    with transaction() as db:
+        service.arrive(db, UUID(body["message_id"]), task, "booking", body, 3)
+    for attempts in (2, 3):
+        abandon(body)
+        assert tasks.recover_inbox() == 1
+        assert (inbox_row(body).state, inbox_row(body).attempts) == ("received", attempts)
+        assert tasks.recover_inbox() == count(DeadLetter) == 0  # not at every tick
+
+    abandon(body)
+    assert tasks.recover_inbox() == 1
+
+    row = inbox_row(body)
+    assert (row.state, row.body, row.outcome["code"]) == ("dead", body, "dead")  # type: ignore[index]
+    assert count(DeadLetter) == 1
+    assert tasks.recover_inbox() == 0
+
+
 def test_an_attempt_is_counted_before_the_body_runs(kind: UUID) -> None:
     command = SubmitRequest.model_validate(message(kind))
     with transaction() as db:
