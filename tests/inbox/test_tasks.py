@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.celery import app
-from booking_tasks.contracts import SubmitRequest
+from booking_tasks.contracts import PUBLIC, SubmitRequest
 from booking_tasks.database import engine, transaction
 from booking_tasks.inbox import service, store, tasks
 from booking_tasks.jobs import store as jobs
@@ -204,6 +204,36 @@ def test_what_another_release_accepted_is_counted_and_in_the_end_dead_with_its_c
     assert (row.state, row.body, row.outcome["code"]) == ("dead", body, "dead")  # type: ignore[index]
     assert count(DeadLetter) == 1
     assert tasks.recover_inbox() == 0
+
+
+class SubmitRequestOfTomorrow(SubmitRequest):
+    """The contract as a later release may have it."""
+
+    mood: str | None = None
+
+
+def test_the_release_after_gives_a_repeat_the_stored_answer(kind: UUID) -> None:
+    body = message(kind)
+    first = submit_request(body)
+
+    again = tasks.receive(SubmitRequestOfTomorrow.model_validate(body), "booking")
+
+    assert again == first
+
+
+def test_the_release_after_runs_what_the_one_before_accepted(
+    kind: UUID, failing_use_case: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing_use_case[1] = 1
+    body = message(kind)
+    with pytest.raises(RuntimeError):
+        submit_request(body)
+    monkeypatch.setitem(PUBLIC, "submit_request", SubmitRequestOfTomorrow)
+
+    abandon(body)
+    assert tasks.recover_inbox() == 1
+
+    assert (inbox_row(body).state, count(ConsultationRequest)) == ("done", 1)
 
 
 def test_an_attempt_is_counted_before_the_body_runs(kind: UUID) -> None:
