@@ -51,7 +51,9 @@ _COUNTED = text(
 _LOCKED = text("SELECT body_hash, outcome, attempts FROM inbox WHERE message_id = :message_id FOR UPDATE")
 _FINISHED = text(
     "UPDATE inbox SET state = :state, outcome = :outcome, finished_at = clock_timestamp(),"
-    "                 body = CASE WHEN :state = 'dead' THEN body END"
+    "                 body = CASE WHEN :state = 'dead' THEN body WHEN :without_event THEN NULLIF("
+    "                     jsonb_strip_nulls(jsonb_build_object("
+    "                         'request_id', body->'request_id', 'session_id', body->'session_id')), '{}') END"
     " WHERE message_id = :message_id"
 ).bindparams(
     bindparam("state", type_=String),
@@ -78,8 +80,13 @@ def count_attempt(
 
 
 def finish(db: Session, message_id: UUID, state: str, outcome: dict[str, Any]) -> None:
-    """Store the answer. The content is forgotten, unless the message is dead: it may be run again."""
-    db.execute(_FINISHED, {"message_id": message_id, "state": state, "outcome": outcome})
+    """Store the answer. The content is forgotten, unless the message is dead: it may be run again.
+
+    Of one that changed nothing, no event tells what it was about: the ids of that stay, for the story.
+    """
+    without_event = state == "done" and outcome["result"] != "done"
+    finished = {"message_id": message_id, "state": state, "outcome": outcome, "without_event": without_event}
+    db.execute(_FINISHED, finished)
 
 
 def abandoned(db: Session, older_than: timedelta, limit: int) -> list[Abandoned]:
@@ -127,10 +134,16 @@ def _matching(which: WantedLetters) -> Iterator[ColumnElement[bool]]:
         yield DeadLetter.received_at >= which.since
     if which.about is not None:
         named = str(which.about)
+        # What the guard refused or could not park has the command further in than what it let through.
+        command, parked = DeadLetter.payload, DeadLetter.payload["request"]
+        refused = DeadLetter.payload["arguments"]["request"]
         yield or_(
             DeadLetter.message_id == which.about,
-            DeadLetter.payload["request_id"].astext == named,
-            DeadLetter.payload["session_id"].astext == named,
+            *(
+                where[name].astext == named
+                for where in (command, parked, refused)
+                for name in ("request_id", "session_id")
+            ),
         )
 
 

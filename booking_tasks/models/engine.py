@@ -91,7 +91,7 @@ class InboxMessage(Base):
     """One inbound message: counted before its body runs, answered once.
 
     `body` is kept only until the answer is there, so that a message whose worker died is run again
-    from here even when the broker lost it.
+    from here even when the broker lost it. Of one that changed nothing the ids it was about stay.
     """
 
     __tablename__ = "inbox"

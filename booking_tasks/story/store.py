@@ -55,16 +55,18 @@ def decisions(db: Session, request_id: UUID) -> list[AssignmentDecision]:
 
 
 def messages(db: Session, ids: Iterable[UUID], about: Iterable[UUID]) -> list[InboxMessage]:
-    """The messages of these ids, and those not answered well yet that name one of the subjects."""
+    """The messages of these ids, and those that changed nothing and name one of the subjects.
+
+    Such are not answered yet, or dead, or refused: all of them still know what they are about.
+    """
     named = [str(one) for one in about]
-    unanswered = InboxMessage.state.in_(("received", "dead"))
     naming = or_(
         InboxMessage.body["request_id"].astext.in_(named), InboxMessage.body["session_id"].astext.in_(named)
     )
     return list(
         db.execute(
             select(InboxMessage)
-            .where(or_(InboxMessage.message_id.in_(list(ids)), unanswered & naming))
+            .where(or_(InboxMessage.message_id.in_(list(ids)), naming))
             .order_by(InboxMessage.received_at)
         ).scalars()
     )

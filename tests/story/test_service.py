@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks import history
 from booking_tasks.assignment import service as assignment
+from booking_tasks.contracts import SessionOutcome
 from booking_tasks.identity import made_at, uuid7
 from booking_tasks.inbox import service as inbox
 from booking_tasks.inbox import store as inbox_store
@@ -138,6 +139,36 @@ def test_messages_that_failed_or_wait_belong_to_the_story_by_the_ids_they_name(
     ]
     assert texts(story, "dead letter") == ["move by booking: new_start: missing"]
     assert db.get_one(InboxMessage, waiting).state == "received"
+
+
+def test_a_command_that_was_refused_belongs_to_the_story_and_keeps_nothing_but_its_ids(
+    db: Session, moment: Occasion
+) -> None:
+    session: ScheduledSession = builders.booked_session(db)
+    refused, body = uuid7(), {"session_id": str(session.id), "reason": "secret"}
+    inbox.arrive(db, refused, "reschedule_session", "booking", body, 3)
+    inbox.answer(db, refused, SessionOutcome(result="refused", code="slot_taken"))
+
+    assert texts(told(db, session.id), "message") == [
+        "reschedule_session came by booking",
+        "reschedule_session answered refused (slot_taken), attempts: 1",
+    ]
+    kept = db.get_one(InboxMessage, refused)
+    db.refresh(kept)
+    assert kept.body == {"session_id": str(session.id)}
+
+
+@pytest.mark.parametrize("within", [("request",), ("arguments", "request")])
+def test_what_was_refused_at_the_door_belongs_to_the_story(
+    db: Session, moment: Occasion, within: tuple[str, ...]
+) -> None:
+    session: ScheduledSession = builders.booked_session(db)
+    payload: dict[str, object] = {"session_id": str(session.id)}
+    for name in reversed(within):
+        payload = {name: payload}
+    inbox_store.add_dead_letter(db, "cancel_session", "admin", "from another queue", payload, None)
+
+    assert texts(told(db, session.id), "dead letter") == ["cancel_session by admin: from another queue"]
 
 
 def test_another_requests_things_are_not_told(db: Session, moment: Occasion) -> None:
