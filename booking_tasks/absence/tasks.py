@@ -45,12 +45,12 @@ class EndProposal(InternalHandler):
 
 
 @app.task(name=TASK_PREFIX + "announce_absence")
-def announce_absence(job_id: str | None = None) -> int:
+def announce_absence() -> int:
     """Tell the plans that can no longer be undone."""
-    return run_due("announce_absence", AnnounceAbsence(), job_id)
+    return run_due("announce_absence", AnnounceAbsence())
 
 
 @app.task(name=TASK_PREFIX + "end_proposal")
-def end_proposal(job_id: str | None = None) -> int:
+def end_proposal() -> int:
     """End the sessions whose requester did not answer in time."""
-    return run_due("end_proposal", EndProposal(), job_id)
+    return run_due("end_proposal", EndProposal())

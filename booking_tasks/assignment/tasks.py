@@ -34,9 +34,9 @@ class AssignRequest(InternalHandler):
 
 
 @app.task(name=TASK_PREFIX + "assign_request")
-def assign_request(job_id: str | None = None) -> int:
+def assign_request() -> int:
     """Assign the requests whose time has come."""
-    return run_due("assign_request", AssignRequest(), job_id)
+    return run_due("assign_request", AssignRequest())
 
 
 @app.task(name=TASK_PREFIX + "assign_waiting")

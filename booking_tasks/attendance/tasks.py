@@ -31,9 +31,9 @@ class CheckAttendance(InternalHandler):
 
 
 @app.task(name=TASK_PREFIX + "check_attendance")
-def check_attendance(job_id: str | None = None) -> int:
+def check_attendance() -> int:
     """Look who is there, in every session whose grace time is over; returns how many."""
-    return run_due("check_attendance", CheckAttendance(), job_id)
+    return run_due("check_attendance", CheckAttendance())
 
 
 @app.task(name=TASK_PREFIX + "judge_sessions")

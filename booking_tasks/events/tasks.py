@@ -50,12 +50,12 @@ class PublishEvent:
 
 
 @app.task(name=TASK_PREFIX + "publish_event")
-def publish_event(job_id: str | None = None) -> int:
+def publish_event() -> int:
     """Publish what waits to be published; returns how many events were taken up."""
     config = settings()
     with Publisher(targets_of(config), app.send_task) as publisher:
         handler = PublishEvent(publisher, config.event_source, config.event_type_prefix)
-        return run_due("publish_event", handler, job_id)
+        return run_due("publish_event", handler)
 
 
 def targets_of(config: Settings) -> Targets:

@@ -11,18 +11,18 @@ from booking_tasks.letters.handler import LetterHandler
 
 
 @app.task(name=TASK_PREFIX + "send_invite")
-def send_invite(job_id: str | None = None) -> int:
+def send_invite() -> int:
     """Invite or update one side of each session whose invitation is due."""
-    return run_due("send_invite", LetterHandler(write_invite), job_id)
+    return run_due("send_invite", LetterHandler(write_invite))
 
 
 @app.task(name=TASK_PREFIX + "send_cancellation")
-def send_cancellation(job_id: str | None = None) -> int:
+def send_cancellation() -> int:
     """Take cancelled sessions out of the calendars of those who were invited."""
-    return run_due("send_cancellation", LetterHandler(write_cancellation), job_id)
+    return run_due("send_cancellation", LetterHandler(write_cancellation))
 
 
 @app.task(name=TASK_PREFIX + "send_notice")
-def send_notice(job_id: str | None = None) -> int:
+def send_notice() -> int:
     """Tell people what became of a request, or that it waits for them."""
-    return run_due("send_notice", LetterHandler(write_notice), job_id)
+    return run_due("send_notice", LetterHandler(write_notice))

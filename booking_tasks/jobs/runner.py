@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
-from uuid import UUID
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
@@ -73,19 +72,18 @@ class InternalHandler:
         """Nothing follows: the subject's own sweep looks again."""
 
 
-def run_due(kind: str, handler: Handler, job_id: UUID | str | None = None) -> int:
+def run_due(kind: str, handler: Handler) -> int:
     """Lease what is due of a kind, up to a batch, and run it; returns how many jobs were leased.
 
     What is not begun when half the lease is over, or when the worker is told to stop, goes back
     uncounted: an effect takes less than the other half (settings), so no lease runs out under one.
     """
     config = settings()
-    named = UUID(str(job_id)) if job_id is not None else None
     ran = 0
     while ran < config.job_batch and not stopping():
         latest_start = time.monotonic() + config.lease / timedelta(seconds=2)
         with occasion("jobs", "sweep") as (db, moment):
-            leased = store.lease(db, kind, moment.now, config.job_batch - ran, config.lease, named)
+            leased = store.lease(db, kind, moment.now, config.job_batch - ran, config.lease)
         for position, job in enumerate(leased):
             if stopping() or time.monotonic() > latest_start:
                 _hand_back(leased[position:])

@@ -66,9 +66,7 @@ def rows(jobs: Iterable[NewJob]) -> list[dict[str, Any]]:
     ]
 
 
-def lease(
-    db: Session, kind: str, now: datetime, limit: int, term: timedelta, job_id: UUID | None = None
-) -> list[LeasedJob]:
+def lease(db: Session, kind: str, now: datetime, limit: int, term: timedelta) -> list[LeasedJob]:
     """Take up to `limit` due jobs of a kind for `term` of real time; the attempt is counted here.
 
     A job whose worker vanished is taken alone: if it is what ends workers, those that stood behind it
@@ -86,8 +84,6 @@ def lease(
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    if job_id is not None:
-        due = due.where(Job.id == job_id)
     found = due.cte("due").c  # a CTE runs once; a subquery may run again and lock more
     queue = (found.due_at, found.id)
     places = select(

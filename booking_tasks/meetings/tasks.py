@@ -105,24 +105,24 @@ class CollectAttendance:
 
 
 @app.task(name=TASK_PREFIX + "provision_meeting")
-def provision_meeting(job_id: str | None = None) -> int:
+def provision_meeting() -> int:
     """Make the rooms that are due, or give them their new times."""
     with _platform() as platform:
-        return run_due("provision_meeting", ProvisionMeeting(platform), job_id)
+        return run_due("provision_meeting", ProvisionMeeting(platform))
 
 
 @app.task(name=TASK_PREFIX + "close_meeting")
-def close_meeting(job_id: str | None = None) -> int:
+def close_meeting() -> int:
     """Take away the rooms that nobody needs any more."""
     with _platform() as platform:
-        return run_due("close_meeting", CloseMeeting(platform), job_id)
+        return run_due("close_meeting", CloseMeeting(platform))
 
 
 @app.task(name=TASK_PREFIX + "collect_attendance")
-def collect_attendance(job_id: str | None = None) -> int:
+def collect_attendance() -> int:
     """Fetch the platform's reports of sessions that are over."""
     with _platform() as platform:
-        return run_due("collect_attendance", CollectAttendance(platform), job_id)
+        return run_due("collect_attendance", CollectAttendance(platform))
 
 
 @app.task(name=TASK_PREFIX + "reconcile_meetings")

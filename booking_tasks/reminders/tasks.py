@@ -10,6 +10,6 @@ from booking_tasks.reminders.service import write_reminder
 
 
 @app.task(name=TASK_PREFIX + "send_reminder")
-def send_reminder(job_id: str | None = None) -> int:
+def send_reminder() -> int:
     """Remind one side of each session whose reminder is due and still useful."""
-    return run_due("send_reminder", LetterHandler(write_reminder), job_id)
+    return run_due("send_reminder", LetterHandler(write_reminder))

@@ -26,9 +26,9 @@ class OfferTime(InternalHandler):
 
 
 @app.task(name=TASK_PREFIX + "offer_time")
-def offer_time(job_id: str | None = None) -> int:
+def offer_time() -> int:
     """Offer what became free to those who wait."""
-    return run_due("offer_time", OfferTime(), job_id)
+    return run_due("offer_time", OfferTime())
 
 
 @app.task(name=TASK_PREFIX + "lapse_offers")

@@ -236,6 +236,11 @@ MESSAGES: dict[str, tuple[str, bytes, str]] = {
         element(body=[[], {"request": search(), "force": True}, {}]),
         "1 keyword arguments that",
     ),
+    "a ring that names a job": (
+        "notify",
+        element(PREFIX + "send_invite", [[], {"job_id": "x"}, {}]),
+        "1 keyword arguments that",
+    ),
     "no argument": ("booking", element(body=[[], {}, {}]), "request: Input should be"),
     "a request that is none": ("booking", element(body=[[], {"request": 7}, {}]), "request: Input should be"),
     "the guard's own task": (

@@ -57,6 +57,14 @@ def test_a_sender_cannot_say_what_is_kept_of_its_message(fault: dict[str, Any]) 
     assert b"Mira" not in made.body
 
 
+def test_nothing_of_its_properties_goes_on() -> None:
+    made = message({"task": SEARCH, "id": "1"}, properties={"reply_to": "answers", "priority": 9})
+
+    become_call(made, "booking", DOORS)
+
+    assert made.properties == {"correlation_id": "1"}
+
+
 def test_what_could_not_be_opened_is_refused_for_that() -> None:
     made = message({"fault": {"reason": "the message cannot be opened (OSError)"}})
     made.opened = False

@@ -56,6 +56,15 @@ def test_no_slot_of_the_pool_is_lost(post: Post) -> None:
     post.nothing_is_held()
 
 
+def test_sixty_megabytes_are_refused_and_hold_nobody_up(post: Post) -> None:
+    letter = post.letter_for("booking", element(body=b" " * 45_000_000))
+
+    assert "larger than 131072 bytes" in letter["reason"]
+    assert letter["payload"]["bytes"] > 60_000_000
+    assert post.good_message_takes() < 5
+    post.nothing_is_held()
+
+
 def test_the_smallest_message_is_answered(post: Post) -> None:
     task_id = post.fresh()
     post.push("booking", element(headers={"id": task_id, "lang": OUT, "ignore_result": False}))

@@ -33,7 +33,7 @@ DOORS = {
     PREFIX + "submit_request": Door("booking", frozenset({"request"})),
     PREFIX + "record_billing": Door("evidence", frozenset({"request"})),
     PREFIX + "upsert_user": Door("admin", frozenset({"request"})),
-    PREFIX + "send_invite": Door("notify", frozenset({"job_id"})),
+    PREFIX + "send_invite": Door("notify", frozenset()),
     PREFIX + "purge": Door("sweep", frozenset()),
     BURY: Door(None, frozenset({"task"})),
 }

@@ -13,7 +13,9 @@ from typer.testing import CliRunner, Result
 
 from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.database import transaction
-from booking_tasks.models import DeadLetter, Event, Job
+from booking_tasks.inbox import service as inbox
+from booking_tasks.inbox.tasks import recover_inbox
+from booking_tasks.models import DeadLetter, Event, InboxMessage, Job, ScheduledSession
 from booking_tasks.ops.cli import cli
 from tests import builders
 from tests.jobs.test_decisions import job
@@ -133,3 +135,43 @@ def test_dead_letters_are_listed_shown_and_discarded(booking: Booking) -> None:
     with transaction() as db:
         assert db.scalars(select(DeadLetter)).all() == []
     assert decided() == [("message.discarded", "ann", "a test message")]
+
+
+def test_the_story_of_a_request_is_printed_and_given_as_json(booking: Booking) -> None:
+    job_id = dead_job()
+    with transaction() as db:
+        session = db.scalars(select(ScheduledSession)).one()
+    lines = booking("story", session.id).stdout.splitlines()
+    assert lines[0] == f"request {session.consultation_request_id}, session {session.id}"
+    assert any(str(job_id) in line and "550 no" in line for line in lines[2:])
+
+    told = json.loads(booking("story", session.consultation_request_id, "--json").stdout)
+
+    assert told["session"] == str(session.id)
+    assert str(job_id) in {line["id"] for line in told["lines"] if line["source"] == "job"}
+
+
+def test_an_id_without_a_story_is_said_so(booking: Booking) -> None:
+    unknown = booking("story", uuid4())
+    assert unknown.exit_code == 1
+    assert "neither a request nor a session" in unknown.stderr
+
+
+def test_a_dead_message_is_run_again_by_the_command(booking: Booking) -> None:
+    body = {
+        "message_id": str(uuid4()), "actor": "shop", "request_id": str(uuid4()),
+        "requester_user_id": str(uuid4()), "service_type_id": str(uuid4()),
+    }  # fmt: skip
+    with transaction() as db:
+        for _ in range(2):
+            inbox.arrive(db, UUID(body["message_id"]), "submit_request", "booking", body, 1)
+        letter = db.scalars(select(DeadLetter)).one()
+
+    done = booking("dead", "replay", letter.id, "--why", "mended")
+
+    assert done.exit_code == 0
+    assert recover_inbox() == 1
+    with transaction() as db:
+        message = db.get_one(InboxMessage, UUID(body["message_id"]))
+        assert (message.state, message.attempts) == ("done", 1)
+        assert db.scalars(select(DeadLetter)).all() == []
