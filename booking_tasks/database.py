@@ -131,15 +131,16 @@ def if_alone(subject: str, at_most: timedelta) -> Iterator[bool]:
 
 
 def is_away(error: DBAPIError) -> bool:
-    """Whether the database could not be reached or went away, so that asking again may help.
+    """Whether the database cannot be reached or written at present, so that asking again may help.
 
-    A broken connection has no SQLSTATE of its own; class 08 and 57P01 to 57P03 are connections lost,
-    a shutdown, a crash, and a start-up (PostgreSQL, appendix A).
+    A broken connection has no SQLSTATE of its own; class 08 is lost connections, class 53 a full disk or
+    no room for more, 57P01 to 57P03 a shutdown, a crash and a start-up, 25006 a server that only reads
+    (PostgreSQL, appendix A).
     """
     state = getattr(error.orig, "sqlstate", None)
     if state is None:
         return isinstance(error, OperationalError)
-    return state.startswith("08") or state in {"57P01", "57P02", "57P03"}
+    return state[:2] in {"08", "53"} or state in {"57P01", "57P02", "57P03", "25006"}
 
 
 @contextmanager

@@ -24,6 +24,9 @@ from booking_tasks.guard.rules import (
     headers_of,
     judge,
 )
+from booking_tasks.logs import logger
+
+log = logger(__name__)
 
 
 class GuardedConsumer(Consumer):
@@ -66,7 +69,8 @@ def become_call(message: Any, queue: str, doors: Mapping[str, Door]) -> None:
     fresh_id = str(uuid4())
     try:
         _become(message, call_for(judge(_received(message, queue), doors), queue, fresh_id))
-    except Exception as error:  # noqa: BLE001 - raised here it ends the worker, and the message comes again
+    except Exception as error:  # raised here it ends the worker, and the message comes again
+        log.exception("message.not_judged", queue=queue)
         refused = Refused("unknown", f"the message cannot be judged ({type(error).__name__})", None, {})
         _become(message, call_for(refused, queue, fresh_id))
 

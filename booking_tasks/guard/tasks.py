@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.database import is_away, transaction
+from booking_tasks.database import transaction
 from booking_tasks.guard import store
 from booking_tasks.guard.doors import doors_of
 from booking_tasks.guard.rules import BURY, PARK, Door, message_id_of, misfit_of
 from booking_tasks.inbox.rules import body_hash
 from booking_tasks.inbox.store import add_dead_letter
-from booking_tasks.inbox.tasks import hand_back_if_away
+from booking_tasks.inbox.tasks import once_there
 from booking_tasks.logs import logger
 from booking_tasks.models import ParkedMessage
 from booking_tasks.redaction import redacted
@@ -27,8 +25,6 @@ from booking_tasks.stopping import stopping
 log = logger(__name__)
 
 _BATCH = 50
-#: How long a message waits for the database, and between two tries (seconds).
-_PATIENCE, _PAUSE = 60.0, 0.5
 
 
 @app.task(name=BURY)
@@ -53,22 +49,11 @@ def park_message(task: str, queue: str, arguments: dict[str, Any]) -> None:
 
 
 def _kept(write: Callable[[Session], None]) -> None:
-    """Write it down. Of such a message nobody hears, so nobody sends it again: while the database is
+    def once() -> None:
+        with transaction() as db:
+            write(db)
 
-    away it waits here for a minute, then it goes back to its queue.
-    """
-    end = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            with transaction() as db:
-                return write(db)
-        except DBAPIError as error:
-            if not is_away(error):
-                raise
-            if stopping() or time.monotonic() > end:
-                hand_back_if_away(error)
-                raise
-            time.sleep(_PAUSE)
+    once_there(once)
 
 
 @app.task(name=TASK_PREFIX + "run_parked")

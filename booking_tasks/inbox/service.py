@@ -39,13 +39,14 @@ def arrive(
     body: dict[str, Any],
     most_attempts: int,
     awaited: bool = False,
+    fingerprint: str | None = None,
 ) -> Answered | Run:
     """Count an attempt at a message. Its transaction must commit before the body runs.
 
     `awaited`: whoever sent it sends again when no answer comes. Same id, other content: `conflict`. Too many
-    attempts: dead, with a dead letter.
+    attempts: dead, with a dead letter. `fingerprint` is what an accepted message's content had when it came.
     """
-    fingerprint = body_hash(task, body)
+    fingerprint = fingerprint or body_hash(task, body)
     row = store.count_attempt(db, message_id, task, fingerprint, door, body, awaited)
     if row.body_hash != fingerprint:
         return Answered(_refusal("conflict", "this message_id was used with other content; use a new one"))

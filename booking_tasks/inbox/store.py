@@ -36,6 +36,7 @@ class Abandoned(NamedTuple):
     task: str
     door: str
     body: dict[str, Any] | None
+    body_hash: str
 
 
 # As text, not built anew: they stand in the way of every single message.
@@ -92,7 +93,13 @@ def finish(db: Session, message_id: UUID, state: str, outcome: dict[str, Any]) -
 def abandoned(db: Session, older_than: timedelta, limit: int) -> list[Abandoned]:
     """Messages whose run ended without an answer, oldest first."""
     rows = db.execute(
-        select(InboxMessage.message_id, InboxMessage.task, InboxMessage.door, InboxMessage.body)
+        select(
+            InboxMessage.message_id,
+            InboxMessage.task,
+            InboxMessage.door,
+            InboxMessage.body,
+            InboxMessage.body_hash,
+        )
         .where(InboxMessage.state == "received", InboxMessage.attempted_at < _REAL_TIME - older_than)
         .order_by(InboxMessage.attempted_at)
         .limit(limit)

@@ -38,9 +38,10 @@ _RACE_LOST = {"40001", "40P01", "23505", "23P01"}
 _RACES = 5
 #: Waited too long for others (same appendix): lock not available, query cancelled.
 _TOO_LONG = {"55P03", "57014"}
-#: How long a message stays in its slot before it goes back to the queue of a service without a database.
-_AWAY_SECONDS = 1.0
+#: How long a message waits in its slot for the database, and between two tries (seconds).
+_PATIENCE, _PAUSE = 60.0, 0.5
 
+ResultT = TypeVar("ResultT")
 OutcomeT = TypeVar("OutcomeT", bound=Outcome)
 CommandT = TypeVar("CommandT", bound=Command[Any])
 QueryT = TypeVar("QueryT", bound=Query[Any])
@@ -111,10 +112,13 @@ def _public_task(contract: type[Query[Any]], respond: Callable[[Any], dict[str, 
 
 
 def _bury(contract: type[Query[Any]], door: str, reason: str, request: Any) -> None:
-    with transaction() as db:
-        store.add_dead_letter(
-            db, TASK_PREFIX + contract.task, door, reason, redacted(request), _message_id(request)
-        )
+    def bury() -> None:
+        with transaction() as db:
+            store.add_dead_letter(
+                db, TASK_PREFIX + contract.task, door, reason, redacted(request), _message_id(request)
+            )
+
+    once_there(bury)
 
 
 def _validated(contract: type[QueryT], request: Any) -> QueryT | Outcome:
@@ -142,10 +146,13 @@ def _receive(contract: type[Command[Any]], request: Any) -> dict[str, Any]:
     return receive(command, contract.queue)
 
 
-def receive(command: Command[Any], door: str) -> dict[str, Any]:
-    """Answer a command that came through a door of this house, once, as if it had come by its queue."""
+def receive(command: Command[Any], door: str, fingerprint: str | None = None) -> dict[str, Any]:
+    """Answer a command that came through a door of this house, once, as if it had come by its queue.
+
+    `fingerprint`: of one that was accepted before, as it was taken then.
+    """
     with bound_contextvars(task=command.task, **_ids(command)):
-        answer = _answered(type(command), command, door)
+        answer = _answered(type(command), command, door, fingerprint)
         log.info("message.answered", result=answer["result"], code=answer.get("code"))
     return answer
 
@@ -156,17 +163,27 @@ def _is_awaited() -> bool:
     return bool(current_task) and vars(current_task.request).get("ignore_result") is False
 
 
-def hand_back_if_away(error: DBAPIError) -> None:
-    """Give the message of this task back to its queue when the database could not be told of it.
+def once_there(work: Callable[[], ResultT], begun: Callable[[], bool] = lambda: False) -> ResultT:
+    """What `work` returns, tried again while the database is away and nothing has `begun`.
 
-    For messages nobody waits for, and so nobody sends again. Raises celery.exceptions.Reject, after a
-    pause, so that a queue is not turned over and over; returns when there is nothing to give back.
+    For messages nobody waits for, and so nobody sends again: after a minute, or when the worker is told to
+    stop, the message goes back to its queue (celery.exceptions.Reject). A sweep or a page that runs a
+    message has none to give back, and gets the error at once.
     """
-    if not is_away(error) or current_task.request.called_directly:
-        return
-    log.warning("message.handed_back", task=current_task.name)
-    time.sleep(_AWAY_SECONDS)
-    raise Reject("the database is away", requeue=True) from error
+    end, waits = time.monotonic() + _PATIENCE, False
+    while True:
+        try:
+            return work()
+        except DBAPIError as error:
+            if begun() or not is_away(error) or current_task.request.called_directly:
+                raise
+            if stopping() or time.monotonic() > end:
+                log.warning("message.handed_back", task=current_task.name)
+                raise Reject("the database is away", requeue=True) from error
+            if not waits:
+                log.warning("message.waits", task=current_task.name, error=str(error))
+            waits = True
+            time.sleep(_PAUSE)
 
 
 def _ids(command: Command[Any]) -> dict[str, str]:
@@ -175,29 +192,39 @@ def _ids(command: Command[Any]) -> dict[str, str]:
     return {name: str(value) for name, value in about.items() if value is not None}
 
 
-def _answered(contract: type[Command[Any]], command: Command[Any], door: str) -> dict[str, Any]:
-    # Without defaults: a field that a later release adds does not make another message of this one.
-    body = command.model_dump(mode="json", exclude_defaults=True)
+def _answered(
+    contract: type[Command[Any]], command: Command[Any], door: str, fingerprint: str | None
+) -> dict[str, Any]:
+    # As it was written: a field that a later release adds does not make another message of this one.
+    body = command.model_dump(mode="json", exclude_unset=True)
 
     def count(db: Session) -> Answered | Run:
         return service.arrive(
-            db, command.message_id, contract.task, door, body, settings().message_attempts, _is_awaited()
+            db,
+            command.message_id,
+            contract.task,
+            door,
+            body,
+            settings().message_attempts,
+            _is_awaited(),
+            fingerprint,
         )
 
     counted = False
-    try:
+
+    def once() -> dict[str, Any]:
+        nonlocal counted
         # A second delivery waits for the first, so that waiting is not counted as an attempt.
         with one_at_a_time(f"message:{command.message_id}", count) as (connection, arrival):
             counted = True
             if isinstance(arrival, Answered):
                 return arrival.outcome
             return _run(contract, command, door, connection)
-    except DBAPIError as error:
-        # Not from a sweep or a page, which run messages too: there is no message of theirs to give back.
-        is_message = bool(current_task) and current_task.name == TASK_PREFIX + contract.task
-        if is_message and not counted and not _is_awaited():
-            hand_back_if_away(error)
-        raise
+
+    is_message = bool(current_task) and current_task.name == TASK_PREFIX + contract.task
+    if not is_message or _is_awaited():
+        return once()
+    return once_there(once, lambda: counted)
 
 
 def _run(
@@ -243,12 +270,18 @@ def _recover(message: Abandoned) -> None:
         # A worker of another release accepted it. Counted, so that one of that release may come first;
         # in the end it is dead with its content, for an operator to replay.
         log.warning("message.not_understood", task=message.task, message=str(message.message_id))
-        most = settings().message_attempts
+        most, body = settings().message_attempts, message.body or {}
         with one_at_a_time(
             f"message:{message.message_id}",
             lambda db: service.arrive(
-                db, message.message_id, message.task, message.door, message.body or {}, most
+                db,
+                message.message_id,
+                message.task,
+                message.door,
+                body,
+                most,
+                fingerprint=message.body_hash,
             ),
         ):
             return
-    receive(command, message.door)  # type: ignore[arg-type]  # only commands come into the inbox
+    receive(command, message.door, message.body_hash)  # type: ignore[arg-type]  # the inbox has only commands

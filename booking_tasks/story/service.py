@@ -54,9 +54,8 @@ def story_of(db: Session, id_: UUID) -> Story | None:
     lines: list[Line] = []
     for message in store.messages(db, {one.message_id for one in events if one.message_id}, subjects):
         lines += _message(message)
-    for subject in subjects:
-        letters = inbox.letters(db, WantedLetters(about=subject), _MOST)
-        lines += [_letter(one) for one in letters]
+    letters = {one.id: one for it in subjects for one in inbox.letters(db, WantedLetters(about=it), _MOST)}
+    lines += [_letter(one) for one in letters.values()]
     lines += [_decision(one) for one in store.decisions(db, request.id)]
     lines += [_event(one) for one in events]
     for job in jobs.wanted(db, Wanted(about=request.id), _MOST):

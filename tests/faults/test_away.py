@@ -14,6 +14,7 @@ from booking_tasks.client import BookingClient
 from booking_tasks.database import transaction
 from booking_tasks.models import DeadLetter, InboxMessage, ParkedMessage
 from booking_tasks.ops.servers import wait_until
+from booking_tasks.ops.stack import FRONT
 from tests.faults.house import House, Servers
 from tests.faults.nemesis import end_at_once
 from tests.messages.raw import PREFIX, element, submit
@@ -36,14 +37,20 @@ def said(house: House, event: str) -> bool:
 def test_what_nobody_sends_again_is_there_when_the_database_is_back(house: House, servers: Servers) -> None:
     wishes = house.wishes(6, random.Random(1))
     client = BookingClient(house.redis_url)
+    [front, *_] = house.stack.processes
     end_at_once(servers.postgres)
     try:
         for wish in wishes:
             client.send(wish)
-        wait_until(lambda: said(house, "message.handed_back"), "a message handed back")
+        wait_until(lambda: said(house, "message.waits"), "a message that waits for the database")
+        front.stop()
+        with Redis.from_url(house.redis_url) as redis:
+            assert redis.llen("booking") == len(wishes)  # also those it had in hand
+        assert said(house, "message.handed_back")
     finally:
         servers.postgres.start()
         client.close()
+    house.stack.worker("another front", FRONT)
 
     def answered() -> bool:
         with transaction() as db:
@@ -51,6 +58,33 @@ def test_what_nobody_sends_again_is_there_when_the_database_is_back(house: House
             return set(db.scalars(done)) == {wish.message_id for wish in wishes}
 
     wait_until(answered, "an answer to every message", 60)
+
+
+def test_what_comes_while_the_database_is_away_waits_in_its_slot(house: House, servers: Servers) -> None:
+    wishes = house.wishes(6, random.Random(2))
+    client = BookingClient(house.redis_url)
+    wrong = submit() | {"preferred_start": "tomorrow"}
+    end_at_once(servers.postgres)
+    try:
+        with Redis.from_url(house.redis_url) as redis:
+            redis.lpush("booking", element(PREFIX + "submit_request", [[], {"request": wrong}, {}]))
+        for wish in wishes:
+            client.send(wish)
+        wait_until(lambda: said(house, "message.waits"), "a message that waits for the database")
+    finally:
+        servers.postgres.start()
+        client.close()
+
+    def settled() -> bool:
+        with transaction() as db:
+            done = select(InboxMessage.message_id).where(InboxMessage.state == "done")
+            letters = [letter.reason for letter in db.scalars(select(DeadLetter))]
+            return len(db.scalars(done).all()) == len(wishes) and len(letters) == 1
+
+    wait_until(settled, "an answer to every message, and a letter", 60)
+    with transaction() as db:
+        assert "preferred_start" in db.scalars(select(DeadLetter)).one().reason
+    assert not said(house, "message.handed_back")
 
 
 def test_what_cannot_be_used_is_kept_when_the_database_is_back(house: House, servers: Servers) -> None:

@@ -16,24 +16,17 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.celery import app
-from booking_tasks.contracts import PUBLIC, SubmitRequest
+from booking_tasks.contracts import SubmitRequest
 from booking_tasks.database import engine, transaction
 from booking_tasks.inbox import service, store, tasks
 from booking_tasks.jobs import store as jobs
 from booking_tasks.jobs.rules import NewJob
 from booking_tasks.jobs.tasks import ring_for_due
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage
-from booking_tasks.occasion import Occasion
 from booking_tasks.ops.servers import wait_until
 from tests import builders
 
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")
-
-
-@pytest.fixture
-def kind() -> UUID:
-    with transaction() as db:
-        return builders.service_type(db).id
 
 
 def message(kind: UUID, **values: Any) -> dict[str, Any]:
@@ -122,25 +115,6 @@ def test_what_is_no_command_at_all_is_a_dead_letter(request_body: Any) -> None:
     assert count(DeadLetter) == 1
 
 
-@pytest.fixture
-def failing_use_case(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """submit_request fails as often as the list says, then works; the list counts the runs."""
-    real = tasks._use_cases["submit_request"]
-    runs: list[int] = [0, 99]
-
-    def use_case(db: Session, occasion: Occasion, command: Any) -> Any:
-        runs[0] += 1
-        if runs[0] <= runs[1]:
-            db.execute(
-                text("INSERT INTO directory_users (user_id, name, email) VALUES (gen_random_uuid(), '', '')")
-            )
-            raise RuntimeError("the worker dies here")
-        return real(db, occasion, command)
-
-    monkeypatch.setitem(tasks._use_cases, "submit_request", use_case)
-    return runs
-
-
 def abandon(body: dict[str, Any]) -> None:
     with transaction() as db:
         db.execute(
@@ -179,61 +153,6 @@ def test_a_message_that_fails_three_times_is_dead_and_leaves_nothing_half_done(
     assert count(DeadLetter) == 1
     with transaction() as db:
         assert db.scalar(text("SELECT count(*) FROM directory_users")) == 0
-
-
-@pytest.mark.parametrize(
-    ("task", "more"), [("submit_request", {"a_field_of_tomorrow": 1}), ("a_task_of_tomorrow", {})]
-)
-def test_what_another_release_accepted_is_counted_and_in_the_end_dead_with_its_content(
-    kind: UUID, task: str, more: dict[str, Any]
-) -> None:
-    """A worker of a release that knows it may come first; but one that does not is no reason to wait."""
-    body = message(kind, **more)
-    with transaction() as db:
-        service.arrive(db, UUID(body["message_id"]), task, "booking", body, 3)
-    for attempts in (2, 3):
-        abandon(body)
-        assert tasks.recover_inbox() == 1
-        assert (inbox_row(body).state, inbox_row(body).attempts) == ("received", attempts)
-        assert tasks.recover_inbox() == count(DeadLetter) == 0  # not at every tick
-
-    abandon(body)
-    assert tasks.recover_inbox() == 1
-
-    row = inbox_row(body)
-    assert (row.state, row.body, row.outcome["code"]) == ("dead", body, "dead")  # type: ignore[index]
-    assert count(DeadLetter) == 1
-    assert tasks.recover_inbox() == 0
-
-
-class SubmitRequestOfTomorrow(SubmitRequest):
-    """The contract as a later release may have it."""
-
-    mood: str | None = None
-
-
-def test_the_release_after_gives_a_repeat_the_stored_answer(kind: UUID) -> None:
-    body = message(kind)
-    first = submit_request(body)
-
-    again = tasks.receive(SubmitRequestOfTomorrow.model_validate(body), "booking")
-
-    assert again == first
-
-
-def test_the_release_after_runs_what_the_one_before_accepted(
-    kind: UUID, failing_use_case: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failing_use_case[1] = 1
-    body = message(kind)
-    with pytest.raises(RuntimeError):
-        submit_request(body)
-    monkeypatch.setitem(PUBLIC, "submit_request", SubmitRequestOfTomorrow)
-
-    abandon(body)
-    assert tasks.recover_inbox() == 1
-
-    assert (inbox_row(body).state, count(ConsultationRequest)) == ("done", 1)
 
 
 def test_an_attempt_is_counted_before_the_body_runs(kind: UUID) -> None:

@@ -59,7 +59,7 @@ class Post:
         """Push one bad message; its dead letter."""
         self.forget()
         self.push(queue, element)
-        wait_until(lambda: len(self.letters()) == 1, f"a dead letter for {element[:300]!r}", 10)
+        wait_until(lambda: len(self.letters()) == 1, f"a dead letter for {element[:300]!r}", 60)
         return self.letters()[0]
 
     def good_message_takes(self) -> float:
@@ -76,7 +76,7 @@ class Post:
 
     def nothing_is_held(self) -> None:
         """Until the worker holds no message: each one still held would be a slot of its pool."""
-        wait_until(lambda: self.broker.hlen("unacked") == 0, "every message acknowledged", 10)
+        wait_until(lambda: self.broker.hlen("unacked") == 0, "every message acknowledged", 60)
 
     def all_buried(self, number: int) -> None:
         """Until so many dead letters are there."""
@@ -94,7 +94,7 @@ class Post:
                 "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
                 " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
             )
-            wait_until(lambda: len(self.rows(waiting)) == len(message_ids), "every slot at work", 10)
+            wait_until(lambda: len(self.rows(waiting)) == len(message_ids), "every slot at work", 60)
 
         try:
             yield all_at_work
@@ -104,7 +104,7 @@ class Post:
 
     def answer_to(self, task_id: str) -> Any:
         """The stored outcome of a message, waited for."""
-        wait_until(lambda: self.result_of(task_id) is not None, f"an answer to {task_id}", 10)
+        wait_until(lambda: self.result_of(task_id) is not None, f"an answer to {task_id}", 60)
         return self.result_of(task_id)
 
     def result_of(self, task_id: str) -> Any:

@@ -1,0 +1,40 @@
+"""What the tests of the inbox need: a kind of consultation, and a use case that fails."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from booking_tasks.database import transaction
+from booking_tasks.inbox import tasks
+from booking_tasks.occasion import Occasion
+from tests import builders
+
+
+@pytest.fixture
+def kind() -> UUID:
+    with transaction() as db:
+        return builders.service_type(db).id
+
+
+@pytest.fixture
+def failing_use_case(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """submit_request fails as often as the list says, then works; the list counts the runs."""
+    real = tasks._use_cases["submit_request"]
+    runs: list[int] = [0, 99]
+
+    def use_case(db: Session, occasion: Occasion, command: Any) -> Any:
+        runs[0] += 1
+        if runs[0] <= runs[1]:
+            db.execute(
+                text("INSERT INTO directory_users (user_id, name, email) VALUES (gen_random_uuid(), '', '')")
+            )
+            raise RuntimeError("the worker dies here")
+        return real(db, occasion, command)
+
+    monkeypatch.setitem(tasks._use_cases, "submit_request", use_case)
+    return runs
