@@ -43,6 +43,8 @@ class Doors(Story):
     def __init__(self) -> None:
         super().__init__()
         self.plans: list[UUID] = []
+        #: (request, token) of what was kept by token so far, in order.
+        self.holds: list[tuple[str, str]] = []
 
     @rule(
         service=services, who=some, wanted=some, day=st.integers(-8, 7), hour=st.integers(0, 23), length=some,
@@ -134,7 +136,10 @@ class Doors(Story):
             service_type_id=str(service), consultant_user_id=str(consultant), start=start.isoformat(),
         )  # fmt: skip
         self.requests.append(request)
-        if confirmed and held and held["hold_token"]:
+        if not held or not held["hold_token"]:
+            return
+        self.holds.append((str(request), held["hold_token"]))
+        if confirmed:
             self.say("confirm_hold", request_id=str(request), hold_token=held["hold_token"])
 
     @rule(service=services, who=some, which=st.integers(0, 400), of=st.integers(1, 3))

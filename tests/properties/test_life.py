@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from booking_tasks.contracts import PUBLIC, Command
 from booking_tasks.settings import settings as booking_settings
 from tests.properties.choices import Choices
 from tests.properties.machine import Life
@@ -34,6 +36,17 @@ def _own_clock(own_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("JOBS", "INBOX", "EVENTS", "EVIDENCE"):
         monkeypatch.setenv(f"BOOKING_RETAIN_{name}", "36500d")
     booking_settings.cache_clear()
+
+
+def test_every_command_is_among_what_may_happen() -> None:
+    """But for those whose content is another program's: tests/calendars and tests/replies say those."""
+    elsewhere = {"set_calendar_feed", "remove_calendar_feed", "receive_reply"}
+    said = "".join(
+        Path(__file__).with_name(f"{name}.py").read_text() for name in ("machine", "office", "doors")
+    )
+    commands = {task for task, contract in PUBLIC.items() if issubclass(contract, Command)}
+
+    assert {task for task in commands - elsewhere if f'"{task}"' not in said} == set()
 
 
 @pytest.mark.timeout(0)
