@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import redis
 from kombu.transport.redis import Channel as RedisChannel
+from kombu.transport.redis import QoS
 from kombu.transport.redis import Transport as RedisTransport
 
 from booking_tasks.guard.envelope import stamped
@@ -30,8 +31,31 @@ class GuardedRedis(redis.Redis):
         return response
 
 
+class ForgivingQoS(QoS):
+    """Unacknowledged messages, of which one does not stay in hand because its acknowledgement failed.
+
+    kombu keeps it then, and it takes a place of the prefetch for good: when the broker goes away while every
+    slot is at work, none is left, the worker asks for nothing more, and so it never hears that its
+    connection is gone. The broker gives the message out again after its visibility time-out.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        try:
+            super().ack(delivery_tag)
+        finally:
+            self._quick_ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        try:
+            super().reject(delivery_tag, requeue=requeue)
+        finally:
+            self._quick_ack(delivery_tag)
+
+
 class Channel(RedisChannel):
     """Consumes through the guarded client."""
+
+    QoS = ForgivingQoS
 
     def _get_client(self) -> type[redis.Redis]:
         super()._get_client()  # refuses versions of redis-py that kombu cannot work with

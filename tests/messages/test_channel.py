@@ -70,6 +70,28 @@ def test_what_was_no_message_at_all_can_be_handed_back_too(
     assert "fault" not in again.headers  # nobody may say `fault` but the channel that finds it
 
 
+@pytest.mark.parametrize("settle", ["ack", "reject", "requeue"])
+def test_a_message_whose_settling_the_broker_did_not_hear_takes_no_place_of_the_prefetch(
+    connection: Connection, broker: redis.Redis, monkeypatch: pytest.MonkeyPatch, settle: str
+) -> None:
+    def is_gone(*_: Any, **__: Any) -> None:
+        raise redis.ConnectionError("gone")
+
+    broker.lpush("booking", element())
+    (message,) = _taken(connection)
+    qos = message.channel.qos
+    qos.prefetch_count = 1
+    assert not qos.can_consume()
+    for name in ("_remove_from_indices", "restore_by_tag"):
+        monkeypatch.setattr(qos, name, is_gone)
+
+    with pytest.raises(redis.ConnectionError):
+        getattr(message, settle)()
+
+    assert qos.can_consume()
+    assert broker.hlen("unacked") == 1  # for whoever comes after the visibility time-out
+
+
 def test_nothing_is_declared_that_a_producer_could_bend(connection: Connection, broker: redis.Redis) -> None:
     declared_queue("booking", "redis://")(connection.channel()).declare()
 
