@@ -19,6 +19,14 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         yield servers
 
 
+@contextmanager
+def started_house(servers: Servers, consultants: int, people: int) -> Iterator[House]:
+    """A running service on the module's servers, with a database and a broker of its own."""
+    with House(*servers.fresh()).open(consultants, people) as house:
+        house.start()
+        yield house
+
+
 Open = Callable[..., AbstractContextManager[House]]
 
 

@@ -15,6 +15,7 @@ from booking_tasks.database import transaction
 from booking_tasks.models import DeadLetter, InboxMessage, ParkedMessage
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import FRONT
+from tests.faults.conftest import started_house
 from tests.faults.house import House, Servers
 from tests.faults.nemesis import end_at_once
 from tests.messages.raw import PREFIX, element, submit
@@ -24,9 +25,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 @pytest.fixture
 def house(servers: Servers) -> Iterator[House]:
-    """A running service on the module's servers, with a database and a broker of its own."""
-    with House(*servers.fresh()).open(consultants=4, people=20) as house:
-        house.start()
+    with started_house(servers, consultants=4, people=20) as house:
         yield house
 
 

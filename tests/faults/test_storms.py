@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from redis import Redis
 
+from tests.faults.conftest import started_house
 from tests.faults.house import TUESDAY, House, Nuisance, Servers
 from tests.faults.invariants import Ledger, examined
 from tests.faults.nemesis import end_at_once, frozen, running
@@ -20,9 +21,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 @pytest.fixture
 def house(servers: Servers) -> Iterator[House]:
-    """A running service on the module's servers, with a database and a broker of its own."""
-    with House(*servers.fresh()).open(consultants=8, people=40) as house:
-        house.start()
+    with started_house(servers, consultants=8, people=40) as house:
         yield house
 
 

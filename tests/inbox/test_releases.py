@@ -18,6 +18,21 @@ from tests.inbox.test_tasks import abandon, count, inbox_row, message
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")
 
 
+def accepted(kind: UUID, failing_use_case: list[int]) -> dict[str, Any]:
+    """A message that was counted and whose run failed."""
+    failing_use_case[1] = 1
+    body = message(kind)
+    with pytest.raises(RuntimeError):
+        submit_request(body)
+    return body
+
+
+def is_run_again(body: dict[str, Any]) -> bool:
+    abandon(body)
+    assert tasks.recover_inbox() == 1
+    return (inbox_row(body).state, count(ConsultationRequest)) == ("done", 1)
+
+
 @pytest.mark.parametrize(
     ("task", "more"), [("submit_request", {"a_field_of_tomorrow": 1}), ("a_task_of_tomorrow", {})]
 )
@@ -61,33 +76,21 @@ def test_the_release_after_gives_a_repeat_the_stored_answer(kind: UUID) -> None:
 def test_the_release_after_runs_what_the_one_before_accepted(
     kind: UUID, failing_use_case: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failing_use_case[1] = 1
-    body = message(kind)
-    with pytest.raises(RuntimeError):
-        submit_request(body)
+    body = accepted(kind, failing_use_case)
     monkeypatch.setitem(PUBLIC, "submit_request", SubmitRequestOfTomorrow)
 
-    abandon(body)
-    assert tasks.recover_inbox() == 1
-
-    assert (inbox_row(body).state, count(ConsultationRequest)) == ("done", 1)
+    assert is_run_again(body)
 
 
 def test_what_was_accepted_is_run_however_its_content_was_fingerprinted_then(
     kind: UUID, failing_use_case: list[int]
 ) -> None:
     """Such as by a release that wrote down every default."""
-    failing_use_case[1] = 1
-    body = message(kind)
-    with pytest.raises(RuntimeError):
-        submit_request(body)
+    body = accepted(kind, failing_use_case)
     with transaction() as db:
         db.execute(update(InboxMessage).values(body_hash="of another release"))
 
-    abandon(body)
-    assert tasks.recover_inbox() == 1
-
-    assert (inbox_row(body).state, count(ConsultationRequest)) == ("done", 1)
+    assert is_run_again(body)
 
 
 def test_what_was_accepted_is_kept_as_it_was_written(kind: UUID, failing_use_case: list[int]) -> None:
