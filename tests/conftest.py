@@ -2,6 +2,7 @@
 
 `db` is a session inside a savepoint, rolled back after the test: for services and stores.
 `own_database` is a fresh committed database: for tasks, workers and rivals in several connections.
+Both are used with the rights of the service's own role (tests/accounts.py).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from booking_tasks.occasion import Occasion
 from booking_tasks.ops.servers import Postgres, Valkey, system_postgres_binaries
 from booking_tasks.ops.stack import ServiceProcess
 from tests import warm
+from tests.accounts import as_role, migrate_with_roles
 from tests.builders import NOW
 
 _MEMORY, _ROOM = Path("/dev/shm"), 2 * 1024**3
@@ -147,11 +149,9 @@ def _admin(statement: str) -> None:
 @pytest.fixture(scope="session")
 def template(postgres: str) -> Iterator[str]:
     """A migrated database that others are copied from; its name."""
-    from booking_tasks.ops.migrate import migrate
-
     name = f"booking_template_{os.getpid()}"
     _admin(f"CREATE DATABASE {name}")
-    migrate(database_url(name))
+    migrate_with_roles(database_url(name))
     yield name
     _admin(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -160,7 +160,7 @@ def template(postgres: str) -> Iterator[str]:
 def _savepoint_database(template: str) -> Iterator[str]:
     name = f"booking_savepoints_{os.getpid()}"
     _admin(f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield database_url(name)
+    yield as_role(database_url(name))
     _admin(f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -178,19 +178,19 @@ def db(_savepoint_database: str) -> Iterator[Session]:
 
 @contextmanager
 def copied_database(template: str) -> Iterator[str]:
-    """A fresh copy of a database, dropped at the end; its URL."""
+    """A fresh copy of a database, dropped at the end; its URL, for the service's own role."""
     name = f"booking_{uuid4().hex[:12]}"
     # The template's files as they are: half the work of writing each page through the log.
     _admin(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     try:
-        yield database_url(name)
+        yield as_role(database_url(name))
     finally:
         _admin(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
 def own_database(template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A fresh migrated database that this process's settings point to; its URL."""
+    """A fresh migrated database that this process's settings point to; its URL, for the service's role."""
     from booking_tasks import database
     from booking_tasks.settings import settings
 

@@ -22,6 +22,7 @@ from booking_tasks.ops.migrate import (
 from booking_tasks.ops.test_platform import LocalPlatform
 from booking_tasks.retention.tasks import purge
 from booking_tasks.settings import settings
+from tests.accounts import as_superuser
 from tests.catalogues import catalogue_of, differences, fresh_database
 from tests.mail.servers import Sink, post
 from tests.ops.scenery import bookable, play
@@ -56,14 +57,14 @@ def one_step_ahead(url: str) -> None:
 def test_this_release_works_on_the_schema_of_the_next(own_database: str) -> None:
     kind_and_requester = bookable()
     play(*kind_and_requester)
-    one_step_ahead(own_database)
+    one_step_ahead(as_superuser(own_database))
     play(*kind_and_requester)
     purge()
     refuse_older_schema(own_database)
 
 
 def test_a_worker_or_beat_does_not_start_on_the_schema_of_the_release_before(own_database: str) -> None:
-    with psycopg.connect(own_database) as connection:
+    with psycopg.connect(as_superuser(own_database)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = %s", [known_revisions()[-2]])
     for command in ("worker", "beat"):
         ran = subprocess.run(

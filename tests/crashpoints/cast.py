@@ -13,7 +13,7 @@ from booking_tasks.contracts import SetAvailability
 from booking_tasks.hours import service as hours_room
 from booking_tasks.models import Consultant, DirectoryUser, ServiceType
 from booking_tasks.occasion import Occasion, Policies
-from booking_tasks.ops.migrate import migrate
+from tests.accounts import migrate_with_roles
 from tests.builders import NOW
 
 HORIZON = timedelta(days=14)
@@ -45,7 +45,7 @@ def build_template(admin_url: str, name: str) -> None:
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}".encode())
     url = admin_url.rpartition("/")[0] + "/" + name
-    migrate(url)
+    migrate_with_roles(url)
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
     with Session(engine) as db, db.begin():
         for service, (confirmed, buffer, waiting_list) in SERVICES.items():

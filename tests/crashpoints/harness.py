@@ -25,6 +25,7 @@ from sqlalchemy.pool import NullPool
 from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.test_platform import LocalPlatform
+from tests.accounts import as_role
 from tests.crashpoints.acts import ACTS
 from tests.crashpoints.examination import Outside, differences, examined, told
 
@@ -249,10 +250,10 @@ class Lane:
 
     @contextmanager
     def _copy(self, original: str, name: str) -> Iterator[str]:
-        """A copy of a database; its URL."""
+        """A copy of a database; its URL, for the service's own role."""
         self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {original} STRATEGY file_copy".encode())
         try:
-            yield self._admin_url.rpartition("/")[0] + "/" + name
+            yield as_role(self._admin_url.rpartition("/")[0] + "/" + name)
         finally:
             self._admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 

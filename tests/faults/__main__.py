@@ -62,7 +62,7 @@ def soak(seed: int, bookings: int) -> int:
                 house.call(house.wishes(bookings, storm.chance, days), seconds=3600)
             lasted = time.monotonic() - began
             storm.revive()
-            recovery = house.calm(900)
+            recovery = house.calm(3600)
             ledger = examined(house)
             _report(seed, ledger, len(house.sessions()), storm, lasted, recovery)
     return 0 if _kept(ledger, bookings) else 1

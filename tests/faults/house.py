@@ -31,6 +31,7 @@ from booking_tasks.models import Consultant, DirectoryUser, ScheduledSession, Se
 from booking_tasks.ops.servers import Postgres, Valkey, wait_until
 from booking_tasks.ops.stack import EFFECTS, FRONT
 from booking_tasks.ops.stage import Stage, StageError
+from tests.accounts import as_role, migrate_with_roles
 
 #: A Monday, far from any change of clocks; the bookings are for the days after it.
 MONDAY = datetime(2027, 3, 1, 7, 0, tzinfo=UTC)
@@ -239,18 +240,16 @@ class Servers:
             admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}".encode())
         with Redis.from_url(self.valkey.url()) as redis:
             redis.flushall()
-        return self.postgres.url(name), self.valkey.url()
+        return as_role(self.postgres.url(name)), self.valkey.url()
 
 
 @contextmanager
 def own_servers(folder: Path, *, durable: bool = True) -> Iterator[Servers]:
     """Servers that belong to one module and die with it."""
-    from booking_tasks.ops.migrate import migrate
-
     with Postgres(folder / "postgres", durable=durable) as postgres, Valkey(folder / "valkey") as valkey:
         with psycopg.connect(postgres.url(), autocommit=True) as admin:
             admin.execute(f"CREATE DATABASE {_TEMPLATE}".encode())
-        migrate(postgres.url(_TEMPLATE))
+        migrate_with_roles(postgres.url(_TEMPLATE))
         yield Servers(postgres, valkey)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from celery.app.trace import build_tracer
 from redis.exceptions import RedisError
@@ -25,6 +27,7 @@ from booking_tasks.jobs.tasks import ring_for_due
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage
 from booking_tasks.ops.servers import wait_until
 from tests import builders
+from tests.accounts import as_superuser
 
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")
 
@@ -277,9 +280,9 @@ def _broken(*_: Any, **__: Any) -> None:
 def test_a_message_that_nobody_waits_for_is_on_the_disk_before_it_runs(
     kind: UUID, monkeypatch: pytest.MonkeyPatch, headers: dict[str, bool], commit: str
 ) -> None:
-    with transaction() as db:
-        name = db.execute(text("SELECT current_database()")).scalar_one()
-        db.execute(text(f"ALTER DATABASE {name} SET synchronous_commit = local"))
+    url = os.environ["DATABASE_URL"]
+    with psycopg.connect(as_superuser(url)) as superuser:
+        superuser.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET synchronous_commit = local".encode())
     engine().dispose()
     seen: list[str] = []
     arrive = service.arrive

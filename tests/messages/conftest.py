@@ -11,6 +11,7 @@ import redis
 
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import ServiceProcess
+from tests.accounts import as_superuser
 from tests.conftest import copied_database, valkey_url
 from tests.messages.post import Post
 
@@ -34,7 +35,7 @@ def running_post(template: str, broker: str, folder: Path, pool: str) -> Iterato
         switches, slots = POOLS[pool]
         environment = {"DATABASE_URL": database, "REDIS_URL": broker}
         worker = ServiceProcess("worker", folder, ["worker", "-Q", QUEUES, *switches], environment)
-        post = Post(broker, database, worker, slots)
+        post = Post(broker, as_superuser(database), worker, slots)
         try:
             started(worker)
             yield post

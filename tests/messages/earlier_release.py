@@ -1,4 +1,7 @@
-"""The service as a release before `submit_request` would be: `celery -A tests.messages.earlier_release`."""
+"""The service as a release before `submit_request` and one of the sweeps would be.
+
+`celery -A tests.messages.earlier_release`
+"""
 
 from __future__ import annotations
 
@@ -7,4 +10,5 @@ from tests.messages.raw import PREFIX
 
 app.loader.import_default_modules()
 app.finalize()
-del app.tasks[PREFIX + "submit_request"]
+for name in ("submit_request", "refresh_calendars"):
+    del app.tasks[PREFIX + name]

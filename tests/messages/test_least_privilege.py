@@ -30,10 +30,10 @@ from booking_tasks.ops.secret_files import roles_sql
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import Stack
 from booking_tasks.ops.test_platform import LocalPlatform
+from tests.accounts import as_role
 from tests.catalogues import fresh_database
 from tests.messages.access import GuardedValkey
 from tests.messages.conftest import started
-from tests.messages.test_roles import as_role
 
 pytestmark = pytest.mark.stack
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -14,6 +13,7 @@ from typer.testing import CliRunner
 from booking_tasks.ops.cli import cli
 from booking_tasks.ops.migrate import migrate
 from booking_tasks.ops.secret_files import ROLES, grants_sql, roles_sql
+from tests.accounts import as_role
 from tests.catalogues import fresh_database
 from tests.migration_rows import ROWS
 
@@ -92,12 +92,6 @@ MATRIX: dict[str, set[str]] = {
     "ALTER SYSTEM SET fsync = off": set(),
     "CREATE EXTENSION file_fdw": set(),
 }  # fmt: skip
-
-
-def as_role(url: str, role: str) -> str:
-    """The same database for another role; the tests' servers trust whoever comes from this host."""
-    host = urlsplit(url).netloc.rpartition("@")[2]
-    return urlsplit(url)._replace(netloc=f"{role}@{host}").geturl()
 
 
 @contextmanager

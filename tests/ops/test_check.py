@@ -19,6 +19,7 @@ from booking_tasks.ops.test_platform import LocalPlatform
 from booking_tasks.queues import QUEUES
 from booking_tasks.settings import load_settings, settings
 from booking_tasks.zones import tzdata_version
+from tests.accounts import as_superuser
 from tests.mail.servers import scripted_server, sink_server
 from tests.ops.producer import send
 
@@ -118,7 +119,7 @@ def test_a_database_that_is_away_is_broken_and_everything_else_is_still_looked_a
 
 
 def _stands_at(url: str, revision: str) -> None:
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(as_superuser(url)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = %s", [revision])
 
 

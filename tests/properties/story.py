@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
+import psycopg
 from hypothesis.stateful import RuleBasedStateMachine
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -23,6 +25,7 @@ from booking_tasks.models import Base, SpecializationAlias
 from booking_tasks.search import service as search
 from booking_tasks.settings import settings
 from tests import builders
+from tests.accounts import as_superuser
 from tests.builders import NOW
 from tests.chronicle import of_history
 from tests.invariants import (
@@ -84,10 +87,10 @@ class Story(RuleBasedStateMachine):
 
     def new_book(self) -> None:
         """Empty tables but for the cast: three consultants, three requesters, two services."""
-        with transaction() as db:
-            db.execute(text("SET LOCAL session_replication_role = replica"))
+        with psycopg.connect(as_superuser(os.environ["DATABASE_URL"])) as superuser:
+            superuser.execute("SET LOCAL session_replication_role = replica")
             for table in Base.metadata.tables:
-                db.execute(text(f"DELETE FROM {table}"))
+                superuser.execute(f"DELETE FROM {table}".encode())
         with transaction() as db:
             db.execute(text("INSERT INTO stepped_clock (instant) VALUES (:now)"), {"now": NOW})
             for service, confirmed in zip(SERVICES, (False, True), strict=True):

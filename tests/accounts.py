@@ -1,0 +1,35 @@
+"""PostgreSQL's accounts in the tests: the service has the rights of its own role, and no more."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import psycopg
+
+from booking_tasks.ops.migrate import migrate
+from booking_tasks.ops.secret_files import roles_sql
+
+#: As which the service runs: every worker, beat and task of the tests, and their own transactions.
+APP = "booking_app"
+
+#: The demo's and the tests' clock. A deployment's stands still, and its role may not touch it.
+_STEPPED = "GRANT INSERT, UPDATE, DELETE ON stepped_clock TO booking_app"
+
+
+def as_role(url: str, role: str = APP) -> str:
+    """The same database for another role; the tests' servers trust whoever comes from this host."""
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    return urlsplit(url)._replace(netloc=f"{role}@{host}").geturl()
+
+
+def as_superuser(url: str, role: str = "postgres") -> str:
+    """The same database for the one who may do anything: what no service is to do, tests do to it."""
+    return as_role(url, role)
+
+
+def migrate_with_roles(url: str) -> None:
+    """Make the roles and migrate as the migrator, as a deployment does; `url` is a superuser's."""
+    with psycopg.connect(url, autocommit=True) as superuser:
+        superuser.execute(roles_sql().encode())
+        migrate(as_role(url, "booking_migrator"))
+        superuser.execute(_STEPPED.encode())

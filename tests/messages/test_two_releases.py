@@ -1,0 +1,122 @@
+"""A worker of the release before beside one of this release and its beat, all on the same queues."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from booking_tasks.client import BookingClient, NoAnswerError
+from booking_tasks.contracts import Outcome, SubmitRequest
+from booking_tasks.database import transaction
+from booking_tasks.ops.servers import wait_until
+from booking_tasks.ops.stack import ServiceProcess, Stack
+from tests import builders
+from tests.conftest import valkey_url
+from tests.messages.conftest import QUEUES, started
+from tests.messages.post import Post
+from tests.messages.raw import PREFIX, element, submit
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+_AT_ONCE = 12
+
+
+class Both:
+    """The two releases, and callers who do not know which of them takes their message."""
+
+    def __init__(self, post: Post, earlier: ServiceProcess, kind: UUID) -> None:
+        self.post, self.earlier, self.kind = post, earlier, kind
+        self.sent: set[str] = set()
+
+    def command(self) -> dict[str, Any]:
+        """A request like every other, but for its ids."""
+        made = submit() | {"service_type_id": str(self.kind)}
+        self.sent.add(made["request_id"])
+        return made
+
+    def insist(self) -> Outcome:
+        """Send one until it is answered, as every caller should."""
+        message = SubmitRequest.model_validate(self.command())
+        client = BookingClient(self.post.url)
+        try:
+            for _ in range(40):
+                with suppress(NoAnswerError):
+                    return client.send(message, wait=True).outcome(timeout=2)
+        finally:
+            client.close()
+        raise AssertionError(f"no answer to {message.message_id}")
+
+    def tell(self) -> None:
+        """Push one whose answer nobody waits for."""
+        self.post.push("booking", element(PREFIX + "submit_request", [[], {"request": self.command()}, {}]))
+
+    def parked_by_the_earlier(self, task: str) -> bool:
+        """Whether it has met a message of this task."""
+        log = self.earlier.log.read_text()
+        return any("message.parked" in line and task in line for line in log.splitlines())
+
+    def arrived(self) -> set[str]:
+        """Ids of the requests that are in the tables."""
+        return {str(row["id"]) for row in self.post.rows("SELECT id FROM consultation_requests")}
+
+
+@pytest.fixture
+def both(own_database: str, valkey: str, tmp_path: Path) -> Iterator[Both]:
+    broker = valkey_url(valkey, 7)  # not one of `post`, whose workers may still run
+    environment = {"DATABASE_URL": own_database, "REDIS_URL": broker}
+    stack = Stack(tmp_path, environment | {"BOOKING_SWEEP_INTERVAL": "0.3s"})
+    earlier = ServiceProcess(
+        "earlier",
+        tmp_path,
+        ["worker", "-Q", QUEUES, "-P", "solo", "-n", "earlier@%h"],
+        environment,
+        (sys.executable, "-m", "celery", "-A", "tests.messages.earlier_release"),
+    )
+    with transaction() as db:
+        kind = builders.service_type(db).id
+    worker = stack.worker("current")
+    post = Post(broker, own_database, worker, 2)
+    post.broker.flushdb()
+    try:
+        for process in (earlier, worker):
+            started(process)
+        stack.beat()
+        yield Both(post, earlier, kind)
+    finally:
+        earlier.stop()
+        stack.stop()
+        post.close()
+
+
+def test_every_message_is_run_whichever_release_takes_it(both: Both) -> None:
+    for _ in range(_AT_ONCE):
+        both.tell()
+    assert both.insist().result == "done"
+
+    def one_more_was_parked() -> bool:
+        both.tell()
+        return both.parked_by_the_earlier("submit_request")
+
+    wait_until(one_more_was_parked, "a request at the earlier release", 60)
+    wait_until(lambda: both.parked_by_the_earlier("refresh_calendars"), "a sweep it does not know", 60)
+    assert both.insist().result == "done"
+
+    wait_until(lambda: both.arrived() == both.sent, "every request in the tables", 60)
+    both.post.drained()
+    wait_until(lambda: not _parked_commands(both.post), "nothing parked", 60)
+    assert both.post.letters() == []
+    answers = both.post.rows("SELECT state, outcome->>'result' AS result FROM inbox")
+    assert {(row["state"], row["result"]) for row in answers} == {("done", "done")}
+    assert len(answers) == len(both.sent)
+    assert both.earlier.running
+    assert both.post.worker_runs()
+
+
+def _parked_commands(post: Post) -> list[dict[str, Any]]:
+    """Sweeps are parked again as long as the earlier release takes some."""
+    return [one for one in post.parked() if one["task"] == PREFIX + "submit_request"]
