@@ -65,6 +65,8 @@ if _POSTGRES is not None:
     os.environ["DATABASE_URL"] = _POSTGRES.url()
 if _VALKEY is not None:
     os.environ["REDIS_URL"] = _VALKEY.url()
+#: `tmp_path` too: another run of the same user shuts its own folder to everybody, the parent of all of them.
+os.environ["PYTEST_DEBUG_TEMPROOT"] = _FOLDER.name
 os.environ["BOOKING_HEARTBEAT_FILE"] = str(Path(_FOLDER.name) / "heartbeat")
 _SERVER_URL = os.environ["DATABASE_URL"]
 ServiceProcess.launch = staticmethod(warm.launch)
