@@ -16,6 +16,7 @@ import pytest
 
 from booking_tasks.client import BookingClient, NoAnswerError
 from booking_tasks.contracts import SubmitRequest
+from tests.accounts import as_superuser
 from tests.faults.conftest import Open
 from tests.faults.house import House, Servers, identity
 from tests.faults.invariants import examined
@@ -88,6 +89,7 @@ def prepare(url: str) -> None:
     """Let every new row ask whether there is room; to be done before anybody works on the tables."""
     with psycopg.connect(url, autocommit=True) as admin:
         admin.execute(_REFUSE)
+        admin.execute("GRANT SELECT ON disk TO booking_app")
         for table in _WRITTEN:
             admin.execute(
                 f"CREATE TRIGGER full_disk BEFORE INSERT ON {table} FOR EACH ROW"
@@ -140,7 +142,7 @@ def filled(ballast: Path) -> Iterator[None]:
 def test_the_error_of_a_full_disk_refuses_requests_and_loses_none(open_house: Open) -> None:
     """The error itself, raised by triggers: it stands in where no small file system can be mounted."""
     with open_house() as house:
-        url = house.stage.environment["DATABASE_URL"]
+        url = as_superuser(house.stage.environment["DATABASE_URL"])
         prepare(url)
         survives(house, injected(url))
 

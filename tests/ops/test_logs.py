@@ -19,6 +19,7 @@ from booking_tasks.models import Job, ScheduledSession
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import Stack
 from booking_tasks.redaction import without_rows
+from tests.accounts import as_superuser
 from tests.mail.servers import sink_server
 from tests.ops.scenery import bookable, wish
 
@@ -56,7 +57,9 @@ def test_every_line_of_a_booking_carries_its_ids_and_none_a_name_an_address_or_a
         time_zone="Europe/Vienna",
         language="en",
     )
-    with psycopg.connect(own_database) as connection:  # a row of people's data that the database refuses
+    with psycopg.connect(
+        as_superuser(own_database)
+    ) as connection:  # a row of people's data that the database refuses
         refusal = f"ADD CONSTRAINT ck_refused CHECK (user_id <> '{broken.user_id}') NOT VALID"
         connection.execute(f"ALTER TABLE directory_users {refusal}".encode())
     with sink_server() as (sink, port):
