@@ -72,6 +72,8 @@ TRANSPORTS = {
 
 #: A sweep that ended its process must not end the next one at once: its next tick is soon enough.
 _SWEEP = {"acks_late": False, "reject_on_worker_lost": False}
+#: How the worker holds a message of any task.
+_REQUEST = {"*": {"Request": "booking_tasks.guard.request:ForgetfulRequest"}}
 
 
 class BeatScheduler(Scheduler):
@@ -181,7 +183,7 @@ def configuration(config: Settings) -> dict[str, Any]:
         "task_routes": routes(),
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
-        "task_annotations": {TASK_PREFIX + name: _SWEEP for name in schedule.SWEEPS},
+        "task_annotations": _REQUEST | {TASK_PREFIX + name: _SWEEP for name in schedule.SWEEPS},
         "task_ignore_result": True,
         "task_time_limit": 300,
         "task_publish_retry": False,

@@ -7,6 +7,7 @@ import json
 import pytest
 from celery import Celery
 
+from booking_tasks.ops.servers import wait_until
 from tests.messages.corpus import ENVELOPES, MESSAGES, TRUST
 from tests.messages.post import Post
 from tests.messages.raw import OUT, PREFIX, element, envelope, search, submit
@@ -109,6 +110,17 @@ def test_an_expired_message_is_left_alone(post: Post) -> None:
     post.nothing_is_held()
     assert post.letters() == []
     assert post.result_of(task_id) is None
+
+
+def test_what_comes_later_under_the_id_of_an_expired_message_is_answered(post: Post) -> None:
+    task_id = post.fresh()
+    headers = {"id": task_id, "ignore_result": False}
+    post.push("booking", element(headers=headers | {"expires": "2020-01-01T00:00:00Z"}))
+    assert post.answer_to(task_id)["exc_type"] == "TaskRevokedError"
+
+    post.push("booking", element(headers=headers))
+
+    wait_until(lambda: post.result_of(task_id).get("result") == "refused", "an answer", 15)
 
 
 def test_one_delivery_tag_for_two_messages_confuses_nobody(post: Post) -> None:
