@@ -70,9 +70,7 @@ def is_open(url: str, seconds: float) -> bool:
 
 
 def eviction(url: str, seconds: float) -> str | None:
-    """What a Redis does when its memory is full; None when it does not say, or is no Redis."""
-    if not is_redis(url):
-        return None
+    """What a Redis does when its memory is full; None when it does not tell this account."""
     import redis
 
     try:

@@ -253,22 +253,31 @@ def _broker(config: Settings) -> Iterator[Finding]:
     shown = brokers.without_password(config.broker)
     lengths = brokers.queue_lengths(config.broker, PATIENCE)
     yield Finding("broker", "ok", f"{shown} answers")
-    if brokers.is_open(config.broker, PATIENCE):
-        yield Finding(
-            "broker",
-            "warning",
-            f"{shown} lets anybody in",
-            "give it an ACL file without an open default user",
-        )
-    if (policy := brokers.eviction(config.broker, PATIENCE)) not in (None, "noeviction"):
-        yield Finding(
-            "broker", "warning", f"it drops keys when full ({policy})", "set maxmemory-policy noeviction"
-        )
+    yield from _keeping("broker", config.broker)
     seen = ", ".join(f"{name} {length}" for name, length in lengths.items())
     if max(lengths.values(), default=0) > MANY:
         yield Finding("queues", "warning", seen, "start more workers for the longest")
     else:
         yield Finding("queues", "ok", seen)
+
+
+def _keeping(name: str, url: str) -> Iterator[Finding]:
+    """Whether it keeps strangers out, and what it holds."""
+    from booking_tasks.ops import brokers
+
+    if brokers.is_open(url, PATIENCE):
+        shown = brokers.without_password(url)
+        yield Finding(
+            name, "warning", f"{shown} lets anybody in", "give it an ACL file without an open default user"
+        )
+    if not brokers.is_redis(url):
+        return
+    policy, mend = brokers.eviction(url, PATIENCE), "set maxmemory-policy noeviction"
+    if policy is None:
+        seen = "whether it drops keys when full is not for this account to see"
+        yield Finding(name, "ok", seen, "look by INFO memory as operator; " + mend)
+    elif policy != "noeviction":
+        yield Finding(name, "warning", f"it drops keys when full ({policy})", mend)
 
 
 def _results(config: Settings) -> Iterator[Finding]:
@@ -279,6 +288,8 @@ def _results(config: Settings) -> Iterator[Finding]:
     shown = brokers.without_password(config.results)
     brokers.ping(config.results, PATIENCE)
     yield Finding("results", "ok", f"{shown} answers")
+    if brokers.is_redis(config.results):
+        yield from _keeping("results", config.results)
 
 
 # -- where the effects go ------------------------------------------------------------------------------

@@ -55,6 +55,17 @@ def test_of_stale_ones_it_warns(url: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert "list_calendar_feeds" in mend
 
 
+def test_calendars_that_need_an_extra_that_is_not_there_are_warned_of(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("booking_tasks.ops.check_calendars.find_spec", lambda _: None)
+    missing, counted = seen(url)
+
+    assert missing[:2] == ("warning", "1 are on CalDAV servers")
+    assert "with the extra caldav" in missing[2]
+    assert counted[0] == "ok"
+
+
 def test_one_that_was_never_read_is_as_old_as_its_feed(url: str) -> None:
     with psycopg.connect(url) as db:
         db.execute("UPDATE calendar_feeds SET good_at = NULL, created_at = now() - '1 day'::interval")
