@@ -20,7 +20,7 @@ from celery import Celery, bootsteps
 from celery.beat import Scheduler
 from celery.platforms import signals
 from celery.schedules import schedstate
-from celery.signals import beat_init, setup_logging, worker_process_init, worker_shutting_down
+from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init, worker_shutting_down
 
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX
 from booking_tasks.database import forget_inherited_connections
@@ -248,6 +248,12 @@ def _end_when_told(sender: Any, **_: Any) -> None:
         raise SystemExit
 
     signals.update(SIGTERM=end, SIGINT=end)
+
+
+@celeryd_init.connect
+def _logging_early(**_: Any) -> None:
+    """Before a worker looks at itself: what it warns of then is a line like any other."""
+    configure_logging()
 
 
 @setup_logging.connect

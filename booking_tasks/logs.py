@@ -36,6 +36,7 @@ def configure_logging(level: int = logging.INFO) -> None:
             ],
         )
     )
+    logging.captureWarnings(True)  # Python's own would be lines of text
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)

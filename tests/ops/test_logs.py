@@ -16,7 +16,7 @@ from booking_tasks.client import BookingClient
 from booking_tasks.contracts import UpsertUser
 from booking_tasks.database import transaction
 from booking_tasks.models import Job, ScheduledSession
-from booking_tasks.ops.servers import wait_until
+from booking_tasks.ops.servers import free_port, wait_until
 from booking_tasks.ops.stack import Stack
 from booking_tasks.redaction import without_rows
 from tests.accounts import as_superuser
@@ -39,8 +39,16 @@ def invited() -> bool:
         return db.execute(sent).scalar_one() == 2
 
 
+#: What Celery writes to standard output when it is told to stop: the handler of a signal may not log.
+ON_OUTPUT = "\nworker: Warm shutdown (MainProcess)\n"
+
+
 def lines_of(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    """Every line of a log; one that is no JSON object is an error."""
+    lines = log.read_text().replace(ON_OUTPUT, "", 1).splitlines()
+    no_json = [one for one in lines if not one.startswith("{")]
+    assert no_json == []
+    return [json.loads(one) for one in lines]
 
 
 @pytest.mark.stack
@@ -91,6 +99,24 @@ def test_every_line_of_a_booking_carries_its_ids_and_none_a_name_an_address_or_a
     text = worker.log.read_text()
     assert [word for word in PERSONAL if word in text] == []
     assert len(sink.mails) == 2
+
+
+@pytest.mark.stack
+def test_from_start_to_end_whatever_a_process_writes_is_json(stack: Stack, client: BookingClient) -> None:
+    port = free_port()
+    stack.environment |= {
+        "BOOKING_PUBLIC_URL": f"http://127.0.0.1:{port}", "BOOKING_LINK_SECRET": "of the tests" * 3,
+        "PYTHONUNBUFFERED": "1",  # programs of their own: what they say as they start belongs to it
+    }  # fmt: skip
+    processes = [stack.worker("worker"), stack.beat(), stack.web(port)]
+    stack.wait_ready()
+    client.send(wish(*bookable()), wait=True).outcome(timeout=15)
+    for process in processes:
+        process.end()
+
+    for process in processes:
+        assert all(one["event"] and one["level"] for one in lines_of(process.log)), process.name
+    assert any(one["event"] == "message.answered" for one in lines_of(processes[0].log))
 
 
 @pytest.mark.parametrize(
