@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,10 +23,14 @@ from booking_tasks.retention.tasks import purge
 from booking_tasks.settings import settings
 from tests.accounts import as_superuser
 from tests.catalogues import catalogue_of, differences, fresh_database
+from tests.expanding import harms, upgrade_sql
 from tests.mail.servers import Sink, post
 from tests.ops.scenery import bookable, play
 
 __all__ = ["post"]
+
+#: A function's name -> the ways to call it.
+Signatures = dict[str, set[str]]
 
 
 @pytest.fixture
@@ -106,22 +109,8 @@ def test_a_step_that_cannot_have_its_locks_gives_up_soon_and_leaves_nothing(
 
 #: The first release: there is nobody before these steps.
 FIRST_RELEASE = "0007_time"
-_TAKES_AWAY = re.compile(
-    r"\bDROP\s+(TABLE|COLUMN|VIEW|FUNCTION)\b|\bRENAME\b|\bSET\s+NOT\s+NULL\b"
-    r"|\bALTER\s+COLUMN\s+\w+\s+(SET\s+DATA\s+)?TYPE\b"
-    r"|\bADD\s+COLUMN\s+(?![^,;]*\bDEFAULT\b)[^,;]*\bNOT\s+NULL\b",
-    re.IGNORECASE,
-)
-
-
-def _upgrade_sql(source: str) -> str:
-    [upgrade] = [
-        node
-        for node in ast.parse(source).body
-        if isinstance(node, ast.FunctionDef) and node.name == "upgrade"
-    ]
-    texts = [node.value for node in ast.walk(upgrade) if isinstance(node, ast.Constant)]
-    return "\n".join(one for one in texts if isinstance(one, str))
+#: What was done before there was a rule against it: step -> how its statement begins.
+_BEFORE_THE_RULE = {"0018_company_index": "CREATE INDEX ix_consultation_requests_company"}
 
 
 def _contracts(source: str) -> str | None:
@@ -137,35 +126,115 @@ def _steps() -> list[Path]:
     return [migrations_folder() / "versions" / f"{one}.py" for one in later]
 
 
-def test_no_step_takes_away_what_the_release_before_needs() -> None:
+def _may_contract(path: Path) -> bool:
+    """Whether the step says since when nobody needs what goes here."""
+    since = _contracts(path.read_text())
+    return since in known_revisions() and since < path.stem
+
+
+def test_no_step_takes_away_what_the_release_before_needs_or_makes_it_wait() -> None:
     for path in _steps():
-        source = path.read_text()
-        taken = _TAKES_AWAY.search(_upgrade_sql(source))
-        if taken:
-            since = _contracts(source)
-            assert since in known_revisions(), f"{path.name} takes away ({taken[0]}) and names no step"
-            assert since < path.stem, path.name
+        known = _BEFORE_THE_RULE.get(path.stem)
+        harmful = harms(upgrade_sql(path.read_text()))
+        if known is not None:
+            assert [one for one in harmful if one.startswith(known)], f"{path.name} is no exception any more"
+        new = [one for one in harmful if known is None or not one.startswith(known)]
+        assert new == [] or _may_contract(path), f"{path.name}: {new}, and no step that nobody needs it since"
 
 
 @pytest.mark.parametrize(
-    ("sql", "taken"),
+    "sql",
     [
-        ("ALTER TABLE jobs DROP COLUMN detail", True),
-        ("DROP TABLE jobs", True),
-        ("ALTER TABLE jobs RENAME COLUMN a TO b", True),
-        ("ALTER TABLE jobs ALTER COLUMN detail SET NOT NULL", True),
-        ("ALTER TABLE jobs ALTER COLUMN attempts TYPE bigint", True),
-        ("ALTER TABLE jobs ADD COLUMN who text NOT NULL", True),
-        ("ALTER TABLE jobs ADD COLUMN who text NOT NULL DEFAULT ''", False),
-        ("ALTER TABLE jobs ADD COLUMN who text, ADD COLUMN n integer DEFAULT 0 NOT NULL", False),
-        ("CREATE TABLE parked (id uuid NOT NULL)", False),
-        ("ALTER TABLE jobs DROP CONSTRAINT ck_jobs_state, ADD CONSTRAINT ck_jobs_state CHECK (true)", False),
+        "ALTER TABLE jobs DROP COLUMN detail",
+        "DROP TABLE jobs",
+        "ALTER TABLE jobs RENAME COLUMN a TO b",
+        "ALTER TABLE jobs ALTER COLUMN detail SET NOT NULL",
+        "ALTER TABLE jobs ALTER COLUMN attempts TYPE bigint",
+        "ALTER TABLE jobs ADD COLUMN who text NOT NULL",
+        "DO $$ BEGIN DROP TABLE jobs; END $$",
+        "ALTER TABLE jobs ADD CONSTRAINT ck_jobs_n CHECK (n IN (1, 2))",
+        "ALTER TABLE jobs ADD CONSTRAINT a CHECK (n > 0), ADD CONSTRAINT b CHECK (n < 9) NOT VALID",
+        "ALTER TABLE ONLY jobs ADD CHECK (n > 0)",
+        "ALTER TABLE jobs ADD CONSTRAINT fk FOREIGN KEY (n) REFERENCES events (id)",
+        "ALTER TABLE jobs ADD CONSTRAINT uq_jobs_n UNIQUE (n)",
+        "ALTER TABLE jobs ADD CONSTRAINT ex_jobs EXCLUDE USING gist (n WITH =)",
+        "ALTER TABLE jobs ADD COLUMN n integer UNIQUE",
+        "ALTER TABLE jobs ADD COLUMN m text, ADD COLUMN n integer CHECK (n > 0)",
+        "CREATE INDEX ix_jobs_n ON jobs (n)",
+        "CREATE INDEX ON jobs (n)",
+        "CREATE UNIQUE INDEX CONCURRENTLY uq_jobs_n ON jobs (n)",
+        "CREATE TABLE parked (n integer); CREATE INDEX ix_jobs_n ON jobs (n)",
     ],
 )
-def test_what_takes_away_is_told_from_what_adds(sql: str, taken: bool) -> None:
-    source = f'contracts = "0001_catalogue"\ndef upgrade():\n    op.execute("""{sql}""")\n'
-    assert bool(_TAKES_AWAY.search(_upgrade_sql(source))) is taken
-    assert _contracts(source) == "0001_catalogue"
+def test_what_takes_away_or_holds_up_is_found(sql: str) -> None:
+    assert len(harms(upgrade_sql(_step(sql)))) == 1
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "ALTER TABLE jobs ADD COLUMN who text NOT NULL DEFAULT ''",
+        "ALTER TABLE jobs ADD COLUMN who text, ADD COLUMN n integer DEFAULT 0 NOT NULL",
+        "CREATE TABLE parked (id uuid NOT NULL UNIQUE CHECK (true))",
+        "CREATE TABLE parked (n integer); CREATE UNIQUE INDEX uq_parked_n ON parked (n);"
+        " ALTER TABLE parked ADD CONSTRAINT uq_parked UNIQUE (n)",
+        "ALTER TABLE jobs DROP CONSTRAINT ck, ADD CONSTRAINT ck CHECK (n IN (1, 2)) NOT VALID",
+        "ALTER TABLE jobs ADD COLUMN n integer, ADD CONSTRAINT ck_jobs_n CHECK (n > 0) NOT VALID",
+        "ALTER TABLE jobs VALIDATE CONSTRAINT ck_jobs_n",
+        "CREATE INDEX CONCURRENTLY ix_jobs_n ON jobs (n)",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ DROP TABLE jobs $$",
+    ],
+)
+def test_what_only_adds_is_let_pass(sql: str) -> None:
+    assert harms(upgrade_sql(_step(sql))) == []
+
+
+def _step(sql: str) -> str:
+    return f'contracts = "0001_catalogue"\ndef upgrade():\n    op.execute("""{sql}""")\n'
+
+
+def test_statements_are_read_wherever_a_step_keeps_them() -> None:
+    source = (
+        'TEXT = "DROP TABLE jobs"\ndef upgrade():\n    op.execute(TEXT)\n'
+        '    op.execute(f"CREATE INDEX ON {name} (n)")\ndef downgrade():\n    op.execute("DROP TABLE x")\n'
+    )
+    assert harms(upgrade_sql(source)) == ["DROP TABLE", "CREATE INDEX ON x"]
+
+
+def test_a_contraction_names_the_step_since_which_nobody_needs_what_goes() -> None:
+    assert _contracts(_step("DROP TABLE jobs")) == "0001_catalogue"
+
+
+def _changed(before: Signatures, after: Signatures) -> dict[str, set[str]]:
+    """Functions that are not called any more as they were."""
+    return {name: ways ^ after.get(name, set()) for name, ways in before.items() if ways != after.get(name)}
+
+
+def _signatures(url: str) -> Signatures:
+    """How each function is called."""
+    found: Signatures = {}
+    for one in catalogue_of(url):
+        kind, _, call = one.partition(" ")
+        if kind == "function":
+            found.setdefault(call.partition("(")[0], set()).add(call)
+    return found
+
+
+def test_no_step_changes_how_a_function_is_called(postgres: str) -> None:
+    """Of one with other arguments PostgreSQL makes a second, and the release before calls the first."""
+    with fresh_database(postgres) as url:
+        migrate(url, FIRST_RELEASE)
+        before = _signatures(url)
+        for path in _steps():
+            migrate(url, path.stem)
+            after = _signatures(url)
+            changed = _changed(before, after)
+            assert changed == {} or _may_contract(path), f"{path.name}: {changed}"
+            before = after
+        with psycopg.connect(url) as connection:
+            connection.execute("ALTER FUNCTION load_ahead RENAME TO load_before")
+            connection.execute("CREATE FUNCTION write_down(p_one text) RETURNS text RETURN p_one")
+        assert _changed(before, _signatures(url)).keys() == {"load_ahead", "write_down"}
 
 
 def test_files_are_named_by_their_revision_and_numbered_without_a_gap() -> None:
