@@ -2,7 +2,9 @@
 
 `TWIST_RINGS`: `lost` swallows every ring but the sweep's own, `doubled` sends each twice.
 `TWIST_POISON`: a text; the process dies by SIGKILL at the first statement that has it as a parameter,
-once the statement's SQL begins with `TWIST_POISON_AT`.
+once the statement's SQL begins with `TWIST_POISON_AT`. Another signal in `TWIST_POISON_BY` does other harm:
+SIGSTOP makes it a task that never returns.
+`TWIST_HASTE`: a number; a task's time limit is over so many times sooner.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ _send_task = app.send_task
 _RINGS = os.environ.get("TWIST_RINGS")
 _POISON = os.environ.get("TWIST_POISON", "")
 _POISON_AT = os.environ.get("TWIST_POISON_AT", "")
+_POISON_BY = signal.Signals[os.environ.get("TWIST_POISON_BY", "SIGKILL")]
+_HASTE = os.environ.get("TWIST_HASTE")
 
 
 def _twisted(name: str, *args: Any, **options: Any) -> Any:
@@ -35,10 +39,13 @@ if _RINGS:
     app.send_task = _twisted
 
 
-def _die(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+def _harm(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
     if statement.startswith(_POISON_AT) and _POISON in str(parameters):
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), _POISON_BY)
 
 
 if _POISON:
-    event.listen(Engine, "before_cursor_execute", _die)
+    event.listen(Engine, "before_cursor_execute", _harm)
+
+if _HASTE:
+    app.conf.task_time_limit /= float(_HASTE)
