@@ -20,9 +20,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 
 @contextmanager
-def started_house(servers: Servers, consultants: int, people: int) -> Iterator[House]:
+def started_house(servers: Servers, consultants: int, people: int, **knobs: str) -> Iterator[House]:
     """A running service on the module's servers, with a database and a broker of its own."""
-    with House(*servers.fresh()).open(consultants, people) as house:
+    with House(*servers.fresh(), **knobs).open(consultants, people) as house:
         house.start()
         yield house
 

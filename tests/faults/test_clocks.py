@@ -12,7 +12,7 @@ from sqlalchemy import text
 from booking_tasks.database import transaction
 from booking_tasks.ops.stack import EFFECTS, FRONT
 from tests.faults.conftest import Open
-from tests.faults.house import MONDAY, TUESDAY
+from tests.faults.house import MONDAY, PATIENT, TUESDAY
 from tests.faults.invariants import examined
 
 WRONG_CLOCK = str(Path(__file__).parent / "wrong_clock")
@@ -36,7 +36,7 @@ _WRITTEN = text("""
 @pytest.mark.timeout(300)
 def test_workers_an_hour_ahead_and_an_hour_behind_work_as_one(open_house: Open) -> None:
     """And one whose clock is set by two hours, back and forth, while it works."""
-    with open_house() as house:
+    with open_house(**PATIENT) as house:
         house.stack.beat()
         house.stack.environment["PYTHONPATH"] = WRONG_CLOCK
         for name, queues, wrong in (

@@ -10,7 +10,7 @@ import pytest
 
 from booking_tasks.ops.stack import EFFECTS, FRONT
 from tests.faults.conftest import Open
-from tests.faults.house import TUESDAY, House
+from tests.faults.house import PATIENT, TUESDAY, House
 from tests.faults.invariants import examined
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 @pytest.fixture
 def house(open_house: Open) -> Iterator[House]:
-    with open_house() as house:
+    with open_house(**PATIENT) as house:
         yield house
 
 

@@ -22,6 +22,7 @@ from booking_tasks.models import Job
 from booking_tasks.occasion import Occasion
 from booking_tasks.settings import settings
 from tests.faults.conftest import Open
+from tests.faults.house import PATIENT
 from tests.faults.invariants import examined
 from tests.faults.proxy import Wire
 
@@ -158,7 +159,7 @@ def test_any_commit_may_lose_its_reply(open_house: Open) -> None:
     chance = random.Random(53100)
     knobs = {"BOOKING_MESSAGE_ATTEMPTS": "12", "BOOKING_JOB_ATTEMPTS": "30", "BOOKING_RETRY_BASE": "0.05s"}
     with (
-        open_house(**knobs) as house,
+        open_house(**PATIENT | knobs) as house,
         Wire(house.stage.environment["DATABASE_URL"], lambda: chance.random() < 1 / 12) as wire,
     ):
         house.stack.environment["DATABASE_URL"] = wire.url
