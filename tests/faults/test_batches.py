@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 
+import psycopg
 import pytest
 from sqlalchemy import func, select, text
 
@@ -15,6 +16,7 @@ from booking_tasks.identity import uuid7
 from booking_tasks.models import AssignmentBatch, ConsultationRequest
 from booking_tasks.ops.servers import wait_until
 from tests import builders
+from tests.accounts import as_superuser
 from tests.faults.conftest import Open
 from tests.faults.house import MONDAY, House
 
@@ -35,6 +37,13 @@ _TORN = text("""
      WHERE ARRAY[s.sessions, f.facts, d.decisions, e.events, c.credits]
            <> array_fill(CASE WHEN r.status = 'scheduled' THEN 1 ELSE 0 END::numeric, ARRAY[5])
 """)
+
+#: A pace that one who watches can follow, however quick the machine is.
+_PACE = """
+    CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END';
+    CREATE TRIGGER pace BEFORE INSERT ON scheduled_sessions FOR EACH ROW EXECUTE FUNCTION take_time();
+"""
 
 
 @pytest.fixture
@@ -75,6 +84,8 @@ def reached(goal: int) -> bool:
 def killed_in_batches(house: House, requests: int, kills: int) -> None:
     """Kill the worker with SIGKILL at random moments of its batches, then let one finish."""
     dice = random.Random(5)
+    with psycopg.connect(as_superuser(house.stage.environment["DATABASE_URL"])) as admin:
+        admin.execute(_PACE)
     waiting(requests, consultants=-(-requests // 10))
     for number in range(kills):
         doomed, before = house.stack.worker(f"doomed-{number}", ("sweep",), concurrency=1), served()

@@ -30,7 +30,7 @@ from tests.mail.servers import STALL, scripted_server
 @pytest.fixture
 def house(open_house: Open) -> Iterator[House]:
     """Everything runs but a worker for mail."""
-    knobs = {"BOOKING_LEASE": "2s", "BOOKING_SMTP_TIMEOUT": "0.9s", "BOOKING_MEETING_TIMEOUT": "0.9s"}
+    knobs = {"BOOKING_LEASE": "4s", "BOOKING_SMTP_TIMEOUT": "1.9s", "BOOKING_MEETING_TIMEOUT": "1.9s"}
     with open_house(2, 4, **knobs) as house:
         house.stack.worker("front", (*FRONT, "provision"))
         house.stack.beat()
@@ -64,7 +64,7 @@ def woken(zombie: ServiceProcess) -> None:
 @pytest.mark.stack
 @pytest.mark.timeout(300)
 def test_a_worker_that_wakes_after_its_lease_changes_nothing(house: House) -> None:
-    house.platform.control(delay_seconds=0.8)
+    house.platform.control(delay_seconds=1.8)  # so long is there time to stop it, and it gets the answer
     zombie = stopped_while_sending(house, "provision_meeting", house.stack.processes[0])
     house.platform.control(delay_seconds=0)
     house.stack.worker("healthy")
