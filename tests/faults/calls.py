@@ -20,7 +20,7 @@ from sqlalchemy import text
 from booking_tasks.celery import app
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import CancelRequest
-from booking_tasks.database import engine
+from booking_tasks.database import create_booking_engine, engine
 from booking_tasks.doorbell import ring
 from booking_tasks.events.publisher import Publisher
 from booking_tasks.events.tasks import targets_of
@@ -84,14 +84,18 @@ def effect_calls() -> dict[str, Call]:
 
 
 def database_calls(open_ones: ExitStack) -> dict[str, Call]:
-    """A statement and a commit in the middle of transactions, and a new connection."""
+    """A statement and a commit in the middle of transactions, a new connection, and one that lay idle."""
     asked, committed = (open_ones.enter_context(engine().connect()) for _ in range(2))
     for one in (asked, committed):
         one.execute(text("SELECT 1"))
+    pooled = create_booking_engine(settings())
+    with pooled.connect() as idle:
+        idle.execute(text("SELECT 1"))
     return {
         "a statement": lambda: asked.execute(text("SELECT 1")),
         "a commit": committed.commit,
         "a connection": lambda: engine().connect(),
+        "a statement, after a rest": lambda: pooled.connect().execute(text("SELECT 1")),
     }
 
 

@@ -34,6 +34,8 @@ DEADLINES = {
     "a statement": 2.0,
     "a commit": 2.0,
     "a connection": 5.0,
+    # The pool asks an idle connection whether it is well, as long as any statement, and then makes a new one.
+    "a statement, after a rest": 2.0 + 5.0,
 }
 
 
