@@ -106,11 +106,12 @@ def renew_hold(db: Session, occasion: Occasion, command: RenewHold) -> HoldOutco
         return _outcome(
             "refused" if longer else "already_done", request, held, "longest_hold" if longer else None
         )
+    was = {"status": request.status, "held_until": held.held_until.astimezone(UTC).isoformat()}
     if not availability.prolong_hold(db, occasion, request.id, until):
         return _outcome("refused", request, held, "hold_expired")
     request.deadline_at, request.updated_at = until, occasion.now
     db.flush()
-    _record(db, occasion, request, held.session_start_time, until)
+    _record(db, occasion, request, held.session_start_time, until, before=was)
     return _outcome("done", request, availability.held_slot(db, request.id))
 
 
@@ -204,10 +205,15 @@ def _not_live(occasion: Occasion, request: ConsultationRequest, held: Availabili
 
 
 def _record(
-    db: Session, occasion: Occasion, request: ConsultationRequest, start: datetime, until: datetime
+    db: Session,
+    occasion: Occasion,
+    request: ConsultationRequest,
+    start: datetime,
+    until: datetime,
+    before: dict[str, str] | None = None,
 ) -> None:
     history.record(
-        db, occasion, "request.held", request=request,
+        db, occasion, "request.held", request=request, before=before,
         after={
             "status": request.status,
             "start": start.astimezone(UTC).isoformat(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -141,7 +142,13 @@ def test_a_renewed_hold_lives_longer_but_not_for_ever(db: Session, moment: Occas
     assert not intake.give_up(db, counter.moment, request.id)
     assert counter.say(RenewHold, held, minutes=50).code == "longest_hold"
     assert counter.say(RenewHold, held, minutes=1).result == "already_done"
-    assert db.scalar(select(func.count()).where(Event.type == "request.held")) == 3
+    first, *renewals = db.execute(
+        select(Event.before, Event.after).where(Event.type == "request.held").order_by(Event.position)
+    ).all()
+    assert first.before == {}
+    assert len(renewals) == 2
+    for earlier, later in pairwise([first, *renewals]):
+        assert later.before == {name: earlier.after[name] for name in ("status", "held_until")}
 
 
 def test_a_hold_ends_where_its_session_begins(db: Session, moment: Occasion) -> None:
