@@ -154,6 +154,11 @@ OPEN: dict[str, str] = {
         SELECT id FROM scheduled_sessions
          WHERE status = 'in_progress'
            AND scheduled_end_time + make_interval(secs => :verdict_delay) <= :now""",
+    "calendars to look at": """
+        SELECT id FROM calendar_feeds WHERE due_at <= clock_timestamp() OR lease_until IS NOT NULL""",
+    "outages of calendars nobody was told of": """
+        SELECT id FROM calendar_feeds
+         WHERE alerted_at IS NULL AND coalesce(good_at, created_at) < :now - interval '24 hours'""",
 }
 
 #: What may be left to do -> the sweep that takes it up.
@@ -167,12 +172,16 @@ SWEEP_FOR = {
     "offers that are over": "lapse_offers",
     "sessions to start": "advance_sessions",
     "sessions to judge": "judge_sessions",
+    "calendars to look at": "refresh_calendars",
+    "outages of calendars nobody was told of": "refresh_calendars",
 }
 
 #: A minute goes by: leases and back-off are over, and messages without an answer count as abandoned.
 TIME_PASSES = (
     "UPDATE jobs SET lease_until = clock_timestamp() - interval '1 second' WHERE lease_until IS NOT NULL",
     "UPDATE jobs SET retry_at = NULL WHERE retry_at IS NOT NULL",
+    "UPDATE calendar_feeds SET lease_until = clock_timestamp() - interval '1 second',"
+    " due_at = clock_timestamp() - interval '1 second' WHERE lease_until IS NOT NULL",
     "UPDATE inbox SET attempted_at = clock_timestamp() - interval '2 minutes' WHERE state = 'received'",
 )
 

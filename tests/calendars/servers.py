@@ -79,6 +79,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         self.do_GET()
 
+    def do_PUT(self) -> None:
+        """The owner's own program changes the calendar."""
+        self.server.shelf.content = self.rfile.read(int(self.headers["Content-Length"]))
+        answer(self, 204)
+
     def log_message(self, *_: Any) -> None:
         """Nothing: the tests look at `asked`."""
 
