@@ -37,7 +37,7 @@ faults: $(INSTALLED) ## Run every fault test, also the long ones
 	@$(VENV)/bin/python -m pytest tests/faults tests/crashpoints tests/properties $(ARGS)
 
 .PHONY: crashpoints
-crashpoints: $(INSTALLED) ## Let a worker die at every single point of the journey; about an hour
+crashpoints: $(INSTALLED) ## Let a worker die at every single point of the journey; more than an hour
 	@$(VENV)/bin/python -m tests.crashpoints $(ARGS)
 
 .PHONY: soak

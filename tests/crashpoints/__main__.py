@@ -7,7 +7,7 @@ import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,8 @@ from pathlib import Path
 from booking_tasks.ops.servers import Postgres, Valkey
 from tests.crashpoints.acts import ACTS
 from tests.crashpoints.cast import build_template
-from tests.crashpoints.harness import Lane, Verdict
-from tests.crashpoints.run import Ledger, act_out, deaths, some
+from tests.crashpoints.harness import Death, Lane, Scene, Verdict
+from tests.crashpoints.run import Ledger, act_out, both, deaths, some
 
 _TEMPLATE = "booking_crash_template"
 
@@ -26,7 +26,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crashpoints", description=__doc__)
     parser.add_argument("acts", nargs="*", metavar="ACT", help=f"one of {', '.join(ACTS)}; all if none")
     parser.add_argument("--lanes", type=int, default=2, help="plays at the same time")
-    parser.add_argument("--some", type=int, default=0, help="only so many points of each act")
+    parser.add_argument("--some", type=int, default=0, help="only so many deaths of each act")
+    parser.add_argument("--both", action="store_true", help="recover from each death in both orders")
     parser.add_argument("--seed", type=int, default=1, help="which ones")
     chosen = parser.parse_args()
     began = time.monotonic()
@@ -37,7 +38,7 @@ def main() -> int:
         valkey = enter(Valkey(folder / "valkey", durable=False))
         build_template(postgres.url(), _TEMPLATE)
         lanes = [enter(Lane(postgres.url(), _TEMPLATE, valkey.url(number))) for number in range(chosen.lanes)]
-        points = partial(some, count=chosen.some, seed=chosen.seed) if chosen.some else deaths
+        points = partial(_chosen, chosen)
         ledgers = []
         for act in chosen.acts or ACTS:
             count = itertools.count(1)
@@ -48,12 +49,18 @@ def main() -> int:
     return 1 if total.violations else 0
 
 
+def _chosen(asked: argparse.Namespace, scenes: Sequence[Scene]) -> list[Death]:
+    found = both(scenes) if asked.both else deaths(scenes)
+    return some(found, asked.some, asked.seed) if asked.some else found
+
+
 def _tell(count: Iterator[int], verdict: Verdict) -> None:
     deaths_so_far = next(count)
     if deaths_so_far % 100 == 0:
         _say(f"  {verdict.act}: {deaths_so_far} deaths so far")
     if verdict.wrong or not verdict.died:
-        _say(f"  {verdict.act}, step {verdict.step}, point {verdict.point} ({verdict.name}):")
+        where = f"{verdict.act}, step {verdict.step}, point {verdict.point} ({verdict.name})"
+        _say(f"  {where}, {verdict.after} first:")
         for line in verdict.wrong or ["the point was not reached"]:
             _say(f"    {line[:500]}")
 

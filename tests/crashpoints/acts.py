@@ -1,166 +1,44 @@
-"""The journey in acts: what callers say, what the clock and the meeting platform do, step by step.
-
-A step is repeatable: played again with the same message ids, it is what a caller without an answer does.
-"""
+"""The journey in acts, step by step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Any, Protocol
-from uuid import UUID
+from datetime import timedelta
 
 from tests.builders import NOW
-from tests.crashpoints.cast import fixed_id, weekly
-
-HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-
-
-class World(Protocol):
-    """What a step may do."""
-
-    def say(self, task: str, body: dict[str, Any]) -> None:
-        """Send a message and wait for its answer; the bells that rang are answered."""
-
-    def at(self, instant: datetime) -> None:
-        """Set the clock; all that is due at this instant is done."""
-
-    def tick(self) -> None:
-        """One tick of every sweep, needed or not."""
-
-    def offered(self, request: str) -> UUID:
-        """The token of the latest offer to a request."""
-
-    def session(self, request: str) -> UUID:
-        """The session of a request."""
-
-    def session_start(self, request: str) -> datetime:
-        """When it is to begin."""
-
-    def control(self, **changes: Any) -> None:
-        """Let the platform misbehave."""
-
-    def seen(self, request: str, *observations: dict[str, Any], complete: bool) -> None:
-        """Let the platform see something in a session's room."""
-
-    def lose_room(self, request: str) -> None:
-        """Let the platform lose a session's room."""
-
-
-Step = Callable[[World], None]
-
-
-def submit(label: str, requester: str, skill: str, service: str = "tutoring", **more: Any) -> Step:
-    body = {
-        "request_id": str(fixed_id(label)), "requester_user_id": str(fixed_id(requester)),
-        "service_type_id": str(fixed_id(service)), "required_specializations": [skill],
-        "details": f"help with {skill}", **more,
-    }  # fmt: skip
-    return lambda world: world.say("submit_request", _signed(f"submit {label}", requester, body))
-
-
-def about_request(task: str, label: str, actor: str, **more: Any) -> Step:
-    body = {"request_id": str(fixed_id(label)), **more}
-    return lambda world: world.say(task, _signed(f"{task} {label} {actor}", actor, body))
-
-
-def answer(task: str, label: str, consultant: str, **more: Any) -> Step:
-    return about_request(task, label, consultant, consultant_user_id=str(fixed_id(consultant)), **more)
-
-
-def about_session(task: str, label: str, actor: str, **more: Any) -> Step:
-    name = f"{task} {label} {sorted(more.items())}"
-    return lambda world: world.say(
-        task, _signed(name, actor, {"session_id": str(world.session(label)), **more})
-    )
-
-
-def reply(task: str, label: str, requester: str) -> Step:
-    """The requester's word on what was offered last."""
-    return lambda world: about_request(task, label, requester, hold_token=str(world.offered(label)))(world)
-
-
-def given(label: str, consultant: str, reason: str) -> Step:
-    taken = {"consultant_user_id": str(fixed_id(consultant)), "reason": reason}
-    return about_session("reassign_session", label, "desk", **taken)
-
-
-def away(label: str, consultant: str, day: timedelta) -> Step:
-    """Plan a day's absence of a consultant."""
-    start = (NOW + day).replace(hour=0, tzinfo=None)
-    body = {
-        "plan_id": str(fixed_id(label)), "consultant_user_id": str(fixed_id(consultant)), "reason": "ill",
-        "start": start.isoformat(), "end": (start + 24 * HOUR).isoformat(),
-    }  # fmt: skip
-    return lambda world: world.say("plan_absence", _signed(f"plan {label}", "desk", body))
-
-
-def about_plan(task: str, label: str) -> Step:
-    body = {"plan_id": str(fixed_id(label))}
-    return lambda world: world.say(task, _signed(f"{task} {label}", "desk", body))
-
-
-def hours(consultant: str, *week: tuple[int, str, str]) -> Step:
-    body = {"consultant_user_id": str(fixed_id(consultant)), "weekly": weekly(*week)}
-    return lambda world: world.say("set_availability", _signed(f"hours {consultant} {week}", "admin", body))
-
-
-def at(ahead: timedelta) -> Step:
-    return lambda world: world.at(NOW + ahead)
-
-
-def after_start(label: str, since: timedelta) -> Step:
-    """A time of the session's own clock; negative before it begins."""
-    return lambda world: world.at(world.session_start(label) + since)
-
-
-def presence(kind: str, at: timedelta, who: str | None = None) -> dict[str, Any]:
-    """One observation of a platform, `at` counted from the session's start."""
-    return {"id": f"{kind} {who} {at}", "kind": kind, "observed_at": at, "user_id": who}
-
-
-def seen(label: str, *observations: dict[str, Any], complete: bool = True) -> Step:
-    return lambda world: world.seen(label, *observations, complete=complete)
-
-
-def while_platform(step: Step, **misbehaves: Any) -> Step:
-    """A step during which the meeting platform misbehaves."""
-
-    def troubled(world: World) -> None:
-        world.control(**misbehaves)
-        step(world)
-
-    return troubled
-
-
-def without_room(label: str, step: Step) -> Step:
-    """A step before which the platform lost a session's room."""
-
-    def bereft(world: World) -> None:
-        world.lose_room(label)
-        step(world)
-
-    return bereft
-
-
-def _signed(name: str, actor: str, body: dict[str, Any]) -> dict[str, Any]:
-    return {"message_id": str(fixed_id(f"message: {name}")), "actor": actor, **body}
-
-
-def _lobby(label: str) -> Step:
-    """Evidence of another source than the platform."""
-
-    def step(world: World) -> None:
-        start = world.session_start(label)
-        observation = {
-            "kind": "joined", "party": "requester", "external_id": "lobby 1",
-            "observed_at": (start + 2 * MINUTE).isoformat(),
-        }  # fmt: skip
-        told = {"source": "lobby", "observations": [observation]}
-        about_session("record_attendance", label, "lobby", **told)(world)
-
-    return step
-
+from tests.crashpoints.cast import fixed_id
+from tests.crashpoints.steps import (
+    HOUR,
+    MINUTE,
+    Step,
+    about_plan,
+    about_request,
+    about_session,
+    after_start,
+    answer,
+    at,
+    away,
+    back,
+    busy,
+    feed,
+    feed_removed,
+    given,
+    hold,
+    hours,
+    leave,
+    lobby,
+    mailed,
+    mailed_of_session,
+    presence,
+    reads,
+    reply,
+    seen,
+    series,
+    soon,
+    submit,
+    while_platform,
+    with_token,
+    without_room,
+)
 
 _TUESDAY = ((2, "10:00", "13:00"),)
 
@@ -173,7 +51,7 @@ ACTS: dict[str, tuple[Step, ...]] = {
         after_start("a1", -HOUR),
         after_start("a1", timedelta(0)),
         seen("a1", presence("room_opened", timedelta(0)), presence("joined", MINUTE, "ada"), complete=False),
-        _lobby("a1"),
+        lobby("a1"),
         after_start("a1", 10 * MINUTE),
         seen("a1", presence("joined", 20 * MINUTE, "mira")),
         after_start("a1", HOUR),
@@ -284,5 +162,49 @@ ACTS: dict[str, tuple[Step, ...]] = {
         after_start("f1", timedelta(0)),
         seen("f1", presence("room_opened", timedelta(0)), presence("joined", timedelta(0), "ada")),
         after_start("f1", HOUR * 2),
+    ),
+    "held": (
+        hold("k1", "mira", "coaching", "bob", HOUR * 25),
+        with_token("renew_hold", "k1", "mira", minutes=30),
+        with_token("confirm_hold", "k1", "mira"),
+        hold("k2", "noor", "coaching", "bob", HOUR * 26),
+        with_token("release_hold", "k2", "noor"),
+        hold("k3", "noor", "review", "bob", HOUR * 26),
+        with_token("confirm_hold", "k3", "noor"),
+        hold("k4", "owen", "coaching", "bob", HOUR * 27, minutes=1),
+        soon(MINUTE),
+    ),
+    "series": (
+        series("n1", "mira", "bob", HOUR * 25, HOUR * 24 * 7 + HOUR * 25),
+        series("n2", "noor", "bob", HOUR * 25, HOUR * 24 * 7 + HOUR * 26.5),
+    ),
+    "on leave": (
+        leave("l1", "bob", timedelta(0), HOUR),
+        leave("l2", "bob", HOUR * 24, HOUR * 4),
+        submit(
+            "l3", "mira", "review", "review", preferred_start=(NOW + HOUR * 72).isoformat(),
+            excluded_consultant_user_ids=[str(fixed_id("bob"))],
+        ),
+        back("l2", "bob"),
+        soon(HOUR),
+        lambda world: world.tick(),
+    ),
+    "elsewhere": (
+        feed("x1", "bob", busy(HOUR * 25)),
+        submit(
+            "x2", "mira", "review", "coaching", preferred_start=(NOW + HOUR * 25).isoformat(),
+            preferred_consultant_user_id=str(fixed_id("bob")), fallback="only",
+        ),
+        reads(busy(HOUR * 27, HOUR * 26)),
+        reads(busy(HOUR * 27)[:-20]),  # cut off
+        soon(HOUR * 24.5),
+        reads(busy(HOUR * 27)),
+        feed_removed("x1"),
+    ),
+    "replied": (
+        submit("r1", "mira", "review", "review", preferred_start=(NOW + HOUR * 72).isoformat()),
+        mailed("r1", 1, "DECLINED"),
+        mailed("r1", 2, "ACCEPTED"),
+        mailed_of_session("r1", "mira", "TENTATIVE"),
     ),
 }  # fmt: skip

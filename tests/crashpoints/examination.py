@@ -17,7 +17,14 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.jobs.rules import KINDS
-from booking_tasks.models import AbsencePlanStep, Event, Job, ScheduledSession, TimeOffer
+from booking_tasks.models import (
+    AbsencePlanStep,
+    ConsultationRequest,
+    Event,
+    Job,
+    ScheduledSession,
+    TimeOffer,
+)
 from booking_tasks.occasion import Policies
 from tests.chronicle import of_history
 from tests.crashpoints.cast import CONSULTANTS, HORIZON, REQUESTERS, SERVICES, fixed_id
@@ -102,6 +109,13 @@ _TOLD = {
     "evidence": """
         SELECT scheduled_session_id, kind, party, observed_at, source, external_id
           FROM attendance_evidence""",
+    "leaves": "SELECT id, consultant_user_id, start_local, end_local, reason FROM consultant_leaves",
+    "credits": """
+        SELECT consultation_service_type_id, consultant_user_id, kind, amount, credited_at,
+               consultation_request_id, cause_id, reason FROM assignment_credits""",
+    "calendars": """
+        SELECT id, good_at, tried_at, read_until, alerted_at, failures, unreadable, last_error, etag
+          FROM calendar_feeds""",
     "messages": "SELECT message_id, task, state, outcome FROM inbox",
     "dead letters": "SELECT task, reason FROM dead_letters",
     "runs": "SELECT schedule, due_day FROM schedule_runs",
@@ -138,13 +152,20 @@ class _Names:
 
     def __init__(self, db: Session) -> None:
         self.of: dict[UUID, str] = {fixed_id(one): one for one in (*CONSULTANTS, *REQUESTERS, *SERVICES)}
+        for asked in db.execute(select(ConsultationRequest)).scalars():
+            if asked.series_id is not None:
+                self.of[asked.id] = f"request of {asked.series_id} for {asked.preferred_start_time}"
+            if asked.hold_token is not None:
+                self.of[asked.hold_token] = f"token of {asked.id}"
         sessions = db.execute(select(ScheduledSession.id, ScheduledSession.consultation_request_id))
-        self.of |= {session_id: f"session of {request_id}" for session_id, request_id in sessions}
+        self.of |= {one: f"session of {self.of.get(request_id, request_id)}" for one, request_id in sessions}
         count: Counter[tuple[UUID | None, str]] = Counter()
         for one in db.execute(select(Event).order_by(Event.position)).scalars():
             about = (one.consultation_request_id, one.type)
             count[about] += 1
-            self.of[one.id] = f"{one.type} {count[about]} of {one.consultation_request_id}"
+            request_id = one.consultation_request_id
+            about_whom = "nobody" if request_id is None else self.of.get(request_id, str(request_id))
+            self.of[one.id] = f"{one.type} {count[about]} of {about_whom}"
         for step in db.execute(select(AbsencePlanStep)).scalars():
             self.of[step.id] = f"step of {self.of[step.scheduled_session_id]}"
         for offer in db.execute(select(TimeOffer)).scalars():

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import psycopg
 from redis import Redis
@@ -26,11 +26,31 @@ from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.test_platform import LocalPlatform
 from tests.accounts import as_role
+from tests.calendars.servers import CERTIFICATE, calendar_server
 from tests.crashpoints.acts import ACTS
 from tests.crashpoints.examination import Outside, differences, examined, told
 
 KILLED = -9
 _PATIENCE = 120.0
+
+#: What follows a death. `sweeps`: beats and workers recover, then the caller repeats itself; `caller`: the
+#: other way round.
+Recovery = Literal["caller", "sweeps"]
+RECOVERIES: tuple[Recovery, Recovery] = ("caller", "sweeps")
+
+
+class Death(NamedTuple):
+    """In which step and at which of its points (from 1), what follows, and the last step to play."""
+
+    step: int
+    point: int
+    after: Recovery
+    last: int
+
+
+def alternating(step: int, point: int, last: int | None = None) -> Death:
+    """Two neighbouring points, as on the two sides of a commit, are recovered from in the two orders."""
+    return Death(step, point, RECOVERIES[point % 2], step if last is None else last)
 
 
 @dataclass
@@ -40,6 +60,7 @@ class Verdict:
     act: str
     step: int
     point: int
+    after: Recovery
     name: str
     died: bool = True
     wrong: list[str] = field(default_factory=list)
@@ -51,12 +72,14 @@ class Verdict:
 class Scene:
     """One step as it goes when nobody dies: how things stand before it, its points, how they stand after.
 
-    `database` is a copy of the rows before the step, `platform` the meeting platform's state file.
+    `database` is a copy of the rows before the step, `platform` the meeting platform's state file,
+    `calendar` what the outside calendar holds.
     """
 
     number: int
     database: str
     platform: bytes
+    calendar: bytes
     mails: tuple[bytes, ...]
     published: tuple[dict[str, Any], ...]
     points: tuple[str, ...]
@@ -70,6 +93,7 @@ class Outcome:
     died: bool
     outside: Outside
     platform: bytes
+    calendar: bytes
 
 
 @dataclass(frozen=True)
@@ -80,14 +104,15 @@ class _Play:
     first: int
     url: str
     platform: bytes
+    calendar: bytes
     mails: tuple[bytes, ...]
     published: tuple[dict[str, Any], ...]
-    die_at: int | None = None
-    last: int | None = None
+    last: int
+    death: Death | None = None
 
 
 class Lane:
-    """One player process with a mail server and a meeting platform of its own.
+    """One player process with a mail server, a meeting platform and an outside calendar of its own.
 
     `admin_url` names a database of the server where copies of `template` are made; `redis_url` must
     name a Redis database that nobody else uses, for it is emptied before every play.
@@ -101,6 +126,7 @@ class Lane:
         enter = self._exit.enter_context
         self._folder = Path(enter(tempfile.TemporaryDirectory(prefix="booking-crash-")))
         self._mail = enter(MailSink(self._folder / "mail"))
+        self._shelf = enter(calendar_server())
         self._admin = enter(psycopg.connect(self._admin_url, autocommit=True))
         self._redis: Redis = enter(Redis.from_url(self._redis_url))
         self._log = (self._folder / "player.log").open("w+b")
@@ -130,6 +156,10 @@ class Lane:
             "BOOKING_RETRY_CAP": "0.001",
             "BOOKING_HORIZON": "14d",
             "BOOKING_SMTP_PORT": str(self._mail.port),
+            "BOOKING_CALENDAR_PRIVATE_HOSTS": "localhost",
+            "BOOKING_CALENDAR_INTERVAL": "36500d",
+            "BOOKING_CALENDAR_OUTAGE": "closed",
+            "SSL_CERT_FILE": str(CERTIFICATE),
             **{f"BOOKING_RETAIN_{what}": "36500d" for what in ("JOBS", "INBOX", "EVENTS", "EVIDENCE")},
         }
 
@@ -147,7 +177,7 @@ class Lane:
     def _rehearse(self) -> None:
         act = "moved"
         with self._copy(self._template, f"booking_scene_{self._player.pid}") as url:
-            self._played(_Play(act, 0, url, b"", (), (), last=len(ACTS[act]) - 1))
+            self._played(_Play(act, 0, url, b"", b"", (), (), len(ACTS[act]) - 1))
 
     @contextmanager
     def scenes(self, act: str) -> Iterator[list[Scene]]:
@@ -155,31 +185,36 @@ class Lane:
         prefix = f"booking_scene_{self._player.pid}"
         with ExitStack() as copies, self._copy(self._template, prefix) as url:
             scenes: list[Scene] = []
-            platform = b""
+            platform = calendar = b""
             mails: tuple[bytes, ...] = ()
             published: tuple[dict[str, Any], ...] = ()
             for number in range(len(ACTS[act])):
                 before = f"{prefix}_{number}"
                 copies.enter_context(self._copy(prefix, before))
-                played = self._played(_Play(act, number, url, platform, mails, published))
+                played = self._played(_Play(act, number, url, platform, calendar, mails, published, number))
                 with self._rows(url) as db:
                     wrong = examined(db, played.outside)
                     if wrong:
                         raise AssertionError(f"{act}, step {number}, breaks rules undisturbed: {wrong}")
                     story = told(db, played.outside)
                 points = json.loads(self._points.read_text(encoding="utf-8"))
-                scenes.append(Scene(number, before, platform, mails, published, tuple(points), story))
-                platform = played.platform
+                scenes.append(
+                    Scene(number, before, platform, calendar, mails, published, tuple(points), story)
+                )
+                platform, calendar = played.platform, played.calendar
                 mails, published = played.outside.mails, played.outside.published
                 wait_until(lambda: not self._backends(url), "the end of the player's connections")
             yield scenes
 
-    def death(self, act: str, scenes: Sequence[Scene], number: int, point: int, last: int) -> Verdict:
-        """Die at a point (from 1) of a step, recover, play on until the last step, examine."""
-        scene = scenes[number]
-        verdict = Verdict(act, number, point, scene.points[point - 1])
+    def death(self, act: str, scenes: Sequence[Scene], death: Death) -> Verdict:
+        """Die, recover, play on until the last step, examine."""
+        scene, last = scenes[death.step], death.last
+        verdict = Verdict(act, death.step, death.point, death.after, scene.points[death.point - 1])
         with self._copy(scene.database, f"booking_crash_{self._player.pid}") as url:
-            play = _Play(act, number, url, scene.platform, scene.mails, scene.published, point, last)
+            play = _Play(
+                act, scene.number, url, scene.platform, scene.calendar, scene.mails, scene.published,
+                last, death,
+            )  # fmt: skip
             try:
                 played = self._played(play)
             except AssertionError as error:
@@ -202,28 +237,33 @@ class Lane:
             self._rooms.write_bytes(play.platform)
         else:
             self._rooms.unlink(missing_ok=True)
+        self._shelf.content = play.calendar
+        with psycopg.connect(play.url) as rows:  # the calendar is where this lane's is
+            rows.execute("UPDATE calendar_feeds SET url = %s", [self._calendar_url])
         with LocalPlatform(state=self._rooms) as platform:
-            died = self._order(play, platform.url, die_at=play.die_at) == KILLED
-            if died:
+            point = None if play.death is None else play.death.point
+            died = self._order(play, platform.url, die_at=point) == KILLED
+            if died and play.death is not None:
                 wait_until(lambda: not self._backends(play.url), "the end of the dead one's connections")
-                after = "sweeps" if play.die_at and play.die_at % 2 else "caller"
-                if self._order(play, platform.url, after=after):
+                if self._order(play, platform.url, after=play.death.after):
                     raise AssertionError(f"no recovery: {self._end_of_log()}")
             rooms, calls = platform.rooms(), platform.ledger()
         arrived = [mail.read_bytes() for mail in sorted(self._mail.folder.glob("*.eml"))]
         heard = [json.loads(fields[b"event"]) for _, fields in self._stream()]
         outside = Outside((*play.mails, *arrived), rooms, calls, (*play.published, *heard))
-        return Outcome(died, outside, self._rooms.read_bytes() if self._rooms.exists() else b"")
+        rooms_file = self._rooms.read_bytes() if self._rooms.exists() else b""
+        return Outcome(died, outside, rooms_file, self._shelf.content)
 
     def _stream(self) -> Any:
         return self._redis.xrange("booking:events")
 
     def _order(
-        self, play: _Play, platform: str, *, die_at: int | None = None, after: str | None = None
+        self, play: _Play, platform: str, *, die_at: int | None = None, after: Recovery | None = None
     ) -> int:
         order = {
-            "act": play.act, "first": play.first, "last": play.last or play.first, "database": play.url,
-            "platform": platform, "die_at": die_at, "after": after, "points": str(self._points),
+            "act": play.act, "first": play.first, "last": play.last, "database": play.url,
+            "platform": platform, "calendar": self._calendar_url, "die_at": die_at, "after": after,
+            "points": str(self._points),
         }  # fmt: skip
         assert self._player.stdin is not None
         assert self._player.stdout is not None
@@ -239,6 +279,10 @@ class Lane:
     def _end_of_log(self) -> str:
         text = Path(self._log.name).read_text(encoding="utf-8", errors="replace")
         return re.sub(r"\\n", "\n", text[-4000:])
+
+    @property
+    def _calendar_url(self) -> str:
+        return f"https://localhost:{self._shelf.port}/private-token/basic.ics"
 
     @property
     def _points(self) -> Path:

@@ -10,6 +10,7 @@ import importlib
 import json
 import logging
 import os
+import ssl
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -29,6 +30,7 @@ from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.database import transaction
 from booking_tasks.logs import configure_logging
 from booking_tasks.settings import settings
+from tests.calendars.servers import CERTIFICATE
 from tests.crashpoints.acts import ACTS
 from tests.crashpoints.cast import fixed_id
 from tests.crashpoints.points import Points
@@ -37,16 +39,22 @@ from tests.invariants import SWEEP_FOR, TIME_PASSES, still_open
 SWEEPS: tuple[str, ...] = tuple(schedule_module().SWEEPS)
 _DAILY = ("extend_availability", "reconcile_meetings", "purge")
 _WAITING = b"SELECT 1 AS one FROM consultation_requests WHERE status = 'pending_assignment' LIMIT 1"
+_QUESTIONS = """
+    SELECT e.id, d.email FROM events e JOIN directory_users d ON d.user_id = e.consultant_user_id
+     WHERE e.consultation_request_id = %s AND e.type = 'request.confirmation_wanted' ORDER BY e.position"""
 _ROUNDS = 50
 
 
 class Child:
     """The world around the tasks. Its own look at the rows runs outside the points."""
 
-    def __init__(self, url: str, points: Points, *, repeating: bool) -> None:
+    def __init__(self, order: dict[str, Any], points: Points, *, repeating: bool) -> None:
         self.repeating = repeating
+        self._calendar: str = order["calendar"]
         self._points = points
-        self._rows: psycopg.Connection[DictRow] = psycopg.connect(url, autocommit=True, row_factory=dict_row)
+        self._rows: psycopg.Connection[DictRow] = psycopg.connect(
+            order["database"], autocommit=True, row_factory=dict_row
+        )
         self._rung: set[str] = set()
         self._platform = settings().meeting_url
 
@@ -64,12 +72,20 @@ class Child:
 
     def at(self, instant: datetime) -> None:
         """The clock moves; what waits is looked at again, then everything due is done."""
-        self._rows.execute("UPDATE stepped_clock SET instant = greatest(instant, %s)", [instant])
+        self._set_clock(instant)
         self._sweep(_DAILY)
         self.settle()
         if self._rows.execute(_WAITING).fetchone():
             self._sweep(["assign_waiting"])
             self.settle()
+
+    def soon(self, instant: datetime) -> None:
+        """The same without the runs of the day and another look at what waits."""
+        self._set_clock(instant)
+        self.settle()
+
+    def _set_clock(self, instant: datetime) -> None:
+        self._rows.execute("UPDATE stepped_clock SET instant = greatest(instant, %s)", [instant])
 
     def tick(self) -> None:
         """One tick of every sweep, needed or not."""
@@ -124,6 +140,17 @@ class Child:
         found: UUID = self._one(query, request)["hold_token"]
         return found
 
+    def held(self, request: str) -> UUID:
+        """The token of what is held for a request."""
+        row = self._one("SELECT hold_token FROM consultation_requests WHERE id = %s", request)
+        found: UUID = row["hold_token"]
+        return found
+
+    def asked(self, request: str, number: int) -> tuple[UUID, str]:
+        """The question of this number (from 1) about a request, and the address of whoever was asked."""
+        found = self._one(f"{_QUESTIONS} OFFSET {number - 1}", request)
+        return found["id"], found["email"]
+
     def session(self, request: str) -> UUID:
         """The session of a request."""
         found: UUID = self._session(request)["id"]
@@ -150,6 +177,20 @@ class Child:
         """Let the platform lose a session's room; it did so already when the step is repeated."""
         if not self.repeating:
             self._tell("DELETE", f"/rooms/{self.session(request)}", {})
+
+    def calendar_url(self) -> str:
+        """Where the outside calendar is."""
+        return self._calendar
+
+    def write_calendar(self, content: bytes) -> None:
+        """Let the outside calendar's owner change it."""
+        trusted = ssl.create_default_context(cafile=CERTIFICATE)
+        urlopen(Request(self._calendar, content, method="PUT"), timeout=10, context=trusted).close()
+
+    def wait_for_calendar(self) -> None:
+        """Real time goes by until the calendar is due; it was due already when the step is repeated."""
+        if not self.repeating:
+            self._rows.execute("UPDATE calendar_feeds SET due_at = clock_timestamp()")
 
     def _tell(self, method: str, path: str, body: dict[str, Any]) -> None:
         headers = {"Content-Type": "application/json", "Idempotency-Key": "lost"}
@@ -179,7 +220,7 @@ def play(order: dict[str, Any]) -> None:
     """Play steps of an act in this process, to its end or to the chosen point."""
     _look_at(order)
     points = Points(order["die_at"])
-    world = Child(order["database"], points, repeating=order["after"] is not None)
+    world = Child(order, points, repeating=order["after"] is not None)
     points.install(world.hear)
     _steps(world, order)
     Path(order["points"]).write_text(json.dumps(points.names), encoding="utf-8")
@@ -194,7 +235,7 @@ def rehearse(order: dict[str, Any]) -> None:
     event.listen(Engine, "do_connect", _as_ordered)
     _look_at(order)
     points, send_task = Points(None), app.send_task
-    world = Child(order["database"], points, repeating=False)
+    world = Child(order, points, repeating=False)
 
     def ring(name: str, *args: Any, **kwargs: Any) -> None:
         send_task(name, *args, **kwargs)

@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from tests.crashpoints.harness import Lane, Scene, Verdict
+from tests.crashpoints.harness import RECOVERIES, Death, Lane, Scene, Verdict, alternating
 
 #: Of so many deaths one is followed to the end of its act; the others to the end of their step.
 TO_THE_END = 10
-
-Death = tuple[int, int, int]
 
 
 @dataclass
@@ -40,17 +38,21 @@ class Ledger:
 
 
 def deaths(scenes: Sequence[Scene]) -> list[Death]:
-    """Every point of an act as (step, point, last step to play)."""
+    """One at every point of an act, recovered from in one order or the other."""
     everywhere = [(scene.number, point) for scene in scenes for point in range(1, len(scene.points) + 1)]
     return [
-        (step, point, step if number % TO_THE_END else len(scenes) - 1)
+        alternating(step, point, None if number % TO_THE_END else len(scenes) - 1)
         for number, (step, point) in enumerate(everywhere)
     ]
 
 
-def some(scenes: Sequence[Scene], count: int, seed: int) -> list[Death]:
+def both(scenes: Sequence[Scene]) -> list[Death]:
+    """Two at every point: one recovered from in each order."""
+    return [one._replace(after=after) for one in deaths(scenes) for after in RECOVERIES]
+
+
+def some(found: Sequence[Death], count: int, seed: int) -> list[Death]:
     """So many of them, the same for the same seed."""
-    found = deaths(scenes)
     return sorted(random.Random(seed).sample(found, min(count, len(found))))
 
 
@@ -66,8 +68,8 @@ def act_out(
         todo, lock = iter(chosen(scenes)), threading.Lock()
 
         def work(lane: Lane) -> None:
-            for step, point, last in _taken(todo, lock):
-                verdict = lane.death(act, scenes, step, point, last)
+            for death in _taken(todo, lock):
+                verdict = lane.death(act, scenes, death)
                 with lock:
                     ledger.verdicts.append(verdict)
                     seen(verdict)

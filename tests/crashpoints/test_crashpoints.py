@@ -14,8 +14,8 @@ from tests.conftest import database_url
 from tests.crashpoints.acts import ACTS
 from tests.crashpoints.cast import build_template
 from tests.crashpoints.examination import differences
-from tests.crashpoints.harness import Lane
-from tests.crashpoints.run import act_out, some
+from tests.crashpoints.harness import Lane, alternating
+from tests.crashpoints.run import act_out, deaths, some
 
 DEATHS_EACH = 3
 SEED = 20270301
@@ -36,7 +36,7 @@ def lanes(postgres: str, valkey: str) -> Iterator[list[Lane]]:
 def test_wherever_a_worker_dies_another_ends_the_journey_as_if_it_had_not(
     lanes: list[Lane], act: str
 ) -> None:
-    ledger = act_out(act, lanes, lambda scenes: some(scenes, DEATHS_EACH, SEED))
+    ledger = act_out(act, lanes, lambda scenes: some(deaths(scenes), DEATHS_EACH, SEED))
     assert len(ledger.verdicts) == DEATHS_EACH
     assert ledger.violations == []
 
@@ -53,7 +53,7 @@ def test_wherever_a_worker_dies_another_ends_the_journey_as_if_it_had_not(
 def test_the_deaths_that_once_broke_a_rule(lanes: list[Lane], act: str, step: int, before: str) -> None:
     with lanes[0].scenes(act) as scenes:
         points = [n for n, name in enumerate(scenes[step].points, 1) if name.startswith(before)]
-        verdicts = [lanes[0].death(act, scenes, step, point, step) for point in points[:4]]
+        verdicts = [lanes[0].death(act, scenes, alternating(step, point)) for point in points[:4]]
     assert verdicts
     assert [one for one in verdicts if one.wrong or not one.died] == []
 
@@ -68,7 +68,7 @@ def test_a_move_to_an_overlapping_time_is_one_live_session_wherever_its_worker_d
         taken = next(number for number, name in enumerate(names) if "refusal, session_end" in name)
         committed = next(number for number, name in enumerate(names) if number > taken and "commit" in name)
         points = range(taken, committed + 3)  # the first is number 1: one before it, one after the commit
-        verdicts = [lanes[0].death("moved", scenes, 3, point, 3) for point in points]
+        verdicts = [lanes[0].death("moved", scenes, alternating(3, point)) for point in points]
     assert len(verdicts) > 5
     assert [one for one in verdicts if one.wrong or not one.died] == []
 
