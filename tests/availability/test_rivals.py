@@ -30,6 +30,12 @@ from tests.builders import NOW
 
 MOMENT = Occasion(now=NOW, actor="rival", door="booking")
 RIVALS = 50
+_BY_HAND = text(
+    "INSERT INTO consultant_availability_slots (consultant_user_id, start_time, end_time, status,"
+    " consultation_request_id, scheduled_session_id, requester_user_id, session_start_time,"
+    " session_end_time)"
+    " VALUES (:who, :start, :end, 'booked', :request, :session, :requester, :start, :end)"
+)
 
 
 def opened_day(consultants: int = 1) -> tuple[UUID, list[UUID]]:
@@ -142,21 +148,38 @@ def test_an_overlap_written_by_hand_is_refused_by_the_database(own_database: str
     with transaction() as db:
         request = builders.request(db, kind)
         session_id = db.scalar(select(ScheduledSession.id))
-    by_hand = text(
-        "INSERT INTO consultant_availability_slots (consultant_user_id, start_time, end_time, status,"
-        " consultation_request_id, scheduled_session_id, requester_user_id, session_start_time,"
-        " session_end_time)"
-        " VALUES (:who, :start, :end, 'booked', :request, :session, gen_random_uuid(), :start, :end)"
-    )
     start = NOW + timedelta(days=1, minutes=64)  # inside the buffer alone
     values = {
         "who": who, "start": start, "end": start + timedelta(hours=1),
-        "request": request.id, "session": session_id,
+        "request": request.id, "session": session_id, "requester": uuid4(),
     }  # fmt: skip
     with pytest.raises(IntegrityError, match="ex_consultant_availability_slots_facts"), transaction() as db:
-        db.execute(by_hand, values)
+        db.execute(_BY_HAND, values)
     with transaction() as db:
-        db.execute(by_hand, values | {"start": start + timedelta(minutes=1)})
+        db.execute(_BY_HAND, values | {"start": start + timedelta(minutes=1)})
+
+
+@pytest.mark.parametrize(
+    ("other", "constraint"),
+    [("requester", "ex_consultant_availability_slots_facts"),
+     ("consultant", "ex_consultant_availability_slots_requester")],
+)  # fmt: skip
+def test_what_is_held_is_refused_to_all_others_by_the_database(
+    own_database: str, other: str, constraint: str
+) -> None:
+    kind, [who] = opened_day()
+    start = NOW + timedelta(days=1)
+    with transaction() as db:
+        request = builders.request(db, kind)
+        held = service.hold(db, MOMENT, request, who, start, NOW + timedelta(minutes=9))
+        assert not isinstance(held, NotTaken)
+        rival, session = builders.request(db, kind), builders.booked_session(db)
+        values = {
+            "who": who, "start": start, "end": start + timedelta(hours=1), "request": rival.id,
+            "session": session.id, "requester": request.requester_user_id,
+        } | {"consultant": {"who": uuid4()}, "requester": {"requester": uuid4()}}[other]  # fmt: skip
+    with pytest.raises(IntegrityError, match=constraint), transaction() as db:
+        db.execute(_BY_HAND, values)
 
 
 def test_a_dead_hold_is_taken_over_by_one_of_many_with_every_sweeper_dead(own_database: str) -> None:
