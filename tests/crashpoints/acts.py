@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.builders import NOW
-from tests.crashpoints.cast import fixed_id
+from tests.crashpoints.cast import address, fixed_id
 from tests.crashpoints.steps import (
     HOUR,
     MINUTE,
@@ -13,6 +13,7 @@ from tests.crashpoints.steps import (
     about_plan,
     about_request,
     about_session,
+    administered,
     after_start,
     answer,
     at,
@@ -28,6 +29,7 @@ from tests.crashpoints.steps import (
     lobby,
     mailed,
     mailed_of_session,
+    of_proposal,
     presence,
     reads,
     reply,
@@ -41,6 +43,18 @@ from tests.crashpoints.steps import (
 )
 
 _TUESDAY = ((2, "10:00", "13:00"),)
+_ADA, _TUTORING = str(fixed_id("ada")), str(fixed_id("tutoring"))
+_PERSON = {
+    "user_id": str(fixed_id("mira")), "name": "Mira Lang", "email": address("mira"),
+    "time_zone": "Europe/Vienna", "language": "de",
+}  # fmt: skip
+_KIND = {
+    "service_type_id": _TUTORING, "name": "tutoring", "default_duration_minutes": 50,
+    "buffer_after_minutes": 10, "horizon_days": 14, "waiting_list": "book",
+}  # fmt: skip
+_ALIAS = {"alias": "linear algebra", "specialization": "algebra"}
+_PROFILE = {"consultant_user_id": _ADA, "time_zone": "Europe/Vienna", "specializations": ["algebra"]}
+_POLICY = {"consultant_user_id": _ADA, "service_type_id": _TUTORING, "duration_minutes": 45}
 
 #: Name -> steps. After every step all is calm.
 ACTS: dict[str, tuple[Step, ...]] = {
@@ -119,6 +133,26 @@ ACTS: dict[str, tuple[Step, ...]] = {
         at(HOUR * 25),
         after_start("h2", timedelta(0)),
         after_start("h2", HOUR * 2),
+    ),
+    "proposed": (
+        hours("ada", *_TUESDAY, (3, "10:00", "13:00")),
+        submit("j1", "mira", "algebra"),
+        submit("j2", "noor", "algebra"),
+        away("fourth", "ada", HOUR * 24),
+        about_plan("apply_absence_plan", "fourth"),
+        soon(6 * MINUTE),
+        of_proposal("j1", "mira", accepted=True),
+        of_proposal("j2", "noor", accepted=False),
+    ),
+    "administered": (
+        administered("upsert_user", **_PERSON),
+        administered("upsert_service_type", **_KIND),
+        administered("set_specialization_aliases", aliases=[_ALIAS]),
+        hours("ada", *_TUESDAY),
+        administered("upsert_consultant", **_PROFILE),
+        administered("set_consultant_policy", **_POLICY),
+        submit("k1", "mira", "linear algebra"),
+        soon(6 * MINUTE),
     ),
     "in vain": (
         submit("d1", "mira", "fencing"),

@@ -25,7 +25,7 @@ from sqlalchemy.pool import NullPool
 from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.test_platform import LocalPlatform
-from tests.accounts import as_role
+from tests.accounts import as_deployed, as_role
 from tests.calendars.servers import CERTIFICATE, calendar_server
 from tests.crashpoints.acts import ACTS
 from tests.crashpoints.examination import Outside, differences, examined, told
@@ -123,24 +123,29 @@ class Lane:
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
-        enter = self._exit.enter_context
+        with ExitStack() as opening:
+            self._open(opening)
+            self._exit = opening.pop_all()
+        return self
+
+    def _open(self, opening: ExitStack) -> None:
+        enter = opening.enter_context
         self._folder = Path(enter(tempfile.TemporaryDirectory(prefix="booking-crash-")))
         self._mail = enter(MailSink(self._folder / "mail"))
         self._shelf = enter(calendar_server())
         self._admin = enter(psycopg.connect(self._admin_url, autocommit=True))
         self._redis: Redis = enter(Redis.from_url(self._redis_url))
         self._log = (self._folder / "player.log").open("w+b")
-        self._exit.callback(self._log.close)
+        opening.callback(self._log.close)
         self._player = subprocess.Popen(
             [sys.executable, "-m", "tests.crashpoints.player"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, bufsize=1,
             cwd=Path(__file__).parents[2], env=self._environment(),
         )  # fmt: skip
-        self._exit.callback(self._end_player)
+        opening.callback(self._end_player)
         self._engine = create_engine("postgresql+psycopg://", poolclass=NullPool, creator=self._connect)
         self._database = self._admin_url
         self._rehearse()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -296,6 +301,7 @@ class Lane:
     def _copy(self, original: str, name: str) -> Iterator[str]:
         """A copy of a database; its URL, for the service's own role."""
         self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {original} STRATEGY file_copy".encode())
+        as_deployed(self._admin, name)
         try:
             yield as_role(self._admin_url.rpartition("/")[0] + "/" + name)
         finally:

@@ -151,6 +151,15 @@ class Child:
         found = self._one(f"{_QUESTIONS} OFFSET {number - 1}", request)
         return found["id"], found["email"]
 
+    def proposed(self, request: str) -> UUID:
+        """The other time that was proposed for a request's session last."""
+        query = (
+            "SELECT id FROM absence_plan_steps WHERE action = 'propose' AND scheduled_session_id ="
+            " (SELECT scheduled_session_id FROM consultation_requests WHERE id = %s) ORDER BY id DESC LIMIT 1"
+        )
+        found: UUID = self._one(query, request)["id"]
+        return found
+
     def session(self, request: str) -> UUID:
         """The session of a request."""
         found: UUID = self._session(request)["id"]

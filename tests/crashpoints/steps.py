@@ -42,6 +42,9 @@ class World(Protocol):
     def asked(self, request: str, number: int) -> tuple[UUID, str]:
         """The question of this number (from 1) about a request, and the address of whoever was asked."""
 
+    def proposed(self, request: str) -> UUID:
+        """The other time that was proposed for a request's session last."""
+
     def session(self, request: str) -> UUID:
         """The session of a request."""
 
@@ -169,6 +172,21 @@ def away(label: str, consultant: str, day: timedelta) -> Step:
 def about_plan(task: str, label: str) -> Step:
     body = {"plan_id": str(fixed_id(label))}
     return lambda world: world.say(task, _signed(f"{task} {label}", "desk", body))
+
+
+def of_proposal(label: str, requester: str, *, accepted: bool) -> Step:
+    """The requester's word on another time for their session."""
+
+    def step(world: World) -> None:
+        body = {"proposal_id": str(world.proposed(label)), "accepted": accepted}
+        world.say("answer_proposal", _signed(f"proposal {label}", requester, body))
+
+    return step
+
+
+def administered(task: str, **body: Any) -> Step:
+    """A word of the platform's administration."""
+    return lambda world: world.say(task, _signed(task, "admin", body))
 
 
 def hours(consultant: str, *week: tuple[int, str, str]) -> Step:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from booking_tasks.contracts import PUBLIC, Command
 from tests.conftest import database_url
 from tests.crashpoints.acts import ACTS
 from tests.crashpoints.cast import build_template
@@ -20,7 +22,7 @@ from tests.crashpoints.run import act_out, deaths, some
 DEATHS_EACH = 3
 SEED = 20270301
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,13 @@ def lanes(postgres: str, valkey: str) -> Iterator[list[Lane]]:
     redis = valkey.rpartition("/")[0]
     with Lane(postgres, name, f"{redis}/1") as one, Lane(postgres, name, f"{redis}/2") as other:
         yield [one, other]
+
+
+def test_every_command_is_said_in_an_act() -> None:
+    said = "".join(Path(__file__).with_name(f"{name}.py").read_text() for name in ("acts", "steps"))
+    commands = {task for task, contract in PUBLIC.items() if issubclass(contract, Command)}
+
+    assert {task for task in commands if f'"{task}"' not in said} == set()
 
 
 @pytest.mark.parametrize("act", ACTS)
@@ -58,7 +67,6 @@ def test_the_deaths_that_once_broke_a_rule(lanes: list[Lane], act: str, step: in
     assert [one for one in verdicts if one.wrong or not one.died] == []
 
 
-@pytest.mark.timeout(600)
 def test_a_move_to_an_overlapping_time_is_one_live_session_wherever_its_worker_dies(
     lanes: list[Lane],
 ) -> None:
