@@ -41,7 +41,7 @@ def create_booking_engine(config: Settings) -> Engine:
         "idle_in_transaction_session_timeout": _milliseconds(config.statement_timeout.total_seconds() * 2),
         "client_connection_check_interval": "1s",
         "timezone": "UTC",
-        "search_path": "public",
+        "search_path": "public,pg_temp",  # named last: else temporary tables come before all others
     }
     made = create_engine(
         config.database_url,

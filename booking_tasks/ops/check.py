@@ -118,7 +118,7 @@ def _database(config: Settings) -> Iterator[Finding]:
     url = config.database_url.replace("+psycopg", "", 1)
     with psycopg.connect(url, connect_timeout=int(PATIENCE), application_name="booking-tasks check") as db:
         db.execute("SET statement_timeout = '10s'")
-        db.execute("SET search_path = public")
+        db.execute("SET search_path = public, pg_temp")
         yield _version(db.info.server_version)
         yield _extension(db)
         schema = _schema(db)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import errors
+from sqlalchemy import Column, Text
 from typer.testing import CliRunner
 
+from booking_tasks.database import create_booking_engine
+from booking_tasks.models import Base
 from booking_tasks.ops.cli import cli
 from booking_tasks.ops.migrate import migrate
 from booking_tasks.ops.secret_files import ROLES, grants_sql, roles_sql
+from booking_tasks.settings import load_settings
 from tests.accounts import as_role
 from tests.catalogues import fresh_database
 from tests.migration_rows import ROWS
@@ -53,6 +58,9 @@ MATRIX: dict[str, set[str]] = {
     "SELECT body FROM inbox": {"booking_migrator", "booking_app"},
     "SELECT arguments FROM parked_messages": {"booking_migrator", "booking_app"},
     "SELECT effect FROM jobs": {"booking_migrator", "booking_app"},
+    "SELECT status_reason FROM consultation_requests": {"booking_migrator", "booking_app"},
+    "SELECT status_reason FROM scheduled_sessions": {"booking_migrator", "booking_app"},
+    "SELECT reason FROM absence_plans": {"booking_migrator", "booking_app"},
     "SELECT url FROM calendar_feeds": {"booking_migrator", "booking_app"},
     "SELECT username FROM calendar_feeds": {"booking_migrator", "booking_app"},
     "SELECT password FROM calendar_feeds": {"booking_migrator", "booking_app"},
@@ -144,6 +152,43 @@ def test_a_reader_that_turns_its_reading_only_off_still_changes_nothing(roled: s
         for statement in (_JOB, "DELETE FROM jobs", "UPDATE events SET actor = 'me'"):
             with pytest.raises(errors.InsufficientPrivilege):
                 reader.execute(statement.encode())
+
+
+#: Texts that say nothing of a person.
+_FOR_READERS = {
+    "consultation_service_types.description", "dead_letters.reason",
+    "calendar_feeds.etag", "calendar_feeds.last_modified", "calendar_feeds.last_error",
+}  # fmt: skip
+
+
+def test_a_reader_sees_no_text_but_those_that_say_nothing_of_a_person(roled: str) -> None:
+    texts = {str(one) for table in Base.metadata.tables.values() for one in table.columns if _is_text(one)}
+
+    with psycopg.connect(roled) as superuser:
+        seen = {
+            one
+            for one in texts
+            if superuser.execute(
+                "SELECT has_column_privilege('booking_reader', %s, %s, 'SELECT')", one.split(".")
+            ).fetchone()
+            == (True,)
+        }
+
+    assert seen == _FOR_READERS
+
+
+def _is_text(column: Column[Any]) -> bool:
+    return isinstance(column.type, Text)
+
+
+def test_the_services_own_connections_look_names_up_as_their_role_does(roled: str) -> None:
+    engine = create_booking_engine(load_settings({"database_url": as_role(roled, "booking_app")}))
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT current_schemas(true)").scalar_one() == [
+            "pg_catalog", "public",
+        ]  # fmt: skip
+        assert connection.exec_driver_sql("SHOW search_path").scalar_one() == "public,pg_temp"
+    engine.dispose()
 
 
 @pytest.mark.parametrize("role", ROLES)
