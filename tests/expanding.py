@@ -10,9 +10,17 @@ import re
 from collections.abc import Iterator
 
 _TAKES_AWAY = re.compile(
-    r"\bDROP\s+(TABLE|COLUMN|VIEW|FUNCTION)\b|\bRENAME\b|\bSET\s+NOT\s+NULL\b"
+    r"\bDROP\s+(TABLE|COLUMN|VIEW|FUNCTION|TYPE|DEFAULT)\b|\bRENAME\b|\bSET\s+NOT\s+NULL\b"
     r"|\bALTER\s+COLUMN\s+\w+\s+(SET\s+DATA\s+)?TYPE\b"
     r"|\bADD\s+COLUMN\s+(?![^,;]*\bDEFAULT\b)[^,;]*\bNOT\s+NULL\b",
+    re.IGNORECASE,
+)
+#: What the release before may name in its own statements (ON CONFLICT), unless it is there again.
+_DROPPED = re.compile(
+    r"\bDROP\s+(?:INDEX\s+(?:CONCURRENTLY\s+)?|CONSTRAINT\s+)(?:IF\s+EXISTS\s+)?(\w+)", re.IGNORECASE
+)
+_THERE_AGAIN = re.compile(
+    r"\bADD\s+CONSTRAINT\s+(\w+)|\bINDEX\s+(?:CONCURRENTLY\s+)?(?:IF\s+NOT\s+EXISTS\s+)?(\w+)\s+ON\b",
     re.IGNORECASE,
 )
 _MADE = re.compile(r"\bCREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(\w+)", re.IGNORECASE)
@@ -21,7 +29,7 @@ _INDEX = re.compile(
     r"(?:\w+\s+)?ON\s+(?:ONLY\s+)?(?P<table>\w+)",
     re.IGNORECASE,
 )
-_ALTER = re.compile(r"\s*ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?(\w+)(.*)", re.IGNORECASE | re.DOTALL)
+_ALTER = re.compile(r"\bALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?(\w+)(.*)", re.IGNORECASE | re.DOTALL)
 #: Of constraints only these can be added without a look at the rows that are there.
 _LATER = re.compile(r"\s*ADD\s+(?:CONSTRAINT\s+\w+\s+)?(?:CHECK|FOREIGN\s+KEY)\b", re.IGNORECASE)
 _AT_ONCE = re.compile(r"\s*ADD\s+(?:CONSTRAINT\s+\w+\s+)?(?:UNIQUE|EXCLUDE|PRIMARY\s+KEY)\b", re.IGNORECASE)
@@ -66,7 +74,8 @@ def harms(sql: str) -> list[str]:
     """What the release before cannot live with: each in the words of the statement."""
     plain = _BODY.sub("AS body", sql)
     made = {one.lower() for one in _MADE.findall(plain)}
-    found: list[str] = []
+    again = {one[1] or one[2] for one in _THERE_AGAIN.finditer(plain)}
+    found = [one[0] for one in _DROPPED.finditer(plain) if one[1] not in again]
     for statement in plain.split(";"):
         found += [one[0] for one in _TAKES_AWAY.finditer(statement)]
         found += _indexes(statement, made)
@@ -83,7 +92,7 @@ def _indexes(statement: str, made: set[str]) -> Iterator[str]:
 
 def _constraints(statement: str, made: set[str]) -> Iterator[str]:
     """Constraints for which all rows are read while nobody may write, or that rows of before may break."""
-    altered = _ALTER.match(statement)
+    altered = _ALTER.search(statement)
     if altered is None or altered[1].lower() in made:
         return
     for clause in _clauses(altered[2]):

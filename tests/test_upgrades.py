@@ -147,6 +147,10 @@ def test_no_step_takes_away_what_the_release_before_needs_or_makes_it_wait() -> 
     [
         "ALTER TABLE jobs DROP COLUMN detail",
         "DROP TABLE jobs",
+        "DROP INDEX uq_jobs_key",
+        "ALTER TABLE jobs DROP CONSTRAINT uq_jobs_key",
+        "ALTER TABLE jobs ALTER COLUMN n DROP DEFAULT",
+        "DO $$ BEGIN ALTER TABLE jobs ADD CONSTRAINT uq_jobs_n UNIQUE (n); END $$",
         "ALTER TABLE jobs RENAME COLUMN a TO b",
         "ALTER TABLE jobs ALTER COLUMN detail SET NOT NULL",
         "ALTER TABLE jobs ALTER COLUMN attempts TYPE bigint",
@@ -182,6 +186,7 @@ def test_what_takes_away_or_holds_up_is_found(sql: str) -> None:
         "ALTER TABLE jobs ADD COLUMN n integer, ADD CONSTRAINT ck_jobs_n CHECK (n > 0) NOT VALID",
         "ALTER TABLE jobs VALIDATE CONSTRAINT ck_jobs_n",
         "CREATE INDEX CONCURRENTLY ix_jobs_n ON jobs (n)",
+        "DROP INDEX CONCURRENTLY IF EXISTS ix_jobs_n; CREATE INDEX CONCURRENTLY ix_jobs_n ON jobs (n)",
         "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ DROP TABLE jobs $$",
     ],
 )
@@ -191,6 +196,13 @@ def test_what_only_adds_is_let_pass(sql: str) -> None:
 
 def _step(sql: str) -> str:
     return f'contracts = "0001_catalogue"\ndef upgrade():\n    op.execute("""{sql}""")\n'
+
+
+def test_steps_are_written_in_sql_which_is_what_is_read_here() -> None:
+    for path in _steps():
+        named = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
+        used = {one.attr for one in named if isinstance(one.value, ast.Name) and one.value.id == "op"}
+        assert used <= {"execute", "get_context"}, path.name
 
 
 def test_statements_are_read_wherever_a_step_keeps_them() -> None:
