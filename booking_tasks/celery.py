@@ -253,7 +253,7 @@ def _end_when_told(sender: Any, **_: Any) -> None:
 @celeryd_init.connect
 def _logging_early(**_: Any) -> None:
     """Before a worker looks at itself: what it warns of then is a line like any other."""
-    configure_logging()
+    configure_logging(final=False)
 
 
 @setup_logging.connect

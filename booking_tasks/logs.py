@@ -11,8 +11,11 @@ import structlog
 from booking_tasks.redaction import without_rows
 
 
-def configure_logging(level: int = logging.INFO) -> None:
-    """Send structlog's and the libraries' records through one JSON formatter to standard error."""
+def configure_logging(level: int = logging.INFO, *, final: bool = True) -> None:
+    """Send structlog's and the libraries' records through one JSON formatter to standard error.
+
+    Until it is `final` a logger that was used keeps nothing of it.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -24,7 +27,7 @@ def configure_logging(level: int = logging.INFO) -> None:
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=final,
     )
     handler = logging.StreamHandler()
     handler.setFormatter(

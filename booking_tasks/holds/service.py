@@ -106,7 +106,7 @@ def renew_hold(db: Session, occasion: Occasion, command: RenewHold) -> HoldOutco
         return _outcome(
             "refused" if longer else "already_done", request, held, "longest_hold" if longer else None
         )
-    was = {"status": request.status, "held_until": held.held_until.astimezone(UTC).isoformat()}
+    was = _kept(request, held.session_start_time, held.held_until)
     if not availability.prolong_hold(db, occasion, request.id, until):
         return _outcome("refused", request, held, "hold_expired")
     request.deadline_at, request.updated_at = until, occasion.now
@@ -214,12 +214,16 @@ def _record(
 ) -> None:
     history.record(
         db, occasion, "request.held", request=request, before=before,
-        after={
-            "status": request.status,
-            "start": start.astimezone(UTC).isoformat(),
-            "held_until": until.astimezone(UTC).isoformat(),
-        },
+        after=_kept(request, start, until),
     )  # fmt: skip
+
+
+def _kept(request: ConsultationRequest, start: datetime, until: datetime) -> dict[str, str]:
+    return {
+        "status": request.status,
+        "start": start.astimezone(UTC).isoformat(),
+        "held_until": until.astimezone(UTC).isoformat(),
+    }
 
 
 def _outcome(
