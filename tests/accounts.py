@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -25,6 +26,16 @@ def as_role(url: str, role: str = APP) -> str:
 def as_superuser(url: str, role: str = "postgres") -> str:
     """The same database for the one who may do anything: what no service is to do, tests do to it."""
     return as_role(url, role)
+
+
+def as_deployed(superuser: psycopg.Connection[Any], database: str) -> None:
+    """Say of a copy what roles.sql says of a database: PostgreSQL copies its tables, and none of this."""
+    for statement in (
+        f"REVOKE ALL ON DATABASE {database} FROM PUBLIC",
+        f"GRANT CONNECT ON DATABASE {database} TO {APP}",
+        f"ALTER ROLE {APP} IN DATABASE {database} SET search_path = public, pg_temp",
+    ):
+        superuser.execute(statement.encode())
 
 
 def migrate_with_roles(url: str) -> None:

@@ -25,7 +25,7 @@ from booking_tasks.occasion import Occasion
 from booking_tasks.ops.servers import Postgres, Valkey, system_postgres_binaries
 from booking_tasks.ops.stack import ServiceProcess
 from tests import warm
-from tests.accounts import as_role, migrate_with_roles
+from tests.accounts import as_deployed, as_role, migrate_with_roles
 from tests.builders import NOW
 
 _MEMORY, _ROOM = Path("/dev/shm"), 2 * 1024**3
@@ -160,10 +160,8 @@ def template(postgres: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _savepoint_database(template: str) -> Iterator[str]:
-    name = f"booking_savepoints_{os.getpid()}"
-    _admin(f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield as_role(database_url(name))
-    _admin(f"DROP DATABASE {name} WITH (FORCE)")
+    with copied_database(template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -183,7 +181,9 @@ def copied_database(template: str) -> Iterator[str]:
     """A fresh copy of a database, dropped at the end; its URL, for the service's own role."""
     name = f"booking_{uuid4().hex[:12]}"
     # The template's files as they are: half the work of writing each page through the log.
-    _admin(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    with psycopg.connect(_SERVER_URL, autocommit=True) as superuser:
+        superuser.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy".encode())
+        as_deployed(superuser, name)
     try:
         yield as_role(database_url(name))
     finally:

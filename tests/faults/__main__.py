@@ -65,7 +65,7 @@ def soak(seed: int, bookings: int) -> int:
             recovery = house.calm(3600)
             ledger = examined(house)
             _report(seed, ledger, len(house.sessions()), storm, lasted, recovery)
-    return 0 if _kept(ledger, bookings) else 1
+    return 0 if _kept(ledger, bookings) and ledger.uncertain <= storm.kills.total() else 1
 
 
 def _kept(ledger: Ledger, bookings: int) -> bool:

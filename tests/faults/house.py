@@ -31,7 +31,7 @@ from booking_tasks.models import Consultant, DirectoryUser, ScheduledSession, Se
 from booking_tasks.ops.servers import Postgres, Valkey, wait_until
 from booking_tasks.ops.stack import EFFECTS, FRONT
 from booking_tasks.ops.stage import Stage, StageError
-from tests.accounts import as_role, migrate_with_roles
+from tests.accounts import as_deployed, as_role, migrate_with_roles
 
 #: A Monday, far from any change of clocks; the bookings are for the days after it.
 MONDAY = datetime(2027, 3, 1, 7, 0, tzinfo=UTC)
@@ -255,6 +255,7 @@ class Servers:
         name = f"booking_{uuid4().hex[:12]}"
         with psycopg.connect(self.postgres.url(), autocommit=True) as admin:
             admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}".encode())
+            as_deployed(admin, name)
         with Redis.from_url(self.valkey.url()) as redis:
             redis.flushall()
         return as_role(self.postgres.url(name)), self.valkey.url()

@@ -66,7 +66,8 @@ def assert_buried(wish: SubmitRequest, tries: int) -> None:
     """Its message is dead after so many tries, and a letter says why and nothing of its content."""
     with transaction() as db:
         message = db.get_one(InboxMessage, wish.message_id)
-        letter = db.execute(select(DeadLetter)).scalar_one()
+        of_it = select(DeadLetter).where(DeadLetter.message_id == wish.message_id)
+        letter = db.execute(of_it).scalar_one()
     assert (message.state, message.attempts) == ("dead", tries + 1)
     assert f"{tries} attempts" in letter.reason
     assert "wish" not in str(letter.payload)
@@ -108,7 +109,7 @@ def test_a_message_whose_run_never_returns_is_ended_at_the_time_limit_and_gives_
     """Nobody waits for it, so the sweep takes it again; the worker has one slot, for it and all others."""
     with open_house(BOOKING_MESSAGE_ATTEMPTS="2") as house:
         endless, *wishes = house.wishes(4, random.Random(7))
-        worker = poisoned(house, endless.request_id, "-c", "1", TWIST_POISON_BY="SIGSTOP", TWIST_HASTE="120")
+        worker = poisoned(house, endless.request_id, "-c", "1", TWIST_POISON_BY="SIGSTOP", TWIST_HASTE="50")
         house.stack.beat()
         client = BookingClient(house.redis_url)
         client.send(endless)

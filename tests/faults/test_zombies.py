@@ -64,7 +64,7 @@ def woken(zombie: ServiceProcess) -> None:
 @pytest.mark.stack
 @pytest.mark.timeout(300)
 def test_a_worker_that_wakes_after_its_lease_changes_nothing(house: House) -> None:
-    house.platform.control(delay_seconds=1.8)  # so long is there time to stop it, and it gets the answer
+    house.platform.control(delay_seconds=1.2)  # so long is there time to stop it, and it gets the answer
     zombie = stopped_while_sending(house, "provision_meeting", house.stack.processes[0])
     house.platform.control(delay_seconds=0)
     house.stack.worker("healthy")

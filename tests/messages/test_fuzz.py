@@ -56,6 +56,7 @@ def test_what_only_some_parsers_take_has_its_end_wherever_it_stands(post: Post) 
     for queue, one in pushed:
         post.push(queue, one)
 
+    post.drained()
     books = settled(post, pushed)
     assert books.lost == []
     assert books.strange == []

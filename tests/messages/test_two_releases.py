@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from redis import Redis
 
 from booking_tasks.client import BookingClient, NoAnswerError
 from booking_tasks.contracts import Outcome, SubmitRequest
@@ -68,6 +69,10 @@ class Both:
 @pytest.fixture
 def both(own_database: str, valkey: str, tmp_path: Path) -> Iterator[Both]:
     broker = valkey_url(valkey, 7)  # not one of `post`, whose workers may still run
+    with Redis.from_url(broker) as connection:
+        connection.flushdb()
+    with transaction() as db:
+        kind = builders.service_type(db).id
     environment = {"DATABASE_URL": own_database, "REDIS_URL": broker}
     stack = Stack(tmp_path, environment | {"BOOKING_SWEEP_INTERVAL": "0.3s"})
     earlier = ServiceProcess(
@@ -77,20 +82,16 @@ def both(own_database: str, valkey: str, tmp_path: Path) -> Iterator[Both]:
         environment,
         (sys.executable, "-m", "celery", "-A", "tests.messages.earlier_release"),
     )
-    with transaction() as db:
-        kind = builders.service_type(db).id
-    worker = stack.worker("current")
-    post = Post(broker, own_database, worker, 2)
-    post.broker.flushdb()
-    try:
+    with ExitStack() as ending:
+        ending.callback(earlier.stop)
+        ending.callback(stack.stop)
+        worker = stack.worker("current")
+        post = Post(broker, own_database, worker, 2)
+        ending.callback(post.close)
         for process in (earlier, worker):
             started(process)
         stack.beat()
         yield Both(post, earlier, kind)
-    finally:
-        earlier.stop()
-        stack.stop()
-        post.close()
 
 
 def test_every_message_is_run_whichever_release_takes_it(both: Both) -> None:

@@ -115,7 +115,9 @@ def test_from_start_to_end_whatever_a_process_writes_is_json(stack: Stack, clien
         process.end()
 
     for process in processes:
-        assert all(one["event"] and one["level"] for one in lines_of(process.log)), process.name
+        lines = lines_of(process.log)
+        assert lines, process.name
+        assert all(one["event"] and one["level"] for one in lines), process.name
     assert any(one["event"] == "message.answered" for one in lines_of(processes[0].log))
 
 
