@@ -19,6 +19,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
+from booking_tasks.calendars.network import Answer, FetchError, Https
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError
@@ -136,6 +137,8 @@ class Edge:
         self.platform = Platform(self.will)
         self.mails: list[tuple[str, bytes]] = []
         self.published: list[UUID] = []
+        #: Address -> what an outside calendar holds.
+        self.calendars: dict[str, bytes] = {}
         self.rung: list[str] = []
         #: How many commits go well before the deadly one, and whether that one still reaches the database.
         self.deadly_commit: tuple[int, bool] | None = None
@@ -147,6 +150,7 @@ class Edge:
             patch.setattr(handler, "transport", lambda config: self)
             patch.setattr(meetings, "_platform", lambda: self.platform)
             patch.setattr(Publisher, "publish", lambda publisher, event: self._publish(event))
+            patch.setattr(Https, "call", lambda https, method, url, *_: self._calendar(url))
             patch.setattr(app, "send_task", self._ring)
             patch.setattr(PGDialect_psycopg, "do_commit", self._deadly(PGDialect_psycopg.do_commit))
             yield
@@ -167,6 +171,12 @@ class Edge:
         self.will.befalls(
             lambda: None if name in self.published else self.published.append(name), refusable=False
         )
+
+    def _calendar(self, url: str) -> Answer:
+        """A server of calendars: what it does not have cannot be read today."""
+        if url not in self.calendars:
+            raise FetchError("it is away")
+        return Answer(200, {}, self.calendars[url])
 
     def _ring(self, name: str, **_: Any) -> None:
         """The broker: a bell is heard when somebody feels like it."""

@@ -14,9 +14,9 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from booking_tasks.jobs.rules import KINDS
 from tests.builders import NOW
+from tests.properties.correspondence import Correspondence
 from tests.properties.doors import fates, services, some
 from tests.properties.edge import Fate
-from tests.properties.office import Office
 from tests.properties.story import CONSULTANTS, SWEEPS
 
 #: Weekly hours to choose from.
@@ -32,7 +32,7 @@ ZONES = ["UTC", "Europe/Vienna", "Pacific/Auckland"]
 names = st.sampled_from([*KINDS, *SWEEPS])
 
 
-class Life(Office):
+class Life(Correspondence):
     """What may happen, in any order."""
 
     @initialize(
