@@ -6,6 +6,7 @@ import json
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -140,6 +141,7 @@ class Lane:
         self._player = subprocess.Popen(
             [sys.executable, "-m", "tests.crashpoints.player"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, bufsize=1,
+            start_new_session=True,
             cwd=Path(__file__).parents[2], env=self._environment(),
         )  # fmt: skip
         opening.callback(self._end_player)
@@ -175,7 +177,7 @@ class Lane:
         try:
             self._player.wait(10)
         except subprocess.TimeoutExpired:
-            self._player.kill()
+            os.killpg(self._player.pid, signal.SIGKILL)  # a play that stands still, too
             self._player.wait(10)
         self._player.stdout.close()
 
