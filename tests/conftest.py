@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
@@ -70,6 +71,8 @@ os.environ["PYTEST_DEBUG_TEMPROOT"] = _FOLDER.name
 os.environ["BOOKING_HEARTBEAT_FILE"] = str(Path(_FOLDER.name) / "heartbeat")
 _SERVER_URL = os.environ["DATABASE_URL"]
 ServiceProcess.launch = staticmethod(warm.launch)
+# Here, for `--hypothesis-profile soak` is looked up before any test is read.
+hypothesis_settings.register_profile("soak", max_examples=500, stateful_step_count=60)
 
 
 @pytest.hookimpl(trylast=True)

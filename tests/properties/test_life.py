@@ -20,7 +20,6 @@ _COMMON: dict[str, Any] = {
     "print_blob": True,
     "suppress_health_check": list(HealthCheck),
 }
-settings.register_profile("soak", max_examples=500, stateful_step_count=60, **_COMMON)
 _FEW = settings(max_examples=8, stateful_step_count=30, derandomize=True, **_COMMON)
 _MORE = settings(max_examples=40, stateful_step_count=30, derandomize=True, **_COMMON)
 _FEW_CHOICES = settings(max_examples=4, stateful_step_count=30, derandomize=True, **_COMMON)
@@ -55,7 +54,7 @@ def test_whatever_the_order_what_must_be_true_stays_true() -> None:
 @pytest.mark.timeout(0)
 def test_whatever_the_order_what_must_be_true_stays_true_longer() -> None:
     soaking = settings.get_current_profile_name() == "soak"
-    run_state_machine_as_test(Life, settings=settings() if soaking else _MORE)
+    run_state_machine_as_test(Life, settings=settings(**_COMMON) if soaking else _MORE)
 
 
 @pytest.mark.timeout(0)
