@@ -94,8 +94,11 @@ def _kept(
 
 
 def is_untouched(db: Session, step: AbsencePlanStep, session: ScheduledSession) -> bool:
-    """Whether the session is still as the applied plan left it: whoever acts on one gives it another slot."""
-    return session.status == "scheduled" and store.booking_id(db, session.id) == step.booking_id
+    """Whether the session is still as the applied plan left it: whoever acts on one gives it another slot,
+
+    or none. That it began or ended meanwhile is nobody's act: its slot is still where the plan put it.
+    """
+    return store.booking_id(db, session.id) == step.booking_id
 
 
 def take_back(db: Session, occasion: Occasion, step: AbsencePlanStep, *, untouched: bool) -> None:

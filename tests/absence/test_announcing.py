@@ -205,14 +205,32 @@ def test_what_somebody_moves_or_gives_away_by_hand_goes_where_they_wanted(
     assert of_rows(db) == []
 
 
+@pytest.mark.parametrize("status", ["scheduled", "in_progress", "attendance_unknown"])
 def test_a_session_that_began_before_anybody_came_to_tell_stays_with_its_consultant(
-    db: Session, moment: Occasion, day: Day
+    db: Session, moment: Occasion, day: Day, status: str
 ) -> None:
-    before = rows(db, "consultant_availability_slots", "scheduled_sessions")
+    """However far it has come by then: the sweeps that start and judge may have been quicker."""
+    before = rows(db, "consultant_availability_slots")
     plan_id = _applied(db, moment, day)
+    db.execute(update(ScheduledSession).values(status=status))
+    db.expire_all()
+    sessions_then = rows(db, "scheduled_sessions")
     announcing.announce_due(db, replace(moment, now=TEN + 3 * HOUR), plan_id)
     assert states(db) == ["overtaken"] * 3
-    assert rows(db, "consultant_availability_slots", "scheduled_sessions") == before
+    assert rows(db, "consultant_availability_slots") == before
+    assert rows(db, "scheduled_sessions") == sessions_then
+
+
+def test_what_is_undone_when_its_sessions_have_ended_is_undone_all_the_same(
+    db: Session, moment: Occasion, day: Day
+) -> None:
+    before = rows(db, "consultant_availability_slots")
+    plan_id = _applied(db, moment, day)
+    db.execute(update(ScheduledSession).values(status="attendance_unknown"))
+    db.expire_all()
+    undo(db, replace(moment, now=TEN + 3 * HOUR), plan_id)
+    assert states(db) == ["undone"] * 3
+    assert rows(db, "consultant_availability_slots") == before
 
 
 def test_a_kept_time_that_is_over_before_anybody_came_to_tell_is_not_proposed(
