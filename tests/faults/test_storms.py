@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -53,15 +53,20 @@ def test_workers_killed_at_random_while_300_requests_run(house: House, servers: 
     assert storm.kills["worker"] >= 1
 
 
+def struck(house: House, blow: Callable[[], None], answers: int, seed: int, pause: float = 0.05) -> int:
+    """60 requests, with a blow whenever so many more are answered, until all is calm; how many blows."""
+    with Nuisance(blow, lambda: pause, due=house.every(answers)) as blows:
+        house.call(house.wishes(60, random.Random(seed)))
+    house.calm()
+    return blows.count
+
+
 def test_the_broker_emptied_while_requests_run(patient_house: House, servers: Servers) -> None:
     def empty() -> None:
         with Redis.from_url(servers.valkey.url()) as redis:
             redis.flushall()
 
-    with Nuisance(empty, lambda: 0.3, due=patient_house.every(answers=1)) as flood:
-        patient_house.call(patient_house.wishes(60, random.Random(2)))
-    assert flood.count >= 3
-    patient_house.calm()
+    assert struck(patient_house, empty, answers=1, seed=2, pause=0.3) >= 3
     assert all_is_well(patient_house, 60, stream_kept=False).uncertain == 0
 
 
@@ -73,10 +78,7 @@ def test_the_broker_killed_while_requests_run(patient_house: House, servers: Ser
         servers.valkey.start()
 
     # Workers come back to it within seconds: killed by the clock, it might never be there when they look.
-    with Nuisance(kill, lambda: 0.05, due=patient_house.every(answers=12)) as kills:
-        patient_house.call(patient_house.wishes(60, random.Random(6)))
-    assert kills.count >= 2
-    patient_house.calm()
+    assert struck(patient_house, kill, answers=12, seed=6) >= 2
     assert all_is_well(patient_house, 60).uncertain == 0
 
 
@@ -86,10 +88,7 @@ def test_the_database_restarted_at_once_while_requests_run(house: House, servers
         servers.postgres.start()
 
     # By the work that is done, not by the clock: on a slow machine one message would be met by three of them.
-    with Nuisance(restart, lambda: 0.05, due=house.every(answers=8)) as restarts:
-        house.call(house.wishes(60, random.Random(3)))
-    assert restarts.count >= 3
-    house.calm()
+    assert struck(house, restart, answers=8, seed=3) >= 3
     all_is_well(house, 60)
 
 

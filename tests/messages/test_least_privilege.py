@@ -25,12 +25,10 @@ from booking_tasks.contracts import (
     WeeklyHours,
 )
 from booking_tasks.ops.mail_sink import MailSink
-from booking_tasks.ops.migrate import migrate
-from booking_tasks.ops.secret_files import roles_sql
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import Stack
 from booking_tasks.ops.test_platform import LocalPlatform
-from tests.accounts import as_role
+from tests.accounts import as_role, migrate_as_deployed
 from tests.catalogues import fresh_database
 from tests.messages.access import GuardedValkey
 from tests.messages.conftest import started
@@ -70,9 +68,7 @@ def house(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
         LocalPlatform() as platform,
         fresh_database(postgres) as database,
     ):
-        with psycopg.connect(database, autocommit=True) as superuser:
-            superuser.execute(roles_sql().encode())
-        migrate(as_role(database, "booking_migrator"))
+        migrate_as_deployed(database)
         environment = {
             "DATABASE_URL": as_role(database, "booking_app"),
             "REDIS_URL": broker.url_of("worker"),

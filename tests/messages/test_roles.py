@@ -18,7 +18,7 @@ from booking_tasks.ops.cli import cli
 from booking_tasks.ops.migrate import migrate
 from booking_tasks.ops.secret_files import ROLES, grants_sql, roles_sql
 from booking_tasks.settings import load_settings
-from tests.accounts import as_role
+from tests.accounts import as_role, migrate_as_deployed
 from tests.catalogues import fresh_database
 from tests.migration_rows import ROWS
 
@@ -106,9 +106,7 @@ MATRIX: dict[str, set[str]] = {
 def _roled(server: str) -> Iterator[str]:
     """A database with the roles, migrated by the migrator alone; afterwards the roles are gone."""
     with fresh_database(server) as url:
-        with psycopg.connect(url, autocommit=True) as superuser:
-            superuser.execute(roles_sql().encode())
-        migrate(as_role(url, "booking_migrator"))
+        migrate_as_deployed(url)
         yield url
     with psycopg.connect(server, autocommit=True) as superuser:
         for role in reversed(ALL):
