@@ -6,6 +6,8 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 from booking_tasks.contracts import PUBLIC
 from booking_tasks.jobs.rules import KINDS
 from booking_tasks.settings import Settings, load_settings, variable_of
@@ -65,9 +67,17 @@ def test_the_table_of_queues_names_every_public_task() -> None:
     assert written == {name: contract.queue for name, contract in PUBLIC.items()}
 
 
-def test_every_linked_file_exists() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "benchmarks" / "README.md",
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_linked_file_exists(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
 
 
 def test_the_two_commands_are_targets_of_the_makefile() -> None:
@@ -77,9 +87,30 @@ def test_the_two_commands_are_targets_of_the_makefile() -> None:
         assert re.search(rf"^{command.removeprefix('make ')}:", makefile, re.MULTILINE)
 
 
-def test_the_tree_names_what_is_there() -> None:
-    tree = README.partition("## The house")[2].partition("```\n\n")[0]
-    for name in re.findall(r"^  (\w+(?:\.py|/))", tree, re.MULTILINE):
-        assert (ROOT / "booking_tasks" / name).exists(), name
-    for name in re.findall(r"^(\w+(?:\.py|/))", tree, re.MULTILINE):
+def test_the_tree_is_the_first_level_of_the_package() -> None:
+    tree = README.partition("## The code")[2].partition("```\n\n")[0]
+    named = re.findall(r"^  (\w+(?:\.py|/))", tree, re.MULTILINE)
+    there = {
+        path.name + ("/" if path.is_dir() else "")
+        for path in (ROOT / "booking_tasks").iterdir()
+        if not path.name.startswith("__") and (path.is_dir() or path.suffix == ".py")
+    }
+    assert len(named) == len(set(named))
+    assert set(named) == there
+    beside = re.findall(r"^(\w+(?:\.py|/))", tree, re.MULTILINE)
+    assert len(beside) > 4
+    for name in beside:
         assert (ROOT / name).exists(), name
+
+
+def test_every_decision_has_a_status_a_date_and_alternatives() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+    assert len(pages) > 20
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        head = text.partition("\n## ")[0]
+        assert re.match(rf"# {int(page.name[:4])}\. \S", text), page.name
+        assert re.search(r"^Status: accepted", head, re.MULTILINE), page.name
+        assert re.search(r"Date: \d{4}-\d\d-\d\d$", head, re.MULTILINE), page.name
+        parts = re.findall(r"^## (.+)$", text, re.MULTILINE)
+        assert parts == ["Context", "Decision", "Alternatives considered", "Consequences"], page.name
