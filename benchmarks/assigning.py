@@ -102,10 +102,15 @@ def submit(client: BookingClient, kind: UUID, first: datetime, number: int, stat
     """One request for some eight hours of its own, answered."""
     since = first + timedelta(hours=8 * (number % 170))
     command = SubmitRequest(
-        message_id=uuid7(), actor="bench", request_id=uuid7(), requester_user_id=uuid7(),
-        service_type_id=kind, preferred_start=since, preferred_end=since + timedelta(hours=8),
+        message_id=uuid7(),
+        actor="bench",
+        request_id=uuid7(),
+        requester_user_id=uuid7(),
+        service_type_id=kind,
+        preferred_start=since,
+        preferred_end=since + timedelta(hours=8),
         required_specializations=("algebra",),
-    )  # fmt: skip
+    )
     outcome = client.send(command, wait=True).outcome(timeout=30)
     assert outcome.status == status, outcome
 

@@ -115,9 +115,11 @@ def measured(ground: Ground, chosen: argparse.Namespace, step: int) -> tuple[flo
             connection.execute(statement.format(**names).encode())
     began = time.perf_counter()
     look = read(ground)
-    say(f"sessions of an hour every {step} minutes: {len(look.requests):,} requests,"
+    say(
+        f"sessions of an hour every {step} minutes: {len(look.requests):,} requests,"
         f" {chosen.consultants:,} consultants, {len(look.batch.starts):,} starts,"
-        f" {len(look.batch.pair_scores):,} pairs")  # fmt: skip
+        f" {len(look.batch.pair_scores):,} pairs"
+    )
     say(f"  read from the database      {(time.perf_counter() - began) * 1000:9.0f} ms")
     ready = matching_rounds.ready_cells(look.batch)[0].matrix
     works = (lambda: min_weight_full_bipartite_matching(ready), lambda: solve(look.batch))
@@ -133,8 +135,10 @@ def measured(ground: Ground, chosen: argparse.Namespace, step: int) -> tuple[flo
     say(f"  greedy plan                 {milliseconds(lambda: greedy(look.batch)):9.1f} ms")
     for name, plan in (("plan", answer.objective), ("greedy", Objective.of(look.batch, simple))):
         served, score = gap(plan, answer.bound)
-        say(f"  {name:<7} serves {plan.served:,} of at most {answer.bound.served:,} ({served:.2%} below),"
-            f" scores {score:.2%} below the bound")  # fmt: skip
+        say(
+            f"  {name:<7} serves {plan.served:,} of at most {answer.bound.served:,} ({served:.2%} below),"
+            f" scores {score:.2%} below the bound"
+        )
     return whole / matrix, max(gap(answer.objective, answer.bound))
 
 

@@ -44,10 +44,19 @@ MOST_RATIO, MOST_GROWTH = 4.0, 1.1
 AT_A_TIME = 25
 NOW = datetime(2027, 3, 1, 9, tzinfo=UTC)
 ZONES = (
-    "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Casablanca",
-    "Asia/Kathmandu", "America/Sao_Paulo", "America/Havana", "Africa/Cairo", "Asia/Tehran",
-    "Pacific/Chatham", "America/St_Johns",
-)  # fmt: skip
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "Africa/Casablanca",
+    "Asia/Kathmandu",
+    "America/Sao_Paulo",
+    "America/Havana",
+    "Africa/Cairo",
+    "Asia/Tehran",
+    "Pacific/Chatham",
+    "America/St_Johns",
+)
 REGIONS = (None, "DE-BY", "US", "AT")
 HALF_DAYS = [
     {"weekday": day, "start": start, "end": end}
@@ -186,8 +195,10 @@ def _print(
     for name, title in (("plain", "the rows ready-made (baseline)"), ("make", "making all")):
         took = seconds[name]
         say(f"  {title:<32}{took:7.2f} s{rows / took:9,.0f} rows/s   x {took / seconds['plain']:.2f}")
-    say(f"  {'making all again, no change':<32}{seconds['again']:7.2f} s{idle[0]:9,} rows written,"
-        f" {idle[1]} bytes of WAL each (locks and housekeeping)")  # fmt: skip
+    say(
+        f"  {'making all again, no change':<32}{seconds['again']:7.2f} s{idle[0]:9,} rows written,"
+        f" {idle[1]} bytes of WAL each (locks and housekeeping)"
+    )
     say(f"  {'a day later':<32}{seconds['later']:7.2f} s")
     say(f"  {'memory':<32}{memory[0]:6.0f} MB after a tenth, {memory[1]:.0f} MB after all, {rows:,} rows")
     return idle[0] == 0 and memory[1] / memory[0] <= MOST_GROWTH and ratio <= MOST_RATIO
@@ -202,8 +213,10 @@ def main() -> int:
     with grounds(0, 0) as [projected, plain]:
         with transaction(projected.connection) as db:
             server = db.scalar(text("SHOW server_version"))
-        say(f"{platform.machine()}, Python {platform.python_version()}, PostgreSQL {server},"
-            f" dateutil {version('python-dateutil')}, tzdata {tzdata_version()}")  # fmt: skip
+        say(
+            f"{platform.machine()}, Python {platform.python_version()}, PostgreSQL {server},"
+            f" dateutil {version('python-dateutil')}, tzdata {tzdata_version()}"
+        )
         say(f"{chosen.consultants:,} consultants x {chosen.days} days, medians of {chosen.runs} runs")
         who = [uuid7() for _ in range(chosen.consultants)]
         return 0 if measure(projected, plain, who, chosen.days, chosen.runs) else 1

@@ -92,9 +92,14 @@ def consultant(number: int) -> UUID:
 def command(who: UUID, start: datetime) -> BookSeries:
     """Book one start for somebody new."""
     return BookSeries(
-        message_id=uuid7(), actor="bench", series_id=uuid7(), requester_user_id=uuid7(),
-        service_type_id=KIND, consultant_user_id=who, starts=(start,),
-    )  # fmt: skip
+        message_id=uuid7(),
+        actor="bench",
+        series_id=uuid7(),
+        requester_user_id=uuid7(),
+        service_type_id=KIND,
+        consultant_user_id=who,
+        starts=(start,),
+    )
 
 
 def client(url: str, work: list[tuple[UUID, datetime]], begin: float) -> tuple[float, list[float]]:

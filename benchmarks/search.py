@@ -181,9 +181,11 @@ def main() -> int:
         )
         many = len(page(ground.connection))
         ground.connection.execute(
-            text("UPDATE consultant_profiles SET is_available_for_booking = consultant_user_id = ANY ("
-                 f"{people(10)})")
-        )  # fmt: skip
+            text(
+                "UPDATE consultant_profiles SET is_available_for_booking = consultant_user_id = ANY ("
+                f"{people(10)})"
+            )
+        )
         few = len(page(ground.connection))
         say(f"statements of a search: {few} over 10 consultants, {many} over 1,000")
         kept += [took <= PAGE_MOST, few == many]

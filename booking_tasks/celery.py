@@ -207,7 +207,7 @@ def configuration(config: Settings) -> dict[str, Any]:
         "beat_max_loop_interval": min(5.0, config.sweep_interval / timedelta(seconds=1)),
         "beat_schedule": schedule.beat_schedule(config),
         "imports": ROOMS,
-    }  # fmt: skip
+    }
 
 
 def make_app() -> Celery:

@@ -60,11 +60,16 @@ def record(
     absence plan, or which proposal of one, it is about.
     """
     made = entry(
-        occasion, type_, request=request_facts(request) if request else None,
+        occasion,
+        type_,
+        request=request_facts(request) if request else None,
         session=session_facts(session, former_consultant) if session else None,
-        before=before, after=after, reason=reason, consultant_user_id=consultant_user_id,
+        before=before,
+        after=after,
+        reason=reason,
+        consultant_user_id=consultant_user_id,
         plan=plan,
-    )  # fmt: skip
+    )
     write(db, occasion, made)
     return UUID(made.event["id"])
 

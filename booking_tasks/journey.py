@@ -106,18 +106,24 @@ def ask_consultant(happening: Happening) -> Iterable[NewJob]:
     """Tell the assigned consultant that an answer is wanted."""
     request = _request(happening)
     yield NewJob(
-        "send_notice", request.id, happening.now, recipient=request.consultant_user_id,
+        "send_notice",
+        request.id,
+        happening.now,
+        recipient=request.consultant_user_id,
         detail=f"confirmation_wanted:{happening.event_id}",
-    )  # fmt: skip
+    )
 
 
 def offer_to_requester(happening: Happening) -> Iterable[NewJob]:
     """Tell one who waits of the time that is kept for them."""
     request = _request(happening)
     yield NewJob(
-        "send_notice", request.id, happening.now, recipient=request.requester_user_id,
+        "send_notice",
+        request.id,
+        happening.now,
+        recipient=request.requester_user_id,
         detail=f"time_offered:{happening.event_id}",
-    )  # fmt: skip
+    )
 
 
 def tell_requester_of_rejection(happening: Happening) -> Iterable[NewJob]:
@@ -137,9 +143,12 @@ def take_out_what_was_declined(happening: Happening) -> Iterable[NewJob]:
     request = _request(happening)
     if request.consultant_user_id is not None:
         yield NewJob(
-            "send_notice", request.id, happening.now, recipient=request.consultant_user_id,
+            "send_notice",
+            request.id,
+            happening.now,
+            recipient=request.consultant_user_id,
             detail=f"confirmation_declined:{happening.event_id}",
-        )  # fmt: skip
+        )
 
 
 def tell_consultant_of_withdrawal(happening: Happening) -> Iterable[NewJob]:
@@ -147,9 +156,12 @@ def tell_consultant_of_withdrawal(happening: Happening) -> Iterable[NewJob]:
     request = _request(happening)
     if request.consultant_user_id is not None:
         yield NewJob(
-            "send_notice", request.id, happening.now, recipient=request.consultant_user_id,
+            "send_notice",
+            request.id,
+            happening.now,
+            recipient=request.consultant_user_id,
             detail=f"confirmation_withdrawn:{happening.event_id}",
-        )  # fmt: skip
+        )
 
 
 def provision(happening: Happening) -> Iterable[NewJob]:
@@ -189,9 +201,13 @@ def take_from_former(happening: Happening) -> Iterable[NewJob]:
     session = _session(happening)
     if session.former_consultant_user_id is not None:
         yield NewJob(
-            "send_cancellation", session.id, happening.now, session.revision,
-            session.former_consultant_user_id, f"reassigned:{happening.event_id}",
-        )  # fmt: skip
+            "send_cancellation",
+            session.id,
+            happening.now,
+            session.revision,
+            session.former_consultant_user_id,
+            f"reassigned:{happening.event_id}",
+        )
 
 
 def remind(happening: Happening) -> Iterable[NewJob]:
@@ -223,9 +239,12 @@ def ask_about_new_time(happening: Happening) -> Iterable[NewJob]:
     """Ask the requester about the time that is kept for them."""
     session = _session(happening)
     yield NewJob(
-        "send_notice", session.request_id, happening.now, recipient=session.requester_user_id,
+        "send_notice",
+        session.request_id,
+        happening.now,
+        recipient=session.requester_user_id,
         detail=f"new_time_proposed:{happening.event_id}",
-    )  # fmt: skip
+    )
 
 
 def end_unanswered(happening: Happening) -> Iterable[NewJob]:

@@ -109,9 +109,16 @@ class Chronicle:
             assert told.end
             assert event.consultant_user_id
             session = SessionFacts(
-                event.scheduled_session_id, event.consultation_request_id, told.revision,
-                told.start, told.end, requester, event.consultant_user_id, told.url, _former(event),
-            )  # fmt: skip
+                event.scheduled_session_id,
+                event.consultation_request_id,
+                told.revision,
+                told.start,
+                told.end,
+                requester,
+                event.consultant_user_id,
+                told.url,
+                _former(event),
+            )
         else:
             request = RequestFacts(event.consultation_request_id, requester, event.consultant_user_id)
         return Happening(

@@ -51,9 +51,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     given = ("DATABASE_URL", "REDIS_URL", "CELERY_", "BOOKING_")
     done = subprocess.run(
         [sys.executable, "-m", "booking_tasks.ops", "demo", "--out", str(folder / "out")],
-        cwd=folder, env={name: value for name, value in os.environ.items() if not name.startswith(given)},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=200,
-    )  # fmt: skip
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if not name.startswith(given)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=200,
+    )
     return Played(done.returncode, done.stdout, folder / "out")
 
 
@@ -115,10 +120,19 @@ def mail(
     message.set_content("Tuesday, 2 March 2027, 10:00–11:00 (Asia/Tokyo)")
     if about is not None:
         lines = (
-            "BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:test", f"METHOD:{method}", "BEGIN:VEVENT",
-            f"UID:{about.id}@booking.example.org", f"SEQUENCE:{sequence}", "DTSTAMP:20270301T080000Z",
-            "DTSTART:20270302T100000Z", "END:VEVENT", "END:VCALENDAR", "",
-        )  # fmt: skip
+            "BEGIN:VCALENDAR",
+            "VERSION:2.0",
+            "PRODID:test",
+            f"METHOD:{method}",
+            "BEGIN:VEVENT",
+            f"UID:{about.id}@booking.example.org",
+            f"SEQUENCE:{sequence}",
+            "DTSTAMP:20270301T080000Z",
+            "DTSTART:20270302T100000Z",
+            "END:VEVENT",
+            "END:VCALENDAR",
+            "",
+        )
         message.add_alternative("\r\n".join(lines), subtype="calendar")
     return message
 
@@ -151,10 +165,16 @@ class Day:
         }
         self.emails = {person.id: person.email for person in (*cast.CONSULTANTS, *cast.LEARNERS)}
         self.evidence = Evidence(
-            story=self.story, mails=self.mails(sessions), calls=self.calls(sessions), events=[],
-            requests=self.requests(), sessions=[*sessions.values()],
-            facts=[self.fact(one) for one in sessions.values()], jobs=self.jobs(sessions), emails=self.emails,
-        )  # fmt: skip
+            story=self.story,
+            mails=self.mails(sessions),
+            calls=self.calls(sessions),
+            events=[],
+            requests=self.requests(),
+            sessions=[*sessions.values()],
+            facts=[self.fact(one) for one in sessions.values()],
+            jobs=self.jobs(sessions),
+            emails=self.emails,
+        )
         self.evidence.events += [
             {"id": str(job.subject_id)} for job in self.evidence.jobs if job.kind == "publish_event"
         ]
@@ -163,10 +183,15 @@ class Day:
         self, label: str, requester: UUID, consultant: UUID, status: str, start: datetime
     ) -> ScheduledSession:
         return ScheduledSession(
-            id=uuid7(), consultation_request_id=self.story.requests[label], requester_user_id=requester,
-            consultant_user_id=consultant, status=status, scheduled_start_time=start,
-            scheduled_end_time=start + HOUR, meeting_platform_join_url="https://rooms.example.org/1",
-        )  # fmt: skip
+            id=uuid7(),
+            consultation_request_id=self.story.requests[label],
+            requester_user_id=requester,
+            consultant_user_id=consultant,
+            status=status,
+            scheduled_start_time=start,
+            scheduled_end_time=start + HOUR,
+            meeting_platform_join_url="https://rooms.example.org/1",
+        )
 
     def requests(self) -> list[ConsultationRequest]:
         ends = {"withdrawn": "cancelled", "left waiting": "rejected", "cancelled": "cancelled"}
@@ -180,10 +205,12 @@ class Day:
     @staticmethod
     def fact(session: ScheduledSession) -> AvailabilitySlot:
         return AvailabilitySlot(
-            consultant_user_id=session.consultant_user_id, status="booked",
-            start_time=session.scheduled_start_time, end_time=session.scheduled_end_time,
+            consultant_user_id=session.consultant_user_id,
+            status="booked",
+            start_time=session.scheduled_start_time,
+            end_time=session.scheduled_end_time,
             session_start_time=session.scheduled_start_time,
-        )  # fmt: skip
+        )
 
     def mails(self, sessions: dict[str, ScheduledSession]) -> list[EmailMessage]:
         extra = {"python": ("REQUEST", 1), "cancelled": ("CANCEL", 1)}
@@ -329,11 +356,24 @@ def _left_open(evidence: Evidence) -> None:
 
 #: In the order of the checks: what breaks each.
 DOCTORED: tuple[Callable[[Evidence], None], ...] = (
-    _second_winner, _overlap, _fourth_try, _one_side_uninvited, _mail_repeated,
-    _one_side_not_told_of_the_move, _one_side_not_told_of_the_end, _reminded_of_nothing, _reminder_missing,
-    _accused_without_evidence, _two_keys, _two_answers, _asked_the_same_again, _told_twice, _event_repeated,
-    _without_zone, _left_open,
-)  # fmt: skip
+    _second_winner,
+    _overlap,
+    _fourth_try,
+    _one_side_uninvited,
+    _mail_repeated,
+    _one_side_not_told_of_the_move,
+    _one_side_not_told_of_the_end,
+    _reminded_of_nothing,
+    _reminder_missing,
+    _accused_without_evidence,
+    _two_keys,
+    _two_answers,
+    _asked_the_same_again,
+    _told_twice,
+    _event_repeated,
+    _without_zone,
+    _left_open,
+)
 
 
 def test_all_checks_hold_on_a_day_that_went_well() -> None:

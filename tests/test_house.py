@@ -45,8 +45,15 @@ def test_migrations_and_models_make_the_same_database(template: str, models_url:
 
     assert differences(migrated, catalogue_of(models_url)) == []
     assert {name.split()[0] for name in migrated} >= {
-        "extension", "relation", "column", "constraint", "index", "sequence", "function", "view",
-    }  # fmt: skip
+        "extension",
+        "relation",
+        "column",
+        "constraint",
+        "index",
+        "sequence",
+        "function",
+        "view",
+    }
 
 
 @pytest.mark.parametrize(
@@ -74,15 +81,18 @@ def test_migrations_and_models_make_the_same_database(template: str, models_url:
             "constraint attendance_evidence.fk_attendance_evidence_scheduled_session_id",
         ),
         ("DROP INDEX ix_jobs_due; CREATE INDEX ix_jobs_due ON jobs (kind, due_at)", "index ix_jobs_due"),
-        ("CREATE OR REPLACE VIEW free_slots AS SELECT NULL::uuid AS consultant_user_id,"
-         " now() AS start_time, now() AS end_time", "view free_slots"),
+        (
+            "CREATE OR REPLACE VIEW free_slots AS SELECT NULL::uuid AS consultant_user_id,"
+            " now() AS start_time, now() AS end_time",
+            "view free_slots",
+        ),
         (
             "ALTER FUNCTION free_time(uuid[], timestamptz, timestamptz, timestamptz) VOLATILE",
             "function free_time",
         ),
         ("CREATE TABLE stray (id int)", "relation stray"),
     ],
-)  # fmt: skip
+)
 def test_the_comparison_of_schemas_sees_every_kind_of_difference(
     models_url: str, change: str, named: str
 ) -> None:
@@ -175,8 +185,12 @@ def _contracts(folder: Path) -> dict[str, str]:
     linter = Path(sys.executable).with_name("lint-imports")
     ran = subprocess.run(
         [str(linter), "--config", str(ROOT / "pyproject.toml"), "--no-cache", "--no-logo"],
-        capture_output=True, text=True, check=False, cwd=folder, env=os.environ | {"COLUMNS": "200"},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=os.environ | {"COLUMNS": "200"},
+    )
     return dict(re.findall(r"^(.+) (KEPT|BROKEN)\b", ran.stdout, flags=re.MULTILINE))
 
 

@@ -51,11 +51,20 @@ def test_an_installed_service_ignores_a_stray_schedule_and_stray_migrations(
     site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
     subprocess.run(
         [
-            sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index",
-            "--target", str(site), str(wheel),
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--target",
+            str(site),
+            str(wheel),
         ],
-        check=True, env=os.environ | {"PIP_ROOT_USER_ACTION": "ignore"},
-    )  # fmt: skip
+        check=True,
+        env=os.environ | {"PIP_ROOT_USER_ACTION": "ignore"},
+    )
     (elsewhere / "migrations" / "versions").mkdir(parents=True)
     (elsewhere / "migrations" / "env.py").write_text("raise SystemExit('the stray migrations ran')\n")
     (elsewhere / "beat_schedule.py").write_text("raise SystemExit('the stray schedule was taken')\n")
@@ -68,8 +77,12 @@ def test_an_installed_service_ignores_a_stray_schedule_and_stray_migrations(
     (elsewhere / "beat_schedule_probe.py").write_text("")  # shows that this folder is on the path
     ran = subprocess.run(
         [sys.executable, "-c", program],
-        capture_output=True, text=True, check=True, cwd=elsewhere, env=os.environ | {"PYTHONPATH": str(site)},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=elsewhere,
+        env=os.environ | {"PYTHONPATH": str(site)},
+    )
 
     package = site / "booking_tasks"
     assert ran.stdout.split("\n")[:3] == [

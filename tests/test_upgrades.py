@@ -72,8 +72,11 @@ def test_a_worker_or_beat_does_not_start_on_the_schema_of_the_release_before(own
     for command in ("worker", "beat"):
         ran = subprocess.run(
             [sys.executable, "-m", "booking_tasks.ops", command],
-            capture_output=True, text=True, check=False, timeout=30,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
         assert ran.returncode == 1
         assert ran.stderr.startswith("booking-tasks: the database is at ")
         assert ran.stderr.endswith("run booking-tasks migrate first\n")

@@ -55,9 +55,13 @@ def announce(db: Session, occasion: Occasion, plan: AbsencePlan) -> None:
     db.flush()
     after = {"plan_id": str(plan.id)}
     history.record(
-        db, occasion, "absence.announced", consultant_user_id=plan.consultant_user_id, reason=plan.reason,
+        db,
+        occasion,
+        "absence.announced",
+        consultant_user_id=plan.consultant_user_id,
+        reason=plan.reason,
         after=after,
-    )  # fmt: skip
+    )
 
 
 def _tell(
@@ -87,14 +91,18 @@ def _offer(db: Session, occasion: Occasion, step: AbsencePlanStep, session: Sche
         raise AssertionError("the database holds an applied proposal to its times")
     db.flush()
     history.record(
-        db, occasion, "session.time_proposed", session=session, plan=PlanFacts(step.id, step.answer_by),
+        db,
+        occasion,
+        "session.time_proposed",
+        session=session,
+        plan=PlanFacts(step.id, step.answer_by),
         after={
             "proposal_id": str(step.id),
             "proposed_consultant_user_id": str(step.consultant_user_id),
             "proposed_start": _instant(step.start_time),
             "answer_by": _instant(step.answer_by),
         },
-    )  # fmt: skip
+    )
 
 
 def _instant(at: datetime) -> str:

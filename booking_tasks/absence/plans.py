@@ -190,10 +190,14 @@ def undo(db: Session, occasion: Occasion, command: UndoAbsencePlan) -> AbsencePl
 def _record(db: Session, occasion: Occasion, plan: AbsencePlan, type_: str, more: dict[str, Any]) -> None:
     due = plan.announce_at or occasion.now
     history.record(
-        db, occasion, type_, consultant_user_id=plan.consultant_user_id, reason=plan.reason,
+        db,
+        occasion,
+        type_,
+        consultant_user_id=plan.consultant_user_id,
+        reason=plan.reason,
         plan=PlanFacts(plan.id, due),
         after={"plan_id": str(plan.id), "announce_at": due.astimezone(UTC).isoformat(), **more},
-    )  # fmt: skip
+    )
 
 
 def _outcome(

@@ -24,9 +24,14 @@ from booking_tasks.models import (
 
 #: What a hold and the booking made of it have in common.
 _KEPT = (
-    "consultant_user_id", "start_time", "end_time", "consultation_request_id", "requester_user_id",
-    "session_start_time", "session_end_time",
-)  # fmt: skip
+    "consultant_user_id",
+    "start_time",
+    "end_time",
+    "consultation_request_id",
+    "requester_user_id",
+    "session_start_time",
+    "session_end_time",
+)
 _INSTANT = timedelta(microseconds=1)
 
 _JUDGED = text(
@@ -291,8 +296,10 @@ def booked_hold(db: Session, slot_id: UUID | None, session_id: UUID, now: dateti
     held = db.get_one(AvailabilitySlot, slot_id, populate_existing=True)
     booking = AvailabilitySlot(
         **{name: getattr(held, name) for name in _KEPT},
-        status="booked", source="session", scheduled_session_id=session_id,
-    )  # fmt: skip
+        status="booked",
+        source="session",
+        scheduled_session_id=session_id,
+    )
     db.delete(held)
     db.flush()
     db.add(booking)

@@ -86,8 +86,15 @@ def _first_start(
     """The first start that the preferred one has at all, wanted or not."""
     who, until = preferred.consultant_user_id, occasion.now + occasion.policies.horizon
     free = store.first_free_starts(
-        db, [who], request, occasion.now, until, occasion.now, 1, wanted=False,
-    )  # fmt: skip
+        db,
+        [who],
+        request,
+        occasion.now,
+        until,
+        occasion.now,
+        1,
+        wanted=False,
+    )
     return next(iter(free.by_consultant.get(who, ())), None)
 
 

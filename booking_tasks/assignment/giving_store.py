@@ -20,10 +20,18 @@ from booking_tasks.sessions.store import as_json, reflect
 
 #: What a new request brings along besides its ids and where it stands.
 _OF_NEW = (
-    "company_id", "preferred_consultant_user_id", "preferred_start_time", "preferred_end_time",
-    "required_specializations", "excluded_consultant_user_ids", "request_details", "deadline_at", "languages",
-    "preferred_fallback", "fallback_after",
-)  # fmt: skip
+    "company_id",
+    "preferred_consultant_user_id",
+    "preferred_start_time",
+    "preferred_end_time",
+    "required_specializations",
+    "excluded_consultant_user_ids",
+    "request_details",
+    "deadline_at",
+    "languages",
+    "preferred_fallback",
+    "fallback_after",
+)
 
 _IDS = ("fact", "session", "consultant", "requester", "request", "service_type", "token", "credit")
 _GIVEN = text(
@@ -92,10 +100,12 @@ def given(
     ).one()
     if row.refusal is None:
         reflect(
-            request, now, scheduled_session_id=gift.session_id,
+            request,
+            now,
+            scheduled_session_id=gift.session_id,
             assigned_consultant_user_id=gift.consultant_user_id,
             status="pending_confirmation" if gift.session_id is None else "scheduled",
-        )  # fmt: skip
+        )
     return row.refusal, row.session_end
 
 

@@ -134,8 +134,13 @@ def _free(
 ) -> dict[UUID, Sequence[Start] | str]:
     """The first free starts of each, at which the requester is free as well."""
     free = store.first_free_starts(
-        db, fit, request, *window, occasion.now, STARTS_EACH,
-    )  # fmt: skip
+        db,
+        fit,
+        request,
+        *window,
+        occasion.now,
+        STARTS_EACH,
+    )
     none = {who: "requester_busy" if who in free.requester_busy else "no_free_time" for who in fit}
     return {**none, **free.by_consultant}
 

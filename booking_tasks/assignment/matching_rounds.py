@@ -76,8 +76,13 @@ def cells_of(batch: Batch) -> tuple[Numbers, bool]:
         return np.arange(len(order), dtype=np.int64), False
     cells = np.empty(len(order), dtype=np.int64)
     cell, whose, moment = -1, -1, 0
-    rows = zip(order.tolist(), consultants[order].tolist(), firsts[order].tolist(),
-               lasts[order].tolist(), strict=True)  # fmt: skip
+    rows = zip(
+        order.tolist(),
+        consultants[order].tolist(),
+        firsts[order].tolist(),
+        lasts[order].tolist(),
+        strict=True,
+    )
     for opening, consultant, first, last in rows:
         if consultant != whose or first >= moment:
             cell, whose, moment = cell + 1, consultant, last

@@ -87,10 +87,8 @@ def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Those who can, best first: highest total; ties to the longest idle, then earliest, then by id."""
     return sorted(
         (one for one in candidates if one.is_able),
-        key=lambda one: (
-            -one.total, one.idle_since or _LONG_AGO, one.starts[0][0], one.consultant_user_id
-        ),
-    )  # fmt: skip
+        key=lambda one: (-one.total, one.idle_since or _LONG_AGO, one.starts[0][0], one.consultant_user_id),
+    )
 
 
 #: Why nobody is chosen when everyone who could was asked and did not take it.

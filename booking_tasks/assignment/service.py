@@ -29,9 +29,21 @@ from booking_tasks.sessions import store as session_store
 from booking_tasks.sessions.rules import REQUEST_STEPS, NewRequest, check_step
 
 __all__ = [
-    "Assigned", "aliases_for", "assign", "assign_locked", "assign_new", "candidates", "choice_of_requester",
-    "chosen_by_requester", "decide", "give_start", "nobody", "still_waits", "unfit", "waiting",
-]  # fmt: skip
+    "Assigned",
+    "aliases_for",
+    "assign",
+    "assign_locked",
+    "assign_new",
+    "candidates",
+    "choice_of_requester",
+    "chosen_by_requester",
+    "decide",
+    "give_start",
+    "nobody",
+    "still_waits",
+    "unfit",
+    "waiting",
+]
 
 
 def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
@@ -228,9 +240,14 @@ def _wait(
         check_step(REQUEST_STEPS, before, "pending_assignment")
         request.status = "pending_assignment"
         history.record(
-            db, occasion, "request.waiting", request=request,
-            before={"status": before}, after={"status": request.status}, reason=reason,
-        )  # fmt: skip
+            db,
+            occasion,
+            "request.waiting",
+            request=request,
+            before={"status": before},
+            after={"status": request.status},
+            reason=reason,
+        )
     if changed:
         decide(db, occasion, request, seen.candidates if seen else (), became, seen=seen, batch=batch)
     db.flush()

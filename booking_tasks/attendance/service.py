@@ -78,20 +78,28 @@ def _judge(db: Session, occasion: Occasion, session: ScheduledSession, seen: lis
     status, before = rules.verdict(requester, consultant), session.status
     check_step(SESSION_STEPS, before, status)
     judged = store.changed_session(
-        db, session.id, before,
-        status=status, requester_attendance=requester, consultant_attendance=consultant,
-        judged_at=occasion.now, updated_at=occasion.now,
-    )  # fmt: skip
+        db,
+        session.id,
+        before,
+        status=status,
+        requester_attendance=requester,
+        consultant_attendance=consultant,
+        judged_at=occasion.now,
+        updated_at=occasion.now,
+    )
     request_before = store.ended_request(db, session.consultation_request_id, status, occasion.now)
     if status == "no_show_user":
         note_verdict(db, occasion, session.consultation_request_id, session.consultant_user_id, status)
     history.record(
-        db, occasion, _TOLD[status], session=judged,
+        db,
+        occasion,
+        _TOLD[status],
+        session=judged,
         before={"status": before} | _of_request(request_before),
         after={"status": status, "requester_attendance": requester, "consultant_attendance": consultant}
         | _of_request(request_before and "completed")
         | _summary(seen, agreed),
-    )  # fmt: skip
+    )
 
 
 def record_outcome(db: Session, occasion: Occasion, command: RecordOutcome) -> SessionOutcome:
@@ -121,10 +129,13 @@ def record_billing(db: Session, occasion: Occasion, command: RecordBilling) -> S
         return _as_it_stands(session, changed=False)
     session.billed_amount, session.updated_at = command.billed_amount, occasion.now
     history.record(
-        db, occasion, "session.billed", session=session,
+        db,
+        occasion,
+        "session.billed",
+        session=session,
         before={"billed_amount": None if before is None else f"{before:.2f}"},
         after={"billed_amount": f"{command.billed_amount:.2f}"},
-    )  # fmt: skip
+    )
     return _as_it_stands(session, changed=True)
 
 
@@ -154,10 +165,13 @@ def _note(db: Session, occasion: Occasion, session: ScheduledSession, notes: str
         return False
     session.outcome_notes, session.updated_at = notes, occasion.now
     history.record(
-        db, occasion, "session.outcome_recorded", session=session,
+        db,
+        occasion,
+        "session.outcome_recorded",
+        session=session,
         before={"notes_length": None if before is None else len(before)},
         after={"notes_length": len(notes)},
-    )  # fmt: skip
+    )
     return True
 
 

@@ -76,9 +76,13 @@ def hold(
     Locks the consultant, then the requester.
     """
     return _take(
-        db, occasion, request, consultant_user_id, start,
+        db,
+        occasion,
+        request,
+        consultant_user_id,
+        start,
         {"status": "held", "source": "hold", "held_until": until, "hold_token": token or uuid7()},
-    )  # fmt: skip
+    )
 
 
 def book(
@@ -91,9 +95,13 @@ def book(
 ) -> Taken | NotTaken:
     """Take a start for a session; a booking that this session already has gives way to the new one."""
     return _take(
-        db, occasion, request, consultant_user_id, start,
+        db,
+        occasion,
+        request,
+        consultant_user_id,
+        start,
         {"status": "booked", "source": "session", "scheduled_session_id": session_id},
-    )  # fmt: skip
+    )
 
 
 def _take(

@@ -253,14 +253,17 @@ def hold_of_request(db: Session, request_id: UUID, *, locked: bool = False) -> A
 
 def delete_hold(db: Session, hold: AvailabilitySlot) -> bool:
     """Give a hold back, by id, token and status; False when it is no longer that."""
-    return _deleted(
-        db,
-        delete(AvailabilitySlot).where(
-            AvailabilitySlot.id == hold.id,
-            AvailabilitySlot.hold_token == hold.hold_token,
-            AvailabilitySlot.status == "held",
-        ),
-    ) == 1  # fmt: skip
+    return (
+        _deleted(
+            db,
+            delete(AvailabilitySlot).where(
+                AvailabilitySlot.id == hold.id,
+                AvailabilitySlot.hold_token == hold.hold_token,
+                AvailabilitySlot.status == "held",
+            ),
+        )
+        == 1
+    )
 
 
 def delete_booking(db: Session, session_id: UUID) -> int:

@@ -53,8 +53,12 @@ def run(module: str, order: bytes, limits: Limits) -> bytes:
     try:
         ran = subprocess.run(  # noqa: S603 - our own module, nothing of anybody else in the arguments
             [sys.executable, "-P", "-m", module, str(limits.cpu), str(limits.memory)],
-            input=order, capture_output=True, timeout=limits.wall, check=False, env=_environment(),
-        )  # fmt: skip
+            input=order,
+            capture_output=True,
+            timeout=limits.wall,
+            check=False,
+            env=_environment(),
+        )
     except subprocess.TimeoutExpired:
         raise NotReadError(_TOO_MUCH) from None
     if ran.returncode < 0:  # ended by a signal: ours, or the kernel's at a limit

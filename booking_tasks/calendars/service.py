@@ -149,13 +149,20 @@ def keep(
     known = store.feed(db, look.feed.id)
     was_alerted = known is not None and known.alerted_at is not None
     values: dict[str, object] = {
-        "good_at": occasion.now, "tried_at": occasion.now, "alerted_at": None, "failures": 0,
-        "last_error": None, "etag": etag, "last_modified": last_modified,
-    }  # fmt: skip
+        "good_at": occasion.now,
+        "tried_at": occasion.now,
+        "alerted_at": None,
+        "failures": 0,
+        "last_error": None,
+        "etag": etag,
+        "last_modified": last_modified,
+    }
     if busy is not None:
         values |= {
-            "manner": look.reading.manner, "read_until": look.reading.end, "unreadable": busy.unreadable,
-        }  # fmt: skip
+            "manner": look.reading.manner,
+            "read_until": look.reading.end,
+            "unreadable": busy.unreadable,
+        }
     if not store.settle(db, look.feed, occasion.policies.calendar_interval, **values):
         return None
     _replace(db, occasion, look.feed.consultant_user_id, OUTAGE + str(look.feed.id), [])

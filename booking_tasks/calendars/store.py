@@ -90,11 +90,20 @@ def _leased(db: Session, feed: CalendarFeed) -> LeasedFeed:
         **{
             name: getattr(feed, name)
             for name in (
-                "id", "consultant_user_id", "kind", "url", "username", "password", "all_day_busy",
-                "etag", "last_modified", "manner", "read_until",
+                "id",
+                "consultant_user_id",
+                "kind",
+                "url",
+                "username",
+                "password",
+                "all_day_busy",
+                "etag",
+                "last_modified",
+                "manner",
+                "read_until",
             )
         },
-    )  # fmt: skip
+    )
 
 
 def settle(db: Session, leased: LeasedFeed, wait: timedelta, **values: Any) -> bool:
@@ -129,11 +138,18 @@ def feed_changed(db: Session, values: Mapping[str, Any], now: datetime) -> bool:
         update(CalendarFeed)
         .where(CalendarFeed.id == values["id"])
         .values(
-            due_at=_REAL_TIME, lease_token=None, lease_until=None, failures=0, last_error=None,
-            etag=None, last_modified=None, manner=None, read_until=None,
+            due_at=_REAL_TIME,
+            lease_token=None,
+            lease_until=None,
+            failures=0,
+            last_error=None,
+            etag=None,
+            last_modified=None,
+            manner=None,
+            read_until=None,
         )
         .execution_options(synchronize_session=False)
-    )  # fmt: skip
+    )
     return True
 
 

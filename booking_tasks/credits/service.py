@@ -57,11 +57,17 @@ def credit_absence(
     """
     return sum(
         store.add_entry(
-            db, pool, consultant, "leave", amount.quantize(_MICRO), occasion.now,
-            cause_id=cause_id, reason=reason,
+            db,
+            pool,
+            consultant,
+            "leave",
+            amount.quantize(_MICRO),
+            occasion.now,
+            cause_id=cause_id,
+            reason=reason,
         )
         for pool, amount in store.missed(db, consultant, since, until).items()
-    )  # fmt: skip
+    )
 
 
 def note_verdict(db: Session, occasion: Occasion, request_id: UUID, consultant: UUID, status: str) -> bool:

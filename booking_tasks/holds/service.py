@@ -160,9 +160,15 @@ def _booked(
 ) -> bool:
     """The hold becomes the booking; False when it is over."""
     agreed = sessions.agree(
-        db, occasion, request, who, start, end,
-        from_hold=True, decision=assignment.choice_of_requester(occasion, request, start),
-    )  # fmt: skip
+        db,
+        occasion,
+        request,
+        who,
+        start,
+        end,
+        from_hold=True,
+        decision=assignment.choice_of_requester(occasion, request, start),
+    )
     return not isinstance(agreed, NotTaken)
 
 
@@ -181,13 +187,18 @@ def _asked(
     request.updated_at = occasion.now
     db.flush()
     history.record(
-        db, occasion, "request.confirmation_wanted", request=request,
+        db,
+        occasion,
+        "request.confirmation_wanted",
+        request=request,
         before={"status": "pending"},
         after={
-            "status": request.status, "start": start.isoformat(), "end": end.isoformat(),
+            "status": request.status,
+            "start": start.isoformat(),
+            "end": end.isoformat(),
             "until": until.isoformat(),
         },
-    )  # fmt: skip
+    )
     return True
 
 
@@ -213,9 +224,13 @@ def _record(
     before: dict[str, str] | None = None,
 ) -> None:
     history.record(
-        db, occasion, "request.held", request=request, before=before,
+        db,
+        occasion,
+        "request.held",
+        request=request,
+        before=before,
         after=_kept(request, start, until),
-    )  # fmt: skip
+    )
 
 
 def _kept(request: ConsultationRequest, start: datetime, until: datetime) -> dict[str, str]:

@@ -98,9 +98,13 @@ def _changed_plan(
 
 
 def _orphaned(
-    sessions: Sequence[store.Agreed], ledger: store.Ledger, now: Plan, then: Plan, windows: Sequence[Window],
+    sessions: Sequence[store.Agreed],
+    ledger: store.Ledger,
+    now: Plan,
+    then: Plan,
+    windows: Sequence[Window],
     away: Sequence[Window],
-) -> tuple[UncoveredSession, ...]:  # fmt: skip
+) -> tuple[UncoveredSession, ...]:
     """The sessions that are covered as things stand, and would not be."""
     blocks = list(ledger.blocks.values())
     lost = {one.session_id for one in uncovered(sessions, ledger.windows, blocks, now)}

@@ -72,9 +72,13 @@ def count_attempt(
     along. A crash of the database in between loses the message with its attempt, and who waits sends again.
     """
     arriving = {
-        "message_id": message_id, "task": task, "body_hash": body_hash, "door": door, "body": body,
+        "message_id": message_id,
+        "task": task,
+        "body_hash": body_hash,
+        "door": door,
+        "body": body,
         "awaited": awaited,
-    }  # fmt: skip
+    }
     row = db.execute(_COUNTED, arriving).one_or_none()
     found = row or db.execute(_LOCKED, {"message_id": message_id}).one()
     return Arrival(found.body_hash, found.outcome, found.attempts)

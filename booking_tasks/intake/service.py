@@ -107,9 +107,15 @@ def confirm(db: Session, occasion: Occasion, command: ConfirmRequest) -> Request
         return _outcome("refused", request, "hold_expired")
     asked = open_question(db, request.id, command.consultant_user_id)
     agreed = sessions.agree(
-        db, occasion, request, command.consultant_user_id, held.session_start_time, held.session_end_time,
-        from_hold=True, question=None if asked is None else Asked(asked.id, asked.asked_at),
-    )  # fmt: skip
+        db,
+        occasion,
+        request,
+        command.consultant_user_id,
+        held.session_start_time,
+        held.session_end_time,
+        from_hold=True,
+        question=None if asked is None else Asked(asked.id, asked.asked_at),
+    )
     if isinstance(agreed, NotTaken):
         return _outcome("refused", request, agreed.code)
     return _outcome("done", request)
@@ -228,9 +234,14 @@ def _back_to_assignment(
     request.status_reason = event.removeprefix("request.")
     db.flush()
     history.record(
-        db, occasion, event, request=request,
-        before={"status": before}, after={"status": request.status}, reason=reason,
-    )  # fmt: skip
+        db,
+        occasion,
+        event,
+        request=request,
+        before={"status": before},
+        after={"status": request.status},
+        reason=reason,
+    )
     request.assigned_consultant_user_id = None
     db.flush()
 
@@ -248,9 +259,14 @@ def _end(
     request.status, request.status_reason, request.updated_at = status, reason, occasion.now
     db.flush()
     history.record(
-        db, occasion, f"request.{status}", request=request,
-        before={"status": before}, after={"status": status}, reason=reason,
-    )  # fmt: skip
+        db,
+        occasion,
+        f"request.{status}",
+        request=request,
+        before={"status": before},
+        after={"status": status},
+        reason=reason,
+    )
 
 
 def _outcome(result: Any, request: ConsultationRequest, code: str | None = None) -> RequestOutcome:

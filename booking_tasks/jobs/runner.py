@@ -240,9 +240,15 @@ def _put_off(
     # An earlier try's outcome stays unknown whatever became of this one: keep its bytes.
     keep = job.effect is not None
     store.put_back(
-        db, job, held_as, wait, reason,
-        keep_effect=keep, count_attempt=not exhausted, certainly_not_sent=not_sent,
-    )  # fmt: skip
+        db,
+        job,
+        held_as,
+        wait,
+        reason,
+        keep_effect=keep,
+        count_attempt=not exhausted,
+        certainly_not_sent=not_sent,
+    )
 
 
 def _unknown(job: LeasedJob, handler: Handler, reason: str, db: Session, moment: Occasion) -> None:

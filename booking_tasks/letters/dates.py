@@ -15,14 +15,34 @@ _WEEKDAYS: dict[Language, tuple[str, ...]] = {
 }
 _MONTHS: dict[Language, tuple[str, ...]] = {
     "en": (
-        "January", "February", "March", "April", "May", "June",
-        "July", "August", "September", "October", "November", "December",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
     ),
     "de": (
-        "Januar", "Februar", "März", "April", "Mai", "Juni",
-        "Juli", "August", "September", "Oktober", "November", "Dezember",
+        "Januar",
+        "Februar",
+        "März",
+        "April",
+        "Mai",
+        "Juni",
+        "Juli",
+        "August",
+        "September",
+        "Oktober",
+        "November",
+        "Dezember",
     ),
-}  # fmt: skip
+}
 _UNITS: dict[Language, tuple[tuple[str, str], tuple[str, str], tuple[str, str]]] = {
     "en": (("day", "days"), ("hour", "hours"), ("minute", "minutes")),
     "de": (("Tag", "Tagen"), ("Stunde", "Stunden"), ("Minute", "Minuten")),

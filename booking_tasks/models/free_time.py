@@ -271,8 +271,14 @@ def run(when: str, statement: str) -> None:
 
 run("before_create", EXTENSION)
 for _statement in (
-    TAKEN_TIME, FREE_RANGES, FREE_TIME, BOOKING_POLICIES, JUDGED_STARTS, FREE_STARTS, FREE_SLOTS,
-):  # fmt: skip
+    TAKEN_TIME,
+    FREE_RANGES,
+    FREE_TIME,
+    BOOKING_POLICIES,
+    JUDGED_STARTS,
+    FREE_STARTS,
+    FREE_SLOTS,
+):
     run("after_create", _statement)
 for _statement in (
     "DROP VIEW IF EXISTS free_slots",

@@ -354,10 +354,14 @@ $$
 """
 
 _FUNCTIONS = {
-    "start_judged": START_JUDGED, "take_span": TAKE_SPAN, "reserve_start": RESERVE_START,
-    "write_down": WRITE_DOWN, "book_start": BOOK_START, "series_ground": SERIES_GROUND,
+    "start_judged": START_JUDGED,
+    "take_span": TAKE_SPAN,
+    "reserve_start": RESERVE_START,
+    "write_down": WRITE_DOWN,
+    "book_start": BOOK_START,
+    "series_ground": SERIES_GROUND,
     "book_series": BOOK_SERIES,
-}  # fmt: skip
+}
 for _name, _statement in _FUNCTIONS.items():
     run("after_create", _statement)
     run("before_drop", f"DROP FUNCTION IF EXISTS {_name}")

@@ -48,7 +48,11 @@ def offer(
     request.updated_at = occasion.now
     db.flush()
     told = history.record(
-        db, occasion, "request.offered", request=request, consultant_user_id=consultant_user_id,
+        db,
+        occasion,
+        "request.offered",
+        request=request,
+        consultant_user_id=consultant_user_id,
         before={"status": request.status},
         after={
             "status": request.status,
@@ -57,12 +61,19 @@ def offer(
             "offered_until": _text(until),
             "hold_token": str(token),
         },
-    )  # fmt: skip
+    )
     made = store.added(
-        db, id=told, consultation_request_id=request.id, consultant_user_id=consultant_user_id,
-        start_time=taken.start, end_time=taken.end, hold_token=token, state="open",
-        offered_at=occasion.now, offered_until=until,
-    )  # fmt: skip
+        db,
+        id=told,
+        consultation_request_id=request.id,
+        consultant_user_id=consultant_user_id,
+        start_time=taken.start,
+        end_time=taken.end,
+        hold_token=token,
+        state="open",
+        offered_at=occasion.now,
+        offered_until=until,
+    )
     if not made:
         savepoint.rollback()
         return NotTaken("offered_before")
@@ -141,10 +152,15 @@ def _record(
     request.updated_at, request.status_reason = occasion.now, type_.removeprefix("request.")
     db.flush()
     history.record(
-        db, occasion, type_, request=request, consultant_user_id=one.consultant_user_id,
+        db,
+        occasion,
+        type_,
+        request=request,
+        consultant_user_id=one.consultant_user_id,
         before={"status": request.status},
-        after={"status": request.status, "start": _text(one.start_time)}, reason=reason,
-    )  # fmt: skip
+        after={"status": request.status, "start": _text(one.start_time)},
+        reason=reason,
+    )
 
 
 def _text(instant: datetime) -> str:

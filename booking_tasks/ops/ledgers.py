@@ -307,9 +307,23 @@ def _say_ids(ids: list[UUID], what: str, nothing: str) -> None:
 
 def _job_record(row: Job) -> dict[str, Any]:
     names = (
-        "id", "key", "kind", "subject_id", "revision", "recipient", "detail", "state", "due_at", "retry_at",
-        "attempts", "sendings", "lease_until", "last_error", "created_at", "settled_at",
-    )  # fmt: skip
+        "id",
+        "key",
+        "kind",
+        "subject_id",
+        "revision",
+        "recipient",
+        "detail",
+        "state",
+        "due_at",
+        "retry_at",
+        "attempts",
+        "sendings",
+        "lease_until",
+        "last_error",
+        "created_at",
+        "settled_at",
+    )
     return {name: getattr(row, name) for name in names}
 
 

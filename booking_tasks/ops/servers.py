@@ -181,11 +181,22 @@ class Postgres(Server):
             _open_to_others(None, self.folder)
         made = subprocess.run(
             [
-                str(self.binaries / "initdb"), "-D", str(self.data), "-U", "postgres", "--auth=trust",
-                "--encoding=UTF8", "--locale=C", "--no-sync",
+                str(self.binaries / "initdb"),
+                "-D",
+                str(self.data),
+                "-U",
+                "postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
             ],
-            user=self.user, capture_output=True, text=True, cwd="/", check=False,
-        )  # fmt: skip
+            user=self.user,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            check=False,
+        )
         if made.returncode:
             raise ServerError(f"initdb failed: {made.stderr.strip()}")
 
@@ -230,10 +241,20 @@ class Valkey(Server):
 
     def command(self) -> list[str]:
         return [
-            str(valkey_binary()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-            "--appendonly", "yes" if self.durable else "no", "--maxmemory-policy", "noeviction",
-            "--dir", str(self.folder),
-        ]  # fmt: skip
+            str(valkey_binary()),
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "yes" if self.durable else "no",
+            "--maxmemory-policy",
+            "noeviction",
+            "--dir",
+            str(self.folder),
+        ]
 
 
 def _open_to_others(tree: Path | None, folder: Path) -> None:

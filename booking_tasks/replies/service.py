@@ -85,16 +85,19 @@ def _to_session(
 ) -> ReplyOutcome:
     """Write down what a calendar says of a session; whether it is to be cancelled is for a person to say."""
     sides: dict[Party, UUID] = {
-        "consultant": session.consultant_user_id, "requester": session.requester_user_id,
-    }  # fmt: skip
+        "consultant": session.consultant_user_id,
+        "requester": session.requester_user_id,
+    }
     party = next((one for one, who in sides.items() if _is_person(db, command, reply, who)), None)
     if party is None:
         return _not_theirs()
     known = ReplyOutcome(result="already_done", session_id=session.id, answer=reply.answer)
     if is_stale(reply, session.revision):
-        return known if _accepts_again(db, reply, session, party) else _refused(
-            "stale", "calendar", "answers an earlier revision of the session"
-        )  # fmt: skip
+        return (
+            known
+            if _accepts_again(db, reply, session, party)
+            else _refused("stale", "calendar", "answers an earlier revision of the session")
+        )
     if session.status not in OPEN:
         return _refused("already_ended", "calendar", f"is about a session that is {session.status}")
     if reply.answer is None:

@@ -32,9 +32,16 @@ def search_slots(db: Session, occasion: Occasion, query: SearchSlots) -> SearchO
         )
     start, behind = cursor_place(query.after) if query.after else (query.start, None)
     rows = store.page(
-        db, query.consultant_user_ids, _skills(db, query), kind.id,
-        max(start, query.start), query.end, occasion.now, behind, query.limit + 1,
-    )  # fmt: skip
+        db,
+        query.consultant_user_ids,
+        _skills(db, query),
+        kind.id,
+        max(start, query.start),
+        query.end,
+        occasion.now,
+        behind,
+        query.limit + 1,
+    )
     if not rows and query.after is None:
         return _nothing(db, occasion, query)
     zone = zone_named(query.time_zone)

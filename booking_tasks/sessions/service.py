@@ -81,10 +81,13 @@ def drafted(
         join_url=None,
     )
     entry = history.entry(
-        occasion, "session.scheduled", session=session, before={"request_status": request.status},
+        occasion,
+        "session.scheduled",
+        session=session,
+        before={"request_status": request.status},
         after={"request_status": "scheduled", "status": "scheduled", "revision": session.revision}
         | _span(session),
-    )  # fmt: skip
+    )
     return Draft(request, session, entry, decision)
 
 
@@ -127,9 +130,14 @@ def move(
     revise(session, occasion)
     db.flush()
     history.record(
-        db, occasion, "session.rescheduled", session=session,
-        before=before, after=_state(session), reason=reason,
-    )  # fmt: skip
+        db,
+        occasion,
+        "session.rescheduled",
+        session=session,
+        before=before,
+        after=_state(session),
+        reason=reason,
+    )
 
 
 def hand_over(
@@ -152,10 +160,15 @@ def hand_over(
     note_freed(db, occasion, [former], "reassigned")
     db.flush()
     history.record(
-        db, occasion, "session.reassigned", session=session, former_consultant=former, reason=reason,
+        db,
+        occasion,
+        "session.reassigned",
+        session=session,
+        former_consultant=former,
+        reason=reason,
         before=before | {"consultant_user_id": str(former)},
         after=_state(session) | {"consultant_user_id": str(consultant_user_id)},
-    )  # fmt: skip
+    )
 
 
 def cancel(db: Session, occasion: Occasion, command: CancelSession) -> SessionOutcome:
@@ -189,9 +202,14 @@ def call_off(db: Session, occasion: Occasion, session: ScheduledSession, wanted:
     )
     db.flush()
     history.record(
-        db, occasion, "session.cancelled", session=session,
-        before=before, after=_state(session), reason=reason,
-    )  # fmt: skip
+        db,
+        occasion,
+        "session.cancelled",
+        session=session,
+        before=before,
+        after=_state(session),
+        reason=reason,
+    )
 
 
 def start_due(db: Session, occasion: Occasion, limit: int = 200) -> int:

@@ -110,9 +110,12 @@ def booked(
     ).one()
     if row.refusal is None and isinstance(request, ConsultationRequest):
         reflect(
-            request, now, status="scheduled", assigned_consultant_user_id=session.consultant_user_id,
+            request,
+            now,
+            status="scheduled",
+            assigned_consultant_user_id=session.consultant_user_id,
             scheduled_session_id=session.id,
-        )  # fmt: skip
+        )
     return row.refusal, row.session_end
 
 

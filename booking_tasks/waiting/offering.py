@@ -133,9 +133,15 @@ def _given(
     if request is not None and _waits(db, occasion, request, consultant):
         asking = ledger.needing_confirmation(db, [who], kind.id, occasion.now)
         candidate = Candidate(
-            who, wish.terms["preference"] > 0, 0, starts=(span,), must_confirm=who in asking,
-            terms=wish.terms, total=wish.score, capacity=consultant.assignment_capacity,
-        )  # fmt: skip
+            who,
+            wish.terms["preference"] > 0,
+            0,
+            starts=(span,),
+            must_confirm=who in asking,
+            terms=wish.terms,
+            total=wish.score,
+            capacity=consultant.assignment_capacity,
+        )
         given = assignment.give_start(db, occasion, request, kind, candidate, start, end)
         if not isinstance(given, NotTaken):
             assignment.decide(db, occasion, request, [candidate], given, candidate, start)

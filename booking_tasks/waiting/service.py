@@ -84,13 +84,18 @@ def _asked(db: Session, occasion: Occasion, request: ConsultationRequest, who: U
     request.assigned_consultant_user_id, request.updated_at = who, occasion.now
     db.flush()
     history.record(
-        db, occasion, "request.confirmation_wanted", request=request,
+        db,
+        occasion,
+        "request.confirmation_wanted",
+        request=request,
         before={"status": before},
         after={
-            "status": request.status, "start": start.isoformat(), "end": end.isoformat(),
+            "status": request.status,
+            "start": start.isoformat(),
+            "end": end.isoformat(),
             "until": until.isoformat(),
         },
-    )  # fmt: skip
+    )
     return True
 
 

@@ -62,36 +62,58 @@ def meeting(
         **wish,
     )
     session = ScheduledSession(
-        consultation_request_id=request.id, requester_user_id=requester.user_id, consultant_user_id=who,
-        consultation_service_type_id=kind, scheduled_start_time=start, scheduled_end_time=end,
-        revised_at=NOW, created_at=NOW, meeting_platform_join_url=LINK,
-    )  # fmt: skip
+        consultation_request_id=request.id,
+        requester_user_id=requester.user_id,
+        consultant_user_id=who,
+        consultation_service_type_id=kind,
+        scheduled_start_time=start,
+        scheduled_end_time=end,
+        revised_at=NOW,
+        created_at=NOW,
+        meeting_platform_join_url=LINK,
+    )
     db.add(session)
     db.flush()
     db.refresh(session)
     request.scheduled_session_id = session.id
     db.add(
         AvailabilitySlot(
-            consultant_user_id=who, start_time=start, end_time=end, status="booked", source="session",
-            consultation_request_id=request.id, scheduled_session_id=session.id,
-            requester_user_id=requester.user_id, session_start_time=start, session_end_time=end,
+            consultant_user_id=who,
+            start_time=start,
+            end_time=end,
+            status="booked",
+            source="session",
+            consultation_request_id=request.id,
+            scheduled_session_id=session.id,
+            requester_user_id=requester.user_id,
+            session_start_time=start,
+            session_end_time=end,
         )
-    )  # fmt: skip
+    )
     db.add(
         AssignmentDecision(
-            consultation_request_id=request.id, decided_at=NOW, policy_version="1", reason="chosen",
-            inputs={}, candidates=[],
+            consultation_request_id=request.id,
+            decided_at=NOW,
+            policy_version="1",
+            reason="chosen",
+            inputs={},
+            candidates=[],
         )
-    )  # fmt: skip
+    )
     db.flush()
     return session
 
 
 #: What an undone plan must leave as it was, to the last bit.
 _TABLES = (
-    "consultant_availability_slots", "scheduled_sessions", "consultation_requests", "jobs", "events",
-    "assignment_decisions", "assignment_credits",
-)  # fmt: skip
+    "consultant_availability_slots",
+    "scheduled_sessions",
+    "consultation_requests",
+    "jobs",
+    "events",
+    "assignment_decisions",
+    "assignment_credits",
+)
 
 
 def rows(db: Session, *tables: str) -> dict[str, list[str]]:

@@ -74,8 +74,9 @@ def test_what_was_given_is_the_colleagues_and_each_side_hears_of_it_once(
     assert (day.first.consultant_user_id, day.first.revision) == (day.stein, 1)
     assert (day.first.id, day.okafor, 1) in waiting(db, "send_cancellation")
     assert {one for one in waiting(db, "send_invite") if one[0] == day.first.id} == {
-        (day.first.id, day.stein, 1), (day.first.id, day.first.requester_user_id, 1),
-    }  # fmt: skip
+        (day.first.id, day.stein, 1),
+        (day.first.id, day.first.requester_user_id, 1),
+    }
     decision = select(AssignmentDecision).where(AssignmentDecision.reason == "reassigned")
     assert db.execute(decision).scalar_one().inputs["absence_plan_id"]
     assert states(db) == ["done", "offered", "cancelled"]
@@ -248,9 +249,11 @@ def test_a_kept_time_that_is_over_before_anybody_came_to_tell_is_not_proposed(
 def answer(db: Session, moment: Occasion, accepted: bool, proposal: UUID | None = None) -> ReassignOutcome:
     found = select(AbsencePlanStep.id).where(AbsencePlanStep.action == "propose")
     command = AnswerProposal(
-        message_id=uuid4(), actor="mira", proposal_id=proposal or db.execute(found).scalar_one(),
+        message_id=uuid4(),
+        actor="mira",
+        proposal_id=proposal or db.execute(found).scalar_one(),
         accepted=accepted,
-    )  # fmt: skip
+    )
     return announcing.answer(db, replace(moment, now=NOW + HOUR), command)
 
 
@@ -265,8 +268,9 @@ def test_accepted_the_session_is_the_other_consultants_at_the_new_time_under_its
     assert of_rows(db) == []
     assert (day.second.id, day.okafor, 1) in waiting(db, "send_cancellation")
     assert {who for subject, who, _ in waiting(db, "send_invite") if subject == day.second.id} == {
-        day.stein, day.second.requester_user_id,
-    }  # fmt: skip
+        day.stein,
+        day.second.requester_user_id,
+    }
     assert answer(db, moment, accepted=True).result == "already_done"
     assert answer(db, moment, accepted=False).code == "not_offered"
 
@@ -315,8 +319,9 @@ def test_a_session_that_its_requester_cancels_gives_the_kept_time_back_at_once(
     assert of_rows(db) == []
     assert answer(db, moment, accepted=True).result == "refused"
     assert announcing.end_unanswered(db, late, day.second.id, _proposal_of(db, day.second)) in {
-        None, "the proposal is applied",
-    }  # fmt: skip
+        None,
+        "the proposal is applied",
+    }
     if not asked:
         assert announcing.announce_due(db, late, plan_id) is None
     step = db.get_one(AbsencePlanStep, _proposal_of(db, day.second), populate_existing=True)

@@ -90,8 +90,9 @@ def test_a_session_that_is_called_off_in_the_grace_stays_so_and_its_colleague_is
     apply(db, moment, plan_id)
     _called_off(db, moment, day)
     assert set(db.execute(select(Job.recipient).where(Job.kind == "send_cancellation")).scalars()) == {
-        day.okafor, day.first.requester_user_id,
-    }  # fmt: skip
+        day.okafor,
+        day.first.requester_user_id,
+    }
 
     outcome = undo(db, moment, plan_id)
 
@@ -117,9 +118,12 @@ def test_a_second_plan_leaves_alone_what_the_first_has_under_way(
 
 
 @settings(
-    max_examples=25, deadline=None, derandomize=True, database=None,
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
     suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+)
 @given(
     starts=st.lists(st.integers(0, 6), min_size=1, max_size=5, unique=True),
     hours_of=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 5)), max_size=3),

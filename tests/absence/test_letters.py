@@ -49,9 +49,19 @@ class Post:
 
     def _send(self, job: Job) -> None:
         leased = LeasedJob(
-            job.id, job.key, job.kind, job.subject_id, job.revision, job.recipient, job.detail, job.due_at,
-            1, 0, uuid4(), None,
-        )  # fmt: skip
+            job.id,
+            job.key,
+            job.kind,
+            job.subject_id,
+            job.revision,
+            job.recipient,
+            job.detail,
+            job.due_at,
+            1,
+            0,
+            uuid4(),
+            None,
+        )
         written = WRITERS[job.kind](self.db, self.moment, HOUSE, leased)
         assert not isinstance(written, NotYet)
         assert job.recipient is not None
@@ -179,9 +189,10 @@ def test_given_away_and_then_called_off_the_former_one_hears_of_the_first_and_th
     former, who = session.consultant_user_id, colleague(db)
     give(db, moment, session, who)
     sessions.cancel(
-        db, moment,
+        db,
+        moment,
         CancelSession(message_id=uuid4(), actor="m", session_id=session.id, cancelled_by="user", reason="x"),
-    )  # fmt: skip
+    )
     invited.go()
 
     assert invited.calendars == {}

@@ -114,8 +114,9 @@ def test_applied_while_a_requester_calls_off_it_is_either_seen_or_overtaken(day:
         assert [one.state for one in calm()[1]] == ["overtaken", "offered"]
     else:
         assert (done["code"], [one["session_id"] for one in done["steps"]]) == (
-            "plan_outdated", [str(day.second)],
-        )  # fmt: skip
+            "plan_outdated",
+            [str(day.second)],
+        )
         assert kept() == 0
 
 
@@ -135,8 +136,9 @@ def test_of_two_plans_for_the_same_sessions_one_is_applied(day: Day) -> None:
     answers = at_once(*(say(apply_absence_plan, plan_id=str(one)) for one in plans))
 
     assert sorted((one["result"], one["code"] or "") for one in answers) == [
-        ("done", ""), ("refused", "plan_outdated"),
-    ]  # fmt: skip
+        ("done", ""),
+        ("refused", "plan_outdated"),
+    ]
     assert kept() == 2
     calm()
 

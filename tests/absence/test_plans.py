@@ -142,9 +142,12 @@ def test_an_excepted_session_stays_and_a_chosen_consultant_takes_theirs_or_the_r
         return ChosenConsultant(session_id=session.id, consultant_user_id=weber)
 
     outcome = plan(
-        db, moment, day.okafor, except_session_ids=(day.second.id,),
+        db,
+        moment,
+        day.okafor,
+        except_session_ids=(day.second.id,),
         chosen=(wish(day.first), wish(day.third)),
-    )  # fmt: skip
+    )
     assert [(one.session_id, one.consultant_user_id, one.reason) for one in outcome.steps] == [
         (day.first.id, weber, "chosen"),
         (day.third.id, weber, "chosen"),
@@ -223,9 +226,14 @@ def test_the_leave_that_is_stored_says_which_time_is_meant_and_how_to_plan(
 ) -> None:
     leave_id = uuid4()
     leave = AddLeave(
-        message_id=uuid4(), actor="o", leave_id=leave_id, consultant_user_id=day.okafor, reason="ill",
-        start=datetime(2027, 3, 3, 11, 0), end=datetime(2027, 3, 3, 12, 0),
-    )  # fmt: skip
+        message_id=uuid4(),
+        actor="o",
+        leave_id=leave_id,
+        consultant_user_id=day.okafor,
+        reason="ill",
+        start=datetime(2027, 3, 3, 11, 0),
+        end=datetime(2027, 3, 3, 12, 0),
+    )
     listed = hours.add_leave(db, moment, leave)
     assert listed.uncovered_session_ids == (day.second.id,)
     assert "plan_absence" in (listed.message or "")
@@ -246,5 +254,6 @@ def test_nobody_is_proposed_whom_the_requester_does_not_want(db: Session, moment
     )
 
     assert shown(plan(db, moment, absent)) == [
-        (excluding.id, "propose", other, TEN + 2 * DAY), (only.id, "cancel", None, None),
-    ]  # fmt: skip
+        (excluding.id, "propose", other, TEN + 2 * DAY),
+        (only.id, "cancel", None, None),
+    ]

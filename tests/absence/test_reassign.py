@@ -43,10 +43,14 @@ def session(db: Session) -> ScheduledSession:
     builders.window(db, row.consultant_user_id, START - timedelta(hours=2))
     db.add(
         AssignmentDecision(
-            consultation_request_id=row.consultation_request_id, decided_at=NOW, policy_version="1",
-            reason="chosen", inputs={}, candidates=[],
+            consultation_request_id=row.consultation_request_id,
+            decided_at=NOW,
+            policy_version="1",
+            reason="chosen",
+            inputs={},
+            candidates=[],
         )
-    )  # fmt: skip
+    )
     db.flush()
     return row
 
@@ -263,10 +267,14 @@ def test_a_consultant_seen_before_the_session_was_theirs_is_not_who_is_judged(
     def seen(party: str, at: object, name: str) -> None:
         db.add(
             AttendanceEvidence(
-                scheduled_session_id=session.id, kind="joined", party=party, observed_at=at,
-                source="rooms", external_id=name,
+                scheduled_session_id=session.id,
+                kind="joined",
+                party=party,
+                observed_at=at,
+                source="rooms",
+                external_id=name,
             )
-        )  # fmt: skip
+        )
         db.flush()
 
     early = START - timedelta(minutes=10)

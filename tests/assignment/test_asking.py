@@ -41,9 +41,13 @@ def _asked(db: Session, moment: Occasion, kind: UUID, **values: Any) -> RequestO
 
 def _command(kind: UUID, **values: Any) -> SubmitRequest:
     return SubmitRequest(
-        message_id=uuid4(), actor="mira", request_id=uuid4(), requester_user_id=uuid4(),
-        service_type_id=kind, **values,
-    )  # fmt: skip
+        message_id=uuid4(),
+        actor="mira",
+        request_id=uuid4(),
+        requester_user_id=uuid4(),
+        service_type_id=kind,
+        **values,
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,9 +88,13 @@ def test_only_one_who_cannot_is_refused_and_one_who_may_come_back_is_waited_for(
     away = builders.consultant(db, is_available_for_booking=False).consultant_user_id
     for who, code in ((lawyer, "preferred_cannot"), (away, None)):
         outcome = _asked(
-            db, moment, kind, fallback="only", preferred_consultant_user_id=who,
+            db,
+            moment,
+            kind,
+            fallback="only",
+            preferred_consultant_user_id=who,
             required_specializations=["algebra"],
-        )  # fmt: skip
+        )
         assert outcome.code == code
     outcome = _asked(db, moment, kind, fallback="only", preferred_consultant_user_id=lawyer)
     assert outcome.result == "done"
@@ -131,8 +139,10 @@ def test_who_must_confirm_is_asked_in_the_task_that_submits(db: Session, moment:
     kind, who = builders.service_type(db, requires_confirmation=True).id, _free(db)
     outcome = _asked(db, moment, kind)
     assert (outcome.status, outcome.consultant_user_id, outcome.session_id) == (
-        "pending_confirmation", who, None,
-    )  # fmt: skip
+        "pending_confirmation",
+        who,
+        None,
+    )
     held = db.scalars(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).one()
     assert (held.session_start_time, held.session_end_time) == (outcome.start, outcome.end)
 
@@ -143,8 +153,10 @@ def test_a_request_nobody_can_serve_waits_and_says_for_what(db: Session, moment:
     builders.consultant(db, languages=["en"])
     outcome = _asked(db, moment, kind, languages=["de"])
     assert (outcome.result, outcome.status, outcome.reason) == (
-        "done", "pending_assignment", "missing_language",
-    )  # fmt: skip
+        "done",
+        "pending_assignment",
+        "missing_language",
+    )
 
 
 def test_a_preferred_consultant_is_waited_for_until_the_time_that_was_said(

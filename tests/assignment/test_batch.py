@@ -45,9 +45,12 @@ def test_all_are_served_where_one_after_the_other_would_leave_somebody(db: Sessi
     consultant(db, hours=2)
     easy = builders.request(db, kind.id)
     strict = builders.request(
-        db, kind.id, requested_at=NOW + HOUR,
-        preferred_start_time=TOMORROW, preferred_end_time=TOMORROW + HOUR,
-    )  # fmt: skip
+        db,
+        kind.id,
+        requested_at=NOW + HOUR,
+        preferred_start_time=TOMORROW,
+        preferred_end_time=TOMORROW + HOUR,
+    )
     plan = run(db, moment)
 
     assert {one.scheduled_start_time for one in sessions(db).values()} == {TOMORROW, TOMORROW + HOUR}
@@ -72,8 +75,10 @@ def test_a_batch_keeps_its_certificate_and_says_who_is_left_and_why(db: Session,
     assert (row.score, row.is_complete, row.timed_out, row.finished_at) == (row.score_bound, True, False, NOW)
     assert row.left == {"outmatched": [str(second.id)], "no_start": [str(nobody.id)]}
     assert (first.status, second.status, nobody.status) == (
-        "scheduled", "pending_assignment", "pending_assignment",
-    )  # fmt: skip
+        "scheduled",
+        "pending_assignment",
+        "pending_assignment",
+    )
     assert (second.status_reason, nobody.status_reason) == ("no_free_time", "missing_specialization")
     [stored] = decisions(db, second)
     assert stored.inputs["batch"]["id"] == str(plan.batch_id)
@@ -194,8 +199,9 @@ def test_a_consultant_who_takes_fewer_since_the_plan_gets_no_more(db: Session, m
     became = [plan.apply(db, moment, one.id) for one in requests]
 
     assert [(one.result, one.reason) for one in became] == [
-        ("scheduled", None), ("waiting", "at_capacity"),
-    ]  # fmt: skip
+        ("scheduled", None),
+        ("waiting", "at_capacity"),
+    ]
 
 
 def test_a_request_that_was_changed_meanwhile_is_looked_at_anew(db: Session, moment: Occasion) -> None:

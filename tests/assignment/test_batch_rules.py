@@ -90,9 +90,14 @@ def test_a_pair_is_worth_what_a_single_look_would_score_there(db: Session, momen
     consultant(db, TOMORROW + HOUR, specializations=["algebra"])
     builders.request(db, kind.id, company_id=company, status="completed", assigned_consultant_user_id=first)
     builders.request(
-        db, kind.id, requester_user_id=requester, company_id=company, required_specializations=["algebra"],
-        preferred_consultant_user_id=first, preferred_end_time=TOMORROW + 9 * HOUR,
-    )  # fmt: skip
+        db,
+        kind.id,
+        requester_user_id=requester,
+        company_id=company,
+        required_specializations=["algebra"],
+        preferred_consultant_user_id=first,
+        preferred_end_time=TOMORROW + 9 * HOUR,
+    )
     look, _ = batch.look(db, moment)
     scene, ground, claim = look.scene, look.ground, look.claims[0]
     wish = wish_of(look.requests[0])
@@ -124,14 +129,20 @@ def test_what_equal_consultants_get_in_one_batch_differs_by_one_at_most(
 
 
 _OFFERS = st.lists(
-    st.tuples(st.integers(0, 6), st.integers(1, 3), st.sampled_from(["algebra", "law"]),
-              st.sampled_from([None, 1, 2])),
-    min_size=1, max_size=3,
-)  # fmt: skip
+    st.tuples(
+        st.integers(0, 6),
+        st.integers(1, 3),
+        st.sampled_from(["algebra", "law"]),
+        st.sampled_from([None, 1, 2]),
+    ),
+    min_size=1,
+    max_size=3,
+)
 _WISHES = st.lists(
     st.tuples(st.integers(0, 5), st.integers(1, 4), st.sampled_from([[], ["algebra"]]), st.integers(0, 2)),
-    min_size=1, max_size=6,
-)  # fmt: skip
+    min_size=1,
+    max_size=6,
+)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -148,15 +159,22 @@ def test_nobody_is_unqualified_over_a_limit_or_double(
         for start, hours, able, limit in offers:
             who = consultant(db, TOMORROW + start * HOUR, hours + longer, specializations=[able])
             if limit:
-                db.add(ConsultantPolicy(
-                    consultant_user_id=who, consultation_service_type_id=kind.id, max_sessions_per_day=limit
-                ))  # fmt: skip
+                db.add(
+                    ConsultantPolicy(
+                        consultant_user_id=who,
+                        consultation_service_type_id=kind.id,
+                        max_sessions_per_day=limit,
+                    )
+                )
         for start, hours, needs, requester in wishes:
             builders.request(
-                db, kind.id, requester_user_id=people[requester], required_specializations=needs,
+                db,
+                kind.id,
+                requester_user_id=people[requester],
+                required_specializations=needs,
                 preferred_start_time=TOMORROW + start * HOUR,
                 preferred_end_time=TOMORROW + (start + hours) * HOUR,
-            )  # fmt: skip
+            )
         db.flush()
         plan = run(db, moment)
         found = sessions(db)

@@ -39,9 +39,13 @@ MOMENT = Occasion(now=NOW, actor="rival", door="booking")
 def ask(db: Session, kind: UUID, hour: int = 0) -> RequestOutcome:
     """Somebody asks for a session, from an hour of tomorrow on."""
     command = SubmitRequest(
-        message_id=uuid4(), actor="mira", request_id=uuid4(), requester_user_id=uuid4(), service_type_id=kind,
+        message_id=uuid4(),
+        actor="mira",
+        request_id=uuid4(),
+        requester_user_id=uuid4(),
+        service_type_id=kind,
         preferred_start=TOMORROW + hour * HOUR,
-    )  # fmt: skip
+    )
     return asking.submit(db, MOMENT, command)
 
 
@@ -93,11 +97,12 @@ def test_who_has_as_many_ahead_as_they_take_is_given_no_more_until_one_is_gone(d
     assert given[2].reason == "at_capacity"
     assert given[0].session_id
     sessions.cancel(
-        db, MOMENT,
+        db,
+        MOMENT,
         CancelSession(
             message_id=uuid4(), actor="mira", session_id=given[0].session_id, cancelled_by="user", reason="x"
         ),
-    )  # fmt: skip
+    )
     assert (ask(db, kind).status, ahead(db, who)) == ("scheduled", 2)
 
 
@@ -120,9 +125,14 @@ def test_what_a_requester_chooses_and_an_operator_says_is_not_bound_by_it(db: Se
     who, other = consultant(db, assignment_capacity=1), consultant(db)
     session = meeting(db, other, kind, TOMORROW + 4 * HOUR)
     hold = HoldSlot(
-        message_id=uuid4(), actor="mira", request_id=uuid4(), requester_user_id=uuid4(), service_type_id=kind,
-        consultant_user_id=who, start=TOMORROW,
-    )  # fmt: skip
+        message_id=uuid4(),
+        actor="mira",
+        request_id=uuid4(),
+        requester_user_id=uuid4(),
+        service_type_id=kind,
+        consultant_user_id=who,
+        start=TOMORROW,
+    )
     assert holds.hold_slot(db, MOMENT, hold).result == "done"
     second = hold.model_copy(
         update={"request_id": uuid4(), "requester_user_id": uuid4(), "start": TOMORROW + HOUR}

@@ -59,9 +59,13 @@ def _member(db: Session, hours: float = 24, **values: Any) -> UUID:
 
 def _ask(db: Session, kind: UUID, **values: Any) -> UUID | None:
     command = SubmitRequest(
-        message_id=uuid4(), actor="mira", request_id=uuid4(), requester_user_id=uuid4(), service_type_id=kind,
+        message_id=uuid4(),
+        actor="mira",
+        request_id=uuid4(),
+        requester_user_id=uuid4(),
+        service_type_id=kind,
         **values,
-    )  # fmt: skip
+    )
     return asking.submit(db, MOMENT, command).consultant_user_id
 
 

@@ -96,8 +96,11 @@ def best(batch: Batch) -> Objective:
 def keeps_every_rule(batch: Batch, plan: Plan) -> bool:
     """Said again without any of the matching's own code: nobody twice, nobody over a limit."""
     pairs = [pair for pair in plan if pair != NOT_SERVED]
-    if any(batch.pair_requests[plan[request]] != request
-           for request in range(len(plan)) if plan[request] != NOT_SERVED):  # fmt: skip
+    if any(
+        batch.pair_requests[plan[request]] != request
+        for request in range(len(plan))
+        if plan[request] != NOT_SERVED
+    ):
         return False
     for one, other in itertools.combinations(pairs, 2):
         mine, theirs = batch.pair_openings[one], batch.pair_openings[other]
@@ -151,14 +154,22 @@ def test_one_more_hour_or_one_more_consultant_never_serves_fewer(case: Case, dat
     more = data.draw(
         st.lists(
             st.tuples(st.integers(0, 3), st.integers(-1, 9), st.integers(1, 4), st.just(0)),
-            min_size=1, max_size=4, unique=True,
+            min_size=1,
+            max_size=4,
+            unique=True,
         ).map(lambda found: [one for one in found if one not in case.openings])
-    )  # fmt: skip
-    wishes = data.draw(st.lists(
-        st.tuples(st.integers(0, len(case.requesters) - 1), st.integers(0, max(len(more) - 1, 0)),
-                  st.integers(0, SCORE_MOST)),
-        max_size=12, unique_by=lambda one: one[:2],
-    ))  # fmt: skip
+    )
+    wishes = data.draw(
+        st.lists(
+            st.tuples(
+                st.integers(0, len(case.requesters) - 1),
+                st.integers(0, max(len(more) - 1, 0)),
+                st.integers(0, SCORE_MOST),
+            ),
+            max_size=12,
+            unique_by=lambda one: one[:2],
+        )
+    )
     added = tuple((who, len(case.openings) + which, score) for who, which, score in wishes if more)
     larger = replace(case, openings=(*case.openings, *more), pairs=(*case.pairs, *added))
 

@@ -35,8 +35,13 @@ def profile(number: int = 7, **values: Any) -> Profile:
 
 def about(**values: Any) -> Circumstances:
     given: dict[str, Any] = {
-        "wish": wish(), "since": NOW, "until": None, "requester_zone": UTC, "known": {}, "aliases": {}
-    }  # fmt: skip
+        "wish": wish(),
+        "since": NOW,
+        "until": None,
+        "requester_zone": UTC,
+        "known": {},
+        "aliases": {},
+    }
     return Circumstances(**(given | values))
 
 
@@ -63,7 +68,7 @@ def candidate(number: int, hour: float = 1, **values: Any) -> Candidate:
         (None, {"specializations": ("ALGEBRA", "law")}, {"required_specializations": ("algebra",)}),
         (None, {"languages": ("de-AT",)}, {"languages": ("fr", "de")}),
     ],
-)  # fmt: skip
+)
 def test_who_cannot_is_told_the_first_reason(
     reason: str | None, consultant: dict[str, Any], wanted: dict[str, Any]
 ) -> None:
@@ -185,8 +190,11 @@ def test_preferred_then_tier_then_turn_then_earliest() -> None:
     }
     found = _choose(
         [candidate(1, 90), candidate(2, 50), candidate(3, 40), candidate(4, 1)],
-        people, standings, wish=wish(preferred=preferred), known={early: 1.0},
-    )  # fmt: skip
+        people,
+        standings,
+        wish=wish(preferred=preferred),
+        known={early: 1.0},
+    )
     assert found == [1, 2, 3, 4]
     assert _choose([candidate(3, 2), candidate(2, 1), candidate(1, 1)]) == [1, 2, 3]
 

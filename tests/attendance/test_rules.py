@@ -82,7 +82,7 @@ PRESENCE: dict[str, tuple[list[Seen], list[tuple[float, float]]]] = {
     "an early joining with its leaving counts": ([joined(-20), left(30)], [(0, 30)]),
     "a leaving alone is no presence": ([left(30)], []),
     "the other side's visit is not ours": ([joined(5, "consultant"), left(50, "consultant")], []),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("seen", "expected"), PRESENCE.values(), ids=PRESENCE.keys())
@@ -114,7 +114,7 @@ ATTENDED: dict[str, tuple[list[Seen], Attendance]] = {
     "a leaving nobody saw begin": ([opened(0), left(30)], "unknown"),
     "a leaving before the start nobody saw begin": ([opened(0), left(-5)], "absent"),
     "a joining of an earlier day nobody saw end": ([opened(0), joined(-1440)], "unknown"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("seen", "expected"), ATTENDED.values(), ids=ATTENDED.keys())
@@ -163,7 +163,7 @@ MISSING: dict[str, tuple[list[Seen], tuple[Party, ...]]] = {
     ),
     "a report made while it runs is no proof": ([reported(10)], ()),
     "whose leaving alone was seen is not missing": ([left(5), joined(2, "consultant")], ()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("seen", "expected"), MISSING.values(), ids=MISSING.keys())
@@ -175,12 +175,17 @@ _minutes = st.integers(min_value=-1500, max_value=120)
 _source = st.sampled_from(["platform", "report"])
 _presence = st.builds(
     lambda kind, minutes, source, party: Seen(kind, at(minutes), source, party),
-    st.sampled_from(["joined", "left"]), _minutes, _source, st.sampled_from(SIDES),
-)  # fmt: skip
+    st.sampled_from(["joined", "left"]),
+    _minutes,
+    _source,
+    st.sampled_from(SIDES),
+)
 _room = st.builds(
     lambda kind, minutes, source: Seen(kind, at(minutes), source),
-    st.sampled_from(["room_opened", "room_closed", "report_complete"]), _minutes, _source,
-)  # fmt: skip
+    st.sampled_from(["room_opened", "room_closed", "report_complete"]),
+    _minutes,
+    _source,
+)
 _anything = st.lists(_presence | _room, max_size=12)
 
 

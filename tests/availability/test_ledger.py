@@ -120,18 +120,24 @@ class Ledger(RuleBasedStateMachine):
     @rule(one=people, own=st.sampled_from(OWN))
     def change_policy(self, one: int, own: dict[str, int]) -> None:
         self.say(
-            policies.set_consultant_policy, SetConsultantPolicy,
-            consultant_user_id=self.who[one], service_type_id=self.kind, **own,
-        )  # fmt: skip
+            policies.set_consultant_policy,
+            SetConsultantPolicy,
+            consultant_user_id=self.who[one],
+            service_type_id=self.kind,
+            **own,
+        )
 
     @rule(one=people, start=starts, quarters=st.integers(1, 60))
     def take_leave(self, one: int, start: datetime, quarters: int) -> None:
         self.db.add(
             AvailabilitySlot(
-                consultant_user_id=self.who[one], status="unavailable", source="leave",
-                start_time=start, end_time=start + quarters * QUARTER,
+                consultant_user_id=self.who[one],
+                status="unavailable",
+                source="leave",
+                start_time=start,
+                end_time=start + quarters * QUARTER,
             )
-        )  # fmt: skip
+        )
         self.db.flush()
 
     @rule()
@@ -141,9 +147,15 @@ class Ledger(RuleBasedStateMachine):
     @rule(one=people, start=starts, requester=people, minutes=st.integers(1, 60))
     def hold(self, one: int, start: datetime, requester: int, minutes: int) -> None:
         outcome = self.say(
-            holds.hold_slot, HoldSlot, request_id=uuid7(), requester_user_id=self.requesters[requester],
-            service_type_id=self.kind, consultant_user_id=self.who[one], start=start, minutes=minutes,
-        )  # fmt: skip
+            holds.hold_slot,
+            HoldSlot,
+            request_id=uuid7(),
+            requester_user_id=self.requesters[requester],
+            service_type_id=self.kind,
+            consultant_user_id=self.who[one],
+            start=start,
+            minutes=minutes,
+        )
         if outcome.result == "done":
             self.held.append((outcome.request_id, outcome.hold_token))
 
@@ -156,10 +168,14 @@ class Ledger(RuleBasedStateMachine):
     @rule(one=people, start=starts, requester=people)
     def book(self, one: int, start: datetime, requester: int) -> None:
         self.say(
-            series.book_series, BookSeries, series_id=uuid4(), requester_user_id=self.requesters[requester],
-            service_type_id=self.kind, consultant_user_id=self.who[one],
+            series.book_series,
+            BookSeries,
+            series_id=uuid4(),
+            requester_user_id=self.requesters[requester],
+            service_type_id=self.kind,
+            consultant_user_id=self.who[one],
             starts=[start, start + timedelta(hours=2)],
-        )  # fmt: skip
+        )
 
     @precondition(lambda self: bool(self.sessions()))
     @rule(number=st.integers(0, 99), quarters=st.integers(-8, 8))

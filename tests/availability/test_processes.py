@@ -58,10 +58,12 @@ def _all_at_once(kind: UUID, consultants: list[UUID]) -> list[tuple[str, int, st
         subprocess.Popen(
             [sys.executable, "-m", "tests.availability.rival", str(rank), str(PROCESSES), str(kind)]
             + [str(one) for one in consultants],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for rank in range(PROCESSES)
-    ]  # fmt: skip
+    ]
     for one in rivals:
         assert one.stdout is not None
         assert one.stdout.readline() == "ready\n"

@@ -150,9 +150,13 @@ def test_an_overlap_written_by_hand_is_refused_by_the_database(own_database: str
         session_id = db.scalar(select(ScheduledSession.id))
     start = NOW + timedelta(days=1, minutes=64)  # inside the buffer alone
     values = {
-        "who": who, "start": start, "end": start + timedelta(hours=1),
-        "request": request.id, "session": session_id, "requester": uuid4(),
-    }  # fmt: skip
+        "who": who,
+        "start": start,
+        "end": start + timedelta(hours=1),
+        "request": request.id,
+        "session": session_id,
+        "requester": uuid4(),
+    }
     with pytest.raises(IntegrityError, match="ex_consultant_availability_slots_facts"), transaction() as db:
         db.execute(_BY_HAND, values)
     with transaction() as db:
@@ -161,9 +165,11 @@ def test_an_overlap_written_by_hand_is_refused_by_the_database(own_database: str
 
 @pytest.mark.parametrize(
     ("other", "constraint"),
-    [("requester", "ex_consultant_availability_slots_facts"),
-     ("consultant", "ex_consultant_availability_slots_requester")],
-)  # fmt: skip
+    [
+        ("requester", "ex_consultant_availability_slots_facts"),
+        ("consultant", "ex_consultant_availability_slots_requester"),
+    ],
+)
 def test_what_is_held_is_refused_to_all_others_by_the_database(
     own_database: str, other: str, constraint: str
 ) -> None:
@@ -175,9 +181,13 @@ def test_what_is_held_is_refused_to_all_others_by_the_database(
         assert not isinstance(held, NotTaken)
         rival, session = builders.request(db, kind), builders.booked_session(db)
         values = {
-            "who": who, "start": start, "end": start + timedelta(hours=1), "request": rival.id,
-            "session": session.id, "requester": request.requester_user_id,
-        } | {"consultant": {"who": uuid4()}, "requester": {"requester": uuid4()}}[other]  # fmt: skip
+            "who": who,
+            "start": start,
+            "end": start + timedelta(hours=1),
+            "request": rival.id,
+            "session": session.id,
+            "requester": request.requester_user_id,
+        } | {"consultant": {"who": uuid4()}, "requester": {"requester": uuid4()}}[other]
     with pytest.raises(IntegrityError, match=constraint), transaction() as db:
         db.execute(_BY_HAND, values)
 

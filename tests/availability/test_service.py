@@ -89,10 +89,13 @@ def test_a_block_takes_the_time_it_covers_and_what_only_touches_it_stays(
     desk = Desk(db, moment)
     db.add(
         AvailabilitySlot(
-            consultant_user_id=desk.who, status="unavailable", source="leave",
-            start_time=desk.opening + timedelta(hours=1), end_time=desk.opening + timedelta(hours=2),
+            consultant_user_id=desk.who,
+            status="unavailable",
+            source="leave",
+            start_time=desk.opening + timedelta(hours=1),
+            end_time=desk.opening + timedelta(hours=2),
         )
-    )  # fmt: skip
+    )
     db.flush()
     assert desk.starts() == [0, 2, 2.5, 3]
     assert desk.hold(1) == NotTaken("slot_not_free")
@@ -148,10 +151,13 @@ def test_free_slots_shows_readers_of_the_schema_what_is_free(db: Session) -> Non
     builders.window(db, who, far, hours=4)
     db.add(
         AvailabilitySlot(
-            consultant_user_id=who, status="unavailable", source="leave",
-            start_time=far + timedelta(hours=1), end_time=far + timedelta(hours=2),
+            consultant_user_id=who,
+            status="unavailable",
+            source="leave",
+            start_time=far + timedelta(hours=1),
+            end_time=far + timedelta(hours=2),
         )
-    )  # fmt: skip
+    )
     db.flush()
     rows = db.execute(text("SELECT start_time, end_time FROM free_slots ORDER BY start_time")).all()
     assert [tuple(row) for row in rows] == [

@@ -28,9 +28,13 @@ TERM = timedelta(minutes=1)
 
 def command(consultant: UUID, feed: UUID | None = None, **values: object) -> SetCalendarFeed:
     given: dict[str, object] = {
-        "message_id": uuid7(), "actor": "test", "feed_id": feed or uuid7(), "consultant_user_id": consultant,
-        "kind": "ics", "url": "https://calendar.example/secret-token.ics",
-    }  # fmt: skip
+        "message_id": uuid7(),
+        "actor": "test",
+        "feed_id": feed or uuid7(),
+        "consultant_user_id": consultant,
+        "kind": "ics",
+        "url": "https://calendar.example/secret-token.ics",
+    }
     return SetCalendarFeed.model_validate(given | values)
 
 

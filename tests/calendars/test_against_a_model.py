@@ -14,10 +14,19 @@ from booking_tasks.calendars.rules import Piece, Reading, clipped
 from tests.calendars.files import calendar, event
 
 ZONES = (
-    "Europe/Vienna", "America/New_York", "America/Sao_Paulo", "America/St_Johns", "Africa/Casablanca",
-    "Asia/Kathmandu", "Asia/Tehran", "Australia/Lord_Howe", "Pacific/Apia", "Pacific/Chatham",
-    "Antarctica/Troll", "UTC",
-)  # fmt: skip
+    "Europe/Vienna",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "America/St_Johns",
+    "Africa/Casablanca",
+    "Asia/Kathmandu",
+    "Asia/Tehran",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "Pacific/Chatham",
+    "Antarctica/Troll",
+    "UTC",
+)
 YEAR = Reading(datetime(2027, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC), "UTC", "here.example")
 DAY = timedelta(days=1)
 

@@ -150,11 +150,31 @@ def test_a_certificate_for_another_name_is_not_trusted(shelf: Shelf) -> None:
 
 
 PRIVATE = (
-    "127.0.0.1", "127.9.9.9", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
-    "0.0.0.0", "224.0.0.1", "255.255.255.255", "198.18.0.1", "::1", "::", "fe80::1%eth0", "fc00::1",
-    "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a00:1",
-    "2002:7f00:1::", "2002:a00:1::", "2001:0:7f00:1::", "no address",
-)  # fmt: skip
+    "127.0.0.1",
+    "127.9.9.9",
+    "10.0.0.1",
+    "172.16.0.1",
+    "192.168.1.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "0.0.0.0",
+    "224.0.0.1",
+    "255.255.255.255",
+    "198.18.0.1",
+    "::1",
+    "::",
+    "fe80::1%eth0",
+    "fc00::1",
+    "ff02::1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "64:ff9b::7f00:1",
+    "64:ff9b::a00:1",
+    "2002:7f00:1::",
+    "2002:a00:1::",
+    "2001:0:7f00:1::",
+    "no address",
+)
 
 
 @pytest.mark.parametrize("address", PRIVATE)
@@ -179,9 +199,17 @@ def test_what_is_plainly_private_is_seen_without_a_lookup() -> None:
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(500, "answers 500"), (404, "not there any more"), (410, "not there any more"), (401, "let us in"),
-     (403, "let us in"), (429, "answers 429"), (204, "answers 204"), (206, "answers 206")],
-)  # fmt: skip
+    [
+        (500, "answers 500"),
+        (404, "not there any more"),
+        (410, "not there any more"),
+        (401, "let us in"),
+        (403, "let us in"),
+        (429, "answers 429"),
+        (204, "answers 204"),
+        (206, "answers 206"),
+    ],
+)
 def test_another_answer_than_a_calendar_is_a_failure(shelf: Shelf, status: int, words: str) -> None:
     shelf.misbehave = answering(status, b"" if status == 204 else CONTENT)
 

@@ -52,7 +52,8 @@ CASES: dict[str, tuple[tuple[str, ...], list[str]]] = {
     "tentative": ((event(*ONE_HOUR, "STATUS:TENTATIVE"),), BLOCKED),
     "declined by its owner": ((event(*ONE_HOUR, MINE.format("DECLINED"), THEIRS),), []),
     "declined by its owner, whom only a parameter names": (
-        (event(*ONE_HOUR, "ATTENDEE;EMAIL=okafor@example.org;PARTSTAT=DECLINED:urn:uuid:1"),), [],
+        (event(*ONE_HOUR, "ATTENDEE;EMAIL=okafor@example.org;PARTSTAT=DECLINED:urn:uuid:1"),),
+        [],
     ),
     "declined by somebody else": ((event(*ONE_HOUR, THEIRS, MINE.format("ACCEPTED")),), BLOCKED),
     "not answered": ((event(*ONE_HOUR, MINE.format("NEEDS-ACTION")),), BLOCKED),
@@ -61,26 +62,32 @@ CASES: dict[str, tuple[tuple[str, ...], list[str]]] = {
     "a task and a note": (("BEGIN:VTODO\nUID:t\nDUE:20270302T090000Z\nEND:VTODO",), []),
     # whole days and local times
     "a whole day": (
-        (event("DTSTART;VALUE=DATE:20270302", "DTEND;VALUE=DATE:20270303"),), ["01 23:00 - 02 23:00"],
+        (event("DTSTART;VALUE=DATE:20270302", "DTEND;VALUE=DATE:20270303"),),
+        ["01 23:00 - 02 23:00"],
     ),
     "a whole day without an end": ((event("DTSTART;VALUE=DATE:20270302"),), ["01 23:00 - 02 23:00"]),
     "a whole day, free": ((event("DTSTART;VALUE=DATE:20270302", "TRANSP:TRANSPARENT"),), []),
     "a whole short day": ((event("DTSTART;VALUE=DATE:20270328"),), ["27 23:00 - 28 22:00"]),
     "a floating time is local": (
-        (event("DTSTART:20270302T090000", "DTEND:20270302T100000"),), ["02 08:00 - 02 09:00"],
+        (event("DTSTART:20270302T090000", "DTEND:20270302T100000"),),
+        ["02 08:00 - 02 09:00"],
     ),
     "a floating time in the gap": (
-        (event("DTSTART:20270328T023000", "DTEND:20270328T033000"),), ["28 01:00 - 28 01:30"],
+        (event("DTSTART:20270328T023000", "DTEND:20270328T033000"),),
+        ["28 01:00 - 28 01:30"],
     ),
     # zones
     "a zone by its IANA name": (
-        (event(VIENNA.format("0302T100000", "0302T110000")),), BLOCKED,
+        (event(VIENNA.format("0302T100000", "0302T110000")),),
+        BLOCKED,
     ),
     "a zone by its Windows name": (
-        (event("DTSTART;TZID=W. Europe Standard Time:20270302T100000", "DURATION:PT1H"),), BLOCKED,
+        (event("DTSTART;TZID=W. Europe Standard Time:20270302T100000", "DURATION:PT1H"),),
+        BLOCKED,
     ),
     "a zone that the file describes": (
-        (OUTLOOK_ZONE, event("DTSTART;TZID=Customized Time Zone:20270302T040000", "DURATION:PT1H")), BLOCKED,
+        (OUTLOOK_ZONE, event("DTSTART;TZID=Customized Time Zone:20270302T040000", "DURATION:PT1H")),
+        BLOCKED,
     ),
     "a zone behind a maker's prefix": (
         (event("DTSTART;TZID=/mozilla.org/20050126_1/Europe/Vienna:20270302T100000", "DURATION:PT1H"),),
@@ -89,16 +96,27 @@ CASES: dict[str, tuple[tuple[str, ...], list[str]]] = {
     # recurrence
     "every week, over the change of clocks": (
         (event(VIENNA.format("0325T100000", "0325T110000"), "RRULE:FREQ=DAILY;COUNT=5"),),
-        ["25 09:00 - 25 10:00", "26 09:00 - 26 10:00", "27 09:00 - 27 10:00", "28 08:00 - 28 09:00",
-         "29 08:00 - 29 09:00"],
+        [
+            "25 09:00 - 25 10:00",
+            "26 09:00 - 26 10:00",
+            "27 09:00 - 27 10:00",
+            "28 08:00 - 28 09:00",
+            "29 08:00 - 29 09:00",
+        ],
     ),
     "since years": (
         (event("DTSTART:20100105T090000Z", "DTEND:20100105T100000Z", "RRULE:FREQ=WEEKLY"),),
-        [*BLOCKED, "09 09:00 - 09 10:00", "16 09:00 - 16 10:00", "23 09:00 - 23 10:00",
-         "30 09:00 - 30 10:00"],
+        [
+            *BLOCKED,
+            "09 09:00 - 09 10:00",
+            "16 09:00 - 16 10:00",
+            "23 09:00 - 23 10:00",
+            "30 09:00 - 30 10:00",
+        ],
     ),
     "until, inclusive": (
-        (event(*ONE_HOUR, "RRULE:FREQ=DAILY;UNTIL=20270303T090000Z"),), [*BLOCKED, "03 09:00 - 03 10:00"],
+        (event(*ONE_HOUR, "RRULE:FREQ=DAILY;UNTIL=20270303T090000Z"),),
+        [*BLOCKED, "03 09:00 - 03 10:00"],
     ),
     "an excluded date does not lengthen the count": (
         (event(*ONE_HOUR, "RRULE:FREQ=DAILY;COUNT=3", "EXDATE:20270303T090000Z"),),
@@ -106,38 +124,54 @@ CASES: dict[str, tuple[tuple[str, ...], list[str]]] = {
     ),
     "an extra date": ((event(*ONE_HOUR, "RDATE:20270305T120000Z"),), [*BLOCKED, "05 12:00 - 05 13:00"]),
     "an extra period": (
-        (event(*ONE_HOUR, "RDATE;VALUE=PERIOD:20270305T120000Z/PT2H"),), [*BLOCKED, "05 12:00 - 05 14:00"],
+        (event(*ONE_HOUR, "RDATE;VALUE=PERIOD:20270305T120000Z/PT2H"),),
+        [*BLOCKED, "05 12:00 - 05 14:00"],
     ),
     "one moved": (
         (event(WEEKLY), _exception("0309T100000", VIENNA.format("0310T150000", "0310T160000"))),
         [*BLOCKED, "10 14:00 - 10 15:00", "16 09:00 - 16 10:00", "23 09:00 - 23 10:00"],
     ),
     "one cancelled": (
-        (event(WEEKLY), _exception("0309T100000", VIENNA.format("0309T100000", "0309T110000"),
-                                   "STATUS:CANCELLED")),
+        (
+            event(WEEKLY),
+            _exception("0309T100000", VIENNA.format("0309T100000", "0309T110000"), "STATUS:CANCELLED"),
+        ),
         [*BLOCKED, "16 09:00 - 16 10:00", "23 09:00 - 23 10:00"],
     ),
     "one declined": (
-        (event(WEEKLY), _exception("0309T100000", VIENNA.format("0309T100000", "0309T110000"),
-                                   MINE.format("DECLINED"))),
+        (
+            event(WEEKLY),
+            _exception("0309T100000", VIENNA.format("0309T100000", "0309T110000"), MINE.format("DECLINED")),
+        ),
         [*BLOCKED, "16 09:00 - 16 10:00", "23 09:00 - 23 10:00"],
     ),
     "one made free": (
-        (event(WEEKLY), _exception("0309T100000", VIENNA.format("0309T100000", "0309T110000"),
-                                   "TRANSP:TRANSPARENT")),
+        (
+            event(WEEKLY),
+            _exception("0309T100000", VIENNA.format("0309T100000", "0309T110000"), "TRANSP:TRANSPARENT"),
+        ),
         [*BLOCKED, "16 09:00 - 16 10:00", "23 09:00 - 23 10:00"],
     ),
     "this and all later ones moved": (
-        (event(WEEKLY), event("RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Europe/Vienna:20270316T100000",
-                              VIENNA.format("0316T120000", "0316T130000"))),
+        (
+            event(WEEKLY),
+            event(
+                "RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Europe/Vienna:20270316T100000",
+                VIENNA.format("0316T120000", "0316T130000"),
+            ),
+        ),
         [*BLOCKED, "09 09:00 - 09 10:00", "16 11:00 - 16 12:00", "23 11:00 - 23 12:00"],
     ),
     "one moved in from outside": (
-        (event("DTSTART:20270501T090000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY;COUNT=2"),
-         event("RECURRENCE-ID:20270502T090000Z", *ONE_HOUR)), BLOCKED,
+        (
+            event("DTSTART:20270501T090000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY;COUNT=2"),
+            event("RECURRENCE-ID:20270502T090000Z", *ONE_HOUR),
+        ),
+        BLOCKED,
     ),
     "an exception whose series is not in the file": (
-        (event("RECURRENCE-ID:20270302T080000Z", *ONE_HOUR),), BLOCKED,
+        (event("RECURRENCE-ID:20270302T080000Z", *ONE_HOUR),),
+        BLOCKED,
     ),
     "whole days every week": (
         (event("DTSTART;VALUE=DATE:20270302", "RRULE:FREQ=WEEKLY;COUNT=2"),),
@@ -145,32 +179,42 @@ CASES: dict[str, tuple[tuple[str, ...], list[str]]] = {
     ),
     # together
     "the later of two versions": (
-        (event(*ONE_HOUR, "SEQUENCE:2"),
-         event("DTSTART:20270303T090000Z", "DURATION:PT1H", "SEQUENCE:1")), BLOCKED,
+        (event(*ONE_HOUR, "SEQUENCE:2"), event("DTSTART:20270303T090000Z", "DURATION:PT1H", "SEQUENCE:1")),
+        BLOCKED,
     ),
     "two without a UID": (
-        tuple(event(*ONE_HOUR).replace("UID:one@elsewhere.example\n", "").replace("0302", day)
-              for day in ("0302", "0303")),
+        tuple(
+            event(*ONE_HOUR).replace("UID:one@elsewhere.example\n", "").replace("0302", day)
+            for day in ("0302", "0303")
+        ),
         [*BLOCKED, "03 09:00 - 03 10:00"],
     ),
     "what touches or overlaps is one": (
-        (event(*ONE_HOUR, uid="a"), event("DTSTART:20270302T100000Z", "DURATION:PT30M", uid="b"),
-         event("DTSTART:20270302T091500Z", "DURATION:PT5M", uid="c")), ["02 09:00 - 02 10:30"],
+        (
+            event(*ONE_HOUR, uid="a"),
+            event("DTSTART:20270302T100000Z", "DURATION:PT30M", uid="b"),
+            event("DTSTART:20270302T091500Z", "DURATION:PT5M", uid="c"),
+        ),
+        ["02 09:00 - 02 10:30"],
     ),
     "what reaches into the stretch is cut at its ends": (
-        (event("DTSTART:20270226T000000Z", "DTEND:20270301T020000Z", uid="a"),
-         event("DTSTART:20270331T230000Z", "DTEND:20270402T000000Z", uid="b"),
-         event("DTSTART:20270401T000000Z", "DTEND:20270402T000000Z", uid="c")),
+        (
+            event("DTSTART:20270226T000000Z", "DTEND:20270301T020000Z", uid="a"),
+            event("DTSTART:20270331T230000Z", "DTEND:20270402T000000Z", uid="b"),
+            event("DTSTART:20270401T000000Z", "DTEND:20270402T000000Z", uid="c"),
+        ),
         ["01 00:00 - 01 02:00", "31 23:00 - 01 00:00"],
     ),
     "free and busy periods": (
-        ("BEGIN:VFREEBUSY\nFREEBUSY:20270302T090000Z/PT1H,20270303T090000Z/20270303T100000Z\n"
-         "FREEBUSY;FBTYPE=FREE:20270304T090000Z/PT1H\nFREEBUSY;FBTYPE=BUSY-UNAVAILABLE:20270305T090000Z/PT1H"
-         "\nEND:VFREEBUSY",),
+        (
+            "BEGIN:VFREEBUSY\nFREEBUSY:20270302T090000Z/PT1H,20270303T090000Z/20270303T100000Z\n"
+            "FREEBUSY;FBTYPE=FREE:20270304T090000Z/PT1H\nFREEBUSY;FBTYPE=BUSY-UNAVAILABLE:20270305T090000Z/PT1H"
+            "\nEND:VFREEBUSY",
+        ),
         [*BLOCKED, "03 09:00 - 03 10:00", "05 09:00 - 05 10:00"],
     ),
     "nothing": ((), []),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -108,8 +108,11 @@ def test_the_calendars_of_one_person_do_not_touch_each_others_time(
     kept(db, moment, NINE)
     other = command(who, url="https://calendar.example/other.ics")
     service.set_calendar_feed(db, moment, other)
-    db.execute(update(CalendarFeed).where(CalendarFeed.id == feed).values(
-        lease_token=uuid7(), lease_until=datetime(2100, 1, 1, tzinfo=UTC)))  # fmt: skip
+    db.execute(
+        update(CalendarFeed)
+        .where(CalendarFeed.id == feed)
+        .values(lease_token=uuid7(), lease_until=datetime(2100, 1, 1, tzinfo=UTC))
+    )
     kept(db, moment, NOON)
     service.remove_calendar_feed(
         db, moment, RemoveCalendarFeed(message_id=uuid7(), actor="test", feed_id=other.feed_id)

@@ -54,10 +54,15 @@ def added(shelf: Shelf, **values: object) -> UUID:
     with transaction() as db:
         consultant = builders.consultant(db).consultant_user_id
     given: dict[str, object] = {
-        "message_id": str(uuid7()), "actor": "test", "feed_id": str(uuid7()), "kind": "ics",
-        "consultant_user_id": str(consultant), "username": "okafor", "password": PASSWORD,
+        "message_id": str(uuid7()),
+        "actor": "test",
+        "feed_id": str(uuid7()),
+        "kind": "ics",
+        "consultant_user_id": str(consultant),
+        "username": "okafor",
+        "password": PASSWORD,
         "url": f"https://localhost:{shelf.port}/{TOKEN}/basic.ics",
-    }  # fmt: skip
+    }
     outcome = set_calendar_feed(request=given | values)
     assert outcome["result"] == "done", outcome
     return UUID(outcome["feed_id"])

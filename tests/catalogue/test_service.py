@@ -188,9 +188,13 @@ def test_a_profile_says_what_is_offered_and_for_whom(db: Session, moment: Occasi
     kind, who, company = uuid7(), uuid7(), uuid4()
     service.upsert_service_type(db, moment, service_type(kind))
     given = {
-        "service_type_ids": [kind], "company_ids": [company], "languages": ["de-AT"],
-        "assignment_weight": "0.5", "assignment_capacity": 3, "priority_tier": 1,
-    }  # fmt: skip
+        "service_type_ids": [kind],
+        "company_ids": [company],
+        "languages": ["de-AT"],
+        "assignment_weight": "0.5",
+        "assignment_capacity": 3,
+        "priority_tier": 1,
+    }
     assert service.upsert_consultant(db, moment, consultant(who, **given)).result == "done"
     row = db.get_one(Consultant, who)
     assert (row.service_type_ids, row.company_ids, row.languages) == ([kind], [company], ["de-AT"])
@@ -238,9 +242,11 @@ def test_aliases_that_lead_nowhere_or_to_two_are_refused(
 def test_a_consultants_limits_are_stored_and_taken_away(db: Session, moment: Occasion) -> None:
     one = uuid7()
     limits = {
-        "max_sessions_per_day": 4, "max_sessions_per_week": 15, "max_minutes_per_day": 240,
+        "max_sessions_per_day": 4,
+        "max_sessions_per_week": 15,
+        "max_minutes_per_day": 240,
         "max_minutes_per_week": 900,
-    }  # fmt: skip
+    }
     for given, stored in ((limits, limits), ({}, dict.fromkeys(limits))):
         assert service.upsert_consultant(db, moment, consultant(one, **given)).result == "done"
         row = db.get_one(Consultant, one, populate_existing=True)

@@ -45,13 +45,20 @@ from tests.crashpoints.steps import (
 _TUESDAY = ((2, "10:00", "13:00"),)
 _ADA, _TUTORING = str(fixed_id("ada")), str(fixed_id("tutoring"))
 _PERSON = {
-    "user_id": str(fixed_id("mira")), "name": "Mira Lang", "email": address("mira"),
-    "time_zone": "Europe/Vienna", "language": "de",
-}  # fmt: skip
+    "user_id": str(fixed_id("mira")),
+    "name": "Mira Lang",
+    "email": address("mira"),
+    "time_zone": "Europe/Vienna",
+    "language": "de",
+}
 _KIND = {
-    "service_type_id": _TUTORING, "name": "tutoring", "default_duration_minutes": 50,
-    "buffer_after_minutes": 10, "horizon_days": 14, "waiting_list": "book",
-}  # fmt: skip
+    "service_type_id": _TUTORING,
+    "name": "tutoring",
+    "default_duration_minutes": 50,
+    "buffer_after_minutes": 10,
+    "horizon_days": 14,
+    "waiting_list": "book",
+}
 _ALIAS = {"alias": "linear algebra", "specialization": "algebra"}
 _PROFILE = {"consultant_user_id": _ADA, "time_zone": "Europe/Vienna", "specializations": ["algebra"]}
 _POLICY = {"consultant_user_id": _ADA, "service_type_id": _TUTORING, "duration_minutes": 45}
@@ -96,7 +103,8 @@ ACTS: dict[str, tuple[Step, ...]] = {
         about_session("reschedule_session", "c1", "mira", new_start=(NOW + HOUR * 25.5).isoformat()),
         while_platform(
             about_session("reschedule_session", "c1", "mira", new_start=(NOW + HOUR * 26).isoformat()),
-            fail_next=1, status=503,
+            fail_next=1,
+            status=503,
         ),
         at(2 * MINUTE),
         at(3 * MINUTE),
@@ -216,7 +224,11 @@ ACTS: dict[str, tuple[Step, ...]] = {
         leave("l1", "bob", timedelta(0), HOUR),
         leave("l2", "bob", HOUR * 24, HOUR * 4),
         submit(
-            "l3", "mira", "review", "review", preferred_start=(NOW + HOUR * 72).isoformat(),
+            "l3",
+            "mira",
+            "review",
+            "review",
+            preferred_start=(NOW + HOUR * 72).isoformat(),
             excluded_consultant_user_ids=[str(fixed_id("bob"))],
         ),
         back("l2", "bob"),
@@ -226,8 +238,13 @@ ACTS: dict[str, tuple[Step, ...]] = {
     "elsewhere": (
         feed("x1", "bob", busy(HOUR * 25)),
         submit(
-            "x2", "mira", "review", "coaching", preferred_start=(NOW + HOUR * 25).isoformat(),
-            preferred_consultant_user_id=str(fixed_id("bob")), fallback="only",
+            "x2",
+            "mira",
+            "review",
+            "coaching",
+            preferred_start=(NOW + HOUR * 25).isoformat(),
+            preferred_consultant_user_id=str(fixed_id("bob")),
+            fallback="only",
         ),
         reads(busy(HOUR * 27, HOUR * 26)),
         reads(busy(HOUR * 27)[:-20]),  # cut off
@@ -241,4 +258,4 @@ ACTS: dict[str, tuple[Step, ...]] = {
         mailed("r1", 2, "ACCEPTED"),
         mailed_of_session("r1", "mira", "TENTATIVE"),
     ),
-}  # fmt: skip
+}

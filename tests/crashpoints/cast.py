@@ -51,11 +51,16 @@ def build_template(admin_url: str, name: str) -> None:
         for service, (confirmed, buffer, waiting_list) in SERVICES.items():
             db.add(
                 ServiceType(
-                    id=fixed_id(service), name=service, default_duration_minutes=60, horizon_days=14,
-                    minimum_notice_minutes=60, buffer_after_minutes=buffer, requires_confirmation=confirmed,
+                    id=fixed_id(service),
+                    name=service,
+                    default_duration_minutes=60,
+                    horizon_days=14,
+                    minimum_notice_minutes=60,
+                    buffer_after_minutes=buffer,
+                    requires_confirmation=confirmed,
                     waiting_list=waiting_list,
                 )
-            )  # fmt: skip
+            )
         for person in (*CONSULTANTS, *REQUESTERS):
             db.add(DirectoryUser(user_id=fixed_id(person), name=person.title(), email=address(person)))
         for consultant, skill in CONSULTANTS.items():

@@ -140,10 +140,15 @@ class Lane:
         opening.callback(self._log.close)
         self._player = subprocess.Popen(
             [sys.executable, "-m", "tests.crashpoints.player"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, bufsize=1,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            bufsize=1,
             start_new_session=True,
-            cwd=Path(__file__).parents[2], env=self._environment(),
-        )  # fmt: skip
+            cwd=Path(__file__).parents[2],
+            env=self._environment(),
+        )
         opening.callback(self._end_player)
         self._engine = create_engine("postgresql+psycopg://", poolclass=NullPool, creator=self._connect)
         self._database = self._admin_url
@@ -219,9 +224,16 @@ class Lane:
         verdict = Verdict(act, death.step, death.point, death.after, scene.points[death.point - 1])
         with self._copy(scene.database, f"booking_crash_{self._player.pid}") as url:
             play = _Play(
-                act, scene.number, url, scene.platform, scene.calendar, scene.mails, scene.published,
-                last, death,
-            )  # fmt: skip
+                act,
+                scene.number,
+                url,
+                scene.platform,
+                scene.calendar,
+                scene.mails,
+                scene.published,
+                last,
+                death,
+            )
             try:
                 played = self._played(play)
             except AssertionError as error:
@@ -268,10 +280,16 @@ class Lane:
         self, play: _Play, platform: str, *, die_at: int | None = None, after: Recovery | None = None
     ) -> int:
         order = {
-            "act": play.act, "first": play.first, "last": play.last, "database": play.url,
-            "platform": platform, "calendar": self._calendar_url, "die_at": die_at, "after": after,
+            "act": play.act,
+            "first": play.first,
+            "last": play.last,
+            "database": play.url,
+            "platform": platform,
+            "calendar": self._calendar_url,
+            "die_at": die_at,
+            "after": after,
             "points": str(self._points),
-        }  # fmt: skip
+        }
         assert self._player.stdin is not None
         assert self._player.stdout is not None
         self._player.stdin.write(json.dumps(order) + "\n")

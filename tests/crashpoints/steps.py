@@ -75,10 +75,13 @@ Step = Callable[[World], None]
 
 def submit(label: str, requester: str, skill: str, service: str = "tutoring", **more: Any) -> Step:
     body = {
-        "request_id": str(fixed_id(label)), "requester_user_id": str(fixed_id(requester)),
-        "service_type_id": str(fixed_id(service)), "required_specializations": [skill],
-        "details": f"help with {skill}", **more,
-    }  # fmt: skip
+        "request_id": str(fixed_id(label)),
+        "requester_user_id": str(fixed_id(requester)),
+        "service_type_id": str(fixed_id(service)),
+        "required_specializations": [skill],
+        "details": f"help with {skill}",
+        **more,
+    }
     return lambda world: world.say("submit_request", _signed(f"submit {label}", requester, body))
 
 
@@ -106,10 +109,13 @@ def reply(task: str, label: str, requester: str) -> Step:
 def hold(label: str, requester: str, service: str, consultant: str, ahead: timedelta, **more: Any) -> Step:
     """Keep a consultant's start until it is confirmed or given back."""
     body = {
-        "request_id": str(fixed_id(label)), "requester_user_id": str(fixed_id(requester)),
-        "service_type_id": str(fixed_id(service)), "consultant_user_id": str(fixed_id(consultant)),
-        "start": (NOW + ahead).isoformat(), **more,
-    }  # fmt: skip
+        "request_id": str(fixed_id(label)),
+        "requester_user_id": str(fixed_id(requester)),
+        "service_type_id": str(fixed_id(service)),
+        "consultant_user_id": str(fixed_id(consultant)),
+        "start": (NOW + ahead).isoformat(),
+        **more,
+    }
     return lambda world: world.say("hold_slot", _signed(f"hold {label}", requester, body))
 
 
@@ -125,10 +131,12 @@ def with_token(task: str, label: str, requester: str, **more: Any) -> Step:
 def series(label: str, requester: str, consultant: str, *ahead: timedelta) -> Step:
     """Book all these starts, or none."""
     body = {
-        "series_id": str(fixed_id(label)), "requester_user_id": str(fixed_id(requester)),
-        "service_type_id": str(fixed_id("tutoring")), "consultant_user_id": str(fixed_id(consultant)),
+        "series_id": str(fixed_id(label)),
+        "requester_user_id": str(fixed_id(requester)),
+        "service_type_id": str(fixed_id("tutoring")),
+        "consultant_user_id": str(fixed_id(consultant)),
         "starts": [(NOW + one).isoformat() for one in ahead],
-    }  # fmt: skip
+    }
     return lambda world: world.say("book_series", _signed(f"series {label}", requester, body))
 
 
@@ -163,9 +171,12 @@ def away(label: str, consultant: str, day: timedelta) -> Step:
     """Plan a day's absence of a consultant."""
     start = (NOW + day).replace(hour=0, tzinfo=None)
     body = {
-        "plan_id": str(fixed_id(label)), "consultant_user_id": str(fixed_id(consultant)), "reason": "ill",
-        "start": start.isoformat(), "end": (start + 24 * HOUR).isoformat(),
-    }  # fmt: skip
+        "plan_id": str(fixed_id(label)),
+        "consultant_user_id": str(fixed_id(consultant)),
+        "reason": "ill",
+        "start": start.isoformat(),
+        "end": (start + 24 * HOUR).isoformat(),
+    }
     return lambda world: world.say("plan_absence", _signed(f"plan {label}", "desk", body))
 
 
@@ -198,9 +209,12 @@ def leave(label: str, consultant: str, ahead: timedelta, lasts: timedelta) -> St
     """A consultant is away, whatever is agreed in it."""
     start = (NOW + ahead).replace(tzinfo=None)
     body = {
-        "leave_id": str(fixed_id(label)), "consultant_user_id": str(fixed_id(consultant)), "reason": "ill",
-        "start": start.isoformat(), "end": (start + lasts).isoformat(),
-    }  # fmt: skip
+        "leave_id": str(fixed_id(label)),
+        "consultant_user_id": str(fixed_id(consultant)),
+        "reason": "ill",
+        "start": start.isoformat(),
+        "end": (start + lasts).isoformat(),
+    }
     return lambda world: world.say("add_leave", _signed(f"leave {label}", "admin", body))
 
 
@@ -225,9 +239,11 @@ def feed(label: str, consultant: str, content: bytes) -> Step:
     def step(world: World) -> None:
         world.write_calendar(content)
         body = {
-            "feed_id": str(fixed_id(label)), "consultant_user_id": str(fixed_id(consultant)), "kind": "ics",
+            "feed_id": str(fixed_id(label)),
+            "consultant_user_id": str(fixed_id(consultant)),
+            "kind": "ics",
             "url": world.calendar_url(),
-        }  # fmt: skip
+        }
         world.say("set_calendar_feed", _signed(f"feed {label}", "admin", body))
 
     return step
@@ -301,9 +317,11 @@ def lobby(label: str) -> Step:
     def step(world: World) -> None:
         start = world.session_start(label)
         observation = {
-            "kind": "joined", "party": "requester", "external_id": "lobby 1",
+            "kind": "joined",
+            "party": "requester",
+            "external_id": "lobby 1",
             "observed_at": (start + 2 * MINUTE).isoformat(),
-        }  # fmt: skip
+        }
         told = {"source": "lobby", "observations": [observation]}
         about_session("record_attendance", label, "lobby", **told)(world)
 

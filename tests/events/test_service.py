@@ -23,9 +23,13 @@ DOC = Path(__file__).parents[2] / "docs" / "events.md"
 def test_a_session_event_has_the_attributes_that_cloudevents_requires(db: Session, moment: Occasion) -> None:
     session = booked_session(db)
     event_id = history.record(
-        db, moment, "session.started", session=session,
-        before={"status": "scheduled"}, after={"status": "in_progress", "revision": 2},
-    )  # fmt: skip
+        db,
+        moment,
+        "session.started",
+        session=session,
+        before={"status": "scheduled"},
+        after={"status": "in_progress", "revision": 2},
+    )
     told = service.cloud_event(db, event_id, "/booking", "org.example.booking")
     assert told is not None
     assert told.model_dump(mode="json") == {
@@ -62,13 +66,19 @@ def test_before_there_is_a_session_the_subject_is_the_request(db: Session, momen
 def test_reasons_names_addresses_and_links_stay_inside(db: Session, moment: Occasion) -> None:
     session = booked_session(db)
     event_id = history.record(
-        db, moment.by("Mira Lang"), "session.cancelled", session=session, reason="canary: ill since Monday",
+        db,
+        moment.by("Mira Lang"),
+        "session.cancelled",
+        session=session,
+        reason="canary: ill since Monday",
         before={"name": "canary Mira Lang"},
         after={
-            "mail": "canary@example.org", "link": "https://meet.example.org/canary",
-            "words": ["canary in a list"], "start": (NOW + timedelta(days=1)).isoformat(),
+            "mail": "canary@example.org",
+            "link": "https://meet.example.org/canary",
+            "words": ["canary in a list"],
+            "start": (NOW + timedelta(days=1)).isoformat(),
         },
-    )  # fmt: skip
+    )
     told = service.cloud_event(db, event_id, "/booking", "booking")
     assert told is not None
     text = told.model_dump_json()

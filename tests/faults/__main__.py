@@ -32,8 +32,20 @@ _CONSULTANTS = 40
 #: Where something is killed four times a second, eight tries are soon over.
 _KNOBS = {"BOOKING_JOB_ATTEMPTS": "30", "BOOKING_MESSAGE_ATTEMPTS": "20"}
 
-_HEAD = ("seed", "accepted", "terminal", "booked", "overlaps", "lost", "duplicates", "uncertain", "dead",
-         "kills", "storm s", "recovery s")  # fmt: skip
+_HEAD = (
+    "seed",
+    "accepted",
+    "terminal",
+    "booked",
+    "overlaps",
+    "lost",
+    "duplicates",
+    "uncertain",
+    "dead",
+    "kills",
+    "storm s",
+    "recovery s",
+)
 
 
 def main() -> int:
@@ -73,8 +85,18 @@ def _kept(ledger: Ledger, bookings: int) -> bool:
 
 
 def _report(seed: int, ledger: Ledger, booked: int, storm: Storm, lasted: float, recovery: float) -> None:
-    figures = (seed, ledger.accepted, ledger.terminal, booked, ledger.overlaps, ledger.lost,
-               ledger.duplicates, ledger.uncertain, ledger.dead, storm.kills.total())  # fmt: skip
+    figures = (
+        seed,
+        ledger.accepted,
+        ledger.terminal,
+        booked,
+        ledger.overlaps,
+        ledger.lost,
+        ledger.duplicates,
+        ledger.uncertain,
+        ledger.dead,
+        storm.kills.total(),
+    )
     _say("".join(f"{one:>11,}" for one in figures) + f"{lasted:>11.0f}{recovery:>11.1f}")
     kills = ", ".join(f"{count} {kind}" for kind, count in sorted(storm.kills.items()))
     _say(f"{'':>11} kills: {kills}; in all {timedelta(seconds=round(lasted + recovery))}")

@@ -35,9 +35,16 @@ from tests.faults.nemesis import frozen
 Call = Callable[[], object]
 
 _LETTER = letter(
-    Mailbox("House", "house@example.org"), Mailbox("Mira", "mira@example.org"),
-    "Subject", "text", "<p>text</p>", None, None, "<1@example.org>", NOW,
-)  # fmt: skip
+    Mailbox("House", "house@example.org"),
+    Mailbox("Mira", "mira@example.org"),
+    "Subject",
+    "text",
+    "<p>text</p>",
+    None,
+    None,
+    "<1@example.org>",
+    NOW,
+)
 
 
 def _message() -> CancelRequest:
@@ -65,10 +72,17 @@ def broker_calls() -> dict[str, Call]:
 
 def effect_calls() -> dict[str, Call]:
     """Mail and the meeting platform, whose calls each make a new connection."""
-    key, spec = str(uuid4()), RoomSpec(
-        session_id=uuid4(), revision=0, starts_at=NOW, ends_at=NOW + timedelta(hours=1),
-        requester_user_id=uuid4(), consultant_user_id=uuid4(),
-    )  # fmt: skip
+    key, spec = (
+        str(uuid4()),
+        RoomSpec(
+            session_id=uuid4(),
+            revision=0,
+            starts_at=NOW,
+            ends_at=NOW + timedelta(hours=1),
+            requester_user_id=uuid4(),
+            consultant_user_id=uuid4(),
+        ),
+    )
 
     # Made beforehand, as for a batch of calls: loading certificates is no waiting for anybody.
     ensuring, ending, attending, listing = (

@@ -64,11 +64,14 @@ def waiting(requests: int, consultants: int) -> None:
             builders.window(db, who, start, hours=12)
         db.add_all(
             ConsultationRequest(
-                id=uuid7(), requester_user_id=uuid7(), consultation_service_type_id=kind.id,
-                required_specializations=["batch"], deadline_at=start,
+                id=uuid7(),
+                requester_user_id=uuid7(),
+                consultation_service_type_id=kind.id,
+                required_specializations=["batch"],
+                deadline_at=start,
             )
             for _ in range(requests)
-        )  # fmt: skip
+        )
 
 
 def served() -> int:

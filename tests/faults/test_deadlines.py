@@ -66,16 +66,24 @@ def test_no_call_to_a_frozen_server_outlives_its_deadline(
 ) -> None:
     database_url, redis_url = servers.fresh()
     environment = {
-        "DATABASE_URL": database_url, "REDIS_URL": redis_url, "BOOKING_STATEMENT_TIMEOUT": "2s",
-        "BOOKING_SMTP_PORT": str(mail_server[0]), "BOOKING_SMTP_TIMEOUT": "1s",
-        "BOOKING_MEETING_URL": f"http://127.0.0.1:{platform[0]}", "BOOKING_MEETING_TIMEOUT": "1s",
-    }  # fmt: skip
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "BOOKING_STATEMENT_TIMEOUT": "2s",
+        "BOOKING_SMTP_PORT": str(mail_server[0]),
+        "BOOKING_SMTP_TIMEOUT": "1s",
+        "BOOKING_MEETING_URL": f"http://127.0.0.1:{platform[0]}",
+        "BOOKING_MEETING_TIMEOUT": "1s",
+    }
     pids = [running(servers.postgres).pid, running(servers.valkey).pid, mail_server[1], platform[1]]
 
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.calls", *map(str, pids)],
-        env=os.environ | environment, capture_output=True, text=True, timeout=150, check=False,
-    )  # fmt: skip
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
 
     assert done.returncode == 0, done.stderr[-3000:]
     took = json.loads(done.stdout.splitlines()[-1])
@@ -110,8 +118,12 @@ def test_a_broker_that_refuses_is_not_asked_again_after_a_pause() -> None:
 
     ran = subprocess.run(
         [sys.executable, "-c", REFUSED],
-        env=os.environ | refusing, capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
+        env=os.environ | refusing,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
 
     # Left to itself, kombu pauses for 2 s and then for 4 before it gives either of the two up.
     assert float(ran.stdout.splitlines()[-1]) < 4

@@ -48,16 +48,23 @@ class Counter:
 
     def hold(self, start: datetime = START, **values: Any) -> HoldOutcome:
         given = {
-            "message_id": uuid4(), "actor": "shop", "request_id": uuid7(), "requester_user_id": uuid7(),
-            "service_type_id": self.kind.id, "consultant_user_id": self.who, "start": start,
-        }  # fmt: skip
+            "message_id": uuid4(),
+            "actor": "shop",
+            "request_id": uuid7(),
+            "requester_user_id": uuid7(),
+            "service_type_id": self.kind.id,
+            "consultant_user_id": self.who,
+            "start": start,
+        }
         return service.hold_slot(self.db, self.moment, HoldSlot.model_validate(given | values))
 
     def say(self, contract: Any, held: HoldOutcome, **values: Any) -> HoldOutcome:
         given = {
-            "message_id": uuid4(), "actor": "shop", "request_id": held.request_id,
+            "message_id": uuid4(),
+            "actor": "shop",
+            "request_id": held.request_id,
             "hold_token": held.hold_token,
-        }  # fmt: skip
+        }
         outcome: HoldOutcome = getattr(service, contract.task)(
             self.db, self.moment, contract.model_validate(given | values)
         )
@@ -186,12 +193,15 @@ def test_where_the_consultant_confirms_they_are_asked_and_the_hold_goes_on(
     assert counter.say(ConfirmHold, held).result == "already_done"
     assert counter.hold().code == "slot_taken"
     confirmed = intake.confirm(
-        db, counter.moment,
+        db,
+        counter.moment,
         ConfirmRequest(
-            message_id=uuid4(), actor="ada", request_id=counter.request(held).id,
+            message_id=uuid4(),
+            actor="ada",
+            request_id=counter.request(held).id,
             consultant_user_id=counter.who,
         ),
-    )  # fmt: skip
+    )
     assert confirmed.status == "scheduled"
 
 

@@ -96,21 +96,33 @@ def test_wrong_hours_are_refused_at_once_and_leave_nothing(
     assert took < AT_ONCE
     with transaction() as db:
         for table in (
-            AvailabilityRule, AvailabilityPlan, AvailabilitySlot, AvailabilityProjection, ConsultantLeave
-        ):  # fmt: skip
+            AvailabilityRule,
+            AvailabilityPlan,
+            AvailabilitySlot,
+            AvailabilityProjection,
+            ConsultantLeave,
+        ):
             assert db.scalar(select(func.count()).select_from(table)) == 0, table
 
 
 @pytest.mark.parametrize(
     ("task", "values", "field"),
     [
-        (add_leave, {"leave_id": str(uuid4()), "start": "2027-03-02T00:00", "end": "2027-03-02T00:00",
-                     "reason": "ill"}, "request"),
+        (
+            add_leave,
+            {
+                "leave_id": str(uuid4()),
+                "start": "2027-03-02T00:00",
+                "end": "2027-03-02T00:00",
+                "reason": "ill",
+            },
+            "request",
+        ),
         (upsert_consultant, {"time_zone": "Mars/Base"}, "time_zone"),
         (upsert_consultant, {"time_zone": "UTC", "holiday_region": "XX"}, "holiday_region"),
         (upsert_consultant, {"time_zone": "UTC", "holiday_region": "Bavaria"}, "holiday_region"),
     ],
-)  # fmt: skip
+)
 def test_wrong_leave_zones_and_regions_are_refused_likewise(
     who: UUID, task: Any, values: dict[str, Any], field: str
 ) -> None:

@@ -108,8 +108,9 @@ def test_what_was_declared_is_stored_whole_and_replaced_whole(db: Session, momen
     found = list(rows(db, who, "available").values())
     assert outcome.windows_added == len(found) == 2
     assert [start for start, _ in found] == [
-        datetime(2027, 3, 6, 9, tzinfo=UTC), datetime(2027, 5, 1, 1, tzinfo=UTC),
-    ]  # fmt: skip
+        datetime(2027, 3, 6, 9, tzinfo=UTC),
+        datetime(2027, 5, 1, 1, tzinfo=UTC),
+    ]
     labels = db.execute(
         select(AvailabilitySlot.recurrence_rule).where(AvailabilitySlot.consultant_user_id == who)
     )
@@ -179,9 +180,12 @@ def test_leaves_that_overlap_are_one_block_and_blocks_of_others_stay(db: Session
     row = builders.consultant(db)
     who = row.consultant_user_id
     theirs = AvailabilitySlot(
-        consultant_user_id=who, status="unavailable", source="calendar:1",
-        start_time=NOW + timedelta(days=1), end_time=NOW + timedelta(days=2),
-    )  # fmt: skip
+        consultant_user_id=who,
+        status="unavailable",
+        source="calendar:1",
+        start_time=NOW + timedelta(days=1),
+        end_time=NOW + timedelta(days=2),
+    )
     db.add(theirs)
     db.flush()
     leave(db, moment, who, "2027-03-02T00:00", "2027-03-04T00:00")
@@ -194,10 +198,13 @@ def test_leaves_that_overlap_are_one_block_and_blocks_of_others_stay(db: Session
 def _block(db: Session, who: UUID, source: str) -> None:
     db.add(
         AvailabilitySlot(
-            consultant_user_id=who, status="unavailable", source=source,
-            start_time=NOW + timedelta(days=7, minutes=59), end_time=NOW + timedelta(days=8),
+            consultant_user_id=who,
+            status="unavailable",
+            source=source,
+            start_time=NOW + timedelta(days=7, minutes=59),
+            end_time=NOW + timedelta(days=8),
         )
-    )  # fmt: skip
+    )
     db.flush()
 
 
@@ -240,12 +247,21 @@ def test_no_slot_is_offered_whose_wall_clock_is_outside_the_hours(
     autumn = replace(moment, now=datetime(2027, 10, 29, tzinfo=UTC))
     who = builders.consultant(db, time_zone="Europe/Berlin").consultant_user_id
     kind = builders.service_type(db, default_duration_minutes=15, slot_step_minutes=15)
-    declare(db, autumn, who, single=[{"day": "2027-10-31", "start": "01:30", "end": "02:00"},
-                                     {"day": "2027-10-31", "start": "02:30", "end": "04:00"}])  # fmt: skip
+    declare(
+        db,
+        autumn,
+        who,
+        single=[
+            {"day": "2027-10-31", "start": "01:30", "end": "02:00"},
+            {"day": "2027-10-31", "start": "02:30", "end": "04:00"},
+        ],
+    )
     query = SearchSlots(
-        service_type_id=kind.id, consultant_user_ids=(who,),
-        start=datetime(2027, 10, 30, 20, tzinfo=UTC), end=datetime(2027, 10, 31, 6, tzinfo=UTC),
-    )  # fmt: skip
+        service_type_id=kind.id,
+        consultant_user_ids=(who,),
+        start=datetime(2027, 10, 30, 20, tzinfo=UTC),
+        end=datetime(2027, 10, 31, 6, tzinfo=UTC),
+    )
     starts = [
         one.start.astimezone(zone("Europe/Berlin")) for one in search.search_slots(db, autumn, query).starts
     ]

@@ -203,9 +203,12 @@ def test_what_is_previewed_is_what_becomes_of_it(
     assert after - before == _quarters(spans(said.added))
     assert before - after == _quarters(spans(said.removed))
     query = SearchSlots(
-        service_type_id=kind.id, consultant_user_ids=(who,), start=moment.now, limit=500,
+        service_type_id=kind.id,
+        consultant_user_ids=(who,),
+        start=moment.now,
+        limit=500,
         end=moment.now + timedelta(days=40),
-    )  # fmt: skip
+    )
     assert spans(search.search_slots(db, moment, query).starts) == spans(said.slots)
     savepoint.rollback()
 

@@ -40,7 +40,7 @@ def days(rule: str, start: date, last: date, **values: Any) -> list[date]:
         ("FREQ=YEARLY;BYWEEKNO=20;BYDAY=MO;COUNT=1", date(2027, 1, 1), ["05-17"]),
         ("FREQ=YEARLY;BYYEARDAY=100;COUNT=1", date(2027, 1, 1), ["04-10"]),
     ],
-)  # fmt: skip
+)
 def test_rules_mean_what_the_rfc_says(rule: str, start: date, expected: list[str]) -> None:
     assert [f"{one:%m-%d}" for one in days(rule, start, start + 300 * DAY)] == expected
 

@@ -28,9 +28,13 @@ def wish(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     with transaction() as db:
         kind = builders.service_type(db).id
     body = {
-        "message_id": str(uuid4()), "actor": "shop", "request_id": str(uuid4()),
-        "requester_user_id": str(uuid4()), "service_type_id": str(kind), "details": "secret wish",
-    }  # fmt: skip
+        "message_id": str(uuid4()),
+        "actor": "shop",
+        "request_id": str(uuid4()),
+        "requester_user_id": str(uuid4()),
+        "service_type_id": str(kind),
+        "details": "secret wish",
+    }
 
     def broken(db: Session, occasion: Occasion, command: Any) -> Any:
         raise RuntimeError("the disk is full")

@@ -34,9 +34,13 @@ pytestmark = pytest.mark.usefixtures("own_database", "valkey")
 
 def message(kind: UUID, **values: Any) -> dict[str, Any]:
     body = {
-        "message_id": str(uuid4()), "actor": "shop", "request_id": str(uuid4()),
-        "requester_user_id": str(uuid4()), "service_type_id": str(kind), "details": "secret wish",
-    }  # fmt: skip
+        "message_id": str(uuid4()),
+        "actor": "shop",
+        "request_id": str(uuid4()),
+        "requester_user_id": str(uuid4()),
+        "service_type_id": str(kind),
+        "details": "secret wish",
+    }
     return body | values
 
 

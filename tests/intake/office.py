@@ -40,9 +40,12 @@ class Office:
 
     def submit(self, **values: object) -> RequestOutcome:
         command = {
-            "message_id": uuid4(), "actor": "mira", "request_id": uuid7(), "requester_user_id": uuid7(),
+            "message_id": uuid4(),
+            "actor": "mira",
+            "request_id": uuid7(),
+            "requester_user_id": uuid7(),
             "service_type_id": self.kind.id,
-        }  # fmt: skip
+        }
         wish = SubmitRequest.model_validate(command | values)
         new = service.submission(self.db, self.moment, wish)
         written = new if isinstance(new, RequestOutcome) else service.written(self.db, self.moment, new)
@@ -68,9 +71,13 @@ class Office:
 
     def decline(self, request: ConsultationRequest, who: UUID, **values: Any) -> RequestOutcome:
         command = DeclineRequest(
-            message_id=uuid4(), actor=str(who), request_id=request.id, consultant_user_id=who, reason="ill",
+            message_id=uuid4(),
+            actor=str(who),
+            request_id=request.id,
+            consultant_user_id=who,
+            reason="ill",
             **values,
-        )  # fmt: skip
+        )
         return service.decline(self.db, self.moment, command)
 
     def cancel(self, request: ConsultationRequest) -> RequestOutcome:

@@ -80,19 +80,26 @@ def test_a_confirmed_hold_waits_for_its_consultant_as_long_as_its_kind_says(
 ) -> None:
     office = Office(db, moment, confirmation_minutes=45)
     held = holds.hold_slot(
-        db, moment,
+        db,
+        moment,
         HoldSlot(
-            message_id=uuid4(), actor="mira", request_id=uuid7(), requester_user_id=uuid7(),
-            service_type_id=office.kind.id, consultant_user_id=office.consultants[0], start=TOMORROW,
+            message_id=uuid4(),
+            actor="mira",
+            request_id=uuid7(),
+            requester_user_id=uuid7(),
+            service_type_id=office.kind.id,
+            consultant_user_id=office.consultants[0],
+            start=TOMORROW,
             minutes=10,
         ),
-    )  # fmt: skip
+    )
     assert held.request_id is not None
     assert held.hold_token is not None
     holds.confirm_hold(
-        db, moment,
+        db,
+        moment,
         ConfirmHold(message_id=uuid4(), actor="mira", request_id=held.request_id, hold_token=held.hold_token),
-    )  # fmt: skip
+    )
 
     request = db.get_one(ConsultationRequest, held.request_id)
     assert request.status == "pending_confirmation"
@@ -103,9 +110,12 @@ def test_deadline_and_policy_come_in_by_message_and_wrong_ones_are_refused(
     db: Session, moment: Occasion
 ) -> None:
     values: dict[str, Any] = {
-        "message_id": uuid4(), "actor": "admin", "service_type_id": uuid7(), "name": "Review",
+        "message_id": uuid4(),
+        "actor": "admin",
+        "service_type_id": uuid7(),
+        "name": "Review",
         "default_duration_minutes": 60,
-    }  # fmt: skip
+    }
     upsert_service_type(db, moment, UpsertServiceType.model_validate(values))
     kind = db.get_one(ServiceType, values["service_type_id"])
     assert (kind.confirmation_minutes, kind.when_all_declined) == (None, "wait")

@@ -95,8 +95,10 @@ def test_a_decline_frees_the_hold_and_another_consultant_is_asked(office: Office
     second = asked_consultant(request)
     assert {first, second} == set(office.consultants)
     assert office.notices(request) == [
-        ("confirmation_wanted", first), ("confirmation_declined", first), ("confirmation_wanted", second)
-    ]  # fmt: skip
+        ("confirmation_wanted", first),
+        ("confirmation_declined", first),
+        ("confirmation_wanted", second),
+    ]
 
 
 def test_silence_passes_the_request_on_and_the_silent_one_hears_of_it(office: Office) -> None:
@@ -127,9 +129,13 @@ def test_after_the_last_candidate_the_request_waits_and_is_rejected_at_its_deadl
     assert (request.status, request.status_reason) == ("rejected", "all_declined")
     assert office.notices(request).count(("request_rejected", request.requester_user_id)) == 1
     assert office.history(request) == [
-        "request.submitted", "request.confirmation_wanted", "request.declined",
-        "request.confirmation_wanted", "request.declined", "request.rejected",
-    ]  # fmt: skip
+        "request.submitted",
+        "request.confirmation_wanted",
+        "request.declined",
+        "request.confirmation_wanted",
+        "request.declined",
+        "request.rejected",
+    ]
 
 
 def test_a_withdrawn_request_frees_its_hold_and_the_asked_consultant_hears_of_it(office: Office) -> None:

@@ -75,19 +75,31 @@ class Asking(Office):
 
     def _posted(self, job: Job, house: House) -> EmailMessage | None:
         leased = LeasedJob(
-            job.id, job.key, job.kind, job.subject_id, job.revision, job.recipient, job.detail, job.due_at,
-            1, 0, uuid7(), effect=None,
-        )  # fmt: skip
+            job.id,
+            job.key,
+            job.kind,
+            job.subject_id,
+            job.revision,
+            job.recipient,
+            job.detail,
+            job.due_at,
+            1,
+            0,
+            uuid7(),
+            effect=None,
+        )
         letter = WRITERS[job.kind](self.db, self.moment, house, leased)
         sent = isinstance(letter, bytes)
         self.db.execute(
             update(Job)
             .where(Job.id == job.id)
             .values(
-                state="done" if sent else "skipped", sendings=int(sent), settled_at=self.moment.now,
+                state="done" if sent else "skipped",
+                sendings=int(sent),
+                settled_at=self.moment.now,
                 last_error=None if sent else letter.reason,  # type: ignore[union-attr]
             )
-        )  # fmt: skip
+        )
         return read(letter) if sent else None
 
     def session(self) -> ScheduledSession:
@@ -101,18 +113,25 @@ class Asking(Office):
             key = f"send_invite:{session.id}:{session.revision}:{person}:"
             self.db.add(
                 Job(
-                    key=key, kind="send_invite", subject_id=session.id, revision=session.revision,
-                    recipient=person, due_at=self.moment.now,
+                    key=key,
+                    kind="send_invite",
+                    subject_id=session.id,
+                    revision=session.revision,
+                    recipient=person,
+                    due_at=self.moment.now,
                 )
-            )  # fmt: skip
+            )
         self.db.flush()
 
     def cancelled(self) -> None:
         """The consultant calls the agreed session off."""
         command = CancelSession(
-            message_id=uuid4(), actor="x", session_id=self.session().id, cancelled_by="consultant",
+            message_id=uuid4(),
+            actor="x",
+            session_id=self.session().id,
+            cancelled_by="consultant",
             reason="ill",
-        )  # fmt: skip
+        )
         assert sessions.cancel(self.db, self.moment, command).result == "done"
 
 

@@ -199,9 +199,15 @@ def test_a_cancellation_waits_while_the_invitation_is_on_its_way(
 ) -> None:
     session.status = "cancelled_by_user"
     tried_before(
-        db, "send_invite", session.id, session.requester_user_id,
-        state="sending", settled_at=None, lease_token=uuid7(), lease_until=NOW,
-    )  # fmt: skip
+        db,
+        "send_invite",
+        session.id,
+        session.requester_user_id,
+        state="sending",
+        settled_at=None,
+        lease_token=uuid7(),
+        lease_until=NOW,
+    )
 
     assert isinstance(
         write_cancellation(

@@ -23,12 +23,21 @@ def job(db: Session, subject: UUID, state: str = "dead", **values: Any) -> Job:
     settled = db.scalar(select(func.now())) if state not in ("waiting", "leased", "sending") else None
     row = Job(
         **(
-            {"key": uuid4().hex, "kind": "send_invite", "subject_id": subject, "due_at": builders.NOW,
-             "state": state, "settled_at": settled, "attempts": 8, "sendings": 1, "last_error": "550 no",
-             "effect": b"letter"}
+            {
+                "key": uuid4().hex,
+                "kind": "send_invite",
+                "subject_id": subject,
+                "due_at": builders.NOW,
+                "state": state,
+                "settled_at": settled,
+                "attempts": 8,
+                "sendings": 1,
+                "last_error": "550 no",
+                "effect": b"letter",
+            }
             | values
         )
-    )  # fmt: skip
+    )
     db.add(row)
     db.flush()
     return row
@@ -52,9 +61,13 @@ def test_a_replayed_job_has_fresh_tries_its_key_and_its_bytes_and_the_bell_rings
     assert (event.type, event.actor, event.reason) == ("job.replayed", "ann", "mailbox open")
     assert event.scheduled_session_id == session.id
     assert event.before == {
-        "job": str(row.id), "kind": "send_invite", "state": "dead", "attempts": 8, "sendings": 1,
+        "job": str(row.id),
+        "kind": "send_invite",
+        "state": "dead",
+        "attempts": 8,
+        "sendings": 1,
         "error": "550 no",
-    }  # fmt: skip
+    }
 
 
 def test_a_discarded_job_ends_as_skipped_and_forgets_what_it_would_have_sent(

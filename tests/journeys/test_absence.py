@@ -77,11 +77,14 @@ def test_a_session_that_goes_to_a_colleague_and_back_is_one_event_at_each_who_ha
 
     invited = ("REQUEST", 0, "Consultation")
     assert said(journey.letters(okafor)) == [
-        invited, ("CANCEL", 1, "Given to a colleague"), ("REQUEST", 2, "Consultation"),
-    ]  # fmt: skip
+        invited,
+        ("CANCEL", 1, "Given to a colleague"),
+        ("REQUEST", 2, "Consultation"),
+    ]
     assert said(journey.letters(stein)) == [
-        ("REQUEST", 1, "Consultation"), ("CANCEL", 2, "Given to a colleague"),
-    ]  # fmt: skip
+        ("REQUEST", 1, "Consultation"),
+        ("CANCEL", 2, "Given to a colleague"),
+    ]
     assert said(journey.letters(mira)) == [invited, ("REQUEST", 1, "Changed"), ("REQUEST", 2, "Changed")]
     assert {one.uid for one in journey.letters(mira, okafor, stein)} == {journey.letters(mira)[0].uid}
     assert (journey.facts(okafor), journey.facts(stein)) == ([("booked", ten)], [])
@@ -117,14 +120,23 @@ class Day:
         """Leave for the day, and what can become of the sessions."""
         leave_id, midnight = uuid7(), datetime.combine(self.ten.date(), time())
         leave = self.journey.send(
-            AddLeave, actor="desk", leave_id=leave_id, consultant_user_id=self.okafor.id,
-            reason="a broken leg", start=midnight, end=midnight + timedelta(days=1),
-        )  # fmt: skip
+            AddLeave,
+            actor="desk",
+            leave_id=leave_id,
+            consultant_user_id=self.okafor.id,
+            reason="a broken leg",
+            start=midnight,
+            end=midnight + timedelta(days=1),
+        )
         assert len(leave.uncovered) == 3
         return self.journey.send(
-            PlanAbsence, actor="desk", plan_id=uuid7(), consultant_user_id=self.okafor.id, leave_id=leave_id,
+            PlanAbsence,
+            actor="desk",
+            plan_id=uuid7(),
+            consultant_user_id=self.okafor.id,
+            leave_id=leave_id,
             reason="a broken leg",
-        )  # fmt: skip
+        )
 
 
 def test_a_day_of_leave_is_planned_undone_applied_and_told_and_each_person_hears_once(
@@ -133,8 +145,10 @@ def test_a_day_of_leave_is_planned_undone_applied_and_told_and_each_person_hears
     day = Day(journey)
     planned = day.plan()
     assert [(one.action, one.start) for one in planned.steps] == [
-        ("reassign", day.ten), ("propose", day.ten + DAY), ("cancel", None),
-    ]  # fmt: skip
+        ("reassign", day.ten),
+        ("propose", day.ten + DAY),
+        ("cancel", None),
+    ]
     journey.send(ApplyAbsencePlan, actor="desk", plan_id=planned.plan_id)
     undone = journey.send(UndoAbsencePlan, actor="desk", plan_id=planned.plan_id)
     assert (undone.result, undone.state) == ("done", "undone")
@@ -156,8 +170,9 @@ def test_a_day_of_leave_is_planned_undone_applied_and_told_and_each_person_hears
     assert day.news(sven) == [("CANCEL", 1, "Cancelled")]
     assert day.news(day.stein) == [("REQUEST", 1, "Consultation")]
     assert sorted(day.news(day.okafor), key=str) == [
-        ("CANCEL", 1, "Cancelled"), ("CANCEL", 1, "Given to a colleague"),
-    ]  # fmt: skip
+        ("CANCEL", 1, "Cancelled"),
+        ("CANCEL", 1, "Given to a colleague"),
+    ]
     assert day.stein.name in journey.letters(mira)[-1].text
     assert "we are sorry" in journey.letters(sven)[-1].text
     assert all("leg" not in one.text for one in journey.letters(*day.everybody()))

@@ -81,8 +81,12 @@ def pipe(journey: Journey, raw: bytes) -> str:
     """Let the mail server hand a mail on; what is said of it."""
     ran = subprocess.run(
         [sys.executable, "-m", "booking_tasks.ops", "reply"],
-        input=raw, env=os.environ | journey.stage.environment, capture_output=True, check=False, timeout=120,
-    )  # fmt: skip
+        input=raw,
+        env=os.environ | journey.stage.environment,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
     assert ran.returncode == 0, ran.stderr
     journey.stage.settle()
     return ran.stdout.decode().partition(" (")[0]

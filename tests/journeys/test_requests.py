@@ -46,8 +46,11 @@ def test_after_a_decline_another_consultant_is_asked_and_accepts(journey: Journe
     assert (wrong.result, wrong.code) == ("refused", "not_assigned_consultant")
     declined = journey.send(
         DeclineRequest,
-        actor=str(first.id), request_id=request_id, consultant_user_id=first.id, reason="on a journey",
-    )  # fmt: skip
+        actor=str(first.id),
+        request_id=request_id,
+        consultant_user_id=first.id,
+        reason="on a journey",
+    )
     journey.stage.settle()
 
     assert declined.result == "done"
@@ -85,9 +88,11 @@ def test_after_a_decline_another_consultant_is_asked_and_accepts(journey: Journe
     assert [event.consultant_user_id for event in history[1:5]] == [first.id, first.id, second.id, second.id]
     until = journey.morning + DAY
     assert history[1].after == {
-        "status": "pending_confirmation", "start": start.isoformat(), "end": (start + HOUR).isoformat(),
+        "status": "pending_confirmation",
+        "start": start.isoformat(),
+        "end": (start + HOUR).isoformat(),
         "until": until.isoformat(),
-    }  # fmt: skip
+    }
     assert history[2].before == {"status": "pending_confirmation"}
     assert history[2].after == {"status": "pending_assignment"}
     assert history[4].before == {"request_status": "pending_confirmation"}
@@ -136,8 +141,13 @@ def test_whom_nobody_answers_is_told_once_at_the_deadline(journey: Journey) -> N
         ("request.rejected", SERVICE, request.status_reason),
     ]
     assert [event.occurred_at - journey.morning for event in history] == [
-        0 * DAY, 0 * DAY, DAY, DAY, DAY + 2 * HOUR, 2 * DAY,
-    ]  # fmt: skip
+        0 * DAY,
+        0 * DAY,
+        DAY,
+        DAY,
+        DAY + 2 * HOUR,
+        2 * DAY,
+    ]
     assert (history[5].before, history[5].after) == ({"status": "pending_assignment"}, {"status": "rejected"})
     journey.assert_told_once(request_id, (tom, *consultants))
 

@@ -74,8 +74,11 @@ def test_a_request_becomes_a_consultation_that_happened(journey: Journey) -> Non
     assert [one.method for one in reminders] == [None] * 4
     assert sorted(one.to for one in reminders) == sorted([mira.email, weber.email] * 2)
     assert [job.due_at for job in journey.jobs(session.id, "send_reminder")] == [
-        start - DAY, start - DAY, start - HOUR, start - HOUR,
-    ]  # fmt: skip
+        start - DAY,
+        start - DAY,
+        start - HOUR,
+        start - HOUR,
+    ]
 
     # held, watched by the platform, judged
     journey.stage.platform.presence(
@@ -117,8 +120,14 @@ def test_a_request_becomes_a_consultation_that_happened(journey: Journey) -> Non
         ("session.billed", "billing", None),
     ]
     assert [event.door for event in history] == [
-        "booking", "booking", "sweep", "sweep", "sweep", "evidence", "evidence",
-    ]  # fmt: skip
+        "booking",
+        "booking",
+        "sweep",
+        "sweep",
+        "sweep",
+        "evidence",
+        "evidence",
+    ]
     end = start + HOUR + 15 * MINUTE
     assert [event.occurred_at for event in history] == [*[journey.morning] * 3, start, *[end] * 3]
     span = {"start": start.isoformat(), "end": (start + HOUR).isoformat()}
@@ -278,9 +287,12 @@ def test_without_evidence_nobody_is_accused_and_a_corrected_verdict_is_published
     )
     assert (early.result, early.status) == ("done", "attendance_unknown")
     outcome = journey.send(
-        RecordOutcome, actor=str(weber.id), session_id=session.id,
-        requester_attendance="attended", consultant_attendance="attended",
-    )  # fmt: skip
+        RecordOutcome,
+        actor=str(weber.id),
+        session_id=session.id,
+        requester_attendance="attended",
+        consultant_attendance="attended",
+    )
     journey.stage.settle()
 
     assert (outcome.result, outcome.status) == ("done", "completed")
@@ -316,10 +328,23 @@ def test_a_platform_that_stays_away_delays_the_link_and_not_the_invitation(journ
     assert all("The link to join follows." in one.text for one in invites)
 
     replayed = subprocess.run(
-        [sys.executable, "-m", "booking_tasks.ops", "jobs", "replay", str(dead.id),
-         "--who", "ann", "--why", "the platform is back"],
-        capture_output=True, text=True, check=False, timeout=30,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "booking_tasks.ops",
+            "jobs",
+            "replay",
+            str(dead.id),
+            "--who",
+            "ann",
+            "--why",
+            "the platform is back",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
     assert replayed.returncode == 0, replayed.stderr
     journey.stage.settle()
 
@@ -342,5 +367,8 @@ def test_a_platform_that_stays_away_delays_the_link_and_not_the_invitation(journ
     ]
     journey.stage.advance(session.scheduled_start_time - 2 * HOUR)
     assert journey.job_states(session.id, "send_reminder") == {
-        (0, "skipped"): 2, (0, "waiting"): 2, (1, "done"): 2, (1, "waiting"): 2,
-    }  # fmt: skip
+        (0, "skipped"): 2,
+        (0, "waiting"): 2,
+        (1, "done"): 2,
+        (1, "waiting"): 2,
+    }

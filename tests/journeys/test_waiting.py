@@ -64,8 +64,9 @@ def test_what_one_who_waits_does_not_answer_for_goes_to_the_next_who_takes_it(jo
 
     assert journey.request(first).status == "rejected"
     assert [one.subject.partition(":")[0] for one in journey.letters(chloe)] == [
-        "Eine Zeit ist frei geworden", "Keine Beratung gefunden",
-    ]  # fmt: skip
+        "Eine Zeit ist frei geworden",
+        "Keine Beratung gefunden",
+    ]
     assert told(journey.history(first))[2:] == [
         ("request.offered", SERVICE, None),
         ("request.offer_lapsed", SERVICE, None),
@@ -90,9 +91,12 @@ def test_what_a_consultant_declines_is_offered_and_a_declined_offer_is_no_cancel
     journey.stage.settle()
 
     declined = journey.send(
-        DeclineOffer, actor=str(chloe.id), request_id=waits, hold_token=token(journey, waits),
+        DeclineOffer,
+        actor=str(chloe.id),
+        request_id=waits,
+        hold_token=token(journey, waits),
         reason="too early",
-    )  # fmt: skip
+    )
     journey.stage.settle()
 
     assert (declined.result, declined.status) == ("done", "pending_assignment")

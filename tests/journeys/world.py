@@ -133,10 +133,16 @@ class Journey:
         """Ask for an hour from `start` (or until `end`) and let everything follow; the request's id."""
         request_id = uuid7()
         outcome = self.send(
-            SubmitRequest, actor=str(who.id), request_id=request_id, requester_user_id=who.id,
-            service_type_id=service_type_id, preferred_start=start, preferred_end=end or start + HOUR,
-            required_specializations=(self.skill,), **more,
-        )  # fmt: skip
+            SubmitRequest,
+            actor=str(who.id),
+            request_id=request_id,
+            requester_user_id=who.id,
+            service_type_id=service_type_id,
+            preferred_start=start,
+            preferred_end=end or start + HOUR,
+            required_specializations=(self.skill,),
+            **more,
+        )
         assert outcome.result == "done"
         assert outcome.status in {"scheduled", "pending_confirmation", "pending_assignment"}
         self.stage.settle()

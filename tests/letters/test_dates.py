@@ -61,8 +61,9 @@ def test_the_repeated_hour_is_told_apart_by_its_name() -> None:
     second = spoken_moment(utc(10, 31, 1, 30), "Europe/Vienna", "en")
 
     assert (first[-30:], second[-30:]) == (
-        first.replace("CET", "CEST")[-30:], second.replace("CEST", "CET")[-30:]
-    )  # fmt: skip
+        first.replace("CET", "CEST")[-30:],
+        second.replace("CEST", "CET")[-30:],
+    )
     assert first != second
 
 

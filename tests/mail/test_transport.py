@@ -199,10 +199,15 @@ def test_a_certificate_that_nobody_vouches_for_gets_nothing() -> None:
 def test_the_settings_name_the_server_and_the_password_is_never_shown() -> None:
     made = transport(
         load_settings(
-            {"smtp_host": "mail.example.org", "smtp_port": 587, "smtp_user": "house",
-             "smtp_password": "open sesame", "smtp_security": "starttls"}
+            {
+                "smtp_host": "mail.example.org",
+                "smtp_port": 587,
+                "smtp_user": "house",
+                "smtp_password": "open sesame",
+                "smtp_security": "starttls",
+            }
         )
-    )  # fmt: skip
+    )
 
     assert made == SmtpTransport("mail.example.org", 587, "house", "open sesame", "starttls", 10.0)
     assert "sesame" not in repr(made)

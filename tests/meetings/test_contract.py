@@ -253,8 +253,14 @@ def test_what_we_send_keeps_the_contract(platform: LocalPlatform) -> None:
 def test_the_local_platform_runs_as_a_program_and_keeps_its_rooms_in_its_state_file(tmp_path: Path) -> None:
     port, session_id, state = free_port(), uuid7(), tmp_path / "rooms.json"
     command = [
-        sys.executable, "-m", "booking_tasks.ops.test_platform", "--port", str(port), "--state", str(state),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "booking_tasks.ops.test_platform",
+        "--port",
+        str(port),
+        "--state",
+        str(state),
+    ]
     rooms = []
     for status in (201, 200):
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:

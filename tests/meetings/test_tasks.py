@@ -251,8 +251,11 @@ def test_a_replay_after_giving_up_brings_the_link_to_people_already_invited(plat
     assert stored(session_id).revision == 1
     assert stored(session_id).meeting_platform_join_url is not None
     assert events()[-4:] == [
-        "session.meeting_failed", "job.replayed", "session.link_changed", "session.meeting_ready",
-    ]  # fmt: skip
+        "session.meeting_failed",
+        "job.replayed",
+        "session.link_changed",
+        "session.meeting_ready",
+    ]
     assert invited_revisions() == {0, 1}
 
 

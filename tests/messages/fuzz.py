@@ -31,9 +31,23 @@ _VALUES = st.recursive(
 )
 _TASKS = ("search_slots", "submit_request", "upsert_user", "send_invite", "purge", "dance", "bury_message")
 _HEADERS = (
-    "task", "lang", "eta", "expires", "group", "chord", "retries", "timelimit", "root_id", "parent_id",
-    "compression", "fault", "shadow", "stamps", "stamped_headers", "traceparent",
-)  # fmt: skip
+    "task",
+    "lang",
+    "eta",
+    "expires",
+    "group",
+    "chord",
+    "retries",
+    "timelimit",
+    "root_id",
+    "parent_id",
+    "compression",
+    "fault",
+    "shadow",
+    "stamps",
+    "stamped_headers",
+    "traceparent",
+)
 _NO_IDS: list[Any] = [None, 7, [], {}, "", "a b", "\0", "x" * 65]
 _IDS = st.sampled_from(_NO_IDS) | st.builds(lambda: f"A.b:{uuid4().hex}")
 #: Their rows tell what became of them; of the others only an answer does.
@@ -90,8 +104,10 @@ def _sound(draw: st.DrawFn) -> bytes:
     """A message that is one: a question, a command, the same again, a bell, one that came too late."""
     requests = [search(), submit(), _AGAIN, _AGAIN | {"details": "another wish"}]
     calls = {
-        "search_slots": requests[:1], "submit_request": requests[1:], "dance": [_AGAIN_UNKNOWN],
-    }  # fmt: skip
+        "search_slots": requests[:1],
+        "submit_request": requests[1:],
+        "dance": [_AGAIN_UNKNOWN],
+    }
     bells = ("purge", "run_parked", "recover_inbox")
     task = draw(st.sampled_from((*calls, *bells)))
     arguments = {} if task in bells else {"request": draw(st.sampled_from(calls[task]))}

@@ -26,9 +26,13 @@ def search() -> dict[str, Any]:
 def submit() -> dict[str, Any]:
     """The request of a command that is answered, with no, for the same reason."""
     return {
-        "message_id": str(uuid4()), "actor": "shop", "request_id": str(uuid4()),
-        "requester_user_id": str(uuid4()), "service_type_id": str(uuid4()), "details": "secret wish",
-    }  # fmt: skip
+        "message_id": str(uuid4()),
+        "actor": "shop",
+        "request_id": str(uuid4()),
+        "requester_user_id": str(uuid4()),
+        "service_type_id": str(uuid4()),
+        "details": "secret wish",
+    }
 
 
 def _without(fields: dict[str, Any]) -> dict[str, Any]:

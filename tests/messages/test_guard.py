@@ -88,13 +88,20 @@ def test_time_limits_reply_addresses_and_kin_of_a_message_are_not_honoured(post:
         "booking",
         element(
             headers={
-                "id": task_id, "ignore_result": False, "timelimit": [0.000001, 0.000001],
-                "root_id": ["x"], "parent_id": {}, "shadow": "another name", "retries": "many",
-                "stamped_headers": ["x"], "stamps": {"x": "y"}, "replaced_task_nesting": "deep",
+                "id": task_id,
+                "ignore_result": False,
+                "timelimit": [0.000001, 0.000001],
+                "root_id": ["x"],
+                "parent_id": {},
+                "shadow": "another name",
+                "retries": "many",
+                "stamped_headers": ["x"],
+                "stamps": {"x": "y"},
+                "replaced_task_nesting": "deep",
             },
             properties={"reply_to": "answers", "correlation_id": ["x"], "priority": 9},
         ),
-    )  # fmt: skip
+    )
 
     assert post.answer_to(task_id)["result"] == "refused"
     assert post.broker.exists("answers") == 0

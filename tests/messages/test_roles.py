@@ -37,7 +37,9 @@ MATRIX: dict[str, set[str]] = {
     "SELECT * FROM free_slots": {"booking_migrator", "booking_app", "booking_reader"},
     "SELECT count(*) FROM alembic_version": {"booking_migrator", "booking_app", "booking_reader"},
     "SELECT status, requester_user_id FROM consultation_requests": {
-        "booking_migrator", "booking_app", "booking_reader",
+        "booking_migrator",
+        "booking_app",
+        "booking_reader",
     },
     "SELECT instant FROM stepped_clock": {"booking_migrator", "booking_app", "booking_reader"},
     _JOB: {"booking_migrator", "booking_app"},
@@ -74,8 +76,9 @@ MATRIX: dict[str, set[str]] = {
     "INSERT INTO stepped_clock (instant) VALUES (now()) ON CONFLICT DO NOTHING": {"booking_migrator"},
     "ALTER TABLE jobs ADD COLUMN extra int": {"booking_migrator"},
     "ALTER TABLE jobs DROP CONSTRAINT ck_jobs_state": {"booking_migrator"},
-    "ALTER TABLE consultant_availability_slots"
-    " DROP CONSTRAINT ex_consultant_availability_slots_facts": {"booking_migrator"},
+    "ALTER TABLE consultant_availability_slots DROP CONSTRAINT ex_consultant_availability_slots_facts": {
+        "booking_migrator"
+    },
     "DROP TABLE jobs": {"booking_migrator"},
     "TRUNCATE jobs": {"booking_migrator"},
     "CREATE INDEX ON jobs (detail)": {"booking_migrator"},
@@ -99,7 +102,7 @@ MATRIX: dict[str, set[str]] = {
     "SELECT rolpassword FROM pg_authid": set(),
     "ALTER SYSTEM SET fsync = off": set(),
     "CREATE EXTENSION file_fdw": set(),
-}  # fmt: skip
+}
 
 
 @contextmanager
@@ -154,9 +157,12 @@ def test_a_reader_that_turns_its_reading_only_off_still_changes_nothing(roled: s
 
 #: Texts that say nothing of a person.
 _FOR_READERS = {
-    "consultation_service_types.description", "dead_letters.reason",
-    "calendar_feeds.etag", "calendar_feeds.last_modified", "calendar_feeds.last_error",
-}  # fmt: skip
+    "consultation_service_types.description",
+    "dead_letters.reason",
+    "calendar_feeds.etag",
+    "calendar_feeds.last_modified",
+    "calendar_feeds.last_error",
+}
 
 
 def test_a_reader_sees_no_text_but_those_that_say_nothing_of_a_person(roled: str) -> None:
@@ -183,8 +189,9 @@ def test_the_services_own_connections_look_names_up_as_their_role_does(roled: st
     engine = create_booking_engine(load_settings({"database_url": as_role(roled, "booking_app")}))
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT current_schemas(true)").scalar_one() == [
-            "pg_catalog", "public",
-        ]  # fmt: skip
+            "pg_catalog",
+            "public",
+        ]
         assert connection.exec_driver_sql("SHOW search_path").scalar_one() == "public,pg_temp"
     engine.dispose()
 

@@ -142,11 +142,15 @@ def test_what_a_sender_may_decide_is_passed_on() -> None:
     call = judged(
         element(
             headers={
-                "id": "abc", "ignore_result": False, "traceparent": trace, "root_id": "abc",
-                "expires": "2030-01-01T01:00:00+01:00", "origin": "shop@host",
+                "id": "abc",
+                "ignore_result": False,
+                "traceparent": trace,
+                "root_id": "abc",
+                "expires": "2030-01-01T01:00:00+01:00",
+                "origin": "shop@host",
             }
         )
-    )  # fmt: skip
+    )
 
     assert call.headers == {
         "expires": "2030-01-01T00:00:00+00:00",

@@ -14,11 +14,34 @@ from tests.messages.fuzz import asking
 from tests.messages.raw import PREFIX, coded, search, submit
 
 _TOKENS = (
-    b"1e999", b"-1e999", b"NaN", b"Infinity", b"-Infinity", b"9" * 5000, b"-" + b"9" * 5000, b"9" * 4300,
-    b"1e308", b"-0", b"-0.0", b"1e-999", b"01", b"0x1F", b"1_000", b"True", b"'x'", b"[1,]", b"1 // one",
-    rb'"\ud800"', rb'{"\udc00": 1}', b'"\xed\xa0\x80"', b'"\xff"', rb'"\u0000"', b'"\x00"',
-    b'{"a": 1, "a": 2}', b'{"request": 1, "request": {}}',
-)  # fmt: skip
+    b"1e999",
+    b"-1e999",
+    b"NaN",
+    b"Infinity",
+    b"-Infinity",
+    b"9" * 5000,
+    b"-" + b"9" * 5000,
+    b"9" * 4300,
+    b"1e308",
+    b"-0",
+    b"-0.0",
+    b"1e-999",
+    b"01",
+    b"0x1F",
+    b"1_000",
+    b"True",
+    b"'x'",
+    b"[1,]",
+    b"1 // one",
+    rb'"\ud800"',
+    rb'{"\udc00": 1}',
+    b'"\xed\xa0\x80"',
+    b'"\xff"',
+    rb'"\u0000"',
+    b'"\x00"',
+    b'{"a": 1, "a": 2}',
+    b'{"request": 1, "request": {}}',
+)
 _PARTS = ("request", "headers", "properties", "envelope")
 _CALLS = {"search_slots": search, "submit_request": submit, "dance": submit}
 

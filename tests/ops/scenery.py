@@ -30,9 +30,13 @@ def bookable(name: str = "Mira Lang", email: str = "mira@example.org") -> tuple[
 def wish(kind_id: UUID, requester_id: UUID, details: str | None = None) -> SubmitRequest:
     """A message that asks for it."""
     return SubmitRequest(
-        message_id=uuid4(), actor="shop", request_id=uuid4(), requester_user_id=requester_id,
-        service_type_id=kind_id, details=details,
-    )  # fmt: skip
+        message_id=uuid4(),
+        actor="shop",
+        request_id=uuid4(),
+        requester_user_id=requester_id,
+        service_type_id=kind_id,
+        details=details,
+    )
 
 
 def play(kind_id: UUID, requester_id: UUID) -> UUID:

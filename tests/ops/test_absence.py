@@ -39,9 +39,16 @@ def session(own_database: str, monkeypatch: pytest.MonkeyPatch) -> ScheduledSess
 
 def planned(session: ScheduledSession, *more: object) -> Result:
     return booking(
-        "plan", session.consultant_user_id, "--from", "2027-03-03T09:00", "--to", "2027-03-03T18:00",
-        "--why", "ill", *more,
-    )  # fmt: skip
+        "plan",
+        session.consultant_user_id,
+        "--from",
+        "2027-03-03T09:00",
+        "--to",
+        "2027-03-03T18:00",
+        "--why",
+        "ill",
+        *more,
+    )
 
 
 def plan_id() -> UUID:
@@ -65,8 +72,9 @@ def test_a_plan_is_shown_applied_and_undone(session: ScheduledSession) -> None:
     with transaction() as db:
         events = db.execute(select(Event.type, Event.actor, Event.door).order_by(Event.position)).all()
     assert [tuple(one) for one in events] == [
-        ("absence.applied", "ann", "operator"), ("absence.undone", "ann", "operator"),
-    ]  # fmt: skip
+        ("absence.applied", "ann", "operator"),
+        ("absence.undone", "ann", "operator"),
+    ]
 
 
 def test_what_is_refused_names_the_code_on_the_other_stream(session: ScheduledSession) -> None:

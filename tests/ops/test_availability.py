@@ -86,7 +86,7 @@ def test_json_goes_in_and_out(who: UUID, tmp_path: Path) -> None:
         ("hours.toml", "weekly = 3", "hours.weekly: Input should be a valid tuple"),
         ("hours.json", json.dumps({"recurring": [SECONDLY]}), "hours.recurring.0.rrule: FREQ must be one of"),
     ],
-)  # fmt: skip
+)
 def test_wrong_hours_are_said_with_their_field(
     who: UUID, tmp_path: Path, name: str, content: str, said: str
 ) -> None:
@@ -118,8 +118,9 @@ def test_uncovered_sessions_are_listed_with_their_reason() -> None:
     for arguments in ([who], []):
         lines = booking("uncovered", *arguments).stdout.splitlines()
         assert [line.split() for line in lines] == [
-            [str(session.id), "hours", "consultant", str(who)], ["1", "uncovered"],
-        ]  # fmt: skip
+            [str(session.id), "hours", "consultant", str(who)],
+            ["1", "uncovered"],
+        ]
     as_json = json.loads(booking("uncovered", who, "--json").stdout)
     assert as_json == [{"consultant_user_id": str(who), "session_id": str(session.id), "reason": "hours"}]
     with pytest.raises(BookingTasksError, match="is no consultant"):
@@ -135,10 +136,13 @@ def test_what_is_free_is_listed_in_pieces_and_in_slots() -> None:
             builders.window(db, one, day, hours=3)
         db.add(
             AvailabilitySlot(
-                consultant_user_id=who, status="unavailable", source="leave",
-                start_time=day + timedelta(hours=1), end_time=day + timedelta(hours=2),
+                consultant_user_id=who,
+                status="unavailable",
+                source="leave",
+                start_time=day + timedelta(hours=1),
+                end_time=day + timedelta(hours=2),
             )
-        )  # fmt: skip
+        )
     lines = booking("free", who, idle, "--zone", "Asia/Kathmandu").stdout.splitlines()
     assert lines == [
         f"{who}  {day:%a %Y-%m-%d} 15:45 - 16:45",

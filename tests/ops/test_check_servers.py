@@ -60,8 +60,12 @@ def test_clocks_more_than_two_seconds_apart_are_warned_of(
     environment = dict(os.environ) | {"PYTHONPATH": WRONG_CLOCK, "WRONG_CLOCK": f"0:{offset}"}
     ran = subprocess.run(
         [sys.executable, "-m", "booking_tasks.ops", "check", "--json"],
-        env=environment, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     [clock] = [one for one in json.loads(ran.stdout) if one["check"] == "clock"]
     assert clock["state"] == "warning"
     assert side in clock["seen"]

@@ -159,9 +159,12 @@ def test_an_id_without_a_story_is_said_so(booking: Booking) -> None:
 
 def test_a_dead_message_is_run_again_by_the_command(booking: Booking) -> None:
     body = {
-        "message_id": str(uuid4()), "actor": "shop", "request_id": str(uuid4()),
-        "requester_user_id": str(uuid4()), "service_type_id": str(uuid4()),
-    }  # fmt: skip
+        "message_id": str(uuid4()),
+        "actor": "shop",
+        "request_id": str(uuid4()),
+        "requester_user_id": str(uuid4()),
+        "service_type_id": str(uuid4()),
+    }
     with transaction() as db:
         for _ in range(2):
             inbox.arrive(db, UUID(body["message_id"]), "submit_request", "booking", body, 1)

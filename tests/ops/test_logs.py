@@ -105,9 +105,10 @@ def test_every_line_of_a_booking_carries_its_ids_and_none_a_name_an_address_or_a
 def test_from_start_to_end_whatever_a_process_writes_is_json(stack: Stack, client: BookingClient) -> None:
     port = free_port()
     stack.environment |= {
-        "BOOKING_PUBLIC_URL": f"http://127.0.0.1:{port}", "BOOKING_LINK_SECRET": "of the tests" * 3,
+        "BOOKING_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "BOOKING_LINK_SECRET": "of the tests" * 3,
         "PYTHONUNBUFFERED": "1",  # programs of their own: what they say as they start belongs to it
-    }  # fmt: skip
+    }
     processes = [stack.worker("worker"), stack.beat(), stack.web(port)]
     stack.wait_ready()
     client.send(wish(*bookable()), wait=True).outcome(timeout=15)

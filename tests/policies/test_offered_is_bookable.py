@@ -111,11 +111,14 @@ class Desk:
         for status, pieces in (("available", self.windows), ("unavailable", day.blocks)):
             db.add_all(
                 AvailabilitySlot(
-                    consultant_user_id=self.who, status=status, source="test",
-                    start_time=NOW + begins * MINUTE, end_time=NOW + ends * MINUTE,
+                    consultant_user_id=self.who,
+                    status=status,
+                    source="test",
+                    start_time=NOW + begins * MINUTE,
+                    end_time=NOW + ends * MINUTE,
                 )
                 for begins, ends in pieces
-            )  # fmt: skip
+            )
         db.flush()
         self.elsewhere = self.held(day.elsewhere, self.other)
         for name, value in day.whole.items():
@@ -240,9 +243,13 @@ def test_a_day_is_the_consultants_own(db: Session, moment: Occasion) -> None:
     """22:30 and 23:30 UTC are one day in New York and two in Vienna."""
     for zone, left in (("America/New_York", 0), ("Europe/Vienna", 1)):
         day = Day(
-            zone, {"default_duration_minutes": 30, "slot_step_minutes": 60, "max_sessions_per_day": 1}, {},
-            windows=((13 * 60 + 30, 15 * 60),), blocks=(), wishes=(54,),
-        )  # fmt: skip
+            zone,
+            {"default_duration_minutes": 30, "slot_step_minutes": 60, "max_sessions_per_day": 1},
+            {},
+            windows=((13 * 60 + 30, 15 * 60),),
+            blocks=(),
+            wishes=(54,),
+        )
         desk = Desk(db, moment, day)
         assert len(desk.taken) == 1
         assert len(desk.offered()) == left

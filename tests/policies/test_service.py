@@ -83,9 +83,13 @@ def test_who_is_refused_by_a_policy_is_told_by_which(
 
     def hold(hour: int) -> Taken | NotTaken:
         return availability.hold(
-            db, moment, builders.request(db, row.id), who, opening + timedelta(hours=hour),
+            db,
+            moment,
+            builders.request(db, row.id),
+            who,
+            opening + timedelta(hours=hour),
             NOW + timedelta(hours=1),
-        )  # fmt: skip
+        )
 
     assert isinstance(hold(0), Taken)
     for name, value in kind.items():
@@ -116,9 +120,13 @@ def test_the_limits_of_a_consultant_count_every_kind_held_or_booked(
 
     def hold(kind: UUID, hour: int, minutes: int = 60) -> Taken | NotTaken:
         return availability.hold(
-            db, moment, builders.request(db, kind), who, opening + timedelta(hours=hour),
+            db,
+            moment,
+            builders.request(db, kind),
+            who,
+            opening + timedelta(hours=hour),
             NOW + timedelta(minutes=minutes),
-        )  # fmt: skip
+        )
 
     if limit != {"max_minutes_per_day": 59}:
         assert isinstance(hold(first, 0), Taken)

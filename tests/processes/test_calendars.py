@@ -40,9 +40,15 @@ def test_a_calendar_is_read_by_whoever_takes_provision_and_nothing_of_it_is_told
         stack.beat()
         stack.wait_ready()
         command = SetCalendarFeed(
-            message_id=uuid7(), actor="test", feed_id=uuid7(), consultant_user_id=who, kind="ics",
-            url=f"https://localhost:{shelf.port}/private-token", username="okafor", password="open-sesame",
-        )  # fmt: skip
+            message_id=uuid7(),
+            actor="test",
+            feed_id=uuid7(),
+            consultant_user_id=who,
+            kind="ics",
+            url=f"https://localhost:{shelf.port}/private-token",
+            username="okafor",
+            password="open-sesame",
+        )
         assert client.send(command, wait=True).outcome(timeout=PATIENCE).result == "done"
         wait_for(_busy, "busy time from the calendar")
         listed = client.send(ListCalendarFeeds(), wait=True).outcome(timeout=PATIENCE)

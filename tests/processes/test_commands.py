@@ -28,9 +28,14 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """A command in a folder, with more environment."""
     return subprocess.run(
-        command, cwd=folder, env=os.environ | (environment or {}),
-        capture_output=True, text=True, check=False, timeout=PATIENCE,
-    )  # fmt: skip
+        command,
+        cwd=folder,
+        env=os.environ | (environment or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,8 +74,13 @@ def test_migrate_prints_sql_that_makes_the_same_database(
 
 def health(process: ServiceProcess, folder: Path, *switches: str) -> subprocess.CompletedProcess[str]:
     """What a container's health check runs."""
-    return run(*OURS, "health", *switches, folder=folder,
-               environment={"BOOKING_HEARTBEAT_FILE": str(process.heartbeat)})  # fmt: skip
+    return run(
+        *OURS,
+        "health",
+        *switches,
+        folder=folder,
+        environment={"BOOKING_HEARTBEAT_FILE": str(process.heartbeat)},
+    )
 
 
 @pytest.mark.parametrize("kind", ["worker", "beat"])

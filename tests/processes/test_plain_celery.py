@@ -218,10 +218,14 @@ def test_after_the_fork_each_child_has_connections_of_its_own(stack: Stack, clie
     for user_id, name in people.items():
         client.send(
             UpsertUser(
-                message_id=user_id, actor="test", user_id=user_id, name=name,
-                email=f"{user_id.hex}@example.org", time_zone="UTC",
+                message_id=user_id,
+                actor="test",
+                user_id=user_id,
+                name=name,
+                email=f"{user_id.hex}@example.org",
+                time_zone="UTC",
             )
-        )  # fmt: skip
+        )
     wait_for(lambda: answered() == len(people), "the answers to all")
 
     with transaction() as db:

@@ -23,8 +23,12 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 def pipe(raw: bytes, environment: dict[str, str], *switches: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "booking_tasks.ops", "reply", *switches],
-        input=raw, env=os.environ | environment, capture_output=True, check=False, timeout=120,
-    )  # fmt: skip
+        input=raw,
+        env=os.environ | environment,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
 
 
 def test_a_piped_reply_confirms_and_the_same_mail_again_changes_nothing(stack: Stack) -> None:

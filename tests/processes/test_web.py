@@ -60,8 +60,10 @@ def test_killed_while_it_answers_nothing_is_half_done_and_the_answer_is_not_lost
     port = free_port()
     address, secret = f"http://127.0.0.1:{port}", uuid4().hex
     stack.environment |= {
-        "BOOKING_PUBLIC_URL": address, "BOOKING_LINK_SECRET": secret, "BOOKING_CLOCK": "stepped",
-    }  # fmt: skip
+        "BOOKING_PUBLIC_URL": address,
+        "BOOKING_LINK_SECRET": secret,
+        "BOOKING_CLOCK": "stepped",
+    }
     monkeypatch.setenv("BOOKING_CLOCK", "stepped")
     settings.cache_clear()
     wish = asked()
@@ -119,9 +121,13 @@ def events(wish: Asked) -> list[str]:
 def test_without_an_address_it_does_not_start_and_says_why(own_database: str, tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "booking_tasks.ops", "web"],
-        cwd=tmp_path, env=os.environ | {"DATABASE_URL": own_database},
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=os.environ | {"DATABASE_URL": own_database},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
     assert ran.returncode == 1
     assert ran.stderr == (

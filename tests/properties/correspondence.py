@@ -48,9 +48,12 @@ class Correspondence(Office):
             self.edge.calendars[url] = calendar(busy)
         self.feeds.append(feed)
         self.say(
-            "set_calendar_feed", feed_id=str(feed), consultant_user_id=str(CONSULTANTS[who % 3]),
-            kind="ics", url=url,
-        )  # fmt: skip
+            "set_calendar_feed",
+            feed_id=str(feed),
+            consultant_user_id=str(CONSULTANTS[who % 3]),
+            kind="ics",
+            url=url,
+        )
 
     @precondition(lambda self: self.feeds)
     @rule(which=some)

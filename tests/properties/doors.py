@@ -47,9 +47,15 @@ class Doors(Story):
         self.holds: list[tuple[str, str]] = []
 
     @rule(
-        service=services, who=some, wanted=some, day=st.integers(-8, 7), hour=st.integers(0, 23), length=some,
-        wish=st.sampled_from(WISHES), fallback=st.sampled_from(["anyone", "only"]),
-    )  # fmt: skip
+        service=services,
+        who=some,
+        wanted=some,
+        day=st.integers(-8, 7),
+        hour=st.integers(0, 23),
+        length=some,
+        wish=st.sampled_from(WISHES),
+        fallback=st.sampled_from(["anyone", "only"]),
+    )
     def submit(
         self,
         service: UUID,
@@ -132,9 +138,13 @@ class Doors(Story):
         consultant, start = free[which % len(free)]
         request = uuid5(_SPACE, f"hold {len(self.sent)}")
         held = self.say(
-            "hold_slot", request_id=str(request), requester_user_id=str(REQUESTERS[who % 3]),
-            service_type_id=str(service), consultant_user_id=str(consultant), start=start.isoformat(),
-        )  # fmt: skip
+            "hold_slot",
+            request_id=str(request),
+            requester_user_id=str(REQUESTERS[who % 3]),
+            service_type_id=str(service),
+            consultant_user_id=str(consultant),
+            start=start.isoformat(),
+        )
         self.requests.append(request)
         if not held or not held["hold_token"]:
             return
@@ -152,10 +162,13 @@ class Doors(Story):
         mine = [start for whose, start in free if whose == consultant]
         starts = {mine[(which + 5 * number) % len(mine)] for number in range(of)}
         self.say(
-            "book_series", series_id=str(uuid5(_SPACE, f"series {len(self.sent)}")),
-            requester_user_id=str(REQUESTERS[who % 3]), service_type_id=str(service),
-            consultant_user_id=str(consultant), starts=[one.isoformat() for one in sorted(starts)],
-        )  # fmt: skip
+            "book_series",
+            series_id=str(uuid5(_SPACE, f"series {len(self.sent)}")),
+            requester_user_id=str(REQUESTERS[who % 3]),
+            service_type_id=str(service),
+            consultant_user_id=str(consultant),
+            starts=[one.isoformat() for one in sorted(starts)],
+        )
 
     @precondition(lambda self: self.sessions)
     @rule(which=some, to=st.none() | some)

@@ -83,9 +83,11 @@ class Life(Correspondence):
         """A consultant moves, or takes no bookings for a while."""
         consultant = str(CONSULTANTS[who % 3])
         self.say(
-            "upsert_consultant", consultant_user_id=consultant, time_zone=zone,
+            "upsert_consultant",
+            consultant_user_id=consultant,
+            time_zone=zone,
             is_available_for_booking=bookable,
-        )  # fmt: skip
+        )
 
     @precondition(lambda self: self.sessions)
     @rule(

@@ -46,9 +46,13 @@ class Office(Doors):
         leave = uuid5(_SPACE, f"leave {len(self.sent)}")
         self.leaves.append((leave, consultant))
         self.say(
-            "add_leave", leave_id=str(leave), consultant_user_id=str(consultant), reason="ill",
-            start=start.isoformat(), end=(start + timedelta(hours=hours)).isoformat(),
-        )  # fmt: skip
+            "add_leave",
+            leave_id=str(leave),
+            consultant_user_id=str(consultant),
+            reason="ill",
+            start=start.isoformat(),
+            end=(start + timedelta(hours=hours)).isoformat(),
+        )
 
     @precondition(lambda self: self.leaves)
     @rule(which=some)
@@ -61,17 +65,23 @@ class Office(Doors):
     def differ(self, service: UUID, who: int, policy: dict[str, Any]) -> None:
         """One consultant does one kind differently."""
         self.say(
-            "set_consultant_policy", consultant_user_id=str(CONSULTANTS[who % 3]),
-            service_type_id=str(service), **policy,
-        )  # fmt: skip
+            "set_consultant_policy",
+            consultant_user_id=str(CONSULTANTS[who % 3]),
+            service_type_id=str(service),
+            **policy,
+        )
 
     @rule(service=services, kind=st.sampled_from(KINDS))
     def redefine(self, service: UUID, kind: dict[str, Any]) -> None:
         """A kind of consultation becomes longer, shorter, tighter."""
         self.say(
-            "upsert_service_type", service_type_id=str(service), name=f"kind {SERVICES.index(service)}",
-            requires_confirmation=service == SERVICES[1], horizon_days=HORIZON_DAYS, **kind,
-        )  # fmt: skip
+            "upsert_service_type",
+            service_type_id=str(service),
+            name=f"kind {SERVICES.index(service)}",
+            requires_confirmation=service == SERVICES[1],
+            horizon_days=HORIZON_DAYS,
+            **kind,
+        )
 
     @rule(aliases=st.sampled_from(ALIASES))
     def rename(self, aliases: list[tuple[str, str]]) -> None:
@@ -84,9 +94,13 @@ class Office(Doors):
         """A person moves, or prefers another language."""
         person = (*CONSULTANTS, *REQUESTERS)[who % 6]
         self.say(
-            "upsert_user", user_id=str(person), name="Somebody", email=f"{person}@example.org",
-            time_zone=zone, language=language,
-        )  # fmt: skip
+            "upsert_user",
+            user_id=str(person),
+            name="Somebody",
+            email=f"{person}@example.org",
+            time_zone=zone,
+            language=language,
+        )
 
     @precondition(lambda self: self.holds)
     @rule(which=some, task=st.sampled_from(["renew_hold", "release_hold", "confirm_hold"]))

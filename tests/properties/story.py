@@ -96,9 +96,13 @@ class Story(RuleBasedStateMachine):
             for service, confirmed in zip(SERVICES, (False, True), strict=True):
                 buffers = (0, 0) if confirmed else (10, 20)
                 builders.service_type(
-                    db, id=service, requires_confirmation=confirmed, horizon_days=HORIZON_DAYS,
-                    buffer_before_minutes=buffers[0], buffer_after_minutes=buffers[1],
-                )  # fmt: skip
+                    db,
+                    id=service,
+                    requires_confirmation=confirmed,
+                    horizon_days=HORIZON_DAYS,
+                    buffer_before_minutes=buffers[0],
+                    buffer_after_minutes=buffers[1],
+                )
             for person in (*CONSULTANTS, *REQUESTERS):
                 builders.user(db, user_id=person)
             for consultant in CONSULTANTS:

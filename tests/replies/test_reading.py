@@ -46,8 +46,11 @@ def code(content: str) -> str:
 )
 def test_a_reply_says_which_entry_who_and_what(partstat: str, answer: str | None) -> None:
     assert reply(calendar(ENTRY, partstat, sequence=3)) == Reply(
-        f"{ENTRY}@{UID_DOMAIN}", 3, (WEBER,), answer  # type: ignore[arg-type]
-    )  # fmt: skip
+        f"{ENTRY}@{UID_DOMAIN}",
+        3,
+        (WEBER,),
+        answer,  # type: ignore[arg-type]
+    )
 
 
 @pytest.mark.parametrize(

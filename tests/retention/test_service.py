@@ -93,11 +93,16 @@ def test_answered_messages_go_and_unanswered_ones_stay(db: Session, moment: Occa
     for message_id, state, days in ((old, "done", 31), (young, "dead", 29), (open_, "received", None)):
         db.add(
             InboxMessage(
-                message_id=message_id, task="t", body_hash="h", door="booking", state=state,
-                outcome=None if days is None else {}, received_at=days_ago(db, 500),
+                message_id=message_id,
+                task="t",
+                body_hash="h",
+                door="booking",
+                state=state,
+                outcome=None if days is None else {},
+                received_at=days_ago(db, 500),
                 finished_at=None if days is None else days_ago(db, days),
             )
-        )  # fmt: skip
+        )
     db.flush()
     assert purge(db, moment, "inbox") == 1
     assert {row.message_id for row in left(db, InboxMessage)} == {young, open_}
@@ -130,10 +135,14 @@ def test_evidence_goes_only_with_a_session_that_is_over(
     session = booked_session(db, status=status)
     db.add(
         AttendanceEvidence(
-            scheduled_session_id=session.id, kind="room_opened", observed_at=NOW, source="platform",
-            external_id="1", recorded_at=days_ago(db, days),
+            scheduled_session_id=session.id,
+            kind="room_opened",
+            observed_at=NOW,
+            source="platform",
+            external_id="1",
+            recorded_at=days_ago(db, days),
         )
-    )  # fmt: skip
+    )
     db.flush()
     assert purge(db, moment, "evidence") == int(goes)
     assert len(left(db, AttendanceEvidence)) == int(not goes)
@@ -143,11 +152,20 @@ def test_a_batch_of_assignments_goes_at_the_age_of_jobs(db: Session, moment: Occ
     for days in (89, 91):
         db.add(
             AssignmentBatch(
-                planned_at=NOW - timedelta(days=days), requests=days, pairs=0, served=0, score=0,
-                served_bound=0, score_bound=0, method="greedy", is_complete=True, timed_out=False,
-                seconds=0, left={},
+                planned_at=NOW - timedelta(days=days),
+                requests=days,
+                pairs=0,
+                served=0,
+                score=0,
+                served_bound=0,
+                score_bound=0,
+                method="greedy",
+                is_complete=True,
+                timed_out=False,
+                seconds=0,
+                left={},
             )
-        )  # fmt: skip
+        )
     db.flush()
     assert purge(db, moment, "assignment_batches") == 1
     assert [row.requests for row in left(db, AssignmentBatch)] == [89]
@@ -170,17 +188,27 @@ def test_an_absence_plan_goes_with_its_reason_unless_a_proposal_of_it_is_open(
     session = booked_session(db)
     for days, state in ((179, "done"), (182, "done"), (183, "offered")):
         plan = AbsencePlan(
-            consultant_user_id=session.consultant_user_id, reason=f"{days}", actor="desk", state="announced",
-            planned_at=NOW - timedelta(days=days), announce_at=NOW,
-        )  # fmt: skip
+            consultant_user_id=session.consultant_user_id,
+            reason=f"{days}",
+            actor="desk",
+            state="announced",
+            planned_at=NOW - timedelta(days=days),
+            announce_at=NOW,
+        )
         db.add(plan)
         db.flush()
         db.add(
             AbsencePlanStep(
-                plan_id=plan.id, scheduled_session_id=session.id, position=1, session_revision=0,
-                action="cancel", reason="nobody_can", state=state, booking_id=uuid7(),
+                plan_id=plan.id,
+                scheduled_session_id=session.id,
+                position=1,
+                session_revision=0,
+                action="cancel",
+                reason="nobody_can",
+                state=state,
+                booking_id=uuid7(),
             )
-        )  # fmt: skip
+        )
     db.flush()
     assert purge(db, moment, "absence_plans") == 1
     assert {row.reason for row in left(db, AbsencePlan)} == {"179", "183"}
@@ -216,12 +244,18 @@ def test_a_batch_takes_the_oldest_up_to_its_limit(db: Session, moment: Occasion)
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        ("SELECT id FROM jobs WHERE settled_at < statement_timestamp() - interval '90 days'"
-         " ORDER BY settled_at LIMIT 1000", "ix_jobs_settled_at"),
-        ("SELECT message_id FROM inbox WHERE finished_at < statement_timestamp() - interval '30 days'"
-         " ORDER BY finished_at LIMIT 1000", "ix_inbox_finished_at"),
+        (
+            "SELECT id FROM jobs WHERE settled_at < statement_timestamp() - interval '90 days'"
+            " ORDER BY settled_at LIMIT 1000",
+            "ix_jobs_settled_at",
+        ),
+        (
+            "SELECT message_id FROM inbox WHERE finished_at < statement_timestamp() - interval '30 days'"
+            " ORDER BY finished_at LIMIT 1000",
+            "ix_inbox_finished_at",
+        ),
     ],
-)  # fmt: skip
+)
 def test_old_rows_are_found_by_an_index_condition(db: Session, query: str, index: str) -> None:
     db.execute(text("SET LOCAL enable_seqscan = off"))
     plan = "\n".join(db.scalars(text(f"EXPLAIN {query}")))

@@ -55,8 +55,17 @@ def test_a_row_that_somebody_holds_is_left_for_another_day(own_database: str, va
 
 
 def test_the_ages_are_the_deployments() -> None:
-    ages = tasks.ages_of(load_settings({"retain_jobs": "1d", "retain_inbox": "2d", "retain_events": "3d",
-                                        "retain_evidence": "4d", "retain_dead_letters": "5d"}))  # fmt: skip
+    ages = tasks.ages_of(
+        load_settings(
+            {
+                "retain_jobs": "1d",
+                "retain_inbox": "2d",
+                "retain_events": "3d",
+                "retain_evidence": "4d",
+                "retain_dead_letters": "5d",
+            }
+        )
+    )
     assert (ages.jobs, ages.inbox, ages.events, ages.evidence, ages.dead_letters) == tuple(
         timedelta(days=days) for days in range(1, 6)
     )

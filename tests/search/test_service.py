@@ -116,10 +116,13 @@ def test_each_consultant_is_counted_once_by_the_furthest_they_came(db: Session, 
     practice.hold(limited, OPENING)
     db.add(
         AvailabilitySlot(
-            consultant_user_id=blocked, status="unavailable", source="leave", start_time=OPENING,
+            consultant_user_id=blocked,
+            status="unavailable",
+            source="leave",
+            start_time=OPENING,
             end_time=OPENING + 4 * HOUR,
         )
-    )  # fmt: skip
+    )
     builders.window(db, late, NOW, hours=1)
     row = db.query(AvailabilitySlot).filter_by(consultant_user_id=late, start_time=OPENING).one()
     db.delete(row)
@@ -132,9 +135,13 @@ def test_each_consultant_is_counted_once_by_the_furthest_they_came(db: Session, 
     assert found.starts == ()
     assert found.nothing_because == "limit_reached"
     assert found.counts == {
-        "no_skill": 1, "no_hours": 1, "beyond_horizon": 1, "notice_too_short": 1, "all_taken": 1,
+        "no_skill": 1,
+        "no_hours": 1,
+        "beyond_horizon": 1,
+        "notice_too_short": 1,
+        "all_taken": 1,
         "limit_reached": 1,
-    }  # fmt: skip
+    }
 
 
 def test_a_range_that_is_over_says_so(db: Session, moment: Occasion) -> None:
@@ -156,10 +163,13 @@ def _crowd(db: Session, moment: Occasion, size: int, dice: Random) -> tuple[UUID
             blocked = opens + dice.randint(0, 20) * quarter
             db.add(
                 AvailabilitySlot(
-                    consultant_user_id=one, status="unavailable", source="test",
-                    start_time=blocked, end_time=blocked + dice.randint(1, 30) * quarter,
+                    consultant_user_id=one,
+                    status="unavailable",
+                    source="test",
+                    start_time=blocked,
+                    end_time=blocked + dice.randint(1, 30) * quarter,
                 )
-            )  # fmt: skip
+            )
         if dice.random() < 0.3:
             own = {
                 "slot_step_minutes": dice.choice((15, 20, 45)),
@@ -201,10 +211,13 @@ def test_a_crowd_without_any_start_is_told_so_and_soon(db: Session, moment: Occa
     for one in people:
         db.add(
             AvailabilitySlot(
-                consultant_user_id=one, status="unavailable", source="test",
-                start_time=NOW, end_time=NOW + timedelta(days=2),
+                consultant_user_id=one,
+                status="unavailable",
+                source="test",
+                start_time=NOW,
+                end_time=NOW + timedelta(days=2),
             )
-        )  # fmt: skip
+        )
     db.flush()
     query = SearchSlots(service_type_id=kind, start=NOW, limit=5)
     assert {one.day for one in service.search_slots(db, moment, query).starts} == {date(2027, 3, 3)}
@@ -217,9 +230,11 @@ def test_skills_are_found_in_any_case_and_by_any_alias(db: Session, moment: Occa
     practice = Practice(db, moment, people=1)
     able = []
     for offered, is_able in (
-        (["Maths", "LAW"], True), (["mathematics", "Straße", "law"], True), (["mathe"], False),
+        (["Maths", "LAW"], True),
+        (["mathematics", "Straße", "law"], True),
+        (["mathe"], False),
         (["law"], False),
-    ):  # fmt: skip
+    ):
         one = builders.consultant(db, specializations=offered).consultant_user_id
         builders.window(db, one, OPENING, hours=1)
         able += [one] if is_able else []

@@ -36,9 +36,14 @@ class Course:
 
     def book(self, *starts: datetime, **values: Any) -> SeriesOutcome:
         given = {
-            "message_id": uuid4(), "actor": "shop", "series_id": uuid4(), "requester_user_id": uuid4(),
-            "service_type_id": self.kind.id, "consultant_user_id": self.who, "starts": starts,
-        }  # fmt: skip
+            "message_id": uuid4(),
+            "actor": "shop",
+            "series_id": uuid4(),
+            "requester_user_id": uuid4(),
+            "service_type_id": self.kind.id,
+            "consultant_user_id": self.who,
+            "starts": starts,
+        }
         outcome = service.book_series(self.db, self.moment, BookSeries.model_validate(given | values))
         assert [name for name, rows in ALWAYS.items() if self.db.execute(text(rows)).first()] == []
         return outcome
@@ -122,15 +127,20 @@ def test_a_series_id_is_used_once(db: Session, moment: Occasion) -> None:
 def test_a_weekly_start_is_the_same_wall_clock_time_through_a_change_of_clocks() -> None:
     command = BookSeries.model_validate(
         {
-            "message_id": uuid4(), "actor": "shop", "series_id": uuid4(), "requester_user_id": uuid4(),
-            "service_type_id": uuid4(), "consultant_user_id": uuid4(),
+            "message_id": uuid4(),
+            "actor": "shop",
+            "series_id": uuid4(),
+            "requester_user_id": uuid4(),
+            "service_type_id": uuid4(),
+            "consultant_user_id": uuid4(),
             "starts": [datetime(2027, 3, 23, 9, tzinfo=UTC)],
             "weekly": {"times": 2, "time_zone": "Europe/Vienna"},
         }
-    )  # fmt: skip
+    )
     assert starts_of(command.starts, command.weekly) == [
-        datetime(2027, 3, 23, 9, tzinfo=UTC), datetime(2027, 3, 30, 8, tzinfo=UTC),
-    ]  # fmt: skip
+        datetime(2027, 3, 23, 9, tzinfo=UTC),
+        datetime(2027, 3, 30, 8, tzinfo=UTC),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +151,13 @@ def test_starts_that_contradict_are_refused(starts: list[datetime], weekly: obje
     with pytest.raises(ValidationError):
         BookSeries.model_validate(
             {
-                "message_id": uuid4(), "actor": "shop", "series_id": uuid4(), "requester_user_id": uuid4(),
-                "service_type_id": uuid4(), "consultant_user_id": uuid4(), "starts": starts, "weekly": weekly,
+                "message_id": uuid4(),
+                "actor": "shop",
+                "series_id": uuid4(),
+                "requester_user_id": uuid4(),
+                "service_type_id": uuid4(),
+                "consultant_user_id": uuid4(),
+                "starts": starts,
+                "weekly": weekly,
             }
-        )  # fmt: skip
+        )

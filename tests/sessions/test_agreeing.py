@@ -67,18 +67,28 @@ class Desk:
 
     def new_request(self, requester: UUID | None = None) -> NewRequest:
         return NewRequest(
-            id=uuid7(), requester_user_id=requester or uuid4(), consultation_service_type_id=self.kind.id,
-            company_id=None, preferred_consultant_user_id=self.who, preferred_start_time=START,
-            request_details="a proof", series_id=uuid7(),
-        )  # fmt: skip
+            id=uuid7(),
+            requester_user_id=requester or uuid4(),
+            consultation_service_type_id=self.kind.id,
+            company_id=None,
+            preferred_consultant_user_id=self.who,
+            preferred_start_time=START,
+            request_details="a proof",
+            series_id=uuid7(),
+        )
 
     def agree(
         self, request: ConsultationRequest | NewRequest, start: datetime = START, length: timedelta = HOUR
     ) -> SessionFacts | NotTaken:
         return service.agree(
-            self.db, self.moment, request, self.who, start, start + length,
+            self.db,
+            self.moment,
+            request,
+            self.who,
+            start,
+            start + length,
             decision=assignment.choice_of_requester(self.moment, request, start),
-        )  # fmt: skip
+        )
 
     def wrong(self) -> list[str]:
         return [name for name, rows in ALWAYS.items() if self.db.execute(text(rows)).first()]
@@ -154,10 +164,15 @@ def test_a_series_is_one_statement_once_its_length_is_known(db: Session, moment:
     sent = []
     for hours in (0, 1):
         command = BookSeries(
-            message_id=uuid7(), actor="shop", series_id=uuid7(), requester_user_id=uuid7(),
-            service_type_id=desk.kind.id, consultant_user_id=desk.who, starts=(START + hours * HOUR,),
+            message_id=uuid7(),
+            actor="shop",
+            series_id=uuid7(),
+            requester_user_id=uuid7(),
+            service_type_id=desk.kind.id,
+            consultant_user_id=desk.who,
+            starts=(START + hours * HOUR,),
             weekly=Weekly(times=2, time_zone="UTC"),
-        )  # fmt: skip
+        )
         with statements(db) as found:
             done = series.book_series(db, moment, command)
         assert [one.end - one.start for one in done.sessions] == [45 * MINUTE] * 2
@@ -171,9 +186,14 @@ def test_a_series_that_is_refused_gives_its_locks_back(own_database: str, moment
         desk = Desk(db, moment)
         assert isinstance(desk.agree(desk.new_request()), SessionFacts)
     command = BookSeries(
-        message_id=uuid7(), actor="shop", series_id=uuid7(), requester_user_id=uuid7(),
-        service_type_id=desk.kind.id, consultant_user_id=desk.who, starts=(START, START + HOUR),
-    )  # fmt: skip
+        message_id=uuid7(),
+        actor="shop",
+        series_id=uuid7(),
+        requester_user_id=uuid7(),
+        service_type_id=desk.kind.id,
+        consultant_user_id=desk.who,
+        starts=(START, START + HOUR),
+    )
     with transaction() as db, psycopg.connect(own_database) as rival:
         assert series.book_series(db, moment, command).code == "conflicts"
         rival.execute(

@@ -110,10 +110,14 @@ def test_the_story_of_a_session_is_its_requests_and_tells_what_was_seen(
     session = builders.booked_session(db)
     db.add(
         AttendanceEvidence(
-            scheduled_session_id=session.id, kind="joined", party="requester", observed_at=NOW,
-            source="platform", external_id="1",
+            scheduled_session_id=session.id,
+            kind="joined",
+            party="requester",
+            observed_at=NOW,
+            source="platform",
+            external_id="1",
         )
-    )  # fmt: skip
+    )
     story = told(db, session.id)
     assert (story.request_id, story.session_id) == (session.consultation_request_id, session.id)
     assert texts(story, "evidence") == ["platform saw requester joined at 09:00:00Z"]

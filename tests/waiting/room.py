@@ -60,9 +60,11 @@ class WaitingRoom:
     def answers(self, contract: Any, request: ConsultationRequest, **values: Any) -> HoldOutcome:
         """The requester accepts or declines."""
         given = {
-            "message_id": uuid4(), "actor": "mira", "request_id": request.id,
+            "message_id": uuid4(),
+            "actor": "mira",
+            "request_id": request.id,
             "hold_token": self.offer(request).hold_token,
-        }  # fmt: skip
+        }
         outcome: HoldOutcome = getattr(service, contract.task)(
             self.db, self.moment, contract.model_validate(given | values)
         )

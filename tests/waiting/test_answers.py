@@ -70,9 +70,10 @@ def test_where_the_consultant_confirms_an_accepted_offer_asks_them_and_the_time_
     room.later(minutes=31)  # longer than the offer stood
     assert room.sweeps() == 0
     confirmed = intake.confirm(
-        db, room.moment,
+        db,
+        room.moment,
         ConfirmRequest(message_id=uuid4(), actor="x", request_id=request.id, consultant_user_id=room.who),
-    )  # fmt: skip
+    )
     assert (confirmed.result, room.facts()) == ("done", [("booked", START)])
 
 
@@ -133,9 +134,14 @@ def test_the_clock_alone_ends_an_offer_and_others_take_its_start_with_every_swee
     room.frees()
     room.offers()
     shop = HoldSlot(
-        message_id=uuid4(), actor="shop", request_id=uuid7(), requester_user_id=uuid7(),
-        service_type_id=room.kind.id, consultant_user_id=room.who, start=START,
-    )  # fmt: skip
+        message_id=uuid4(),
+        actor="shop",
+        request_id=uuid7(),
+        requester_user_id=uuid7(),
+        service_type_id=room.kind.id,
+        consultant_user_id=room.who,
+        start=START,
+    )
     room.later(minutes=30, microseconds=-1)
     assert holds.hold_slot(room.db, room.moment, shop).code == "slot_taken"
     room.later(microseconds=1)
@@ -236,9 +242,12 @@ def _copy(offer: TimeOffer, **values: Any) -> TimeOffer:
     same = {
         "consultation_request_id": offer.consultation_request_id,
         "consultant_user_id": offer.consultant_user_id,
-        "start_time": offer.start_time, "end_time": offer.end_time, "hold_token": uuid4(),
-        "offered_at": NOW, "offered_until": NOW + HALF_AN_HOUR,
-    }  # fmt: skip
+        "start_time": offer.start_time,
+        "end_time": offer.end_time,
+        "hold_token": uuid4(),
+        "offered_at": NOW,
+        "offered_until": NOW + HALF_AN_HOUR,
+    }
     return TimeOffer(**(same | values))
 
 

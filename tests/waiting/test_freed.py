@@ -62,9 +62,14 @@ class Counter(WaitingRoom):
     def held(self) -> Any:
         self.frees()
         return self.say(
-            holds.hold_slot, HoldSlot, request_id=uuid7(), requester_user_id=uuid7(),
-            service_type_id=self.kind.id, consultant_user_id=self.who, start=START,
-        )  # fmt: skip
+            holds.hold_slot,
+            HoldSlot,
+            request_id=uuid7(),
+            requester_user_id=uuid7(),
+            service_type_id=self.kind.id,
+            consultant_user_id=self.who,
+            start=START,
+        )
 
     def week(self, *days: int) -> None:
         weekly = tuple(WeeklyHours(weekday=day, start=time(9), end=time(17)) for day in days)
@@ -116,8 +121,9 @@ def returns_early(counter: Counter) -> None:
     leave = uuid7()
     counter.week(1, 2)
     whole_day: dict[str, datetime] = {
-        "start": datetime(2027, 3, 2), "end": datetime(2027, 3, 3),
-    }  # fmt: skip
+        "start": datetime(2027, 3, 2),
+        "end": datetime(2027, 3, 3),
+    }
     counter.say(
         hours.add_leave, AddLeave, leave_id=leave, consultant_user_id=counter.who, reason="sea", **whole_day
     )
@@ -128,24 +134,34 @@ def returns_early(counter: Counter) -> None:
 
 def may_do_more(counter: Counter) -> None:
     counter.say(
-        policies.set_consultant_policy, SetConsultantPolicy, consultant_user_id=counter.who,
-        service_type_id=counter.kind.id, minimum_notice_minutes=0,
-    )  # fmt: skip
+        policies.set_consultant_policy,
+        SetConsultantPolicy,
+        consultant_user_id=counter.who,
+        service_type_id=counter.kind.id,
+        minimum_notice_minutes=0,
+    )
 
 
 def learns(counter: Counter) -> None:
     counter.say(
-        catalogue.upsert_consultant, UpsertConsultant, consultant_user_id=counter.who, time_zone="UTC",
+        catalogue.upsert_consultant,
+        UpsertConsultant,
+        consultant_user_id=counter.who,
+        time_zone="UTC",
         specializations=("law",),
-    )  # fmt: skip
+    )
 
 
 def _feed(counter: Counter) -> UUID:
     feed = uuid7()
     counter.say(
-        calendars.set_calendar_feed, SetCalendarFeed, feed_id=feed, consultant_user_id=counter.who,
-        kind="ics", url="https://calendar.example/busy.ics",
-    )  # fmt: skip
+        calendars.set_calendar_feed,
+        SetCalendarFeed,
+        feed_id=feed,
+        consultant_user_id=counter.who,
+        kind="ics",
+        url="https://calendar.example/busy.ics",
+    )
     return feed
 
 

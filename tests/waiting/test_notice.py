@@ -25,8 +25,12 @@ def offered(room: WaitingRoom, language: str = "en") -> tuple[ConsultationReques
     people = {"Mira Lang": request.requester_user_id, "Dr Okafor": room.who}
     for name, who in people.items():
         builders.user(
-            room.db, user_id=who, name=name, language=language, time_zone="Europe/Vienna",
-        )  # fmt: skip
+            room.db,
+            user_id=who,
+            name=name,
+            language=language,
+            time_zone="Europe/Vienna",
+        )
     room.frees()
     room.offers()
     wanted = room.db.scalars(select(Job).where(Job.kind == "send_notice")).one()
@@ -38,17 +42,19 @@ def offered(room: WaitingRoom, language: str = "en") -> tuple[ConsultationReques
     ("language", "subject", "when", "until"),
     [
         (
-            "en", "A time has become free: Algebra with Dr Okafor",
+            "en",
+            "A time has become free: Algebra with Dr Okafor",
             "When: Tuesday, 2 March 2027, 10:00–11:00, Europe/Vienna (CET)",
             "Please answer until: Monday, 1 March 2027, 10:30, Europe/Vienna (CET)",
         ),
         (
-            "de", "Eine Zeit ist frei geworden: Algebra mit Dr Okafor",
+            "de",
+            "Eine Zeit ist frei geworden: Algebra mit Dr Okafor",
             "Wann: Dienstag, 2. März 2027, 10:00–11:00 Uhr, Europe/Vienna (CET)",
             "Bitte antworten bis: Montag, 1. März 2027, 10:30 Uhr, Europe/Vienna (CET)",
         ),
     ],
-)  # fmt: skip
+)
 def test_the_requester_reads_what_is_offered_until_when_and_with_whom(
     db: Session, moment: Occasion, language: str, subject: str, when: str, until: str
 ) -> None:

@@ -214,7 +214,8 @@ def test_after_a_decline_in_the_first_run_the_next_consultant_is_asked_not_the_r
     asked = request.assigned_consultant_user_id
     assert asked is not None
     intake.decline(
-        db, moment,
+        db,
+        moment,
         DeclineRequest(message_id=uuid4(), actor="x", request_id=request.id, consultant_user_id=asked),
-    )  # fmt: skip
+    )
     assert assignment.assign(db, moment, request.id).result == "asked"

@@ -183,12 +183,13 @@ def test_an_answer_against_a_rival_ends_one_way_or_the_other(rival: Any) -> None
         decline_offer: say(decline_offer, offer),
         cancel_request: lambda: cancel_request(
             request={
-                "message_id": str(uuid7()), "actor": "rival",
+                "message_id": str(uuid7()),
+                "actor": "rival",
                 "request_id": str(offer.consultation_request_id),
             }
         ),
         lapse_offers: lapse_offers,
-    }  # fmt: skip
+    }
     answers = at_once(say(accept_offer, offer), say(accept_offer, offer), calls[rival])
     ended = {"accepted": "scheduled", "declined": "pending_assignment", "withdrawn": "cancelled"}
     (after,) = offers()

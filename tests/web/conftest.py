@@ -79,8 +79,11 @@ class Office:
         """A request that one of them was asked about."""
         request_id = uuid7()
         command = {
-            "message_id": uuid4(), "actor": "mira", "request_id": request_id, "service_type_id": self.kind,
-        }  # fmt: skip
+            "message_id": uuid4(),
+            "actor": "mira",
+            "request_id": request_id,
+            "service_type_id": self.kind,
+        }
         with occasion("test", "booking") as (db, moment):
             mira = builders.user(db, name="Mira Lang").user_id
             wish = SubmitRequest.model_validate(command | {"requester_user_id": mira} | values)

@@ -69,15 +69,19 @@ def offered(language: str = "de") -> Waiting:
     ("language", "asks", "labels", "buttons"),
     [
         (
-            "en", "Does this time suit you?", ["What", "With", "When", "Please answer until"],
+            "en",
+            "Does this time suit you?",
+            ["What", "With", "When", "Please answer until"],
             ["Accept", "Decline"],
         ),
         (
-            "de", "Passt Ihnen diese Zeit?", ["Was", "Mit", "Wann", "Bitte antworten bis"],
+            "de",
+            "Passt Ihnen diese Zeit?",
+            ["Was", "Mit", "Wann", "Bitte antworten bis"],
             ["Annehmen", "Ablehnen"],
         ),
     ],
-)  # fmt: skip
+)
 def test_the_link_in_the_letter_leads_to_what_is_offered_and_looking_changes_nothing(
     web: Web, language: str, asks: str, labels: list[str], buttons: list[str]
 ) -> None:
@@ -133,9 +137,11 @@ def test_a_link_for_another_purpose_person_or_offer_opens_nothing(web: Web, chan
     links = settings().links
     assert links is not None
     own: dict[str, Any] = {
-        "purpose": OFFERS, "subject": waiting.offer.id, "person": waiting.requester,
+        "purpose": OFFERS,
+        "subject": waiting.offer.id,
+        "person": waiting.requester,
         "until": waiting.offer.offered_until,
-    }  # fmt: skip
+    }
     assert f"/{ANSWERS}/{links.token(Grant(**own))}" == waiting.link
     path = f"/{ANSWERS}/{links.token(Grant(**(own | changes)))}"
     assert web.get(path).status_code == 404

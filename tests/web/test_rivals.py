@@ -70,9 +70,11 @@ class Round:
 
     def by_task(self, task: Any) -> str:
         body = {
-            "message_id": str(uuid4()), "actor": "x", "request_id": str(self.wish),
+            "message_id": str(uuid4()),
+            "actor": "x",
+            "request_id": str(self.wish),
             "consultant_user_id": str(self.who),
-        }  # fmt: skip
+        }
         self.ready()
         answer = task(request=body)
         return str(answer["code"] or answer["result"])
@@ -163,9 +165,16 @@ def test_of_all_answers_at_once_exactly_one_wins_and_the_others_are_told_what_is
         by_link = fate == "accepted" and told["done"] == 0
         assert won + by_link == 1, (fate, told)
         assert set(told) <= {
-            "303", "410", "done", "already_done", "not_waiting", "stale", "hold_expired",
-            "swept 0", "swept 1",
-        }, told  # fmt: skip
+            "303",
+            "410",
+            "done",
+            "already_done",
+            "not_waiting",
+            "stale",
+            "hold_expired",
+            "swept 0",
+            "swept 1",
+        }, told
         with transaction() as db:
             assert [line for line in of_rows(db) if "decision" not in line] == []
 

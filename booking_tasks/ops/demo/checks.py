@@ -232,9 +232,11 @@ def _reminded(evidence: Evidence) -> Check:
 
 def _verdicts(evidence: Evidence) -> Check:
     wanted = {
-        "tutoring": "completed", "statistics": "completed",
-        "review": "no_show_user", "python": "attendance_unknown",
-    }  # fmt: skip
+        "tutoring": "completed",
+        "statistics": "completed",
+        "review": "no_show_user",
+        "python": "attendance_unknown",
+    }
     seen = {label: evidence.session(label).status for label in wanted}
     return Check("attended, absent and unknown were told apart", seen == wanted, str(seen))
 
@@ -307,10 +309,24 @@ def _calm(evidence: Evidence) -> Check:
 
 
 CHECKS = (
-    _one_of_three, _no_overlap, _third_try, _invited_once, _nothing_twice, _moved, _cancelled,
-    _no_reminder_after_cancel, _reminded, _verdicts, _killed, _repeatable, _confirmed, _rejected_once,
-    _events_once, _own_zone, _calm,
-)  # fmt: skip
+    _one_of_three,
+    _no_overlap,
+    _third_try,
+    _invited_once,
+    _nothing_twice,
+    _moved,
+    _cancelled,
+    _no_reminder_after_cancel,
+    _reminded,
+    _verdicts,
+    _killed,
+    _repeatable,
+    _confirmed,
+    _rejected_once,
+    _events_once,
+    _own_zone,
+    _calm,
+)
 
 
 def invites_by_name(story: Story) -> dict[str, bytes]:

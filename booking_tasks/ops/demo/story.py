@@ -79,9 +79,13 @@ class Story:
             self._send(UpsertServiceType, service_type_id=service_type_id, name=name, **extra)
         for person in (*cast.CONSULTANTS, *cast.LEARNERS):
             self._send(
-                UpsertUser, user_id=person.id, name=person.name, email=person.email,
-                time_zone=person.zone, language=person.language,
-            )  # fmt: skip
+                UpsertUser,
+                user_id=person.id,
+                name=person.name,
+                email=person.email,
+                time_zone=person.zone,
+                language=person.language,
+            )
         hours = tuple(WeeklyHours(weekday=day, start=cast.OPENS, end=cast.CLOSES) for day in range(1, 6))
         for person in cast.CONSULTANTS:
             self._send(
