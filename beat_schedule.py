@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from booking_tasks.settings import Settings
+from booking_tasks.kit.settings import Settings
 
 #: Sweep -> how many sweep intervals (`BOOKING_SWEEP_INTERVAL`, default 10 s) lie between two ticks.
 SWEEPS: dict[str, int] = {

@@ -26,7 +26,7 @@ import psycopg
 from benchmarks.ground import grounds, say
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import TASK_PREFIX, SubmitRequest
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.ops.servers import Valkey
 from booking_tasks.ops.stack import Stack
 

@@ -23,11 +23,13 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from sqlalchemy import text
 
 from benchmarks.ground import GROWING_ID, Ground, grounds, milliseconds, say, turns, typical
-from booking_tasks.assignment import batch, matching, matching_rounds
-from booking_tasks.assignment.batch_reading import Look
-from booking_tasks.assignment.matching_plan import Answer, Batch, Objective, greedy
-from booking_tasks.database import transaction
-from booking_tasks.occasion import Occasion
+from booking_tasks.batch import matching
+from booking_tasks.batch import rounds as matching_rounds
+from booking_tasks.batch import service as batch
+from booking_tasks.batch.plan import Answer, Batch, Objective, greedy
+from booking_tasks.batch.reading import Look
+from booking_tasks.context import Occasion
+from booking_tasks.kit.database import transaction
 
 SOLVE_MOST, GAP_MOST = 1.3, 0.01
 NOW = datetime(2027, 3, 1, 6, tzinfo=UTC)

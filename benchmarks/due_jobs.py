@@ -28,10 +28,12 @@ from benchmarks.ground import (
     typical,
     verdict,
 )
-from booking_tasks.database import transaction
-from booking_tasks.identity import uuid7
 from booking_tasks.jobs import store
-from booking_tasks.jobs.rules import LeasedJob, NewJob
+from booking_tasks.jobs.rules import LeasedJob
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.jobs import NewJob
 
 QUIET_MOST, HELD_MOST = 1.5, 5.0
 DUE, ROUNDS, DEAD = 500, 20, 100_000
@@ -61,7 +63,9 @@ def one_round(ground: Ground) -> tuple[float, float]:
     """Milliseconds of looking for kinds, and of leasing all that is due, commits included."""
     now = datetime.now(UTC)
     with transaction(ground.connection) as db:
-        store.add(db, [NewJob("send_reminder", uuid7(), now - timedelta(seconds=1)) for _ in range(DUE)])
+        outbox_store.add(
+            db, [NewJob("send_reminder", uuid7(), now - timedelta(seconds=1)) for _ in range(DUE)]
+        )
 
     def look() -> None:
         with transaction(ground.connection) as db:

@@ -19,10 +19,10 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import Connection
 
-from booking_tasks.database import create_booking_engine
+from booking_tasks.kit.database import create_booking_engine
+from booking_tasks.kit.settings import load_settings
 from booking_tasks.ops.migrate import migrate
 from booking_tasks.ops.servers import Postgres
-from booking_tasks.settings import load_settings
 
 #: SQL for a UUID that grows with `n`, as version 7 does: in its first 48 bits, a millisecond for each. (GiST
 #: tells UUIDs apart by some 53 bits: ids that differ in the last ones only are all the same to it.)

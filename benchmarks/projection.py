@@ -31,13 +31,13 @@ from sqlalchemy.orm import Session
 
 from benchmarks.ground import Ground, grounds, milliseconds, say
 from booking_tasks.availability.store import lock_consultant
+from booking_tasks.context import Occasion, Policies
 from booking_tasks.contracts import Hours
-from booking_tasks.database import transaction
 from booking_tasks.hours import service, store
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.time_zones import tzdata_version
 from booking_tasks.models import AvailabilityProjection, AvailabilitySlot, Consultant
-from booking_tasks.occasion import Occasion, Policies
-from booking_tasks.zones import tzdata_version
 
 MOST_RATIO, MOST_GROWTH = 4.0, 1.1
 #: So many consultants before the other database has its turn.

@@ -33,12 +33,12 @@ import psycopg
 from sqlalchemy import event
 
 from benchmarks.ground import Ground, grounds, say
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import BookSeries
-from booking_tasks.database import create_booking_engine, transaction
-from booking_tasks.identity import uuid7
-from booking_tasks.occasion import Occasion
+from booking_tasks.kit.database import create_booking_engine, transaction
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.settings import load_settings
 from booking_tasks.series.service import book_series
-from booking_tasks.settings import load_settings
 
 LEAST, P99_MOST, CLIENTS = 0.5, 5.0, 8
 NOW = datetime(2027, 3, 1, 6, tzinfo=UTC)

@@ -26,11 +26,11 @@ from benchmarks.ground import (
     typical,
     verdict,
 )
-from booking_tasks.database import transaction
-from booking_tasks.occasion import Occasion
+from booking_tasks.context import Occasion
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.settings import settings
 from booking_tasks.retention import service
 from booking_tasks.retention.tasks import BATCH, ages_of
-from booking_tasks.settings import settings
 
 MOST = 3.0
 #: Batches measured, and batches deleted unmeasured before those that lie behind.

@@ -34,10 +34,10 @@ from benchmarks.ground import (
     verdict,
 )
 from booking_tasks.availability.service import free_time
-from booking_tasks.bulk import IN_BULK
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import SearchSlots
-from booking_tasks.database import transaction
-from booking_tasks.occasion import Occasion
+from booking_tasks.kit.bulk import IN_BULK
+from booking_tasks.kit.database import transaction
 from booking_tasks.ops.servers import system_postgres_binaries
 from booking_tasks.search.service import search_slots
 

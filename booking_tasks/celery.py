@@ -23,24 +23,24 @@ from celery.schedules import schedstate
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init, worker_shutting_down
 
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX
-from booking_tasks.database import forget_inherited_connections
-from booking_tasks.errors import SettingsError
-from booking_tasks.jobs.rules import KINDS
-from booking_tasks.logs import configure_logging
-from booking_tasks.queues import BROKER_SECONDS, declared_queues
-from booking_tasks.settings import Settings, settings
-from booking_tasks.stopping import stop
-from booking_tasks.tracing import start_tracing
+from booking_tasks.kit.database import forget_inherited_connections
+from booking_tasks.kit.errors import SettingsError
+from booking_tasks.kit.logs import configure_logging
+from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues
+from booking_tasks.kit.settings import Settings, settings
+from booking_tasks.kit.shutdown import stop
+from booking_tasks.kit.tracing import start_tracing
+from booking_tasks.outbox.jobs import KINDS
 
 ROOMS = (
     "booking_tasks.absence.tasks",
     "booking_tasks.assignment.tasks",
     "booking_tasks.attendance.tasks",
     "booking_tasks.availability.tasks",
+    "booking_tasks.batch.tasks",
     "booking_tasks.calendars.tasks",
     "booking_tasks.catalogue.tasks",
     "booking_tasks.credits.tasks",
-    "booking_tasks.directory.tasks",
     "booking_tasks.events.tasks",
     "booking_tasks.guard.tasks",
     "booking_tasks.holds.tasks",
@@ -50,7 +50,6 @@ ROOMS = (
     "booking_tasks.invites.tasks",
     "booking_tasks.jobs.tasks",
     "booking_tasks.meetings.tasks",
-    "booking_tasks.policies.tasks",
     "booking_tasks.reminders.tasks",
     "booking_tasks.replies.tasks",
     "booking_tasks.retention.tasks",

@@ -18,7 +18,7 @@ from celery import Celery
 
 from booking_tasks.contracts import TASK_PREFIX, Query
 from booking_tasks.contracts.base import OutcomeT
-from booking_tasks.queues import BROKER_SECONDS, declared_queues, promptly
+from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, promptly
 
 #: The longest that one exchange about an outcome may take; `outcome` may outlast its time-out by this.
 _RESULT_SECONDS = 1.0

@@ -7,9 +7,9 @@ import time
 from alembic import context
 from sqlalchemy import Connection, text
 
-from booking_tasks.database import create_booking_engine
+from booking_tasks.kit.database import create_booking_engine
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import Base
-from booking_tasks.settings import settings
 
 #: Any fixed number; every migrator of this project waits for the same one.
 MIGRATION_LOCK = 7_264_510_331

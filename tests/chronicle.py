@@ -10,9 +10,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.journey import Happening, PlanFacts, RequestFacts, SessionFacts, follow_up
+from booking_tasks.context import Policies
 from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
-from booking_tasks.occasion import Policies
+from booking_tasks.outbox.workflow import Happening, PlanFacts, RequestFacts, SessionFacts, follow_up
 from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS
 
 #: Jobs that follow from no event, but from what the world outside answered or from freed time:

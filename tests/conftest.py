@@ -22,7 +22,7 @@ from hypothesis import settings as hypothesis_settings
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from booking_tasks.occasion import Occasion
+from booking_tasks.context import Occasion
 from booking_tasks.ops.servers import Postgres, Valkey, system_postgres_binaries
 from booking_tasks.ops.stack import ServiceProcess
 from tests import warm
@@ -196,8 +196,8 @@ def copied_database(template: str) -> Iterator[str]:
 @pytest.fixture
 def own_database(template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A fresh migrated database that this process's settings point to; its URL, for the service's role."""
-    from booking_tasks import database
-    from booking_tasks.settings import settings
+    from booking_tasks.kit import database
+    from booking_tasks.kit.settings import settings
 
     with copied_database(template) as url:
         monkeypatch.setenv("DATABASE_URL", url)

@@ -13,9 +13,9 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from booking_tasks.jobs.rules import KINDS
-from booking_tasks.letters.message import message_id
+from booking_tasks.mail.message import message_id
 from booking_tasks.models import Job
+from booking_tasks.outbox.jobs import KINDS
 
 #: True after every transaction.
 ALWAYS: dict[str, str] = {

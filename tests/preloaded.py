@@ -32,14 +32,14 @@ import sqlalchemy.orm
 import structlog
 
 import booking_tasks.contracts
-import booking_tasks.database
 import booking_tasks.guard.channel
 import booking_tasks.guard.rules
+import booking_tasks.kit.database
 import booking_tasks.models
 import booking_tasks.ops.cli
 import booking_tasks.ops.migrate
 
 # Its flag is shared memory: forked, one worker that is told to stop would stop all that follow.
-assert "booking_tasks.stopping" not in sys.modules
+assert "booking_tasks.kit.shutdown" not in sys.modules
 
 gc.freeze()

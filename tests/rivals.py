@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from booking_tasks.database import transaction
+from booking_tasks.kit.database import transaction
 
 
 def waits_for_a_lock() -> bool:

@@ -16,11 +16,11 @@ import yaml
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError
 
-from booking_tasks.jobs.rules import KINDS
+from booking_tasks.kit.queues import QUEUES
+from booking_tasks.kit.settings import Settings, load_settings, variable_of
 from booking_tasks.ops import brokers
 from booking_tasks.ops.servers import Valkey
-from booking_tasks.queues import QUEUES
-from booking_tasks.settings import Settings, load_settings, variable_of
+from booking_tasks.outbox.jobs import KINDS
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads((Path(__file__).parent / "data" / "compose-spec.json").read_text())

@@ -21,7 +21,7 @@ import pytest
 from icalendar import Calendar
 
 from booking_tasks.contracts import CloudEvent, RequestOutcome
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Job, ScheduledSession
 from booking_tasks.ops.demo import cast
 from booking_tasks.ops.demo.checks import CHECKS, Evidence

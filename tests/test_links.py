@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from booking_tasks.links import TOKEN_CHARACTERS, Grant, Links, message_id
-from booking_tasks.settings import load_settings
+from booking_tasks.kit.settings import load_settings
+from booking_tasks.kit.signed_links import TOKEN_CHARACTERS, Grant, Links, message_id
 
 LINKS = Links("https://booking.example.org/", "s" * 40)
 UNTIL = datetime(2027, 3, 1, 10, 0, tzinfo=UTC)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from booking_tasks.contracts import PUBLIC
-from booking_tasks.jobs.rules import KINDS
-from booking_tasks.settings import Settings, load_settings, variable_of
+from booking_tasks.kit.settings import Settings, load_settings, variable_of
+from booking_tasks.outbox.jobs import KINDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

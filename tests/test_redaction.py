@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from booking_tasks.database import transaction
-from booking_tasks.redaction import redacted
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.redaction import redacted
 
 
 @pytest.mark.parametrize("value", ["Mira", "+436601234567", "mira@example.org", "Vienna", "two words", "ill"])

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.database import transaction
-from booking_tasks.doorbell import one_by_one
-from booking_tasks.identity import uuid7
+from booking_tasks.context import Occasion
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import Consultant
-from booking_tasks.occasion import Occasion
+from booking_tasks.unit_of_work import one_by_one
 
 
 @pytest.mark.usefixtures("own_database", "valkey")

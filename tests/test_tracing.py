@@ -18,7 +18,7 @@ trace.set_tracer_provider(provider)
 
 from celery.app.trace import build_tracer
 from booking_tasks.celery import app
-from booking_tasks.tracing import start_tracing
+from booking_tasks.kit.tracing import start_tracing
 
 assert start_tracing()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from booking_tasks.kit.settings import settings
 from booking_tasks.ops.migrate import (
     SchemaError,
     known_revisions,
@@ -20,7 +21,6 @@ from booking_tasks.ops.migrate import (
 )
 from booking_tasks.ops.test_platform import LocalPlatform
 from booking_tasks.retention.tasks import purge
-from booking_tasks.settings import settings
 from tests.accounts import as_superuser
 from tests.catalogues import catalogue_of, differences, fresh_database
 from tests.expanding import harms, upgrade_sql

@@ -7,16 +7,16 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
 from booking_tasks.absence import store
+from booking_tasks.absence.draft import Affected, lock_affected
 from booking_tasks.absence.service import decided, outcome_of
 from booking_tasks.absence.steps import give_up_hold, is_untouched, take_back
-from booking_tasks.absence.working_out import Affected, lock_affected
 from booking_tasks.availability.service import Taken
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import AnswerProposal, ReassignOutcome
-from booking_tasks.journey import PlanFacts
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, ScheduledSession
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox import service as history
+from booking_tasks.outbox.workflow import PlanFacts
 from booking_tasks.sessions import service as sessions
 
 #: How a session ends that nobody could keep, and why: a word, for the reason of the absence is private.

@@ -10,12 +10,12 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
 from booking_tasks.absence import store
 from booking_tasks.absence.announcing import announce
+from booking_tasks.absence.draft import Affected, lock_affected, worked_out
 from booking_tasks.absence.rules import announce_at
 from booking_tasks.absence.steps import carry_out, is_untouched, take_back
-from booking_tasks.absence.working_out import Affected, lock_affected, worked_out
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     MOST_SESSIONS,
     AbsencePlanOutcome,
@@ -27,9 +27,9 @@ from booking_tasks.contracts import (
 from booking_tasks.hours import service as hours
 from booking_tasks.hours import store as declared
 from booking_tasks.hours.rules import Leave, leave_spans
-from booking_tasks.journey import PlanFacts
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, Consultant
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox import service as history
+from booking_tasks.outbox.workflow import PlanFacts
 
 _refused = AbsencePlanOutcome.refusal
 Span = tuple[datetime, datetime]

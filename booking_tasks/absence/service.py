@@ -10,16 +10,16 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
-from booking_tasks.absence.standins import standins
+from booking_tasks.absence.substitutes import standins
 from booking_tasks.assignment import store as assignments
-from booking_tasks.assignment.looking import obstacle
+from booking_tasks.assignment.evaluation import obstacle
 from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, ranked
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import ReassignOutcome, ReassignSession
 from booking_tasks.intake.store import consultant_exists
 from booking_tasks.models import ConsultationRequest, ScheduledSession
-from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.store import locked_request, locked_session
 

@@ -15,9 +15,9 @@ from booking_tasks.absence.rules import answer_by
 from booking_tasks.assignment import store as assignments
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.freed import note_freed
+from booking_tasks.context import Occasion
 from booking_tasks.models import AbsencePlanStep, ConsultationRequest, ScheduledSession
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox.capacity_released import note_freed
 
 
 def carry_out(

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import announcing, plans, service
 from booking_tasks.celery import app
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     TASK_PREFIX,
     AnswerProposal,
@@ -19,7 +20,6 @@ from booking_tasks.contracts import (
 from booking_tasks.inbox.tasks import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
-from booking_tasks.occasion import Occasion
 
 reassign_session = accepts(ReassignSession)(service.reassign)
 plan_absence = accepts(PlanAbsence)(plans.plan_absence)

@@ -6,14 +6,14 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.decisions import Assigned
 from booking_tasks.assignment.eligibility import Wish
-from booking_tasks.assignment.looking import obstacles
+from booking_tasks.assignment.evaluation import obstacles
 from booking_tasks.assignment.service import assign_locked, assign_new
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import FallbackCost, RequestOutcome, SubmitRequest
 from booking_tasks.intake import service as intake
 from booking_tasks.intake.preference import nobody
 from booking_tasks.intake.service import Submission
 from booking_tasks.models import ConsultationRequest
-from booking_tasks.occasion import Occasion
 
 #: Who chooses: the requester asked, the service decides.
 _CHOOSER = "jobs"

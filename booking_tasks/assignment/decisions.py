@@ -11,10 +11,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store
-from booking_tasks.assignment.looking import Look
+from booking_tasks.assignment.evaluation import Look
 from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, Start
+from booking_tasks.context import Occasion
 from booking_tasks.models import ConsultationRequest
-from booking_tasks.occasion import Occasion
 
 
 @dataclass(frozen=True)

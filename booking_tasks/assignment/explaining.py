@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store
 from booking_tasks.assignment.eligibility import REASONS
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import Considered, Decision, ExplainAssignment, ExplainOutcome
 from booking_tasks.models import AssignmentDecision, ConsultationRequest
-from booking_tasks.occasion import Occasion
 
 
 def explain(db: Session, occasion: Occasion, query: ExplainAssignment) -> ExplainOutcome:

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from booking_tasks.assignment.eligibility import LASTING, REASONS, Profile
 from booking_tasks.assignment.scoring import Circumstances, Terms, terms_of, total
+from booking_tasks.context import Weights
 from booking_tasks.credits.rules import Standing, turns
-from booking_tasks.weights import Weights
-from booking_tasks.zones import zone
+from booking_tasks.kit.time_zones import zone
 
 #: Grows with every change of the choice's meaning; stored with each decision.
 POLICY_VERSION = "2: weighted terms; ties to the longest idle, then the earliest, then by id"

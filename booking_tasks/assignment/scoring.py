@@ -9,8 +9,8 @@ from uuid import UUID
 
 from booking_tasks.assignment.eligibility import Profile, Wish
 from booking_tasks.availability.rules import Aliases, meant
-from booking_tasks.weights import Weights
-from booking_tasks.words import Term
+from booking_tasks.context import Weights
+from booking_tasks.enums import Term
 
 #: Local hours at which a consultation suits a person, and how far around them it grows unsuitable.
 _DAY_BEGINS, _DAY_ENDS, _FADES = 8.0, 20.0, 4.0

@@ -9,22 +9,22 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
 from booking_tasks.assignment import store
+from booking_tasks.assignment.booking import given
 from booking_tasks.assignment.decisions import Assigned, Cost, cost_of, decide, decision_of
-from booking_tasks.assignment.giving import given
-from booking_tasks.assignment.looking import Look, aliases_for, look, unfit
+from booking_tasks.assignment.evaluation import Look, aliases_for, look, unfit
 from booking_tasks.assignment.rules import ALL_DECLINED, POLICY_VERSION, Candidate, Start, why_nobody
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import RequestOutcome
 from booking_tasks.intake import service as intake
-from booking_tasks.intake.questions import who_declined
+from booking_tasks.intake.confirmation_requests import who_declined
 from booking_tasks.intake.service import Submission
 from booking_tasks.models import ConsultationRequest, ServiceType
-from booking_tasks.occasion import Occasion
 from booking_tasks.offers import service as offers
 from booking_tasks.offers.rules import NOT_TAKEN
+from booking_tasks.outbox import service as history
 from booking_tasks.sessions import store as session_store
 from booking_tasks.sessions.rules import REQUEST_STEPS, NewRequest, check_step
 

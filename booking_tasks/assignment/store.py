@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.eligibility import Profile, Wish
 from booking_tasks.credits.rules import Standing
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentDecision, Consultant, ConsultationRequest, Job, TimeOffer
 
 _FREE_STARTS_EACH = text(

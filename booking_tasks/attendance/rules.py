@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from booking_tasks.words import Attendance, Party, SessionStatus
+from booking_tasks.enums import Attendance, Party, SessionStatus
 
 #: People come early. What happened longer before the start (a test of the link, an earlier date of a
 #: moved session) says nothing about this session: it neither proves that the room was watched nor,

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
 from booking_tasks.attendance import rules, store
 from booking_tasks.attendance.rules import Interval, Seen
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     EvidenceOutcome,
     RecordAttendance,
@@ -19,7 +19,7 @@ from booking_tasks.contracts import (
 )
 from booking_tasks.credits.service import note_verdict
 from booking_tasks.models import ScheduledSession
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox import service as history
 from booking_tasks.sessions.rules import CANCELLED, OPEN, SESSION_STEPS, VERDICTS, check_step
 
 #: The event that tells of a verdict.

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.attendance.rules import Seen
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AttendanceEvidence, ConsultationRequest, Event, Job, ScheduledSession
 
 #: PostgreSQL takes 65,535 values in one statement; a row has seven.

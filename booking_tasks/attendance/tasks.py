@@ -6,12 +6,12 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.attendance import service
 from booking_tasks.celery import app
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import TASK_PREFIX, RecordAttendance, RecordBilling, RecordOutcome
-from booking_tasks.doorbell import occasion
 from booking_tasks.inbox.tasks import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, Step, run_due
-from booking_tasks.occasion import Occasion
+from booking_tasks.unit_of_work import occasion
 
 #: Sessions judged in one transaction: many end on the full hour, and none should be locked for long.
 _BATCH = 200

@@ -11,10 +11,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import store
-from booking_tasks.freed import note_freed
-from booking_tasks.identity import uuid7
+from booking_tasks.context import Occasion
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox.capacity_released import note_freed
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
-from booking_tasks.bulk import IN_BULK
+from booking_tasks.kit.bulk import IN_BULK
 from booking_tasks.models import (
     AvailabilitySlot,
     Consultant,

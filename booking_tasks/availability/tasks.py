@@ -5,7 +5,7 @@ from __future__ import annotations
 from booking_tasks.availability import service
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.doorbell import occasion
+from booking_tasks.unit_of_work import occasion
 
 
 @app.task(name=TASK_PREFIX + "expire_holds")

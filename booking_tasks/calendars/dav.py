@@ -14,8 +14,8 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from booking_tasks.calendars.confined import hold_to
 from booking_tasks.calendars.network import FetchError, Https, NetworkLimits, status_says
+from booking_tasks.calendars.sandbox import hold_to
 
 _CALENDAR = "{urn:ietf:params:xml:ns:caldav}calendar"
 _CTAG = "{http://calendarserver.org/ns/}getctag"

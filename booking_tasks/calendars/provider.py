@@ -7,7 +7,7 @@ import socket
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 
-from booking_tasks.calendars import confined
+from booking_tasks.calendars import sandbox as confined
 from booking_tasks.calendars.network import FetchError, Https, NetworkLimits, Resolve, status_says
 from booking_tasks.calendars.rules import Reading
 

@@ -18,7 +18,7 @@ from recurring_ical_events import of
 
 from booking_tasks.calendars.rules import Busy, Piece, Reading, clipped, merged
 from booking_tasks.hours.local_times import instant_of
-from booking_tasks.zones import zone
+from booking_tasks.kit.time_zones import zone
 
 #: Entries in one calendar, and occurrences of them within the stretch that is read.
 MOST_ENTRIES, MOST_OCCURRENCES = 20_000, 20_000

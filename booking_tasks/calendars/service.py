@@ -23,6 +23,7 @@ from booking_tasks.calendars.rules import (
     wait_after,
 )
 from booking_tasks.calendars.store import LeasedFeed
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     CalendarFeedOutcome,
     CalendarFeedsOutcome,
@@ -32,9 +33,8 @@ from booking_tasks.contracts import (
     RemoveCalendarFeed,
     SetCalendarFeed,
 )
-from booking_tasks.freed import note_freed
 from booking_tasks.models import CalendarFeed
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox.capacity_released import note_freed
 
 _refused = CalendarFeedOutcome.refusal
 

@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.calendars.rules import CALENDAR, OUTAGE, Piece
-from booking_tasks.identity import uuid7
-from booking_tasks.intake.questions import ASKED
+from booking_tasks.intake.confirmation_requests import ASKED
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import (
     AvailabilitySlot,
     CalendarFeed,
@@ -23,8 +23,8 @@ from booking_tasks.models import (
     Event,
     ScheduledSession,
 )
+from booking_tasks.models.upsert import upsert
 from booking_tasks.sessions.rules import OPEN
-from booking_tasks.upsert import upsert
 
 _REAL_TIME = func.clock_timestamp()
 

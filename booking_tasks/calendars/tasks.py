@@ -8,18 +8,19 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.calendars import confined, service
+from booking_tasks.calendars import sandbox as confined
+from booking_tasks.calendars import service
 from booking_tasks.calendars.network import FetchError, NetworkLimits
 from booking_tasks.calendars.provider import Source, fetch
 from booking_tasks.calendars.service import Kept, Look
 from booking_tasks.celery import app
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import TASK_PREFIX, ListCalendarFeeds, RemoveCalendarFeed, SetCalendarFeed
-from booking_tasks.doorbell import occasion, one_by_one
 from booking_tasks.inbox.tasks import accepts, answers
-from booking_tasks.logs import logger
-from booking_tasks.occasion import Occasion
-from booking_tasks.settings import settings
-from booking_tasks.stopping import stopping
+from booking_tasks.kit.logs import logger
+from booking_tasks.kit.settings import settings
+from booking_tasks.kit.shutdown import stopping
+from booking_tasks.unit_of_work import occasion, one_by_one
 
 log = logger(__name__)
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability.store import lock_consultant
 from booking_tasks.catalogue import store
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     AliasesOutcome,
     ConsultantOutcome,
@@ -19,12 +20,11 @@ from booking_tasks.contracts import (
     UpsertServiceType,
 )
 from booking_tasks.credits.service import calibrate, credit_absence
-from booking_tasks.freed import note_freed
 from booking_tasks.hours import service as hours
 from booking_tasks.hours.public_holidays import is_known
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import Consultant
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox.capacity_released import note_freed
 
 _ENVELOPE = {"message_id", "actor"}
 

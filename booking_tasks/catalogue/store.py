@@ -12,8 +12,8 @@ from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from booking_tasks.models import Consultant, ServiceType, SpecializationAlias
-from booking_tasks.upsert import upsert
+from booking_tasks.models import Consultant, ConsultantPolicy, DirectoryUser, ServiceType, SpecializationAlias
+from booking_tasks.models.upsert import upsert
 
 _NAME = "uq_consultation_service_types_name"
 
@@ -65,3 +65,19 @@ def aliases_changed(db: Session, wanted: Mapping[str, str], now: datetime) -> bo
             [{"alias": alias, "specialization": meant, "created_at": now} for alias, meant in wanted.items()],
         )
     return True
+
+
+def user_changed(db: Session, values: Mapping[str, Any], now: datetime) -> bool:
+    """Store a person; whether that changed anything."""
+    return upsert(db, DirectoryUser, values, now)
+
+
+def policy_changed(db: Session, values: Mapping[str, Any], now: datetime) -> bool:
+    """Store a consultant's policy; whether that changed anything."""
+    return upsert(db, ConsultantPolicy, values, now)
+
+
+def policy_deleted(db: Session, key: Mapping[str, UUID]) -> bool:
+    """Take a consultant's policy away; whether there was one."""
+    gone = delete(ConsultantPolicy).filter_by(**key).returning(ConsultantPolicy.consultant_user_id)
+    return db.execute(gone).first() is not None

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from booking_tasks.contracts.base import Command, Contract, Instant, Outcome, Queue, Reason
 from booking_tasks.contracts.booking import SessionOutcome
 from booking_tasks.contracts.hours import LocalMoment
-from booking_tasks.words import PlanState, StepAction, StepState
+from booking_tasks.enums import PlanState, StepAction, StepState
 
 #: So many sessions one plan takes at most.
 MOST_SESSIONS = 200

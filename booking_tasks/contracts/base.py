@@ -14,7 +14,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from booking_tasks.zones import zone
+from booking_tasks.kit.time_zones import zone
 
 TASK_PREFIX = "booking_tasks.v1."
 

@@ -19,7 +19,7 @@ from booking_tasks.contracts.base import (
     Reason,
     Specializations,
 )
-from booking_tasks.words import Fallback, RequestStatus, SessionStatus
+from booking_tasks.enums import Fallback, RequestStatus, SessionStatus
 
 
 class FallbackCost(Contract):

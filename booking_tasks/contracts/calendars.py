@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from booking_tasks.contracts.base import Command, Contract, Line, Outcome, Query, Queue
-from booking_tasks.words import FeedKind
+from booking_tasks.enums import FeedKind
 
 
 def _https(url: str) -> str:

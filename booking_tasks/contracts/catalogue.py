@@ -22,7 +22,7 @@ from booking_tasks.contracts.base import (
     ZoneName,
 )
 from booking_tasks.contracts.hours import UncoveredSession
-from booking_tasks.words import WaitingList, WhenAllDeclined
+from booking_tasks.enums import WaitingList, WhenAllDeclined
 
 #: Sessions or minutes; the largest is more than any week holds.
 Limit = Annotated[int, Field(ge=1, le=20_000)]

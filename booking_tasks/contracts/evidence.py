@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from booking_tasks.contracts.base import Command, Contract, Instant, Line, Outcome, Prose, Queue
 from booking_tasks.contracts.booking import SessionOutcome
-from booking_tasks.words import EvidenceKind, Party
+from booking_tasks.enums import EvidenceKind, Party
 
 
 class Observation(Contract):

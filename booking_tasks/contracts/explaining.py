@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from booking_tasks.contracts.base import Contract, Instant, Outcome, Query, Queue
-from booking_tasks.words import RequestStatus
+from booking_tasks.enums import RequestStatus
 
 
 class Considered(Contract):

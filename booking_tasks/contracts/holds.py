@@ -17,7 +17,7 @@ from booking_tasks.contracts.base import (
     Queue,
     ZoneName,
 )
-from booking_tasks.words import RequestStatus
+from booking_tasks.enums import RequestStatus
 
 #: A hold is kept for its requester so long at most, however often it is renewed.
 LONGEST_HOLD = timedelta(hours=2)

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from booking_tasks.contracts.base import Command, Outcome, Queue
-from booking_tasks.words import Answer
+from booking_tasks.enums import Answer
 
 #: The largest calendar text that is taken, in characters; a reply has about a thousand.
 LONGEST_REPLY = 20_000

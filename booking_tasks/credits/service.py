@@ -11,11 +11,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion
 from booking_tasks.credits import store
 from booking_tasks.hours.local_times import instant_of
+from booking_tasks.kit.time_zones import zone
 from booking_tasks.models import ConsultationRequest
-from booking_tasks.occasion import Occasion
-from booking_tasks.zones import zone
 
 _MICRO = Decimal("0.000001")
 

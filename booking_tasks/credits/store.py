@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import insert as upserting
 from sqlalchemy.orm import Session, aliased
 
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentCredit, Consultant, ConsultantLeave, ConsultationRequest
 
 _ASSIGNMENT = text(

@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
-from booking_tasks.errors import EffectNotDoneError, EffectUnknownError
+from booking_tasks.kit.errors import EffectNotDoneError, EffectUnknownError
 
 #: How long a stream remembers which events it has: far longer than a lost outcome is repeated.
 REMEMBERED = timedelta(days=7)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.contracts import CloudEvent
 from booking_tasks.events import store
-from booking_tasks.redaction import redacted
+from booking_tasks.kit.redaction import redacted
 
 
 def cloud_event(db: Session, event_id: UUID, source: str, type_prefix: str) -> CloudEvent | None:

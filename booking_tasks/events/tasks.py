@@ -8,13 +8,13 @@ from kombu import Queue
 from sqlalchemy.orm import Session
 
 from booking_tasks.celery import app
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.events import service
 from booking_tasks.events.publisher import Publisher, Targets
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Send, Skipped, Step, run_due
-from booking_tasks.occasion import Occasion
-from booking_tasks.settings import Settings, settings
+from booking_tasks.kit.settings import Settings, settings
 
 
 @dataclass(frozen=True)

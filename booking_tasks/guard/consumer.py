@@ -24,7 +24,7 @@ from booking_tasks.guard.rules import (
     headers_of,
     judge,
 )
-from booking_tasks.logs import logger
+from booking_tasks.kit.logs import logger
 
 log = logger(__name__)
 

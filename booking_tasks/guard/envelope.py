@@ -13,7 +13,7 @@ import math
 import re
 from typing import Any, NoReturn
 
-from booking_tasks.redaction import redacted
+from booking_tasks.kit.redaction import redacted
 
 #: The whole element. Base64 makes four bytes of three; the rest is room for headers.
 MAX_MESSAGE_BYTES = 128 * 1024

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.guard.envelope import MAX_BODY_BYTES, FaultError, fingerprint, read_json
-from booking_tasks.redaction import redacted
+from booking_tasks.kit.redaction import redacted
 
 #: The guard's own tasks: what a message becomes that is refused, or unknown to this release.
 BURY = TASK_PREFIX + "bury_message"

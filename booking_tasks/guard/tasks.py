@@ -10,17 +10,17 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.database import transaction
 from booking_tasks.guard import store
 from booking_tasks.guard.doors import doors_of
 from booking_tasks.guard.rules import BURY, PARK, Door, message_id_of, misfit_of
 from booking_tasks.inbox.rules import body_hash
 from booking_tasks.inbox.store import add_dead_letter
 from booking_tasks.inbox.tasks import once_there
-from booking_tasks.logs import logger
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.logs import logger
+from booking_tasks.kit.redaction import redacted
+from booking_tasks.kit.shutdown import stopping
 from booking_tasks.models import ParkedMessage
-from booking_tasks.redaction import redacted
-from booking_tasks.stopping import stopping
 
 log = logger(__name__)
 

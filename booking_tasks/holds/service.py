@@ -8,11 +8,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
 from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     LONGEST_HOLD,
     ConfirmHold,
@@ -21,12 +21,12 @@ from booking_tasks.contracts import (
     ReleaseHold,
     RenewHold,
 )
-from booking_tasks.identity import uuid7
 from booking_tasks.intake import service as intake
 from booking_tasks.intake import store as intake_store
 from booking_tasks.intake.rules import answer_until
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox import service as history
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
 from booking_tasks.sessions.store import locked_request

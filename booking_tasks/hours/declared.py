@@ -10,7 +10,7 @@ from booking_tasks.contracts import RecurringHours as DeclaredRecurring
 from booking_tasks.contracts import RuleSet as DeclaredSet
 from booking_tasks.hours.recurrence import Recurrence, happens
 from booking_tasks.hours.rules import HoursRule, Plan, RecurringHours, RuleSet, Travel, first_overlap
-from booking_tasks.zones import zone
+from booking_tasks.kit.time_zones import zone
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from itertools import islice
 
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     FieldError,
     PreviewAvailability,
@@ -21,7 +22,6 @@ from booking_tasks.hours.public_holidays import is_known
 from booking_tasks.hours.rules import Leave, Plan, Window, apart, clipped, leave_spans, merged
 from booking_tasks.hours.service import Stretch, completed, stored_plan, wanted_windows
 from booking_tasks.models import Consultant, ServiceType
-from booking_tasks.occasion import Occasion
 
 
 def preview_availability(db: Session, occasion: Occasion, query: PreviewAvailability) -> PreviewOutcome:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability.store import lock_consultant
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     AddLeave,
     AvailabilityOutcome,
@@ -16,7 +17,6 @@ from booking_tasks.contracts import (
     SetAvailability,
     UncoveredSession,
 )
-from booking_tasks.freed import note_freed
 from booking_tasks.hours import store
 from booking_tasks.hours.coverage import uncovered
 from booking_tasks.hours.declared import fault_of, plan_of
@@ -33,9 +33,9 @@ from booking_tasks.hours.rules import (
     merged,
     windows,
 )
+from booking_tasks.kit.time_zones import tzdata_version
 from booking_tasks.models import Consultant
-from booking_tasks.occasion import Occasion
-from booking_tasks.zones import tzdata_version
+from booking_tasks.outbox.capacity_released import note_freed
 
 _DAY = timedelta(days=1)
 

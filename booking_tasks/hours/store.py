@@ -16,7 +16,7 @@ from booking_tasks.contracts import Hours
 from booking_tasks.hours.coverage import Offer
 from booking_tasks.hours.local_times import Span
 from booking_tasks.hours.rules import Leave, Window
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import (
     AvailabilityPlan,
     AvailabilityProjection,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX, AddLeave, PreviewAvailability, RemoveLeave, SetAvailability
-from booking_tasks.doorbell import occasion, one_by_one
 from booking_tasks.hours import preview, service
 from booking_tasks.inbox.tasks import accepts, answers
-from booking_tasks.schedule import first_today, ran_today
-from booking_tasks.stopping import stopping
+from booking_tasks.kit.shutdown import stopping
+from booking_tasks.outbox.daily_runs import first_today, ran_today
+from booking_tasks.unit_of_work import occasion, one_by_one
 
 set_availability = accepts(SetAvailability)(service.set_availability)
 add_leave = accepts(AddLeave)(service.add_leave)

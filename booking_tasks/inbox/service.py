@@ -8,13 +8,13 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import Outcome
 from booking_tasks.inbox import store
 from booking_tasks.inbox.rules import WantedLetters, body_hash
+from booking_tasks.kit.redaction import redacted
 from booking_tasks.models import DeadLetter
-from booking_tasks.occasion import Occasion
-from booking_tasks.redaction import redacted
+from booking_tasks.outbox import service as history
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,18 @@ from sqlalchemy.orm import Session
 from structlog.contextvars import bound_contextvars
 
 from booking_tasks.celery import app
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX, Command, Outcome, Query, field_errors
-from booking_tasks.database import is_away, one_at_a_time, transaction
-from booking_tasks.doorbell import keep_rings, occasion, ring_kept
 from booking_tasks.inbox import service, store
 from booking_tasks.inbox.service import Answered, Run
 from booking_tasks.inbox.store import Abandoned
-from booking_tasks.logs import logger
-from booking_tasks.occasion import Occasion
-from booking_tasks.redaction import redacted
-from booking_tasks.settings import settings
-from booking_tasks.stopping import stopping
+from booking_tasks.kit.database import is_away, one_at_a_time, transaction
+from booking_tasks.kit.logs import logger
+from booking_tasks.kit.redaction import redacted
+from booking_tasks.kit.settings import settings
+from booking_tasks.kit.shutdown import stopping
+from booking_tasks.unit_of_work import occasion
+from booking_tasks.wakeup import keep_rings, ring_kept
 
 log = logger(__name__)
 

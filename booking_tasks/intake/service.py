@@ -8,10 +8,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     CancelRequest,
     ConfirmRequest,
@@ -21,11 +21,11 @@ from booking_tasks.contracts import (
 )
 from booking_tasks.credits.service import take_back
 from booking_tasks.intake import store
+from booking_tasks.intake.confirmation_requests import open_question
 from booking_tasks.intake.preference import contradiction
-from booking_tasks.intake.questions import open_question
 from booking_tasks.models import ConsultationRequest, ServiceType
-from booking_tasks.occasion import Occasion
 from booking_tasks.offers import service as offers
+from booking_tasks.outbox import service as history
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import REQUEST_STEPS, Asked, check_step
 from booking_tasks.sessions.store import locked_request

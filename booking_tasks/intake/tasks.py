@@ -9,9 +9,9 @@ from booking_tasks.contracts import (
     ConfirmRequest,
     DeclineRequest,
 )
-from booking_tasks.doorbell import occasion, one_by_one
 from booking_tasks.inbox.tasks import accepts
 from booking_tasks.intake import service
+from booking_tasks.unit_of_work import occasion, one_by_one
 
 confirm_request = accepts(ConfirmRequest)(service.confirm)
 decline_request = accepts(DeclineRequest)(service.decline)

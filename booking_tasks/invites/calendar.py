@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 from icalendar import Calendar, Event, vCalAddress
 
-from booking_tasks.letters.copies import Copy, House
-from booking_tasks.letters.dates import spoken_moment
-from booking_tasks.letters.message import Mailbox, Method
-from booking_tasks.letters.wording import one_line, plain
+from booking_tasks.mail.calendar_copy import Copy, House
+from booking_tasks.mail.dates import spoken_moment
+from booking_tasks.mail.message import Mailbox, Method
+from booking_tasks.mail.render import one_line, plain
 
 _PRODUCT = "-//booking_tasks//Consultations//EN"
 _LINE_OCTETS = 75

@@ -8,19 +8,19 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.intake.questions import Question, latest_question, question
+from booking_tasks.context import Occasion
+from booking_tasks.intake.confirmation_requests import Question, latest_question, question
 from booking_tasks.invites import rules, store
 from booking_tasks.invites.calendar import calendar
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import NotYet, Skipped
-from booking_tasks.letters.copies import Copy, House, Person
-from booking_tasks.letters.dates import spoken_moment, spoken_span
-from booking_tasks.letters.message import Method, letter, message_id
-from booking_tasks.letters.store import person, service_name
-from booking_tasks.letters.wording import one_line, words
-from booking_tasks.links import Grant
+from booking_tasks.kit.signed_links import Grant
+from booking_tasks.mail.calendar_copy import Copy, House, Person
+from booking_tasks.mail.dates import spoken_moment, spoken_span
+from booking_tasks.mail.message import Method, letter, message_id
+from booking_tasks.mail.render import one_line, words
+from booking_tasks.mail.store import person, service_name
 from booking_tasks.models import ConsultationRequest
-from booking_tasks.occasion import Occasion
 from booking_tasks.offers.rules import standing
 
 #: What a link in a question is for, and the path that it leads to.

@@ -7,20 +7,20 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.intake.questions import question
+from booking_tasks.context import Occasion
+from booking_tasks.intake.confirmation_requests import question
 from booking_tasks.invites import rules, store
 from booking_tasks.invites.calendar import calendar
 from booking_tasks.jobs import store as jobs
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import NotYet, Skipped
-from booking_tasks.letters.copies import Copy, House
-from booking_tasks.letters.dates import spoken_day, spoken_span
-from booking_tasks.letters.message import Method, letter, message_id
-from booking_tasks.letters.store import copy_for, replanned
-from booking_tasks.letters.waiting import held_back
-from booking_tasks.letters.wording import one_line, words
+from booking_tasks.mail.calendar_copy import Copy, House
+from booking_tasks.mail.dates import spoken_day, spoken_span
+from booking_tasks.mail.message import Method, letter, message_id
+from booking_tasks.mail.render import one_line, words
+from booking_tasks.mail.store import copy_for, replanned
+from booking_tasks.mail.waiting import held_back
 from booking_tasks.models import ScheduledSession
-from booking_tasks.occasion import Occasion
 
 
 def write_invite(db: Session, occasion: Occasion, house: House, job: LeasedJob) -> bytes | Skipped | NotYet:

@@ -7,7 +7,7 @@ from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.invites.notices import write_notice
 from booking_tasks.invites.service import write_cancellation, write_invite
 from booking_tasks.jobs.runner import run_due
-from booking_tasks.letters.handler import LetterHandler
+from booking_tasks.mail.handler import LetterHandler
 
 
 @app.task(name=TASK_PREFIX + "send_invite")

@@ -16,16 +16,23 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 from structlog.contextvars import bound_contextvars
 
-from booking_tasks.doorbell import occasion, ring
-from booking_tasks.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError, LostLeaseError
+from booking_tasks.context import Occasion
 from booking_tasks.jobs import store
-from booking_tasks.jobs.rules import KINDS, LeasedJob, backoff, may_repeat
+from booking_tasks.jobs.rules import LeasedJob, backoff, may_repeat
 from booking_tasks.jobs.steps import Finished, NotYet, Send, Skipped, Step
-from booking_tasks.logs import logger
-from booking_tasks.occasion import Occasion
-from booking_tasks.redaction import without_rows
-from booking_tasks.settings import settings
-from booking_tasks.stopping import stopping
+from booking_tasks.kit.errors import (
+    EffectNotDoneError,
+    EffectRefusedError,
+    EffectUnknownError,
+    LostLeaseError,
+)
+from booking_tasks.kit.logs import logger
+from booking_tasks.kit.redaction import without_rows
+from booking_tasks.kit.settings import settings
+from booking_tasks.kit.shutdown import stopping
+from booking_tasks.outbox.jobs import KINDS
+from booking_tasks.unit_of_work import occasion
+from booking_tasks.wakeup import ring
 
 __all__ = ["Finished", "Handler", "InternalHandler", "NotYet", "Send", "Skipped", "Step", "run_due"]
 

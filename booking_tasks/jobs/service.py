@@ -7,12 +7,13 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
-from booking_tasks.database import ring_later
+from booking_tasks.context import Occasion
 from booking_tasks.jobs import store
-from booking_tasks.jobs.rules import KINDS, Wanted
+from booking_tasks.jobs.rules import Wanted
+from booking_tasks.kit.database import ring_later
 from booking_tasks.models import Job
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox import service as history
+from booking_tasks.outbox.jobs import KINDS
 
 
 def ring_for_due(db: Session, now: datetime) -> int:

@@ -18,7 +18,7 @@ from uuid import UUID
 import httpx2
 from pydantic import TypeAdapter, ValidationError
 
-from booking_tasks.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError
+from booking_tasks.kit.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError
 from booking_tasks.meetings.rules import AttendanceReport, ListedRoom, Room, RoomSpec
 
 #: Largest answer read, in bytes: of one room, and of a report or a week's list of rooms.

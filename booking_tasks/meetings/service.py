@@ -7,12 +7,11 @@ from datetime import UTC, timedelta
 
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
 from booking_tasks.attendance.store import add_evidence
-from booking_tasks.database import ring_later
-from booking_tasks.jobs import store as jobs
-from booking_tasks.jobs.rules import LeasedJob, NewJob
+from booking_tasks.context import Occasion
+from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped
+from booking_tasks.kit.database import ring_later
 from booking_tasks.meetings import store
 from booking_tasks.meetings.rules import (
     AttendanceReport,
@@ -28,7 +27,9 @@ from booking_tasks.meetings.rules import (
     news,
 )
 from booking_tasks.models import ScheduledSession
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox import service as history
+from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.jobs import NewJob
 from booking_tasks.sessions.rules import OPEN
 
 #: How far back rooms of ended sessions are looked for.
@@ -149,7 +150,7 @@ def keep_report(db: Session, occasion: Occasion, job: LeasedJob, report: Attenda
         return 0
     if not report.complete and job.detail != _AGAIN:
         due = session.scheduled_end_time + occasion.policies.verdict_delay / 2
-        jobs.add(db, [NewJob("collect_attendance", session.id, due, job.revision, detail=_AGAIN)])
+        outbox_store.add(db, [NewJob("collect_attendance", session.id, due, job.revision, detail=_AGAIN)])
     parties = {session.requester_user_id: "requester", session.consultant_user_id: "consultant"}
     return add_evidence(db, session.id, PLATFORM, evidence_of(report, parties, occasion.now))
 
@@ -186,4 +187,4 @@ def _close_late(db: Session, occasion: Occasion, session: ScheduledSession) -> N
 
 def _order(db: Session, wanted: Sequence[NewJob]) -> None:
     """Write jobs that are due now and note that their bells should ring."""
-    ring_later(db, {job.kind for job in jobs.add(db, wanted)})
+    ring_later(db, {job.kind for job in outbox_store.add(db, wanted)})

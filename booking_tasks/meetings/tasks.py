@@ -5,13 +5,14 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from booking_tasks.celery import app
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.doorbell import occasion
-from booking_tasks.errors import EffectError
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import run_due
 from booking_tasks.jobs.steps import Send, Skipped
-from booking_tasks.logs import logger
+from booking_tasks.kit.errors import EffectError
+from booking_tasks.kit.logs import logger
+from booking_tasks.kit.settings import settings
 from booking_tasks.meetings import service
 from booking_tasks.meetings.provider import HttpMeetingPlatform, MeetingPlatform
 from booking_tasks.meetings.rules import (
@@ -23,9 +24,8 @@ from booking_tasks.meetings.rules import (
     Room,
     RoomOrder,
 )
-from booking_tasks.occasion import Occasion
-from booking_tasks.schedule import first_today, ran_today
-from booking_tasks.settings import settings
+from booking_tasks.outbox.daily_runs import first_today, ran_today
+from booking_tasks.unit_of_work import occasion
 
 log = logger(__name__)
 

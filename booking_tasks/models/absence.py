@@ -10,8 +10,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstra
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from booking_tasks.enums import PLAN_STATES, STEP_ACTIONS, STEP_STATES
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
-from booking_tasks.words import PLAN_STATES, STEP_ACTIONS, STEP_STATES
 
 
 class AbsencePlan(Base):

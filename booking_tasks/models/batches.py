@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, Index, Numeric, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from booking_tasks.enums import BATCH_METHODS
 from booking_tasks.models.base import Base, Key, one_of
-from booking_tasks.words import BATCH_METHODS
 
 
 class AssignmentBatch(Base):

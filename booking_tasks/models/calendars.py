@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from booking_tasks.enums import FEED_KINDS
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
-from booking_tasks.words import FEED_KINDS
 
 
 class CalendarFeed(Base):

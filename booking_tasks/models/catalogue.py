@@ -12,8 +12,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
+from booking_tasks.enums import WAITING_LISTS, WHEN_ALL_DECLINED
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
-from booking_tasks.words import WAITING_LISTS, WHEN_ALL_DECLINED
 
 
 class ServiceType(Base):

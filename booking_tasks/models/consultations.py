@@ -12,8 +12,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
+from booking_tasks.enums import ATTENDANCES, FALLBACKS, REQUEST_STATUSES, SESSION_STATUSES
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
-from booking_tasks.words import ATTENDANCES, FALLBACKS, REQUEST_STATUSES, SESSION_STATUSES
 
 _OPEN = "status IN ('pending', 'pending_assignment', 'pending_confirmation')"
 

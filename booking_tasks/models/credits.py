@@ -13,9 +13,9 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from booking_tasks.enums import CREDIT_KINDS
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
 from booking_tasks.models.free_time import run
-from booking_tasks.words import CREDIT_KINDS
 
 CREDIT = Numeric(14, 6)
 

@@ -10,8 +10,8 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from booking_tasks.enums import EVIDENCE_KINDS, JOB_STATES, PARTIES
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
-from booking_tasks.words import EVIDENCE_KINDS, JOB_STATES, PARTIES
 
 
 class Job(Base):

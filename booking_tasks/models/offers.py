@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from booking_tasks.enums import OFFER_STATES
 from booking_tasks.models.base import Base, Key, one_of
-from booking_tasks.words import OFFER_STATES
 
 
 class TimeOffer(Base):

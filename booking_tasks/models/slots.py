@@ -9,8 +9,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, column, func,
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from booking_tasks.enums import SLOT_STATUSES
 from booking_tasks.models.base import Base, CreatedAt, Key, one_of
-from booking_tasks.words import SLOT_STATUSES
 
 WINDOWS_CONSTRAINT = "ex_consultant_availability_slots_windows"
 FACTS_CONSTRAINT = "ex_consultant_availability_slots_facts"

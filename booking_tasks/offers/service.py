@@ -10,14 +10,14 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
+from booking_tasks.context import Occasion
 from booking_tasks.credits.service import give, take_back
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, TimeOffer
-from booking_tasks.occasion import Occasion
 from booking_tasks.offers import rules, store
+from booking_tasks.outbox import service as history
 
 
 def busy_with_offers(db: Session, occasion: Occasion, request: ConsultationRequest) -> bool:

@@ -48,7 +48,7 @@ def plan(
     """What can become of the sessions: a draft. Without leave or time, of every session ahead."""
     from booking_tasks.absence.plans import plan_absence
     from booking_tasks.contracts import PlanAbsence
-    from booking_tasks.identity import uuid7
+    from booking_tasks.kit.ids import uuid7
 
     request = {
         "plan_id": uuid7(),
@@ -88,8 +88,8 @@ def _ran(contract: Any, use_case: Any, who: str, request: dict[str, Any]) -> Abs
     from pydantic import ValidationError
 
     from booking_tasks.contracts import AbsencePlanOutcome, field_errors
-    from booking_tasks.doorbell import occasion
-    from booking_tasks.identity import uuid7
+    from booking_tasks.kit.ids import uuid7
+    from booking_tasks.unit_of_work import occasion
 
     if not who.strip():
         raise typer.BadParameter("say who decides", param_hint="--who")

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from booking_tasks.errors import BookingTasksError
+from booking_tasks.kit.errors import BookingTasksError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -64,7 +64,7 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """What other hours, leave, zone or region would add, remove and orphan. Writes nothing."""
-    from booking_tasks.zones import zone as zone_named
+    from booking_tasks.kit.time_zones import zone as zone_named
 
     pairs = [one.partition("/") for one in leave or []]
     request = {
@@ -92,9 +92,9 @@ def _previewed(request: dict[str, Any]) -> tuple[PreviewOutcome, str]:
     from sqlalchemy import text
 
     from booking_tasks.contracts import PreviewAvailability, PreviewOutcome, field_errors
-    from booking_tasks.doorbell import occasion
     from booking_tasks.hours.preview import preview_availability
     from booking_tasks.models import Consultant as ConsultantRow
+    from booking_tasks.unit_of_work import occasion
 
     try:
         query = PreviewAvailability.model_validate(request)
@@ -143,8 +143,8 @@ def uncovered(
     as_json: AsJson = False,
 ) -> None:
     """The sessions ahead that hours, leave or an outside calendar do not cover, and why."""
-    from booking_tasks.doorbell import occasion
     from booking_tasks.hours import service
+    from booking_tasks.unit_of_work import occasion
 
     found = []
     with occasion("operator", "command line") as (db, moment):
@@ -179,8 +179,8 @@ def free(
     from datetime import timedelta
 
     from booking_tasks.availability.service import free_time
-    from booking_tasks.doorbell import occasion
-    from booking_tasks.zones import zone as zone_named
+    from booking_tasks.kit.time_zones import zone as zone_named
+    from booking_tasks.unit_of_work import occasion
 
     where = zone_named(zone)
     with occasion("operator", "command line") as (db, moment):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from booking_tasks.queues import QUEUES, declared_queue
+from booking_tasks.kit.queues import QUEUES, declared_queue
 
 #: Where kombu's Redis transport keeps what workers took and did not acknowledge yet.
 UNACKNOWLEDGED = "unacked"

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from booking_tasks.errors import SettingsError
-from booking_tasks.settings import Settings, load_settings
-from booking_tasks.zones import tzdata_version
+from booking_tasks.kit.errors import SettingsError
+from booking_tasks.kit.settings import Settings, load_settings
+from booking_tasks.kit.time_zones import tzdata_version
 
 State = Literal["ok", "warning", "broken"]
 
@@ -98,7 +98,7 @@ def _tzdata(_: Settings) -> Iterator[Finding]:
 
 
 def _solver(_: Settings) -> Iterator[Finding]:
-    from booking_tasks.assignment.matching import has_solver
+    from booking_tasks.batch.matching import has_solver
 
     if has_solver():
         yield Finding("solver", "ok", "what waits is assigned together, by scipy")
@@ -322,7 +322,7 @@ def _mail(config: Settings) -> Iterator[Finding]:
 
 
 def _meetings(config: Settings) -> Iterator[Finding]:
-    from booking_tasks.errors import EffectError
+    from booking_tasks.kit.errors import EffectError
     from booking_tasks.meetings.provider import HttpMeetingPlatform
 
     address = urlsplit(config.meeting_url)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 from urllib.parse import urlsplit
 
-from booking_tasks.settings import Settings
+from booking_tasks.kit.settings import Settings
 
 #: How it stands, what was seen, and what mends it.
 Said = tuple[Literal["ok", "warning"], str, str]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from booking_tasks.settings import Settings
+from booking_tasks.kit.settings import Settings
 
 #: How it stands, what was seen, and what mends it.
 Said = tuple[Literal["ok", "warning"], str, str]

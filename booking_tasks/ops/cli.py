@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from booking_tasks.errors import BookingTasksError, SettingsError
+from booking_tasks.kit.errors import BookingTasksError, SettingsError
 from booking_tasks.ops import ledgers
 from booking_tasks.ops.absence import absence
 from booking_tasks.ops.availability import availability
@@ -103,8 +103,8 @@ def web(
     """Serve the pages behind the links in mails. Put a proxy that speaks TLS in front of it."""
     from importlib.util import find_spec
 
+    from booking_tasks.kit.settings import settings
     from booking_tasks.ops.migrate import refuse_older_schema
-    from booking_tasks.settings import settings
 
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise BookingTasksError("the extra web is not installed: pip install 'booking-tasks[web]'")
@@ -122,8 +122,8 @@ def reply(
 
     Exit code 75 asks the mail server to deliver it again; everything else has been dealt with.
     """
+    from booking_tasks.kit.settings import settings
     from booking_tasks.ops.reply import hand_on
-    from booking_tasks.settings import settings
 
     code, said = hand_on(sys.stdin.buffer, settings(), seconds)
     typer.echo(said)
@@ -138,7 +138,7 @@ def health(
     seconds: Annotated[float, typer.Option(help="How old the last beat may be.")] = 30,
 ) -> None:
     """Exit code 0 when the worker or beat on this host gave a sign of life lately."""
-    from booking_tasks.settings import settings
+    from booking_tasks.kit.settings import settings
 
     path = file or settings().heartbeat_file
     try:
@@ -173,8 +173,8 @@ def check(
 
 def _celery(command: str, *arguments: str) -> None:
     """Become `celery -A booking_tasks`, in this process: what is imported already is not imported twice."""
+    from booking_tasks.kit.settings import settings
     from booking_tasks.ops.migrate import refuse_older_schema
-    from booking_tasks.settings import settings
 
     # A wrong setting or an old schema is said here, in one line, before Celery's machinery starts.
     refuse_older_schema(settings().database_url)

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import typer
 
-from booking_tasks.errors import BookingTasksError
-from booking_tasks.words import TERMS
+from booking_tasks.enums import TERMS
+from booking_tasks.kit.errors import BookingTasksError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,11 +42,11 @@ def _is_wide() -> bool:
 
 
 def _explained(request: UUID) -> ExplainOutcome:
-    from booking_tasks import clock
     from booking_tasks.assignment.explaining import explain as explained
+    from booking_tasks.context import Occasion
     from booking_tasks.contracts import ExplainAssignment
-    from booking_tasks.database import transaction
-    from booking_tasks.occasion import Occasion
+    from booking_tasks.kit import clock
+    from booking_tasks.kit.database import transaction
 
     with transaction() as db:
         moment = Occasion(now=clock.now(db), actor="operator", door="command line")

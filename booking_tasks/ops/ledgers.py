@@ -14,8 +14,8 @@ import typer
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from booking_tasks.context import Occasion
     from booking_tasks.models import DeadLetter, Job
-    from booking_tasks.occasion import Occasion
 
 jobs = typer.Typer(no_args_is_help=True, help="The job ledger: list, show, replay, discard.")
 dead = typer.Typer(no_args_is_help=True, help="Messages that could not be used: list, show, replay, discard.")
@@ -32,7 +32,7 @@ def _instant(value: str) -> datetime:
     """`2027-03-01T09:00Z`, or an age such as `90m`, `2d`."""
     from pydantic import TypeAdapter, ValidationError
 
-    from booking_tasks.settings import Duration
+    from booking_tasks.kit.settings import Duration
 
     try:
         age = TypeAdapter(Duration).validate_python(value)
@@ -66,7 +66,7 @@ def story(
     request: Annotated[UUID, typer.Argument(help="A request, or its session.")], as_json: AsJson = False
 ) -> None:
     """Everything that happened to one request, in order, with attempts and causes."""
-    from booking_tasks.story.service import story_of
+    from booking_tasks.timeline.service import story_of
 
     with _reading() as db:
         found = story_of(db, request)
@@ -248,7 +248,7 @@ def discard_dead(
 def _reading() -> Iterator[Session]:
     from sqlalchemy import text
 
-    from booking_tasks.database import transaction
+    from booking_tasks.kit.database import transaction
 
     with transaction() as db:
         db.execute(text("SET TRANSACTION READ ONLY"))
@@ -257,7 +257,7 @@ def _reading() -> Iterator[Session]:
 
 @contextmanager
 def _deciding(who: str) -> Iterator[tuple[Session, Occasion]]:
-    from booking_tasks.doorbell import occasion
+    from booking_tasks.unit_of_work import occasion
 
     if not who.strip():
         raise typer.BadParameter("say who decides: --who", param_hint="--who")
@@ -266,7 +266,7 @@ def _deciding(who: str) -> Iterator[tuple[Session, Occasion]]:
 
 
 def _known_state(state: str | None) -> str | None:
-    from booking_tasks.words import JOB_STATES
+    from booking_tasks.enums import JOB_STATES
 
     if state is not None and state not in JOB_STATES:
         raise typer.BadParameter(f"is one of {', '.join(JOB_STATES)}", param_hint="--state")

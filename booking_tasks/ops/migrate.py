@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from booking_tasks.errors import BookingTasksError
-from booking_tasks.settings import load_settings
+from booking_tasks.kit.errors import BookingTasksError
+from booking_tasks.kit.settings import load_settings
 
 if TYPE_CHECKING:
     from alembic.config import Config

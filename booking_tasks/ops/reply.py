@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 from booking_tasks.client import BookingClient, NoAnswerError, NotSentError
 from booking_tasks.contracts import ReceiveReply
+from booking_tasks.kit.settings import Settings
 from booking_tasks.replies.mail import LARGEST_MAIL, CalendarMail, NotForUsError, read
-from booking_tasks.settings import Settings
 
 #: What tells a mail server to keep the mail and try again (sysexits.h, EX_TEMPFAIL).
 TRY_AGAIN = 75

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from booking_tasks.errors import BookingTasksError
+from booking_tasks.kit.errors import BookingTasksError
 
 #: PostgreSQL refuses to run as root; this user exists on every Linux and macOS.
 _UNPRIVILEGED = "nobody"

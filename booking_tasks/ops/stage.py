@@ -16,19 +16,19 @@ from typing import Any, Self
 
 from sqlalchemy import text
 
-from booking_tasks import clock, database
 from booking_tasks.client import BookingClient, NoAnswerError
 from booking_tasks.contracts import Command, Query
 from booking_tasks.contracts.base import OutcomeT
-from booking_tasks.database import transaction
-from booking_tasks.errors import BookingTasksError
+from booking_tasks.kit import clock, database
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.errors import BookingTasksError
+from booking_tasks.kit.settings import settings
 from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.migrate import migrate
 from booking_tasks.ops.servers import Postgres, Server, Valkey
 from booking_tasks.ops.stack import EFFECTS, FRONT, Stack
 from booking_tasks.ops.test_platform import LocalPlatform
-from booking_tasks.schedule import ran_today
-from booking_tasks.settings import settings
+from booking_tasks.outbox.daily_runs import ran_today
 
 #: What is still to be done at the clock's instant; the stage is quiet when every count is zero.
 _BUSY = text("""

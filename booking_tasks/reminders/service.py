@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import NotYet, Skipped
-from booking_tasks.letters.copies import Copy, House
-from booking_tasks.letters.dates import spoken_duration, spoken_span
-from booking_tasks.letters.message import letter, message_id
-from booking_tasks.letters.store import copy_for, replanned
-from booking_tasks.letters.waiting import held_back
-from booking_tasks.letters.wording import one_line, words
-from booking_tasks.occasion import Occasion
+from booking_tasks.mail.calendar_copy import Copy, House
+from booking_tasks.mail.dates import spoken_duration, spoken_span
+from booking_tasks.mail.message import letter, message_id
+from booking_tasks.mail.render import one_line, words
+from booking_tasks.mail.store import copy_for, replanned
+from booking_tasks.mail.waiting import held_back
 from booking_tasks.reminders import rules, store
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.jobs.runner import run_due
-from booking_tasks.letters.handler import LetterHandler
+from booking_tasks.mail.handler import LetterHandler
 from booking_tasks.reminders.service import write_reminder
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from icalendar import Component
 
 from booking_tasks.calendars.reading import UnreadableError, calendars, listed
+from booking_tasks.enums import Answer
 from booking_tasks.replies.rules import Rejected, Reply
-from booking_tasks.words import Answer
 
 _ANSWERS: dict[str, Answer] = {"ACCEPTED": "accepted", "DECLINED": "declined", "TENTATIVE": "tentative"}
 #: A reply has one event, and perhaps a time zone with its two halves.

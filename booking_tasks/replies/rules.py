@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from booking_tasks.words import Answer
+from booking_tasks.enums import Answer
 
 Unusable = Literal["unreadable", "not_a_reply", "counter_proposal"]
 

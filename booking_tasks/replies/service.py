@@ -6,17 +6,17 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import ConfirmRequest, DeclineRequest, ReceiveReply, ReplyOutcome
+from booking_tasks.enums import Answer, Party
 from booking_tasks.intake import service as intake
-from booking_tasks.intake.questions import Question, question
+from booking_tasks.intake.confirmation_requests import Question, question
 from booking_tasks.models import ScheduledSession
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox import service as history
 from booking_tasks.replies import store
 from booking_tasks.replies.rules import Rejected, Reply, entry_of, is_from, is_stale
 from booking_tasks.sessions.rules import OPEN
 from booking_tasks.sessions.store import locked_session
-from booking_tasks.words import Answer, Party
 
 _refused = ReplyOutcome.refusal
 

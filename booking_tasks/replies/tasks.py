@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import ReceiveReply, ReplyOutcome
 from booking_tasks.inbox.tasks import accepts
-from booking_tasks.occasion import Occasion
 from booking_tasks.replies import service
-from booking_tasks.replies.confined import read
+from booking_tasks.replies.sandbox import read
 
 
 def _received(db: Session, occasion: Occasion, command: ReceiveReply) -> ReplyOutcome:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.occasion import Occasion
+from booking_tasks.context import Occasion
 from booking_tasks.retention import store
 from booking_tasks.retention.rules import SCHEDULE_RUNS, Ages
 

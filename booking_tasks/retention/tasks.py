@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.doorbell import occasion
-from booking_tasks.logs import logger
+from booking_tasks.kit.logs import logger
+from booking_tasks.kit.settings import Settings, settings
+from booking_tasks.kit.shutdown import stopping
+from booking_tasks.outbox.daily_runs import first_today
 from booking_tasks.retention import service
 from booking_tasks.retention.rules import Ages
-from booking_tasks.schedule import first_today
-from booking_tasks.settings import Settings, settings
-from booking_tasks.stopping import stopping
+from booking_tasks.unit_of_work import occasion
 
 log = logger(__name__)
 

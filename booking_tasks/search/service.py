@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability.rules import has_specializations, spellings
 from booking_tasks.availability.store import aliases, bookable_consultants, offered_words, service_type
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     FreeStart,
     SearchOutcome,
@@ -17,10 +18,9 @@ from booking_tasks.contracts import (
     cursor_after,
     cursor_place,
 )
-from booking_tasks.occasion import Occasion
+from booking_tasks.kit.time_zones import zone as zone_named
 from booking_tasks.search import store
 from booking_tasks.search.rules import furthest, reasons
-from booking_tasks.zones import zone as zone_named
 
 
 def search_slots(db: Session, occasion: Occasion, query: SearchSlots) -> SearchOutcome:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from booking_tasks.contracts import Weekly
 from booking_tasks.hours.local_times import instant_of
-from booking_tasks.zones import zone as zone_named
+from booking_tasks.kit.time_zones import zone as zone_named
 
 
 def starts_of(starts: Sequence[datetime], weekly: Weekly | None) -> list[datetime]:

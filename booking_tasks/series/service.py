@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome, SeriesSession
-from booking_tasks.database import ring_later
-from booking_tasks.identity import uuid7
-from booking_tasks.journey import SessionFacts
-from booking_tasks.occasion import Occasion
+from booking_tasks.kit.database import ring_later
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.outbox.workflow import SessionFacts
 from booking_tasks.series import store
 from booking_tasks.series.rules import starts_of
 from booking_tasks.sessions.rules import NewRequest

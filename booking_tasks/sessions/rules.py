@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from booking_tasks.errors import IllegalTransitionError
+from booking_tasks.kit.errors import IllegalTransitionError
 
 VERDICTS = frozenset({"completed", "no_show_user", "no_show_consultant", "attendance_unknown"})
 #: Still to be held, or being held.

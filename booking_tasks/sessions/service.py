@@ -8,17 +8,17 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
 from booking_tasks.credits.service import give, take_back
-from booking_tasks.database import ring_later
-from booking_tasks.freed import note_freed
-from booking_tasks.identity import uuid7
-from booking_tasks.journey import SessionFacts
+from booking_tasks.kit.database import ring_later
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox import service as history
+from booking_tasks.outbox.capacity_released import note_freed
+from booking_tasks.outbox.workflow import SessionFacts
 from booking_tasks.sessions import store
 from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS, Asked, NewRequest, check_step
 from booking_tasks.sessions.store import Draft

@@ -14,10 +14,10 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
-from booking_tasks.history import Entry
-from booking_tasks.identity import uuid7
-from booking_tasks.journey import SessionFacts
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
+from booking_tasks.outbox.service import Entry
+from booking_tasks.outbox.workflow import SessionFacts
 from booking_tasks.sessions.rules import NewRequest
 
 

@@ -9,17 +9,17 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
-from booking_tasks.assignment.looking import weights_of, wish_of
+from booking_tasks.assignment.evaluation import weights_of, wish_of
 from booking_tasks.assignment.rules import Candidate
 from booking_tasks.assignment.scoring import Circumstances, closeness
 from booking_tasks.assignment.store import profile_of
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import Aliases
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.freed import note_freed
+from booking_tasks.context import Occasion
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
-from booking_tasks.occasion import Occasion
 from booking_tasks.offers import service as offers
+from booking_tasks.outbox.capacity_released import note_freed
 from booking_tasks.sessions.store import locked_request
 from booking_tasks.waiting import store
 from booking_tasks.waiting.rules import Span, Wish, matches, terms_of

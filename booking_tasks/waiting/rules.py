@@ -8,8 +8,8 @@ from datetime import datetime
 from uuid import UUID
 
 from booking_tasks.assignment.scoring import Terms, total
-from booking_tasks.weights import Weights
-from booking_tasks.words import Term
+from booking_tasks.context import Weights
+from booking_tasks.enums import Term
 
 Span = tuple[datetime, datetime]
 

@@ -7,17 +7,17 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import AcceptOffer, DeclineOffer, HoldOutcome
 from booking_tasks.intake.rules import answer_until
 from booking_tasks.models import ConsultationRequest, TimeOffer
-from booking_tasks.occasion import Occasion
 from booking_tasks.offers import service as offers
 from booking_tasks.offers import store as offer_store
 from booking_tasks.offers.rules import standing
+from booking_tasks.outbox import service as history
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
 from booking_tasks.sessions.store import locked_request

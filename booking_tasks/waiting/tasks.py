@@ -5,12 +5,12 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from booking_tasks.celery import app
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import TASK_PREFIX, AcceptOffer, DeclineOffer
-from booking_tasks.doorbell import occasion, one_by_one
 from booking_tasks.inbox.tasks import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
-from booking_tasks.occasion import Occasion
+from booking_tasks.unit_of_work import occasion, one_by_one
 from booking_tasks.waiting import offering, service
 
 accept_offer = accepts(AcceptOffer)(service.accept_offer)

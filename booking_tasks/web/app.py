@@ -24,15 +24,15 @@ from starlette.routing import Route
 import booking_tasks.intake.tasks
 import booking_tasks.waiting.tasks  # noqa: F401 - and these
 from booking_tasks.contracts import AcceptOffer, Command, ConfirmRequest, DeclineOffer, DeclineRequest
-from booking_tasks.database import transaction
-from booking_tasks.doorbell import occasion
 from booking_tasks.inbox.tasks import receive
 from booking_tasks.invites.notices import ANSWERS, OFFERS
-from booking_tasks.letters.dates import Language, language_of
-from booking_tasks.letters.handler import house_of
-from booking_tasks.links import TOKEN_CHARACTERS, Grant, Links, message_id
-from booking_tasks.logs import logger
-from booking_tasks.settings import settings
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.logs import logger
+from booking_tasks.kit.settings import settings
+from booking_tasks.kit.signed_links import TOKEN_CHARACTERS, Grant, Links, message_id
+from booking_tasks.mail.dates import Language, language_of
+from booking_tasks.mail.handler import house_of
+from booking_tasks.unit_of_work import occasion
 from booking_tasks.web import pages
 from booking_tasks.web.service import Asked, Offered, asked, offered
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from booking_tasks.letters.dates import Language
+from booking_tasks.mail.dates import Language
 from booking_tasks.web.service import Asked, Offered
 
 _TEMPLATES = Path(__file__).parent / "templates"

@@ -6,10 +6,10 @@ import signal
 
 import uvicorn
 
-from booking_tasks.errors import SettingsError
-from booking_tasks.links import Links
-from booking_tasks.logs import configure_logging
-from booking_tasks.settings import settings
+from booking_tasks.kit.errors import SettingsError
+from booking_tasks.kit.logs import configure_logging
+from booking_tasks.kit.settings import settings
+from booking_tasks.kit.signed_links import Links
 from booking_tasks.web.app import make_app
 
 #: Answers in hand at once; the next are told to come again (503).

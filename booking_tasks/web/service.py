@@ -7,14 +7,14 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.intake.questions import Fate, Question, question
+from booking_tasks.context import Occasion
+from booking_tasks.intake.confirmation_requests import Fate, Question, question
 from booking_tasks.invites.store import held_time, offer, request
-from booking_tasks.letters.copies import House, Person
-from booking_tasks.letters.dates import spoken_moment, spoken_span
-from booking_tasks.letters.store import person, service_name
-from booking_tasks.letters.wording import one_line
-from booking_tasks.links import Grant
-from booking_tasks.occasion import Occasion
+from booking_tasks.kit.signed_links import Grant
+from booking_tasks.mail.calendar_copy import House, Person
+from booking_tasks.mail.dates import spoken_moment, spoken_span
+from booking_tasks.mail.render import one_line
+from booking_tasks.mail.store import person, service_name
 from booking_tasks.offers.rules import standing
 
 

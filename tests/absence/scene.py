@@ -11,9 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import plans
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import AbsencePlanOutcome, ApplyAbsencePlan, PlanAbsence, UndoAbsencePlan
 from booking_tasks.models import AssignmentDecision, AvailabilitySlot, ScheduledSession
-from booking_tasks.occasion import Occasion
 from tests import builders
 from tests.builders import NOW
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import announcing
 from booking_tasks.absence import service as by_hand
+from booking_tasks.context import Occasion, Policies
 from booking_tasks.contracts import (
     AbsencePlanOutcome,
     AnswerProposal,
@@ -32,7 +33,6 @@ from booking_tasks.models import (
     Job,
     ScheduledSession,
 )
-from booking_tasks.occasion import Occasion, Policies
 from booking_tasks.reminders.service import write_reminder
 from booking_tasks.sessions import service as sessions
 from tests.absence.scene import DAY, HOUR, MINUTE, TEN, Day, apply, meeting, plan, rows, undo

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import AbsencePlanOutcome, CancelSession, RescheduleSession
 from booking_tasks.models import AbsencePlanStep, AvailabilitySlot, Job, ScheduledSession, ServiceType
-from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.absence.scene import (

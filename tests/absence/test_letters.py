@@ -12,12 +12,12 @@ from icalendar import Calendar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import CancelSession, RescheduleSession
 from booking_tasks.invites.service import write_cancellation, write_invite
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import NotYet, Skipped
 from booking_tasks.models import DirectoryUser, Job, ScheduledSession
-from booking_tasks.occasion import Occasion
 from booking_tasks.ops.mail_sink import calendar_of
 from booking_tasks.sessions import service as sessions
 from tests.absence.test_reassign import START, colleague, give, session

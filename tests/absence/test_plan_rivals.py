@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from booking_tasks import clock
 from booking_tasks.absence.tasks import (
     announce_absence,
     answer_proposal,
@@ -18,11 +17,12 @@ from booking_tasks.absence.tasks import (
     plan_absence,
     undo_absence_plan,
 )
-from booking_tasks.database import transaction
-from booking_tasks.identity import uuid7
+from booking_tasks.kit import clock
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, AvailabilitySlot, Event, Job, ScheduledSession
 from booking_tasks.sessions.tasks import cancel_session
-from booking_tasks.settings import settings
 from tests import builders
 from tests.absence.scene import DAY, HOUR, MINUTE, TEN, colleague, meeting
 from tests.absence.test_rivals import at_once, say

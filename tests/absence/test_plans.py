@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     AddLeave,
     ChosenConsultant,
@@ -23,7 +24,6 @@ from booking_tasks.models import (
     Job,
     ScheduledSession,
 )
-from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.absence.scene import (

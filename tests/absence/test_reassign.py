@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import service
 from booking_tasks.attendance import store as attendance
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import CancelSession, ReassignOutcome, ReassignSession
 from booking_tasks.credits import service as fairness
 from booking_tasks.models import (
@@ -26,7 +27,6 @@ from booking_tasks.models import (
     ScheduledSession,
     ServiceType,
 )
-from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.builders import NOW

@@ -14,11 +14,11 @@ import pytest
 from sqlalchemy import select
 
 from booking_tasks.absence.tasks import reassign_session
-from booking_tasks.database import transaction
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import AvailabilitySlot, Event, ScheduledSession
 from booking_tasks.sessions.tasks import cancel_session, reschedule_session
-from booking_tasks.settings import settings
 from tests import builders
 from tests.builders import NOW
 from tests.invariants import ALWAYS, of_rows
@@ -32,7 +32,7 @@ UNDECIDED = "a choice was made and no decision kept"
 def _own_rows(own_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOOKING_CLOCK", "stepped")
     settings.cache_clear()
-    from booking_tasks import clock
+    from booking_tasks.kit import clock
 
     with transaction() as db:
         clock.step(db, NOW)

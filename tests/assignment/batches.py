@@ -9,13 +9,13 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import batch
+from booking_tasks.batch import service as batch
+from booking_tasks.context import Occasion
 from booking_tasks.models import (
     AssignmentDecision,
     ConsultationRequest,
     ScheduledSession,
 )
-from booking_tasks.occasion import Occasion
 from tests import builders
 from tests.builders import NOW
 

@@ -12,14 +12,16 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from booking_tasks import clock, database
 from booking_tasks.assignment import asking, service
 from booking_tasks.assignment.eligibility import Wish
 from booking_tasks.assignment.store import entered_pool
 from booking_tasks.availability.service import NotTaken, hold
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import FallbackCost, RequestOutcome, SearchSlots, SubmitRequest
-from booking_tasks.database import transaction
 from booking_tasks.inbox.tasks import receive
+from booking_tasks.kit import clock, database
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import (
     AssignmentDecision,
     AvailabilitySlot,
@@ -27,10 +29,8 @@ from booking_tasks.models import (
     Job,
     ScheduledSession,
 )
-from booking_tasks.occasion import Occasion
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.search.service import search_slots
-from booking_tasks.settings import settings
 from tests import builders
 from tests.builders import NOW
 

@@ -12,15 +12,18 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import batch, batch_reading, matching, service
-from booking_tasks.assignment.tasks import assign_waiting
-from booking_tasks.database import if_alone, transaction
+from booking_tasks.assignment import service
+from booking_tasks.batch import matching
+from booking_tasks.batch import reading as batch_reading
+from booking_tasks.batch import service as batch
+from booking_tasks.batch.tasks import assign_waiting
+from booking_tasks.context import Occasion
+from booking_tasks.kit.database import if_alone, transaction
 from booking_tasks.models import (
     AssignmentBatch,
     AvailabilitySlot,
     ConsultantPolicy,
 )
-from booking_tasks.occasion import Occasion
 from tests import builders
 from tests.assignment.batches import HOUR, TOMORROW, consultant, decisions, plan_of, run, sessions
 from tests.builders import NOW

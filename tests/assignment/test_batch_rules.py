@@ -11,16 +11,18 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import batch, batch_scoring, scoring, service
-from booking_tasks.assignment.looking import wish_of
+from booking_tasks.assignment import scoring, service
+from booking_tasks.assignment.evaluation import wish_of
+from booking_tasks.batch import scoring as batch_scoring
+from booking_tasks.batch import service as batch
+from booking_tasks.context import Occasion
+from booking_tasks.kit.time_zones import zone
 from booking_tasks.models import (
     Consultant,
     ConsultantPolicy,
     ConsultationRequest,
     ScheduledSession,
 )
-from booking_tasks.occasion import Occasion
-from booking_tasks.zones import zone
 from tests import builders
 from tests.assignment.batches import HOUR, TOMORROW, consultant, run, sessions
 from tests.builders import NOW

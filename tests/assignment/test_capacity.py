@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import plans, service
 from booking_tasks.assignment import asking
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     ApplyAbsencePlan,
     CancelSession,
@@ -22,9 +23,8 @@ from booking_tasks.contracts import (
     RequestOutcome,
     SubmitRequest,
 )
-from booking_tasks.database import transaction
 from booking_tasks.holds import service as holds
-from booking_tasks.occasion import Occasion
+from booking_tasks.kit.database import transaction
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.absence.scene import meeting

@@ -12,12 +12,11 @@ from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
 from booking_tasks.assignment import explaining, service, store
+from booking_tasks.context import Occasion, Weights
 from booking_tasks.contracts import ExplainAssignment, ExplainOutcome
-from booking_tasks.database import transaction
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest
-from booking_tasks.occasion import Occasion
 from booking_tasks.ops.cli import cli
-from booking_tasks.weights import Weights
 from tests import builders
 from tests.builders import NOW
 

@@ -20,9 +20,10 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import asking, service
 from booking_tasks.assignment.eligibility import Wish
 from booking_tasks.assignment.store import entered_pool
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import CancelSession, SubmitRequest
 from booking_tasks.credits.service import calibrate, credit_absence, take_back
-from booking_tasks.database import transaction
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import (
     AssignmentBalance,
     AssignmentCredit,
@@ -30,7 +31,6 @@ from booking_tasks.models import (
     ConsultationRequest,
     ScheduledSession,
 )
-from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.builders import NOW

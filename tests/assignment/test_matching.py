@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from booking_tasks.assignment import matching, matching_rounds, matching_search
-from booking_tasks.assignment.matching_plan import (
+from booking_tasks.batch import local_search as matching_search
+from booking_tasks.batch import matching
+from booking_tasks.batch import rounds as matching_rounds
+from booking_tasks.batch.plan import (
     NOT_SERVED,
     SCORE_MOST,
     Answer,

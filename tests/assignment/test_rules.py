@@ -16,9 +16,9 @@ import pytest
 from booking_tasks.assignment.eligibility import REASONS, Profile, Wish, not_now, speaks, unfit
 from booking_tasks.assignment.rules import Candidate, ranked, scored, why_nobody
 from booking_tasks.assignment.scoring import Circumstances, closeness, earliest, suits, terms_of, total
+from booking_tasks.context import Weights
 from booking_tasks.credits.rules import Standing
-from booking_tasks.weights import Weights
-from booking_tasks.words import TERMS
+from booking_tasks.enums import TERMS
 from tests.builders import NOW
 
 KIND, COMPANY = UUID(int=101), UUID(int=102)

@@ -12,9 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service
-from booking_tasks.database import transaction
+from booking_tasks.context import Occasion
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import AssignmentDecision, AvailabilitySlot, ScheduledSession
-from booking_tasks.occasion import Occasion
 from tests import builders
 from tests.builders import NOW
 

@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.attendance import service
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import RecordBilling
 from booking_tasks.models import Event
-from booking_tasks.occasion import Occasion
 from tests.builders import booked_session
 
 

@@ -20,7 +20,7 @@ from booking_tasks.attendance.rules import (
     trace,
     verdict,
 )
-from booking_tasks.words import ATTENDANCES, Attendance, Party
+from booking_tasks.enums import ATTENDANCES, Attendance, Party
 from tests.builders import NOW
 
 AGREED = Interval(NOW, NOW + timedelta(minutes=60))

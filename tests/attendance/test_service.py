@@ -12,11 +12,11 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.attendance import service
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import Observation, RecordAttendance, RecordOutcome
-from booking_tasks.jobs import store as jobs
-from booking_tasks.jobs.rules import NewJob
 from booking_tasks.models import AttendanceEvidence, ConsultationRequest, Event, Job, ScheduledSession
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.jobs import NewJob
 from tests.builders import NOW, booked_session
 
 START = NOW
@@ -228,7 +228,7 @@ def test_only_a_session_that_took_place_is_judged(db: Session, moment: Occasion,
 
 def test_the_verdict_waits_for_the_platforms_report_but_not_for_ever(db: Session, moment: Occasion) -> None:
     session = running(db)
-    jobs.add(db, [NewJob("collect_attendance", session.id, END, session.revision)])
+    outbox_store.add(db, [NewJob("collect_attendance", session.id, END, session.revision)])
     db.execute(text("UPDATE jobs SET attempts = 2"))
     assert service.judge_due(db, later(moment, END + 4 * DELAY - timedelta(seconds=1)), 10) == 0
     assert service.judge_due(db, later(moment, END + 4 * DELAY), 10) == 1
@@ -246,7 +246,7 @@ def test_after_an_outage_the_verdict_waits_until_the_report_was_asked_for(
     db: Session, moment: Occasion, tried: str
 ) -> None:
     session = running(db)
-    jobs.add(db, [NewJob("collect_attendance", session.id, END, session.revision)])
+    outbox_store.add(db, [NewJob("collect_attendance", session.id, END, session.revision)])
     db.execute(text(f"UPDATE jobs SET {tried}"))
     assert service.judge_due(db, later(moment, END + 40 * DELAY), 10) == 0
 
@@ -255,15 +255,15 @@ def test_the_verdict_does_not_wait_for_a_report_that_was_fetched_or_is_of_an_old
     db: Session, moment: Occasion
 ) -> None:
     session = running(db, revision=1)
-    jobs.add(db, [NewJob("collect_attendance", session.id, END, 0)])
-    jobs.add(db, [NewJob("collect_attendance", session.id, END, 1)])
+    outbox_store.add(db, [NewJob("collect_attendance", session.id, END, 0)])
+    outbox_store.add(db, [NewJob("collect_attendance", session.id, END, 1)])
     db.execute(text("UPDATE jobs SET state = 'done', settled_at = now() WHERE revision = 1"))
     assert service.judge_due(db, later(moment, END + DELAY), 10) == 1
 
 
 def test_sessions_that_wait_for_a_report_do_not_hold_up_others(db: Session, moment: Occasion) -> None:
     waiting = running(db)
-    jobs.add(db, [NewJob("collect_attendance", waiting.id, END, 0)])
+    outbox_store.add(db, [NewJob("collect_attendance", waiting.id, END, 0)])
     other = running(db)
     assert service.judge_due(db, later(moment, END + DELAY), 1) == 1
     db.refresh(other)

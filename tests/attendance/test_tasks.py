@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from booking_tasks import clock
 from booking_tasks.attendance import tasks
-from booking_tasks.database import transaction
-from booking_tasks.jobs import store as jobs
-from booking_tasks.jobs.rules import NewJob
+from booking_tasks.kit import clock
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import Event, Job, ScheduledSession
-from booking_tasks.settings import settings
+from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.jobs import NewJob
 from tests.builders import NOW, booked_session
 
 START = NOW
@@ -113,7 +113,7 @@ def test_the_look_at_the_grace_time_runs_from_the_ledger(stepped: None) -> None:
     with transaction() as db:
         db.get_one(ScheduledSession, cancelled).status = "cancelled_by_user"
         for one in (session_id, cancelled):
-            jobs.add(db, [NewJob("check_attendance", one, START + timedelta(minutes=10))])
+            outbox_store.add(db, [NewJob("check_attendance", one, START + timedelta(minutes=10))])
     tasks.record_attendance(
         request=message(
             session_id,

@@ -14,8 +14,8 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.database import transaction
-from booking_tasks.occasion import Occasion
+from booking_tasks.context import Occasion
+from booking_tasks.kit.database import transaction
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.builders import NOW

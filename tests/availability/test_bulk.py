@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import Connection, event, text
 
-from booking_tasks.bulk import IN_BULK
-from booking_tasks.database import engine
+from booking_tasks.kit.bulk import IN_BULK
+from booking_tasks.kit.database import engine
 from tests.builders import NOW
 
 _TIMES = text(

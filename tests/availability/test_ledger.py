@@ -27,6 +27,8 @@ from sqlalchemy.orm import Session
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import Taken
 from booking_tasks.availability.store import free_pieces_of_each, free_starts_of_each
+from booking_tasks.catalogue import policies
+from booking_tasks.context import Occasion, Policies
 from booking_tasks.contracts import (
     BookSeries,
     CancelSession,
@@ -41,10 +43,8 @@ from booking_tasks.contracts import (
 )
 from booking_tasks.holds import service as holds
 from booking_tasks.hours import service as hours
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot, Consultant, ScheduledSession
-from booking_tasks.occasion import Occasion, Policies
-from booking_tasks.policies import service as policies
 from booking_tasks.series import service as series
 from booking_tasks.sessions import service as sessions
 from tests import builders

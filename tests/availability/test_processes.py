@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from booking_tasks.database import transaction
+from booking_tasks.kit.database import transaction
 from tests import builders
 from tests.availability.rival import STARTS_EACH
 from tests.builders import NOW

@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from booking_tasks.availability import service
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.database import transaction
+from booking_tasks.context import Occasion
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import (
     AvailabilitySlot,
     ConsultationRequest,
@@ -23,7 +24,6 @@ from booking_tasks.models import (
     ScheduledSession,
     ServiceType,
 )
-from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.builders import NOW

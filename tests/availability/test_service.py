@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service
 from booking_tasks.availability.service import NotTaken, Taken
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import SearchSlots
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, ServiceType
-from booking_tasks.occasion import Occasion
 from booking_tasks.search import service as search
 from tests import builders
 from tests.builders import NOW

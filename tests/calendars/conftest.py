@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 from booking_tasks.calendars import service
 from booking_tasks.calendars.rules import Busy, Piece
 from booking_tasks.calendars.service import Kept, Look
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import SetCalendarFeed
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot, CalendarFeed
-from booking_tasks.occasion import Occasion
 from tests import builders
 from tests.builders import NOW
 

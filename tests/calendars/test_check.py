@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from booking_tasks.kit.settings import load_settings
 from booking_tasks.ops.check_calendars import Said, calendars
-from booking_tasks.settings import load_settings
 
 
 def seen(url: str) -> list[Said]:

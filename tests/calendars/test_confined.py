@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from booking_tasks.calendars import confined, reading
-from booking_tasks.calendars.confined import Limits, NotReadError
+from booking_tasks.calendars import reading
+from booking_tasks.calendars import sandbox as confined
+from booking_tasks.calendars.sandbox import Limits, NotReadError
 from tests.calendars.files import MEETING, OUTLOOK_ZONE, calendar, event
 from tests.calendars.test_reading import MARCH, SESSION
 

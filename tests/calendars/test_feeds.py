@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.calendars import service
 from booking_tasks.calendars.service import MOST_FEEDS
+from booking_tasks.context import Occasion, Policies
 from booking_tasks.contracts import ListCalendarFeeds, RemoveCalendarFeed
-from booking_tasks.database import transaction
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import CalendarFeed
-from booking_tasks.occasion import Occasion, Policies
 from tests import builders
 from tests.calendars.conftest import NINE, TERM, blocks, command, kept, looked
 from tests.rivals import overtaken

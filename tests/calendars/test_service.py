@@ -14,15 +14,15 @@ from booking_tasks.availability import service as availability
 from booking_tasks.calendars import service
 from booking_tasks.calendars.rules import Busy, Piece
 from booking_tasks.calendars.service import Kept, Look
+from booking_tasks.context import Occasion, Policies
 from booking_tasks.contracts import (
     CalendarFeedState,
     ListCalendarFeeds,
     RemoveCalendarFeed,
     SearchSlots,
 )
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import CalendarFeed
-from booking_tasks.occasion import Occasion, Policies
 from booking_tasks.search import service as search
 from tests import builders
 from tests.builders import NOW

@@ -16,11 +16,11 @@ from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 from booking_tasks.calendars.tasks import refresh_calendars, set_calendar_feed
-from booking_tasks.database import transaction
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import AvailabilitySlot, CalendarFeed, DeadLetter, InboxMessage
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.settings import settings
 from tests import builders
 from tests.calendars.files import calendar, event
 from tests.calendars.radicale import PASSWORD as DIARY_PASSWORD

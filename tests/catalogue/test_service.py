@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability.store import aliases
 from booking_tasks.catalogue import service
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     AliasesOutcome,
     SetAvailability,
@@ -23,12 +24,11 @@ from booking_tasks.contracts import (
     UpsertServiceType,
     WeeklyHours,
 )
-from booking_tasks.database import transaction
+from booking_tasks.enums import TERMS
 from booking_tasks.hours import service as hours
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot, Consultant, ServiceType
-from booking_tasks.occasion import Occasion
-from booking_tasks.words import TERMS
 from tests.builders import NOW, booked_session
 from tests.rivals import overtaken
 

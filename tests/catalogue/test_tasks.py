@@ -8,7 +8,7 @@ from uuid import uuid4
 from sqlalchemy import func, select
 
 from booking_tasks.catalogue import tasks
-from booking_tasks.database import transaction
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import Consultant, ServiceType
 
 

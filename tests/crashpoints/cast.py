@@ -9,10 +9,10 @@ import psycopg
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion, Policies
 from booking_tasks.contracts import SetAvailability
 from booking_tasks.hours import service as hours_room
 from booking_tasks.models import Consultant, DirectoryUser, ServiceType
-from booking_tasks.occasion import Occasion, Policies
 from tests.accounts import migrate_with_roles
 from tests.builders import NOW
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from booking_tasks.jobs.rules import KINDS
+from booking_tasks.context import Policies
 from booking_tasks.models import (
     AbsencePlanStep,
     ConsultationRequest,
@@ -25,7 +25,7 @@ from booking_tasks.models import (
     ScheduledSession,
     TimeOffer,
 )
-from booking_tasks.occasion import Policies
+from booking_tasks.outbox.jobs import KINDS
 from tests.chronicle import of_history
 from tests.crashpoints.cast import CONSULTANTS, HORIZON, REQUESTERS, SERVICES, fixed_id
 from tests.invariants import of_letters, of_rooms, of_rows, of_stream, still_open
@@ -179,7 +179,7 @@ class _Names:
 
     def letter(self, jobs: Iterable[Job], name: str) -> str:
         """The key of the job that a letter belongs to."""
-        from booking_tasks.letters.message import message_id
+        from booking_tasks.mail.message import message_id
 
         keys = [job.key for job in jobs if message_id(job.key, _DOMAIN) == name]
         return keys[0] if keys else "no job"

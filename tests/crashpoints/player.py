@@ -24,12 +24,12 @@ from kombu import pools
 from psycopg.rows import DictRow, dict_row
 from sqlalchemy import Engine, event
 
-from booking_tasks import database
 from booking_tasks.celery import ROOMS, app, schedule_module
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.database import transaction
-from booking_tasks.logs import configure_logging
-from booking_tasks.settings import settings
+from booking_tasks.kit import database
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.logs import configure_logging
+from booking_tasks.kit.settings import settings
 from tests.calendars.servers import CERTIFICATE
 from tests.crashpoints.acts import ACTS
 from tests.crashpoints.cast import fixed_id

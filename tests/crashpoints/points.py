@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from booking_tasks.calendars.network import Https
 from booking_tasks.celery import app
 from booking_tasks.events.publisher import Publisher
-from booking_tasks.mail import SmtpTransport
+from booking_tasks.mail.transport import SmtpTransport
 from booking_tasks.meetings.provider import HttpMeetingPlatform
 
 #: What leaves the process: (where, method, name of the effect).

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.eligibility import Wish
 from booking_tasks.assignment.store import entered_pool
+from booking_tasks.context import Occasion
 from booking_tasks.credits import service
 from booking_tasks.models import AssignmentCredit, ConsultantLeave
-from booking_tasks.occasion import Occasion
 from tests import builders
 from tests.builders import NOW
 

@@ -9,12 +9,12 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
 
+from booking_tasks.catalogue import directory as service
+from booking_tasks.catalogue import tasks as directory_tasks
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import UpsertUser
-from booking_tasks.directory import service
-from booking_tasks.directory import tasks as directory_tasks
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import DirectoryUser
-from booking_tasks.occasion import Occasion
 from tests.builders import NOW
 
 

@@ -14,8 +14,8 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
-from booking_tasks.errors import EffectNotDoneError, EffectUnknownError
 from booking_tasks.events.publisher import REMEMBERED, Publisher, Targets
+from booking_tasks.kit.errors import EffectNotDoneError, EffectUnknownError
 
 
 def event() -> bytes:

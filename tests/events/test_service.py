@@ -9,12 +9,12 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
+from booking_tasks.context import Occasion
 from booking_tasks.events import service
-from booking_tasks.identity import uuid7
-from booking_tasks.journey import PUBLISHED
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import Event
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox import service as history
+from booking_tasks.outbox.workflow import PUBLISHED
 from tests.builders import NOW, booked_session, request, service_type
 
 DOC = Path(__file__).parents[2] / "docs" / "events.md"

@@ -13,14 +13,14 @@ import pytest
 from redis import Redis
 from sqlalchemy import select, text
 
-from booking_tasks import history
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import CloudEvent
-from booking_tasks.database import transaction
-from booking_tasks.errors import SettingsError
 from booking_tasks.events import tasks
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.errors import SettingsError
+from booking_tasks.kit.settings import load_settings, settings
 from booking_tasks.models import Event, Job
-from booking_tasks.occasion import Occasion
-from booking_tasks.settings import load_settings, settings
+from booking_tasks.outbox import service as history
 from tests.builders import NOW, booked_session
 
 

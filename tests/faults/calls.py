@@ -20,15 +20,15 @@ from sqlalchemy import text
 from booking_tasks.celery import app
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import CancelRequest
-from booking_tasks.database import create_booking_engine, engine
-from booking_tasks.doorbell import ring
 from booking_tasks.events.publisher import Publisher
 from booking_tasks.events.tasks import targets_of
-from booking_tasks.letters.message import Mailbox, letter
-from booking_tasks.mail import transport
+from booking_tasks.kit.database import create_booking_engine, engine
+from booking_tasks.kit.settings import settings
+from booking_tasks.mail.message import Mailbox, letter
+from booking_tasks.mail.transport import transport
 from booking_tasks.meetings.provider import HttpMeetingPlatform
 from booking_tasks.meetings.rules import RoomSpec
-from booking_tasks.settings import settings
+from booking_tasks.wakeup import ring
 from tests.builders import NOW
 from tests.faults.nemesis import frozen
 

@@ -24,13 +24,13 @@ from sqlalchemy.exc import DBAPIError
 
 from booking_tasks.client import BookingClient, NoAnswerError, NotSentError
 from booking_tasks.contracts import Command, Outcome, SetAvailability, SubmitRequest, WeeklyHours
-from booking_tasks.database import transaction
-from booking_tasks.doorbell import occasion
 from booking_tasks.hours.service import set_availability
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import Consultant, DirectoryUser, ScheduledSession, ServiceType
 from booking_tasks.ops.servers import Postgres, Valkey, wait_until
 from booking_tasks.ops.stack import EFFECTS, FRONT
 from booking_tasks.ops.stage import Stage, StageError
+from booking_tasks.unit_of_work import occasion
 from tests.accounts import as_deployed, as_role, migrate_with_roles
 
 #: A Monday, far from any change of clocks; the bookings are for the days after it.

@@ -14,10 +14,10 @@ from redis import Redis
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from booking_tasks import clock
-from booking_tasks.database import transaction
+from booking_tasks.kit import clock
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import ConsultationRequest, InboxMessage, Job
-from booking_tasks.settings import settings
 from tests.chronicle import of_history
 from tests.faults.house import Book, House
 from tests.invariants import ALWAYS, of_letters, of_rooms, of_rows, of_stream, still_open

@@ -11,7 +11,7 @@ from redis import Redis
 from sqlalchemy import select
 
 from booking_tasks.client import BookingClient
-from booking_tasks.database import transaction
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import DeadLetter, InboxMessage, ParkedMessage
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import FRONT

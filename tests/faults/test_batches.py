@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from sqlalchemy import func, select, text
 
-from booking_tasks.database import transaction
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentBatch, ConsultationRequest
 from booking_tasks.ops.servers import wait_until
 from tests import builders

@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import func, select
 
-from booking_tasks.database import transaction
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import Job
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import FRONT, Stack

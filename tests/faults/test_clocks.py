@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from booking_tasks.database import transaction
+from booking_tasks.kit.database import transaction
 from booking_tasks.ops.stack import EFFECTS, FRONT
 from tests.faults.conftest import Open
 from tests.faults.house import MONDAY, PATIENT, TUESDAY

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from booking_tasks.kit.queues import BROKER_SECONDS
 from booking_tasks.ops.servers import free_port, wait_until
-from booking_tasks.queues import BROKER_SECONDS
 from tests.faults.house import Servers, listening
 from tests.faults.nemesis import running
 
@@ -99,8 +99,8 @@ import sys, time
 from uuid import uuid4
 from booking_tasks.client import BookingClient, NotSentError
 from booking_tasks.contracts import CancelRequest
-from booking_tasks.doorbell import ring
-from booking_tasks.settings import settings
+from booking_tasks.wakeup import ring
+from booking_tasks.kit.settings import settings
 
 message = CancelRequest(message_id=uuid4(), actor="shop", request_id=uuid4())
 client = BookingClient(settings().redis_url)

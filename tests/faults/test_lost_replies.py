@@ -12,15 +12,16 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks import database
-from booking_tasks.database import transaction
-from booking_tasks.errors import EffectNotDoneError, EffectRefusedError
-from booking_tasks.jobs import store
-from booking_tasks.jobs.rules import LeasedJob, NewJob
+from booking_tasks.context import Occasion
+from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, Send, Step, run_due
+from booking_tasks.kit import database
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.errors import EffectNotDoneError, EffectRefusedError
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import Job
-from booking_tasks.occasion import Occasion
-from booking_tasks.settings import settings
+from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.jobs import NewJob
 from tests.faults.conftest import Open
 from tests.faults.house import PATIENT
 from tests.faults.invariants import examined
@@ -70,7 +71,7 @@ def pointed_to(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def written(kind: str = "send_reminder") -> UUID:
     new = NewJob(kind, uuid4(), PAST)
     with transaction() as db:
-        store.add(db, [new])
+        outbox_store.add(db, [new])
         return db.execute(select(Job.id).where(Job.key == new.key)).scalar_one()
 
 

@@ -14,11 +14,11 @@ from sqlalchemy import select
 from booking_tasks.assignment import asking
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import SubmitRequest
-from booking_tasks.database import transaction
-from booking_tasks.doorbell import occasion
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage, Job
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import EFFECTS, FRONT, ServiceProcess
+from booking_tasks.unit_of_work import occasion
 from tests.faults.conftest import Open
 from tests.faults.house import TUESDAY, House, Nuisance, identity
 from tests.faults.invariants import examined

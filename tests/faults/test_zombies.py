@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select
 
-from booking_tasks.database import transaction
-from booking_tasks.errors import LostLeaseError
-from booking_tasks.identity import uuid7
 from booking_tasks.jobs import runner
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Send
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.errors import LostLeaseError
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import Job
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import EFFECTS, FRONT, ServiceProcess

@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
+from booking_tasks.catalogue import policies
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     ConfirmHold,
     ConfirmRequest,
@@ -22,13 +24,11 @@ from booking_tasks.contracts import (
     RenewHold,
     SetConsultantPolicy,
 )
-from booking_tasks.database import transaction
 from booking_tasks.holds import service
-from booking_tasks.identity import uuid7
 from booking_tasks.intake import service as intake
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
-from booking_tasks.occasion import Occasion
-from booking_tasks.policies import service as policies
 from tests import builders
 from tests.builders import NOW
 from tests.invariants import ALWAYS

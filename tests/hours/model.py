@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from booking_tasks.zones import zone
+from booking_tasks.kit.time_zones import zone
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 

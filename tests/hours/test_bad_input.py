@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 
 from booking_tasks.catalogue.tasks import upsert_consultant
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.database import transaction
 from booking_tasks.hours.tasks import add_leave, set_availability
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import (
     AvailabilityPlan,
     AvailabilityProjection,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from booking_tasks.hours.local_times import spans_of
 from booking_tasks.hours.recurrence import Recurrence
 from booking_tasks.hours.rules import HoursRule, Plan, RecurringHours, RuleSet, windows
-from booking_tasks.zones import zone
+from booking_tasks.kit.time_zones import zone
 from tests.hours.model import DAY, MINUTE, ZONES, Walls, minutes_of, shown, transitions
 
 _SUITE = settings(max_examples=60, derandomize=True, deadline=None)

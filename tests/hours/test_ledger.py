@@ -11,10 +11,12 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import AddLeave, AvailabilityOutcome, RemoveLeave, SearchSlots, SetAvailability
-from booking_tasks.database import transaction
 from booking_tasks.hours import service
 from booking_tasks.hours.service import Projection
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.time_zones import tzdata_version, zone
 from booking_tasks.models import (
     AvailabilityPlan,
     AvailabilityProjection,
@@ -22,9 +24,7 @@ from booking_tasks.models import (
     Consultant,
     ConsultantLeave,
 )
-from booking_tasks.occasion import Occasion
 from booking_tasks.search import service as search
-from booking_tasks.zones import tzdata_version, zone
 from tests import builders
 from tests.builders import NOW
 

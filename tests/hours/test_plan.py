@@ -12,7 +12,7 @@ from booking_tasks.contracts import Hours
 from booking_tasks.hours.declared import fault_of, plan_of
 from booking_tasks.hours.public_holidays import is_known, public_holidays
 from booking_tasks.hours.rules import HoursRule, Leave, Plan, RuleSet, Travel, Window, leave_spans, windows
-from booking_tasks.zones import zone
+from booking_tasks.kit.time_zones import zone
 
 VIENNA, NEW_YORK = zone("Europe/Vienna"), zone("America/New_York")
 #: A Monday.

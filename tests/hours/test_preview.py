@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion, Policies
 from booking_tasks.contracts import PreviewAvailability, PreviewOutcome, SearchSlots
-from booking_tasks.database import transaction
 from booking_tasks.hours import tasks
 from booking_tasks.hours.preview import preview_availability
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import AvailabilitySlot, ConsultantPolicy
-from booking_tasks.occasion import Occasion, Policies
 from booking_tasks.search import service as search
 from tests import builders
 from tests.builders import NOW

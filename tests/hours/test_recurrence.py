@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from booking_tasks.contracts.recurrence import parts_of
 from booking_tasks.hours.recurrence import Recurrence, happens
-from booking_tasks.zones import zone
+from booking_tasks.kit.time_zones import zone
 from tests.hours.model import DAY, occurrences
 
 _SUITE = settings(max_examples=400, derandomize=True, deadline=None)

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import SetAvailability, SingleSlot, WeeklyHours
 from booking_tasks.hours import service
 from booking_tasks.models import AvailabilitySlot
-from booking_tasks.occasion import Occasion
 from tests import builders
 from tests.builders import NOW
 

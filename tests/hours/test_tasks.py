@@ -8,12 +8,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select, update
 
-from booking_tasks import clock
-from booking_tasks.database import transaction
+from booking_tasks.context import Occasion
 from booking_tasks.hours.tasks import extend_availability
+from booking_tasks.kit import clock
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.time_zones import tzdata_version
 from booking_tasks.models import AvailabilityProjection, AvailabilitySlot, ScheduleRun
-from booking_tasks.occasion import Occasion
-from booking_tasks.zones import tzdata_version
 from tests import builders
 from tests.hours.test_ledger import OFFICE, declare
 

@@ -13,7 +13,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from booking_tasks.contracts.base import ZoneName
-from booking_tasks.zones import tzdata_version, zone
+from booking_tasks.kit.time_zones import tzdata_version, zone
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy.orm import Session
 
-from booking_tasks.database import transaction
+from booking_tasks.context import Occasion
 from booking_tasks.inbox import tasks
-from booking_tasks.occasion import Occasion
+from booking_tasks.kit.database import transaction
 from tests import builders
 
 

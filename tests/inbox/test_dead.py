@@ -10,13 +10,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.tasks import submit_request
-from booking_tasks.database import transaction
-from booking_tasks.doorbell import occasion
+from booking_tasks.context import Occasion
 from booking_tasks.inbox import service, tasks
 from booking_tasks.inbox.rules import WantedLetters
 from booking_tasks.inbox.service import Replayed
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, Event, InboxMessage
-from booking_tasks.occasion import Occasion
+from booking_tasks.unit_of_work import occasion
 from tests import builders
 
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")

@@ -10,8 +10,8 @@ from sqlalchemy import update
 
 from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.contracts import PUBLIC, SubmitRequest
-from booking_tasks.database import transaction
 from booking_tasks.inbox import service, tasks
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage
 from tests.inbox.test_tasks import abandon, count, inbox_row, message
 

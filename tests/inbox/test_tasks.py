@@ -19,13 +19,13 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.celery import app
 from booking_tasks.contracts import SubmitRequest
-from booking_tasks.database import engine, transaction
 from booking_tasks.inbox import service, store, tasks
-from booking_tasks.jobs import store as jobs
-from booking_tasks.jobs.rules import NewJob
 from booking_tasks.jobs.tasks import ring_for_due
+from booking_tasks.kit.database import engine, transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, Event, InboxMessage, Job
 from booking_tasks.ops.servers import wait_until
+from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.jobs import NewJob
 from tests import builders
 from tests.accounts import as_superuser
 
@@ -266,7 +266,7 @@ def test_a_result_that_cannot_be_stored_leaves_no_bell_unrung(
     assert rung == ["publish_event"]
 
     with transaction() as db:
-        jobs.add(db, [NewJob("publish_event", uuid4(), datetime.now(UTC) - timedelta(minutes=1))])
+        outbox_store.add(db, [NewJob("publish_event", uuid4(), datetime.now(UTC) - timedelta(minutes=1))])
     rung.clear()
     ring_for_due()
     assert rung == ["publish_event"]

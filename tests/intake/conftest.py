@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.orm import Session
 
-from booking_tasks.occasion import Occasion
+from booking_tasks.context import Occasion
 from tests.intake.office import Office
 
 

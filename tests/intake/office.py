@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     CancelRequest,
     ConfirmRequest,
@@ -18,10 +19,9 @@ from booking_tasks.contracts import (
     RequestOutcome,
     SubmitRequest,
 )
-from booking_tasks.identity import uuid7
 from booking_tasks.intake import service
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, Event, Job
-from booking_tasks.occasion import Occasion
 from tests import builders
 from tests.builders import NOW
 

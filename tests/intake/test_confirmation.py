@@ -18,14 +18,14 @@ from booking_tasks.assignment.eligibility import LASTING
 from booking_tasks.assignment.rules import ALL_DECLINED, Candidate, why_nobody
 from booking_tasks.availability import service as availability
 from booking_tasks.catalogue.service import upsert_service_type
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import ConfirmHold, HoldSlot, UpsertServiceType
 from booking_tasks.holds import service as holds
-from booking_tasks.identity import uuid7
 from booking_tasks.intake import service
-from booking_tasks.intake.questions import latest_question, question
+from booking_tasks.intake.confirmation_requests import latest_question, question
 from booking_tasks.intake.rules import answer_until
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentDecision, ConsultationRequest, Event, ServiceType
-from booking_tasks.occasion import Occasion
 from tests import builders
 from tests.builders import NOW
 from tests.intake.office import TOMORROW, Office, asked_consultant

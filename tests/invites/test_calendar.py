@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 
 from booking_tasks.invites.calendar import calendar, uid
-from booking_tasks.letters.copies import Copy, House, Person
-from booking_tasks.letters.message import Mailbox, Method
+from booking_tasks.mail.calendar_copy import Copy, House, Person
+from booking_tasks.mail.message import Mailbox, Method
 
 HOUSE = House(Mailbox("Consultations", "booking@example.org"), "booking.example.org")
 MIRA = Person(Mailbox("Mira Lang", "mira@example.org"), "Europe/Vienna", "en")

@@ -16,18 +16,18 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from booking_tasks.calendars.store import sessions_that_do_not_block
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import CancelSession
-from booking_tasks.identity import uuid7
 from booking_tasks.intake import service as intake
 from booking_tasks.invites.notices import write_notice
 from booking_tasks.invites.service import write_cancellation, write_invite
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import NotYet, Skipped
-from booking_tasks.letters.copies import House
-from booking_tasks.letters.message import Mailbox
-from booking_tasks.links import Links
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.signed_links import Links
+from booking_tasks.mail.calendar_copy import House
+from booking_tasks.mail.message import Mailbox
 from booking_tasks.models import ConsultationRequest, Job, ScheduledSession
-from booking_tasks.occasion import Occasion
 from booking_tasks.ops.mail_sink import calendar_of
 from booking_tasks.sessions import service as sessions
 from tests import builders

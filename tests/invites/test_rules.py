@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from booking_tasks.enums import SESSION_STATUSES
 from booking_tasks.invites.rules import (
     notice_of,
     why_not_ask,
@@ -11,7 +12,6 @@ from booking_tasks.invites.rules import (
     why_not_invite,
     why_not_withdraw,
 )
-from booking_tasks.words import SESSION_STATUSES
 from tests.builders import NOW
 
 LATER, EARLIER = NOW + timedelta(hours=1), NOW - timedelta(hours=1)

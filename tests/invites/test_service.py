@@ -13,16 +13,16 @@ import pytest
 from icalendar import Calendar
 from sqlalchemy.orm import Session
 
-from booking_tasks.errors import EffectNotDoneError
-from booking_tasks.identity import uuid7
+from booking_tasks.context import Occasion
 from booking_tasks.invites.notices import write_notice
 from booking_tasks.invites.service import write_cancellation, write_invite
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import NotYet, Skipped
-from booking_tasks.letters.copies import House
-from booking_tasks.letters.message import Mailbox
+from booking_tasks.kit.errors import EffectNotDoneError
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.mail.calendar_copy import House
+from booking_tasks.mail.message import Mailbox
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, DirectoryUser, Job, ScheduledSession
-from booking_tasks.occasion import Occasion
 from tests import builders
 from tests.builders import NOW
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from icalendar import Calendar
 
-from booking_tasks.database import transaction
 from booking_tasks.invites.tasks import send_cancellation, send_invite, send_notice
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import DirectoryUser, ScheduledSession
-from booking_tasks.settings import settings
 from tests import builders
 from tests.mail.ledger import change, committed_session, found, order, settle_as
 from tests.mail.servers import DROP, Mailed, Script, Sink, scripted_server, use_mail_server

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
-from booking_tasks.database import rings
+from booking_tasks.context import Occasion
 from booking_tasks.jobs import service
 from booking_tasks.jobs.rules import Wanted
+from booking_tasks.kit.database import rings
 from booking_tasks.models import Event, Job
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox import service as history
 from tests import builders
 
 

@@ -12,16 +12,18 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks import stopping
-from booking_tasks.database import transaction
-from booking_tasks.identity import uuid7
+from booking_tasks.context import Occasion
 from booking_tasks.jobs import runner, store
-from booking_tasks.jobs.rules import LeasedJob, NewJob
+from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Send, run_due
+from booking_tasks.kit import shutdown as stopping
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import Job
-from booking_tasks.occasion import Occasion
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.settings import settings
+from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.jobs import NewJob
 
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")
 
@@ -55,7 +57,7 @@ class Acting:
 
 def three_jobs() -> None:
     with transaction() as db:
-        store.add(db, [NewJob("send_invite", uuid7(), PAST) for _ in range(3)])
+        outbox_store.add(db, [NewJob("send_invite", uuid7(), PAST) for _ in range(3)])
 
 
 def found() -> Counter[tuple[str, int]]:
@@ -82,7 +84,7 @@ def test_told_to_stop_before_it_began_a_worker_begins_nothing() -> None:
 def test_what_would_outlast_its_lease_is_put_back_and_does_not_count_as_sent() -> None:
     term = settings().lease
     with transaction() as db:
-        store.add(db, [NewJob("send_reminder", uuid7(), PAST)])
+        outbox_store.add(db, [NewJob("send_reminder", uuid7(), PAST)])
         [job] = store.lease(db, "send_reminder", datetime.now(UTC), 1, term)
         store.begin_sending(db, job, b"letter", term)
     nearly_over = time.monotonic() + 0.4 * (term / timedelta(seconds=1))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from booking_tasks.jobs.rules import NewJob, backoff, may_repeat
+from booking_tasks.jobs.rules import backoff, may_repeat
+from booking_tasks.outbox.jobs import NewJob
 from tests.builders import NOW
 
 BASE, CAP = timedelta(seconds=5), timedelta(hours=1)

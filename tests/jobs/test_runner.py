@@ -13,20 +13,22 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from booking_tasks.database import transaction
-from booking_tasks.doorbell import occasion
-from booking_tasks.errors import (
+from booking_tasks.context import Occasion
+from booking_tasks.jobs import service, store
+from booking_tasks.jobs.rules import LeasedJob, Wanted
+from booking_tasks.jobs.runner import Finished, NotYet, Send, Skipped, Step, run_due
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.errors import (
     EffectNotDoneError,
     EffectRefusedError,
     EffectUnknownError,
     LostLeaseError,
 )
-from booking_tasks.identity import uuid7
-from booking_tasks.jobs import service, store
-from booking_tasks.jobs.rules import LeasedJob, NewJob, Wanted
-from booking_tasks.jobs.runner import Finished, NotYet, Send, Skipped, Step, run_due
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import Job
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.jobs import NewJob
+from booking_tasks.unit_of_work import occasion
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 SOON = timedelta(seconds=60)
@@ -70,7 +72,7 @@ class Recorder:
 def written(kind: str = "send_invite", due: datetime = PAST, **values: Any) -> UUID:
     new = NewJob(kind, uuid7(), due, **values)
     with transaction() as db:
-        assert store.add(db, [new]) == [new]
+        assert outbox_store.add(db, [new]) == [new]
         return db.execute(select(Job.id).where(Job.key == new.key)).scalar_one()
 
 
@@ -107,8 +109,8 @@ def test_a_due_job_is_done_once_and_its_effect_forgotten() -> None:
 def test_the_same_key_is_written_once() -> None:
     new = NewJob("send_invite", uuid7(), PAST)
     with transaction() as db:
-        assert store.add(db, [new, new]) == [new]
-        assert store.add(db, [new]) == []
+        assert outbox_store.add(db, [new, new]) == [new]
+        assert outbox_store.add(db, [new]) == []
 
 
 def test_what_is_not_due_waits_on_the_business_clock() -> None:
@@ -287,7 +289,7 @@ def test_a_worker_that_vanished_while_sending_leaves_the_outcome_to_the_policy(k
 
 def test_whenever_leases_run_out_each_job_is_judged_once() -> None:
     with transaction() as db:
-        store.add(db, [NewJob("publish_event", uuid7(), PAST) for _ in range(600)])
+        outbox_store.add(db, [NewJob("publish_event", uuid7(), PAST) for _ in range(600)])
         jobs = store.lease(db, "publish_event", datetime.now(UTC), 600, SOON)
         ending = text("clock_timestamp() + make_interval(secs => 0.0001 * (random() * 1000))")
         db.execute(update(Job).values(state="sending", sendings=1, effect=b"event", lease_until=ending))

@@ -21,8 +21,8 @@ from booking_tasks.contracts import (
     UndoAbsencePlan,
     UpsertConsultant,
 )
-from booking_tasks.identity import uuid7
-from booking_tasks.journey import PUBLISHED
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.outbox.workflow import PUBLISHED
 from tests.journeys.world import DAY, HOUR, MINUTE, Journey, Letter, Person
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]

@@ -19,8 +19,8 @@ from booking_tasks.contracts import (
     SearchSlots,
     UpsertUser,
 )
-from booking_tasks.database import transaction
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import DirectoryUser
 from booking_tasks.ops.servers import wait_until
 from tests.journeys.world import DAY, HOUR, STREAM, Journey

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from booking_tasks.contracts import CancelSession, RecordBilling, RecordOutcome, RescheduleSession
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ScheduledSession
 from tests.journeys.world import DAY, HOUR, MINUTE, SERVICE, Call, Journey, Person, told
 

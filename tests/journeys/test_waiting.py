@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from booking_tasks.contracts import AcceptOffer, DeclineOffer, DeclineRequest
-from booking_tasks.letters.dates import spoken_moment, spoken_span
+from booking_tasks.mail.dates import spoken_moment, spoken_span
 from tests.journeys.world import DAY, HOUR, MINUTE, SERVICE, Journey, told
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]

@@ -28,9 +28,8 @@ from booking_tasks.contracts import (
     UpsertUser,
     WeeklyHours,
 )
-from booking_tasks.database import transaction
-from booking_tasks.identity import uuid7
-from booking_tasks.journey import PUBLISHED
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import (
     AssignmentDecision,
     AvailabilitySlot,
@@ -42,6 +41,7 @@ from booking_tasks.models import (
 from booking_tasks.ops.mail_sink import calendar_of
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stage import Stage
+from booking_tasks.outbox.workflow import PUBLISHED
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 

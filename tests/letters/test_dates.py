@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from booking_tasks.letters.dates import (
+from booking_tasks.mail.dates import (
     Language,
     language_of,
     spoken_day,

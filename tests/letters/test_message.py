@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from booking_tasks.letters.message import LetterError, Mailbox, letter, message_id
+from booking_tasks.mail.message import LetterError, Mailbox, letter, message_id
 
 HOUSE = Mailbox("Consultations", "booking@example.org")
 MIRA = Mailbox("Mira Lang", "mira@example.org")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from booking_tasks.letters import wording
-from booking_tasks.letters.dates import Language
-from booking_tasks.letters.wording import one_line, words
+from booking_tasks.mail import render as wording
+from booking_tasks.mail.dates import Language
+from booking_tasks.mail.render import one_line, words
 
 TEMPLATES = Path(wording.__file__).parent / "templates"
 LETTERS = (

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from booking_tasks.database import transaction
-from booking_tasks.jobs import store
-from booking_tasks.jobs.rules import NewJob
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import Job, ScheduledSession
+from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.jobs import NewJob
 from tests.builders import booked_session
 
 #: Long due on any clock.
@@ -30,7 +30,7 @@ def order(
     """Write a job; returns its key."""
     job = NewJob(kind, subject, due, revision, recipient, detail)
     with transaction() as db:
-        assert store.add(db, [job]) == [job]
+        assert outbox_store.add(db, [job]) == [job]
     return job.key
 
 

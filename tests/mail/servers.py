@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
+from booking_tasks.kit.settings import settings
 from booking_tasks.ops.servers import free_port
-from booking_tasks.settings import settings
 
 #: What a scripted server does instead of answering.
 DROP, STALL, DRIP = "drop", "stall", "drip"

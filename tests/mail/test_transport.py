@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import AuthResult
 
-from booking_tasks.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError
-from booking_tasks.mail import SmtpTransport, transport
+from booking_tasks.kit.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError
+from booking_tasks.kit.settings import load_settings
+from booking_tasks.mail.transport import SmtpTransport, transport
 from booking_tasks.ops.servers import free_port
-from booking_tasks.settings import load_settings
 from tests.mail.servers import DRIP, DROP, STALL, scripted_server, sink_server
 
 CERTIFICATE = Path(__file__).parent / "loopback.pem"

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.meetings.provider import HttpMeetingPlatform
 from booking_tasks.meetings.rules import RoomSpec
 from booking_tasks.ops.servers import free_port, wait_until

@@ -12,8 +12,8 @@ from datetime import timedelta
 
 import pytest
 
-from booking_tasks.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.meetings.provider import ONE_ROOM, HttpMeetingPlatform
 from booking_tasks.meetings.rules import RoomSpec
 from booking_tasks.ops.servers import free_port

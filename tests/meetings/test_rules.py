@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.meetings.rules import (
     AttendanceReport,
     KnownSession,

@@ -9,12 +9,11 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
-from booking_tasks.database import rings
-from booking_tasks.identity import uuid7
-from booking_tasks.jobs import store as jobs
-from booking_tasks.jobs.rules import LeasedJob, NewJob
+from booking_tasks.context import Occasion
+from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped
+from booking_tasks.kit.database import rings
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.meetings import service
 from booking_tasks.meetings.rules import (
     AttendanceReport,
@@ -26,7 +25,9 @@ from booking_tasks.meetings.rules import (
     RoomOrder,
 )
 from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox import service as history
+from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.jobs import NewJob
 from tests.builders import NOW, booked_session
 
 URL = "https://meet.example.org/r/1"
@@ -208,7 +209,7 @@ def test_giving_up_is_not_told_when_nobody_waits_for_that_link(
 
 def _asked_for(db: Session, session: ScheduledSession) -> None:
     job = NewJob("provision_meeting", session.id, NOW, session.revision)
-    jobs.add(db, [job])
+    outbox_store.add(db, [job])
     db.execute(update(Job).where(Job.key == job.key).values(state="done", sendings=1, settled_at=NOW))
 
 
@@ -306,7 +307,7 @@ def test_comparing_orders_what_is_missing_and_closes_what_is_over(db: Session, m
     over = booked_session(db, NOW - timedelta(days=1), status="completed")
     far = booked_session(db, NOW + timedelta(days=91), meeting_platform_join_url=URL)
     waiting = booked_session(db)
-    jobs.add(db, [NewJob("provision_meeting", waiting.id, NOW)])
+    outbox_store.add(db, [NewJob("provision_meeting", waiting.id, NOW)])
     stranger = ListedRoom(session_id=uuid7(), starts_at=NOW, ends_at=NOW + timedelta(hours=1))
     ended = ListedRoom(
         session_id=over.id, starts_at=over.scheduled_start_time, ends_at=over.scheduled_end_time

@@ -12,18 +12,18 @@ import httpx2
 import pytest
 from sqlalchemy import select, text, update
 
-from booking_tasks import history
-from booking_tasks.database import transaction
-from booking_tasks.doorbell import occasion
-from booking_tasks.identity import uuid7
 from booking_tasks.jobs import service as job_service
 from booking_tasks.jobs.rules import Wanted
 from booking_tasks.jobs.tasks import recover_jobs
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.settings import settings
 from booking_tasks.meetings import tasks
 from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession, ScheduleRun
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.test_platform import LocalPlatform
-from booking_tasks.settings import settings
+from booking_tasks.outbox import service as history
+from booking_tasks.unit_of_work import occasion
 from tests.builders import booked_session
 
 HOUR = timedelta(hours=1)

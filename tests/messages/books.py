@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from booking_tasks.inbox.rules import body_hash
+from booking_tasks.kit.redaction import redacted
 from booking_tasks.ops.servers import ServerError, wait_until
-from booking_tasks.redaction import redacted
 from tests.messages.post import Post
 
 #: A queue and an element that was pushed onto it.

@@ -26,9 +26,9 @@ from booking_tasks.contracts import (
     SearchSlots,
     UpsertUser,
 )
+from booking_tasks.kit.queues import QUEUES
 from booking_tasks.ops.cli import cli
 from booking_tasks.ops.secret_files import ACCESS, acl_users, write_secrets
-from booking_tasks.queues import QUEUES
 from tests.messages.access import GuardedValkey
 from tests.messages.raw import search
 

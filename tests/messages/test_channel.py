@@ -12,10 +12,10 @@ from celery import Celery
 from kombu import Connection
 
 from booking_tasks.celery import TRANSPORTS, configuration
-from booking_tasks.errors import SettingsError
 from booking_tasks.guard.channel import Channel
-from booking_tasks.queues import declared_queue
-from booking_tasks.settings import load_settings
+from booking_tasks.kit.errors import SettingsError
+from booking_tasks.kit.queues import declared_queue
+from booking_tasks.kit.settings import load_settings
 from tests.conftest import valkey_url
 from tests.messages.raw import element
 

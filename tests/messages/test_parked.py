@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import select
 
 from booking_tasks.celery import app
-from booking_tasks.database import transaction
 from booking_tasks.guard import store
 from booking_tasks.guard.tasks import park_message, run_parked
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage, ParkedMessage
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import ServiceProcess

@@ -12,12 +12,12 @@ from psycopg import errors
 from sqlalchemy import Column, Text
 from typer.testing import CliRunner
 
-from booking_tasks.database import create_booking_engine
+from booking_tasks.kit.database import create_booking_engine
+from booking_tasks.kit.settings import load_settings
 from booking_tasks.models import Base
 from booking_tasks.ops.cli import cli
 from booking_tasks.ops.migrate import migrate
 from booking_tasks.ops.secret_files import ROLES, grants_sql, roles_sql
-from booking_tasks.settings import load_settings
 from tests.accounts import as_role, migrate_as_deployed
 from tests.catalogues import fresh_database
 from tests.migration_rows import ROWS

@@ -14,7 +14,7 @@ from redis import Redis
 
 from booking_tasks.client import BookingClient, NoAnswerError
 from booking_tasks.contracts import Outcome, SubmitRequest
-from booking_tasks.database import transaction
+from booking_tasks.kit.database import transaction
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import ServiceProcess, Stack
 from tests import builders

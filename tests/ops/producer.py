@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery
 
-from booking_tasks.queues import declared_queues
+from booking_tasks.kit.queues import declared_queues
 
 
 def send(broker: str, queue: str, task: str, **arguments: Any) -> None:

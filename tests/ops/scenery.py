@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.contracts import SubmitRequest
-from booking_tasks.database import transaction
 from booking_tasks.invites.tasks import send_invite
+from booking_tasks.kit.database import transaction
 from booking_tasks.meetings.tasks import provision_meeting
 from booking_tasks.models import Job, ScheduledSession
 from tests import builders

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
-from booking_tasks import clock
-from booking_tasks.database import transaction
+from booking_tasks.kit import clock
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import AbsencePlan, Event, ScheduledSession
 from booking_tasks.ops.cli import cli
-from booking_tasks.settings import settings
 from tests import builders
 from tests.absence.scene import HOUR, TEN, colleague, meeting
 from tests.builders import NOW

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import func, select
 from typer.testing import CliRunner, Result
 
-from booking_tasks import clock
 from booking_tasks.contracts import Hours
-from booking_tasks.database import transaction
-from booking_tasks.errors import BookingTasksError
+from booking_tasks.kit import clock
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.errors import BookingTasksError
 from booking_tasks.models import AvailabilityRule, AvailabilitySlot, ConsultantLeave
 from booking_tasks.ops.cli import cli
 from tests import builders

@@ -10,15 +10,15 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
+from booking_tasks.kit.queues import QUEUES
+from booking_tasks.kit.settings import load_settings, settings
+from booking_tasks.kit.time_zones import tzdata_version
 from booking_tasks.ops import brokers
 from booking_tasks.ops.check import Finding, findings
 from booking_tasks.ops.cli import cli
 from booking_tasks.ops.migrate import known_revisions
 from booking_tasks.ops.servers import free_port
 from booking_tasks.ops.test_platform import LocalPlatform
-from booking_tasks.queues import QUEUES
-from booking_tasks.settings import load_settings, settings
-from booking_tasks.zones import tzdata_version
 from tests.accounts import as_superuser
 from tests.mail.servers import scripted_server, sink_server
 from tests.ops.producer import send
@@ -291,7 +291,7 @@ def test_the_time_zones_in_use_are_said_and_projections_made_with_others_are_cou
 
 @pytest.mark.usefixtures("healthy")
 def test_a_missing_solver_is_said_with_what_is_done_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("booking_tasks.assignment.matching.has_solver", lambda: False)
+    monkeypatch.setattr("booking_tasks.batch.matching.has_solver", lambda: False)
     [finding] = found("solver")
 
     assert (finding.state, "booking-tasks[solver]" in finding.mend) == ("warning", True)

@@ -12,9 +12,9 @@ from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
 from booking_tasks.assignment.tasks import submit_request
-from booking_tasks.database import transaction
 from booking_tasks.inbox import service as inbox
 from booking_tasks.inbox.tasks import recover_inbox
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import DeadLetter, Event, InboxMessage, Job, ScheduledSession
 from booking_tasks.ops.cli import cli
 from tests import builders

@@ -14,11 +14,11 @@ from sqlalchemy import func, select
 
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import UpsertUser
-from booking_tasks.database import transaction
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.redaction import without_rows
 from booking_tasks.models import Job, ScheduledSession
 from booking_tasks.ops.servers import free_port, wait_until
 from booking_tasks.ops.stack import Stack
-from booking_tasks.redaction import without_rows
 from tests.accounts import as_superuser
 from tests.mail.servers import sink_server
 from tests.ops.scenery import bookable, wish

@@ -9,14 +9,14 @@ import pytest
 import redis
 from sqlalchemy import func, select
 
-from booking_tasks import history
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.database import transaction
-from booking_tasks.doorbell import occasion
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import Job
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import ServiceProcess, Stack
 from booking_tasks.ops.test_platform import LocalPlatform
+from booking_tasks.outbox import service as history
+from booking_tasks.unit_of_work import occasion
 from tests.builders import booked_session
 from tests.mail.servers import STALL, scripted_server
 from tests.ops.producer import send

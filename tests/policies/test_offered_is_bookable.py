@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 from booking_tasks.availability import service
 from booking_tasks.availability.service import Taken
 from booking_tasks.availability.store import free_starts_of_each
+from booking_tasks.context import Occasion
 from booking_tasks.models import AvailabilitySlot, ConsultantPolicy, ServiceType
-from booking_tasks.occasion import Occasion
 from tests import builders
 from tests.builders import NOW
 

@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
+from booking_tasks.catalogue import policies as service
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import SetConsultantPolicy
 from booking_tasks.models import ConsultantPolicy
-from booking_tasks.occasion import Occasion
-from booking_tasks.policies import service
 from tests import builders
 from tests.builders import NOW
 

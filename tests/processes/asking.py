@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from booking_tasks import clock
-from booking_tasks.database import transaction
-from booking_tasks.intake.questions import latest_question
+from booking_tasks.context import Occasion
+from booking_tasks.intake.confirmation_requests import latest_question
+from booking_tasks.kit import clock
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest
-from booking_tasks.occasion import Occasion
 from tests import builders
 from tests.builders import NOW
 from tests.intake.office import Office, asked_consultant

@@ -9,14 +9,14 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from booking_tasks import history
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import SearchOutcome, SearchSlots
-from booking_tasks.database import transaction
-from booking_tasks.doorbell import occasion
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import DeadLetter, Job, ScheduledSession
 from booking_tasks.ops.servers import wait_until
+from booking_tasks.outbox import service as history
+from booking_tasks.unit_of_work import occasion
 from tests.builders import booked_session
 
 #: How long a condition is waited for, in seconds: far longer than it takes on an idle machine.

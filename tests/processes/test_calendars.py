@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import ListCalendarFeeds, SetCalendarFeed
-from booking_tasks.database import transaction
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot
 from booking_tasks.ops.stack import Stack
 from tests import builders

@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import SubmitRequest
-from booking_tasks.database import transaction
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.stack import EFFECTS, FRONT, Stack

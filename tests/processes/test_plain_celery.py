@@ -12,15 +12,15 @@ import pytest
 from celery import Celery
 from sqlalchemy import select, text
 
-from booking_tasks import clock
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import UpsertUser
-from booking_tasks.database import transaction
-from booking_tasks.identity import uuid7
+from booking_tasks.kit import clock
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import DirectoryUser, InboxMessage
 from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.stack import EFFECTS, FRONT, ServiceProcess, Stack
-from booking_tasks.settings import settings
 from tests.builders import NOW
 from tests.processes.rows import (
     add_old_letter,
@@ -194,7 +194,7 @@ from celery.signals import worker_init
 from sqlalchemy import text
 
 from booking_tasks.celery import app
-from booking_tasks.database import engine
+from booking_tasks.kit.database import engine
 
 
 @worker_init.connect

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from booking_tasks.database import transaction
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import InboxMessage
 from booking_tasks.ops.servers import free_port
 from booking_tasks.ops.stack import Stack

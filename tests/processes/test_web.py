@@ -15,13 +15,13 @@ import pytest
 from sqlalchemy import select, update
 
 import booking_tasks.intake.tasks  # noqa: F401 - what the inbox takes up again is a message of that room
-from booking_tasks.database import transaction
 from booking_tasks.inbox.tasks import recover_inbox
-from booking_tasks.links import Grant, Links
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.settings import settings
+from booking_tasks.kit.signed_links import Grant, Links
 from booking_tasks.models import ConsultationRequest, Event, InboxMessage
 from booking_tasks.ops.servers import free_port
 from booking_tasks.ops.stack import Stack
-from booking_tasks.settings import settings
 from tests.builders import NOW
 from tests.processes.asking import Asked, asked
 from tests.processes.rows import wait_for

@@ -22,9 +22,9 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from booking_tasks.calendars.network import Answer, FetchError, Https
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError
 from booking_tasks.events.publisher import Publisher
-from booking_tasks.letters import handler
+from booking_tasks.kit.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError
+from booking_tasks.mail import handler
 from booking_tasks.meetings import tasks as meetings
 from booking_tasks.meetings.rules import AttendanceReport, ListedRoom, Observation, Room, RoomSpec
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from booking_tasks.jobs.rules import KINDS
+from booking_tasks.outbox.jobs import KINDS
 from tests.builders import NOW
 from tests.properties.correspondence import Correspondence
 from tests.properties.doors import fates, services, some

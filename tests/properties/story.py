@@ -19,11 +19,11 @@ from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import Taken
 from booking_tasks.celery import ROOMS, app, schedule_module
 from booking_tasks.contracts import TASK_PREFIX, SearchSlots
-from booking_tasks.database import transaction
-from booking_tasks.doorbell import occasion
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import Base, SpecializationAlias
 from booking_tasks.search import service as search
-from booking_tasks.settings import settings
+from booking_tasks.unit_of_work import occasion
 from tests import builders
 from tests.accounts import as_superuser
 from tests.builders import NOW

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from booking_tasks.contracts import PUBLIC, Command
-from booking_tasks.settings import settings as booking_settings
+from booking_tasks.kit.settings import settings as booking_settings
 from tests.properties.choices import Choices
 from tests.properties.machine import Life
 

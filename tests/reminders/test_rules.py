@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from booking_tasks.enums import SESSION_STATUSES
 from booking_tasks.reminders.rules import why_not_remind
-from booking_tasks.words import SESSION_STATUSES
 from tests.builders import NOW
 
 LATER = NOW + timedelta(hours=1)

@@ -7,11 +7,11 @@ from uuid import UUID
 
 import pytest
 
-from booking_tasks import clock
-from booking_tasks.database import transaction
+from booking_tasks.kit import clock
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import DirectoryUser, ScheduledSession
 from booking_tasks.reminders.tasks import send_reminder
-from booking_tasks.settings import settings
 from tests.builders import NOW
 from tests.mail.ledger import change, committed_session, found, order
 from tests.mail.servers import DROP, Sink, scripted_server, use_mail_server

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from booking_tasks.calendars.confined import Limits
+from booking_tasks.calendars.sandbox import Limits
 from booking_tasks.contracts.replies import LONGEST_REPLY
-from booking_tasks.replies import confined
+from booking_tasks.replies import sandbox as confined
 from booking_tasks.replies.mail import LARGEST_MAIL, NotForUsError
 from booking_tasks.replies.mail import read as read_mail
 from booking_tasks.replies.reading import read

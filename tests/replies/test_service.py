@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import CancelSession, ReceiveReply, ReplyOutcome
-from booking_tasks.intake.questions import latest_question
+from booking_tasks.intake.confirmation_requests import latest_question
 from booking_tasks.models import DirectoryUser, Event, Job, ScheduledSession
-from booking_tasks.occasion import Occasion
 from booking_tasks.replies import service
 from booking_tasks.replies.reading import read
 from booking_tasks.sessions import service as sessions

@@ -10,12 +10,12 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from booking_tasks import database
-from booking_tasks.database import transaction
-from booking_tasks.occasion import Occasion
+from booking_tasks.context import Occasion
+from booking_tasks.kit import database
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.settings import settings
 from booking_tasks.ops.test_platform import LocalPlatform
 from booking_tasks.retention import service, tasks
-from booking_tasks.settings import settings
 from tests import builders
 from tests.accounts import as_superuser
 from tests.mail.servers import Sink, post

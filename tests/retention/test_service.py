@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from booking_tasks.identity import uuid7
+from booking_tasks.context import Occasion
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import (
     AbsencePlan,
     AbsencePlanStep,
@@ -25,7 +26,6 @@ from booking_tasks.models import (
     Job,
     ScheduleRun,
 )
-from booking_tasks.occasion import Occasion
 from booking_tasks.retention import service
 from booking_tasks.retention.rules import Ages
 from tests.builders import NOW, booked_session, consultant

@@ -7,10 +7,10 @@ from datetime import timedelta
 import psycopg
 from sqlalchemy import func, select, text
 
-from booking_tasks.database import transaction
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.settings import load_settings
 from booking_tasks.models import DeadLetter, ScheduleRun
 from booking_tasks.retention import tasks
-from booking_tasks.settings import load_settings
 from tests.accounts import as_superuser
 
 _OLD_LETTERS = text(

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
 from booking_tasks.availability.store import free_starts_of_each
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import SearchOutcome, SearchSlots
 from booking_tasks.models import AvailabilitySlot, Consultant, ConsultantPolicy, SpecializationAlias
-from booking_tasks.occasion import Occasion
 from booking_tasks.search import service
 from tests import builders
 from tests.builders import NOW

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
-from booking_tasks.occasion import Occasion
 from booking_tasks.series import service
 from booking_tasks.series.rules import starts_of
 from tests import builders

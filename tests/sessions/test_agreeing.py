@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import BookSeries, Weekly
-from booking_tasks.database import rings, transaction
-from booking_tasks.identity import uuid7
-from booking_tasks.journey import SessionFacts
+from booking_tasks.kit.database import rings, transaction
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import (
     AssignmentDecision,
     AvailabilitySlot,
@@ -29,7 +29,7 @@ from booking_tasks.models import (
     ScheduledSession,
     ServiceType,
 )
-from booking_tasks.occasion import Occasion
+from booking_tasks.outbox.workflow import SessionFacts
 from booking_tasks.series import service as series
 from booking_tasks.sessions import service
 from booking_tasks.sessions.rules import NewRequest

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from booking_tasks.errors import IllegalTransitionError
+from booking_tasks.enums import REQUEST_STATUSES, SESSION_STATUSES
+from booking_tasks.kit.errors import IllegalTransitionError
 from booking_tasks.sessions.rules import CANCELLED, REQUEST_STEPS, SESSION_STEPS, check_step
-from booking_tasks.words import REQUEST_STATUSES, SESSION_STATUSES
 
 
 def test_the_tables_speak_of_every_status_and_of_no_other() -> None:

@@ -11,9 +11,9 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
-from booking_tasks.occasion import Occasion
 from booking_tasks.sessions import service
 from tests import builders
 from tests.builders import NOW

@@ -9,19 +9,19 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.orm import Session
 
-from booking_tasks import history
 from booking_tasks.assignment import service as assignment
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import SessionOutcome
-from booking_tasks.identity import made_at, uuid7
 from booking_tasks.inbox import service as inbox
 from booking_tasks.inbox import store as inbox_store
 from booking_tasks.jobs import service as jobs
 from booking_tasks.jobs import store as job_store
 from booking_tasks.jobs.rules import Wanted
+from booking_tasks.kit.ids import made_at, uuid7
 from booking_tasks.models import AttendanceEvidence, ConsultationRequest, InboxMessage, ScheduledSession
-from booking_tasks.occasion import Occasion
-from booking_tasks.story.rules import Line, change, in_order
-from booking_tasks.story.service import Story, story_of
+from booking_tasks.outbox import service as history
+from booking_tasks.timeline.rules import Line, change, in_order
+from booking_tasks.timeline.service import Story, story_of
 from tests import builders
 from tests.builders import NOW
 

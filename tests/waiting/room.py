@@ -12,9 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import HoldOutcome
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, TimeOffer
-from booking_tasks.occasion import Occasion
 from booking_tasks.waiting import offering, service
 from tests import builders
 from tests.builders import NOW

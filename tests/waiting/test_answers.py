@@ -12,11 +12,12 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import batch
 from booking_tasks.assignment import service as assignment
-from booking_tasks.assignment.giving import given
+from booking_tasks.assignment.booking import given
 from booking_tasks.assignment.rules import Candidate
 from booking_tasks.availability.service import NotTaken
+from booking_tasks.batch import service as batch
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     AcceptOffer,
     CancelRequest,
@@ -25,10 +26,9 @@ from booking_tasks.contracts import (
     HoldSlot,
 )
 from booking_tasks.holds import service as holds
-from booking_tasks.identity import uuid7
 from booking_tasks.intake import service as intake
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentCredit, ScheduledSession, TimeOffer
-from booking_tasks.occasion import Occasion
 from booking_tasks.offers import service as offers
 from tests import builders
 from tests.builders import NOW

@@ -14,7 +14,9 @@ from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
 from booking_tasks.calendars import service as calendars
 from booking_tasks.calendars.rules import Piece
+from booking_tasks.catalogue import policies
 from booking_tasks.catalogue import service as catalogue
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     AddLeave,
     CancelSession,
@@ -30,14 +32,12 @@ from booking_tasks.contracts import (
     UpsertConsultant,
     WeeklyHours,
 )
-from booking_tasks.database import rings
 from booking_tasks.holds import service as holds
 from booking_tasks.hours import service as hours
-from booking_tasks.identity import uuid7
 from booking_tasks.intake import service as intake
+from booking_tasks.kit.database import rings
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
-from booking_tasks.occasion import Occasion
-from booking_tasks.policies import service as policies
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.calendars.conftest import kept

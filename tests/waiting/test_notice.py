@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import AcceptOffer, DeclineOffer
 from booking_tasks.invites.notices import write_notice
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped
 from booking_tasks.models import ConsultationRequest, Job
-from booking_tasks.occasion import Occasion
 from tests import builders
 from tests.invites.test_service import HOUSE, body, job, read
 from tests.waiting.room import WaitingRoom

@@ -12,14 +12,14 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
 from booking_tasks.assignment.explaining import explain
+from booking_tasks.context import Occasion
 from booking_tasks.contracts import (
     DeclineRequest,
     ExplainAssignment,
 )
 from booking_tasks.intake import service as intake
 from booking_tasks.models import AssignmentDecision, Consultant, Event, TimeOffer
-from booking_tasks.occasion import Occasion
-from booking_tasks.story.service import story_of
+from booking_tasks.timeline.service import story_of
 from tests import builders
 from tests.builders import NOW
 from tests.waiting.room import HOUR, START, WaitingRoom

@@ -16,17 +16,17 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text
 
-from booking_tasks import clock
-from booking_tasks.assignment.tasks import assign_waiting
 from booking_tasks.availability.tasks import expire_holds
-from booking_tasks.database import transaction
-from booking_tasks.freed import note_freed
-from booking_tasks.identity import uuid7
+from booking_tasks.batch.tasks import assign_waiting
+from booking_tasks.context import Occasion
 from booking_tasks.intake.tasks import cancel_request, expire_requests
 from booking_tasks.jobs.tasks import recover_jobs
+from booking_tasks.kit import clock
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import ConsultationRequest, Event, Job, TimeOffer
-from booking_tasks.occasion import Occasion
-from booking_tasks.settings import settings
+from booking_tasks.outbox.capacity_released import note_freed
 from booking_tasks.waiting.tasks import accept_offer, decline_offer, lapse_offers, offer_time
 from tests import builders
 from tests.builders import NOW

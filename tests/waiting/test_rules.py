@@ -7,9 +7,9 @@ from datetime import timedelta
 from itertools import permutations
 from uuid import UUID
 
+from booking_tasks.context import Weights
 from booking_tasks.offers.rules import peace, standing, stands_until
 from booking_tasks.waiting.rules import Wish, best_first, matches, terms_of
-from booking_tasks.weights import Weights
 from tests.builders import NOW
 
 KIND, OTHER_KIND = UUID(int=100), UUID(int=101)

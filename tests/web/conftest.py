@@ -12,18 +12,18 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
-from booking_tasks import clock
 from booking_tasks.assignment import service as assignment
 from booking_tasks.contracts import SubmitRequest
-from booking_tasks.database import transaction
-from booking_tasks.doorbell import occasion
-from booking_tasks.identity import uuid7
 from booking_tasks.intake import service as intake
 from booking_tasks.invites.notices import ANSWERS
-from booking_tasks.links import Grant
+from booking_tasks.kit import clock
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.settings import settings
+from booking_tasks.kit.signed_links import Grant
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event
 from booking_tasks.ops.servers import free_port, wait_until
-from booking_tasks.settings import settings
+from booking_tasks.unit_of_work import occasion
 from booking_tasks.web.serve import server
 from tests import builders
 from tests.builders import NOW

@@ -11,13 +11,13 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from booking_tasks import clock, database
 from booking_tasks.contracts import CancelRequest
-from booking_tasks.database import transaction
-from booking_tasks.doorbell import occasion
 from booking_tasks.intake import service as intake
-from booking_tasks.links import message_id
+from booking_tasks.kit import clock, database
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.signed_links import message_id
 from booking_tasks.models import ConsultationRequest, Event, InboxMessage, ScheduledSession
+from booking_tasks.unit_of_work import occasion
 from booking_tasks.web import pages
 from tests.builders import NOW
 from tests.web.conftest import Office, Web
@@ -294,9 +294,9 @@ def test_every_plain_page_is_well_formed_and_says_its_language(what: Any, langua
 def test_both_languages_say_every_fate(web: Web, office: Office, fate: Any) -> None:
     from dataclasses import replace
 
-    from booking_tasks.letters.handler import house_of
-    from booking_tasks.links import Grant
-    from booking_tasks.settings import settings
+    from booking_tasks.kit.settings import settings
+    from booking_tasks.kit.signed_links import Grant
+    from booking_tasks.mail.handler import house_of
     from booking_tasks.web.service import asked
 
     request_id = office.asked()

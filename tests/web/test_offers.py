@@ -10,14 +10,14 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from booking_tasks import clock
-from booking_tasks.database import transaction
+from booking_tasks.context import Occasion
 from booking_tasks.invites.notices import ANSWERS, OFFERS, write_notice
-from booking_tasks.letters.handler import house_of
-from booking_tasks.links import Grant
+from booking_tasks.kit import clock
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.settings import settings
+from booking_tasks.kit.signed_links import Grant
+from booking_tasks.mail.handler import house_of
 from booking_tasks.models import ConsultationRequest, Event, Job, TimeOffer
-from booking_tasks.occasion import Occasion
-from booking_tasks.settings import settings
 from tests import builders
 from tests.builders import NOW
 from tests.invites.test_service import body, job, read

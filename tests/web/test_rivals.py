@@ -13,10 +13,10 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, select
 
-from booking_tasks import clock
-from booking_tasks.database import transaction
-from booking_tasks.intake.questions import question
+from booking_tasks.intake.confirmation_requests import question
 from booking_tasks.intake.tasks import confirm_request, decline_request, expire_requests
+from booking_tasks.kit import clock
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest, DirectoryUser, Event, InboxMessage, ScheduledSession
 from booking_tasks.replies import tasks as replies
 from booking_tasks.replies.reading import read

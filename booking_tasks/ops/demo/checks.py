@@ -15,7 +15,8 @@ from icalendar import Calendar
 from redis import Redis
 from sqlalchemy import select
 
-from booking_tasks.database import transaction
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import (
     AvailabilitySlot,
     ConsultationRequest,
@@ -26,7 +27,6 @@ from booking_tasks.models import (
 from booking_tasks.ops.demo import cast
 from booking_tasks.ops.demo.story import Story
 from booking_tasks.ops.mail_sink import calendar_of
-from booking_tasks.settings import settings
 
 
 @dataclass(frozen=True)

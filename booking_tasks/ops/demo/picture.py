@@ -8,7 +8,7 @@ from html import escape
 
 from sqlalchemy import select
 
-from booking_tasks.database import transaction
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import AvailabilitySlot, ScheduledSession
 from booking_tasks.ops.demo import cast
 from booking_tasks.ops.demo.cast import Person

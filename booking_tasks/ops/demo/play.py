@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from booking_tasks.errors import BookingTasksError
+from booking_tasks.kit.errors import BookingTasksError
 from booking_tasks.ops.demo import cast
 from booking_tasks.ops.demo.checks import Check, examine, invites_by_name, published_events
 from booking_tasks.ops.demo.picture import STATES, bar, day_of, svg

@@ -29,8 +29,8 @@ from booking_tasks.contracts import (
     UpsertUser,
     WeeklyHours,
 )
-from booking_tasks.database import transaction
-from booking_tasks.identity import uuid7
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.ops.demo import cast
 from booking_tasks.ops.demo.cast import Person

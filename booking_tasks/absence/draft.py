@@ -1,0 +1,188 @@
+"""What can become of each session: found by really taking the time, in a savepoint that is rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.absence import store
+from booking_tasks.absence import substitutes as standins
+from booking_tasks.absence.rules import Giving, announce_at, answer_by
+from booking_tasks.assignment import store as assignments
+from booking_tasks.assignment.rules import Candidate, ranked
+from booking_tasks.availability import service as availability
+from booking_tasks.availability import store as ledger
+from booking_tasks.availability.service import NotTaken
+from booking_tasks.context import Occasion
+from booking_tasks.kit.ids import uuid7
+from booking_tasks.models import AbsencePlan, AbsencePlanStep, ConsultationRequest, ScheduledSession
+
+#: How many colleagues are looked at for one session, best first.
+CANDIDATES_EACH = 20
+#: How far after a session a new time is looked for, and how many are tried.
+NEW_TIME_WITHIN = timedelta(days=14)
+_TRIES = 10
+
+
+@dataclass(frozen=True)
+class Affected:
+    """The sessions of a plan with their requests, locked, in order of time."""
+
+    sessions: dict[UUID, ScheduledSession]
+    requests: dict[UUID, ConsultationRequest]
+
+    def request(self, session: ScheduledSession) -> ConsultationRequest:
+        return self.requests[session.consultation_request_id]
+
+    def in_time(self) -> list[ScheduledSession]:
+        return sorted(self.sessions.values(), key=lambda one: (one.scheduled_start_time, one.id))
+
+
+def lock_affected(db: Session, ids: Sequence[UUID]) -> Affected:
+    """Lock sessions, then their requests, each in the order of ids."""
+    sessions = store.lock_sessions(db, ids)
+    return Affected(
+        sessions, store.lock_requests(db, (one.consultation_request_id for one in sessions.values()))
+    )
+
+
+def worked_out(
+    db: Session, occasion: Occasion, plan: AbsencePlan, affected: Affected
+) -> list[AbsencePlanStep]:
+    """A step for each session. Nothing is written; consultants are locked as if it were."""
+    chosen = {UUID(one): UUID(who) for one, who in plan.wishes.get("chosen", {}).items()}
+    looked = {
+        one.id: _choices(db, occasion, one, affected.request(one), chosen.get(one.id))
+        for one in affected.in_time()
+    }
+    who = {one.consultant_user_id for able, _ in looked.values() for one in able}
+    store.lock_consultants(db, {plan.consultant_user_id, *who})
+    store.lock_requesters(db, (one.requester_user_id for one in affected.sessions.values()))
+    rehearsal = _Rehearsal(db, occasion, plan, affected)
+    savepoint = db.begin_nested()
+    given = Giving(
+        {one: [candidate.consultant_user_id for candidate in able] for one, (able, _) in looked.items()},
+        rehearsal.take,
+        rehearsal.free,
+    ).all()
+    steps = []
+    for position, session in enumerate(affected.in_time(), 1):
+        able, why = looked[session.id]
+        if session.id in given:
+            step = _reassigned(session, given[session.id], able, chosen.get(session.id))
+        else:
+            step = rehearsal.another_time(session, why)
+        step.id, step.plan_id, step.position, step.state = uuid7(), plan.id, position, "planned"
+        steps.append(step)
+    savepoint.rollback()
+    return steps
+
+
+def _choices(
+    db: Session,
+    occasion: Occasion,
+    session: ScheduledSession,
+    request: ConsultationRequest,
+    chosen: UUID | None,
+) -> tuple[list[Candidate], str]:
+    """Who could take the session, best first, those who confirm bookings last; and why nobody else can."""
+    found = standins.standins(db, occasion, session, request, confirming=True)
+    if chosen is not None:
+        found = [one for one in found if one.consultant_user_id == chosen]
+    able = sorted(ranked(found), key=lambda one: one.must_confirm)
+    why = found[0].rejected if chosen is not None and found else None
+    return able[:CANDIDATES_EACH], why or "nobody_can"
+
+
+def _step(session: ScheduledSession, action: str, reason: str) -> AbsencePlanStep:
+    return AbsencePlanStep(
+        scheduled_session_id=session.id, session_revision=session.revision, action=action, reason=reason
+    )
+
+
+def _reassigned(
+    session: ScheduledSession, who: UUID, able: Sequence[Candidate], chosen: UUID | None
+) -> AbsencePlanStep:
+    asked = any(one.must_confirm for one in able if one.consultant_user_id == who)
+    reason = "chosen" if who == chosen else "must_confirm" if asked else "best"
+    step = _step(session, "reassign", reason)
+    step.consultant_user_id = who
+    step.start_time, step.end_time = session.scheduled_start_time, session.scheduled_end_time
+    return step
+
+
+class _Rehearsal:
+    """Takes and gives back real time while a plan is worked out."""
+
+    def __init__(self, db: Session, occasion: Occasion, plan: AbsencePlan, affected: Affected) -> None:
+        self._db, self._occasion, self._plan, self._affected = db, occasion, plan, affected
+        starts = [one.scheduled_start_time for one in affected.sessions.values()]
+        self._announced = announce_at(occasion.now, occasion.policies.absence_grace, starts)
+
+    def take(self, session_id: UUID, who: UUID) -> bool:
+        """A session's time with somebody, at its full length."""
+        session = self._affected.sessions[session_id]
+        request = self._affected.request(session)
+        if assignments.full(self._db, [who], self._occasion.now):
+            return False
+        savepoint = self._db.begin_nested()
+        taken = availability.book(
+            self._db, self._occasion, request, who, session.scheduled_start_time, session.id
+        )
+        if isinstance(taken, NotTaken) or taken.end != session.scheduled_end_time:
+            savepoint.rollback()
+            return False
+        savepoint.commit()
+        return True
+
+    def free(self, session_id: UUID) -> None:
+        """Give back what was taken for a session."""
+        ledger.delete_booking(self._db, session_id)
+
+    def another_time(self, session: ScheduledSession, why: str) -> AbsencePlanStep:
+        """The first other time that can be kept for its requester; else the session ends."""
+        request = self._affected.request(session)
+        for start, end, who in self._starts(session, request):
+            until = answer_by(
+                self._announced, self._occasion.policies.absence_answer, session.scheduled_start_time, start
+            )
+            if until is None:
+                return _step(session, "cancel", "too_soon_to_ask")
+            if isinstance(availability.hold(self._db, self._occasion, request, who, start, until), NotTaken):
+                continue
+            step = _step(session, "propose", why)
+            step.consultant_user_id, step.start_time, step.end_time = who, start, end
+            return step
+        return _step(session, "cancel", why)
+
+    def _starts(
+        self, session: ScheduledSession, request: ConsultationRequest
+    ) -> list[tuple[datetime, datetime, UUID]]:
+        """The first start of each who could, earliest first; at one moment whose the session was."""
+        own, away_until = self._plan.consultant_user_id, self._plan.ends_at
+        since = session.scheduled_end_time
+        until = session.scheduled_start_time + NEW_TIME_WITHIN
+        others = standins.could_later(self._db, self._occasion, session, request)
+        full = assignments.full(self._db, others, self._occasion.now)
+        colleagues = [one for one in others if one != own and one not in full]
+        found = dict(self._first(session, request, colleagues, since, until))
+        if own in others and away_until is not None:
+            found |= self._first(session, request, [own], max(since, away_until), until)
+        length = session.scheduled_end_time - session.scheduled_start_time
+        fitting = [(start, end, who) for who, (start, end) in found.items() if end - start == length]
+        return sorted(fitting, key=lambda one: (one[0], one[2] != own, one[2]))[:_TRIES]
+
+    def _first(
+        self,
+        session: ScheduledSession,
+        request: ConsultationRequest,
+        who: list[UUID],
+        since: datetime,
+        until: datetime,
+    ) -> Mapping[UUID, tuple[datetime, datetime]]:
+        kind, now = session.consultation_service_type_id, self._occasion.now
+        return store.first_starts(self._db, who, kind, request.requester_user_id, since, until, now)

@@ -1,0 +1,93 @@
+"""Giving a start that was found: booked, or held where the consultant must confirm. One statement."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.assignment import booking_store as giving_store
+from booking_tasks.assignment.booking_store import Gift
+from booking_tasks.assignment.decisions import Assigned
+from booking_tasks.assignment.rules import Candidate, Start
+from booking_tasks.availability.service import NotTaken
+from booking_tasks.context import Occasion
+from booking_tasks.intake.rules import answer_until
+from booking_tasks.intake.service import Submission
+from booking_tasks.kit.database import ring_later
+from booking_tasks.models import ConsultationRequest, ServiceType
+from booking_tasks.outbox import service as history
+from booking_tasks.outbox.workflow import RequestFacts
+from booking_tasks.sessions import service as sessions
+from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
+
+
+def given(
+    db: Session,
+    occasion: Occasion,
+    request: ConsultationRequest,
+    kind: ServiceType,
+    candidate: Candidate,
+    span: Start,
+    decision: dict[str, Any] | None,
+    new: Submission | None = None,
+) -> Assigned | NotTaken:
+    """Give a start to a locked request, or to one that is written with it. NotTaken leaves nothing behind.
+
+    The length, and that the consultant must be asked, are as the policy says that holds under their lock,
+    not the one that was looked at before.
+    """
+    start, end = span
+    while True:
+        gift = _gift(occasion, request, kind, candidate, (start, end), decision, new)
+        refusal, real_end = giving_store.given(db, request, gift, occasion.now)
+        if refusal is None:
+            break
+        if refusal == "must_be_confirmed":
+            candidate = replace(candidate, must_confirm=True)
+        elif real_end is not None:
+            end = real_end
+        else:
+            return NotTaken(refusal)
+    due = gift.entry.kinds_due(occasion.now)
+    ring_later(db, due if new is None else due | new.entry.kinds_due(occasion.now))
+    became: Literal["asked", "scheduled"] = "asked" if gift.session_id is None else "scheduled"
+    return Assigned(became, gift.consultant_user_id, start=start, end=end)
+
+
+def _gift(
+    occasion: Occasion,
+    request: ConsultationRequest,
+    kind: ServiceType,
+    candidate: Candidate,
+    span: Start,
+    decision: dict[str, Any] | None,
+    new: Submission | None,
+) -> Gift:
+    who, (start, end) = candidate.consultant_user_id, span
+    if not candidate.must_confirm:
+        draft = sessions.drafted(occasion, request, who, start, end, decision)
+        return Gift(who, start, end, draft.entry, decision, session_id=draft.session.id, new=new)
+    until = answer_until(
+        occasion.now, kind.confirmation_minutes, occasion.policies.confirmation_deadline, start
+    )
+    check_step(REQUEST_STEPS, request.status, "pending_confirmation")
+    entry = history.entry(
+        occasion,
+        "request.confirmation_wanted",
+        request=RequestFacts(request.id, request.requester_user_id, who, request.fallback_after),
+        before={"status": request.status},
+        after={
+            "status": "pending_confirmation",
+            "until": _said(until),
+            "start": _said(start),
+            "end": _said(end),
+        },
+    )
+    return Gift(who, start, end, entry, decision, until=until, new=new)
+
+
+def _said(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat()

@@ -1,0 +1,1 @@
+"""Planning many waiting requests at once."""

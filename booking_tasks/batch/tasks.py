@@ -1,0 +1,36 @@
+"""The sweep that plans the waiting requests as one batch."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import takewhile
+from time import monotonic
+
+from booking_tasks.batch import service
+from booking_tasks.celery import app
+from booking_tasks.contracts import TASK_PREFIX
+from booking_tasks.kit.database import if_alone
+from booking_tasks.unit_of_work import occasion, one_by_one
+
+#: Well below the time limit of a task. What is not reached is planned anew by the next sweep.
+_LONGEST = timedelta(minutes=4)
+
+
+@app.task(name=TASK_PREFIX + "assign_waiting")
+def assign_waiting() -> int:
+    """Look again for requests that wait: planned as one batch, then one transaction each."""
+    until = monotonic() + _LONGEST / timedelta(seconds=1)
+    with if_alone("assign_waiting", _LONGEST) as alone:
+        return _one_batch(until) if alone else 0
+
+
+def _one_batch(until: float) -> int:
+    with occasion("sweep", "sweep") as (db, moment):
+        look, others = service.look(db, moment)
+    plan = service.planned(look, others, moment.policies.assignment_batch_time, monotonic)
+    with occasion("sweep", "sweep") as (db, moment):
+        plan = service.keep(db, moment, plan)
+    done = one_by_one(takewhile(lambda _: monotonic() < until, plan.to_do), plan.apply)
+    with occasion("sweep", "sweep") as (db, moment):
+        service.finish(db, moment, plan)
+    return done

@@ -1,0 +1,97 @@
+"""What a use case is told about the moment it runs in: when, on whose word, under which policies.
+
+Made once by the task, passed down whole; services and rules read no clock and no settings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from booking_tasks.enums import TERMS
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One weight for each term; terms lie between 0 and 1, so a weight is the most that its term adds.
+
+    The defaults rank strictly: one step of a term outweighs everything below it that can come with it.
+    Preference above all; then tiers (a step is a quarter); then whose turn it is (the second in turn has
+    half); the rest decides between those whose turn it is equally.
+    """
+
+    preference: float = 100.0
+    priority: float = 80.0
+    fairness: float = 12.0
+    earliest: float = 2.0
+    specialization: float = 1.5
+    continuity: float = 1.0
+    local_time: float = 1.0
+
+    def changed(self, given: Mapping[str, float]) -> Weights:
+        """These, with some of them different. Raises ValueError for a term that there is not."""
+        unknown = sorted(set(given) - set(TERMS))
+        if unknown:
+            raise ValueError(f"there is no term {unknown[0]}; the terms are {', '.join(TERMS)}")
+        return replace(self, **{term: float(weight) for term, weight in given.items()})
+
+    def by_term(self) -> dict[str, float]:
+        """Term -> weight."""
+        return {term: getattr(self, term) for term in TERMS}
+
+    @property
+    def fault(self) -> str | None:
+        """Why these cannot rank anybody, or None."""
+        weights = self.by_term()
+        wrong = [term for term, weight in weights.items() if weight < 0 or not math.isfinite(weight)]
+        if wrong:
+            return f"{wrong[0]} must be zero or more"
+        if not any(weights.values()):
+            return "at least one weight must be above zero, or nothing would tell candidates apart"
+        return None
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The deployment's choices that use cases need. All durations are elapsed time."""
+
+    assignment_deadline: timedelta = timedelta(hours=48)
+    assignment_batch_time: timedelta = timedelta(seconds=10)
+    confirmation_deadline: timedelta = timedelta(hours=24)
+    offer_time: timedelta = timedelta(minutes=30)
+    horizon: timedelta = timedelta(days=90)
+    assignment_weights: Weights = field(default_factory=Weights)
+    assignment_no_show: Literal["returns", "counts"] = "returns"
+    reminder_offsets: tuple[timedelta, ...] = (timedelta(hours=24), timedelta(hours=1))
+    attendance_grace: timedelta = timedelta(minutes=10)
+    attendance_minimum: timedelta = timedelta(minutes=1)
+    verdict_delay: timedelta = timedelta(minutes=15)
+    uid_domain: str = "booking.example.org"
+    calendar_interval: timedelta = timedelta(minutes=15)
+    calendar_stale_after: timedelta = timedelta(hours=24)
+    calendar_outage: Literal["open", "closed"] = "open"
+    calendar_tentative_busy: bool = True
+    calendar_private_hosts: tuple[str, ...] = ()
+    absence_grace: timedelta = timedelta(minutes=5)
+    absence_answer: timedelta = timedelta(hours=24)
+    default_time_zone: str = "UTC"
+    default_language: str = "en"
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """`actor` is who asks, as claimed; `door` the queue or sweep it came through."""
+
+    now: datetime
+    actor: str
+    door: str
+    message_id: UUID | None = None
+    policies: Policies = Policies()
+
+    def by(self, actor: str) -> Occasion:
+        """The same moment on another's word."""
+        return replace(self, actor=actor)

@@ -1,1 +1,0 @@
-"""Who a user is: the last known copy from the identity service."""

@@ -1,0 +1,165 @@
+"""The engine and the one way to open a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
+from sqlalchemy.engine.interfaces import ExceptionContext
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
+
+from booking_tasks.kit.bulk import read_in_bulk
+from booking_tasks.kit.deadline_connection import PatientConnection
+from booking_tasks.kit.settings import Settings, settings
+
+_LOCK = text("SELECT pg_advisory_lock(hashtextextended(:subject, 0))")
+_UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:subject, 0))")
+
+FirstT = TypeVar("FirstT")
+
+_RINGS = "booking_tasks.rings"
+_CONNECT_SECONDS = 5
+#: What the server itself ends at its time-out must be heard of before we hang up.
+_GRACE = 0.5
+
+
+def create_booking_engine(config: Settings) -> Engine:
+    """An engine whose connections give up before a task's time limit does.
+
+    `client_connection_check_interval` ends a query whose worker was killed, so that its locks go
+    within a second; the time-outs keep one stuck statement from holding a worker for good, and the
+    connection's own patience ends what a frozen server cannot.
+    """
+    options = {
+        "statement_timeout": _milliseconds(config.statement_timeout.total_seconds()),
+        "lock_timeout": _milliseconds(config.lock_timeout.total_seconds()),
+        "idle_in_transaction_session_timeout": _milliseconds(config.statement_timeout.total_seconds() * 2),
+        "client_connection_check_interval": "1s",
+        "timezone": "UTC",
+        "search_path": "public,pg_temp",  # named last: else temporary tables come before all others
+    }
+    made = create_engine(
+        config.database_url,
+        pool_size=config.database_pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        hide_parameters=True,  # an error's text goes into logs and rows: no names, no addresses
+        connect_args={
+            "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+            "connect_timeout": _CONNECT_SECONDS,
+            "application_name": "booking_tasks",
+        },
+    )
+
+    @event.listens_for(made, "do_connect")
+    def _connected(_dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> PatientConnection:
+        connection = PatientConnection.connect(*arguments, **options)
+        connection.patience = config.statement_timeout.total_seconds() + _GRACE
+        return connection
+
+    read_in_bulk(made)
+    event.listen(made, "handle_error", _without_values)
+    return made
+
+
+def _without_values(context: ExceptionContext) -> None:
+    """Keep PostgreSQL's first line alone: the lines after it quote whole rows."""
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None:
+            error.args = (str(error.args[0]).partition("\n")[0] if error.args else "",)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{int(seconds * 1000)}ms"
+
+
+@cache
+def engine() -> Engine:
+    """This process's engine, made on first use: never at import, never before a fork."""
+    return create_booking_engine(settings())
+
+
+def forget_inherited_connections() -> None:
+    """After a fork: drop the parent's pool without closing the sockets that the parent still uses."""
+    if engine.cache_info().currsize:
+        engine().dispose(close=False)
+
+
+@contextmanager
+def one_at_a_time(subject: str, first: Callable[[Session], FirstT]) -> Iterator[tuple[Connection, FirstT]]:
+    """Let one caller in at a time, over several transactions on the connection it is given.
+
+    `first` runs in the transaction that waits for its turn; the caller goes on when that has committed,
+    with what it returned. The lock belongs to the connection: a dead process lets the next one in.
+    """
+    with engine().connect() as connection:
+        try:
+            with transaction(connection) as db:
+                db.execute(_LOCK, {"subject": subject})
+                found = first(db)  # a statement of its own: it sees what the one before has committed
+            yield connection, found
+        finally:
+            connection.rollback()
+            if not connection.invalidated:  # the lock has gone with its connection
+                # No transaction of its own for a single call; the pool gets the connection back as it was.
+                alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+                alone.execute(_UNLOCK, {"subject": subject})
+
+
+@contextmanager
+def if_alone(subject: str, at_most: timedelta) -> Iterator[bool]:
+    """Whether nobody else is at this now; True keeps others out until the end of the block.
+
+    The lock goes with its connection, so a dead process gives it back at once, and PostgreSQL ends the
+    connection of one that was frozen after `at_most`. For work that is merely wasted when done twice.
+    """
+    key = select(func.hashtextextended(subject, 0)).scalar_subquery()
+    with engine().connect() as connection:
+        limit = _milliseconds(at_most.total_seconds())
+        connection.execute(select(func.set_config("idle_session_timeout", limit, False)))
+        alone = connection.execute(select(func.pg_try_advisory_lock(key))).scalar_one()
+        connection.commit()
+        try:
+            yield bool(alone)
+        finally:
+            connection.invalidate()
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Whether the database cannot be reached or written at present, so that asking again may help.
+
+    A broken connection has no SQLSTATE of its own; class 08 is lost connections, class 53 a full disk or
+    no room for more, 57P01 to 57P03 a shutdown, a crash and a start-up, 25006 a server that only reads
+    (PostgreSQL, appendix A).
+    """
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return isinstance(error, OperationalError)
+    return state[:2] in {"08", "53"} or state in {"57P01", "57P02", "57P03", "25006"}
+
+
+@contextmanager
+def transaction(on: Connection | None = None) -> Iterator[Session]:
+    """One transaction: commits on a clean exit, rolls back on any error.
+
+    Only tasks open one, on a connection of its own or on the one given. What the transaction wants
+    rung is in `rings(db)` once it has committed.
+    """
+    with Session(on or engine(), expire_on_commit=False) as db, db.begin():
+        yield db
+
+
+def ring_later(db: Session, kinds: set[str]) -> None:
+    """Note job kinds whose doorbell should ring after the commit."""
+    db.info.setdefault(_RINGS, set()).update(kinds)
+
+
+def rings(db: Session) -> set[str]:
+    """The job kinds noted by `ring_later`; empty after a rollback is the caller's rule to keep."""
+    found: set[str] = db.info.get(_RINGS, set())
+    return found

@@ -1,0 +1,35 @@
+"""Reading a reply in a process of its own, with little time and memory."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from booking_tasks.calendars.sandbox import Limits, NotReadError, hold_to, run
+from booking_tasks.replies.rules import Rejected, Reply
+
+_LIMITS = Limits(cpu=3, wall=10.0, memory=512 << 20)
+
+
+def read(calendar: str, limits: Limits = _LIMITS) -> Reply | Rejected:
+    """What `reading.read` makes of a calendar text; one that takes too much is unreadable."""
+    try:
+        answer: dict[str, Any] = json.loads(run(__name__, calendar.encode("utf-8", "replace"), limits))
+    except NotReadError as error:
+        return Rejected("unreadable", str(error))
+    if "code" in answer:
+        return Rejected(**answer)
+    return Reply(**answer | {"addresses": tuple(answer["addresses"])})
+
+
+def main(*limits: str) -> None:
+    """The reader: a calendar text on standard input, what it says on standard output."""
+    hold_to(*limits)
+    from booking_tasks.replies import reading  # noqa: PLC0415 - only the reader pays for the library
+
+    json.dump(vars(reading.read(sys.stdin.buffer.read())), sys.stdout)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,137 @@
+"""Putting together what happened to one request, with attempts and causes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from booking_tasks.inbox import store as inbox
+from booking_tasks.inbox.rules import WantedLetters
+from booking_tasks.jobs import store as jobs
+from booking_tasks.jobs.rules import Wanted
+from booking_tasks.kit.ids import made_at
+from booking_tasks.models import (
+    AssignmentDecision,
+    AttendanceEvidence,
+    ConsultationRequest,
+    DeadLetter,
+    Event,
+    InboxMessage,
+    Job,
+    ScheduledSession,
+)
+from booking_tasks.timeline import store
+from booking_tasks.timeline.rules import Line, change, choice, in_order, moment
+
+_MOST = 10_000
+
+
+@dataclass(frozen=True)
+class Story:
+    """How a request and its session stand, and how they came there."""
+
+    request_id: UUID
+    session_id: UUID | None
+    state: str
+    lines: list[Line]
+
+
+def story_of(db: Session, id_: UUID) -> Story | None:
+    """Everything known of a request (or of the request of a session), in order; None for an unknown id.
+
+    Times are real ones; an event of another instant on the business clock says so.
+    """
+    request = store.request_of(db, id_)
+    if request is None:
+        return None
+    session = store.session_of(db, request.id)
+    subjects = [request.id] if session is None else [request.id, session.id]
+    events = store.events(db, request.id)
+    lines: list[Line] = []
+    for message in store.messages(db, {one.message_id for one in events if one.message_id}, subjects):
+        lines += _message(message)
+    letters = {one.id: one for it in subjects for one in inbox.letters(db, WantedLetters(about=it), _MOST)}
+    lines += [_letter(one) for one in letters.values()]
+    lines += [_decision(one) for one in store.decisions(db, request.id)]
+    lines += [_event(one) for one in events]
+    for job in jobs.wanted(db, Wanted(about=request.id), _MOST):
+        lines += _job(job)
+    if session is not None:
+        lines += [_evidence(one) for one in store.evidence(db, session.id)]
+    return Story(request.id, session.id if session else None, _standing(request, session), in_order(lines))
+
+
+def _standing(request: ConsultationRequest, session: ScheduledSession | None) -> str:
+    why = f" ({request.status_reason})" if request.status_reason else ""
+    if session is None:
+        return f"request {request.status}{why}"
+    start, consultant = moment(session.scheduled_start_time), session.consultant_user_id
+    return (
+        f"request {request.status}{why}; session {session.status}, {start}, revision {session.revision},"
+        f" consultant {consultant}"
+    )
+
+
+def _message(row: InboxMessage) -> Iterator[Line]:
+    yield Line(row.received_at, "message", row.message_id, f"{row.task} came by {row.door}")
+    if row.outcome is None:
+        yield Line(None, "message", row.message_id, f"{row.task} has no answer after {row.attempts} attempts")
+        return
+    code = f" ({row.outcome['code']})" if row.outcome.get("code") else ""
+    answer = f"{row.task} answered {row.outcome.get('result')}{code}, attempts: {row.attempts}"
+    yield Line(row.finished_at, "message", row.message_id, answer)
+
+
+def _letter(row: DeadLetter) -> Line:
+    return Line(row.received_at, "dead letter", row.id, f"{row.task} by {row.door}: {row.reason}")
+
+
+def _decision(row: AssignmentDecision) -> Line:
+    said = choice(row.reason, row.consultant_user_id, row.start_time, row.candidates)
+    return Line(made_at(row.id) or row.decided_at, "decision", row.id, said)
+
+
+def _event(row: Event) -> Line:
+    at = made_at(row.id) or row.occurred_at
+    parts = [f"{row.type} by {row.actor} ({row.door})"]
+    if _apart(at, row.occurred_at):
+        parts.append(f"on the clock {moment(row.occurred_at)}")
+    if row.before or row.after:
+        parts.append(change(row.before, row.after))
+    if row.reason:
+        parts.append(f"because: {row.reason}")
+    return Line(at, "event", row.id, "; ".join(parts))
+
+
+def _apart(one: datetime, other: datetime) -> bool:
+    return abs(one - other) > timedelta(minutes=1)
+
+
+def _job(row: Job) -> Iterator[Line]:
+    to = f" to {row.recipient}" if row.recipient else ""
+    what = f"{row.kind}{to}"
+    about = f", {row.detail}" if row.detail else ""
+    at = made_at(row.id) or row.created_at
+    yield Line(at, "job", row.id, f"{what} wanted, due {moment(row.due_at)}, revision {row.revision}{about}")
+    cause = f": {row.last_error}" if row.last_error else ""
+    tries = f"attempts: {row.attempts}, sendings: {row.sendings}"
+    if row.settled_at is not None:
+        yield Line(row.settled_at, "job", row.id, f"{what} {row.state}, {tries}{cause}")
+    else:
+        again = f", not before {row.retry_at:%H:%M:%S}Z" if row.retry_at else ""
+        text = f"{what} {row.state}, due {moment(row.due_at)}{again}, {tries}{cause}"
+        yield Line(None, "job", row.id, text)
+
+
+def _evidence(row: AttendanceEvidence) -> Line:
+    party = f"{row.party} " if row.party else ""
+    return Line(
+        row.recorded_at,
+        "evidence",
+        row.id,
+        f"{row.source} saw {party}{row.kind} at {row.observed_at:%H:%M:%S}Z",
+    )

@@ -1,0 +1,60 @@
+"""Wake-up messages: they tell workers that jobs of a type are due. A lost one costs seconds, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextvars import ContextVar
+from datetime import timedelta
+from functools import partial
+
+from booking_tasks.celery import app
+from booking_tasks.contracts import TASK_PREFIX
+from booking_tasks.kit.logs import logger
+from booking_tasks.kit.queues import promptly
+from booking_tasks.kit.settings import settings
+from booking_tasks.outbox.jobs import KINDS
+
+log = logger(__name__)
+
+_kept: ContextVar[set[str] | None] = ContextVar("kept", default=None)
+
+
+def wake_or_hold(kinds: set[str]) -> None:
+    kept = _kept.get()
+    if kept is None:
+        ring(kinds)
+    else:
+        kept |= kinds
+
+
+def keep_rings() -> None:
+    """Keep what is to be rung until `ring_kept`: whoever waits for an answer gets that first."""
+    _kept.set(set())
+
+
+def ring_kept() -> None:
+    """Ring what was kept, if anything. What a process that dies before did not ring, the sweep does."""
+    kept = _kept.get()
+    _kept.set(None)
+    ring(kept or ())
+
+
+def ring(kinds: Iterable[str]) -> None:
+    """Send one message per kind. A broker that is away is logged, and not waited for once per kind:
+
+    the sweep rings again. A ring that nobody hears expires, so that an outage of the workers of one
+    queue leaves no endless backlog.
+    """
+    wanted = sorted(kinds)
+    try:
+        for kind in wanted:
+            send = partial(
+                app.send_task,
+                TASK_PREFIX + kind,
+                queue=KINDS[kind].queue,
+                ignore_result=True,
+                expires=settings().bell_life / timedelta(seconds=1),
+            )
+            promptly(send)
+    except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the work is safe
+        log.warning("doorbell.lost", kinds=wanted, error=type(error).__name__)
