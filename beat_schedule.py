@@ -14,7 +14,7 @@ from booking_tasks.kit.settings import Settings
 
 #: Sweep -> how many sweep intervals (`BOOKING_SWEEP_INTERVAL`, default 10 s) lie between two ticks.
 SWEEPS: dict[str, int] = {
-    "ring_for_due": 1,  # every job that is due, however its doorbell was lost
+    "wake_due_jobs": 1,  # every job that is due, however its doorbell was lost
     "recover_jobs": 1,  # leases of workers that vanished
     "advance_sessions": 1,  # start what begins
     "judge_sessions": 1,  # say who came, once the evidence is in
@@ -39,7 +39,7 @@ QUEUES: dict[str, str] = {"refresh_calendars": "provision"}
 def beat_schedule(config: Settings) -> dict[str, dict[str, Any]]:
     """Celery's `beat_schedule` for these settings."""
     entries: dict[str, dict[str, Any]] = {}
-    life = config.bell_life / timedelta(seconds=1)
+    life = config.wakeup_ttl / timedelta(seconds=1)
     for name, intervals in SWEEPS.items():
         every: timedelta = config.sweep_interval * intervals
         entries[name] = {

@@ -28,7 +28,7 @@ from booking_tasks.batch import rounds as matching_rounds
 from booking_tasks.batch import service as batch
 from booking_tasks.batch.plan import Answer, Batch, Objective, greedy
 from booking_tasks.batch.reading import Look
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.kit.database import transaction
 
 SOLVE_MOST, GAP_MOST = 1.3, 0.01
@@ -73,12 +73,12 @@ _ROWS = (
 def read(ground: Ground) -> Look:
     """The batch from the database, as the sweep reads it."""
     with transaction(ground.connection) as db:
-        return batch.look(db, occasion())[0]
+        return batch.look(db, ctx())[0]
 
 
-def occasion() -> Occasion:
+def ctx() -> Context:
     """The moment of everything here."""
-    return Occasion(now=NOW, actor="bench", door="sweep")
+    return Context(now=NOW, actor="bench", entry_point="sweep")
 
 
 def solve(found: Batch) -> Answer:
@@ -89,11 +89,11 @@ def solve(found: Batch) -> Answer:
 def applied(ground: Ground, look: Look, answer: Answer, count: int) -> float:
     """Milliseconds for each of the first requests, in a transaction of its own."""
     with transaction(ground.connection) as db:
-        plan = batch.keep(db, occasion(), batch.Planned(look, answer, 0.0))
+        plan = batch.keep(db, ctx(), batch.Planned(look, answer, 0.0))
     began = time.perf_counter()
     for request_id in plan.to_do[:count]:
         with transaction(ground.connection) as db:
-            plan.apply(db, occasion(), request_id)
+            plan.apply(db, ctx(), request_id)
     return (time.perf_counter() - began) * 1000 / count
 
 

@@ -63,7 +63,7 @@ def one_round(ground: Ground) -> tuple[float, float]:
     """Milliseconds of looking for kinds, and of leasing all that is due, commits included."""
     now = datetime.now(UTC)
     with transaction(ground.connection) as db:
-        outbox_store.add(
+        outbox_store.insert_jobs(
             db, [NewJob("send_reminder", uuid7(), now - timedelta(seconds=1)) for _ in range(DUE)]
         )
 

@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 
 from benchmarks.ground import Ground, grounds, milliseconds, say
 from booking_tasks.availability.store import lock_consultant
-from booking_tasks.context import Occasion, Policies
+from booking_tasks.context import Context, Policies
 from booking_tasks.contracts import Hours
 from booking_tasks.hours import service, store
 from booking_tasks.kit.database import transaction
@@ -145,16 +145,16 @@ def peak() -> float:
 
 def measure(projected: Ground, plain: Ground, who: Sequence[UUID], days: int, runs: int) -> bool:
     """Print everything; whether all is as promised. Both databases take turns, some consultants each."""
-    moment = Occasion(NOW, "bench", "sweep", policies=Policies(horizon=timedelta(days=days)))
+    ctx = Context(NOW, "bench", "sweep", policies=Policies(horizon=timedelta(days=days)))
     for ground in (projected, plain):
         with transaction(ground.connection) as db:
             people(db, who)
 
     def project(db: Session, one: UUID) -> None:
-        service.extend(db, moment, one)
+        service.extend(db, ctx, one)
 
     def project_a_day_later(db: Session, one: UUID) -> None:
-        service.extend(db, replace(moment, now=NOW + timedelta(days=1)), one)
+        service.extend(db, replace(ctx, now=NOW + timedelta(days=1)), one)
 
     def write_rows(db: Session, one: UUID) -> None:
         lock_consultant(db, one)

@@ -33,7 +33,7 @@ import psycopg
 from sqlalchemy import event
 
 from benchmarks.ground import Ground, grounds, say
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import BookSeries
 from booking_tasks.kit.database import create_booking_engine, transaction
 from booking_tasks.kit.ids import uuid7
@@ -112,7 +112,9 @@ def client(url: str, work: list[tuple[UUID, datetime]], begin: float) -> tuple[f
         for who, start in work:
             since = time.perf_counter()
             with transaction(connection) as db:
-                done = book_series(db, Occasion(now=NOW, actor="bench", door="booking"), command(who, start))
+                done = book_series(
+                    db, Context(now=NOW, actor="bench", entry_point="booking"), command(who, start)
+                )
             assert done.result == "done", done
             took.append((time.perf_counter() - since) * 1000)
         whole = time.perf_counter() - began
@@ -145,7 +147,7 @@ def statements(ground: Ground, who: UUID, start: datetime) -> str:
 
     event.listen(ground.connection, "before_cursor_execute", keep)
     with suppress(_Undone), transaction(ground.connection) as db:
-        done = book_series(db, Occasion(now=NOW, actor="bench", door="booking"), command(who, start))
+        done = book_series(db, Context(now=NOW, actor="bench", entry_point="booking"), command(who, start))
         assert done.result == "done", done
         raise _Undone
     event.remove(ground.connection, "before_cursor_execute", keep)

@@ -26,7 +26,7 @@ from benchmarks.ground import (
     typical,
     verdict,
 )
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.settings import settings
 from booking_tasks.retention import service
@@ -103,13 +103,13 @@ _ONE_SESSION = f"""
 
 def batch(ground: Ground, part: str) -> float:
     """Milliseconds of one batch, its commit included."""
-    moment = Occasion(now=datetime.now(UTC), actor="bench", door="sweep")
+    ctx = Context(now=datetime.now(UTC), actor="bench", entry_point="sweep")
     done = 0
 
     def purge() -> None:
         nonlocal done
         with transaction(ground.connection) as db:
-            done = service.purge_batch(db, moment, part, ages_of(settings()), BATCH)
+            done = service.purge_batch(db, ctx, part, ages_of(settings()), BATCH)
 
     took = milliseconds(purge)
     if done != BATCH:

@@ -34,7 +34,7 @@ from benchmarks.ground import (
     verdict,
 )
 from booking_tasks.availability.service import free_time
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import SearchSlots
 from booking_tasks.kit.bulk import IN_BULK
 from booking_tasks.kit.database import transaction
@@ -100,7 +100,7 @@ def pieces(ground: Ground, rounds: int, count: int, until: datetime) -> float:
 
     def fetched() -> int:
         with Session(ground.connection) as db:
-            found = free_time(db, Occasion(now=NOW, actor="bench", door="booking"), NOW, until, whose)
+            found = free_time(db, Context(now=NOW, actor="bench", entry_point="booking"), NOW, until, whose)
         return sum(map(len, found.values()))
 
     query = f"SELECT * FROM free_time({people(count)}, '{NOW}', '{until}', '{NOW}')"
@@ -116,7 +116,9 @@ def starts(ground: Ground, rounds: int) -> float:
 
     def every_start() -> int:
         with Session(ground.connection) as db:
-            found = free_time(db, Occasion(now=NOW, actor="bench", door="booking"), NOW, until, whose, KIND)
+            found = free_time(
+                db, Context(now=NOW, actor="bench", entry_point="booking"), NOW, until, whose, KIND
+            )
         return sum(map(len, found.values()))
 
     ground.connection.execute(
@@ -152,7 +154,7 @@ def page(connection: Connection) -> list[str]:
     event.listen(connection, "before_cursor_execute", lambda *a: sent.append(a[2]))
     with transaction(connection) as db:
         query = SearchSlots(service_type_id=KIND, start=NOW)
-        found = search_slots(db, Occasion(now=NOW, actor="bench", door="booking"), query)
+        found = search_slots(db, Context(now=NOW, actor="bench", entry_point="booking"), query)
     assert len(found.starts) == 50
     return sent
 

@@ -28,11 +28,11 @@ from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.logs import configure_logging
 from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues
 from booking_tasks.kit.settings import Settings, settings
-from booking_tasks.kit.shutdown import stop
+from booking_tasks.kit.shutdown import request
 from booking_tasks.kit.tracing import start_tracing
-from booking_tasks.outbox.jobs import KINDS
+from booking_tasks.outbox.jobs import JOB_TYPES
 
-ROOMS = (
+TASK_MODULES = (
     "booking_tasks.absence.tasks",
     "booking_tasks.assignment.tasks",
     "booking_tasks.attendance.tasks",
@@ -72,7 +72,7 @@ TRANSPORTS = {
 #: A sweep that ended its process must not end the next one at once: its next tick is soon enough.
 _SWEEP = {"acks_late": False, "reject_on_worker_lost": False}
 #: How the worker holds a message of any task.
-_REQUEST = {"*": {"Request": "booking_tasks.guard.request:ForgetfulRequest"}}
+_REQUEST = {"*": {"Request": "booking_tasks.guard.request:RequestWithoutId"}}
 
 
 class BeatScheduler(Scheduler):
@@ -137,7 +137,7 @@ def routes() -> dict[str, dict[str, str]]:
         TASK_PREFIX + name: {"queue": contract.queue} for name, contract in PUBLIC.items()
     }
     jobs: dict[str, dict[str, str]] = {
-        TASK_PREFIX + name: {"queue": kind.queue} for name, kind in KINDS.items()
+        TASK_PREFIX + name: {"queue": kind.queue} for name, kind in JOB_TYPES.items()
     }
     sweeps: dict[str, dict[str, str]] = {
         TASK_PREFIX + name: {"queue": queue} for name, queue in schedule_module().QUEUES.items()
@@ -205,7 +205,7 @@ def configuration(config: Settings) -> dict[str, Any]:
         "beat_scheduler": "booking_tasks.celery:BeatScheduler",
         "beat_max_loop_interval": min(5.0, config.sweep_interval / timedelta(seconds=1)),
         "beat_schedule": schedule.beat_schedule(config),
-        "imports": ROOMS,
+        "imports": TASK_MODULES,
     }
 
 
@@ -232,7 +232,7 @@ def _after_fork(**_: Any) -> None:
 
 @worker_shutting_down.connect
 def _told_to_stop(**_: Any) -> None:
-    stop()
+    request()
 
 
 @beat_init.connect

@@ -18,7 +18,7 @@ from celery import Celery
 
 from booking_tasks.contracts import TASK_PREFIX, Query
 from booking_tasks.contracts.base import OutcomeT
-from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, promptly
+from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, send_with_reconnect
 
 #: The longest that one exchange about an outcome may take; `outcome` may outlast its time-out by this.
 _RESULT_SECONDS = 1.0
@@ -81,7 +81,7 @@ class BookingClient:
         Raises NotSentError when the broker does not take it within about five seconds.
         """
         try:
-            result = promptly(
+            result = send_with_reconnect(
                 partial(
                     self._app.send_task,
                     TASK_PREFIX + message.task,

@@ -83,15 +83,15 @@ class Policies:
 
 
 @dataclass(frozen=True)
-class Occasion:
+class Context:
     """`actor` is who asks, as claimed; `door` the queue or sweep it came through."""
 
     now: datetime
     actor: str
-    door: str
+    entry_point: str
     message_id: UUID | None = None
     policies: Policies = Policies()
 
-    def by(self, actor: str) -> Occasion:
+    def on_behalf_of(self, actor: str) -> Context:
         """The same moment on another's word."""
         return replace(self, actor=actor)

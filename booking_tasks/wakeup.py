@@ -10,51 +10,51 @@ from functools import partial
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.kit.logs import logger
-from booking_tasks.kit.queues import promptly
+from booking_tasks.kit.queues import send_with_reconnect
 from booking_tasks.kit.settings import settings
-from booking_tasks.outbox.jobs import KINDS
+from booking_tasks.outbox.jobs import JOB_TYPES
 
 log = logger(__name__)
 
-_kept: ContextVar[set[str] | None] = ContextVar("kept", default=None)
+_held: ContextVar[set[str] | None] = ContextVar("kept", default=None)
 
 
-def wake_or_hold(kinds: set[str]) -> None:
-    kept = _kept.get()
+def wake_or_hold(job_types: set[str]) -> None:
+    kept = _held.get()
     if kept is None:
-        ring(kinds)
+        wake(job_types)
     else:
-        kept |= kinds
+        kept |= job_types
 
 
-def keep_rings() -> None:
+def hold_wakeups() -> None:
     """Keep what is to be rung until `ring_kept`: whoever waits for an answer gets that first."""
-    _kept.set(set())
+    _held.set(set())
 
 
-def ring_kept() -> None:
+def send_held_wakeups() -> None:
     """Ring what was kept, if anything. What a process that dies before did not ring, the sweep does."""
-    kept = _kept.get()
-    _kept.set(None)
-    ring(kept or ())
+    kept = _held.get()
+    _held.set(None)
+    wake(kept or ())
 
 
-def ring(kinds: Iterable[str]) -> None:
+def wake(job_types: Iterable[str]) -> None:
     """Send one message per kind. A broker that is away is logged, and not waited for once per kind:
 
     the sweep rings again. A ring that nobody hears expires, so that an outage of the workers of one
     queue leaves no endless backlog.
     """
-    wanted = sorted(kinds)
+    wanted = sorted(job_types)
     try:
         for kind in wanted:
             send = partial(
                 app.send_task,
                 TASK_PREFIX + kind,
-                queue=KINDS[kind].queue,
+                queue=JOB_TYPES[kind].queue,
                 ignore_result=True,
-                expires=settings().bell_life / timedelta(seconds=1),
+                expires=settings().wakeup_ttl / timedelta(seconds=1),
             )
-            promptly(send)
+            send_with_reconnect(send)
     except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the work is safe
-        log.warning("doorbell.lost", kinds=wanted, error=type(error).__name__)
+        log.warning("wakeup.lost", kinds=wanted, error=type(error).__name__)

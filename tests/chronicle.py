@@ -12,7 +12,13 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Policies
 from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
-from booking_tasks.outbox.workflow import Happening, PlanFacts, RequestFacts, SessionFacts, follow_up
+from booking_tasks.outbox.workflow import (
+    DomainEvent,
+    PlanSnapshot,
+    RequestSnapshot,
+    SessionSnapshot,
+    jobs_for,
+)
 from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS
 
 #: Jobs that follow from no event, but from what the world outside answered or from freed time:
@@ -61,7 +67,7 @@ class Chronicle:
         else:
             session = self.sessions.setdefault(event.scheduled_session_id, _Told())
             self._session(event, request, session)
-        self.jobs |= {job.key for job in follow_up(self._happening(event, requester))}
+        self.jobs |= {job.key for job in jobs_for(self._happening(event, requester))}
 
     def _session(self, event: Event, request: _Told, session: _Told) -> None:
         if event.type == "session.cancelled":
@@ -99,7 +105,7 @@ class Chronicle:
             self.wrong.append(f"{event.type} {event.id}: no step leads from {before} to {after}")
         return after
 
-    def _happening(self, event: Event, requester: UUID) -> Happening:
+    def _happening(self, event: Event, requester: UUID) -> DomainEvent:
         told = self.sessions.get(event.scheduled_session_id) if event.scheduled_session_id else None
         session = request = None
         assert event.consultation_request_id is not None
@@ -108,7 +114,7 @@ class Chronicle:
             assert told.start
             assert told.end
             assert event.consultant_user_id
-            session = SessionFacts(
+            session = SessionSnapshot(
                 event.scheduled_session_id,
                 event.consultation_request_id,
                 told.revision,
@@ -120,22 +126,22 @@ class Chronicle:
                 _former(event),
             )
         else:
-            request = RequestFacts(event.consultation_request_id, requester, event.consultant_user_id)
-        return Happening(
+            request = RequestSnapshot(event.consultation_request_id, requester, event.consultant_user_id)
+        return DomainEvent(
             event.type, event.id, event.occurred_at, self.policies, request, session, _plan(event)
         )
 
 
-def _plan(event: Event) -> PlanFacts | None:
+def _plan(event: Event) -> PlanSnapshot | None:
     """The proposal that an event is about, and until when it can be answered."""
     if event.type != "session.time_proposed":
         return None
-    return PlanFacts(UUID(event.after["proposal_id"]), datetime.fromisoformat(event.after["answer_by"]))
+    return PlanSnapshot(UUID(event.after["proposal_id"]), datetime.fromisoformat(event.after["answer_by"]))
 
 
-def _of_plan(event: Event, policies: Policies) -> Happening:
-    plan = PlanFacts(UUID(event.after["plan_id"]), datetime.fromisoformat(event.after["announce_at"]))
-    return Happening(event.type, event.id, event.occurred_at, policies, plan=plan)
+def _of_plan(event: Event, policies: Policies) -> DomainEvent:
+    plan = PlanSnapshot(UUID(event.after["plan_id"]), datetime.fromisoformat(event.after["announce_at"]))
+    return DomainEvent(event.type, event.id, event.occurred_at, policies, plan=plan)
 
 
 def _former(event: Event) -> UUID | None:
@@ -155,7 +161,7 @@ def of_history(db: Session, policies: Policies) -> list[str]:
     told.requests |= {row.id: _Told("pending") for row in requests.values() if row.series_id is not None}
     for event in db.execute(select(Event).order_by(Event.position)).scalars():
         if event.type == "absence.applied":  # of plans, what sessions come to is told by sessions
-            told.jobs |= {job.key for job in follow_up(_of_plan(event, policies))}
+            told.jobs |= {job.key for job in jobs_for(_of_plan(event, policies))}
         if event.type.startswith(("job.", "message.", "absence.")):
             continue  # an operator's decision about a job or message: no step of request or session
         if event.consultation_request_id is not None and event.consultation_request_id not in requests:

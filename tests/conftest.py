@@ -22,7 +22,7 @@ from hypothesis import settings as hypothesis_settings
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.ops.servers import Postgres, Valkey, system_postgres_binaries
 from booking_tasks.ops.stack import ServiceProcess
 from tests import warm
@@ -210,6 +210,6 @@ def own_database(template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
 
 
 @pytest.fixture
-def moment() -> Occasion:
+def moment() -> Context:
     """A fixed occasion: Monday 1 March 2027, 09:00 UTC."""
-    return Occasion(now=NOW, actor="test", door="booking")
+    return Context(now=NOW, actor="test", entry_point="booking")

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.mail.message import message_id
 from booking_tasks.models import Job
-from booking_tasks.outbox.jobs import KINDS
+from booking_tasks.outbox.jobs import JOB_TYPES
 
 #: True after every transaction.
 ALWAYS: dict[str, str] = {
@@ -164,7 +164,7 @@ OPEN: dict[str, str] = {
 #: What may be left to do -> the sweep that takes it up.
 SWEEP_FOR = {
     "jobs under a lease": "recover_jobs",
-    "jobs due": "ring_for_due",
+    "jobs due": "wake_due_jobs",
     "messages without an answer": "recover_inbox",
     "requests past their time": "expire_requests",
     "requests whose hold is over": "expire_requests",
@@ -241,7 +241,7 @@ def of_letters(db: Session, mails: Sequence[tuple[str, bytes]], uid_domain: str)
     jobs = db.execute(select(Job).where(Job.kind.in_(LETTERS))).scalars().all()
     for job in jobs:
         copies = arrived.pop(message_id(job.key, uid_domain), [])
-        repeatable = KINDS[job.kind].lost_outcome == "repeat_once"
+        repeatable = JOB_TYPES[job.kind].on_unknown_result == "repeat_once"
         if len(copies) > (2 if repeatable and job.sendings > 1 else 1):
             wrong.append(f"{len(copies)} mails for {job.key} after {job.sendings} sendings")
         if len(set(copies)) > 1:

@@ -20,7 +20,7 @@ from booking_tasks.kit.queues import QUEUES
 from booking_tasks.kit.settings import Settings, load_settings, variable_of
 from booking_tasks.ops import brokers
 from booking_tasks.ops.servers import Valkey
-from booking_tasks.outbox.jobs import KINDS
+from booking_tasks.outbox.jobs import JOB_TYPES
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads((Path(__file__).parent / "data" / "compose-spec.json").read_text())
@@ -88,7 +88,7 @@ def test_the_services_are_the_two_servers_one_migration_two_workers_a_beat_and_o
 def test_the_two_workers_share_out_every_queue() -> None:
     taken = [one["command"][3].split(",") for one in (OURS["worker-front"], OURS["worker-effects"])]
     assert sorted(taken[0] + taken[1]) == sorted(QUEUES)
-    assert {KINDS[kind].queue for kind in ("provision_meeting", "send_invite")} == set(taken[1])
+    assert {JOB_TYPES[kind].queue for kind in ("provision_meeting", "send_invite")} == set(taken[1])
 
 
 def test_the_extras_come_only_when_asked_for_and_show_their_pages_on_loopback_alone() -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from booking_tasks.celery import ROOMS, app
+from booking_tasks.celery import TASK_MODULES, app
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX
 from booking_tasks.guard.rules import BURY, PARK
 from booking_tasks.kit.queues import QUEUES
 from booking_tasks.models import Base
-from booking_tasks.outbox.jobs import KINDS
+from booking_tasks.outbox.jobs import JOB_TYPES
 from tests.catalogues import catalogue, catalogue_of, database_of_models, differences
 from tests.conftest import database_url
 
@@ -260,7 +260,7 @@ def test_no_module_is_longer_than_four_hundred_lines() -> None:
 @pytest.fixture(scope="module")
 def tasks() -> set[str]:
     """The short names of all registered tasks, every room being loaded as a worker loads it."""
-    for room in ROOMS:
+    for room in TASK_MODULES:
         importlib.import_module(room)
     return {name.removeprefix(TASK_PREFIX) for name in app.tasks if name.startswith(TASK_PREFIX)}
 
@@ -270,7 +270,7 @@ def test_every_public_contract_has_its_task(tasks: set[str]) -> None:
 
 
 def test_every_kind_of_job_has_its_task(tasks: set[str]) -> None:
-    assert sorted(KINDS.keys() - tasks) == []
+    assert sorted(JOB_TYPES.keys() - tasks) == []
 
 
 def test_every_beat_entry_names_a_task_and_expires_though_not_by_a_wrong_clock(tasks: set[str]) -> None:
@@ -285,7 +285,7 @@ def test_every_task_has_a_caller(tasks: set[str]) -> None:
 
     by_the_guard = {name.removeprefix(TASK_PREFIX) for name in (BURY, PARK)}
 
-    assert sorted(tasks - PUBLIC.keys() - KINDS.keys() - scheduled - by_the_guard) == []
+    assert sorted(tasks - PUBLIC.keys() - JOB_TYPES.keys() - scheduled - by_the_guard) == []
 
 
 def test_every_task_is_routed_to_a_known_queue(tasks: set[str]) -> None:

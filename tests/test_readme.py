@@ -10,7 +10,7 @@ import pytest
 
 from booking_tasks.contracts import PUBLIC
 from booking_tasks.kit.settings import Settings, load_settings, variable_of
-from booking_tasks.outbox.jobs import KINDS
+from booking_tasks.outbox.jobs import JOB_TYPES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -56,7 +56,7 @@ def test_the_table_of_settings_is_whole_and_its_defaults_are_true() -> None:
 
 def test_the_table_of_lost_outcomes_is_that_of_the_code() -> None:
     assert {kind.strip("`"): meaning for kind, meaning in rows("job")} == {
-        name: LOST[kind.lost_outcome] for name, kind in KINDS.items()
+        name: LOST[kind.on_unknown_result] for name, kind in JOB_TYPES.items()
     }
 
 

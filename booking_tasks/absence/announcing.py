@@ -12,11 +12,11 @@ from booking_tasks.absence.draft import Affected, lock_affected
 from booking_tasks.absence.service import decided, outcome_of
 from booking_tasks.absence.steps import give_up_hold, is_untouched, take_back
 from booking_tasks.availability.service import Taken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import AnswerProposal, ReassignOutcome
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, ScheduledSession
 from booking_tasks.outbox import service as history
-from booking_tasks.outbox.workflow import PlanFacts
+from booking_tasks.outbox.workflow import PlanSnapshot
 from booking_tasks.sessions import service as sessions
 
 #: How a session ends that nobody could keep, and why: a word, for the reason of the absence is private.
@@ -24,16 +24,16 @@ _ENDED = "cancelled_by_consultant"
 _AWAY = "consultant_away"
 
 
-def announce_due(db: Session, occasion: Occasion, plan_id: UUID) -> str | None:
+def announce_due(db: Session, ctx: Context, plan_id: UUID) -> str | None:
     """Tell a plan whose time has come, on the word of whoever applied it. Returns why not, or None."""
     plan = store.locked_plan(db, plan_id)
     if plan is None or plan.state != "applied":
         return "the plan is gone" if plan is None else f"the plan is {plan.state}"
-    announce(db, occasion.by(plan.actor), plan)
+    announce(db, ctx.on_behalf_of(plan.actor), plan)
     return None
 
 
-def announce(db: Session, occasion: Occasion, plan: AbsencePlan) -> None:
+def announce(db: Session, ctx: Context, plan: AbsencePlan) -> None:
     """Make every step of a locked, applied plan true for everybody, in one go.
 
     What somebody acted on since stays as they left it. A session that has begun meanwhile (nobody came to
@@ -46,17 +46,17 @@ def announce(db: Session, occasion: Occasion, plan: AbsencePlan) -> None:
     for step in steps:
         session = affected.sessions[step.scheduled_session_id]
         untouched = is_untouched(db, step, session)
-        if untouched and sessions.why_fixed(session, occasion) is None:
-            _tell(db, occasion, plan, step, session, affected)
+        if untouched and sessions.why_fixed(session, ctx) is None:
+            _tell(db, ctx, plan, step, session, affected)
         else:
-            take_back(db, occasion, step, untouched=untouched)
+            take_back(db, ctx, step, untouched=untouched)
             step.state = "overtaken"
-    plan.state, plan.settled_at = "announced", occasion.now
+    plan.state, plan.settled_at = "announced", ctx.now
     db.flush()
     after = {"plan_id": str(plan.id)}
-    history.record(
+    history.record_event(
         db,
-        occasion,
+        ctx,
         "absence.announced",
         consultant_user_id=plan.consultant_user_id,
         reason=plan.reason,
@@ -66,7 +66,7 @@ def announce(db: Session, occasion: Occasion, plan: AbsencePlan) -> None:
 
 def _tell(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     plan: AbsencePlan,
     step: AbsencePlanStep,
     session: ScheduledSession,
@@ -77,25 +77,25 @@ def _tell(
         step.state = "done"
         request, former = affected.request(session), session.consultant_user_id
         taken = Taken(step.booking_id, session.scheduled_start_time, session.scheduled_end_time)
-        sessions.hand_over(db, occasion, session, request, step.consultant_user_id, taken, plan.reason)
-        decided(db, occasion, session, former, [], plan.id)
-    elif step.action == "propose" and store.live_hold(db, step.hold_id, occasion.now):
+        sessions.hand_over(db, ctx, session, request, step.consultant_user_id, taken, plan.reason)
+        decided(db, ctx, session, former, [], plan.id)
+    elif step.action == "propose" and store.live_hold(db, step.hold_id, ctx.now):
         step.state = "offered"
-        _offer(db, occasion, step, session)
+        _offer(db, ctx, step, session)
     else:  # called off, or the time that was kept is over before anybody could ask
-        _end(db, occasion, step, session, "cancelled")
+        _end(db, ctx, step, session, "cancelled")
 
 
-def _offer(db: Session, occasion: Occasion, step: AbsencePlanStep, session: ScheduledSession) -> None:
+def _offer(db: Session, ctx: Context, step: AbsencePlanStep, session: ScheduledSession) -> None:
     if step.answer_by is None or step.start_time is None:
         raise AssertionError("the database holds an applied proposal to its times")
     db.flush()
-    history.record(
+    history.record_event(
         db,
-        occasion,
+        ctx,
         "session.time_proposed",
         session=session,
-        plan=PlanFacts(step.id, step.answer_by),
+        plan=PlanSnapshot(step.id, step.answer_by),
         after={
             "proposal_id": str(step.id),
             "proposed_consultant_user_id": str(step.consultant_user_id),
@@ -109,16 +109,14 @@ def _instant(at: datetime) -> str:
     return at.astimezone(UTC).isoformat()
 
 
-def _end(
-    db: Session, occasion: Occasion, step: AbsencePlanStep, session: ScheduledSession, state: str
-) -> None:
+def _end(db: Session, ctx: Context, step: AbsencePlanStep, session: ScheduledSession, state: str) -> None:
     """Call a session off, and give back the time that was kept instead."""
-    give_up_hold(db, occasion, step)
+    give_up_hold(db, ctx, step)
     step.state = state
-    sessions.call_off(db, occasion, session, _ENDED, _AWAY)
+    sessions.call_off(db, ctx, session, _ENDED, _AWAY)
 
 
-def answer(db: Session, occasion: Occasion, command: AnswerProposal) -> ReassignOutcome:
+def answer(db: Session, ctx: Context, command: AnswerProposal) -> ReassignOutcome:
     """The requester's word about the time that is kept for them."""
     found = store.step(db, command.proposal_id)
     if found is None or found.action != "propose":
@@ -132,36 +130,36 @@ def answer(db: Session, occasion: Occasion, command: AnswerProposal) -> Reassign
         return outcome_of("already_done" if same else "refused", session, None if same else "not_offered")
     who = step.consultant_user_id
     store.lock_consultants(db, {session.consultant_user_id, *([who] if who else [])})
-    if not is_untouched(db, step, session) or sessions.why_fixed(session, occasion) is not None:
+    if not is_untouched(db, step, session) or sessions.why_fixed(session, ctx) is not None:
         return outcome_of("refused", session, "not_offered")
     if not command.accepted:
-        _end(db, occasion, step, session, "cancelled")
+        _end(db, ctx, step, session, "cancelled")
         return outcome_of("done", session)
-    return _accepted(db, occasion, step, session, affected)
+    return _accepted(db, ctx, step, session, affected)
 
 
 def _accepted(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     step: AbsencePlanStep,
     session: ScheduledSession,
     affected: Affected,
 ) -> ReassignOutcome:
     """The kept time becomes the session's; the old one is free."""
     request, who, former = affected.request(session), step.consultant_user_id, session.consultant_user_id
-    taken = store.booked_hold(db, step.hold_id, session.id, occasion.now)
+    taken = store.booked_hold(db, step.hold_id, session.id, ctx.now)
     if taken is None or who is None:
         return outcome_of("refused", session, "hold_expired")
     step.state = "done"
     if who == former:
-        sessions.move(db, occasion, session, taken, _AWAY)
+        sessions.move(db, ctx, session, taken, _AWAY)
     else:
-        sessions.hand_over(db, occasion, session, request, who, taken, _AWAY)
-        decided(db, occasion, session, former, [], step.plan_id)
+        sessions.hand_over(db, ctx, session, request, who, taken, _AWAY)
+        decided(db, ctx, session, former, [], step.plan_id)
     return outcome_of("done", session)
 
 
-def end_unanswered(db: Session, occasion: Occasion, session_id: UUID, step_id: UUID) -> str | None:
+def end_unanswered(db: Session, ctx: Context, session_id: UUID, step_id: UUID) -> str | None:
     """Nobody answered in time: the session ends, with an apology. Returns why not, or None."""
     affected = lock_affected(db, [session_id])
     step = store.step(db, step_id)
@@ -169,10 +167,10 @@ def end_unanswered(db: Session, occasion: Occasion, session_id: UUID, step_id: U
         return "the proposal is gone" if step is None else f"the proposal is {step.state}"
     session, who = affected.sessions[session_id], step.consultant_user_id
     store.lock_consultants(db, {session.consultant_user_id, *([who] if who else [])})
-    if is_untouched(db, step, session) and sessions.why_fixed(session, occasion) is None:
-        _end(db, occasion, step, session, "cancelled")
+    if is_untouched(db, step, session) and sessions.why_fixed(session, ctx) is None:
+        _end(db, ctx, step, session, "cancelled")
     else:
-        take_back(db, occasion, step, untouched=False)
+        take_back(db, ctx, step, untouched=False)
         step.state = "overtaken"
     db.flush()
     return None

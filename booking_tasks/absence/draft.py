@@ -17,7 +17,7 @@ from booking_tasks.assignment.rules import Candidate, ranked
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, ConsultationRequest, ScheduledSession
 
@@ -50,19 +50,17 @@ def lock_affected(db: Session, ids: Sequence[UUID]) -> Affected:
     )
 
 
-def worked_out(
-    db: Session, occasion: Occasion, plan: AbsencePlan, affected: Affected
-) -> list[AbsencePlanStep]:
+def worked_out(db: Session, ctx: Context, plan: AbsencePlan, affected: Affected) -> list[AbsencePlanStep]:
     """A step for each session. Nothing is written; consultants are locked as if it were."""
     chosen = {UUID(one): UUID(who) for one, who in plan.wishes.get("chosen", {}).items()}
     looked = {
-        one.id: _choices(db, occasion, one, affected.request(one), chosen.get(one.id))
+        one.id: _choices(db, ctx, one, affected.request(one), chosen.get(one.id))
         for one in affected.in_time()
     }
     who = {one.consultant_user_id for able, _ in looked.values() for one in able}
     store.lock_consultants(db, {plan.consultant_user_id, *who})
     store.lock_requesters(db, (one.requester_user_id for one in affected.sessions.values()))
-    rehearsal = _Rehearsal(db, occasion, plan, affected)
+    rehearsal = _Rehearsal(db, ctx, plan, affected)
     savepoint = db.begin_nested()
     given = Giving(
         {one: [candidate.consultant_user_id for candidate in able] for one, (able, _) in looked.items()},
@@ -84,13 +82,13 @@ def worked_out(
 
 def _choices(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     session: ScheduledSession,
     request: ConsultationRequest,
     chosen: UUID | None,
 ) -> tuple[list[Candidate], str]:
     """Who could take the session, best first, those who confirm bookings last; and why nobody else can."""
-    found = standins.standins(db, occasion, session, request, confirming=True)
+    found = standins.standins(db, ctx, session, request, confirming=True)
     if chosen is not None:
         found = [one for one in found if one.consultant_user_id == chosen]
     able = sorted(ranked(found), key=lambda one: one.must_confirm)
@@ -118,10 +116,10 @@ def _reassigned(
 class _Rehearsal:
     """Takes and gives back real time while a plan is worked out."""
 
-    def __init__(self, db: Session, occasion: Occasion, plan: AbsencePlan, affected: Affected) -> None:
-        self._db, self._occasion, self._plan, self._affected = db, occasion, plan, affected
+    def __init__(self, db: Session, ctx: Context, plan: AbsencePlan, affected: Affected) -> None:
+        self._db, self._occasion, self._plan, self._affected = db, ctx, plan, affected
         starts = [one.scheduled_start_time for one in affected.sessions.values()]
-        self._announced = announce_at(occasion.now, occasion.policies.absence_grace, starts)
+        self._announced = announce_at(ctx.now, ctx.policies.absence_grace, starts)
 
     def take(self, session_id: UUID, who: UUID) -> bool:
         """A session's time with somebody, at its full length."""

@@ -15,7 +15,7 @@ from booking_tasks.absence.announcing import announce
 from booking_tasks.absence.draft import Affected, lock_affected, worked_out
 from booking_tasks.absence.rules import announce_at
 from booking_tasks.absence.steps import carry_out, is_untouched, take_back
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     MOST_SESSIONS,
     AbsencePlanOutcome,
@@ -29,13 +29,13 @@ from booking_tasks.hours import store as declared
 from booking_tasks.hours.rules import Leave, leave_spans
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, Consultant
 from booking_tasks.outbox import service as history
-from booking_tasks.outbox.workflow import PlanFacts
+from booking_tasks.outbox.workflow import PlanSnapshot
 
 _refused = AbsencePlanOutcome.refusal
 Span = tuple[datetime, datetime]
 
 
-def plan_absence(db: Session, occasion: Occasion, command: PlanAbsence) -> AbsencePlanOutcome:
+def plan_absence(db: Session, ctx: Context, command: PlanAbsence) -> AbsencePlanOutcome:
     """What can become of the sessions: a draft, kept beside everything else and changing none of it."""
     consultant = declared.consultant(db, command.consultant_user_id)
     if consultant is None:
@@ -48,8 +48,8 @@ def plan_absence(db: Session, occasion: Occasion, command: PlanAbsence) -> Absen
     leave = _leave(db, command)
     if command.leave_id is not None and leave is None:
         return _refused("unknown_leave", "leave_id", "names no leave of this consultant")
-    span = _span(db, occasion, consultant, leave)
-    affected = store.affected_sessions(db, command.consultant_user_id, span, occasion.now)
+    span = _span(db, ctx, consultant, leave)
+    affected = store.affected_sessions(db, command.consultant_user_id, span, ctx.now)
     refusal = _unusable(command, affected)
     if refusal is not None:
         return refusal
@@ -57,13 +57,13 @@ def plan_absence(db: Session, occasion: Occasion, command: PlanAbsence) -> Absen
         plan = AbsencePlan(id=command.plan_id, consultant_user_id=command.consultant_user_id, state="draft")
         db.add(plan)
     plan.starts_at, plan.ends_at = span or (None, None)
-    plan.reason, plan.actor, plan.planned_at = command.reason, occasion.actor, occasion.now
+    plan.reason, plan.actor, plan.planned_at = command.reason, ctx.actor, ctx.now
     plan.wishes = {
         "except": [str(one) for one in command.except_session_ids],
         "chosen": {str(one.session_id): str(one.consultant_user_id) for one in command.chosen},
     }
     db.flush()
-    return _drafted(db, occasion, plan)
+    return _drafted(db, ctx, plan)
 
 
 def _leave(db: Session, command: PlanAbsence) -> Leave | None:
@@ -76,13 +76,13 @@ def _leave(db: Session, command: PlanAbsence) -> Leave | None:
     return Leave(found.start_local, found.end_local)
 
 
-def _span(db: Session, occasion: Occasion, consultant: Consultant, leave: Leave | None) -> Span | None:
+def _span(db: Session, ctx: Context, consultant: Consultant, leave: Leave | None) -> Span | None:
     """The instants of a time away, read as leave is read. One that is over already is an empty one."""
     if leave is None:
         return None
-    plan = replace(hours.stored_plan(db, occasion, consultant), leaves=(leave,))
-    spans = leave_spans(plan, occasion.now)
-    return spans[0] if spans else (occasion.now, occasion.now + datetime.resolution)
+    plan = replace(hours.stored_plan(db, ctx, consultant), leaves=(leave,))
+    spans = leave_spans(plan, ctx.now)
+    return spans[0] if spans else (ctx.now, ctx.now + datetime.resolution)
 
 
 def _unusable(command: PlanAbsence, affected: Sequence[UUID]) -> AbsencePlanOutcome | None:
@@ -96,23 +96,21 @@ def _unusable(command: PlanAbsence, affected: Sequence[UUID]) -> AbsencePlanOutc
     return None
 
 
-def _affected_now(db: Session, occasion: Occasion, plan: AbsencePlan) -> list[UUID]:
+def _affected_now(db: Session, ctx: Context, plan: AbsencePlan) -> list[UUID]:
     span = (plan.starts_at, plan.ends_at) if plan.starts_at and plan.ends_at else None
-    found = store.affected_sessions(db, plan.consultant_user_id, span, occasion.now)
+    found = store.affected_sessions(db, plan.consultant_user_id, span, ctx.now)
     return [one for one in found if str(one) not in plan.wishes.get("except", [])]
 
 
-def _drafted(
-    db: Session, occasion: Occasion, plan: AbsencePlan, code: str | None = None
-) -> AbsencePlanOutcome:
+def _drafted(db: Session, ctx: Context, plan: AbsencePlan, code: str | None = None) -> AbsencePlanOutcome:
     """Work the plan out anew, and keep that."""
-    affected = lock_affected(db, _affected_now(db, occasion, plan))
-    steps = worked_out(db, occasion, plan, affected)
+    affected = lock_affected(db, _affected_now(db, ctx, plan))
+    steps = worked_out(db, ctx, plan, affected)
     store.replace_steps(db, plan.id, steps)
     return _outcome("refused" if code else "done", plan, steps, code)
 
 
-def apply(db: Session, occasion: Occasion, command: ApplyAbsencePlan) -> AbsencePlanOutcome:
+def apply(db: Session, ctx: Context, command: ApplyAbsencePlan) -> AbsencePlanOutcome:
     """Do what the draft shows under the locks of everything it touches: all of it, or nothing."""
     plan = store.locked_plan(db, command.plan_id)
     if plan is None:
@@ -124,13 +122,13 @@ def apply(db: Session, occasion: Occasion, command: ApplyAbsencePlan) -> Absence
         return _outcome("refused", plan, steps, "already_undone")
     affected = _locked(db, plan, steps)
     savepoint = db.begin_nested()
-    if not _all_done(db, occasion, plan, steps, affected):
+    if not _all_done(db, ctx, plan, steps, affected):
         savepoint.rollback()
-        return _drafted(db, occasion, plan, "plan_outdated")
+        return _drafted(db, ctx, plan, "plan_outdated")
     savepoint.commit()
-    _record(db, occasion, plan, "absence.applied", {"steps": len(steps)})
-    if plan.announce_at is not None and plan.announce_at <= occasion.now:
-        announce(db, occasion, plan)
+    _record(db, ctx, plan, "absence.applied", {"steps": len(steps)})
+    if plan.announce_at is not None and plan.announce_at <= ctx.now:
+        announce(db, ctx, plan)
     return _outcome("done", plan, store.steps_of(db, plan.id))
 
 
@@ -145,27 +143,25 @@ def _locked(db: Session, plan: AbsencePlan, steps: Sequence[AbsencePlanStep]) ->
 
 def _all_done(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     plan: AbsencePlan,
     steps: Sequence[AbsencePlanStep],
     affected: Affected,
 ) -> bool:
-    if {one.scheduled_session_id for one in steps} != set(_affected_now(db, occasion, plan)):
+    if {one.scheduled_session_id for one in steps} != set(_affected_now(db, ctx, plan)):
         return False
     starts = [one.scheduled_start_time for one in affected.sessions.values()]
-    plan.announce_at = announce_at(occasion.now, occasion.policies.absence_grace, starts)
-    plan.state, plan.applied_at, plan.actor = "applied", occasion.now, occasion.actor
+    plan.announce_at = announce_at(ctx.now, ctx.policies.absence_grace, starts)
+    plan.state, plan.applied_at, plan.actor = "applied", ctx.now, ctx.actor
     for step in steps:
         session = affected.sessions[step.scheduled_session_id]
         same = step.session_revision == session.revision
-        if not same or not carry_out(
-            db, occasion, step, session, affected.request(session), plan.announce_at
-        ):
+        if not same or not carry_out(db, ctx, step, session, affected.request(session), plan.announce_at):
             return False
     return True
 
 
-def undo(db: Session, occasion: Occasion, command: UndoAbsencePlan) -> AbsencePlanOutcome:
+def undo(db: Session, ctx: Context, command: UndoAbsencePlan) -> AbsencePlanOutcome:
     """Put everything back as it was before the plan was applied, to the last bit; nobody hears of it."""
     plan = store.locked_plan(db, command.plan_id)
     if plan is None:
@@ -179,23 +175,23 @@ def undo(db: Session, occasion: Occasion, command: UndoAbsencePlan) -> AbsencePl
     affected = _locked(db, plan, steps)
     for step in steps:
         untouched = is_untouched(db, step, affected.sessions[step.scheduled_session_id])
-        take_back(db, occasion, step, untouched=untouched)
+        take_back(db, ctx, step, untouched=untouched)
         step.state = "undone" if untouched else "overtaken"
-    plan.state, plan.settled_at = "undone", occasion.now
+    plan.state, plan.settled_at = "undone", ctx.now
     db.flush()
-    _record(db, occasion, plan, "absence.undone", {})
+    _record(db, ctx, plan, "absence.undone", {})
     return _outcome("done", plan, steps)
 
 
-def _record(db: Session, occasion: Occasion, plan: AbsencePlan, type_: str, more: dict[str, Any]) -> None:
-    due = plan.announce_at or occasion.now
-    history.record(
+def _record(db: Session, ctx: Context, plan: AbsencePlan, type_: str, more: dict[str, Any]) -> None:
+    due = plan.announce_at or ctx.now
+    history.record_event(
         db,
-        occasion,
+        ctx,
         type_,
         consultant_user_id=plan.consultant_user_id,
         reason=plan.reason,
-        plan=PlanFacts(plan.id, due),
+        plan=PlanSnapshot(plan.id, due),
         after={"plan_id": str(plan.id), "announce_at": due.astimezone(UTC).isoformat(), **more},
     )
 

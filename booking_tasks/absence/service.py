@@ -16,7 +16,7 @@ from booking_tasks.assignment.evaluation import obstacle
 from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, ranked
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import ReassignOutcome, ReassignSession
 from booking_tasks.intake.store import consultant_exists
 from booking_tasks.models import ConsultationRequest, ScheduledSession
@@ -26,28 +26,28 @@ from booking_tasks.sessions.store import locked_request, locked_session
 _refused = ReassignOutcome.refusal
 
 
-def reassign(db: Session, occasion: Occasion, command: ReassignSession) -> ReassignOutcome:
+def reassign(db: Session, ctx: Context, command: ReassignSession) -> ReassignOutcome:
     """Give a session to another consultant: their time is taken and the old one's freed in one go."""
     session = locked_session(db, command.session_id)
     request = locked_request(db, session.consultation_request_id) if session else None
     if session is None or request is None:
         return _refused("unknown_session", "session_id", "names no session")
     who = command.consultant_user_id
-    refusal = sessions.why_fixed(session, occasion)
+    refusal = sessions.why_fixed(session, ctx)
     if refusal is not None:
         return outcome_of("refused", session, refusal)
     if who is None:
-        return _to_the_best(db, occasion, session, request, command.reason)
+        return _to_the_best(db, ctx, session, request, command.reason)
     if who == session.consultant_user_id:
         return outcome_of("already_done", session)
     if not consultant_exists(db, who):
         return _refused("unknown_consultant", "consultant_user_id", "names no consultant")
-    return _to(db, occasion, session, request, who, command.reason)
+    return _to(db, ctx, session, request, who, command.reason)
 
 
 def _to(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     session: ScheduledSession,
     request: ConsultationRequest,
     who: UUID,
@@ -59,39 +59,39 @@ def _to(
     if why_not is not None:
         problem = f"cannot take this request ({why_not}); choose another"
         return _refused(why_not, "consultant_user_id", problem)
-    taken = availability.book(db, occasion, request, who, session.scheduled_start_time, session.id)
+    taken = availability.book(db, ctx, request, who, session.scheduled_start_time, session.id)
     if isinstance(taken, NotTaken):
         return outcome_of("refused", session, taken.code)
-    return _given(db, occasion, session, request, who, taken, reason, [])
+    return _given(db, ctx, session, request, who, taken, reason, [])
 
 
 def _to_the_best(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     session: ScheduledSession,
     request: ConsultationRequest,
     reason: str,
 ) -> ReassignOutcome:
     """To the best who can. A lost race gives its locks back, and the next one is tried."""
-    candidates = standins(db, occasion, session, request)
+    candidates = standins(db, ctx, session, request)
     for candidate in ranked(candidates):
         who = candidate.consultant_user_id
         savepoint = db.begin_nested()
         store.lock_consultants(db, (session.consultant_user_id, who))
-        if assignments.full(db, [who], occasion.now):  # others than this pool give to them as well
+        if assignments.full(db, [who], ctx.now):  # others than this pool give to them as well
             savepoint.rollback()
             continue
-        taken = availability.book(db, occasion, request, who, session.scheduled_start_time, session.id)
+        taken = availability.book(db, ctx, request, who, session.scheduled_start_time, session.id)
         if isinstance(taken, Taken) and taken.end == session.scheduled_end_time:
             savepoint.commit()
-            return _given(db, occasion, session, request, who, taken, reason, candidates)
+            return _given(db, ctx, session, request, who, taken, reason, candidates)
         savepoint.rollback()
     return outcome_of("refused", session, "nobody_can")
 
 
 def _given(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     session: ScheduledSession,
     request: ConsultationRequest,
     who: UUID,
@@ -100,14 +100,14 @@ def _given(
     candidates: Sequence[Candidate],
 ) -> ReassignOutcome:
     former = session.consultant_user_id
-    sessions.hand_over(db, occasion, session, request, who, taken, reason)
-    decided(db, occasion, session, former, candidates)
+    sessions.hand_over(db, ctx, session, request, who, taken, reason)
+    decided(db, ctx, session, former, candidates)
     return outcome_of("done", session)
 
 
 def decided(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     session: ScheduledSession,
     former: UUID,
     candidates: Sequence[Candidate],
@@ -117,14 +117,14 @@ def decided(
     assignments.add_decision(
         db,
         consultation_request_id=session.consultation_request_id,
-        decided_at=occasion.now,
+        decided_at=ctx.now,
         policy_version=POLICY_VERSION,
         consultant_user_id=session.consultant_user_id,
         start_time=session.scheduled_start_time,
         reason="reassigned",
         inputs={
             "former_consultant_user_id": str(former),
-            "by": occasion.actor,
+            "by": ctx.actor,
             "absence_plan_id": str(plan_id) if plan_id else None,
         },
         candidates=[one.as_stored() for one in candidates],

@@ -15,14 +15,14 @@ from booking_tasks.absence.rules import answer_by
 from booking_tasks.assignment import store as assignments
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.models import AbsencePlanStep, ConsultationRequest, ScheduledSession
-from booking_tasks.outbox.capacity_released import note_freed
+from booking_tasks.outbox.capacity_released import record_capacity_released
 
 
 def carry_out(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     step: AbsencePlanStep,
     session: ScheduledSession,
     request: ConsultationRequest,
@@ -33,13 +33,13 @@ def carry_out(
     if image is None:
         return False
     who = step.consultant_user_id
-    if who not in {None, session.consultant_user_id} and assignments.full(db, [who], occasion.now):
+    if who not in {None, session.consultant_user_id} and assignments.full(db, [who], ctx.now):
         return False
     if step.action == "reassign":
-        done = _given(db, occasion, step, session, request, image)
+        done = _given(db, ctx, step, session, request, image)
     elif step.action == "propose":
         step.booking_id = image["id"]
-        done = _kept(db, occasion, step, session, request, announced)
+        done = _kept(db, ctx, step, session, request, announced)
     else:
         step.booking_id = image["id"]
         done = True
@@ -51,7 +51,7 @@ def carry_out(
 
 def _given(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     step: AbsencePlanStep,
     session: ScheduledSession,
     request: ConsultationRequest,
@@ -61,7 +61,7 @@ def _given(
     if step.consultant_user_id is None:
         return False
     taken = availability.book(
-        db, occasion, request, step.consultant_user_id, session.scheduled_start_time, session.id
+        db, ctx, request, step.consultant_user_id, session.scheduled_start_time, session.id
     )
     if isinstance(taken, NotTaken) or (taken.start, taken.end) != (step.start_time, step.end_time):
         return False
@@ -72,7 +72,7 @@ def _given(
 
 def _kept(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     step: AbsencePlanStep,
     session: ScheduledSession,
     request: ConsultationRequest,
@@ -81,12 +81,10 @@ def _kept(
     """The proposed time as a hold of the session's own request."""
     if step.consultant_user_id is None or step.start_time is None:
         return False
-    until = answer_by(
-        announced, occasion.policies.absence_answer, session.scheduled_start_time, step.start_time
-    )
+    until = answer_by(announced, ctx.policies.absence_answer, session.scheduled_start_time, step.start_time)
     if until is None:
         return False
-    taken = availability.hold(db, occasion, request, step.consultant_user_id, step.start_time, until)
+    taken = availability.hold(db, ctx, request, step.consultant_user_id, step.start_time, until)
     if isinstance(taken, NotTaken) or taken.end != step.end_time:
         return False
     step.hold_id, step.answer_by = taken.slot_id, until
@@ -101,20 +99,20 @@ def is_untouched(db: Session, step: AbsencePlanStep, session: ScheduledSession) 
     return store.booking_id(db, session.id) == step.booking_id
 
 
-def take_back(db: Session, occasion: Occasion, step: AbsencePlanStep, *, untouched: bool) -> None:
+def take_back(db: Session, ctx: Context, step: AbsencePlanStep, *, untouched: bool) -> None:
     """Give back what the step took, and put the session's own slot back as it was.
 
     Where somebody acted on the session since, only what the plan still keeps is given back.
     """
     store.deleted_slot(db, step.block_id, "unavailable")
-    give_up_hold(db, occasion, step)
+    give_up_hold(db, ctx, step)
     if untouched and step.before is not None:
         if store.deleted_slot(db, step.booking_id, "booked") and step.consultant_user_id is not None:
-            note_freed(db, occasion, [step.consultant_user_id], "absence_undone")
+            record_capacity_released(db, ctx, [step.consultant_user_id], "absence_undone")
         store.restored_booking(db, step.before)
 
 
-def give_up_hold(db: Session, occasion: Occasion, step: AbsencePlanStep) -> None:
+def give_up_hold(db: Session, ctx: Context, step: AbsencePlanStep) -> None:
     """Give back the time that was kept for an answer."""
     if store.deleted_slot(db, step.hold_id, "held") and step.consultant_user_id is not None:
-        note_freed(db, occasion, [step.consultant_user_id], "not_accepted")
+        record_capacity_released(db, ctx, [step.consultant_user_id], "not_accepted")

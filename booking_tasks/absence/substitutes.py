@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
 from booking_tasks.assignment.eligibility import Profile, not_now
-from booking_tasks.assignment.evaluation import look, obstacles, wish_of
+from booking_tasks.assignment.evaluation import criteria_of, evaluate, obstacles
 from booking_tasks.assignment.rules import Candidate, Start
 from booking_tasks.assignment.store import Facts
 from booking_tasks.availability import store as ledger
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 
 #: What is in the way of a start -> the code that booking it would be refused with.
@@ -27,7 +27,7 @@ _CODES = {
 
 def standins(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     session: ScheduledSession,
     request: ConsultationRequest,
     *,
@@ -45,7 +45,7 @@ def standins(
         return []
 
     def openings(fit: Sequence[UUID], known: Facts) -> dict[UUID, Sequence[Start] | str]:
-        judged = store.judged_at(db, fit, kind.id, start, occasion.now, session.id)
+        judged = store.judged_at(db, fit, kind.id, start, ctx.now, session.id)
         return {
             who: "must_confirm"
             if who in known.confirming and not confirming
@@ -53,25 +53,25 @@ def standins(
             for who in fit
         }
 
-    found = look(db, occasion, request, kind, openings).candidates
+    found = evaluate(db, ctx, request, kind, openings).candidates
     return [one for one in found if one.consultant_user_id != session.consultant_user_id]
 
 
 def could_later(
-    db: Session, occasion: Occasion, session: ScheduledSession, request: ConsultationRequest
+    db: Session, ctx: Context, session: ScheduledSession, request: ConsultationRequest
 ) -> list[UUID]:
     """Who could have the session at another time: candidates for its request who need not be asked first.
 
     Nobody whom the requester does not want. Whose it is had been asked, so they may have it again.
     """
     kind, own = session.consultation_service_type_id, session.consultant_user_id
-    wish = wish_of(request)
+    wish = criteria_of(request)
     fit = [
         who
         for who, reason in obstacles(db, wish).items()
-        if reason is None and (who == own or not_now(Profile(who), wish, occasion.now) is None)
+        if reason is None and (who == own or not_now(Profile(who), wish, ctx.now) is None)
     ]
-    asking = ledger.needing_confirmation(db, fit, kind, occasion.now)
+    asking = ledger.needing_confirmation(db, fit, kind, ctx.now)
     return [who for who in fit if who == own or who not in asking]
 
 

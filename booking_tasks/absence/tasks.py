@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import announcing, plans, service
 from booking_tasks.celery import app
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     TASK_PREFIX,
     AnswerProposal,
@@ -31,16 +31,16 @@ answer_proposal = accepts(AnswerProposal)(announcing.answer)
 class AnnounceAbsence(InternalHandler):
     """Tells what a plan did."""
 
-    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Finished | Skipped:
-        why_not = announcing.announce_due(db, occasion, job.subject_id)
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Finished | Skipped:
+        why_not = announcing.announce_due(db, ctx, job.subject_id)
         return Finished() if why_not is None else Skipped(why_not)
 
 
 class EndProposal(InternalHandler):
     """Ends what nobody answered."""
 
-    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Finished | Skipped:
-        why_not = announcing.end_unanswered(db, occasion, job.subject_id, UUID(job.detail))
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Finished | Skipped:
+        why_not = announcing.end_unanswered(db, ctx, job.subject_id, UUID(job.detail))
         return Finished() if why_not is None else Skipped(why_not)
 
 

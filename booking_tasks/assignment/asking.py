@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.decisions import Assigned
-from booking_tasks.assignment.eligibility import Wish
+from booking_tasks.assignment.eligibility import Criteria
 from booking_tasks.assignment.evaluation import obstacles
 from booking_tasks.assignment.service import assign_locked, assign_new
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import FallbackCost, RequestOutcome, SubmitRequest
 from booking_tasks.intake import service as intake
 from booking_tasks.intake.preference import nobody
@@ -19,46 +19,46 @@ from booking_tasks.models import ConsultationRequest
 _CHOOSER = "jobs"
 
 
-def submit(db: Session, occasion: Occasion, command: SubmitRequest) -> RequestOutcome:
+def submit(db: Session, ctx: Context, command: SubmitRequest) -> RequestOutcome:
     """Write a request down and give it to a consultant, in one transaction.
 
     Refused when its preference leaves nobody who could ever serve it.
     """
-    new = _submission(db, occasion, command)
+    new = _submission(db, ctx, command)
     if isinstance(new, RequestOutcome):
         return new
-    became = _looked_at(db, occasion, new)
+    became = _looked_at(db, ctx, new)
     return became if isinstance(became, RequestOutcome) else _told(*became)
 
 
-def submit_only(db: Session, occasion: Occasion, command: SubmitRequest) -> RequestOutcome:
+def submit_only(db: Session, ctx: Context, command: SubmitRequest) -> RequestOutcome:
     """Where the look had to wait too long: the request is accepted all the same, and the job looks."""
-    new = _submission(db, occasion, command)
+    new = _submission(db, ctx, command)
     if isinstance(new, RequestOutcome):
         return new
-    request = intake.written(db, occasion, new)
+    request = intake.written(db, ctx, new)
     if isinstance(request, RequestOutcome):
         return request
-    intake.postpone(db, occasion, request, "waited too long for others")
+    intake.postpone(db, ctx, request, "waited too long for others")
     return _told(request, Assigned("nothing"))
 
 
-def _submission(db: Session, occasion: Occasion, command: SubmitRequest) -> Submission | RequestOutcome:
+def _submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission | RequestOutcome:
     if command.fallback == "only" or command.excluded_consultant_user_ids:
         leaves_nobody = nobody(command, obstacles(db, _wish(command)))
         if leaves_nobody is not None:
             return RequestOutcome.refusal(*leaves_nobody)
-    return intake.submission(db, occasion, command)
+    return intake.submission(db, ctx, command)
 
 
 def _looked_at(
-    db: Session, occasion: Occasion, new: Submission
+    db: Session, ctx: Context, new: Submission
 ) -> tuple[ConsultationRequest, Assigned] | RequestOutcome:
     """Look at once. A request that stands for another waits for that one's lock: before the pool's."""
-    looked = occasion.by(_CHOOSER)
+    looked = ctx.on_behalf_of(_CHOOSER)
     if new.request.replaces_request_id is None:
-        return assign_new(db, occasion, new, looked)
-    request = intake.written(db, occasion, new)
+        return assign_new(db, ctx, new, looked)
+    request = intake.written(db, ctx, new)
     if isinstance(request, RequestOutcome):
         return request
     return request, assign_locked(db, looked, request, new.kind)
@@ -85,8 +85,8 @@ def _told(request: ConsultationRequest, became: Assigned) -> RequestOutcome:
     )
 
 
-def _wish(command: SubmitRequest) -> Wish:
-    return Wish(
+def _wish(command: SubmitRequest) -> Criteria:
+    return Criteria(
         requester_user_id=command.requester_user_id,
         service_type_id=command.service_type_id,
         company_id=command.company_id,

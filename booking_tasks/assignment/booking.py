@@ -9,24 +9,24 @@ from typing import Any, Literal
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import booking_store as giving_store
-from booking_tasks.assignment.booking_store import Gift
+from booking_tasks.assignment.booking_store import PendingBooking
 from booking_tasks.assignment.decisions import Assigned
 from booking_tasks.assignment.rules import Candidate, Start
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.intake.rules import answer_until
 from booking_tasks.intake.service import Submission
-from booking_tasks.kit.database import ring_later
+from booking_tasks.kit.database import wake_after_commit
 from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.outbox import service as history
-from booking_tasks.outbox.workflow import RequestFacts
+from booking_tasks.outbox.workflow import RequestSnapshot
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
 
 
-def given(
+def book_or_hold(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
     kind: ServiceType,
     candidate: Candidate,
@@ -41,8 +41,8 @@ def given(
     """
     start, end = span
     while True:
-        gift = _gift(occasion, request, kind, candidate, (start, end), decision, new)
-        refusal, real_end = giving_store.given(db, request, gift, occasion.now)
+        gift = _pending_booking(ctx, request, kind, candidate, (start, end), decision, new)
+        refusal, real_end = giving_store.book_start(db, request, gift, ctx.now)
         if refusal is None:
             break
         if refusal == "must_be_confirmed":
@@ -51,33 +51,31 @@ def given(
             end = real_end
         else:
             return NotTaken(refusal)
-    due = gift.entry.kinds_due(occasion.now)
-    ring_later(db, due if new is None else due | new.entry.kinds_due(occasion.now))
+    due = gift.entry.job_types_due(ctx.now)
+    wake_after_commit(db, due if new is None else due | new.entry.job_types_due(ctx.now))
     became: Literal["asked", "scheduled"] = "asked" if gift.session_id is None else "scheduled"
     return Assigned(became, gift.consultant_user_id, start=start, end=end)
 
 
-def _gift(
-    occasion: Occasion,
+def _pending_booking(
+    ctx: Context,
     request: ConsultationRequest,
     kind: ServiceType,
     candidate: Candidate,
     span: Start,
     decision: dict[str, Any] | None,
     new: Submission | None,
-) -> Gift:
+) -> PendingBooking:
     who, (start, end) = candidate.consultant_user_id, span
     if not candidate.must_confirm:
-        draft = sessions.drafted(occasion, request, who, start, end, decision)
-        return Gift(who, start, end, draft.entry, decision, session_id=draft.session.id, new=new)
-    until = answer_until(
-        occasion.now, kind.confirmation_minutes, occasion.policies.confirmation_deadline, start
-    )
+        draft = sessions.drafted(ctx, request, who, start, end, decision)
+        return PendingBooking(who, start, end, draft.entry, decision, session_id=draft.session.id, new=new)
+    until = answer_until(ctx.now, kind.confirmation_minutes, ctx.policies.confirmation_deadline, start)
     check_step(REQUEST_STEPS, request.status, "pending_confirmation")
-    entry = history.entry(
-        occasion,
+    entry = history.outbox_entry(
+        ctx,
         "request.confirmation_wanted",
-        request=RequestFacts(request.id, request.requester_user_id, who, request.fallback_after),
+        request=RequestSnapshot(request.id, request.requester_user_id, who, request.fallback_after),
         before={"status": request.status},
         after={
             "status": "pending_confirmation",
@@ -86,7 +84,7 @@ def _gift(
             "end": _said(end),
         },
     )
-    return Gift(who, start, end, entry, decision, until=until, new=new)
+    return PendingBooking(who, start, end, entry, decision, until=until, new=new)
 
 
 def _said(instant: datetime) -> str:

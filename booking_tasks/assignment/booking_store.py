@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.intake.service import Submission
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest
-from booking_tasks.outbox.service import Entry
+from booking_tasks.outbox.service import OutboxEntry
 from booking_tasks.sessions.store import as_json, reflect
 
 #: What a new request brings along besides its ids and where it stands.
@@ -46,7 +46,7 @@ _GIVEN = text(
 
 
 @dataclass(frozen=True)
-class Gift:
+class PendingBooking:
     """A start as it will be given, if the database agrees: of whom, for what, and what follows from it.
 
     A booking has a `session_id`, a question to the consultant its end in `until`. `decision` is the row of
@@ -56,15 +56,15 @@ class Gift:
     consultant_user_id: UUID
     start: datetime
     end: datetime
-    entry: Entry
+    entry: OutboxEntry
     decision: dict[str, Any] | None
     session_id: UUID | None = None
     until: datetime | None = None
     new: Submission | None = None
 
 
-def given(
-    db: Session, request: ConsultationRequest, gift: Gift, now: datetime
+def book_start(
+    db: Session, request: ConsultationRequest, gift: PendingBooking, now: datetime
 ) -> tuple[str | None, datetime | None]:
     """Give a start with all that belongs to it: (None, its end), or (why not, None). One round trip.
 

@@ -11,9 +11,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store
-from booking_tasks.assignment.evaluation import Look
+from booking_tasks.assignment.evaluation import Evaluation
 from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, Start
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.models import ConsultationRequest
 
 
@@ -53,9 +53,9 @@ class Assigned:
 
 def cost_of(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
-    look: Look,
+    look: Evaluation,
     chosen: Candidate,
     start: datetime,
 ) -> Cost | None:
@@ -63,7 +63,7 @@ def cost_of(
     preferred = look.of(request.preferred_consultant_user_id)
     if preferred is None or preferred.consultant_user_id == chosen.consultant_user_id:
         return None
-    own = preferred.starts[0] if preferred.starts else _first_start(db, occasion, request, preferred)
+    own = preferred.starts[0] if preferred.starts else _first_start(db, ctx, request, preferred)
     because = preferred.rejected or "lower_total"
     if own is None:
         return Cost(because)
@@ -81,17 +81,17 @@ def cost_of(
 
 
 def _first_start(
-    db: Session, occasion: Occasion, request: ConsultationRequest, preferred: Candidate
+    db: Session, ctx: Context, request: ConsultationRequest, preferred: Candidate
 ) -> Start | None:
     """The first start that the preferred one has at all, wanted or not."""
-    who, until = preferred.consultant_user_id, occasion.now + occasion.policies.horizon
+    who, until = preferred.consultant_user_id, ctx.now + ctx.policies.horizon
     free = store.first_free_starts(
         db,
         [who],
         request,
-        occasion.now,
+        ctx.now,
         until,
-        occasion.now,
+        ctx.now,
         1,
         wanted=False,
     )
@@ -100,40 +100,40 @@ def _first_start(
 
 def decide(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
     candidates: Iterable[Candidate],
     became: Assigned,
     chosen: Candidate | None = None,
     start: datetime | None = None,
-    seen: Look | None = None,
+    seen: Evaluation | None = None,
     batch: dict[str, Any] | None = None,
 ) -> None:
     """Keep a decision with all that it was made of: who was looked at, what became of it, and why.
 
     `batch` is the certificate of the plan that it was part of.
     """
-    inputs = _inputs(occasion, request, seen, became.cost)
+    inputs = _inputs(ctx, request, seen, became.cost)
     if batch is not None:
         inputs["batch"] = batch
-    row = _row(occasion, request, candidates, chosen, start, inputs)
+    row = _row(ctx, request, candidates, chosen, start, inputs)
     store.add_decision(db, **row | {"reason": became.reason_stored})
 
 
 def decision_of(
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
-    seen: Look,
+    seen: Evaluation,
     chosen: Candidate,
     start: datetime,
     cost: Cost | None,
 ) -> dict[str, Any]:
     """The row of a choice, to be written together with the booking."""
-    return _row(occasion, request, seen.candidates, chosen, start, _inputs(occasion, request, seen, cost))
+    return _row(ctx, request, seen.candidates, chosen, start, _inputs(ctx, request, seen, cost))
 
 
 def _row(
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
     candidates: Iterable[Candidate],
     chosen: Candidate | None,
@@ -142,7 +142,7 @@ def _row(
 ) -> dict[str, Any]:
     return {
         "consultation_request_id": request.id,
-        "decided_at": occasion.now,
+        "decided_at": ctx.now,
         "policy_version": POLICY_VERSION,
         "consultant_user_id": chosen.consultant_user_id if chosen else None,
         "start_time": start,
@@ -153,10 +153,10 @@ def _row(
 
 
 def _inputs(
-    occasion: Occasion, request: ConsultationRequest, seen: Look | None, cost: Cost | None
+    ctx: Context, request: ConsultationRequest, seen: Evaluation | None, cost: Cost | None
 ) -> dict[str, Any]:
     """All that the choice was made of."""
-    inputs = _wanted(request) | {"now": occasion.now.isoformat()}
+    inputs = _wanted(request) | {"now": ctx.now.isoformat()}
     if seen is not None:
         inputs["weights"] = seen.weights.by_term()
         inputs["window"] = [_said(seen.about.since), _said(seen.about.until)]

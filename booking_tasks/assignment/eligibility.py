@@ -28,7 +28,7 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Criteria:
     """What the choice knows of a request. Any of the languages will do; none means it does not matter."""
 
     requester_user_id: UUID
@@ -63,12 +63,12 @@ REASONS = (
 LASTING = frozenset(REASONS[: REASONS.index("not_the_preferred") + 1])
 
 
-def unfit(one: Profile, wish: Wish, aliases: Aliases = NO_ALIASES) -> str | None:
+def ineligibility_reason(one: Profile, wish: Criteria, aliases: Aliases = NO_ALIASES) -> str | None:
     """Why a consultant can never serve this request as they are, or None."""
     return next(_obstacles(one, wish, aliases), None)
 
 
-def _obstacles(one: Profile, wish: Wish, aliases: Aliases) -> Iterator[str]:
+def _obstacles(one: Profile, wish: Criteria, aliases: Aliases) -> Iterator[str]:
     if not one.is_available_for_booking:
         yield "not_available_for_booking"
     if one.consultant_user_id == wish.requester_user_id:
@@ -83,7 +83,7 @@ def _obstacles(one: Profile, wish: Wish, aliases: Aliases) -> Iterator[str]:
         yield "missing_language"
 
 
-def not_now(one: Profile, wish: Wish, now: datetime) -> str | None:
+def not_now(one: Profile, wish: Criteria, now: datetime) -> str | None:
     """Why a fit consultant is left out by the requester's own word, or None."""
     who = one.consultant_user_id
     if who in wish.excluded:

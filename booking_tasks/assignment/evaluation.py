@@ -10,14 +10,14 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store
-from booking_tasks.assignment.eligibility import Profile, Wish, not_now
-from booking_tasks.assignment.eligibility import unfit as never
+from booking_tasks.assignment.eligibility import Criteria, Profile, not_now
+from booking_tasks.assignment.eligibility import ineligibility_reason as never
 from booking_tasks.assignment.rules import Candidate, Start, ranked, scored
 from booking_tasks.assignment.scoring import Circumstances
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import NO_ALIASES, Aliases
-from booking_tasks.context import Occasion, Weights
-from booking_tasks.credits.rules import Standing
+from booking_tasks.context import Context, Weights
+from booking_tasks.credits.rules import Balance
 from booking_tasks.enums import TERMS
 from booking_tasks.kit.time_zones import zone
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
@@ -30,12 +30,12 @@ _INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
-class Look:
+class Evaluation:
     """Everyone as they stood at one moment, and what their scores are made of."""
 
     candidates: tuple[Candidate, ...]
     profiles: dict[UUID, Profile]
-    standings: dict[UUID, Standing]
+    standings: dict[UUID, Balance]
     about: Circumstances
     weights: Weights
 
@@ -43,7 +43,7 @@ class Look:
         """Who should have it."""
         return next(iter(ranked(self.candidates)), None)
 
-    def without(self, candidate: Candidate, reason: str) -> Look:
+    def without(self, candidate: Candidate, reason: str) -> Evaluation:
         """The same without one who turned out not to be free; the others are scored anew."""
         who = candidate.consultant_user_id
         left = (
@@ -52,7 +52,7 @@ class Look:
         )
         return replace(self, candidates=self.scored(left))
 
-    def with_start(self, who: UUID, start: Start) -> Look:
+    def with_start(self, who: UUID, start: Start) -> Evaluation:
         """The same as if one of them had this start."""
         wanted = (
             replace(one, rejected=None, starts=(start,)) if one.consultant_user_id == who else one
@@ -74,20 +74,20 @@ class Look:
         return tuple(scored(candidates, self.profiles, self.standings, self.about, self.weights))
 
 
-def look(
+def evaluate(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
     kind: ServiceType,
     openings: Openings | None = None,
-) -> Look:
+) -> Evaluation:
     """Everyone, with terms and starts, or the first reason why not.
 
     `openings` says at which starts those who are fit could take it, or why not; by default at their first
     free ones. Locks the pool: whoever looks for the same kind of consultation waits until this transaction
     is over.
     """
-    wish, now = wish_of(request), occasion.now
+    wish, now = criteria_of(request), ctx.now
     pool = store.entered_pool(db, wish, now)
     profiles, known = pool.profiles, pool.facts
     aliases = _aliases(db, profiles.values(), wish) if known.has_aliases else NO_ALIASES
@@ -95,14 +95,14 @@ def look(
     for who, one in profiles.items():
         if reasons[who] is None and one.capacity is not None and known.loads.get(who, 0) >= one.capacity:
             reasons[who] = "at_capacity"
-    since, until = _window(occasion, request, known)
+    since, until = _window(ctx, request, known)
     left = [who for who, reason in reasons.items() if reason is None]
-    open_at = openings(left, known) if openings else _free(db, occasion, request, left, (since, until))
+    open_at = openings(left, known) if openings else _free(db, ctx, request, left, (since, until))
     about = Circumstances(
         wish=wish,
         since=since,
         until=request.preferred_end_time,
-        requester_zone=zone(known.requester_zone or occasion.policies.default_time_zone),
+        requester_zone=zone(known.requester_zone or ctx.policies.default_time_zone),
         known=known.known,
         aliases=aliases,
     )
@@ -120,13 +120,13 @@ def look(
                 capacity=profiles[who].capacity,
             )
         )
-    seen = Look(tuple(found), profiles, pool.standings, about, weights_of(occasion, kind))
+    seen = Evaluation(tuple(found), profiles, pool.standings, about, weights_of(ctx, kind))
     return replace(seen, candidates=seen.scored(found))
 
 
 def _free(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
     fit: Sequence[UUID],
     window: Start,
@@ -137,14 +137,14 @@ def _free(
         fit,
         request,
         *window,
-        occasion.now,
+        ctx.now,
         STARTS_EACH,
     )
     none = {who: "requester_busy" if who in free.requester_busy else "no_free_time" for who in fit}
     return {**none, **free.by_consultant}
 
 
-def obstacles(db: Session, wish: Wish) -> dict[UUID, str | None]:
+def obstacles(db: Session, wish: Criteria) -> dict[UUID, str | None]:
     """Everyone, with the first reason why they cannot serve a wish as they are, or None. Locks nothing."""
     profiles = store.profiles(db)
     aliases = _aliases(db, profiles.values(), wish)
@@ -153,15 +153,15 @@ def obstacles(db: Session, wish: Wish) -> dict[UUID, str | None]:
 
 def obstacle(db: Session, request: ConsultationRequest, who: UUID) -> str | None:
     """Why one consultant can never serve a request, whatever the hour, or None. Locks nothing."""
-    wish = wish_of(request)
+    wish = criteria_of(request)
     return obstacles(db, wish).get(who) or ("excluded" if who in wish.excluded else None)
 
 
-def unfit(
+def ineligibility_reason(
     consultant: Consultant, request: ConsultationRequest, aliases: Aliases, now: datetime
 ) -> str | None:
     """Why a consultant cannot serve a request now, whatever the hour, or None. For many at once."""
-    one, wish = store.profile_of(consultant), wish_of(request)
+    one, wish = store.profile_of(consultant), criteria_of(request)
     return never(one, wish, aliases) or not_now(one, wish, now)
 
 
@@ -175,14 +175,14 @@ def aliases_for(
     )
 
 
-def _aliases(db: Session, profiles: Iterable[Profile], wish: Wish) -> dict[str, str]:
+def _aliases(db: Session, profiles: Iterable[Profile], wish: Criteria) -> dict[str, str]:
     words = (word for one in profiles for word in one.specializations)
     return ledger.aliases(db, [*words, *wish.required_specializations])
 
 
-def wish_of(request: ConsultationRequest) -> Wish:
+def criteria_of(request: ConsultationRequest) -> Criteria:
     """A request as the choice sees it."""
-    return Wish(
+    return Criteria(
         requester_user_id=request.requester_user_id,
         service_type_id=request.consultation_service_type_id,
         company_id=request.company_id,
@@ -195,17 +195,15 @@ def wish_of(request: ConsultationRequest) -> Wish:
     )
 
 
-def weights_of(occasion: Occasion, kind: ServiceType) -> Weights:
+def weights_of(ctx: Context, kind: ServiceType) -> Weights:
     """The deployment's weights, as this kind of consultation changes them."""
     given = kind.assignment_weights or {}
     own: dict[str, float] = {term: given[term] for term in TERMS if term in given}
-    return occasion.policies.assignment_weights.changed(own)
+    return ctx.policies.assignment_weights.changed(own)
 
 
-def _window(
-    occasion: Occasion, request: ConsultationRequest, known: store.Facts
-) -> tuple[datetime, datetime]:
+def _window(ctx: Context, request: ConsultationRequest, known: store.Facts) -> tuple[datetime, datetime]:
     """In which starts are wanted. A hold ends where its session starts: who is asked needs time before."""
-    earliest = occasion.now + _INSTANT if known.confirming or request.waiting_since else occasion.now
+    earliest = ctx.now + _INSTANT if known.confirming or request.waiting_since else ctx.now
     start = max(earliest, request.preferred_start_time or earliest)
-    return start, request.preferred_end_time or occasion.now + occasion.policies.horizon
+    return start, request.preferred_end_time or ctx.now + ctx.policies.horizon

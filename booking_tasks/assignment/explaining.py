@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store
 from booking_tasks.assignment.eligibility import REASONS
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import Considered, Decision, ExplainAssignment, ExplainOutcome
 from booking_tasks.models import AssignmentDecision, ConsultationRequest
 
 
-def explain(db: Session, occasion: Occasion, query: ExplainAssignment) -> ExplainOutcome:
+def explain(db: Session, ctx: Context, query: ExplainAssignment) -> ExplainOutcome:
     """Every decision about a request, the latest last."""
     request = db.get(ConsultationRequest, query.request_id)
     if request is None:

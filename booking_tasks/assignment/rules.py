@@ -11,7 +11,7 @@ from uuid import UUID
 from booking_tasks.assignment.eligibility import LASTING, REASONS, Profile
 from booking_tasks.assignment.scoring import Circumstances, Terms, terms_of, total
 from booking_tasks.context import Weights
-from booking_tasks.credits.rules import Standing, turns
+from booking_tasks.credits.rules import Balance, turns
 from booking_tasks.kit.time_zones import zone
 
 #: Grows with every change of the choice's meaning; stored with each decision.
@@ -62,14 +62,14 @@ class Candidate:
 def scored(
     candidates: Iterable[Candidate],
     profiles: Mapping[UUID, Profile],
-    standings: Mapping[UUID, Standing],
+    standings: Mapping[UUID, Balance],
     about: Circumstances,
     weights: Weights,
 ) -> list[Candidate]:
     """The candidates with their terms and totals. Whose turn it is counts among those who can."""
     candidates = list(candidates)
     able = [one.consultant_user_id for one in candidates if one.is_able]
-    queue = turns({who: standings.get(who) or Standing(weight=profiles[who].weight) for who in able})
+    queue = turns({who: standings.get(who) or Balance(weight=profiles[who].weight) for who in able})
     made = []
     for one in candidates:
         if not one.is_able:

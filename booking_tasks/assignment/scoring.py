@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from uuid import UUID
 
-from booking_tasks.assignment.eligibility import Profile, Wish
+from booking_tasks.assignment.eligibility import Criteria, Profile
 from booking_tasks.availability.rules import Aliases, meant
 from booking_tasks.context import Weights
 from booking_tasks.enums import Term
@@ -28,7 +28,7 @@ class Circumstances:
     `known`: consultant -> 1.0 when they had this requester before, 0.5 for this company.
     """
 
-    wish: Wish
+    wish: Criteria
     since: datetime
     until: datetime | None
     requester_zone: tzinfo

@@ -10,13 +10,13 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store
-from booking_tasks.assignment.booking import given
+from booking_tasks.assignment.booking import book_or_hold
 from booking_tasks.assignment.decisions import Assigned, Cost, cost_of, decide, decision_of
-from booking_tasks.assignment.evaluation import Look, aliases_for, look, unfit
+from booking_tasks.assignment.evaluation import Evaluation, aliases_for, evaluate, ineligibility_reason
 from booking_tasks.assignment.rules import ALL_DECLINED, POLICY_VERSION, Candidate, Start, why_nobody
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import RequestOutcome
 from booking_tasks.intake import service as intake
 from booking_tasks.intake.confirmation_requests import who_declined
@@ -34,71 +34,71 @@ __all__ = [
     "assign",
     "assign_locked",
     "assign_new",
+    "book_or_offer",
     "candidates",
     "choice_of_requester",
     "chosen_by_requester",
     "decide",
-    "give_start",
+    "ineligibility_reason",
     "nobody",
     "still_waits",
-    "unfit",
     "waiting",
 ]
 
 
-def assign(db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
+def assign(db: Session, ctx: Context, request_id: UUID) -> Assigned:
     """Find a consultant and a time for one waiting request and take them; store why."""
     request = session_store.locked_request(db, request_id)
-    return Assigned("nothing") if request is None else assign_locked(db, occasion, request)
+    return Assigned("nothing") if request is None else assign_locked(db, ctx, request)
 
 
 def assign_locked(
-    db: Session, occasion: Occasion, request: ConsultationRequest, kind: ServiceType | None = None
+    db: Session, ctx: Context, request: ConsultationRequest, kind: ServiceType | None = None
 ) -> Assigned:
     """The same for a request that is locked, or new in this transaction.
 
     A request whose time is over is left to the sweep that ends it, whichever of the two comes first.
     """
-    if not still_waits(db, occasion, request):
+    if not still_waits(db, ctx, request):
         return Assigned("nothing")
     kind = kind or ledger.service_type(db, request.consultation_service_type_id)
     if kind is None or not kind.is_active:
-        return _wait(db, occasion, request, None, "service_type_inactive")
-    return _assigned(db, occasion, request, kind, look(db, occasion, request, kind))
+        return _wait(db, ctx, request, None, "service_type_inactive")
+    return _assigned(db, ctx, request, kind, evaluate(db, ctx, request, kind))
 
 
 def assign_new(
-    db: Session, occasion: Occasion, new: Submission, looked: Occasion
+    db: Session, ctx: Context, new: Submission, looked: Context
 ) -> tuple[ConsultationRequest, Assigned] | RequestOutcome:
     """Find a consultant and a time for a request that is not written yet; refused when its id is in use.
 
     `looked` is the moment on the word of who chooses. What the first choice takes is written together with
     the request, by one statement.
     """
-    seen = look(db, looked, new.request, new.kind)
+    seen = evaluate(db, looked, new.request, new.kind)
     best = seen.best()
     if best is not None:
         cost, row = _choice(db, looked, new.request, seen, best, best.starts[0])
-        taken = given(db, looked, new.request, new.kind, best, best.starts[0], row, new)
+        taken = book_or_hold(db, looked, new.request, new.kind, best, best.starts[0], row, new)
         if not isinstance(taken, NotTaken):
             return new.request, replace(taken, cost=cost)
         if taken.code == "request_exists":
             return intake.id_in_use()
-    request = intake.written(db, occasion, new)
+    request = intake.written(db, ctx, new)
     if isinstance(request, RequestOutcome):
         return request
     return request, _assigned(db, looked, request, new.kind, seen)
 
 
 def _assigned(
-    db: Session, occasion: Occasion, request: ConsultationRequest, kind: ServiceType, seen: Look
+    db: Session, ctx: Context, request: ConsultationRequest, kind: ServiceType, seen: Evaluation
 ) -> Assigned:
     """Try the best, then the next; the first start that can be taken is given."""
     while (best := seen.best()) is not None:
         refused = "lost_the_race"
         for start, end in best.starts:
-            cost, row = _choice(db, occasion, request, seen, best, (start, end))
-            taken = give_start(db, occasion, request, kind, best, start, end, row)
+            cost, row = _choice(db, ctx, request, seen, best, (start, end))
+            taken = book_or_offer(db, ctx, request, kind, best, start, end, row)
             if not isinstance(taken, NotTaken):
                 if taken.result == "offered":
                     store.add_decision(db, **row | {"reason": taken.reason_stored})
@@ -106,37 +106,37 @@ def _assigned(
             if taken.code in {"requester_busy", "at_capacity"}:
                 refused = taken.code
         seen = seen.without(best, refused)
-    return nobody(db, occasion, request, kind, seen)
+    return nobody(db, ctx, request, kind, seen)
 
 
 def _choice(
-    db: Session, occasion: Occasion, request: ConsultationRequest, seen: Look, best: Candidate, span: Start
+    db: Session, ctx: Context, request: ConsultationRequest, seen: Evaluation, best: Candidate, span: Start
 ) -> tuple[Cost | None, dict[str, Any]]:
     """What the choice costs, and its row."""
-    cost = cost_of(db, occasion, request, seen, best, span[0])
-    return cost, decision_of(occasion, request, seen, best, span[0], cost)
+    cost = cost_of(db, ctx, request, seen, best, span[0])
+    return cost, decision_of(ctx, request, seen, best, span[0], cost)
 
 
-def still_waits(db: Session, occasion: Occasion, request: ConsultationRequest) -> bool:
+def still_waits(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
     """Whether a locked request is to be looked at: not when it keeps a start, has an offer, or is over."""
     if request.status not in {"pending", "pending_assignment"}:
         return False
     if request.status == "pending" and request.hold_token is not None:
         return False
     if request.deadline_at is None:
-        request.deadline_at = request.requested_at + occasion.policies.assignment_deadline
-    if min(request.deadline_at, request.preferred_end_time or request.deadline_at) <= occasion.now:
+        request.deadline_at = request.requested_at + ctx.policies.assignment_deadline
+    if min(request.deadline_at, request.preferred_end_time or request.deadline_at) <= ctx.now:
         return False
-    return request.waiting_since is None or not offers.busy_with_offers(db, occasion, request)
+    return request.waiting_since is None or not offers.busy_with_offers(db, ctx, request)
 
 
 def choice_of_requester(
-    occasion: Occasion, request: ConsultationRequest | NewRequest, start: datetime
+    ctx: Context, request: ConsultationRequest | NewRequest, start: datetime
 ) -> dict[str, Any]:
     """The decision of a booking whose consultant and start the requester chose, to be written with it."""
     return {
         "consultation_request_id": request.id,
-        "decided_at": occasion.now,
+        "decided_at": ctx.now,
         "policy_version": POLICY_VERSION,
         "consultant_user_id": request.preferred_consultant_user_id,
         "start_time": start,
@@ -146,28 +146,24 @@ def choice_of_requester(
     }
 
 
-def chosen_by_requester(
-    db: Session, occasion: Occasion, request: ConsultationRequest, start: datetime
-) -> None:
+def chosen_by_requester(db: Session, ctx: Context, request: ConsultationRequest, start: datetime) -> None:
     """Keep that decision where nothing is booked yet."""
-    store.add_decision(db, **choice_of_requester(occasion, request, start))
+    store.add_decision(db, **choice_of_requester(ctx, request, start))
 
 
-def waiting(db: Session, occasion: Occasion, limit: int = 100) -> list[UUID]:
+def waiting(db: Session, ctx: Context, limit: int = 100) -> list[UUID]:
     """Requests to look at again."""
-    return store.waiting_requests(db, occasion.now, limit)
+    return store.waiting_requests(db, ctx.now, limit)
 
 
-def candidates(
-    db: Session, occasion: Occasion, request: ConsultationRequest, kind: ServiceType
-) -> list[Candidate]:
+def candidates(db: Session, ctx: Context, request: ConsultationRequest, kind: ServiceType) -> list[Candidate]:
     """Everyone, with their terms and free starts, or the first reason why not. Locks the pool."""
-    return list(look(db, occasion, request, kind).candidates)
+    return list(evaluate(db, ctx, request, kind).candidates)
 
 
-def give_start(
+def book_or_offer(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
     kind: ServiceType,
     candidate: Candidate,
@@ -181,12 +177,12 @@ def give_start(
     `decision`, the row of the choice, is written with what is given; a lost race gives its locks back.
     """
     if request.waiting_since is None or kind.waiting_list == "book":
-        return given(db, occasion, request, kind, candidate, (start, end), decision)
+        return book_or_hold(db, ctx, request, kind, candidate, (start, end), decision)
     savepoint = db.begin_nested()
-    if _is_full(db, occasion, candidate):
+    if _is_full(db, ctx, candidate):
         savepoint.rollback()
         return NotTaken("at_capacity")
-    taken = offers.offer(db, occasion, request, candidate.consultant_user_id, start)
+    taken = offers.offer(db, ctx, request, candidate.consultant_user_id, start)
     if isinstance(taken, NotTaken):
         savepoint.rollback()
         return taken
@@ -194,54 +190,54 @@ def give_start(
     return Assigned("offered", candidate.consultant_user_id, start=start, end=end)
 
 
-def _is_full(db: Session, occasion: Occasion, candidate: Candidate) -> bool:
+def _is_full(db: Session, ctx: Context, candidate: Candidate) -> bool:
     """Counted under the consultant's lock: other pools give to them as well."""
     if candidate.capacity is None:
         return False
     ledger.lock_consultant(db, candidate.consultant_user_id)
-    return bool(store.full(db, [candidate.consultant_user_id], occasion.now))
+    return bool(store.full(db, [candidate.consultant_user_id], ctx.now))
 
 
 def nobody(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
     kind: ServiceType,
-    seen: Look,
+    seen: Evaluation,
     batch: dict[str, Any] | None = None,
 ) -> Assigned:
     """Wait for another day; or end where nobody is left to ask and the kind of consultation wants that."""
     reason = why_nobody(seen.candidates, who_declined(db, request.id))
-    waits = _wait(db, occasion, request, seen, reason, batch)
+    waits = _wait(db, ctx, request, seen, reason, batch)
     if reason != ALL_DECLINED or kind.when_all_declined == "wait":
         return waits
-    intake.reject(db, occasion, request, reason)
+    intake.reject(db, ctx, request, reason)
     return Assigned("rejected", reason=reason)
 
 
 def _wait(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
-    seen: Look | None,
+    seen: Evaluation | None,
     reason: str,
     batch: dict[str, Any] | None = None,
 ) -> Assigned:
     """Nobody now: the request waits, and says since when and why."""
     before = request.status
-    request.updated_at = occasion.now
+    request.updated_at = ctx.now
     if reason == "no_free_time" and request.status_reason in NOT_TAKEN:
         reason = request.status_reason  # there was time; who asks why nothing came of it should hear that
     became = Assigned("waiting", reason=reason)
     changed = before != "pending_assignment" or request.status_reason != reason
     request.status_reason = reason
-    request.waiting_since = request.waiting_since or occasion.now
+    request.waiting_since = request.waiting_since or ctx.now
     if before != "pending_assignment":
         check_step(REQUEST_STEPS, before, "pending_assignment")
         request.status = "pending_assignment"
-        history.record(
+        history.record_event(
             db,
-            occasion,
+            ctx,
             "request.waiting",
             request=request,
             before={"status": before},
@@ -249,6 +245,6 @@ def _wait(
             reason=reason,
         )
     if changed:
-        decide(db, occasion, request, seen.candidates if seen else (), became, seen=seen, batch=batch)
+        decide(db, ctx, request, seen.candidates if seen else (), became, seen=seen, batch=batch)
     db.flush()
     return became

@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment.eligibility import Profile, Wish
-from booking_tasks.credits.rules import Standing
+from booking_tasks.assignment.eligibility import Criteria, Profile
+from booking_tasks.credits.rules import Balance
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentDecision, Consultant, ConsultationRequest, Job, TimeOffer
 
@@ -124,11 +124,11 @@ class Pool:
     """Everyone in id order, what the pool's members have, and the facts of one wish."""
 
     profiles: dict[UUID, Profile]
-    standings: dict[UUID, Standing]
+    standings: dict[UUID, Balance]
     facts: Facts
 
 
-def entered_pool(db: Session, wish: Wish, now: datetime) -> Pool:
+def entered_pool(db: Session, wish: Criteria, now: datetime) -> Pool:
     """Everyone as they are for a wish; its pool is locked from here on. One round trip."""
     rows = db.execute(
         _POOL,
@@ -142,7 +142,7 @@ def entered_pool(db: Session, wish: Wish, now: datetime) -> Pool:
     return Pool(
         profiles={row.consultant_user_id: profile_of(row) for row in rows},
         standings={
-            row.consultant_user_id: Standing(row.credits, row.assignment_weight, row.assigned_at)
+            row.consultant_user_id: Balance(row.credits, row.assignment_weight, row.assigned_at)
             for row in rows
             if row.credits is not None
         },

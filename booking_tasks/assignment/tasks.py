@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import asking, explaining, service
 from booking_tasks.celery import app
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import TASK_PREFIX, ExplainAssignment, SubmitRequest
 from booking_tasks.inbox.tasks import accepts, answers
 from booking_tasks.jobs.rules import LeasedJob
@@ -19,8 +19,8 @@ explain_assignment = answers(ExplainAssignment)(explaining.explain)
 class AssignRequest(InternalHandler):
     """Looks for a consultant and a time, and takes them."""
 
-    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Finished | Skipped:
-        found = service.assign(db, occasion, job.subject_id)
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Finished | Skipped:
+        found = service.assign(db, ctx, job.subject_id)
         return Skipped("the request waits no longer") if found.result == "nothing" else Finished()
 
 

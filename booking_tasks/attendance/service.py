@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.attendance import rules, store
 from booking_tasks.attendance.rules import Interval, Seen
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     EvidenceOutcome,
     RecordAttendance,
@@ -31,7 +31,7 @@ _TOLD = {
 }
 
 
-def record_attendance(db: Session, occasion: Occasion, command: RecordAttendance) -> EvidenceOutcome:
+def record_attendance(db: Session, ctx: Context, command: RecordAttendance) -> EvidenceOutcome:
     """Keep what was observed. It is weighed at the verdict; after it, it changes nothing by itself."""
     if store.session(db, command.session_id) is None:
         return EvidenceOutcome(result="refused", code="unknown_session", message="there is no such session")
@@ -41,7 +41,7 @@ def record_attendance(db: Session, occasion: Occasion, command: RecordAttendance
     )
 
 
-def check_attendance(db: Session, occasion: Occasion, session_id: UUID, revision: int) -> str | None:
+def check_attendance(db: Session, ctx: Context, session_id: UUID, revision: int) -> str | None:
     """At the grace time: write down which side a watched room has not seen yet.
 
     Returns why there was nothing to look at, or None when it was looked at.
@@ -51,28 +51,28 @@ def check_attendance(db: Session, occasion: Occasion, session_id: UUID, revision
         return "the session is gone or was moved"
     if session.status not in OPEN:
         return f"the session is {session.status}"
-    if occasion.now >= session.scheduled_end_time:
+    if ctx.now >= session.scheduled_end_time:
         return "the session is over: the verdict says who came"
     seen = store.observations(db, [session_id])[session_id]
-    missing = rules.missing_sides(seen, _agreed(session), occasion.now)
+    missing = rules.missing_sides(seen, _agreed(session), ctx.now)
     if missing:
-        history.record(
-            db, occasion, "session.side_missing", session=session, after={"missing": list(missing)}
+        history.record_event(
+            db, ctx, "session.side_missing", session=session, after={"missing": list(missing)}
         )
     return None
 
 
-def judge_due(db: Session, occasion: Occasion, limit: int) -> int:
+def judge_due(db: Session, ctx: Context, limit: int) -> int:
     """Judge up to `limit` sessions whose verdict is due; returns how many."""
-    due = store.sessions_to_judge(db, occasion.now, occasion.policies.verdict_delay, limit)
+    due = store.sessions_to_judge(db, ctx.now, ctx.policies.verdict_delay, limit)
     seen = store.observations(db, [session.id for session in due])
     for session in due:
-        _judge(db, occasion, session, seen[session.id])
+        _judge(db, ctx, session, seen[session.id])
     return len(due)
 
 
-def _judge(db: Session, occasion: Occasion, session: ScheduledSession, seen: list[Seen]) -> None:
-    agreed, minimum = _agreed(session), occasion.policies.attendance_minimum
+def _judge(db: Session, ctx: Context, session: ScheduledSession, seen: list[Seen]) -> None:
+    agreed, minimum = _agreed(session), ctx.policies.attendance_minimum
     requester = rules.side_attendance(seen, "requester", agreed, minimum)
     consultant = rules.side_attendance(seen, "consultant", agreed, minimum)
     status, before = rules.verdict(requester, consultant), session.status
@@ -84,15 +84,15 @@ def _judge(db: Session, occasion: Occasion, session: ScheduledSession, seen: lis
         status=status,
         requester_attendance=requester,
         consultant_attendance=consultant,
-        judged_at=occasion.now,
-        updated_at=occasion.now,
+        judged_at=ctx.now,
+        updated_at=ctx.now,
     )
-    request_before = store.ended_request(db, session.consultation_request_id, status, occasion.now)
+    request_before = store.ended_request(db, session.consultation_request_id, status, ctx.now)
     if status == "no_show_user":
-        note_verdict(db, occasion, session.consultation_request_id, session.consultant_user_id, status)
-    history.record(
+        note_verdict(db, ctx, session.consultation_request_id, session.consultant_user_id, status)
+    history.record_event(
         db,
-        occasion,
+        ctx,
         _TOLD[status],
         session=judged,
         before={"status": before} | _of_request(request_before),
@@ -102,7 +102,7 @@ def _judge(db: Session, occasion: Occasion, session: ScheduledSession, seen: lis
     )
 
 
-def record_outcome(db: Session, occasion: Occasion, command: RecordOutcome) -> SessionOutcome:
+def record_outcome(db: Session, ctx: Context, command: RecordOutcome) -> SessionOutcome:
     """Keep notes and, where given, correct who attended. All of it or, when refused, nothing.
 
     Notes are taken from the start on, an attendance once the session is judged. Codes:
@@ -114,12 +114,12 @@ def record_outcome(db: Session, occasion: Occasion, command: RecordOutcome) -> S
     refusal = _why_not(session, command)
     if refusal is not None:
         return refusal
-    noted = _note(db, occasion, session, command.notes)
-    corrected = _correct(db, occasion, session, command)
+    noted = _note(db, ctx, session, command.notes)
+    corrected = _correct(db, ctx, session, command)
     return _as_it_stands(session, changed=noted or corrected)
 
 
-def record_billing(db: Session, occasion: Occasion, command: RecordBilling) -> SessionOutcome:
+def record_billing(db: Session, ctx: Context, command: RecordBilling) -> SessionOutcome:
     """Keep what was charged, in the billing service's currency. Code: `unknown_session`."""
     session = store.locked_session(db, command.session_id)
     if session is None:
@@ -127,10 +127,10 @@ def record_billing(db: Session, occasion: Occasion, command: RecordBilling) -> S
     before = session.billed_amount
     if before == command.billed_amount:
         return _as_it_stands(session, changed=False)
-    session.billed_amount, session.updated_at = command.billed_amount, occasion.now
-    history.record(
+    session.billed_amount, session.updated_at = command.billed_amount, ctx.now
+    history.record_event(
         db,
-        occasion,
+        ctx,
         "session.billed",
         session=session,
         before={"billed_amount": None if before is None else f"{before:.2f}"},
@@ -158,15 +158,15 @@ def _why_not(session: ScheduledSession, command: RecordOutcome) -> SessionOutcom
     return None
 
 
-def _note(db: Session, occasion: Occasion, session: ScheduledSession, notes: str | None) -> bool:
+def _note(db: Session, ctx: Context, session: ScheduledSession, notes: str | None) -> bool:
     """Notes are about people: the history keeps that they changed and their length, not their words."""
     before = session.outcome_notes
     if notes is None or notes == before:
         return False
-    session.outcome_notes, session.updated_at = notes, occasion.now
-    history.record(
+    session.outcome_notes, session.updated_at = notes, ctx.now
+    history.record_event(
         db,
-        occasion,
+        ctx,
         "session.outcome_recorded",
         session=session,
         before={"notes_length": None if before is None else len(before)},
@@ -175,7 +175,7 @@ def _note(db: Session, occasion: Occasion, session: ScheduledSession, notes: str
     return True
 
 
-def _correct(db: Session, occasion: Occasion, session: ScheduledSession, command: RecordOutcome) -> bool:
+def _correct(db: Session, ctx: Context, session: ScheduledSession, command: RecordOutcome) -> bool:
     """Judge anew with what is now known of either side; a side that is not given stays as it was."""
     before = _judgement(session)
     requester = command.requester_attendance or before["requester_attendance"]
@@ -186,12 +186,12 @@ def _correct(db: Session, occasion: Occasion, session: ScheduledSession, command
         return False
     if status != session.status:
         check_step(SESSION_STEPS, session.status, status)
-    corrected = store.changed_session(db, session.id, session.status, **after, updated_at=occasion.now)
-    store.ended_request(db, session.consultation_request_id, status, occasion.now)
+    corrected = store.changed_session(db, session.id, session.status, **after, updated_at=ctx.now)
+    store.ended_request(db, session.consultation_request_id, status, ctx.now)
     if "no_show_user" in {before["status"], status}:
-        note_verdict(db, occasion, session.consultation_request_id, session.consultant_user_id, status)
-    history.record(
-        db, occasion, "session.attendance_corrected", session=corrected, before=before, after=after
+        note_verdict(db, ctx, session.consultation_request_id, session.consultant_user_id, status)
+    history.record_event(
+        db, ctx, "session.attendance_corrected", session=corrected, before=before, after=after
     )
     return True
 

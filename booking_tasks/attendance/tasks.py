@@ -6,12 +6,12 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.attendance import service
 from booking_tasks.celery import app
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import TASK_PREFIX, RecordAttendance, RecordBilling, RecordOutcome
 from booking_tasks.inbox.tasks import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, Step, run_due
-from booking_tasks.unit_of_work import occasion
+from booking_tasks.unit_of_work import unit_of_work
 
 #: Sessions judged in one transaction: many end on the full hour, and none should be locked for long.
 _BATCH = 200
@@ -24,9 +24,9 @@ record_billing = accepts(RecordBilling)(service.record_billing)
 class CheckAttendance(InternalHandler):
     """The look at the grace time."""
 
-    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Step:
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Step:
         """Look; everything happens here."""
-        nothing_because = service.check_attendance(db, occasion, job.subject_id, job.revision)
+        nothing_because = service.check_attendance(db, ctx, job.subject_id, job.revision)
         return Finished() if nothing_because is None else Skipped(nothing_because)
 
 
@@ -41,7 +41,7 @@ def judge_sessions() -> int:
     """Judge every session whose verdict is due; returns how many."""
     judged, last = 0, _BATCH
     while last == _BATCH:
-        with occasion("sweep", "sweep") as (db, moment):
-            last = service.judge_due(db, moment, _BATCH)
+        with unit_of_work("sweep", "sweep") as (db, ctx):
+            last = service.judge_due(db, ctx, _BATCH)
         judged += last
     return judged

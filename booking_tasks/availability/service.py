@@ -11,10 +11,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import store
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest
-from booking_tasks.outbox.capacity_released import note_freed
+from booking_tasks.outbox.capacity_released import record_capacity_released
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,16 @@ class NotTaken:
     code: str
 
 
-def expire_holds(db: Session, occasion: Occasion, limit: int = 500) -> int:
+def expire_holds(db: Session, ctx: Context, limit: int = 500) -> int:
     """Tidy holds whose time is over; how many."""
-    freed = store.delete_expired_holds(db, occasion.now, limit)
-    note_freed(db, occasion, freed, "hold_over")
+    freed = store.delete_expired_holds(db, ctx.now, limit)
+    record_capacity_released(db, ctx, freed, "hold_over")
     return len(freed)
 
 
 def free_time(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     start: datetime,
     end: datetime,
     consultants: Sequence[UUID] = (),
@@ -58,13 +58,13 @@ def free_time(
     """
     whose = consultants or store.all_bookable(db)
     if service_type_id is None:
-        return store.free_pieces_of_each(db, whose, start, end, occasion.now)
-    return store.free_starts_of_each(db, whose, service_type_id, start, end, occasion.now)
+        return store.free_pieces_of_each(db, whose, start, end, ctx.now)
+    return store.free_starts_of_each(db, whose, service_type_id, start, end, ctx.now)
 
 
 def hold(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
     consultant_user_id: UUID,
     start: datetime,
@@ -77,7 +77,7 @@ def hold(
     """
     return _take(
         db,
-        occasion,
+        ctx,
         request,
         consultant_user_id,
         start,
@@ -87,7 +87,7 @@ def hold(
 
 def book(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
     consultant_user_id: UUID,
     start: datetime,
@@ -96,7 +96,7 @@ def book(
     """Take a start for a session; a booking that this session already has gives way to the new one."""
     return _take(
         db,
-        occasion,
+        ctx,
         request,
         consultant_user_id,
         start,
@@ -106,7 +106,7 @@ def book(
 
 def _take(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
     consultant_user_id: UUID,
     start: datetime,
@@ -115,29 +115,29 @@ def _take(
     """The one way to take time: the database locks, looks again and inserts. All or nothing."""
     slot_id = uuid7()
     refusal, end = store.reserved(
-        db, slot_id, request, consultant_user_id=consultant_user_id, start=start, now=occasion.now, **fact
+        db, slot_id, request, consultant_user_id=consultant_user_id, start=start, now=ctx.now, **fact
     )
     if end is None:
         return NotTaken(refusal or "slot_not_free")
     return Taken(slot_id, start, end)
 
 
-def prolong_hold(db: Session, occasion: Occasion, request_id: UUID, until: datetime) -> bool:
+def prolong_hold(db: Session, ctx: Context, request_id: UUID, until: datetime) -> bool:
     """Let a request's hold live until another moment; False when it is over. Locks the consultant."""
     held = _locked_hold(db, request_id)
-    if held is None or held.held_until is None or held.held_until <= occasion.now:
+    if held is None or held.held_until is None or held.held_until <= ctx.now:
         return False
     held.held_until = until
     db.flush()
     return True
 
 
-def release_hold(db: Session, occasion: Occasion, request_id: UUID) -> bool:
+def release_hold(db: Session, ctx: Context, request_id: UUID) -> bool:
     """Give a request's hold back; False when it has none. Locks the consultant."""
     held = _locked_hold(db, request_id)
     if held is None or not store.delete_hold(db, held):
         return False
-    note_freed(db, occasion, [held.consultant_user_id], "hold_released")
+    record_capacity_released(db, ctx, [held.consultant_user_id], "hold_released")
     return True
 
 
@@ -156,13 +156,13 @@ def _locked_hold(db: Session, request_id: UUID) -> AvailabilitySlot | None:
 
 
 def free_session(
-    db: Session, occasion: Occasion, consultant_user_id: UUID, session_id: UUID, request_id: UUID
+    db: Session, ctx: Context, consultant_user_id: UUID, session_id: UUID, request_id: UUID
 ) -> None:
     """Give a session's time back, and what is kept in its stead. Locks consultants in the order of ids."""
     kept = store.hold_of_request(db, request_id)
     for who in sorted({consultant_user_id, *([kept.consultant_user_id] if kept else [])}):
         store.lock_consultant(db, who)
     if store.delete_booking(db, session_id):
-        note_freed(db, occasion, [consultant_user_id], "booking_freed")
+        record_capacity_released(db, ctx, [consultant_user_id], "booking_freed")
     if kept is not None:
-        release_hold(db, occasion, request_id)
+        release_hold(db, ctx, request_id)

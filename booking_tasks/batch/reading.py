@@ -11,14 +11,14 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store as assignment_store
-from booking_tasks.assignment.eligibility import Wish, not_now, unfit
-from booking_tasks.assignment.evaluation import weights_of, wish_of
+from booking_tasks.assignment.eligibility import Criteria, ineligibility_reason, not_now
+from booking_tasks.assignment.evaluation import criteria_of, weights_of
 from booking_tasks.availability import store as ledger
 from booking_tasks.batch import store as batch_store
 from booking_tasks.batch.plan import SCORE_MOST, Batch
 from booking_tasks.batch.problem import Claim, Ground, Kind, Span, apart, spread, stretches
 from booking_tasks.batch.scoring import Acquaintances, Scene, by_subject, standings_of, turns_of
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.kit.time_zones import zone
 from booking_tasks.models import ConsultationRequest, ServiceType
 
@@ -59,12 +59,12 @@ class Look:
     batch: Batch
 
 
-def read(db: Session, occasion: Occasion, ids: Sequence[UUID]) -> Look:
+def read(db: Session, ctx: Context, ids: Sequence[UUID]) -> Look:
     """The batch of these requests; without those whose kind is no longer offered. Locks nothing."""
     found = batch_store.requests(db, ids) if ids else []
     kinds = batch_store.service_types(db, {one.consultation_service_type_id for one in found})
     requests = [one for one in found if kinds[one.consultation_service_type_id].is_active]
-    reader = _Reader(db, occasion, requests)
+    reader = _Reader(db, ctx, requests)
     if requests:
         reader.meet(kinds)
         reader.open_up()
@@ -72,10 +72,10 @@ def read(db: Session, occasion: Occasion, ids: Sequence[UUID]) -> Look:
 
 
 class _Reader:
-    def __init__(self, db: Session, occasion: Occasion, requests: Sequence[ConsultationRequest]) -> None:
-        self._db, self._occasion, self._now, self._requests = db, occasion, occasion.now, requests
-        self._wishes = [wish_of(one) for one in requests]
-        own = zone(occasion.policies.default_time_zone)
+    def __init__(self, db: Session, ctx: Context, requests: Sequence[ConsultationRequest]) -> None:
+        self._db, self._occasion, self._now, self._requests = db, ctx, ctx.now, requests
+        self._wishes = [criteria_of(one) for one in requests]
+        own = zone(ctx.policies.default_time_zone)
         self._scene = Scene({}, {}, Acquaintances({}, {}), {}, {}, {}, own)
         self._ground = Ground([])
         self._places: dict[UUID, int] = {}
@@ -140,7 +140,7 @@ class _Reader:
         self._judge()
 
     def _judge(self) -> None:
-        known: dict[Wish, tuple[Reasons, frozenset[int]]] = {}
+        known: dict[Criteria, tuple[Reasons, frozenset[int]]] = {}
         for request, wish in zip(self._requests, self._wishes, strict=True):
             alike = replace(
                 wish,
@@ -157,9 +157,9 @@ class _Reader:
             self._reasons.append(reasons)
             self._claims.append(self._claim(request, fit))
 
-    def _obstacle(self, who: UUID, wish: Wish) -> str | None:
+    def _obstacle(self, who: UUID, wish: Criteria) -> str | None:
         one = self._scene.profiles[who]
-        reason = unfit(one, wish, self._scene.aliases) or not_now(one, wish, self._now)
+        reason = ineligibility_reason(one, wish, self._scene.aliases) or not_now(one, wish, self._now)
         if reason is None and self._ground.capacities.get(who, 1) <= 0:
             return "at_capacity"
         return reason

@@ -8,12 +8,12 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from uuid import UUID
 
-from booking_tasks.assignment.eligibility import Profile, Wish
+from booking_tasks.assignment.eligibility import Criteria, Profile
 from booking_tasks.assignment.scoring import Circumstances, closeness, earliest, priority, suits
 from booking_tasks.availability.rules import Aliases
 from booking_tasks.batch.problem import Ground
 from booking_tasks.context import Weights
-from booking_tasks.credits.rules import Standing
+from booking_tasks.credits.rules import Balance
 from booking_tasks.enums import Term
 from booking_tasks.kit.time_zones import zone
 
@@ -25,7 +25,7 @@ class Acquaintances:
     requesters: Mapping[UUID, frozenset[UUID]]
     companies: Mapping[UUID, frozenset[UUID]]
 
-    def of(self, wish: Wish) -> dict[UUID, float]:
+    def of(self, wish: Criteria) -> dict[UUID, float]:
         """1.0 for those who had the requester, 0.5 for those who had the company."""
         company = self.companies.get(wish.company_id, frozenset()) if wish.company_id else frozenset()
         return dict.fromkeys(company, 0.5) | dict.fromkeys(
@@ -42,12 +42,12 @@ class Scene:
     acquaintances: Acquaintances
     zones: Mapping[UUID, tzinfo]
     weights: Mapping[UUID, Weights]
-    standings: Mapping[UUID, Mapping[UUID, Standing]]
+    standings: Mapping[UUID, Mapping[UUID, Balance]]
     default_zone: tzinfo
     _closeness: dict[tuple[UUID, tuple[str, ...]], float] = field(default_factory=dict)
     _local: dict[tuple[int, tzinfo], float] = field(default_factory=dict)
 
-    def about(self, wish: Wish, since: datetime, until: datetime | None) -> Circumstances:
+    def about(self, wish: Criteria, since: datetime, until: datetime | None) -> Circumstances:
         """What the terms of one request's candidates have in common."""
         return Circumstances(
             wish=wish,
@@ -107,7 +107,7 @@ class Scene:
         return self._local[key]
 
 
-def turns_of(ground: Ground, kind: UUID, standings: Mapping[UUID, Standing]) -> dict[int, int]:
+def turns_of(ground: Ground, kind: UUID, standings: Mapping[UUID, Balance]) -> dict[int, int]:
     """Whose turn each opening of a kind is: as if every earlier one of its consultant were taken.
 
     A batch gives many at once. The second of a consultant counts as that of somebody who has one more.
@@ -120,7 +120,7 @@ def turns_of(ground: Ground, kind: UUID, standings: Mapping[UUID, Standing]) -> 
         if ground.firsts[opening] >= until.get(place, ground.firsts[opening]):
             until[place] = ground.lasts[opening]
             depth[place] = depth.get(place, 0) + 1
-        one = standings.get(ground.consultants[place]) or Standing()
+        one = standings.get(ground.consultants[place]) or Balance()
         keys[opening] = (one.credits + depth[place]) / one.weight
     queue = {key: place for place, key in enumerate(sorted(set(keys.values())))}
     return {opening: queue[key] for opening, key in keys.items()}
@@ -128,13 +128,13 @@ def turns_of(ground: Ground, kind: UUID, standings: Mapping[UUID, Standing]) -> 
 
 def standings_of(
     rows: Iterable[tuple[UUID, Decimal | None, Decimal, datetime | None]],
-) -> dict[UUID, Standing]:
+) -> dict[UUID, Balance]:
     """From (consultant, credits, weight, idle since): who has no credits yet starts at the average."""
     rows = list(rows)
     having = [(amount, weight) for _, amount, weight, _ in rows if amount is not None]
     average = sum((one for one, _ in having), Decimal(0)) / (sum((one for _, one in having), Decimal(0)) or 1)
     return {
-        who: Standing(average * weight if amount is None else amount, weight, idle)
+        who: Balance(average * weight if amount is None else amount, weight, idle)
         for who, amount, weight, idle in rows
     }
 

@@ -26,7 +26,7 @@ from booking_tasks.batch import matching
 from booking_tasks.batch import store as batch_store
 from booking_tasks.batch.plan import NOT_SERVED, Answer
 from booking_tasks.batch.reading import Look, read
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.models import Consultant, ConsultationRequest
 from booking_tasks.offers.rules import NOT_TAKEN
 from booking_tasks.sessions import store as session_store
@@ -141,50 +141,43 @@ class Planned:
             "complete": self.look.complete[place],
         }
 
-    def _as_single_look(self, request: ConsultationRequest, place: int) -> looking.Look:
+    def _as_single_look(self, request: ConsultationRequest, place: int) -> looking.Evaluation:
         """What a look for this request alone would have kept, with the plan's starts."""
         look, claim = self.look, self.look.claims[place]
         scene = look.scene
-        seen = looking.Look(
+        seen = looking.Evaluation(
             candidates=(),
             profiles=dict(scene.profiles),
             standings=dict(scene.standings[claim.service_type_id]),
-            about=scene.about(looking.wish_of(request), claim.low, claim.latest),
+            about=scene.about(looking.criteria_of(request), claim.low, claim.latest),
             weights=scene.weights[claim.service_type_id],
         )
         return replace(seen, candidates=seen.scored(self.candidates(place)))
 
-    def apply(self, db: Session, occasion: Occasion, request_id: UUID) -> Assigned:
+    def apply(self, db: Session, ctx: Context, request_id: UUID) -> Assigned:
         """Give one request what the plan has for it, or say why it waits; by itself if that is overtaken."""
         request, place = session_store.locked_request(db, request_id), self._places.get(request_id)
-        if request is None or not service.still_waits(db, occasion, request):
+        if request is None or not service.still_waits(db, ctx, request):
             return Assigned("nothing")
         kind = ledger.service_type(db, request.consultation_service_type_id)
-        if (
-            kind is None
-            or not kind.is_active
-            or place is None
-            or not self._stands(db, occasion, request, place)
-        ):
-            return service.assign_locked(db, occasion, request)
+        if kind is None or not kind.is_active or place is None or not self._stands(db, ctx, request, place):
+            return service.assign_locked(db, ctx, request)
         seen, pair = self._as_single_look(request, place), self.answer.plan[place]
         if pair == NOT_SERVED:
-            return service.nobody(db, occasion, request, kind, seen, self.certificate(place))
+            return service.nobody(db, ctx, request, kind, seen, self.certificate(place))
         opening = self.look.batch.pair_openings[pair]
         candidate = seen.of(self.look.ground.consultants[self.look.ground.whose[opening]])
         start, end = self.look.ground.starts[opening], self.look.ground.ends[opening]
         if candidate is None:
-            return service.assign_locked(db, occasion, request)
-        taken = service.give_start(db, occasion, request, kind, candidate, start, end)
+            return service.assign_locked(db, ctx, request)
+        taken = service.book_or_offer(db, ctx, request, kind, candidate, start, end)
         if isinstance(taken, NotTaken):
-            return service.assign_locked(db, occasion, request)
-        became = replace(taken, cost=cost_of(db, occasion, request, seen, candidate, start))
-        decide(
-            db, occasion, request, seen.candidates, became, candidate, start, seen, self.certificate(place)
-        )
+            return service.assign_locked(db, ctx, request)
+        became = replace(taken, cost=cost_of(db, ctx, request, seen, candidate, start))
+        decide(db, ctx, request, seen.candidates, became, candidate, start, seen, self.certificate(place))
         return became
 
-    def _stands(self, db: Session, occasion: Occasion, request: ConsultationRequest, place: int) -> bool:
+    def _stands(self, db: Session, ctx: Context, request: ConsultationRequest, place: int) -> bool:
         """Whether request and consultant are still what the plan was made for, and it can be relied on."""
         if request.updated_at != self.look.seen[place]:
             return False
@@ -195,13 +188,13 @@ class Planned:
         consultant = db.get(Consultant, who, populate_existing=True)
         if consultant is None:
             return False
-        return looking.unfit(consultant, request, self.look.scene.aliases, occasion.now) is None
+        return looking.ineligibility_reason(consultant, request, self.look.scene.aliases, ctx.now) is None
 
 
-def look(db: Session, occasion: Occasion, limit: int = REQUESTS_MOST) -> tuple[Look, tuple[UUID, ...]]:
+def look(db: Session, ctx: Context, limit: int = REQUESTS_MOST) -> tuple[Look, tuple[UUID, ...]]:
     """Read everything that waits as one batch; beside it, the requests that are looked at by themselves."""
-    ids = service.waiting(db, occasion, limit)
-    found = read(db, occasion, ids)
+    ids = service.waiting(db, ctx, limit)
+    found = read(db, ctx, ids)
     together = {one.id for one in found.requests}
     return found, tuple(one for one in ids if one not in together)
 
@@ -213,15 +206,15 @@ def planned(look: Look, others: tuple[UUID, ...], time: timedelta, now: Callable
     return Planned(look, answer, now() - began, others)
 
 
-def keep(db: Session, occasion: Occasion, plan: Planned) -> Planned:
+def keep(db: Session, ctx: Context, plan: Planned) -> Planned:
     """Store a batch with its certificate, unless it changes nothing; the plan with the batch's id."""
-    batch_store.touch(db, plan.unchanged, occasion.now)
+    batch_store.touch(db, plan.unchanged, ctx.now)
     if not plan.to_do:
         return plan
     answer, complete = plan.answer, plan.look.complete
     batch_id = batch_store.add_batch(
         db,
-        planned_at=occasion.now,
+        planned_at=ctx.now,
         requests=len(plan.look.requests),
         pairs=len(plan.look.batch.pair_scores),
         served=answer.objective.served,
@@ -237,7 +230,7 @@ def keep(db: Session, occasion: Occasion, plan: Planned) -> Planned:
     return replace(plan, batch_id=batch_id)
 
 
-def finish(db: Session, occasion: Occasion, plan: Planned) -> None:
+def finish(db: Session, ctx: Context, plan: Planned) -> None:
     """Note that a batch was gone through, and what came of it."""
     if plan.batch_id is not None:
-        batch_store.finish_batch(db, plan.batch_id, plan.to_do, occasion.now)
+        batch_store.finish_batch(db, plan.batch_id, plan.to_do, ctx.now)

@@ -9,8 +9,8 @@ from time import monotonic
 from booking_tasks.batch import service
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.kit.database import if_alone
-from booking_tasks.unit_of_work import occasion, one_by_one
+from booking_tasks.kit.database import try_lock
+from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work
 
 #: Well below the time limit of a task. What is not reached is planned anew by the next sweep.
 _LONGEST = timedelta(minutes=4)
@@ -20,17 +20,17 @@ _LONGEST = timedelta(minutes=4)
 def assign_waiting() -> int:
     """Look again for requests that wait: planned as one batch, then one transaction each."""
     until = monotonic() + _LONGEST / timedelta(seconds=1)
-    with if_alone("assign_waiting", _LONGEST) as alone:
+    with try_lock("assign_waiting", _LONGEST) as alone:
         return _one_batch(until) if alone else 0
 
 
 def _one_batch(until: float) -> int:
-    with occasion("sweep", "sweep") as (db, moment):
-        look, others = service.look(db, moment)
-    plan = service.planned(look, others, moment.policies.assignment_batch_time, monotonic)
-    with occasion("sweep", "sweep") as (db, moment):
-        plan = service.keep(db, moment, plan)
-    done = one_by_one(takewhile(lambda _: monotonic() < until, plan.to_do), plan.apply)
-    with occasion("sweep", "sweep") as (db, moment):
-        service.finish(db, moment, plan)
+    with unit_of_work("sweep", "sweep") as (db, ctx):
+        look, others = service.look(db, ctx)
+    plan = service.planned(look, others, ctx.policies.assignment_batch_time, monotonic)
+    with unit_of_work("sweep", "sweep") as (db, ctx):
+        plan = service.keep(db, ctx, plan)
+    done = for_each_in_own_transaction(takewhile(lambda _: monotonic() < until, plan.to_do), plan.apply)
+    with unit_of_work("sweep", "sweep") as (db, ctx):
+        service.finish(db, ctx, plan)
     return done

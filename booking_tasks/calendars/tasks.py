@@ -14,13 +14,13 @@ from booking_tasks.calendars.network import FetchError, NetworkLimits
 from booking_tasks.calendars.provider import Source, fetch
 from booking_tasks.calendars.service import Kept, Look
 from booking_tasks.celery import app
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import TASK_PREFIX, ListCalendarFeeds, RemoveCalendarFeed, SetCalendarFeed
 from booking_tasks.inbox.tasks import accepts, answers
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.settings import settings
-from booking_tasks.kit.shutdown import stopping
-from booking_tasks.unit_of_work import occasion, one_by_one
+from booking_tasks.kit.shutdown import is_requested
+from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work
 
 log = logger(__name__)
 
@@ -38,9 +38,9 @@ list_calendar_feeds = answers(ListCalendarFeeds)(service.list_calendar_feeds)
 def refresh_calendars() -> int:
     """Look at the calendars that are due, one after the other; returns how many were looked at."""
     began, looked = time.monotonic(), 0
-    while not stopping() and time.monotonic() - began < _BEGINS_FOR:
-        with occasion("sweep", "provision") as (db, moment):
-            look = service.next_look(db, moment, settings().calendar_timeout + _READING)
+    while not is_requested() and time.monotonic() - began < _BEGINS_FOR:
+        with unit_of_work("sweep", "provision") as (db, ctx):
+            look = service.next_look(db, ctx, settings().calendar_timeout + _READING)
         if look is None:
             break
         _look(look)
@@ -62,8 +62,8 @@ def _look(look: Look) -> None:
         log.exception("calendar.look_failed", feed=feed)
         _failed(look, f"looking at it failed unexpectedly ({type(error).__name__}); the log says more")
         return
-    with occasion("sweep", "provision") as (db, moment):
-        kept = service.keep(db, moment, look, busy, fetched.etag, fetched.last_modified)
+    with unit_of_work("sweep", "provision") as (db, ctx):
+        kept = service.keep(db, ctx, look, busy, fetched.etag, fetched.last_modified)
     _tell_what_changed(feed, kept)
 
 
@@ -80,8 +80,8 @@ def _limits() -> NetworkLimits:
 
 
 def _failed(look: Look, reason: str) -> None:
-    with occasion("sweep", "provision") as (db, moment):
-        service.fail(db, moment, look, reason)
+    with unit_of_work("sweep", "provision") as (db, ctx):
+        service.fail(db, ctx, look, reason)
     log.warning("calendar.not_read", feed=str(look.feed.id), reason=reason)
 
 
@@ -98,11 +98,11 @@ def _tell_what_changed(feed: str, kept: Kept | None) -> None:
 
 def _tell_of_outages() -> None:
     """One line, as an error, for each calendar whose copy has grown too old: once until it is back."""
-    with occasion("sweep", "provision") as (db, moment):
-        stale = service.newly_stale(db, moment)
-    one_by_one(stale, _tell)
+    with unit_of_work("sweep", "provision") as (db, ctx):
+        stale = service.newly_stale(db, ctx)
+    for_each_in_own_transaction(stale, _tell)
 
 
-def _tell(db: Session, moment: Occasion, feed_id: UUID) -> None:
-    if service.announce(db, moment, feed_id):
-        log.error("calendar.stale", feed=str(feed_id), outage=moment.policies.calendar_outage)
+def _tell(db: Session, ctx: Context, feed_id: UUID) -> None:
+    if service.announce(db, ctx, feed_id):
+        log.error("calendar.stale", feed=str(feed_id), outage=ctx.policies.calendar_outage)

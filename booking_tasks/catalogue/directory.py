@@ -5,12 +5,12 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from booking_tasks.catalogue import store
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import UpsertUser, UserOutcome
 
 
-def upsert_user(db: Session, occasion: Occasion, command: UpsertUser) -> UserOutcome:
+def upsert_user(db: Session, ctx: Context, command: UpsertUser) -> UserOutcome:
     """Store how to reach and address a person; mail that goes out later uses it."""
     values = command.model_dump(exclude={"message_id", "actor"})
-    changed = store.user_changed(db, values, occasion.now)
+    changed = store.user_changed(db, values, ctx.now)
     return UserOutcome(result="done" if changed else "already_done", user_id=command.user_id)

@@ -6,16 +6,16 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability.store import lock_consultant, service_type
 from booking_tasks.catalogue import store
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import PolicyOutcome, SetConsultantPolicy
-from booking_tasks.outbox.capacity_released import note_freed
+from booking_tasks.outbox.capacity_released import record_capacity_released
 
 _refused = PolicyOutcome.refusal
 
 _ABOUT = {"message_id", "actor", "consultant_user_id", "service_type_id"}
 
 
-def set_consultant_policy(db: Session, occasion: Occasion, command: SetConsultantPolicy) -> PolicyOutcome:
+def set_consultant_policy(db: Session, ctx: Context, command: SetConsultantPolicy) -> PolicyOutcome:
     """Replace what a consultant does differently. Locks the consultant: no booking sees half of it."""
     if lock_consultant(db, command.consultant_user_id) is None:
         return _refused("unknown_consultant", "consultant_user_id", "names no consultant")
@@ -27,11 +27,11 @@ def set_consultant_policy(db: Session, occasion: Occasion, command: SetConsultan
     }
     own = command.model_dump(exclude=_ABOUT)
     if any(value is not None for value in own.values()):
-        changed = store.policy_changed(db, key | own, occasion.now)
+        changed = store.policy_changed(db, key | own, ctx.now)
     else:
         changed = store.policy_deleted(db, key)
     if changed:
-        note_freed(db, occasion, [command.consultant_user_id], "policy")
+        record_capacity_released(db, ctx, [command.consultant_user_id], "policy")
     return PolicyOutcome(
         result="done" if changed else "already_done",
         consultant_user_id=command.consultant_user_id,

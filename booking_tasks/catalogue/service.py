@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability.store import lock_consultant
 from booking_tasks.catalogue import store
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     AliasesOutcome,
     ConsultantOutcome,
@@ -24,24 +24,24 @@ from booking_tasks.hours import service as hours
 from booking_tasks.hours.public_holidays import is_known
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import Consultant
-from booking_tasks.outbox.capacity_released import note_freed
+from booking_tasks.outbox.capacity_released import record_capacity_released
 
 _ENVELOPE = {"message_id", "actor"}
 
 
-def upsert_service_type(db: Session, occasion: Occasion, command: UpsertServiceType) -> ServiceTypeOutcome:
+def upsert_service_type(db: Session, ctx: Context, command: UpsertServiceType) -> ServiceTypeOutcome:
     """Create or change a service type. Agreed sessions stay as they are."""
     values = command.model_dump(exclude=_ENVELOPE | {"service_type_id"}) | {"id": command.service_type_id}
     if command.assignment_weights is not None:
         own = command.assignment_weights.model_dump(exclude_none=True)
-        fault = occasion.policies.assignment_weights.changed(own).fault
+        fault = ctx.policies.assignment_weights.changed(own).fault
         if fault is not None:
             return ServiceTypeOutcome.refusal(
                 "contradictory_weights", "assignment_weights", f"with the deployment's: {fault}"
             )
         values["assignment_weights"] = own
     try:
-        changed = store.service_type_changed(db, values, occasion.now)
+        changed = store.service_type_changed(db, values, ctx.now)
     except store.NameTakenError:
         return ServiceTypeOutcome(
             result="refused",
@@ -54,7 +54,7 @@ def upsert_service_type(db: Session, occasion: Occasion, command: UpsertServiceT
     )
 
 
-def upsert_consultant(db: Session, occasion: Occasion, command: UpsertConsultant) -> ConsultantOutcome:
+def upsert_consultant(db: Session, ctx: Context, command: UpsertConsultant) -> ConsultantOutcome:
     """Create or change a consultant's profile.
 
     Hours are wall-clock times: in another zone the declared ones are other instants, at once; in another
@@ -68,12 +68,12 @@ def upsert_consultant(db: Session, occasion: Occasion, command: UpsertConsultant
         store.wait_for_maker(db, command.consultant_user_id)
         known = lock_consultant(db, command.consultant_user_id)
     read_before = (known.time_zone, known.holiday_region) if known else None
-    _keep_fair(db, occasion, known, command)
-    changed = store.consultant_changed(db, _profile(occasion, known, command), occasion.now)
+    _keep_fair(db, ctx, known, command)
+    changed = store.consultant_changed(db, _profile(ctx, known, command), ctx.now)
     if changed:
-        note_freed(db, occasion, [command.consultant_user_id], "profile")
+        record_capacity_released(db, ctx, [command.consultant_user_id], "profile")
     if read_before not in {None, (command.time_zone, command.holiday_region)}:
-        return _read_anew(db, occasion, command.consultant_user_id)
+        return _read_anew(db, ctx, command.consultant_user_id)
     return ConsultantOutcome(
         result="done" if changed else "already_done", consultant_user_id=command.consultant_user_id
     )
@@ -89,29 +89,29 @@ def _unusable(db: Session, command: UpsertConsultant) -> ConsultantOutcome | Non
     return None
 
 
-def _profile(occasion: Occasion, known: Consultant | None, command: UpsertConsultant) -> dict[str, Any]:
+def _profile(ctx: Context, known: Consultant | None, command: UpsertConsultant) -> dict[str, Any]:
     values = command.model_dump(exclude=_ENVELOPE)
     for name in ("specializations", "languages", "service_type_ids", "company_ids"):
         values[name] = None if values[name] is None else list(values[name])
     since = known.unavailable_since if known else None
-    values["unavailable_since"] = None if command.is_available_for_booking else since or occasion.now
+    values["unavailable_since"] = None if command.is_available_for_booking else since or ctx.now
     return values
 
 
-def _keep_fair(db: Session, occasion: Occasion, known: Consultant | None, command: UpsertConsultant) -> None:
+def _keep_fair(db: Session, ctx: Context, known: Consultant | None, command: UpsertConsultant) -> None:
     """A new weight holds from now on; who was away is not flooded when they come back."""
     if known is None:
         return
     if command.assignment_weight != known.assignment_weight:
-        calibrate(db, occasion, known.consultant_user_id, known.assignment_weight, command.assignment_weight)
+        calibrate(db, ctx, known.consultant_user_id, known.assignment_weight, command.assignment_weight)
     if command.is_available_for_booking and known.unavailable_since is not None:
         credit_absence(
-            db, occasion, known.consultant_user_id, known.unavailable_since, occasion.now, uuid7(), "inactive"
+            db, ctx, known.consultant_user_id, known.unavailable_since, ctx.now, uuid7(), "inactive"
         )
 
 
 def set_specialization_aliases(
-    db: Session, occasion: Occasion, command: SetSpecializationAliases
+    db: Session, ctx: Context, command: SetSpecializationAliases
 ) -> AliasesOutcome:
     """Replace all aliases; a request that waits is looked at with them from the next look on."""
     wanted: dict[str, str] = {}
@@ -123,7 +123,7 @@ def set_specialization_aliases(
     chained = next((alias for alias, meant in wanted.items() if meant in wanted), None)
     if chained is not None:
         return _contradictory(chained, "of another alias; name the specialization itself")
-    changed = store.aliases_changed(db, wanted, occasion.now)
+    changed = store.aliases_changed(db, wanted, ctx.now)
     return AliasesOutcome(result="done" if changed else "already_done", count=len(wanted))
 
 
@@ -131,9 +131,9 @@ def _contradictory(alias: str, of: str) -> AliasesOutcome:
     return AliasesOutcome.refusal("contradictory_aliases", "aliases", f"makes {alias} an alias {of}")
 
 
-def _read_anew(db: Session, occasion: Occasion, consultant_user_id: UUID) -> ConsultantOutcome:
-    hours.extend(db, occasion, consultant_user_id)
-    found = hours.uncovered_sessions(db, occasion, consultant_user_id)
+def _read_anew(db: Session, ctx: Context, consultant_user_id: UUID) -> ConsultantOutcome:
+    hours.extend(db, ctx, consultant_user_id)
+    found = hours.uncovered_sessions(db, ctx, consultant_user_id)
     return ConsultantOutcome(
         result="done", consultant_user_id=consultant_user_id, uncovered=tuple(found or ())
     )

@@ -10,7 +10,7 @@ from uuid import UUID
 
 
 @dataclass(frozen=True)
-class Standing:
+class Balance:
     """What a consultant has in a pool. `idle_since`: their last assignment; None is never."""
 
     credits: Decimal = Decimal(0)
@@ -18,7 +18,7 @@ class Standing:
     idle_since: datetime | None = None
 
 
-def turns(standings: Mapping[UUID, Standing]) -> dict[UUID, int]:
+def turns(standings: Mapping[UUID, Balance]) -> dict[UUID, int]:
     """Place in the queue: 0 for those whose turn it is; equals share a place.
 
     The quota method of Balinski and Young (1975): nobody gets one more than their share of all, rounded

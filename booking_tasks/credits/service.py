@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.credits import store
 from booking_tasks.hours.local_times import instant_of
 from booking_tasks.kit.time_zones import zone
@@ -20,17 +20,17 @@ from booking_tasks.models import ConsultationRequest
 _MICRO = Decimal("0.000001")
 
 
-def give(db: Session, occasion: Occasion, request: ConsultationRequest, consultant: UUID) -> bool:
+def give(db: Session, ctx: Context, request: ConsultationRequest, consultant: UUID) -> bool:
     """Write that the consultant got the request; False when that is written already and stands."""
-    return store.add_assignment(db, request, consultant, occasion.now)
+    return store.add_assignment(db, request, consultant, ctx.now)
 
 
-def take_back(db: Session, occasion: Occasion, request_id: UUID, reason: str) -> int:
+def take_back(db: Session, ctx: Context, request_id: UUID, reason: str) -> int:
     """Reverse what the request gave to anyone; how many entries. A second time finds nothing."""
-    return store.add_reversals(db, request_id, reason, occasion.now)
+    return store.add_reversals(db, request_id, reason, ctx.now)
 
 
-def calibrate(db: Session, occasion: Occasion, consultant: UUID, before: Decimal, after: Decimal) -> None:
+def calibrate(db: Session, ctx: Context, consultant: UUID, before: Decimal, after: Decimal) -> None:
     """Let a new weight hold from now on: what they have counts as their share by the new weight.
 
     Without it the first days after a change would make up for all the time before. The consultant is locked.
@@ -39,12 +39,12 @@ def calibrate(db: Session, occasion: Occasion, consultant: UUID, before: Decimal
         amount = (had * (after / before - 1)).quantize(_MICRO)
         if amount:
             reason = f"weight {before:f} to {after:f}"
-            store.add_entry(db, pool, consultant, "calibration", amount, occasion.now, reason=reason)
+            store.add_entry(db, pool, consultant, "calibration", amount, ctx.now, reason=reason)
 
 
 def credit_absence(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     consultant: UUID,
     since: datetime,
     until: datetime,
@@ -62,7 +62,7 @@ def credit_absence(
             consultant,
             "leave",
             amount.quantize(_MICRO),
-            occasion.now,
+            ctx.now,
             cause_id=cause_id,
             reason=reason,
         )
@@ -70,7 +70,7 @@ def credit_absence(
     )
 
 
-def note_verdict(db: Session, occasion: Occasion, request_id: UUID, consultant: UUID, status: str) -> bool:
+def note_verdict(db: Session, ctx: Context, request_id: UUID, consultant: UUID, status: str) -> bool:
     """Give the consultant their turn back when the requester did not come; and take that back again when
 
     the verdict was corrected. Whether anything was written. What the requester chose themselves has no entry.
@@ -79,26 +79,26 @@ def note_verdict(db: Session, occasion: Occasion, request_id: UUID, consultant: 
     if found is None:
         return False
     pool, had = found
-    returns = status == "no_show_user" and occasion.policies.assignment_no_show == "returns"
+    returns = status == "no_show_user" and ctx.policies.assignment_no_show == "returns"
     amount = (Decimal(-1) if returns else Decimal(0)) - had
     if not amount:
         return False
     return store.add_entry(
-        db, pool, consultant, "no_show", amount, occasion.now, request_id=request_id, reason=status
+        db, pool, consultant, "no_show", amount, ctx.now, request_id=request_id, reason=status
     )
 
 
-def credit_leaves(db: Session, occasion: Occasion, limit: int = 200) -> int:
+def credit_leaves(db: Session, ctx: Context, limit: int = 200) -> int:
     """Credit what the others got meanwhile to everyone whose leave is over; how many leaves.
 
     A leave that is taken away before its end is none.
     """
     credited = 0
-    for leave in store.leaves_to_credit(db, occasion.now, limit):
+    for leave in store.leaves_to_credit(db, ctx.now, limit):
         where = zone(leave.time_zone)
         since, until = instant_of(leave.start_local, where), instant_of(leave.end_local, where)
-        if until <= occasion.now and credit_absence(
-            db, occasion, leave.consultant_user_id, since, until, leave.id, "leave"
+        if until <= ctx.now and credit_absence(
+            db, ctx, leave.consultant_user_id, since, until, leave.id, "leave"
         ):
             credited += 1
     return credited

@@ -8,7 +8,7 @@ from kombu import Queue
 from sqlalchemy.orm import Session
 
 from booking_tasks.celery import app
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.events import service
 from booking_tasks.events.publisher import Publisher, Targets
@@ -25,12 +25,12 @@ class PublishEvent:
     source: str
     type_prefix: str
 
-    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Step:
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Step:
         """The event's bytes, unless nobody is to hear of it any more."""
         if not self.publisher.targets:
             return Skipped("no stream and no task is configured")
-        if job.effect is not None:
-            return Send(job.effect)
+        if job.payload is not None:
+            return Send(job.payload)
         event = service.cloud_event(db, job.subject_id, self.source, self.type_prefix)
         return (
             Skipped("the history no longer has it")
@@ -42,10 +42,10 @@ class PublishEvent:
         """Publish."""
         self.publisher.publish(effect)
 
-    def record(self, db: Session, occasion: Occasion, job: LeasedJob, result: object) -> None:
+    def record(self, db: Session, ctx: Context, job: LeasedJob, result: object) -> None:
         """Nothing follows: the settled job says that it is out."""
 
-    def give_up(self, db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
         """Nothing follows: the dead job is replayed when the target is back."""
 
 

@@ -31,7 +31,7 @@ class GuardedRedis(redis.Redis):
         return response
 
 
-class ForgivingQoS(QoS):
+class QoSThatReleasesFailedAcks(QoS):
     """Unacknowledged messages, of which one does not stay in hand because its acknowledgement failed.
 
     kombu keeps it then, and it takes a place of the prefetch for good: when the broker goes away while every
@@ -55,7 +55,7 @@ class ForgivingQoS(QoS):
 class Channel(RedisChannel):
     """Consumes through the guarded client."""
 
-    QoS = ForgivingQoS
+    QoS = QoSThatReleasesFailedAcks
 
     def _get_client(self) -> type[redis.Redis]:
         super()._get_client()  # refuses versions of redis-py that kombu cannot work with

@@ -6,7 +6,7 @@ from celery.worker.request import Request
 from celery.worker.state import revoked
 
 
-class ForgetfulRequest(Request):
+class RequestWithoutId(Request):
     """A request whose id does not stay behind among the revoked ones when it came too late.
 
     Celery keeps it there for hours, and drops without a word whatever else comes under it: whoever sends

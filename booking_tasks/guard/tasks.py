@@ -19,7 +19,7 @@ from booking_tasks.inbox.tasks import once_there
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.redaction import redacted
-from booking_tasks.kit.shutdown import stopping
+from booking_tasks.kit.shutdown import is_requested
 from booking_tasks.models import ParkedMessage
 
 log = logger(__name__)
@@ -63,7 +63,7 @@ def run_parked() -> int:
     with transaction() as db:
         found = store.parked(db, doors, _BATCH)
     for message in found:
-        if stopping():
+        if is_requested():
             break
         try:
             _run(message, doors[message.task])

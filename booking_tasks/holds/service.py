@@ -12,7 +12,7 @@ from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     LONGEST_HOLD,
     ConfirmHold,
@@ -34,18 +34,18 @@ from booking_tasks.sessions.store import locked_request
 _refused = HoldOutcome.refusal
 
 
-def hold_slot(db: Session, occasion: Occasion, command: HoldSlot) -> HoldOutcome:
+def hold_slot(db: Session, ctx: Context, command: HoldSlot) -> HoldOutcome:
     """Make a request that keeps one start of one consultant until its requester confirms."""
     refusal = _unusable(db, command)
     if refusal is not None:
         return refusal
-    until = min(occasion.now + timedelta(minutes=command.minutes), command.start)
-    if until <= occasion.now:
+    until = min(ctx.now + timedelta(minutes=command.minutes), command.start)
+    if until <= ctx.now:
         return _refused("slot_not_free", "start", "lies in the past; choose one that is offered")
     savepoint = db.begin_nested()
-    request = _added(db, occasion, command, until)
+    request = _added(db, ctx, command, until)
     taken = availability.hold(
-        db, occasion, request, command.consultant_user_id, command.start, until, request.hold_token
+        db, ctx, request, command.consultant_user_id, command.start, until, request.hold_token
     )
     if isinstance(taken, NotTaken):
         savepoint.rollback()
@@ -53,7 +53,7 @@ def hold_slot(db: Session, occasion: Occasion, command: HoldSlot) -> HoldOutcome
     savepoint.commit()
     request.preferred_start_time, request.preferred_end_time = taken.start, taken.end
     db.flush()
-    _record(db, occasion, request, taken.start, until)
+    _record(db, ctx, request, taken.start, until)
     return _outcome("done", request, availability.held_slot(db, request.id))
 
 
@@ -70,7 +70,7 @@ def _unusable(db: Session, command: HoldSlot) -> HoldOutcome | None:
     return None
 
 
-def _added(db: Session, occasion: Occasion, command: HoldSlot, until: datetime) -> ConsultationRequest:
+def _added(db: Session, ctx: Context, command: HoldSlot, until: datetime) -> ConsultationRequest:
     request = ConsultationRequest(
         id=command.request_id,
         requester_user_id=command.requester_user_id,
@@ -81,7 +81,7 @@ def _added(db: Session, occasion: Occasion, command: HoldSlot, until: datetime) 
         excluded_consultant_user_ids=[],
         request_details=command.details,
         status="pending",
-        requested_at=occasion.now,
+        requested_at=ctx.now,
         deadline_at=until,
         hold_token=uuid7(),
     )
@@ -90,32 +90,32 @@ def _added(db: Session, occasion: Occasion, command: HoldSlot, until: datetime) 
     return request
 
 
-def renew_hold(db: Session, occasion: Occasion, command: RenewHold) -> HoldOutcome:
+def renew_hold(db: Session, ctx: Context, command: RenewHold) -> HoldOutcome:
     """Let a live hold live longer; one that is over stays over, even when nobody took its start."""
     request = _of_token(db, command.request_id, command.hold_token)
     if request is None:
         return HoldOutcome(result="refused", code="unknown_hold")
     held = availability.held_slot(db, request.id)
-    refusal = _not_live(occasion, request, held)
+    refusal = _not_live(ctx, request, held)
     if refusal is not None or held is None or held.session_start_time is None or held.held_until is None:
         return _outcome("refused", request, held, refusal or "hold_expired")
-    longest = (request.requested_at or occasion.now) + LONGEST_HOLD
-    until = min(occasion.now + timedelta(minutes=command.minutes), longest, held.session_start_time)
+    longest = (request.requested_at or ctx.now) + LONGEST_HOLD
+    until = min(ctx.now + timedelta(minutes=command.minutes), longest, held.session_start_time)
     if until <= held.held_until:
-        longer = occasion.now + timedelta(minutes=command.minutes) > held.held_until
+        longer = ctx.now + timedelta(minutes=command.minutes) > held.held_until
         return _outcome(
             "refused" if longer else "already_done", request, held, "longest_hold" if longer else None
         )
     was = _kept(request, held.session_start_time, held.held_until)
-    if not availability.prolong_hold(db, occasion, request.id, until):
+    if not availability.prolong_hold(db, ctx, request.id, until):
         return _outcome("refused", request, held, "hold_expired")
-    request.deadline_at, request.updated_at = until, occasion.now
+    request.deadline_at, request.updated_at = until, ctx.now
     db.flush()
-    _record(db, occasion, request, held.session_start_time, until, before=was)
+    _record(db, ctx, request, held.session_start_time, until, before=was)
     return _outcome("done", request, availability.held_slot(db, request.id))
 
 
-def release_hold(db: Session, occasion: Occasion, command: ReleaseHold) -> HoldOutcome:
+def release_hold(db: Session, ctx: Context, command: ReleaseHold) -> HoldOutcome:
     """Give a hold back, live or over; its start is free at once."""
     request = _of_token(db, command.request_id, command.hold_token)
     if request is None:
@@ -124,11 +124,11 @@ def release_hold(db: Session, occasion: Occasion, command: ReleaseHold) -> HoldO
         return _outcome("already_done", request, None)
     if request.status != "pending":
         return _outcome("refused", request, None, "not_held")
-    intake.end_hold(db, occasion, request, "released")
+    intake.end_hold(db, ctx, request, "released")
     return _outcome("done", request, None)
 
 
-def confirm_hold(db: Session, occasion: Occasion, command: ConfirmHold) -> HoldOutcome:
+def confirm_hold(db: Session, ctx: Context, command: ConfirmHold) -> HoldOutcome:
     """Book what is held, or ask the consultant who confirms themselves."""
     request = _of_token(db, command.request_id, command.hold_token)
     if request is None:
@@ -136,7 +136,7 @@ def confirm_hold(db: Session, occasion: Occasion, command: ConfirmHold) -> HoldO
     held = availability.held_slot(db, request.id)
     if request.status in {"scheduled", "pending_confirmation"}:
         return _outcome("already_done", request, held)
-    refusal = _not_live(occasion, request, held)
+    refusal = _not_live(ctx, request, held)
     if (
         refusal is not None
         or held is None
@@ -146,49 +146,49 @@ def confirm_hold(db: Session, occasion: Occasion, command: ConfirmHold) -> HoldO
         return _outcome("refused", request, held, refusal or "hold_expired")
     who, start, end = held.consultant_user_id, held.session_start_time, held.session_end_time
     ledger.lock_consultant(db, who)  # what they want of a booking holds good from here on
-    if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, occasion.now):
-        if not _asked(db, occasion, request, who, start, end):
+    if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, ctx.now):
+        if not _asked(db, ctx, request, who, start, end):
             return _outcome("refused", request, held, "hold_expired")
-        assignment.chosen_by_requester(db, occasion, request, start)
-    elif not _booked(db, occasion, request, who, start, end):
+        assignment.chosen_by_requester(db, ctx, request, start)
+    elif not _booked(db, ctx, request, who, start, end):
         return _outcome("refused", request, held, "hold_expired")
     return _outcome("done", request, availability.held_slot(db, request.id), start=start, end=end)
 
 
 def _booked(
-    db: Session, occasion: Occasion, request: ConsultationRequest, who: UUID, start: datetime, end: datetime
+    db: Session, ctx: Context, request: ConsultationRequest, who: UUID, start: datetime, end: datetime
 ) -> bool:
     """The hold becomes the booking; False when it is over."""
     agreed = sessions.agree(
         db,
-        occasion,
+        ctx,
         request,
         who,
         start,
         end,
         from_hold=True,
-        decision=assignment.choice_of_requester(occasion, request, start),
+        decision=assignment.choice_of_requester(ctx, request, start),
     )
     return not isinstance(agreed, NotTaken)
 
 
 def _asked(
-    db: Session, occasion: Occasion, request: ConsultationRequest, who: UUID, start: datetime, end: datetime
+    db: Session, ctx: Context, request: ConsultationRequest, who: UUID, start: datetime, end: datetime
 ) -> bool:
     """From now on the hold is the consultant's to answer; False when it is over."""
     kind = ledger.service_type(db, request.consultation_service_type_id)
     minutes = None if kind is None else kind.confirmation_minutes
-    until = answer_until(occasion.now, minutes, occasion.policies.confirmation_deadline, start)
-    if not availability.prolong_hold(db, occasion, request.id, until):
+    until = answer_until(ctx.now, minutes, ctx.policies.confirmation_deadline, start)
+    if not availability.prolong_hold(db, ctx, request.id, until):
         return False
     check_step(REQUEST_STEPS, request.status, "pending_confirmation")
     request.status, request.assigned_consultant_user_id = "pending_confirmation", who
-    request.deadline_at = occasion.now + occasion.policies.assignment_deadline
-    request.updated_at = occasion.now
+    request.deadline_at = ctx.now + ctx.policies.assignment_deadline
+    request.updated_at = ctx.now
     db.flush()
-    history.record(
+    history.record_event(
         db,
-        occasion,
+        ctx,
         "request.confirmation_wanted",
         request=request,
         before={"status": "pending"},
@@ -208,24 +208,24 @@ def _of_token(db: Session, request_id: UUID, token: UUID) -> ConsultationRequest
     return request if request is not None and request.hold_token == token else None
 
 
-def _not_live(occasion: Occasion, request: ConsultationRequest, held: AvailabilitySlot | None) -> str | None:
+def _not_live(ctx: Context, request: ConsultationRequest, held: AvailabilitySlot | None) -> str | None:
     if request.status != "pending":
         return "hold_expired" if request.status_reason == "hold_expired" else "not_held"
-    live = held is not None and held.held_until is not None and held.held_until > occasion.now
+    live = held is not None and held.held_until is not None and held.held_until > ctx.now
     return None if live else "hold_expired"
 
 
 def _record(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
     start: datetime,
     until: datetime,
     before: dict[str, str] | None = None,
 ) -> None:
-    history.record(
+    history.record_event(
         db,
-        occasion,
+        ctx,
         "request.held",
         request=request,
         before=before,

@@ -7,7 +7,7 @@ from itertools import islice
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     FieldError,
     PreviewAvailability,
@@ -24,22 +24,22 @@ from booking_tasks.hours.service import Stretch, completed, stored_plan, wanted_
 from booking_tasks.models import Consultant, ServiceType
 
 
-def preview_availability(db: Session, occasion: Occasion, query: PreviewAvailability) -> PreviewOutcome:
+def preview_availability(db: Session, ctx: Context, query: PreviewAvailability) -> PreviewOutcome:
     """What would be added, removed and orphaned, and which starts there would be."""
     consultant = store.consultant(db, query.consultant_user_id)
     kind = store.service_type(db, query.service_type_id) if query.service_type_id else None
-    refused = _refused(db, occasion, query, consultant, kind)
+    refused = _refused(db, ctx, query, consultant, kind)
     if refused is not None or consultant is None:
         return refused or PreviewOutcome(result="refused", code="unknown_consultant")
-    now, then = stored_plan(db, occasion, consultant), _changed_plan(db, occasion, consultant, query)
-    stretch = Stretch.of(then, occasion)
+    now, then = stored_plan(db, ctx, consultant), _changed_plan(db, ctx, consultant, query)
+    stretch = Stretch.of(then, ctx)
     ledger = store.ledger(db, query.consultant_user_id, stretch.since)
-    sessions = store.sessions_ahead(db, query.consultant_user_id, occasion.now)
+    sessions = store.sessions_ahead(db, query.consultant_user_id, ctx.now)
     windows = [*wanted_windows(then, stretch, ledger), *ledger.others]
-    away = [Window(*span) for span in leave_spans(then, occasion.now)]
-    before, after = _working(ledger, occasion), clipped(apart(merged(windows), away), since=occasion.now)
+    away = [Window(*span) for span in leave_spans(then, ctx.now)]
+    before, after = _working(ledger, ctx), clipped(apart(merged(windows), away), since=ctx.now)
     added, removed = apart(after, before), apart(before, after)
-    offer = store.offer(db, query.consultant_user_id, kind.id, occasion.now) if kind else None
+    offer = store.offer(db, query.consultant_user_id, kind.id, ctx.now) if kind else None
     offered = starts(windows, away, offer) if offer else iter(())
     return PreviewOutcome(
         result="done",
@@ -52,10 +52,10 @@ def preview_availability(db: Session, occasion: Occasion, query: PreviewAvailabi
     )
 
 
-def _working(ledger: store.Ledger, occasion: Occasion) -> list[Window]:
+def _working(ledger: store.Ledger, ctx: Context) -> list[Window]:
     """The working time ahead as it stands: windows without leave."""
     away = (Window(one.start, one.end) for one in ledger.blocks.values() if one.source == store.LEAVE_SOURCE)
-    return clipped(apart(merged(ledger.windows), away), since=occasion.now)
+    return clipped(apart(merged(ledger.windows), away), since=ctx.now)
 
 
 def _spans(found: Iterable[Window], limit: int) -> tuple[TimeSpan, ...]:
@@ -64,7 +64,7 @@ def _spans(found: Iterable[Window], limit: int) -> tuple[TimeSpan, ...]:
 
 def _refused(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     query: PreviewAvailability,
     consultant: Consultant | None,
     kind: ServiceType | None,
@@ -85,16 +85,14 @@ def _refused(
     return None
 
 
-def _changed_plan(
-    db: Session, occasion: Occasion, consultant: Consultant, query: PreviewAvailability
-) -> Plan:
+def _changed_plan(db: Session, ctx: Context, consultant: Consultant, query: PreviewAvailability) -> Plan:
     leaves = store.leaves(db, consultant.consultant_user_id)
     kept = [one for leave_id, one in leaves.items() if leave_id not in query.removed_leave_ids]
     more = [Leave(one.start, one.end) for one in query.added_leave]
     hours = query.hours or store.declared_hours(db, consultant.consultant_user_id)
     plan = plan_of(query.time_zone or consultant.time_zone, hours)
     region = query.holiday_region or consultant.holiday_region
-    return completed(plan, occasion, region, (*kept, *more))
+    return completed(plan, ctx, region, (*kept, *more))
 
 
 def _orphaned(

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability.store import lock_consultant
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     AddLeave,
     AvailabilityOutcome,
@@ -35,7 +35,7 @@ from booking_tasks.hours.rules import (
 )
 from booking_tasks.kit.time_zones import tzdata_version
 from booking_tasks.models import Consultant
-from booking_tasks.outbox.capacity_released import note_freed
+from booking_tasks.outbox.capacity_released import record_capacity_released
 
 _DAY = timedelta(days=1)
 
@@ -48,7 +48,7 @@ class Projection:
     removed: int
 
 
-def set_availability(db: Session, occasion: Occasion, command: SetAvailability) -> AvailabilityOutcome:
+def set_availability(db: Session, ctx: Context, command: SetAvailability) -> AvailabilityOutcome:
     """Replace a consultant's hours and project them; sessions no longer covered are listed."""
     consultant = lock_consultant(db, command.consultant_user_id)
     if consultant is None:
@@ -59,10 +59,10 @@ def set_availability(db: Session, occasion: Occasion, command: SetAvailability) 
             result="refused", code=fault.code, message=fault.problem, errors=fault.errors
         )
     store.replace_declared_hours(db, consultant.consultant_user_id, command)
-    return _projected(db, occasion, consultant)
+    return _projected(db, ctx, consultant)
 
 
-def add_leave(db: Session, occasion: Occasion, command: AddLeave) -> AvailabilityOutcome:
+def add_leave(db: Session, ctx: Context, command: AddLeave) -> AvailabilityOutcome:
     """Take a consultant's time away; sessions in it are listed."""
     consultant = lock_consultant(db, command.consultant_user_id)
     if consultant is None:
@@ -78,7 +78,7 @@ def add_leave(db: Session, occasion: Occasion, command: AddLeave) -> Availabilit
         same = all(getattr(known, name) == value for name, value in values.items())
         return AvailabilityOutcome(result="already_done") if same else _refused_leave()
     store.add_leave(db, id=command.leave_id, **values)
-    outcome = _projected(db, occasion, consultant)
+    outcome = _projected(db, ctx, consultant)
     if not outcome.uncovered:
         return outcome
     how = "plan_absence with this leave_id shows what can become of the sessions that are not covered"
@@ -90,7 +90,7 @@ def _refused_leave() -> AvailabilityOutcome:
     return AvailabilityOutcome(result="refused", code="leave_exists", message=f"leave_id {problem}")
 
 
-def remove_leave(db: Session, occasion: Occasion, command: RemoveLeave) -> AvailabilityOutcome:
+def remove_leave(db: Session, ctx: Context, command: RemoveLeave) -> AvailabilityOutcome:
     """Give the time of a leave back."""
     consultant = lock_consultant(db, command.consultant_user_id)
     if consultant is None:
@@ -99,12 +99,12 @@ def remove_leave(db: Session, occasion: Occasion, command: RemoveLeave) -> Avail
     if leave is None or leave.consultant_user_id != command.consultant_user_id:
         return AvailabilityOutcome(result="refused", code="unknown_leave")
     store.remove_leave(db, leave)
-    return _projected(db, occasion, consultant)
+    return _projected(db, ctx, consultant)
 
 
-def _projected(db: Session, occasion: Occasion, consultant: Consultant) -> AvailabilityOutcome:
-    projected = project(db, occasion, consultant)
-    found = _uncovered(db, occasion, consultant)
+def _projected(db: Session, ctx: Context, consultant: Consultant) -> AvailabilityOutcome:
+    projected = project(db, ctx, consultant)
+    found = _uncovered(db, ctx, consultant)
     return AvailabilityOutcome(
         result="done",
         windows_added=projected.added,
@@ -114,43 +114,41 @@ def _projected(db: Session, occasion: Occasion, consultant: Consultant) -> Avail
     )
 
 
-def uncovered_sessions(
-    db: Session, occasion: Occasion, consultant_user_id: UUID
-) -> list[UncoveredSession] | None:
+def uncovered_sessions(db: Session, ctx: Context, consultant_user_id: UUID) -> list[UncoveredSession] | None:
     """The consultant's sessions ahead that hours, leave or an outside calendar do not cover, and why.
 
     None when nobody knows the consultant.
     """
     consultant = store.consultant(db, consultant_user_id)
-    return None if consultant is None else _uncovered(db, occasion, consultant)
+    return None if consultant is None else _uncovered(db, ctx, consultant)
 
 
-def consultants_with_sessions_ahead(db: Session, occasion: Occasion) -> list[UUID]:
+def consultants_with_sessions_ahead(db: Session, ctx: Context) -> list[UUID]:
     """Everyone who has something agreed."""
-    return store.consultants_with_sessions_ahead(db, occasion.now)
+    return store.consultants_with_sessions_ahead(db, ctx.now)
 
 
-def _uncovered(db: Session, occasion: Occasion, consultant: Consultant) -> list[UncoveredSession]:
-    who, now = consultant.consultant_user_id, occasion.now
+def _uncovered(db: Session, ctx: Context, consultant: Consultant) -> list[UncoveredSession]:
+    who, now = consultant.consultant_user_id, ctx.now
     sessions = store.sessions_ahead(db, who, now)
     if not sessions:
         return []
     ledger = store.ledger(db, who, now)
-    plan = stored_plan(db, occasion, consultant)
+    plan = stored_plan(db, ctx, consultant)
     return uncovered(sessions, ledger.windows, list(ledger.blocks.values()), plan)
 
 
-def stored_plan(db: Session, occasion: Occasion, consultant: Consultant) -> Plan:
+def stored_plan(db: Session, ctx: Context, consultant: Consultant) -> Plan:
     """All that decides a consultant's windows from here on, as it is stored."""
     leaves = store.leaves(db, consultant.consultant_user_id)
     hours = store.declared_hours(db, consultant.consultant_user_id)
     plan = plan_of(consultant.time_zone, hours)
-    return completed(plan, occasion, consultant.holiday_region, tuple(leaves.values()))
+    return completed(plan, ctx, consultant.holiday_region, tuple(leaves.values()))
 
 
-def completed(plan: Plan, occasion: Occasion, region: str | None, leaves: tuple[Leave, ...]) -> Plan:
+def completed(plan: Plan, ctx: Context, region: str | None, leaves: tuple[Leave, ...]) -> Plan:
     """The plan with the public holidays of its horizon, and with leaves."""
-    stretch = Stretch.of(plan, occasion)
+    stretch = Stretch.of(plan, ctx)
     return replace(plan, holidays=public_holidays(region, stretch.first, stretch.last), leaves=leaves)
 
 
@@ -163,11 +161,11 @@ class Stretch:
     since: datetime
 
     @staticmethod
-    def of(plan: Plan, occasion: Occasion) -> Stretch:
+    def of(plan: Plan, ctx: Context) -> Stretch:
         """From yesterday to the horizon, and the days before from which a window may reach in."""
-        today = occasion.now.astimezone(plan.zone).date()
+        today = ctx.now.astimezone(plan.zone).date()
         since = instant_of(datetime.combine(today - _DAY, time()), plan.zone)
-        return Stretch(today - 2 * _DAY - LONGEST, today + occasion.policies.horizon, since)
+        return Stretch(today - 2 * _DAY - LONGEST, today + ctx.policies.horizon, since)
 
 
 def wanted_windows(plan: Plan, stretch: Stretch, ledger: store.Ledger) -> list[Window]:
@@ -180,13 +178,13 @@ def wanted_windows(plan: Plan, stretch: Stretch, ledger: store.Ledger) -> list[W
     return merged([*clipped(history, until=stretch.since), *apart(made, ledger.others)])
 
 
-def project(db: Session, occasion: Occasion, consultant: Consultant) -> Projection:
+def project(db: Session, ctx: Context, consultant: Consultant) -> Projection:
     """Make the windows and leave blocks of the horizon, touching only what differs.
 
     The consultant must be locked. Facts are never touched.
     """
-    who, plan = consultant.consultant_user_id, stored_plan(db, occasion, consultant)
-    stretch = Stretch.of(plan, occasion)
+    who, plan = consultant.consultant_user_id, stored_plan(db, ctx, consultant)
+    stretch = Stretch.of(plan, ctx)
     ledger = store.ledger(db, who, stretch.since)
     wanted = dict.fromkeys(wanted_windows(plan, stretch, ledger))
     removed = [row for window, row in ledger.rules.items() if window not in wanted]
@@ -194,8 +192,8 @@ def project(db: Session, occasion: Occasion, consultant: Consultant) -> Projecti
     store.change_windows(db, who, removed, added)
     unblocked = _project_leave(db, who, leave_spans(plan, stretch.since), ledger)
     if added or unblocked:
-        note_freed(db, occasion, [who], "hours")
-    store.note_projection(db, who, stretch.last, tzdata_version(), occasion.now)
+        record_capacity_released(db, ctx, [who], "hours")
+    store.note_projection(db, who, stretch.last, tzdata_version(), ctx.now)
     return Projection(added=len(added), removed=len(removed))
 
 
@@ -209,12 +207,12 @@ def _project_leave(db: Session, consultant_user_id: UUID, wanted: list[Span], le
     return bool(removed)
 
 
-def extend(db: Session, occasion: Occasion, consultant_user_id: UUID) -> Projection:
+def extend(db: Session, ctx: Context, consultant_user_id: UUID) -> Projection:
     """Project one consultant's hours to today's horizon."""
     consultant = lock_consultant(db, consultant_user_id)
     if consultant is None:
         return Projection(0, 0)
-    return project(db, occasion, consultant)
+    return project(db, ctx, consultant)
 
 
 def consultants_to_extend(db: Session) -> list[UUID]:

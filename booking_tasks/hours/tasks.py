@@ -6,9 +6,9 @@ from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX, AddLeave, PreviewAvailability, RemoveLeave, SetAvailability
 from booking_tasks.hours import preview, service
 from booking_tasks.inbox.tasks import accepts, answers
-from booking_tasks.kit.shutdown import stopping
-from booking_tasks.outbox.daily_runs import first_today, ran_today
-from booking_tasks.unit_of_work import occasion, one_by_one
+from booking_tasks.kit.shutdown import is_requested
+from booking_tasks.outbox.daily_runs import claim_daily_run, has_run_today
+from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work
 
 set_availability = accepts(SetAvailability)(service.set_availability)
 add_leave = accepts(AddLeave)(service.add_leave)
@@ -23,13 +23,13 @@ def extend_availability() -> int:
     The day's run is taken when all are through: what a dead worker left, the next tick does. Later ticks
     of the day correct windows that were made with older time zones.
     """
-    with occasion("sweep", "sweep") as (db, moment):
-        if ran_today(db, "extend_availability", moment.now):
+    with unit_of_work("sweep", "sweep") as (db, ctx):
+        if has_run_today(db, "extend_availability", ctx.now):
             consultants = service.consultants_to_correct(db)
         else:
             consultants = service.consultants_to_extend(db)
-    extended = one_by_one(consultants, service.extend)
-    if not stopping():
-        with occasion("sweep", "sweep") as (db, _):
-            first_today(db, "extend_availability", moment.now)
+    extended = for_each_in_own_transaction(consultants, service.extend)
+    if not is_requested():
+        with unit_of_work("sweep", "sweep") as (db, _):
+            claim_daily_run(db, "extend_availability", ctx.now)
     return extended

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import Outcome
 from booking_tasks.inbox import store
 from booking_tasks.inbox.rules import WantedLetters, body_hash
@@ -82,7 +82,7 @@ def letters(db: Session, which: WantedLetters, limit: int) -> list[DeadLetter]:
     return store.letters(db, which, limit)
 
 
-def replay(db: Session, occasion: Occasion, which: WantedLetters, reason: str, limit: int = 1000) -> Replayed:
+def replay(db: Session, ctx: Context, which: WantedLetters, reason: str, limit: int = 1000) -> Replayed:
     """Run dead messages again under their ids, and write down who wanted it and why.
 
     Only what was accepted and then failed too often can run again: of what was refused at the door
@@ -93,29 +93,27 @@ def replay(db: Session, occasion: Occasion, which: WantedLetters, reason: str, l
         if letter.message_id is None or not store.revive(db, letter.message_id):
             done.without_content.append(letter.id)
             continue
-        _write_down(db, occasion, "message.replayed", letter, reason)
+        _write_down(db, ctx, "message.replayed", letter, reason)
         done.messages.append(letter.message_id)
     return done
 
 
-def discard(
-    db: Session, occasion: Occasion, which: WantedLetters, reason: str, limit: int = 1000
-) -> list[UUID]:
+def discard(db: Session, ctx: Context, which: WantedLetters, reason: str, limit: int = 1000) -> list[UUID]:
     """Take dead letters away with the content of their messages; who and why is written down."""
     chosen = store.letters(db, which, limit, to_decide=True)
     for letter in chosen:
         if letter.message_id is not None:
             store.forget(db, letter.message_id)
-        _write_down(db, occasion, "message.discarded", letter, reason)
+        _write_down(db, ctx, "message.discarded", letter, reason)
     return [letter.id for letter in chosen]
 
 
-def _write_down(db: Session, occasion: Occasion, type_: str, letter: DeadLetter, reason: str) -> None:
+def _write_down(db: Session, ctx: Context, type_: str, letter: DeadLetter, reason: str) -> None:
     request, session = store.subject(db, letter)
     before = {"letter": str(letter.id), "task": letter.task, "door": letter.door, "error": letter.reason}
-    history.record(
+    history.record_event(
         db,
-        replace(occasion, message_id=letter.message_id),
+        replace(ctx, message_id=letter.message_id),
         type_,
         request=request,
         session=session,

@@ -18,18 +18,18 @@ from sqlalchemy.orm import Session
 from structlog.contextvars import bound_contextvars
 
 from booking_tasks.celery import app
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX, Command, Outcome, Query, field_errors
 from booking_tasks.inbox import service, store
 from booking_tasks.inbox.service import Answered, Run
 from booking_tasks.inbox.store import Abandoned
-from booking_tasks.kit.database import is_away, one_at_a_time, transaction
+from booking_tasks.kit.database import is_away, transaction, with_lock
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.redaction import redacted
 from booking_tasks.kit.settings import settings
-from booking_tasks.kit.shutdown import stopping
-from booking_tasks.unit_of_work import occasion
-from booking_tasks.wakeup import keep_rings, ring_kept
+from booking_tasks.kit.shutdown import is_requested
+from booking_tasks.unit_of_work import unit_of_work
+from booking_tasks.wakeup import hold_wakeups, send_held_wakeups
 
 log = logger(__name__)
 
@@ -46,7 +46,7 @@ ResultT = TypeVar("ResultT")
 OutcomeT = TypeVar("OutcomeT", bound=Outcome)
 CommandT = TypeVar("CommandT", bound=Command[Any])
 QueryT = TypeVar("QueryT", bound=Query[Any])
-UseCase = Callable[[Session, Occasion, Any], Outcome]
+UseCase = Callable[[Session, Context, Any], Outcome]
 
 _use_cases: dict[str, UseCase] = {}
 _when_too_long: dict[str, UseCase] = {}
@@ -55,13 +55,13 @@ _when_too_long: dict[str, UseCase] = {}
 def accepts(
     contract: type[CommandT],
     when_too_long: UseCase | None = None,
-) -> Callable[[Callable[[Session, Occasion, CommandT], OutcomeT]], Any]:
+) -> Callable[[Callable[[Session, Context, CommandT], OutcomeT]], Any]:
     """Make a use case the public task of a command.
 
     `when_too_long` is run in its stead when it had to wait too long for others; it has left nothing behind.
     """
 
-    def register(use_case: Callable[[Session, Occasion, CommandT], OutcomeT]) -> Any:
+    def register(use_case: Callable[[Session, Context, CommandT], OutcomeT]) -> Any:
         _use_cases[contract.task] = use_case
         if when_too_long is not None:
             _when_too_long[contract.task] = when_too_long
@@ -73,17 +73,17 @@ def accepts(
 
 def answers(
     contract: type[QueryT],
-) -> Callable[[Callable[[Session, Occasion, QueryT], OutcomeT]], Any]:
+) -> Callable[[Callable[[Session, Context, QueryT], OutcomeT]], Any]:
     """Make a use case that changes nothing the public task of a query."""
 
-    def register(use_case: Callable[[Session, Occasion, QueryT], OutcomeT]) -> Any:
+    def register(use_case: Callable[[Session, Context, QueryT], OutcomeT]) -> Any:
         def answer(request: Any) -> dict[str, Any]:
             query = _validated(contract, request)
             if isinstance(query, Outcome):
                 return query.model_dump(mode="json")
-            with occasion("query", contract.queue) as (db, moment):
+            with unit_of_work("query", contract.queue) as (db, ctx):
                 db.execute(text("SET TRANSACTION READ ONLY"))
-                return use_case(db, moment, query).model_dump(mode="json")
+                return use_case(db, ctx, query).model_dump(mode="json")
 
         return _public_task(contract, answer)
 
@@ -94,13 +94,13 @@ class _AnswersFirst(app.Task):
     """A task whose caller has the answer before the bells of what follows from it ring."""
 
     def before_start(self, *_: Any) -> None:
-        keep_rings()
+        hold_wakeups()
 
 
 @task_postrun.connect
 def _ring(**_: Any) -> None:
     """After every task, also one whose result could not be stored: what was kept must not stay."""
-    ring_kept()
+    send_held_wakeups()
 
 
 def _public_task(contract: type[Query[Any]], respond: Callable[[Any], dict[str, Any]]) -> Any:
@@ -178,7 +178,7 @@ def once_there(work: Callable[[], ResultT], begun: Callable[[], bool] = lambda: 
         except DBAPIError as error:
             if begun() or not is_away(error) or current_task.request.called_directly:
                 raise
-            if stopping() or time.monotonic() > end:
+            if is_requested() or time.monotonic() > end:
                 log.warning("message.handed_back", task=current_task.name)
                 raise Reject("the database is away", requeue=True) from error
             if not waits:
@@ -216,7 +216,7 @@ def _answered(
     def once() -> dict[str, Any]:
         nonlocal counted
         # A second delivery waits for the first, so that waiting is not counted as an attempt.
-        with one_at_a_time(f"message:{command.message_id}", count) as (connection, arrival):
+        with with_lock(f"message:{command.message_id}", count) as (connection, arrival):
             counted = True
             if isinstance(arrival, Answered):
                 return arrival.outcome
@@ -235,8 +235,8 @@ def _run(
     use_case = _use_cases[contract.task]
     for race in range(1, _RACES + 1):
         try:
-            with occasion(command.actor, door, command.message_id, connection) as (db, moment):
-                outcome = use_case(db, moment, command)
+            with unit_of_work(command.actor, door, command.message_id, connection) as (db, ctx):
+                outcome = use_case(db, ctx, command)
                 return service.answer(db, command.message_id, outcome)
         except DBAPIError as error:
             state, instead = getattr(error.orig, "sqlstate", None), _when_too_long.get(contract.task)
@@ -255,7 +255,7 @@ def recover_inbox() -> int:
     with transaction() as db:
         messages = store.abandoned(db, settings().lease, limit=50)
     for message in messages:
-        if stopping():
+        if is_requested():
             break
         try:
             _recover(message)
@@ -272,7 +272,7 @@ def _recover(message: Abandoned) -> None:
         # in the end it is dead with its content, for an operator to replay.
         log.warning("message.not_understood", task=message.task, message=str(message.message_id))
         most, body = settings().message_attempts, message.body or {}
-        with one_at_a_time(
+        with with_lock(
             f"message:{message.message_id}",
             lambda db: service.arrive(
                 db,

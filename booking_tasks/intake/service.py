@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     CancelRequest,
     ConfirmRequest,
@@ -39,10 +39,10 @@ class Submission:
 
     request: ConsultationRequest
     kind: ServiceType
-    entry: history.Entry
+    entry: history.OutboxEntry
 
 
-def submission(db: Session, occasion: Occasion, command: SubmitRequest) -> Submission | RequestOutcome:
+def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission | RequestOutcome:
     """A request as it would be written down, or why it is refused. Writes nothing."""
     kind = ledger.service_type(db, command.service_type_id)
     if kind is None or not kind.is_active:
@@ -50,26 +50,26 @@ def submission(db: Session, occasion: Occasion, command: SubmitRequest) -> Submi
     refusal = _unusable(db, command)
     if refusal is not None:
         return refusal
-    deadline = occasion.now + occasion.policies.assignment_deadline
+    deadline = ctx.now + ctx.policies.assignment_deadline
     if command.preferred_end is not None:
         deadline = min(deadline, command.preferred_end)
-    if deadline <= occasion.now:
+    if deadline <= ctx.now:
         return _refused("window_over", "preferred_end", "lies in the past; ask for a time ahead")
-    contradicts = contradiction(command, occasion.now, deadline)
+    contradicts = contradiction(command, ctx.now, deadline)
     if contradicts is not None:
         return _refused("contradictory_preference", *contradicts)
-    request = store.new_request(command, requested_at=occasion.now, deadline_at=deadline)
-    facts = history.request_facts(request)
-    entry = history.entry(occasion, "request.submitted", request=facts, after={"status": request.status})
+    request = store.new_request(command, requested_at=ctx.now, deadline_at=deadline)
+    facts = history.request_snapshot(request)
+    entry = history.outbox_entry(ctx, "request.submitted", request=facts, after={"status": request.status})
     return Submission(request, kind, entry)
 
 
-def written(db: Session, occasion: Occasion, new: Submission) -> ConsultationRequest | RequestOutcome:
+def written(db: Session, ctx: Context, new: Submission) -> ConsultationRequest | RequestOutcome:
     """Write a submission down; refused when its id is in use."""
     request = store.added_request(db, new.request)
     if request is None:
         return id_in_use()
-    history.write(db, occasion, new.entry)
+    history.append_event(db, ctx, new.entry)
     return request
 
 
@@ -78,9 +78,9 @@ def id_in_use() -> RequestOutcome:
     return _refused("request_exists", "request_id", "is in use; choose a new one")
 
 
-def postpone(db: Session, occasion: Occasion, request: ConsultationRequest, reason: str) -> None:
+def postpone(db: Session, ctx: Context, request: ConsultationRequest, reason: str) -> None:
     """Leave looking for a consultant to the job, which is due at once."""
-    history.record(db, occasion, "request.postponed", request=request, reason=reason)
+    history.record_event(db, ctx, "request.postponed", request=request, reason=reason)
 
 
 def _unusable(db: Session, command: SubmitRequest) -> RequestOutcome | None:
@@ -92,7 +92,7 @@ def _unusable(db: Session, command: SubmitRequest) -> RequestOutcome | None:
     return None
 
 
-def confirm(db: Session, occasion: Occasion, command: ConfirmRequest) -> RequestOutcome:
+def confirm(db: Session, ctx: Context, command: ConfirmRequest) -> RequestOutcome:
     """The asked consultant accepts: the hold becomes the booking."""
     request = locked_request(db, command.request_id)
     if request is None:
@@ -108,7 +108,7 @@ def confirm(db: Session, occasion: Occasion, command: ConfirmRequest) -> Request
     asked = open_question(db, request.id, command.consultant_user_id)
     agreed = sessions.agree(
         db,
-        occasion,
+        ctx,
         request,
         command.consultant_user_id,
         held.session_start_time,
@@ -121,7 +121,7 @@ def confirm(db: Session, occasion: Occasion, command: ConfirmRequest) -> Request
     return _outcome("done", request)
 
 
-def decline(db: Session, occasion: Occasion, command: DeclineRequest) -> RequestOutcome:
+def decline(db: Session, ctx: Context, command: DeclineRequest) -> RequestOutcome:
     """The asked consultant declines: the hold is free, the request is looked at anew without them."""
     request = locked_request(db, command.request_id)
     if request is None:
@@ -129,11 +129,11 @@ def decline(db: Session, occasion: Occasion, command: DeclineRequest) -> Request
     refusal = _not_answerable(db, request, command)
     if refusal is not None:
         return _outcome("refused", request, refusal)
-    _back_to_assignment(db, occasion, request, "request.declined", command.reason)
+    _back_to_assignment(db, ctx, request, "request.declined", command.reason)
     return _outcome("done", request)
 
 
-def cancel(db: Session, occasion: Occasion, command: CancelRequest) -> RequestOutcome:
+def cancel(db: Session, ctx: Context, command: CancelRequest) -> RequestOutcome:
     """The requester withdraws; whoever was asked hears of it."""
     request = locked_request(db, command.request_id)
     if request is None:
@@ -144,24 +144,24 @@ def cancel(db: Session, occasion: Occasion, command: CancelRequest) -> RequestOu
         return _outcome("refused", request, "already_scheduled")
     if "cancelled" not in REQUEST_STEPS[request.status]:
         return _outcome("refused", request, "already_ended")
-    availability.release_hold(db, occasion, request.id)
-    _end(db, occasion, request, "cancelled", command.reason)
+    availability.release_hold(db, ctx, request.id)
+    _end(db, ctx, request, "cancelled", command.reason)
     return _outcome("done", request)
 
 
-def expire_unanswered(db: Session, occasion: Occasion, request_id: UUID) -> bool:
+def expire_unanswered(db: Session, ctx: Context, request_id: UUID) -> bool:
     """A consultant did not answer in time: look for another, without them."""
     request = locked_request(db, request_id)
     if request is None or request.status != "pending_confirmation":
         return False
     held = availability.held_slot(db, request.id)
-    if held is not None and held.held_until is not None and held.held_until > occasion.now:
+    if held is not None and held.held_until is not None and held.held_until > ctx.now:
         return False
-    _back_to_assignment(db, occasion, request, "request.unanswered", "the consultant did not answer in time")
+    _back_to_assignment(db, ctx, request, "request.unanswered", "the consultant did not answer in time")
     return True
 
 
-def give_up(db: Session, occasion: Occasion, request_id: UUID) -> bool:
+def give_up(db: Session, ctx: Context, request_id: UUID) -> bool:
     """Nobody was found by the deadline: the request is rejected and the requester told once.
 
     One that kept a start its requester did not confirm is cancelled; they know.
@@ -170,36 +170,36 @@ def give_up(db: Session, occasion: Occasion, request_id: UUID) -> bool:
     if request is None or request.status not in {"pending", "pending_assignment"}:
         return False
     if request.status == "pending" and request.hold_token is not None:
-        if request.deadline_at is not None and request.deadline_at > occasion.now:
+        if request.deadline_at is not None and request.deadline_at > ctx.now:
             return False  # renewed since somebody looked
-        end_hold(db, occasion, request, "hold_expired")
+        end_hold(db, ctx, request, "hold_expired")
         return True
     ends = [one for one in (request.deadline_at, request.preferred_end_time) if one is not None]
-    if ends and min(ends) > occasion.now:
+    if ends and min(ends) > ctx.now:
         return False  # a consultant was asked since somebody looked, and declined
-    _end(db, occasion, request, "rejected", request.status_reason or "never_looked_at")
+    _end(db, ctx, request, "rejected", request.status_reason or "never_looked_at")
     return True
 
 
-def reject(db: Session, occasion: Occasion, request: ConsultationRequest, reason: str) -> None:
+def reject(db: Session, ctx: Context, request: ConsultationRequest, reason: str) -> None:
     """End a locked request that nobody will take; the requester hears of it once."""
-    _end(db, occasion, request, "rejected", reason)
+    _end(db, ctx, request, "rejected", reason)
 
 
-def end_hold(db: Session, occasion: Occasion, request: ConsultationRequest, reason: str) -> None:
+def end_hold(db: Session, ctx: Context, request: ConsultationRequest, reason: str) -> None:
     """Give a locked request's hold back, and end it."""
-    availability.release_hold(db, occasion, request.id)
-    _end(db, occasion, request, "cancelled", reason)
+    availability.release_hold(db, ctx, request.id)
+    _end(db, ctx, request, "cancelled", reason)
 
 
-def unanswered(db: Session, occasion: Occasion, limit: int = 200) -> list[UUID]:
+def unanswered(db: Session, ctx: Context, limit: int = 200) -> list[UUID]:
     """Requests whose consultant let the hold run out."""
-    return store.unanswered_requests(db, occasion.now, limit)
+    return store.unanswered_requests(db, ctx.now, limit)
 
 
-def overdue(db: Session, occasion: Occasion, limit: int = 200) -> list[UUID]:
+def overdue(db: Session, ctx: Context, limit: int = 200) -> list[UUID]:
     """Requests past their deadline."""
-    return store.overdue_requests(db, occasion.now, limit)
+    return store.overdue_requests(db, ctx.now, limit)
 
 
 def _not_answerable(
@@ -217,25 +217,25 @@ def _not_answerable(
 
 
 def _back_to_assignment(
-    db: Session, occasion: Occasion, request: ConsultationRequest, event: str, reason: str | None
+    db: Session, ctx: Context, request: ConsultationRequest, event: str, reason: str | None
 ) -> None:
     """Free the hold and exclude the consultant; the event still names them, the row then does not.
 
     What the consultant said is for the history: the request's own reason is shown to the requester.
     """
-    availability.release_hold(db, occasion, request.id)
+    availability.release_hold(db, ctx, request.id)
     before = request.status
     check_step(REQUEST_STEPS, before, "pending_assignment")
     asked = request.assigned_consultant_user_id
     if asked is not None:
         request.excluded_consultant_user_ids = [*request.excluded_consultant_user_ids, asked]
-    take_back(db, occasion, request.id, event)
-    request.status, request.updated_at = "pending_assignment", occasion.now
+    take_back(db, ctx, request.id, event)
+    request.status, request.updated_at = "pending_assignment", ctx.now
     request.status_reason = event.removeprefix("request.")
     db.flush()
-    history.record(
+    history.record_event(
         db,
-        occasion,
+        ctx,
         event,
         request=request,
         before={"status": before},
@@ -246,21 +246,19 @@ def _back_to_assignment(
     db.flush()
 
 
-def _end(
-    db: Session, occasion: Occasion, request: ConsultationRequest, status: str, reason: str | None
-) -> None:
+def _end(db: Session, ctx: Context, request: ConsultationRequest, status: str, reason: str | None) -> None:
     before = request.status
     check_step(REQUEST_STEPS, before, status)
     if before == "pending_assignment":
-        offers.end_open(db, occasion, request)
-    take_back(db, occasion, request.id, f"request.{status}")
+        offers.end_open(db, ctx, request)
+    take_back(db, ctx, request.id, f"request.{status}")
     if before != "pending_confirmation":
         request.assigned_consultant_user_id = None
-    request.status, request.status_reason, request.updated_at = status, reason, occasion.now
+    request.status, request.status_reason, request.updated_at = status, reason, ctx.now
     db.flush()
-    history.record(
+    history.record_event(
         db,
-        occasion,
+        ctx,
         f"request.{status}",
         request=request,
         before={"status": before},

@@ -11,7 +11,7 @@ from booking_tasks.contracts import (
 )
 from booking_tasks.inbox.tasks import accepts
 from booking_tasks.intake import service
-from booking_tasks.unit_of_work import occasion, one_by_one
+from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work
 
 confirm_request = accepts(ConfirmRequest)(service.confirm)
 decline_request = accepts(DeclineRequest)(service.decline)
@@ -21,6 +21,8 @@ cancel_request = accepts(CancelRequest)(service.cancel)
 @app.task(name=TASK_PREFIX + "expire_requests")
 def expire_requests() -> int:
     """Confirmations nobody gave and requests nobody could serve, one transaction each."""
-    with occasion("sweep", "sweep") as (db, moment):
-        unanswered, overdue = service.unanswered(db, moment), service.overdue(db, moment)
-    return one_by_one(unanswered, service.expire_unanswered) + one_by_one(overdue, service.give_up)
+    with unit_of_work("sweep", "sweep") as (db, ctx):
+        unanswered, overdue = service.unanswered(db, ctx), service.overdue(db, ctx)
+    return for_each_in_own_transaction(unanswered, service.expire_unanswered) + for_each_in_own_transaction(
+        overdue, service.give_up
+    )

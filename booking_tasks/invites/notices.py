@@ -8,12 +8,12 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.intake.confirmation_requests import Question, latest_question, question
 from booking_tasks.invites import rules, store
 from booking_tasks.invites.calendar import calendar
 from booking_tasks.jobs.rules import LeasedJob
-from booking_tasks.jobs.steps import NotYet, Skipped
+from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.kit.signed_links import Grant
 from booking_tasks.mail.calendar_copy import Copy, House, Person
 from booking_tasks.mail.dates import spoken_moment, spoken_span
@@ -46,7 +46,7 @@ class _Notice:
     method: Method | None = None
 
 
-def write_notice(db: Session, occasion: Occasion, house: House, job: LeasedJob) -> bytes | Skipped | NotYet:
+def write_notice(db: Session, ctx: Context, house: House, job: LeasedJob) -> bytes | Skipped | Snooze:
     """The notice that the job's detail names, or why it is not due any more.
 
     Raises EffectNotDoneError while the directory does not know someone it is to or about.
@@ -55,7 +55,7 @@ def write_notice(db: Session, occasion: Occasion, house: House, job: LeasedJob) 
     if request is None or job.recipient is None:
         return Skipped("there is no such request")
     write, event_id = _NOTICES[rules.notice_of(job.detail)], rules.event_of(job.detail)
-    notice = write(db, occasion, house, request, job.recipient, event_id)
+    notice = write(db, ctx, house, request, job.recipient, event_id)
     if not isinstance(notice, _Notice):
         return notice
     service = service_name(db, request.consultation_service_type_id)
@@ -63,17 +63,17 @@ def write_notice(db: Session, occasion: Occasion, house: House, job: LeasedJob) 
 
 
 def _confirmation_wanted(
-    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+    db: Session, ctx: Context, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped:
     held = store.held_time(db, request.id, to)
     if held is None:
         return Skipped("no time is held for the request")
     assigned = request.assigned_consultant_user_id == to
-    reason = rules.why_not_ask(request.status, assigned, held.until, occasion.now)
+    reason = rules.why_not_ask(request.status, assigned, held.until, ctx.now)
     if reason is not None:
         return Skipped(reason)
-    reader = person(db, house, to, occasion.policies)
-    requester = _requester(db, occasion, house, request)
+    reader = person(db, house, to, ctx.policies)
+    requester = _requester(db, ctx, house, request)
     asked = None if event is None else question(db, event)
     entry = _entry(db, house, request, asked, held.until, reader, requester) if asked else None
     values = {
@@ -88,24 +88,24 @@ def _confirmation_wanted(
 
 
 def _confirmation_withdrawn(
-    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
-) -> _Notice | Skipped | NotYet:
+    db: Session, ctx: Context, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+) -> _Notice | Skipped | Snooze:
     if store.asking_in_flight(db, request.id, to):
-        return NotYet("the question is on its way")
+        return Snooze("the question is on its way")
     assigned = request.assigned_consultant_user_id == to
     reason = rules.why_not_withdraw(request.status, assigned, store.asking_tried(db, request.id, to))
     if reason is not None:
         return Skipped(reason)
-    return _no_more(db, occasion, house, request, to, event, "confirmation_withdrawn")
+    return _no_more(db, ctx, house, request, to, event, "confirmation_withdrawn")
 
 
 def _confirmation_declined(
-    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
-) -> _Notice | Skipped | NotYet:
+    db: Session, ctx: Context, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+) -> _Notice | Skipped | Snooze:
     """Whoever declined in their calendar has it there; who did so in another way still has a question."""
     if store.asking_in_flight(db, request.id, to):
-        return NotYet("the question is on its way")
-    notice = _no_more(db, occasion, house, request, to, event, "confirmation_declined")
+        return Snooze("the question is on its way")
+    notice = _no_more(db, ctx, house, request, to, event, "confirmation_declined")
     asked = _question_before(db, request, to, event)
     by_calendar = asked is not None and asked.ended_by == REPLIES
     in_calendar = notice.entry is not None and store.asking_tried(db, request.id, to)
@@ -115,7 +115,7 @@ def _confirmation_declined(
 
 def _no_more(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     house: House,
     request: ConsultationRequest,
     to: UUID,
@@ -123,10 +123,10 @@ def _no_more(
     template: str,
 ) -> _Notice:
     """A letter that ends a question, with what takes it out of the reader's calendar."""
-    reader = person(db, house, to, occasion.policies)
-    requester = _requester(db, occasion, house, request)
+    reader = person(db, house, to, ctx.policies)
+    requester = _requester(db, ctx, house, request)
     asked = _question_before(db, request, to, event)
-    entry = _entry(db, house, request, asked, occasion.now, reader, requester) if asked else None
+    entry = _entry(db, house, request, asked, ctx.now, reader, requester) if asked else None
     return _Notice(
         template, reader, {"counterpart": requester}, entry=entry, method="CANCEL" if entry else None
     )
@@ -172,16 +172,16 @@ def _entry(
 
 
 def _time_offered(
-    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+    db: Session, ctx: Context, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped:
     offer = store.offer(db, event) if event is not None else None
     if offer is None:
         return Skipped("there is no such offer")
-    reason = rules.why_not_offer(standing(offer.state, offer.offered_until, occasion.now))
+    reason = rules.why_not_offer(standing(offer.state, offer.offered_until, ctx.now))
     if reason is not None:
         return Skipped(reason)
-    reader = person(db, house, to, occasion.policies)
-    counterpart = person(db, house, offer.consultant_user_id, occasion.policies)
+    reader = person(db, house, to, ctx.policies)
+    counterpart = person(db, house, offer.consultant_user_id, ctx.policies)
     values: dict[str, str | None] = {
         "counterpart": one_line(counterpart.mailbox.name),
         "when": spoken_span(offer.start_time, offer.end_time, reader.time_zone, reader.language),
@@ -192,26 +192,26 @@ def _time_offered(
 
 
 def _request_rejected(
-    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+    db: Session, ctx: Context, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped:
     if request.status != "rejected":
         return Skipped(f"the request is {request.status}")
-    reader = person(db, house, to, occasion.policies)
+    reader = person(db, house, to, ctx.policies)
     return _Notice("request_rejected", reader, {"reason": request.status_reason})
 
 
 def _new_time_proposed(
-    db: Session, occasion: Occasion, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+    db: Session, ctx: Context, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped:
     proposed = store.proposed_time(db, request.scheduled_session_id)
     session = store.session(db, request.scheduled_session_id) if request.scheduled_session_id else None
     if proposed is None or session is None or session.status != "scheduled":
         return Skipped("no other time is proposed")
-    if proposed.until <= occasion.now:
+    if proposed.until <= ctx.now:
         return Skipped("the time to answer is over")
-    reader = person(db, house, to, occasion.policies)
-    absent = person(db, house, session.consultant_user_id, occasion.policies)
-    other = person(db, house, proposed.consultant_user_id, occasion.policies)
+    reader = person(db, house, to, ctx.policies)
+    absent = person(db, house, session.consultant_user_id, ctx.policies)
+    other = person(db, house, proposed.consultant_user_id, ctx.policies)
     zone, language = reader.time_zone, reader.language
     values: dict[str, str | None] = {
         "absent": one_line(absent.mailbox.name),
@@ -242,8 +242,8 @@ def _answer_link(
     return house.links.url(ANSWERS, Grant(purpose, subject, to, until))
 
 
-def _requester(db: Session, occasion: Occasion, house: House, request: ConsultationRequest) -> str:
-    requester = person(db, house, request.requester_user_id, occasion.policies)
+def _requester(db: Session, ctx: Context, house: House, request: ConsultationRequest) -> str:
+    requester = person(db, house, request.requester_user_id, ctx.policies)
     return one_line(requester.mailbox.name)
 
 

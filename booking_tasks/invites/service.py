@@ -7,13 +7,13 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.intake.confirmation_requests import question
 from booking_tasks.invites import rules, store
 from booking_tasks.invites.calendar import calendar
 from booking_tasks.jobs import store as jobs
 from booking_tasks.jobs.rules import LeasedJob
-from booking_tasks.jobs.steps import NotYet, Skipped
+from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.mail.calendar_copy import Copy, House
 from booking_tasks.mail.dates import spoken_day, spoken_span
 from booking_tasks.mail.message import Method, letter, message_id
@@ -23,7 +23,7 @@ from booking_tasks.mail.waiting import held_back
 from booking_tasks.models import ScheduledSession
 
 
-def write_invite(db: Session, occasion: Occasion, house: House, job: LeasedJob) -> bytes | Skipped | NotYet:
+def write_invite(db: Session, ctx: Context, house: House, job: LeasedJob) -> bytes | Skipped | Snooze:
     """The invitation or update of the session's present revision, or why none is due.
 
     Raises EffectNotDoneError while the directory does not know one of the two sides.
@@ -32,7 +32,7 @@ def write_invite(db: Session, occasion: Occasion, house: House, job: LeasedJob) 
     if session is None or recipient not in (session.requester_user_id, session.consultant_user_id):
         return Skipped("the recipient has no part in the session")
     reason = rules.why_not_invite(
-        session.status, session.scheduled_end_time, session.revision, job.revision, occasion.now
+        session.status, session.scheduled_end_time, session.revision, job.revision, ctx.now
     )
     if reason is not None:
         return Skipped(reason)
@@ -40,16 +40,14 @@ def write_invite(db: Session, occasion: Occasion, house: House, job: LeasedJob) 
     if wait is not None:
         return wait
     copy = replace(
-        copy_for(db, house, session, recipient, occasion.policies),
+        copy_for(db, house, session, recipient, ctx.policies),
         accepted=_accepted(db, session, recipient),
     )
     changed = store.still_invited(db, session.id, recipient, before=session.revision)
     return _written(copy, house, job, "REQUEST", "update" if changed else "invite")
 
 
-def write_cancellation(
-    db: Session, occasion: Occasion, house: House, job: LeasedJob
-) -> bytes | Skipped | NotYet:
+def write_cancellation(db: Session, ctx: Context, house: House, job: LeasedJob) -> bytes | Skipped | Snooze:
     """The end of the event for one who was invited; waits while that invitation is on its way."""
     session, recipient = store.session(db, job.subject_id), job.recipient
     if session is None or recipient is None:
@@ -58,7 +56,7 @@ def write_cancellation(
     if jobs.in_flight(db, "send_invite", session.id, recipient) or store.asking_in_flight(
         db, request_id, recipient
     ):
-        return NotYet("the invitation is on its way")
+        return Snooze("the invitation is on its way")
     takes_part = recipient in (session.requester_user_id, session.consultant_user_id)
     reason = rules.why_not_cancel(
         session.status,
@@ -69,7 +67,7 @@ def write_cancellation(
     )
     if reason is not None:
         return Skipped(reason)
-    copy = copy_for(db, house, session, recipient, occasion.policies)
+    copy = copy_for(db, house, session, recipient, ctx.policies)
     event = rules.event_of(job.detail)
     if event is None:
         apology = recipient == session.requester_user_id and store.ended_by_absence(db, session.id)

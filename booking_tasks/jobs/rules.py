@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from booking_tasks.outbox.jobs import LostOutcome
+from booking_tasks.outbox.jobs import OnUnknownResult
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,16 @@ class LeasedJob:
 
     id: UUID
     key: str
-    kind: str
+    job_type: str
     subject_id: UUID
     revision: int
     recipient: UUID | None
     detail: str
     due_at: datetime
     attempts: int
-    sendings: int
+    send_attempts: int
     token: UUID
-    effect: bytes | None
+    payload: bytes | None
 
 
 def backoff(attempt: int, base: timedelta, cap: timedelta, random: Callable[[], float]) -> timedelta:
@@ -40,7 +40,7 @@ def backoff(attempt: int, base: timedelta, cap: timedelta, random: Callable[[], 
     return max(base / 2, ceiling * random())
 
 
-def may_repeat(lost_outcome: LostOutcome, sendings: int) -> bool:
+def may_repeat(lost_outcome: OnUnknownResult, sendings: int) -> bool:
     """Whether an effect with an unknown outcome, tried `sendings` times, is tried again by itself."""
     return lost_outcome == "repeat" or (lost_outcome == "repeat_once" and sendings < 2)
 
@@ -50,7 +50,7 @@ UNDECIDED = ("dead", "uncertain")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class JobFilter:
     """Which jobs an operator means. What is None does not matter.
 
     `since` is real time: when the job was settled, or written when it is not. `about` is a request, a
@@ -58,11 +58,11 @@ class Wanted:
     """
 
     job_id: UUID | None = None
-    kind: str | None = None
+    job_type: str | None = None
     state: str | None = None
     since: datetime | None = None
     about: UUID | None = None
 
     @property
     def means_all(self) -> bool:
-        return self == Wanted()
+        return self == JobFilter()

@@ -7,61 +7,61 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.jobs import store
-from booking_tasks.jobs.rules import Wanted
-from booking_tasks.kit.database import ring_later
+from booking_tasks.jobs.rules import JobFilter
+from booking_tasks.kit.database import wake_after_commit
 from booking_tasks.models import Job
 from booking_tasks.outbox import service as history
-from booking_tasks.outbox.jobs import KINDS
+from booking_tasks.outbox.jobs import JOB_TYPES
 
 
-def ring_for_due(db: Session, now: datetime) -> int:
+def wake_due_jobs(db: Session, now: datetime) -> int:
     """Ring for every kind of which something is due; returns how many kinds."""
     kinds = store.due_kinds(db, now)
-    ring_later(db, kinds)
+    wake_after_commit(db, kinds)
     return len(kinds)
 
 
 def recover(db: Session) -> int:
     """Give back what vanished workers held; returns how many jobs. Policy per kind: rules.KINDS."""
     limits = {"repeat": None, "repeat_once": 2, "never": 0}
-    repeat_below = {name: limits[kind.lost_outcome] for name, kind in KINDS.items()}
+    repeat_below = {name: limits[kind.on_unknown_result] for name, kind in JOB_TYPES.items()}
     return store.return_expired_leases(db) + store.settle_lost_outcomes(db, repeat_below)
 
 
-def replay(db: Session, occasion: Occasion, which: Wanted, reason: str, limit: int = 1000) -> list[UUID]:
+def replay(db: Session, ctx: Context, which: JobFilter, reason: str, limit: int = 1000) -> list[UUID]:
     """Run dead and uncertain jobs again under their old keys, and write down who wanted it and why.
 
     Returns their ids; none of them is among jobs in another state.
     """
     chosen = store.wanted(db, which, limit, undecided=True)
     for job in chosen:
-        _write_down(db, occasion, "job.replayed", job, reason)
+        _write_down(db, ctx, "job.replayed", job, reason)
         store.replay(db, job.id)
-    ring_later(db, {job.kind for job in chosen})
+    wake_after_commit(db, {job.kind for job in chosen})
     return [job.id for job in chosen]
 
 
-def discard(db: Session, occasion: Occasion, which: Wanted, reason: str, limit: int = 1000) -> list[UUID]:
+def discard(db: Session, ctx: Context, which: JobFilter, reason: str, limit: int = 1000) -> list[UUID]:
     """Leave dead and uncertain jobs undone for good, and write down who wanted it and why; their ids."""
     chosen = store.wanted(db, which, limit, undecided=True)
     for job in chosen:
-        _write_down(db, occasion, "job.discarded", job, reason)
-        store.discard(db, job.id, f"discarded by {occasion.actor}: {reason}")
+        _write_down(db, ctx, "job.discarded", job, reason)
+        store.discard(db, job.id, f"discarded by {ctx.actor}: {reason}")
     return [job.id for job in chosen]
 
 
-def listed(db: Session, which: Wanted, limit: int) -> list[Job]:
+def listed(db: Session, which: JobFilter, limit: int) -> list[Job]:
     """The jobs that an operator means, oldest first."""
     return store.wanted(db, which, limit)
 
 
-def _write_down(db: Session, occasion: Occasion, type_: str, job: Job, reason: str) -> None:
+def _write_down(db: Session, ctx: Context, type_: str, job: Job, reason: str) -> None:
     request, session = store.subject(db, job)
-    history.record(
+    history.record_event(
         db,
-        occasion,
+        ctx,
         type_,
         request=request,
         session=session,

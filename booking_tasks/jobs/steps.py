@@ -19,7 +19,7 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class NotYet:
+class Snooze:
     """Something must happen first; the attempt does not count."""
 
     reason: str
@@ -30,7 +30,7 @@ class NotYet:
 class Send:
     """What is to be sent, exactly. It is stored before it is sent."""
 
-    effect: bytes
+    payload: bytes
 
 
-Step = Finished | Skipped | NotYet | Send
+Step = Finished | Skipped | Snooze | Send

@@ -24,11 +24,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from booking_tasks.jobs.rules import UNDECIDED, LeasedJob, Wanted
+from booking_tasks.jobs.rules import UNDECIDED, JobFilter, LeasedJob
 from booking_tasks.kit.errors import LostLeaseError
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
-from booking_tasks.outbox.jobs import KINDS
+from booking_tasks.outbox.jobs import JOB_TYPES
 
 _REAL_TIME = func.clock_timestamp()
 
@@ -101,7 +101,7 @@ def begin_sending(db: Session, job: LeasedJob, effect: bytes, term: timedelta) -
     )
 
 
-def settle(
+def finish(
     db: Session,
     job: LeasedJob,
     held_as: str,
@@ -118,13 +118,13 @@ def settle(
     values: dict[str, Any] = {"state": state, "settled_at": _REAL_TIME, "last_error": error}
     if certainly_not_sent:
         values["sendings"] = Job.sendings - 1
-    unknown = state == "uncertain" or (state == "dead" and job.effect is not None)
+    unknown = state == "uncertain" or (state == "dead" and job.payload is not None)
     if not unknown:
         values["effect"] = None
     _guarded(db, job, held_as, **values, **_RELEASED)
 
 
-def put_back(
+def reschedule(
     db: Session,
     job: LeasedJob,
     held_as: str,
@@ -149,7 +149,7 @@ def put_back(
     _guarded(db, job, held_as, **values, **_RELEASED)
 
 
-def hand_back(db: Session, jobs: Iterable[LeasedJob]) -> int:
+def release(db: Session, jobs: Iterable[LeasedJob]) -> int:
     """Return to waiting what was leased and never begun; the attempt does not count. Returns how many.
 
     Whatever is no longer held under its token is left alone.
@@ -185,12 +185,12 @@ def _guarded(db: Session, job: LeasedJob, held_as: str, **values: Any) -> None:
     )
     assert isinstance(changed, CursorResult)  # noqa: S101 - narrows the type of an UPDATE's result
     if changed.rowcount != 1:
-        raise LostLeaseError(f"the lease of {job.kind} {job.id} is no longer ours")
+        raise LostLeaseError(f"the lease of {job.job_type} {job.id} is no longer ours")
 
 
 def due_kinds(db: Session, now: datetime) -> set[str]:
     """The kinds of which at least one job is due: one look at the head of the index for each."""
-    wanted = func.unnest(literal(list(KINDS), ARRAY(String))).column_valued("wanted")
+    wanted = func.unnest(literal(list(JOB_TYPES), ARRAY(String))).column_valued("wanted")
     first = (
         select(Job.id)
         .where(
@@ -245,7 +245,7 @@ def settle_lost_outcomes(db: Session, repeat_below: Mapping[str, int | None]) ->
     return len(settled.all())
 
 
-def wanted(db: Session, which: Wanted, limit: int, *, undecided: bool = False) -> list[Job]:
+def wanted(db: Session, which: JobFilter, limit: int, *, undecided: bool = False) -> list[Job]:
     """The jobs that an operator means, oldest first.
 
     With `undecided`, only those that wait for a person, locked; what somebody else holds is left out.
@@ -256,11 +256,11 @@ def wanted(db: Session, which: Wanted, limit: int, *, undecided: bool = False) -
     return list(db.execute(found.execution_options(populate_existing=True)).scalars())
 
 
-def _matching(which: Wanted) -> Iterator[ColumnElement[bool]]:
+def _matching(which: JobFilter) -> Iterator[ColumnElement[bool]]:
     if which.job_id is not None:
         yield Job.id == which.job_id
-    if which.kind is not None:
-        yield Job.kind == which.kind
+    if which.job_type is not None:
+        yield Job.kind == which.job_type
     if which.state is not None:
         yield Job.state == which.state
     if which.since is not None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from booking_tasks.kit.bulk import read_in_bulk
-from booking_tasks.kit.deadline_connection import PatientConnection
+from booking_tasks.kit.deadline_connection import DeadlineConnection
 from booking_tasks.kit.settings import Settings, settings
 
 _LOCK = text("SELECT pg_advisory_lock(hashtextextended(:subject, 0))")
@@ -22,7 +22,7 @@ _UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:subject, 0))")
 
 FirstT = TypeVar("FirstT")
 
-_RINGS = "booking_tasks.rings"
+_WAKEUPS = "booking_tasks.wakeups"
 _CONNECT_SECONDS = 5
 #: What the server itself ends at its time-out must be heard of before we hang up.
 _GRACE = 0.5
@@ -57,9 +57,11 @@ def create_booking_engine(config: Settings) -> Engine:
     )
 
     @event.listens_for(made, "do_connect")
-    def _connected(_dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> PatientConnection:
-        connection = PatientConnection.connect(*arguments, **options)
-        connection.patience = config.statement_timeout.total_seconds() + _GRACE
+    def _connected(
+        _dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]
+    ) -> DeadlineConnection:
+        connection = DeadlineConnection.connect(*arguments, **options)
+        connection.deadline_seconds = config.statement_timeout.total_seconds() + _GRACE
         return connection
 
     read_in_bulk(made)
@@ -91,7 +93,7 @@ def forget_inherited_connections() -> None:
 
 
 @contextmanager
-def one_at_a_time(subject: str, first: Callable[[Session], FirstT]) -> Iterator[tuple[Connection, FirstT]]:
+def with_lock(subject: str, first: Callable[[Session], FirstT]) -> Iterator[tuple[Connection, FirstT]]:
     """Let one caller in at a time, over several transactions on the connection it is given.
 
     `first` runs in the transaction that waits for its turn; the caller goes on when that has committed,
@@ -112,7 +114,7 @@ def one_at_a_time(subject: str, first: Callable[[Session], FirstT]) -> Iterator[
 
 
 @contextmanager
-def if_alone(subject: str, at_most: timedelta) -> Iterator[bool]:
+def try_lock(subject: str, at_most: timedelta) -> Iterator[bool]:
     """Whether nobody else is at this now; True keeps others out until the end of the block.
 
     The lock goes with its connection, so a dead process gives it back at once, and PostgreSQL ends the
@@ -154,12 +156,12 @@ def transaction(on: Connection | None = None) -> Iterator[Session]:
         yield db
 
 
-def ring_later(db: Session, kinds: set[str]) -> None:
+def wake_after_commit(db: Session, job_types: set[str]) -> None:
     """Note job kinds whose doorbell should ring after the commit."""
-    db.info.setdefault(_RINGS, set()).update(kinds)
+    db.info.setdefault(_WAKEUPS, set()).update(job_types)
 
 
-def rings(db: Session) -> set[str]:
+def pending_wakeups(db: Session) -> set[str]:
     """The job kinds noted by `ring_later`; empty after a rollback is the caller's rule to keep."""
-    found: set[str] = db.info.get(_RINGS, set())
+    found: set[str] = db.info.get(_WAKEUPS, set())
     return found

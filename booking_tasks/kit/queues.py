@@ -32,7 +32,7 @@ def declared_queue(name: str, broker_url: str) -> Queue:
     return Queue(name, exchange=_EXCHANGE, routing_key=name, durable=True, queue_arguments=arguments)
 
 
-def promptly(send: Callable[[], SentT]) -> SentT:
+def send_with_reconnect(send: Callable[[], SentT]) -> SentT:
     """Send over a connection that may have gone stale since it was last used, as after a broker's restart.
 
     That shows at once, and one more try makes a new connection. A broker that only hangs is not

@@ -129,11 +129,11 @@ class Settings(BaseSettings):
     clock: Literal["database", "stepped"] = "database"
     sweep_interval: Duration = timedelta(seconds=10)
     # Longer than hosts' clocks may differ (Celery compares the sender's with the reader's).
-    bell_life: Duration = timedelta(hours=2)
+    wakeup_ttl: Duration = timedelta(hours=2)
     lease: Duration = timedelta(seconds=60)
     job_batch: int = Field(25, ge=1, le=500)
     job_attempts: int = Field(8, ge=1, le=50)
-    outage_patience: Duration = timedelta(days=1)
+    outage_retry_window: Duration = timedelta(days=1)
     retry_base: Duration = timedelta(seconds=5)
     retry_cap: Duration = timedelta(hours=1)
     message_attempts: int = Field(3, ge=1, le=20)

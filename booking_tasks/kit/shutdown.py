@@ -9,19 +9,19 @@ from __future__ import annotations
 import mmap
 
 #: One byte of memory that forked children share with their parent.
-_told = mmap.mmap(-1, 1)
+_flag = mmap.mmap(-1, 1)
 
 
-def stop() -> None:
+def request() -> None:
     """Tell this process and all that were forked from it."""
-    _told[0] = 1
+    _flag[0] = 1
 
 
-def go_on() -> None:
+def reset() -> None:
     """Take it back (a process that starts more than one worker, such as a test)."""
-    _told[0] = 0
+    _flag[0] = 0
 
 
-def stopping() -> bool:
+def is_requested() -> bool:
     """Whether the work in hand is to be the last."""
-    return _told[0] == 1
+    return _flag[0] == 1

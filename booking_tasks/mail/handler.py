@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.jobs.rules import LeasedJob
-from booking_tasks.jobs.steps import NotYet, Send, Skipped
+from booking_tasks.jobs.steps import Send, Skipped, Snooze
 from booking_tasks.kit.settings import Settings, settings
 from booking_tasks.mail.calendar_copy import House
 from booking_tasks.mail.message import Mailbox
 from booking_tasks.mail.transport import transport
 
 #: A room's use case: the letter that the job calls for as things stand now, or why there is none.
-Write = Callable[[Session, Occasion, House, LeasedJob], bytes | Skipped | NotYet]
+Write = Callable[[Session, Context, House, LeasedJob], bytes | Skipped | Snooze]
 
 
 def house_of(config: Settings) -> House:
@@ -30,15 +30,15 @@ class LetterHandler:
     def __init__(self, write: Write) -> None:
         self._write = write
 
-    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Send | Skipped | NotYet:
-        letter = self._write(db, occasion, house_of(settings()), job)
-        return Send(job.effect or letter) if isinstance(letter, bytes) else letter
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Send | Skipped | Snooze:
+        letter = self._write(db, ctx, house_of(settings()), job)
+        return Send(job.payload or letter) if isinstance(letter, bytes) else letter
 
     def perform(self, effect: bytes) -> None:
         transport(settings()).send(effect)
 
-    def record(self, db: Session, occasion: Occasion, job: LeasedJob, result: object) -> None:
+    def record(self, db: Session, ctx: Context, job: LeasedJob, result: object) -> None:
         """A letter's trace is its job: nothing else to write."""
 
-    def give_up(self, db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
         """The dead job stays visible with its reason and can be replayed; the booking stands."""

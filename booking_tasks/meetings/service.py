@@ -8,10 +8,10 @@ from datetime import UTC, timedelta
 from sqlalchemy.orm import Session
 
 from booking_tasks.attendance.store import add_evidence
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped
-from booking_tasks.kit.database import ring_later
+from booking_tasks.kit.database import wake_after_commit
 from booking_tasks.meetings import store
 from booking_tasks.meetings.rules import (
     AttendanceReport,
@@ -41,7 +41,7 @@ _AGAIN = "again"
 PLATFORM = "platform"
 
 
-def order_room(db: Session, occasion: Occasion, job: LeasedJob) -> RoomOrder | Skipped:
+def order_room(db: Session, ctx: Context, job: LeasedJob) -> RoomOrder | Skipped:
     """What the platform is to be told for this job, if the session still wants it.
 
     An earlier try may have made a room whose reply was lost: when the session is over, that room is
@@ -51,8 +51,8 @@ def order_room(db: Session, occasion: Occasion, job: LeasedJob) -> RoomOrder | S
     if session is None:
         return Skipped("unknown session")
     if session.status not in OPEN:
-        if job.sendings > 0:
-            _close_late(db, occasion, session)
+        if job.send_attempts > 0:
+            _close_late(db, ctx, session)
         return Skipped(f"session is {session.status}")
     if session.revision != job.revision:
         return Skipped("superseded")
@@ -67,7 +67,7 @@ def order_room(db: Session, occasion: Occasion, job: LeasedJob) -> RoomOrder | S
     return RoomOrder(key=job.key, spec=spec)
 
 
-def keep_link(db: Session, occasion: Occasion, job: LeasedJob, room: Room) -> None:
+def keep_link(db: Session, ctx: Context, job: LeasedJob, room: Room) -> None:
     """Store the link that a platform gave, unless the session ended or moved on meanwhile.
 
     People who were invited without this very link hear of it under a new revision.
@@ -76,7 +76,7 @@ def keep_link(db: Session, occasion: Occasion, job: LeasedJob, room: Room) -> No
     if session is None:
         return
     if session.status not in OPEN:
-        _close_late(db, occasion, session)
+        _close_late(db, ctx, session)
         return
     if session.revision != job.revision:
         return
@@ -89,12 +89,12 @@ def keep_link(db: Session, occasion: Occasion, job: LeasedJob, room: Room) -> No
     )
     session.meeting_platform_session_id = room.room_id
     session.meeting_platform_join_url = room.join_url
-    session.updated_at = occasion.now
+    session.updated_at = ctx.now
     if "session.link_changed" in events:
         session.revision += 1
-        session.revised_at = max(occasion.now, session.revised_at + _REVISION_STEP)
+        session.revised_at = max(ctx.now, session.revised_at + _REVISION_STEP)
     for event in events:
-        history.record(db, occasion, event, session=session, before=before, after=_link(session))
+        history.record_event(db, ctx, event, session=session, before=before, after=_link(session))
 
 
 def _link(session: ScheduledSession) -> dict[str, str | int | None]:
@@ -105,7 +105,7 @@ def _link(session: ScheduledSession) -> dict[str, str | int | None]:
     }
 
 
-def give_up_link(db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+def give_up_link(db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
     """Write down that no link could be made, once per revision, if people still wait for one."""
     session = store.locked_session(db, job.subject_id)
     if session is None or session.status != "scheduled" or session.revision != job.revision:
@@ -114,7 +114,7 @@ def give_up_link(db: Session, occasion: Occasion, job: LeasedJob, reason: str) -
         return
     if not store.has_event(db, "session.meeting_failed", session.id, session.revision):
         after = {"revision": session.revision}
-        history.record(db, occasion, "session.meeting_failed", session=session, after=after, reason=reason)
+        history.record_event(db, ctx, "session.meeting_failed", session=session, after=after, reason=reason)
 
 
 def order_closing(db: Session, job: LeasedJob) -> CloseOrder | Skipped:
@@ -128,19 +128,19 @@ def order_closing(db: Session, job: LeasedJob) -> CloseOrder | Skipped:
     return CloseOrder(key=job.key, session_id=session.id)
 
 
-def order_report(db: Session, occasion: Occasion, job: LeasedJob) -> ReportOrder | Skipped:
+def order_report(db: Session, ctx: Context, job: LeasedJob) -> ReportOrder | Skipped:
     """What the platform is to be asked, if the session still waits for its verdict."""
     session = store.session(db, job.subject_id)
     if session is None or session.status not in OPEN:
         return Skipped("unknown session" if session is None else f"session is {session.status}")
     if session.revision != job.revision:
         return Skipped("superseded")
-    if session.status == "scheduled" and occasion.now < session.scheduled_end_time:
+    if session.status == "scheduled" and ctx.now < session.scheduled_end_time:
         return Skipped("the session is not over")
     return ReportOrder(session_id=session.id)
 
 
-def keep_report(db: Session, occasion: Occasion, job: LeasedJob, report: AttendanceReport | None) -> int:
+def keep_report(db: Session, ctx: Context, job: LeasedJob, report: AttendanceReport | None) -> int:
     """Write what the platform saw as evidence; returns how many rows were new. No verdict is made here.
 
     A report that is not complete yet is asked for once more, halfway to the verdict.
@@ -149,13 +149,15 @@ def keep_report(db: Session, occasion: Occasion, job: LeasedJob, report: Attenda
     if session is None or report is None:
         return 0
     if not report.complete and job.detail != _AGAIN:
-        due = session.scheduled_end_time + occasion.policies.verdict_delay / 2
-        outbox_store.add(db, [NewJob("collect_attendance", session.id, due, job.revision, detail=_AGAIN)])
+        due = session.scheduled_end_time + ctx.policies.verdict_delay / 2
+        outbox_store.insert_jobs(
+            db, [NewJob("collect_attendance", session.id, due, job.revision, detail=_AGAIN)]
+        )
     parties = {session.requester_user_id: "requester", session.consultant_user_id: "consultant"}
-    return add_evidence(db, session.id, PLATFORM, evidence_of(report, parties, occasion.now))
+    return add_evidence(db, session.id, PLATFORM, evidence_of(report, parties, ctx.now))
 
 
-def reconcile(db: Session, occasion: Occasion, listed: Sequence[ListedRoom]) -> Differences:
+def reconcile(db: Session, ctx: Context, listed: Sequence[ListedRoom]) -> Differences:
     """Order what makes the platform's rooms and our sessions agree again, once a day for each.
 
     `listed` are the platform's rooms that start within `LOOK_BACK` and the horizon. Rooms of
@@ -164,27 +166,27 @@ def reconcile(db: Session, occasion: Occasion, listed: Sequence[ListedRoom]) -> 
     known = store.sessions_to_compare(
         db,
         (room.session_id for room in listed),
-        occasion.now,
-        occasion.now + occasion.policies.horizon,
+        ctx.now,
+        ctx.now + ctx.policies.horizon,
     )
     found = differences(listed, known)
-    day = occasion.now.astimezone(UTC).date().isoformat()
+    day = ctx.now.astimezone(UTC).date().isoformat()
     orphans = [
-        NewJob("close_meeting", one.id, occasion.now, one.revision, detail=f"orphan:{day}")
+        NewJob("close_meeting", one.id, ctx.now, one.revision, detail=f"orphan:{day}")
         for one in found.orphans
     ]
     missing = [
-        NewJob("provision_meeting", one.id, occasion.now, one.revision, detail=f"reconcile:{day}")
+        NewJob("provision_meeting", one.id, ctx.now, one.revision, detail=f"reconcile:{day}")
         for one in found.missing
     ]
     _order(db, [*orphans, *missing])
     return found
 
 
-def _close_late(db: Session, occasion: Occasion, session: ScheduledSession) -> None:
-    _order(db, [NewJob("close_meeting", session.id, occasion.now, session.revision, detail="late")])
+def _close_late(db: Session, ctx: Context, session: ScheduledSession) -> None:
+    _order(db, [NewJob("close_meeting", session.id, ctx.now, session.revision, detail="late")])
 
 
 def _order(db: Session, wanted: Sequence[NewJob]) -> None:
     """Write jobs that are due now and note that their bells should ring."""
-    ring_later(db, {job.kind for job in outbox_store.add(db, wanted)})
+    wake_after_commit(db, {job.job_type for job in outbox_store.insert_jobs(db, wanted)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from booking_tasks.celery import app
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import run_due
@@ -24,8 +24,8 @@ from booking_tasks.meetings.rules import (
     Room,
     RoomOrder,
 )
-from booking_tasks.outbox.daily_runs import first_today, ran_today
-from booking_tasks.unit_of_work import occasion
+from booking_tasks.outbox.daily_runs import claim_daily_run, has_run_today
+from booking_tasks.unit_of_work import unit_of_work
 
 log = logger(__name__)
 
@@ -40,7 +40,7 @@ def _step(order: Order | Skipped, job: LeasedJob) -> Send | Skipped:
     """An order as bytes; those of an earlier try whose outcome is unknown go out again unchanged."""
     if isinstance(order, Skipped):
         return order
-    return Send(job.effect or order.model_dump_json().encode())
+    return Send(job.payload or order.model_dump_json().encode())
 
 
 class ProvisionMeeting:
@@ -49,18 +49,18 @@ class ProvisionMeeting:
     def __init__(self, platform: MeetingPlatform) -> None:
         self._platform = platform
 
-    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Send | Skipped:
-        return _step(service.order_room(db, occasion, job), job)
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Send | Skipped:
+        return _step(service.order_room(db, ctx, job), job)
 
     def perform(self, effect: bytes) -> Room:
         order = RoomOrder.model_validate_json(effect)
         return self._platform.ensure(order.key, order.spec)
 
-    def record(self, db: Session, occasion: Occasion, job: LeasedJob, result: Room) -> None:
-        service.keep_link(db, occasion, job, result)
+    def record(self, db: Session, ctx: Context, job: LeasedJob, result: Room) -> None:
+        service.keep_link(db, ctx, job, result)
 
-    def give_up(self, db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
-        service.give_up_link(db, occasion, job, reason)
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
+        service.give_up_link(db, ctx, job, reason)
 
 
 class CloseMeeting:
@@ -69,17 +69,17 @@ class CloseMeeting:
     def __init__(self, platform: MeetingPlatform) -> None:
         self._platform = platform
 
-    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Send | Skipped:
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Send | Skipped:
         return _step(service.order_closing(db, job), job)
 
     def perform(self, effect: bytes) -> None:
         order = CloseOrder.model_validate_json(effect)
         self._platform.end(order.key, order.session_id)
 
-    def record(self, db: Session, occasion: Occasion, job: LeasedJob, result: None) -> None:
+    def record(self, db: Session, ctx: Context, job: LeasedJob, result: None) -> None:
         """Nothing: the session's own history says why its room went."""
 
-    def give_up(self, db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
         """Nothing: the daily comparison finds the room again."""
 
 
@@ -89,18 +89,16 @@ class CollectAttendance:
     def __init__(self, platform: MeetingPlatform) -> None:
         self._platform = platform
 
-    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Send | Skipped:
-        return _step(service.order_report(db, occasion, job), job)
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Send | Skipped:
+        return _step(service.order_report(db, ctx, job), job)
 
     def perform(self, effect: bytes) -> AttendanceReport | None:
         return self._platform.attendance(ReportOrder.model_validate_json(effect).session_id)
 
-    def record(
-        self, db: Session, occasion: Occasion, job: LeasedJob, result: AttendanceReport | None
-    ) -> None:
-        service.keep_report(db, occasion, job, result)
+    def record(self, db: Session, ctx: Context, job: LeasedJob, result: AttendanceReport | None) -> None:
+        service.keep_report(db, ctx, job, result)
 
-    def give_up(self, db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
         """Nothing: without a report the verdict rests on what else was seen."""
 
 
@@ -131,10 +129,10 @@ def reconcile_meetings() -> int:
     listed = _listed_rooms()
     if listed is None:
         return 0
-    with occasion("sweep", "sweep") as (db, moment):
-        if not first_today(db, "reconcile_meetings", moment.now):
+    with unit_of_work("sweep", "sweep") as (db, ctx):
+        if not claim_daily_run(db, "reconcile_meetings", ctx.now):
             return 0
-        found = service.reconcile(db, moment, listed)
+        found = service.reconcile(db, ctx, listed)
     if found.strangers:
         log.warning("meetings.unknown_rooms", count=len(found.strangers), first=str(found.strangers[0]))
     return len(found.orphans) + len(found.missing)
@@ -145,12 +143,12 @@ def _listed_rooms() -> list[ListedRoom] | None:
 
     The day's run is taken only after the list is there, so a platform that is away costs a tick.
     """
-    with occasion("sweep", "sweep") as (db, moment):
-        if ran_today(db, "reconcile_meetings", moment.now):
+    with unit_of_work("sweep", "sweep") as (db, ctx):
+        if has_run_today(db, "reconcile_meetings", ctx.now):
             return None
     try:
         with _platform() as platform:
-            return platform.rooms(moment.now - service.LOOK_BACK, moment.now + moment.policies.horizon)
+            return platform.rooms(ctx.now - service.LOOK_BACK, ctx.now + ctx.policies.horizon)
     except EffectError as error:
         log.warning("meetings.not_listed", error=str(error))
         return None

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.credits.service import give, take_back
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, TimeOffer
@@ -20,36 +20,36 @@ from booking_tasks.offers import rules, store
 from booking_tasks.outbox import service as history
 
 
-def busy_with_offers(db: Session, occasion: Occasion, request: ConsultationRequest) -> bool:
+def busy_with_offers(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
     """Whether the request has an open offer, or is left in peace after one that nobody answered."""
-    in_peace = request.offer_after is not None and request.offer_after > occasion.now
+    in_peace = request.offer_after is not None and request.offer_after > ctx.now
     return in_peace or store.open_offer(db, request.id) is not None
 
 
 def offer(
-    db: Session, occasion: Occasion, request: ConsultationRequest, consultant_user_id: UUID, start: datetime
+    db: Session, ctx: Context, request: ConsultationRequest, consultant_user_id: UUID, start: datetime
 ) -> Taken | NotTaken:
     """Keep a start for a locked waiting request until it is answered, and tell its requester.
 
     Codes beside those of every hold: `offer_open` (one at a time, or left in peace), `offered_before`
     (this very start), `too_late` (nobody could answer before it begins).
     """
-    if busy_with_offers(db, occasion, request):
+    if busy_with_offers(db, ctx, request):
         return NotTaken("offer_open")
-    until = rules.stands_until(occasion.now, occasion.policies.offer_time, start, request.deadline_at)
-    if until <= occasion.now:
+    until = rules.stands_until(ctx.now, ctx.policies.offer_time, start, request.deadline_at)
+    if until <= ctx.now:
         return NotTaken("too_late")
     savepoint, token = db.begin_nested(), uuid7()
-    taken = availability.hold(db, occasion, request, consultant_user_id, start, until, token)
+    taken = availability.hold(db, ctx, request, consultant_user_id, start, until, token)
     if isinstance(taken, NotTaken):
         savepoint.rollback()
         return taken
-    give(db, occasion, request, consultant_user_id)
-    request.updated_at = occasion.now
+    give(db, ctx, request, consultant_user_id)
+    request.updated_at = ctx.now
     db.flush()
-    told = history.record(
+    told = history.record_event(
         db,
-        occasion,
+        ctx,
         "request.offered",
         request=request,
         consultant_user_id=consultant_user_id,
@@ -71,7 +71,7 @@ def offer(
         end_time=taken.end,
         hold_token=token,
         state="open",
-        offered_at=occasion.now,
+        offered_at=ctx.now,
         offered_until=until,
     )
     if not made:
@@ -81,79 +81,77 @@ def offer(
     return taken
 
 
-def accepted(db: Session, occasion: Occasion, one: TimeOffer) -> None:
+def accepted(db: Session, ctx: Context, one: TimeOffer) -> None:
     """Note that the offer's hold went on into a booking, or into the question to the consultant."""
-    _ended(db, occasion, one, "accepted")
+    _ended(db, ctx, one, "accepted")
 
 
 def declined(
-    db: Session, occasion: Occasion, request: ConsultationRequest, one: TimeOffer, reason: str | None
+    db: Session, ctx: Context, request: ConsultationRequest, one: TimeOffer, reason: str | None
 ) -> None:
     """Give the start back at its requester's word; the request waits on and is looked at again."""
-    _given_back(db, occasion, request, one, "declined")
-    _record(db, occasion, request, one, "request.offer_declined", reason)
+    _given_back(db, ctx, request, one, "declined")
+    _record(db, ctx, request, one, "request.offer_declined", reason)
 
 
-def end_open(db: Session, occasion: Occasion, request: ConsultationRequest) -> bool:
+def end_open(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
     """End what is offered to a locked request that ends itself; whether there was anything."""
     one = store.open_offer(db, request.id)
     if one is None:
         return False
-    if rules.standing(one.state, one.offered_until, occasion.now) == "lapsed":
-        _lapsed(db, occasion, request, one)
+    if rules.standing(one.state, one.offered_until, ctx.now) == "lapsed":
+        _lapsed(db, ctx, request, one)
     else:
-        _given_back(db, occasion, request, one, "withdrawn")
+        _given_back(db, ctx, request, one, "withdrawn")
     return True
 
 
-def lapse(db: Session, occasion: Occasion, request: ConsultationRequest) -> bool:
+def lapse(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
     """Let a locked request's offer go whose time is over; False when it has none such."""
     one = store.open_offer(db, request.id)
-    if one is None or rules.standing(one.state, one.offered_until, occasion.now) != "lapsed":
+    if one is None or rules.standing(one.state, one.offered_until, ctx.now) != "lapsed":
         return False
     if request.status == "pending_assignment":
-        _lapsed(db, occasion, request, one)
+        _lapsed(db, ctx, request, one)
     else:  # an older release, which knows no offers, served or ended it
-        _given_back(db, occasion, request, one, "withdrawn")
+        _given_back(db, ctx, request, one, "withdrawn")
     return True
 
 
-def _lapsed(db: Session, occasion: Occasion, request: ConsultationRequest, one: TimeOffer) -> None:
-    _given_back(db, occasion, request, one, "lapsed")
+def _lapsed(db: Session, ctx: Context, request: ConsultationRequest, one: TimeOffer) -> None:
+    _given_back(db, ctx, request, one, "lapsed")
     lapses = store.lapses(db, request.id)
-    request.offer_after = occasion.now + rules.peace(lapses, occasion.policies.offer_time)
-    _record(db, occasion, request, one, "request.offer_lapsed", None)
+    request.offer_after = ctx.now + rules.peace(lapses, ctx.policies.offer_time)
+    _record(db, ctx, request, one, "request.offer_lapsed", None)
 
 
-def _given_back(
-    db: Session, occasion: Occasion, request: ConsultationRequest, one: TimeOffer, state: str
-) -> None:
+def _given_back(db: Session, ctx: Context, request: ConsultationRequest, one: TimeOffer, state: str) -> None:
     held = availability.held_slot(db, request.id)
     if held is not None and held.hold_token == one.hold_token:
-        availability.release_hold(db, occasion, request.id)
+        availability.release_hold(db, ctx, request.id)
     if request.status == "pending_assignment":
-        take_back(db, occasion, request.id, f"offer_{state}")
-    _ended(db, occasion, one, state)
+        take_back(db, ctx, request.id, f"offer_{state}")
+    _ended(db, ctx, one, state)
 
 
-def _ended(db: Session, occasion: Occasion, one: TimeOffer, state: str) -> None:
-    one.state, one.ended_at = state, occasion.now
+def _ended(db: Session, ctx: Context, one: TimeOffer, state: str) -> None:
+    one.state, one.ended_at = state, ctx.now
     db.flush()
 
 
 def _record(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest,
     one: TimeOffer,
     type_: str,
     reason: str | None,
 ) -> None:
-    request.updated_at, request.status_reason = occasion.now, type_.removeprefix("request.")
+    request.updated_at, request.status_reason = ctx.now, type_.removeprefix("request.")
     db.flush()
-    history.record(
+    history.record_event(
         db,
-        occasion,
+        ctx,
         type_,
         request=request,
         consultant_user_id=one.consultant_user_id,

@@ -89,7 +89,7 @@ def _ran(contract: Any, use_case: Any, who: str, request: dict[str, Any]) -> Abs
 
     from booking_tasks.contracts import AbsencePlanOutcome, field_errors
     from booking_tasks.kit.ids import uuid7
-    from booking_tasks.unit_of_work import occasion
+    from booking_tasks.unit_of_work import unit_of_work
 
     if not who.strip():
         raise typer.BadParameter("say who decides", param_hint="--who")
@@ -98,8 +98,8 @@ def _ran(contract: Any, use_case: Any, who: str, request: dict[str, Any]) -> Abs
     except ValidationError as error:
         problems = field_errors([dict(one) for one in error.errors(include_url=False, include_input=False)])
         return AbsencePlanOutcome(result="refused", code="invalid", errors=problems)
-    with occasion(command.actor, "operator") as (db, moment):
-        outcome: AbsencePlanOutcome = use_case(db, moment, command)
+    with unit_of_work(command.actor, "operator") as (db, ctx):
+        outcome: AbsencePlanOutcome = use_case(db, ctx, command)
     return outcome
 
 

@@ -94,17 +94,17 @@ def _previewed(request: dict[str, Any]) -> tuple[PreviewOutcome, str]:
     from booking_tasks.contracts import PreviewAvailability, PreviewOutcome, field_errors
     from booking_tasks.hours.preview import preview_availability
     from booking_tasks.models import Consultant as ConsultantRow
-    from booking_tasks.unit_of_work import occasion
+    from booking_tasks.unit_of_work import unit_of_work
 
     try:
         query = PreviewAvailability.model_validate(request)
     except ValidationError as error:
         problems = field_errors([dict(one) for one in error.errors(include_url=False, include_input=False)])
         return PreviewOutcome(result="refused", code="invalid", errors=problems), "UTC"
-    with occasion("operator", "command line") as (db, moment):
+    with unit_of_work("operator", "command line") as (db, ctx):
         db.execute(text("SET TRANSACTION READ ONLY"))
         row = db.get(ConsultantRow, query.consultant_user_id)
-        return preview_availability(db, moment, query), row.time_zone if row else "UTC"
+        return preview_availability(db, ctx, query), row.time_zone if row else "UTC"
 
 
 def _refuse(outcome: Outcome) -> None:
@@ -144,13 +144,13 @@ def uncovered(
 ) -> None:
     """The sessions ahead that hours, leave or an outside calendar do not cover, and why."""
     from booking_tasks.hours import service
-    from booking_tasks.unit_of_work import occasion
+    from booking_tasks.unit_of_work import unit_of_work
 
     found = []
-    with occasion("operator", "command line") as (db, moment):
-        whose = [consultant] if consultant else service.consultants_with_sessions_ahead(db, moment)
+    with unit_of_work("operator", "command line") as (db, ctx):
+        whose = [consultant] if consultant else service.consultants_with_sessions_ahead(db, ctx)
         for one in whose:
-            listed = service.uncovered_sessions(db, moment, one)
+            listed = service.uncovered_sessions(db, ctx, one)
             if listed is None:
                 raise BookingTasksError(f"{one} is no consultant of this database")
             found += [(one, session) for session in listed]
@@ -180,11 +180,11 @@ def free(
 
     from booking_tasks.availability.service import free_time
     from booking_tasks.kit.time_zones import zone as zone_named
-    from booking_tasks.unit_of_work import occasion
+    from booking_tasks.unit_of_work import unit_of_work
 
     where = zone_named(zone)
-    with occasion("operator", "command line") as (db, moment):
-        found = free_time(db, moment, moment.now, moment.now + timedelta(days=days), consultants or (), slots)
+    with unit_of_work("operator", "command line") as (db, ctx):
+        found = free_time(db, ctx, ctx.now, ctx.now + timedelta(days=days), consultants or (), slots)
     for who, spans in sorted(found.items()):
         for span in spans:
             start, end = (one.astimezone(where) for one in span)

@@ -43,14 +43,14 @@ def _is_wide() -> bool:
 
 def _explained(request: UUID) -> ExplainOutcome:
     from booking_tasks.assignment.explaining import explain as explained
-    from booking_tasks.context import Occasion
+    from booking_tasks.context import Context
     from booking_tasks.contracts import ExplainAssignment
     from booking_tasks.kit import clock
     from booking_tasks.kit.database import transaction
 
     with transaction() as db:
-        moment = Occasion(now=clock.now(db), actor="operator", door="command line")
-        found = explained(db, moment, ExplainAssignment(request_id=request))
+        ctx = Context(now=clock.now(db), actor="operator", entry_point="command line")
+        found = explained(db, ctx, ExplainAssignment(request_id=request))
     if found.result != "done":
         raise BookingTasksError(found.message or "refused")
     return found

@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from booking_tasks.context import Occasion
+    from booking_tasks.context import Context
     from booking_tasks.models import DeadLetter, Job
 
 jobs = typer.Typer(no_args_is_help=True, help="The job ledger: list, show, replay, discard.")
@@ -66,10 +66,10 @@ def story(
     request: Annotated[UUID, typer.Argument(help="A request, or its session.")], as_json: AsJson = False
 ) -> None:
     """Everything that happened to one request, in order, with attempts and causes."""
-    from booking_tasks.timeline.service import story_of
+    from booking_tasks.timeline.service import timeline_of
 
     with _reading() as db:
-        found = story_of(db, request)
+        found = timeline_of(db, request)
     if found is None:
         _fail(f"{request} is neither a request nor a session of this database")
     if as_json:
@@ -91,22 +91,24 @@ def list_jobs(
     as_json: AsJson = False,
 ) -> None:
     """The jobs that fit all filters, oldest first."""
-    from booking_tasks.jobs.rules import Wanted
+    from booking_tasks.jobs.rules import JobFilter
     from booking_tasks.jobs.service import listed
 
     with _reading() as db:
-        found = listed(db, Wanted(kind=kind, state=_known_state(state), since=since, about=subject), limit)
+        found = listed(
+            db, JobFilter(job_type=kind, state=_known_state(state), since=since, about=subject), limit
+        )
     _print(found, _job_record, _job_line, as_json=as_json)
 
 
 @jobs.command("show")
 def show_job(job: Annotated[UUID, typer.Argument()]) -> None:
     """Everything about one job, but not what it sends."""
-    from booking_tasks.jobs.rules import Wanted
+    from booking_tasks.jobs.rules import JobFilter
     from booking_tasks.jobs.service import listed
 
     with _reading() as db:
-        found = listed(db, Wanted(job_id=job), 1)
+        found = listed(db, JobFilter(job_id=job), 1)
     if not found:
         _fail(f"there is no job {job}")
     _print_json(_job_record(found[0]))
@@ -126,12 +128,12 @@ def replay_jobs(
 ) -> None:
     """Run dead or uncertain jobs again, each under its old key."""
     from booking_tasks.jobs import service
-    from booking_tasks.jobs.rules import Wanted
+    from booking_tasks.jobs.rules import JobFilter
 
-    which = Wanted(job, kind, _known_state(state), since, subject)
+    which = JobFilter(job, kind, _known_state(state), since, subject)
     _need_a_filter(which.means_all, everything)
-    with _deciding(who) as (db, moment):
-        done = service.replay(db, moment, which, why, limit)
+    with _deciding(who) as (db, ctx):
+        done = service.replay(db, ctx, which, why, limit)
     _say_ids(done, "waits to run again", f"{job or 'nothing that fits'} is neither dead nor uncertain")
 
 
@@ -149,12 +151,12 @@ def discard_jobs(
 ) -> None:
     """Leave dead or uncertain jobs undone for good."""
     from booking_tasks.jobs import service
-    from booking_tasks.jobs.rules import Wanted
+    from booking_tasks.jobs.rules import JobFilter
 
-    which = Wanted(job, kind, _known_state(state), since, subject)
+    which = JobFilter(job, kind, _known_state(state), since, subject)
     _need_a_filter(which.means_all, everything)
-    with _deciding(who) as (db, moment):
-        done = service.discard(db, moment, which, why, limit)
+    with _deciding(who) as (db, ctx):
+        done = service.discard(db, ctx, which, why, limit)
     _say_ids(done, "is discarded", f"{job or 'nothing that fits'} is neither dead nor uncertain")
 
 
@@ -207,8 +209,8 @@ def replay_dead(
 
     which = WantedLetters(letter, task, door, since, subject)
     _need_a_filter(which.means_all, everything)
-    with _deciding(who) as (db, moment):
-        done = service.replay(db, moment, which, why, limit)
+    with _deciding(who) as (db, ctx):
+        done = service.replay(db, ctx, which, why, limit)
     for one in done.without_content:
         typer.echo(
             f"{one} was refused at the door and only its shape was kept: its sender must send it again"
@@ -236,8 +238,8 @@ def discard_dead(
 
     which = WantedLetters(letter, task, door, since, subject)
     _need_a_filter(which.means_all, everything)
-    with _deciding(who) as (db, moment):
-        done = service.discard(db, moment, which, why, limit)
+    with _deciding(who) as (db, ctx):
+        done = service.discard(db, ctx, which, why, limit)
     _say_ids(done, "is discarded", "no dead letter fits")
 
 
@@ -256,12 +258,12 @@ def _reading() -> Iterator[Session]:
 
 
 @contextmanager
-def _deciding(who: str) -> Iterator[tuple[Session, Occasion]]:
-    from booking_tasks.unit_of_work import occasion
+def _deciding(who: str) -> Iterator[tuple[Session, Context]]:
+    from booking_tasks.unit_of_work import unit_of_work
 
     if not who.strip():
         raise typer.BadParameter("say who decides: --who", param_hint="--who")
-    with occasion(who.strip(), "operator") as made:
+    with unit_of_work(who.strip(), "operator") as made:
         yield made
 
 

@@ -28,7 +28,7 @@ from booking_tasks.ops.migrate import migrate
 from booking_tasks.ops.servers import Postgres, Server, Valkey
 from booking_tasks.ops.stack import EFFECTS, FRONT, Stack
 from booking_tasks.ops.test_platform import LocalPlatform
-from booking_tasks.outbox.daily_runs import ran_today
+from booking_tasks.outbox.daily_runs import has_run_today
 
 #: What is still to be done at the clock's instant; the stage is quiet when every count is zero.
 _BUSY = text("""
@@ -104,7 +104,7 @@ class Stage:
             "REDIS_URL": redis_url,
             "BOOKING_CLOCK": "stepped",
             "BOOKING_SWEEP_INTERVAL": "0.3s",
-            "BOOKING_BELL_LIFE": "3s",  # one host, one clock: on a slow one, ticks must not pile up
+            "BOOKING_WAKEUP_TTL": "3s",  # one host, one clock: on a slow one, ticks must not pile up
             "BOOKING_LEASE": "6s",
             "BOOKING_SMTP_TIMEOUT": "2.9s",
             "BOOKING_MEETING_TIMEOUT": "2.9s",
@@ -216,7 +216,7 @@ class Stage:
     def extended(self) -> bool:
         """Whether the windows of this instant's day are made."""
         with transaction() as db:
-            return ran_today(db, "extend_availability", clock.now(db))
+            return has_run_today(db, "extend_availability", clock.now(db))
 
     def settle(self, seconds: float = 60) -> None:
         """Wait until nothing is left to do at this instant. Raises StageError with what is left."""

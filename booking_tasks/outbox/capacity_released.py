@@ -12,19 +12,19 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
-from booking_tasks.kit.database import ring_later
+from booking_tasks.context import Context
+from booking_tasks.kit.database import wake_after_commit
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.outbox import store as jobs
 from booking_tasks.outbox.jobs import NewJob
 
 
-def note_freed(db: Session, occasion: Occasion, consultants: Iterable[UUID], because: str) -> None:
+def record_capacity_released(db: Session, ctx: Context, consultants: Iterable[UUID], reason: str) -> None:
     """Time of these consultants is free that was not; `because` is a word for the job's reader."""
     wanted = [
-        NewJob("offer_time", who, occasion.now, detail=f"freed:{because}:{uuid7()}")
+        NewJob("offer_time", who, ctx.now, detail=f"freed:{reason}:{uuid7()}")
         for who in sorted(set(consultants))
     ]
     if wanted:
-        jobs.add(db, wanted)
-        ring_later(db, {"offer_time"})
+        jobs.insert_jobs(db, wanted)
+        wake_after_commit(db, {"offer_time"})

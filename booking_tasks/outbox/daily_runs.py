@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.models import ScheduleRun
 
 
-def ran_today(db: Session, schedule: str, now: datetime) -> bool:
+def has_run_today(db: Session, schedule: str, now: datetime) -> bool:
     """Whether the run of this UTC day is taken already. A hint to save work: `first_today` decides."""
     found = select(ScheduleRun.schedule).where(
         ScheduleRun.schedule == schedule, ScheduleRun.due_day == _day(now)
@@ -19,7 +19,7 @@ def ran_today(db: Session, schedule: str, now: datetime) -> bool:
     return db.execute(found).first() is not None
 
 
-def first_today(db: Session, schedule: str, now: datetime) -> bool:
+def claim_daily_run(db: Session, schedule: str, now: datetime) -> bool:
     """Take the run of this UTC day; False when it is taken.
 
     A rival waits for this transaction's end: if it fails, the rival or a later tick gets the run.

@@ -8,12 +8,12 @@ from typing import Literal
 from uuid import UUID
 
 Queue = Literal["provision", "notify", "sweep"]
-LostOutcome = Literal["repeat", "repeat_once", "never"]
+OnUnknownResult = Literal["repeat", "repeat_once", "never"]
 Subject = Literal["request", "session", "event", "consultant", "plan"]
 
 
 @dataclass(frozen=True)
-class Kind:
+class JobPolicy:
     """One kind of job. `lost_outcome` is the policy when nobody knows whether the effect happened:
 
     `repeat`: the target takes our key, or the work only reads; do it again.
@@ -25,25 +25,25 @@ class Kind:
     """
 
     queue: Queue
-    lost_outcome: LostOutcome
+    on_unknown_result: OnUnknownResult
     subject: Subject = "session"
-    outlasts: bool = False
+    retry_through_outage: bool = False
 
 
-KINDS: dict[str, Kind] = {
-    "assign_request": Kind("sweep", "repeat", "request"),
-    "offer_time": Kind("sweep", "repeat", "consultant"),
-    "announce_absence": Kind("sweep", "repeat", "plan"),
-    "end_proposal": Kind("sweep", "repeat"),
-    "check_attendance": Kind("sweep", "repeat"),
-    "provision_meeting": Kind("provision", "repeat"),
-    "close_meeting": Kind("provision", "repeat", outlasts=True),
-    "collect_attendance": Kind("provision", "repeat"),
-    "send_invite": Kind("notify", "repeat_once", outlasts=True),
-    "send_cancellation": Kind("notify", "repeat_once", outlasts=True),
-    "send_reminder": Kind("notify", "never"),
-    "send_notice": Kind("notify", "never", "request", outlasts=True),
-    "publish_event": Kind("notify", "repeat", "event", outlasts=True),
+JOB_TYPES: dict[str, JobPolicy] = {
+    "assign_request": JobPolicy("sweep", "repeat", "request"),
+    "offer_time": JobPolicy("sweep", "repeat", "consultant"),
+    "announce_absence": JobPolicy("sweep", "repeat", "plan"),
+    "end_proposal": JobPolicy("sweep", "repeat"),
+    "check_attendance": JobPolicy("sweep", "repeat"),
+    "provision_meeting": JobPolicy("provision", "repeat"),
+    "close_meeting": JobPolicy("provision", "repeat", retry_through_outage=True),
+    "collect_attendance": JobPolicy("provision", "repeat"),
+    "send_invite": JobPolicy("notify", "repeat_once", retry_through_outage=True),
+    "send_cancellation": JobPolicy("notify", "repeat_once", retry_through_outage=True),
+    "send_reminder": JobPolicy("notify", "never"),
+    "send_notice": JobPolicy("notify", "never", "request", retry_through_outage=True),
+    "publish_event": JobPolicy("notify", "repeat", "event", retry_through_outage=True),
 }
 
 
@@ -51,7 +51,7 @@ KINDS: dict[str, Kind] = {
 class NewJob:
     """A job to be written. `detail` tells apart jobs of one kind, subject, revision and recipient."""
 
-    kind: str
+    job_type: str
     subject_id: UUID
     due_at: datetime
     revision: int = 0
@@ -62,4 +62,4 @@ class NewJob:
     def key(self) -> str:
         """What makes the effect exist once: kind, subject, revision, recipient, detail."""
         recipient = "" if self.recipient is None else str(self.recipient)
-        return f"{self.kind}:{self.subject_id}:{self.revision}:{recipient}:{self.detail}"
+        return f"{self.job_type}:{self.subject_id}:{self.revision}:{recipient}:{self.detail}"

@@ -9,17 +9,23 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
-from booking_tasks.kit.database import ring_later
+from booking_tasks.context import Context
+from booking_tasks.kit.database import wake_after_commit
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.outbox import store as jobs
 from booking_tasks.outbox.jobs import NewJob
-from booking_tasks.outbox.workflow import Happening, PlanFacts, RequestFacts, SessionFacts, follow_up
+from booking_tasks.outbox.workflow import (
+    DomainEvent,
+    PlanSnapshot,
+    RequestSnapshot,
+    SessionSnapshot,
+    jobs_for,
+)
 
 
 @dataclass(frozen=True)
-class Entry:
+class OutboxEntry:
     """What is to be written down: a row of `events` as JSON, and the jobs it leads to."""
 
     event: dict[str, Any]
@@ -33,14 +39,14 @@ class Entry:
         """The event and its jobs, to be written by the statement that writes what happened."""
         return {"event": self.event, "jobs": self.job_rows()}
 
-    def kinds_due(self, now: datetime) -> set[str]:
+    def job_types_due(self, now: datetime) -> set[str]:
         """The kinds of job whose bell should ring when this is written."""
-        return {job.kind for job in self.jobs if job.due_at <= now}
+        return {job.job_type for job in self.jobs if job.due_at <= now}
 
 
-def record(
+def record_event(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     type_: str,
     *,
     request: ConsultationRequest | None = None,
@@ -50,7 +56,7 @@ def record(
     reason: str | None = None,
     former_consultant: UUID | None = None,
     consultant_user_id: UUID | None = None,
-    plan: PlanFacts | None = None,
+    plan: PlanSnapshot | None = None,
 ) -> UUID:
     """Write one event and the jobs it leads to; returns the event's id.
 
@@ -59,47 +65,47 @@ def record(
     `consultant_user_id` whom a request event is about while the request is assigned to nobody, `plan` which
     absence plan, or which proposal of one, it is about.
     """
-    made = entry(
-        occasion,
+    made = outbox_entry(
+        ctx,
         type_,
-        request=request_facts(request) if request else None,
-        session=session_facts(session, former_consultant) if session else None,
+        request=request_snapshot(request) if request else None,
+        session=session_snapshot(session, former_consultant) if session else None,
         before=before,
         after=after,
         reason=reason,
         consultant_user_id=consultant_user_id,
         plan=plan,
     )
-    write(db, occasion, made)
+    append_event(db, ctx, made)
     return UUID(made.event["id"])
 
 
-def write(db: Session, occasion: Occasion, made: Entry) -> None:
+def append_event(db: Session, ctx: Context, made: OutboxEntry) -> None:
     """Write down an entry that was made before."""
     db.flush()
-    new = jobs.add(db, made.jobs, made.event)
-    ring_later(db, Entry(made.event, new).kinds_due(occasion.now))
+    new = jobs.insert_jobs(db, made.jobs, made.event)
+    wake_after_commit(db, OutboxEntry(made.event, new).job_types_due(ctx.now))
 
 
-def entry(
-    occasion: Occasion,
+def outbox_entry(
+    ctx: Context,
     type_: str,
     *,
-    request: RequestFacts | None = None,
-    session: SessionFacts | None = None,
+    request: RequestSnapshot | None = None,
+    session: SessionSnapshot | None = None,
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
     reason: str | None = None,
     consultant_user_id: UUID | None = None,
-    plan: PlanFacts | None = None,
-) -> Entry:
+    plan: PlanSnapshot | None = None,
+) -> OutboxEntry:
     """What `record` writes, for a statement that writes it together with the change itself."""
     event_id = uuid7()
-    happening = Happening(
+    happening = DomainEvent(
         type=type_,
         event_id=event_id,
-        now=occasion.now,
-        policies=occasion.policies,
+        now=ctx.now,
+        policies=ctx.policies,
         request=request,
         session=session,
         plan=plan,
@@ -107,23 +113,23 @@ def entry(
     row = {
         "id": str(event_id),
         "type": type_,
-        "occurred_at": occasion.now.isoformat(),
+        "occurred_at": ctx.now.isoformat(),
         "consultation_request_id": _text(_request_id(request, session)),
         "scheduled_session_id": _text(session.id if session else None),
         "consultant_user_id": _text(consultant_user_id or _consultant(request, session)),
-        "actor": occasion.actor,
-        "door": occasion.door,
-        "message_id": _text(occasion.message_id),
+        "actor": ctx.actor,
+        "door": ctx.entry_point,
+        "message_id": _text(ctx.message_id),
         "reason": reason,
         "before": before or {},
         "after": after or {},
     }
-    return Entry(row, follow_up(happening))
+    return OutboxEntry(row, jobs_for(happening))
 
 
-def request_facts(request: ConsultationRequest) -> RequestFacts:
+def request_snapshot(request: ConsultationRequest) -> RequestSnapshot:
     """A request as the journey sees it."""
-    return RequestFacts(
+    return RequestSnapshot(
         id=request.id,
         requester_user_id=request.requester_user_id,
         consultant_user_id=request.assigned_consultant_user_id,
@@ -131,9 +137,9 @@ def request_facts(request: ConsultationRequest) -> RequestFacts:
     )
 
 
-def session_facts(session: ScheduledSession, former_consultant: UUID | None = None) -> SessionFacts:
+def session_snapshot(session: ScheduledSession, former_consultant: UUID | None = None) -> SessionSnapshot:
     """A session as the journey sees it."""
-    return SessionFacts(
+    return SessionSnapshot(
         id=session.id,
         request_id=session.consultation_request_id,
         revision=session.revision,
@@ -146,13 +152,13 @@ def session_facts(session: ScheduledSession, former_consultant: UUID | None = No
     )
 
 
-def _request_id(request: RequestFacts | None, session: SessionFacts | None) -> UUID | None:
+def _request_id(request: RequestSnapshot | None, session: SessionSnapshot | None) -> UUID | None:
     if request is not None:
         return request.id
     return session.request_id if session is not None else None
 
 
-def _consultant(request: RequestFacts | None, session: SessionFacts | None) -> UUID | None:
+def _consultant(request: RequestSnapshot | None, session: SessionSnapshot | None) -> UUID | None:
     if session is not None:
         return session.consultant_user_id
     return request.consultant_user_id if request is not None else None

@@ -12,18 +12,18 @@ from sqlalchemy.orm import Session
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.outbox.jobs import NewJob
 
-_WRITTEN_DOWN = text("SELECT write_down(:event, :jobs)").bindparams(
+_APPEND_EVENT = text("SELECT write_down(:event, :jobs)").bindparams(
     bindparam("event", type_=JSONB(none_as_null=True)), bindparam("jobs", type_=JSONB)
 )
 
 
-def add(db: Session, jobs: Iterable[NewJob], event: Mapping[str, Any] | None = None) -> list[NewJob]:
+def insert_jobs(db: Session, jobs: Iterable[NewJob], event: Mapping[str, Any] | None = None) -> list[NewJob]:
     """Write the jobs whose keys are new, and `event`, a row of `events` as JSON; returns those jobs."""
-    wanted = {job.key: job for job in jobs}
-    if not wanted and event is None:
+    new_jobs = {job.key: job for job in jobs}
+    if not new_jobs and event is None:
         return []
-    made = db.execute(_WRITTEN_DOWN, {"event": event, "jobs": rows(wanted.values())})
-    return [wanted[key] for key in made.scalars()]
+    made = db.execute(_APPEND_EVENT, {"event": event, "jobs": rows(new_jobs.values())})
+    return [new_jobs[key] for key in made.scalars()]
 
 
 def rows(jobs: Iterable[NewJob]) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def rows(jobs: Iterable[NewJob]) -> list[dict[str, Any]]:
         {
             "id": str(uuid7()),
             "key": job.key,
-            "kind": job.kind,
+            "kind": job.job_type,
             "subject_id": str(job.subject_id),
             "revision": job.revision,
             "recipient": None if job.recipient is None else str(job.recipient),

@@ -17,7 +17,7 @@ from booking_tasks.outbox.jobs import NewJob
 
 
 @dataclass(frozen=True)
-class RequestFacts:
+class RequestSnapshot:
     """What the journey needs to know of a request."""
 
     id: UUID
@@ -27,7 +27,7 @@ class RequestFacts:
 
 
 @dataclass(frozen=True)
-class SessionFacts:
+class SessionSnapshot:
     """What the journey needs to know of a session; start and end are instants.
 
     `former_consultant_user_id`: whose it was until this event, where that is somebody else.
@@ -45,7 +45,7 @@ class SessionFacts:
 
 
 @dataclass(frozen=True)
-class PlanFacts:
+class PlanSnapshot:
     """An absence plan and when it is told, or a proposal of one and when it ends unanswered."""
 
     id: UUID
@@ -53,56 +53,56 @@ class PlanFacts:
 
 
 @dataclass(frozen=True)
-class Happening:
+class DomainEvent:
     """One event, as the steps below see it."""
 
     type: str
     event_id: UUID
     now: datetime
     policies: Policies
-    request: RequestFacts | None = None
-    session: SessionFacts | None = None
-    plan: PlanFacts | None = None
+    request: RequestSnapshot | None = None
+    session: SessionSnapshot | None = None
+    plan: PlanSnapshot | None = None
 
 
-Step = Callable[[Happening], Iterable[NewJob]]
+Reaction = Callable[[DomainEvent], Iterable[NewJob]]
 
 
-def _session(happening: Happening) -> SessionFacts:
+def _session(happening: DomainEvent) -> SessionSnapshot:
     if happening.session is None:
         raise ValueError(f"{happening.type} must come with its session")
     return happening.session
 
 
-def _request(happening: Happening) -> RequestFacts:
+def _request(happening: DomainEvent) -> RequestSnapshot:
     if happening.request is None:
         raise ValueError(f"{happening.type} must come with its request")
     return happening.request
 
 
-def _plan(happening: Happening) -> PlanFacts:
+def _plan(happening: DomainEvent) -> PlanSnapshot:
     if happening.plan is None:
         raise ValueError(f"{happening.type} must come with its plan")
     return happening.plan
 
 
-def _sides(session: SessionFacts) -> tuple[UUID, UUID]:
+def _sides(session: SessionSnapshot) -> tuple[UUID, UUID]:
     return session.requester_user_id, session.consultant_user_id
 
 
-def assign(happening: Happening) -> Iterable[NewJob]:
+def assign(happening: DomainEvent) -> Iterable[NewJob]:
     """Look for a consultant and a time, now."""
     yield NewJob("assign_request", _request(happening).id, happening.now, detail=str(happening.event_id))
 
 
-def assign_at_fallback(happening: Happening) -> Iterable[NewJob]:
+def assign_at_fallback(happening: DomainEvent) -> Iterable[NewJob]:
     """Look again when others than the preferred consultant may serve."""
     request = _request(happening)
     if request.fallback_after is not None and request.fallback_after > happening.now:
         yield NewJob("assign_request", request.id, request.fallback_after, detail="fallback")
 
 
-def ask_consultant(happening: Happening) -> Iterable[NewJob]:
+def ask_consultant(happening: DomainEvent) -> Iterable[NewJob]:
     """Tell the assigned consultant that an answer is wanted."""
     request = _request(happening)
     yield NewJob(
@@ -114,7 +114,7 @@ def ask_consultant(happening: Happening) -> Iterable[NewJob]:
     )
 
 
-def offer_to_requester(happening: Happening) -> Iterable[NewJob]:
+def offer_to_requester(happening: DomainEvent) -> Iterable[NewJob]:
     """Tell one who waits of the time that is kept for them."""
     request = _request(happening)
     yield NewJob(
@@ -126,7 +126,7 @@ def offer_to_requester(happening: Happening) -> Iterable[NewJob]:
     )
 
 
-def tell_requester_of_rejection(happening: Happening) -> Iterable[NewJob]:
+def tell_requester_of_rejection(happening: DomainEvent) -> Iterable[NewJob]:
     """Tell the requester that nothing came of it."""
     request = _request(happening)
     yield NewJob(
@@ -138,7 +138,7 @@ def tell_requester_of_rejection(happening: Happening) -> Iterable[NewJob]:
     )
 
 
-def take_out_what_was_declined(happening: Happening) -> Iterable[NewJob]:
+def take_out_what_was_declined(happening: DomainEvent) -> Iterable[NewJob]:
     """Take the question out of the calendar of a consultant who declined it in another way."""
     request = _request(happening)
     if request.consultant_user_id is not None:
@@ -151,7 +151,7 @@ def take_out_what_was_declined(happening: Happening) -> Iterable[NewJob]:
         )
 
 
-def tell_consultant_of_withdrawal(happening: Happening) -> Iterable[NewJob]:
+def tell_consultant_of_withdrawal(happening: DomainEvent) -> Iterable[NewJob]:
     """Tell a consultant who was asked that no answer is needed any more."""
     request = _request(happening)
     if request.consultant_user_id is not None:
@@ -164,39 +164,39 @@ def tell_consultant_of_withdrawal(happening: Happening) -> Iterable[NewJob]:
         )
 
 
-def provision(happening: Happening) -> Iterable[NewJob]:
+def provision(happening: DomainEvent) -> Iterable[NewJob]:
     """Make the meeting link, or tell the platform the new times."""
     session = _session(happening)
     yield NewJob("provision_meeting", session.id, happening.now, session.revision)
 
 
-def close(happening: Happening) -> Iterable[NewJob]:
+def close(happening: DomainEvent) -> Iterable[NewJob]:
     """Take the room away again."""
     session = _session(happening)
     yield NewJob("close_meeting", session.id, happening.now, session.revision)
 
 
-def invite(happening: Happening) -> Iterable[NewJob]:
+def invite(happening: DomainEvent) -> Iterable[NewJob]:
     """Invite or update both sides."""
     session = _session(happening)
     for person in _sides(session):
         yield NewJob("send_invite", session.id, happening.now, session.revision, person)
 
 
-def invite_if_linked(happening: Happening) -> Iterable[NewJob]:
+def invite_if_linked(happening: DomainEvent) -> Iterable[NewJob]:
     """Tell both sides of a move at once; without a link yet, the invite follows the link."""
     if _session(happening).join_url is not None:
         yield from invite(happening)
 
 
-def cancel_invites(happening: Happening) -> Iterable[NewJob]:
+def cancel_invites(happening: DomainEvent) -> Iterable[NewJob]:
     """Take the event out of both calendars."""
     session = _session(happening)
     for person in _sides(session):
         yield NewJob("send_cancellation", session.id, happening.now, session.revision, person)
 
 
-def take_from_former(happening: Happening) -> Iterable[NewJob]:
+def take_from_former(happening: DomainEvent) -> Iterable[NewJob]:
     """Take the event out of the calendar of the consultant whose it is no more."""
     session = _session(happening)
     if session.former_consultant_user_id is not None:
@@ -210,7 +210,7 @@ def take_from_former(happening: Happening) -> Iterable[NewJob]:
         )
 
 
-def remind(happening: Happening) -> Iterable[NewJob]:
+def remind(happening: DomainEvent) -> Iterable[NewJob]:
     """Remind both sides at every offset that still lies ahead."""
     session = _session(happening)
     for offset in happening.policies.reminder_offsets:
@@ -222,7 +222,7 @@ def remind(happening: Happening) -> Iterable[NewJob]:
             yield NewJob("send_reminder", session.id, due, session.revision, person, detail)
 
 
-def watch(happening: Happening) -> Iterable[NewJob]:
+def watch(happening: DomainEvent) -> Iterable[NewJob]:
     """Look who is there at the grace time, and fetch the platform's report after the end."""
     session = _session(happening)
     grace = happening.policies.attendance_grace
@@ -230,12 +230,12 @@ def watch(happening: Happening) -> Iterable[NewJob]:
     yield NewJob("collect_attendance", session.id, session.end, session.revision)
 
 
-def tell_of_absence(happening: Happening) -> Iterable[NewJob]:
+def tell_of_absence(happening: DomainEvent) -> Iterable[NewJob]:
     """Tell everybody what an absence plan did, once it cannot be undone any more."""
     yield NewJob("announce_absence", _plan(happening).id, _plan(happening).due)
 
 
-def ask_about_new_time(happening: Happening) -> Iterable[NewJob]:
+def ask_about_new_time(happening: DomainEvent) -> Iterable[NewJob]:
     """Ask the requester about the time that is kept for them."""
     session = _session(happening)
     yield NewJob(
@@ -247,13 +247,13 @@ def ask_about_new_time(happening: Happening) -> Iterable[NewJob]:
     )
 
 
-def end_unanswered(happening: Happening) -> Iterable[NewJob]:
+def end_unanswered(happening: DomainEvent) -> Iterable[NewJob]:
     """Without an answer in time the session ends."""
     session, plan = _session(happening), _plan(happening)
     yield NewJob("end_proposal", session.id, plan.due, session.revision, detail=str(plan.id))
 
 
-FOLLOWS: dict[str, tuple[Step, ...]] = {
+REACTIONS: dict[str, tuple[Reaction, ...]] = {
     # a consultation is asked for
     "request.submitted": (assign_at_fallback,),
     "request.postponed": (assign,),
@@ -298,19 +298,19 @@ FOLLOWS: dict[str, tuple[Step, ...]] = {
 }
 
 #: What operators do, in the house alone; of an absence the sessions tell.
-_INTERNAL = {type_ for type_ in FOLLOWS if type_.startswith(("job.", "message.", "absence."))}
+_INTERNAL = {type_ for type_ in REACTIONS if type_.startswith(("job.", "message.", "absence."))}
 
 #: What other services hear. The rest is history that concerns nobody outside.
 PUBLISHED = (
-    frozenset(FOLLOWS)
+    frozenset(REACTIONS)
     - _INTERNAL
     - {"request.postponed", "session.side_missing", "session.billed", "session.link_changed"}
 )
 
 
-def follow_up(happening: Happening) -> list[NewJob]:
+def jobs_for(happening: DomainEvent) -> list[NewJob]:
     """Every job that an event leads to. Raises KeyError for an event nobody wrote down here."""
-    jobs = [job for step in FOLLOWS[happening.type] for job in step(happening)]
+    jobs = [job for step in REACTIONS[happening.type] for job in step(happening)]
     if happening.type in PUBLISHED:
         jobs.append(NewJob("publish_event", happening.event_id, happening.now))
     return jobs

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.jobs.rules import LeasedJob
-from booking_tasks.jobs.steps import NotYet, Skipped
+from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.mail.calendar_copy import Copy, House
 from booking_tasks.mail.dates import spoken_duration, spoken_span
 from booking_tasks.mail.message import letter, message_id
@@ -16,7 +16,7 @@ from booking_tasks.mail.waiting import held_back
 from booking_tasks.reminders import rules, store
 
 
-def write_reminder(db: Session, occasion: Occasion, house: House, job: LeasedJob) -> bytes | Skipped | NotYet:
+def write_reminder(db: Session, ctx: Context, house: House, job: LeasedJob) -> bytes | Skipped | Snooze:
     """The reminder for one side, or why it would come in vain.
 
     Of several that are due together (after an outage) only the one nearest to the start goes out.
@@ -26,20 +26,20 @@ def write_reminder(db: Session, occasion: Occasion, house: House, job: LeasedJob
     if session is None or recipient not in (session.requester_user_id, session.consultant_user_id):
         return Skipped("the recipient has no part in the session")
     reason = rules.why_not_remind(
-        session.status, session.scheduled_start_time, session.revision, job.revision, occasion.now
+        session.status, session.scheduled_start_time, session.revision, job.revision, ctx.now
     )
     if reason is not None:
         return Skipped(reason)
     wait = held_back(replanned(db, session.id))
     if wait is not None:
         return wait
-    if store.closer_reminder_due(db, job, occasion.now):
+    if store.closer_reminder_due(db, job, ctx.now):
         return Skipped("a closer reminder is due as well")
-    copy = copy_for(db, house, session, recipient, occasion.policies)
-    return _written(copy, house, job, occasion)
+    copy = copy_for(db, house, session, recipient, ctx.policies)
+    return _written(copy, house, job, ctx)
 
 
-def _written(copy: Copy, house: House, job: LeasedJob, occasion: Occasion) -> bytes:
+def _written(copy: Copy, house: House, job: LeasedJob, ctx: Context) -> bytes:
     reader = copy.recipient
     said = words(
         "reminder",
@@ -50,7 +50,7 @@ def _written(copy: Copy, house: House, job: LeasedJob, occasion: Occasion) -> by
         service=one_line(copy.service),
         counterpart=one_line(copy.counterpart),
         when=spoken_span(copy.start, copy.end, reader.time_zone, reader.language),
-        ahead=spoken_duration(copy.start - occasion.now, reader.language),
+        ahead=spoken_duration(copy.start - ctx.now, reader.language),
     )
     return letter(
         sender=house.mailbox,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import ConfirmRequest, DeclineRequest, ReceiveReply, ReplyOutcome
 from booking_tasks.enums import Answer, Party
 from booking_tasks.intake import service as intake
@@ -21,26 +21,26 @@ from booking_tasks.sessions.store import locked_session
 _refused = ReplyOutcome.refusal
 
 
-def receive(db: Session, occasion: Occasion, command: ReceiveReply, reply: Reply | Rejected) -> ReplyOutcome:
+def receive(db: Session, ctx: Context, command: ReceiveReply, reply: Reply | Rejected) -> ReplyOutcome:
     """What follows from a reply, `reply` being what was read of the command's calendar text."""
     if command.authenticated is False:
         return _refused("not_authenticated", "sender", "is not proven; nothing was changed")
     if isinstance(reply, Rejected):
         return _refused(reply.code, "calendar", f"is no reply: {reply.why}")
-    entry = entry_of(reply.uid, occasion.policies.uid_domain)
+    entry = entry_of(reply.uid, ctx.policies.uid_domain)
     if entry is None:
         return _refused("unknown_event", "calendar", "is about no event of ours")
     session = locked_session(db, entry)
     if session is not None:
-        return _to_session(db, occasion, command, reply, session)
+        return _to_session(db, ctx, command, reply, session)
     asked = question(db, entry)
     if asked is None:
         return _refused("unknown_event", "calendar", "is about no event of ours")
-    return _to_question(db, occasion, command, reply, asked)
+    return _to_question(db, ctx, command, reply, asked)
 
 
 def _to_question(
-    db: Session, occasion: Occasion, command: ReceiveReply, reply: Reply, asked: Question
+    db: Session, ctx: Context, command: ReceiveReply, reply: Reply, asked: Question
 ) -> ReplyOutcome:
     who = asked.consultant_user_id
     if not _is_person(db, command, reply, who):
@@ -61,16 +61,16 @@ def _to_question(
         consultant_user_id=who,
         question_id=asked.id,
     )
-    return _answered(db, occasion.by(str(who)), answer, reply.answer)
+    return _answered(db, ctx.on_behalf_of(str(who)), answer, reply.answer)
 
 
 def _answered(
-    db: Session, occasion: Occasion, command: ConfirmRequest | DeclineRequest, answer: Answer
+    db: Session, ctx: Context, command: ConfirmRequest | DeclineRequest, answer: Answer
 ) -> ReplyOutcome:
     if isinstance(command, ConfirmRequest):
-        outcome = intake.confirm(db, occasion, command)
+        outcome = intake.confirm(db, ctx, command)
     else:
-        outcome = intake.decline(db, occasion, command)
+        outcome = intake.decline(db, ctx, command)
     return ReplyOutcome(
         result=outcome.result,
         code=outcome.code,
@@ -81,7 +81,7 @@ def _answered(
 
 
 def _to_session(
-    db: Session, occasion: Occasion, command: ReceiveReply, reply: Reply, session: ScheduledSession
+    db: Session, ctx: Context, command: ReceiveReply, reply: Reply, session: ScheduledSession
 ) -> ReplyOutcome:
     """Write down what a calendar says of a session; whether it is to be cancelled is for a person to say."""
     sides: dict[Party, UUID] = {
@@ -105,7 +105,7 @@ def _to_session(
     said: dict[str, object] = {"party": party, "answer": reply.answer, "revision": session.revision}
     if store.last_recorded(db, session.id, party) == said:
         return known
-    history.record(db, occasion.by(str(sides[party])), store.RECORDED, session=session, after=said)
+    history.record_event(db, ctx.on_behalf_of(str(sides[party])), store.RECORDED, session=session, after=said)
     return known.model_copy(update={"result": "done"})
 
 

@@ -6,26 +6,26 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.retention import store
 from booking_tasks.retention.rules import SCHEDULE_RUNS, Ages
 
-_PARTS: dict[str, Callable[[Session, Occasion, Ages, int], int]] = {
+_PARTS: dict[str, Callable[[Session, Context, Ages, int], int]] = {
     "jobs": lambda db, _, ages, limit: store.deleted_jobs(db, ages.jobs, limit),
     "inbox": lambda db, _, ages, limit: store.deleted_inbox(db, ages.inbox, limit),
-    "events": lambda db, occasion, ages, limit: store.deleted_events(db, occasion.now - ages.events, limit),
+    "events": lambda db, ctx, ages, limit: store.deleted_events(db, ctx.now - ages.events, limit),
     "evidence": lambda db, _, ages, limit: store.deleted_evidence(db, ages.evidence, limit),
-    "leaves": lambda db, occasion, ages, limit: store.deleted_leaves(db, occasion.now - ages.evidence, limit),
-    "absence_plans": lambda db, occasion, ages, limit: store.deleted_absence_plans(
-        db, occasion.now - ages.evidence, limit
+    "leaves": lambda db, ctx, ages, limit: store.deleted_leaves(db, ctx.now - ages.evidence, limit),
+    "absence_plans": lambda db, ctx, ages, limit: store.deleted_absence_plans(
+        db, ctx.now - ages.evidence, limit
     ),
-    "assignment_batches": lambda db, occasion, ages, limit: store.deleted_assignment_batches(
-        db, occasion.now - ages.jobs, limit
+    "assignment_batches": lambda db, ctx, ages, limit: store.deleted_assignment_batches(
+        db, ctx.now - ages.jobs, limit
     ),
     "dead_letters": lambda db, _, ages, limit: store.deleted_dead_letters(db, ages.dead_letters, limit),
     "parked_messages": lambda db, _, ages, limit: store.deleted_parked_messages(db, ages.dead_letters, limit),
-    "schedule_runs": lambda db, occasion, _, limit: store.deleted_schedule_runs(
-        db, (occasion.now - SCHEDULE_RUNS).date(), limit
+    "schedule_runs": lambda db, ctx, _, limit: store.deleted_schedule_runs(
+        db, (ctx.now - SCHEDULE_RUNS).date(), limit
     ),
 }
 
@@ -33,10 +33,10 @@ _PARTS: dict[str, Callable[[Session, Occasion, Ages, int], int]] = {
 PARTS = tuple(_PARTS)
 
 
-def purge_batch(db: Session, occasion: Occasion, part: str, ages: Ages, limit: int) -> int:
+def purge_batch(db: Session, ctx: Context, part: str, ages: Ages, limit: int) -> int:
     """Delete up to `limit` rows of one part that are past their age; returns how many.
 
     Events, leaves, absence plans, batches and schedule runs stand on the business clock, the others on real
     time. Evidence goes only with a session that is judged or cancelled.
     """
-    return _PARTS[part](db, occasion, ages, limit)
+    return _PARTS[part](db, ctx, ages, limit)

@@ -6,11 +6,11 @@ from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.settings import Settings, settings
-from booking_tasks.kit.shutdown import stopping
-from booking_tasks.outbox.daily_runs import first_today
+from booking_tasks.kit.shutdown import is_requested
+from booking_tasks.outbox.daily_runs import claim_daily_run
 from booking_tasks.retention import service
 from booking_tasks.retention.rules import Ages
-from booking_tasks.unit_of_work import occasion
+from booking_tasks.unit_of_work import unit_of_work
 
 log = logger(__name__)
 
@@ -21,8 +21,8 @@ BATCH = 1000
 @app.task(name=TASK_PREFIX + "purge")
 def purge() -> int:
     """Once a day: forget what is past its age; returns how many rows. What a stop leaves is next day's."""
-    with occasion("sweep", "sweep") as (db, moment):
-        if not first_today(db, "purge", moment.now):
+    with unit_of_work("sweep", "sweep") as (db, ctx):
+        if not claim_daily_run(db, "purge", ctx.now):
             return 0
     ages = ages_of(settings())
     return sum(_purged(part, ages) for part in service.PARTS)
@@ -31,9 +31,9 @@ def purge() -> int:
 def _purged(part: str, ages: Ages) -> int:
     removed, last = 0, BATCH
     try:
-        while last == BATCH and not stopping():
-            with occasion("sweep", "sweep") as (db, moment):
-                last = service.purge_batch(db, moment, part, ages, BATCH)
+        while last == BATCH and not is_requested():
+            with unit_of_work("sweep", "sweep") as (db, ctx):
+                last = service.purge_batch(db, ctx, part, ages, BATCH)
             removed += last
     except Exception:  # the other parts are forgotten in time whatever is wrong with this one
         log.exception("purge.failed", part=part)

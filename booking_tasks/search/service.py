@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability.rules import has_specializations, spellings
 from booking_tasks.availability.store import aliases, bookable_consultants, offered_words, service_type
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     FreeStart,
     SearchOutcome,
@@ -23,7 +23,7 @@ from booking_tasks.search import store
 from booking_tasks.search.rules import furthest, reasons
 
 
-def search_slots(db: Session, occasion: Occasion, query: SearchSlots) -> SearchOutcome:
+def search_slots(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome:
     """The first page of what can be booked, or the one behind a cursor; when there is nothing, why."""
     kind = service_type(db, query.service_type_id)
     if kind is None or not kind.is_active:
@@ -38,12 +38,12 @@ def search_slots(db: Session, occasion: Occasion, query: SearchSlots) -> SearchO
         kind.id,
         max(start, query.start),
         query.end,
-        occasion.now,
+        ctx.now,
         behind,
         query.limit + 1,
     )
     if not rows and query.after is None:
-        return _nothing(db, occasion, query)
+        return _nothing(db, ctx, query)
     zone = zone_named(query.time_zone)
     page = tuple(
         FreeStart(
@@ -74,13 +74,13 @@ def _skilled(db: Session, among: Sequence[tuple[UUID, list[str]]], query: Search
     return [who for who, offered in among if has_specializations(offered, wanted, known)]
 
 
-def _nothing(db: Session, occasion: Occasion, query: SearchSlots) -> SearchOutcome:
+def _nothing(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome:
     everyone = bookable_consultants(db, query.service_type_id, query.consultant_user_ids)
     if not everyone:
         return SearchOutcome(result="done", nothing_because="no_consultant")
-    if query.end is not None and query.end <= occasion.now:
+    if query.end is not None and query.end <= ctx.now:
         return SearchOutcome(result="done", nothing_because="range_over")
     skilled = _skilled(db, everyone, query)
-    found = store.obstacles(db, skilled, query.service_type_id, query.start, query.end, occasion.now)
+    found = store.obstacles(db, skilled, query.service_type_id, query.start, query.end, ctx.now)
     counts = reasons(len(everyone) - len(skilled), skilled, found)
     return SearchOutcome(result="done", nothing_because=furthest(counts), counts=counts)

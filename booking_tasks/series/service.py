@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome, SeriesSession
-from booking_tasks.kit.database import ring_later
+from booking_tasks.kit.database import wake_after_commit
 from booking_tasks.kit.ids import uuid7
-from booking_tasks.outbox.workflow import SessionFacts
+from booking_tasks.outbox.workflow import SessionSnapshot
 from booking_tasks.series import store
 from booking_tasks.series.rules import starts_of
 from booking_tasks.sessions.rules import NewRequest
@@ -32,15 +32,15 @@ _PROBLEMS = {
 }
 
 
-def book_series(db: Session, occasion: Occasion, command: BookSeries) -> SeriesOutcome:
+def book_series(db: Session, ctx: Context, command: BookSeries) -> SeriesOutcome:
     """Book every start, or none and say which ones are in the way. One round trip."""
     if command.consultant_user_id == command.requester_user_id:
         return _refused("is_the_requester", "consultant_user_id", "is the requester; choose another")
     starts = starts_of(command.starts, command.weekly)
     length = store.likely_length(command.service_type_id)
     while True:
-        drafts = [_drafted(occasion, command, start, length) for start in starts]
-        became = store.booked(db, command, occasion.now, length, drafts)
+        drafts = [_drafted(ctx, command, start, length) for start in starts]
+        became = store.booked(db, command, ctx.now, length, drafts)
         if became.length is None or became.refusal != "other_length":
             break
         length = became.length
@@ -49,12 +49,12 @@ def book_series(db: Session, occasion: Occasion, command: BookSeries) -> SeriesO
     if became.refusal is not None:
         return _refused(became.refusal, *_PROBLEMS[became.refusal])
     for draft in drafts:
-        ring_later(db, draft.entry.kinds_due(occasion.now))
+        wake_after_commit(db, draft.entry.job_types_due(ctx.now))
     sessions_ = tuple(_shown(draft.session) for draft in drafts)
     return SeriesOutcome(result="done", series_id=command.series_id, sessions=sessions_)
 
 
-def _drafted(occasion: Occasion, command: BookSeries, start: datetime, length: timedelta) -> Draft:
+def _drafted(ctx: Context, command: BookSeries, start: datetime, length: timedelta) -> Draft:
     request = NewRequest(
         id=uuid7(),
         requester_user_id=command.requester_user_id,
@@ -65,8 +65,8 @@ def _drafted(occasion: Occasion, command: BookSeries, start: datetime, length: t
         request_details=command.details,
         series_id=command.series_id,
     )
-    chosen = assignment.choice_of_requester(occasion, request, start)
-    return drafted(occasion, request, command.consultant_user_id, start, start + length, chosen)
+    chosen = assignment.choice_of_requester(ctx, request, start)
+    return drafted(ctx, request, command.consultant_user_id, start, start + length, chosen)
 
 
 def _conflicts(drafts: list[Draft], found: dict[UUID, str]) -> SeriesOutcome:
@@ -83,7 +83,7 @@ def _conflicts(drafts: list[Draft], found: dict[UUID, str]) -> SeriesOutcome:
     )
 
 
-def _shown(session: SessionFacts) -> SeriesSession:
+def _shown(session: SessionSnapshot) -> SeriesSession:
     return SeriesSession(
         session_id=session.id,
         request_id=session.request_id,

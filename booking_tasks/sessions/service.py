@@ -10,15 +10,15 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
 from booking_tasks.credits.service import give, take_back
-from booking_tasks.kit.database import ring_later
+from booking_tasks.kit.database import wake_after_commit
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.outbox import service as history
-from booking_tasks.outbox.capacity_released import note_freed
-from booking_tasks.outbox.workflow import SessionFacts
+from booking_tasks.outbox.capacity_released import record_capacity_released
+from booking_tasks.outbox.workflow import SessionSnapshot
 from booking_tasks.sessions import store
 from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS, Asked, NewRequest, check_step
 from booking_tasks.sessions.store import Draft
@@ -26,7 +26,7 @@ from booking_tasks.sessions.store import Draft
 
 def agree(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest | NewRequest,
     consultant_user_id: UUID,
     start: datetime,
@@ -35,7 +35,7 @@ def agree(
     from_hold: bool = False,
     decision: dict[str, Any] | None = None,
     question: Asked | None = None,
-) -> SessionFacts | NotTaken:
+) -> SessionSnapshot | NotTaken:
     """Book a start for a locked or a new request, or turn its hold into a booking. One round trip.
 
     Writes the session, its time, the request, the history and `decision`, the row of the choice that
@@ -44,14 +44,14 @@ def agree(
     NotTaken leaves nothing behind.
     """
     while True:
-        draft = drafted(occasion, request, consultant_user_id, start, end, decision, question)
-        refusal, real_end = store.booked(db, draft, now=occasion.now, from_hold=from_hold)
+        draft = drafted(ctx, request, consultant_user_id, start, end, decision, question)
+        refusal, real_end = store.booked(db, draft, now=ctx.now, from_hold=from_hold)
         if refusal is None:
             session = draft.session
             if question is not None:
-                younger = max(occasion.now, question.at + timedelta(seconds=1))
+                younger = max(ctx.now, question.at + timedelta(seconds=1))
                 store.set_revision(db, session.id, session.revision, younger)
-            ring_later(db, draft.entry.kinds_due(occasion.now))
+            wake_after_commit(db, draft.entry.job_types_due(ctx.now))
             return session
         if real_end is None:
             return NotTaken(refusal)
@@ -60,7 +60,7 @@ def agree(
 
 
 def drafted(
-    occasion: Occasion,
+    ctx: Context,
     request: ConsultationRequest | NewRequest,
     consultant_user_id: UUID,
     start: datetime,
@@ -70,7 +70,7 @@ def drafted(
 ) -> Draft:
     """A booking with what follows from it, not written yet."""
     check_step(REQUEST_STEPS, request.status, "scheduled")
-    session = SessionFacts(
+    session = SessionSnapshot(
         id=uuid7() if question is None else question.id,
         request_id=request.id,
         revision=0 if question is None else 1,
@@ -80,8 +80,8 @@ def drafted(
         consultant_user_id=consultant_user_id,
         join_url=None,
     )
-    entry = history.entry(
-        occasion,
+    entry = history.outbox_entry(
+        ctx,
         "session.scheduled",
         session=session,
         before={"request_status": request.status},
@@ -91,19 +91,19 @@ def drafted(
     return Draft(request, session, entry, decision)
 
 
-def _span(session: SessionFacts) -> dict[str, str]:
+def _span(session: SessionSnapshot) -> dict[str, str]:
     return {
         "start": session.start.astimezone(UTC).isoformat(),
         "end": session.end.astimezone(UTC).isoformat(),
     }
 
 
-def reschedule(db: Session, occasion: Occasion, command: RescheduleSession) -> SessionOutcome:
+def reschedule(db: Session, ctx: Context, command: RescheduleSession) -> SessionOutcome:
     """Move a session: the new piece is taken and the old one freed in one transaction."""
     session = store.locked_session(db, command.session_id)
     if session is None:
         return SessionOutcome(result="refused", code="unknown_session")
-    refusal = why_fixed(session, occasion)
+    refusal = why_fixed(session, ctx)
     if refusal is not None:
         return _outcome("refused", session, refusal)
     if session.scheduled_start_time == command.new_start:
@@ -111,27 +111,23 @@ def reschedule(db: Session, occasion: Occasion, command: RescheduleSession) -> S
     request = store.locked_request(db, session.consultation_request_id)
     if request is None:
         return SessionOutcome(result="refused", code="unknown_session")
-    taken = availability.book(
-        db, occasion, request, session.consultant_user_id, command.new_start, session.id
-    )
+    taken = availability.book(db, ctx, request, session.consultant_user_id, command.new_start, session.id)
     if isinstance(taken, NotTaken):
         return _outcome("refused", session, taken.code)
-    move(db, occasion, session, taken, command.reason)
+    move(db, ctx, session, taken, command.reason)
     return _outcome("done", session)
 
 
-def move(
-    db: Session, occasion: Occasion, session: ScheduledSession, taken: Taken, reason: str | None
-) -> None:
+def move(db: Session, ctx: Context, session: ScheduledSession, taken: Taken, reason: str | None) -> None:
     """Move a locked session to a time that is booked for it already."""
     before = _state(session)
-    note_freed(db, occasion, [session.consultant_user_id], "moved")
+    record_capacity_released(db, ctx, [session.consultant_user_id], "moved")
     session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
-    revise(session, occasion)
+    revise(session, ctx)
     db.flush()
-    history.record(
+    history.record_event(
         db,
-        occasion,
+        ctx,
         "session.rescheduled",
         session=session,
         before=before,
@@ -142,7 +138,7 @@ def move(
 
 def hand_over(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     session: ScheduledSession,
     request: ConsultationRequest,
     consultant_user_id: UUID,
@@ -153,15 +149,15 @@ def hand_over(
     former, before = session.consultant_user_id, _state(session)
     session.consultant_user_id = request.assigned_consultant_user_id = consultant_user_id
     session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
-    revise(session, occasion)
-    request.updated_at = occasion.now
-    if take_back(db, occasion, request.id, "session.reassigned"):
-        give(db, occasion, request, consultant_user_id)
-    note_freed(db, occasion, [former], "reassigned")
+    revise(session, ctx)
+    request.updated_at = ctx.now
+    if take_back(db, ctx, request.id, "session.reassigned"):
+        give(db, ctx, request, consultant_user_id)
+    record_capacity_released(db, ctx, [former], "reassigned")
     db.flush()
-    history.record(
+    history.record_event(
         db,
-        occasion,
+        ctx,
         "session.reassigned",
         session=session,
         former_consultant=former,
@@ -171,7 +167,7 @@ def hand_over(
     )
 
 
-def cancel(db: Session, occasion: Occasion, command: CancelSession) -> SessionOutcome:
+def cancel(db: Session, ctx: Context, command: CancelSession) -> SessionOutcome:
     """End a session before it begins, on one side's word; its time is free at once."""
     session = store.locked_session(db, command.session_id)
     if session is None:
@@ -179,31 +175,31 @@ def cancel(db: Session, occasion: Occasion, command: CancelSession) -> SessionOu
     wanted = f"cancelled_by_{command.cancelled_by}"
     if session.status == wanted:
         return _outcome("already_done", session)
-    refusal = why_fixed(session, occasion)
+    refusal = why_fixed(session, ctx)
     if refusal is not None:
         return _outcome("refused", session, refusal)
-    call_off(db, occasion, session, wanted, command.reason)
+    call_off(db, ctx, session, wanted, command.reason)
     return _outcome("done", session)
 
 
-def call_off(db: Session, occasion: Occasion, session: ScheduledSession, wanted: str, reason: str) -> None:
+def call_off(db: Session, ctx: Context, session: ScheduledSession, wanted: str, reason: str) -> None:
     """End a locked session that has not begun, as `cancelled_by_user` or `cancelled_by_consultant`."""
     before = _state(session)
     check_step(SESSION_STEPS, session.status, wanted)
     session.status = wanted
     session.status_reason = reason
-    revise(session, occasion)
+    revise(session, ctx)
     request = store.locked_request(db, session.consultation_request_id)
     if request is not None and "cancelled" in REQUEST_STEPS[request.status]:
-        request.status, request.status_reason, request.updated_at = "cancelled", wanted, occasion.now
-    take_back(db, occasion, session.consultation_request_id, wanted)
+        request.status, request.status_reason, request.updated_at = "cancelled", wanted, ctx.now
+    take_back(db, ctx, session.consultation_request_id, wanted)
     availability.free_session(
-        db, occasion, session.consultant_user_id, session.id, session.consultation_request_id
+        db, ctx, session.consultant_user_id, session.id, session.consultation_request_id
     )
     db.flush()
-    history.record(
+    history.record_event(
         db,
-        occasion,
+        ctx,
         "session.cancelled",
         session=session,
         before=before,
@@ -212,40 +208,42 @@ def call_off(db: Session, occasion: Occasion, session: ScheduledSession, wanted:
     )
 
 
-def start_due(db: Session, occasion: Occasion, limit: int = 200) -> int:
+def start_due(db: Session, ctx: Context, limit: int = 200) -> int:
     """Set sessions whose start has come to in_progress; how many."""
-    sessions = store.sessions_to_start(db, occasion.now, limit)
+    sessions = store.sessions_to_start(db, ctx.now, limit)
     for session in sessions:
         before = _state(session)
         check_step(SESSION_STEPS, session.status, "in_progress")
         session.status = "in_progress"
-        session.updated_at = occasion.now
+        session.updated_at = ctx.now
         db.flush()
-        history.record(db, occasion, "session.started", session=session, before=before, after=_state(session))
+        history.record_event(
+            db, ctx, "session.started", session=session, before=before, after=_state(session)
+        )
     return len(sessions)
 
 
-def revise(session: ScheduledSession, occasion: Occasion) -> None:
+def revise(session: ScheduledSession, ctx: Context) -> None:
     """Count a change that people must hear of; its instant is strictly later than the last one's."""
     session.revision += 1
-    session.revised_at = max(occasion.now, session.revised_at + timedelta(seconds=1))
-    session.updated_at = occasion.now
+    session.revised_at = max(ctx.now, session.revised_at + timedelta(seconds=1))
+    session.updated_at = ctx.now
 
 
-def why_fixed(session: ScheduledSession, occasion: Occasion) -> str | None:
+def why_fixed(session: ScheduledSession, ctx: Context) -> str | None:
     """Why a session can no longer be moved, given away or cancelled, or None."""
     if session.status == "in_progress":
         return "already_started"
     if session.status != "scheduled":
         return "already_ended"
-    return "already_started" if session.scheduled_start_time <= occasion.now else None
+    return "already_started" if session.scheduled_start_time <= ctx.now else None
 
 
 def _state(session: ScheduledSession) -> dict[str, Any]:
     return {
         "status": session.status,
         "revision": session.revision,
-        **_span(history.session_facts(session)),
+        **_span(history.session_snapshot(session)),
     }
 
 

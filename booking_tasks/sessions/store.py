@@ -16,8 +16,8 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
-from booking_tasks.outbox.service import Entry
-from booking_tasks.outbox.workflow import SessionFacts
+from booking_tasks.outbox.service import OutboxEntry
+from booking_tasks.outbox.workflow import SessionSnapshot
 from booking_tasks.sessions.rules import NewRequest
 
 
@@ -59,8 +59,8 @@ class Draft:
     """A booking as it will be, if the database agrees. `decision` is the row of the choice behind it."""
 
     request: ConsultationRequest | NewRequest
-    session: SessionFacts
-    entry: Entry
+    session: SessionSnapshot
+    entry: OutboxEntry
     decision: dict[str, Any] | None
 
     def row(self) -> dict[str, Any]:

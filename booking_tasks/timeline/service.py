@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.inbox import store as inbox
 from booking_tasks.inbox.rules import WantedLetters
 from booking_tasks.jobs import store as jobs
-from booking_tasks.jobs.rules import Wanted
+from booking_tasks.jobs.rules import JobFilter
 from booking_tasks.kit.ids import made_at
 from booking_tasks.models import (
     AssignmentDecision,
@@ -31,7 +31,7 @@ _MOST = 10_000
 
 
 @dataclass(frozen=True)
-class Story:
+class Timeline:
     """How a request and its session stand, and how they came there."""
 
     request_id: UUID
@@ -40,7 +40,7 @@ class Story:
     lines: list[Line]
 
 
-def story_of(db: Session, id_: UUID) -> Story | None:
+def timeline_of(db: Session, id_: UUID) -> Timeline | None:
     """Everything known of a request (or of the request of a session), in order; None for an unknown id.
 
     Times are real ones; an event of another instant on the business clock says so.
@@ -58,11 +58,11 @@ def story_of(db: Session, id_: UUID) -> Story | None:
     lines += [_letter(one) for one in letters.values()]
     lines += [_decision(one) for one in store.decisions(db, request.id)]
     lines += [_event(one) for one in events]
-    for job in jobs.wanted(db, Wanted(about=request.id), _MOST):
+    for job in jobs.wanted(db, JobFilter(about=request.id), _MOST):
         lines += _job(job)
     if session is not None:
         lines += [_evidence(one) for one in store.evidence(db, session.id)]
-    return Story(request.id, session.id if session else None, _standing(request, session), in_order(lines))
+    return Timeline(request.id, session.id if session else None, _standing(request, session), in_order(lines))
 
 
 def _standing(request: ConsultationRequest, session: ScheduledSession | None) -> str:

@@ -9,17 +9,17 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
-from booking_tasks.assignment.evaluation import weights_of, wish_of
+from booking_tasks.assignment.evaluation import criteria_of, weights_of
 from booking_tasks.assignment.rules import Candidate
 from booking_tasks.assignment.scoring import Circumstances, closeness
 from booking_tasks.assignment.store import profile_of
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import Aliases
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers
-from booking_tasks.outbox.capacity_released import note_freed
+from booking_tasks.outbox.capacity_released import record_capacity_released
 from booking_tasks.sessions.store import locked_request
 from booking_tasks.waiting import store
 from booking_tasks.waiting.rules import Span, Wish, matches, terms_of
@@ -31,7 +31,7 @@ _MOST_STARTS = 5000
 _OF_THE_REQUEST = frozenset({"not_waiting", "offer_open", "offered_before", "requester_busy"})
 
 
-def offer_freed(db: Session, occasion: Occasion, consultant_user_id: UUID) -> UUID | None:
+def offer_freed(db: Session, ctx: Context, consultant_user_id: UUID) -> UUID | None:
     """Give one free start of a consultant to the best of those who wait; the request's id, or None.
 
     One in a transaction, because a request is locked before any consultant: what is left for others is
@@ -40,22 +40,24 @@ def offer_freed(db: Session, occasion: Occasion, consultant_user_id: UUID) -> UU
     consultant = store.consultant(db, consultant_user_id)
     if consultant is None or not consultant.is_available_for_booking:
         return None
-    waiting = store.waiting_requests(db, occasion.now)
+    waiting = store.waiting_requests(db, ctx.now)
     aliases = assignment.aliases_for(db, [consultant], waiting)
     requests = {
-        one.id: one for one in waiting if assignment.unfit(consultant, one, aliases, occasion.now) is None
+        one.id: one
+        for one in waiting
+        if assignment.ineligibility_reason(consultant, one, aliases, ctx.now) is None
     }
     kinds = store.active_kinds(db, {one.consultation_service_type_id for one in requests.values()})
-    wishes = _wishes(db, occasion, consultant, requests, kinds, aliases)
+    wishes = _wishes(db, ctx, consultant, requests, kinds, aliases)
     if not wishes:
         return None
-    starts = {kind: _starts(db, occasion, consultant, kind, wishes) for kind in kinds}
+    starts = {kind: _starts(db, ctx, consultant, kind, wishes) for kind in kinds}
     gone: set[tuple[UUID, datetime]] = set()
     for wish, start, end in matches(wishes, starts):
         kind = kinds[wish.service_type_id]
         if (kind.id, start) in gone:
             continue
-        given = _given(db, occasion, wish, kind, consultant, (start, end))
+        given = _given(db, ctx, wish, kind, consultant, (start, end))
         if isinstance(given, NotTaken):
             if given.code == "at_capacity":
                 return None
@@ -63,14 +65,14 @@ def offer_freed(db: Session, occasion: Occasion, consultant_user_id: UUID) -> UU
                 gone.add((kind.id, start))
             continue
         if len(wishes) > 1:
-            note_freed(db, occasion, [consultant_user_id], "more")
+            record_capacity_released(db, ctx, [consultant_user_id], "more")
         return wish.request_id
     return None
 
 
 def _wishes(
     db: Session,
-    occasion: Occasion,
+    ctx: Context,
     consultant: Consultant,
     requests: Mapping[UUID, ConsultationRequest],
     kinds: Mapping[UUID, ServiceType],
@@ -78,7 +80,7 @@ def _wishes(
 ) -> list[Wish]:
     """The requests as the rules see them: of kinds that are offered, with what speaks for each."""
     who, found = consultant.consultant_user_id, requests.values()
-    busy = store.busy_spans(db, {one.requester_user_id for one in found}, occasion.now)
+    busy = store.busy_spans(db, {one.requester_user_id for one in found}, ctx.now)
     asked = store.asked_starts(db, requests.keys(), who)
     known = store.known(db, who, found)
     profile = profile_of(consultant)
@@ -87,7 +89,7 @@ def _wishes(
         kind = kinds.get(one.consultation_service_type_id)
         if kind is None:
             continue
-        about = Circumstances(wish_of(one), occasion.now, None, UTC, {}, aliases)
+        about = Circumstances(criteria_of(one), ctx.now, None, UTC, {}, aliases)
         wishes.append(
             Wish(
                 request_id=one.id,
@@ -98,7 +100,7 @@ def _wishes(
                     known=known.get(one.id, 0.0),
                     closeness=closeness(profile, about),
                 ),
-                weights=weights_of(occasion, kind),
+                weights=weights_of(ctx, kind),
                 earliest=one.preferred_start_time,
                 latest_end=one.preferred_end_time,
                 busy=busy.get(one.requester_user_id, ()),
@@ -109,29 +111,29 @@ def _wishes(
 
 
 def _starts(
-    db: Session, occasion: Occasion, consultant: Consultant, kind_id: UUID, wishes: Sequence[Wish]
+    db: Session, ctx: Context, consultant: Consultant, kind_id: UUID, wishes: Sequence[Wish]
 ) -> list[Span]:
     """The consultant's free starts in all that the wishes of a kind could use, as the one judge has them."""
     ours = [one for one in wishes if one.service_type_id == kind_id]
-    soonest = occasion.now + _INSTANT  # an offer ends where its session starts
-    horizon = occasion.now + occasion.policies.horizon
+    soonest = ctx.now + _INSTANT  # an offer ends where its session starts
+    horizon = ctx.now + ctx.policies.horizon
     start = max(soonest, min(one.earliest or soonest for one in ours))
     end = max(one.latest_end or horizon for one in ours)
     who = consultant.consultant_user_id
-    found = ledger.free_starts(db, [who], kind_id, start, end, occasion.now, _MOST_STARTS)
+    found = ledger.free_starts(db, [who], kind_id, start, end, ctx.now, _MOST_STARTS)
     return [(begins, ends) for _, begins, ends in found]
 
 
 def _given(
-    db: Session, occasion: Occasion, wish: Wish, kind: ServiceType, consultant: Consultant, span: Span
+    db: Session, ctx: Context, wish: Wish, kind: ServiceType, consultant: Consultant, span: Span
 ) -> assignment.Assigned | NotTaken:
     """Give a start to a request, once it is locked and waits still; else all locks come back."""
     who, (start, end) = consultant.consultant_user_id, span
     savepoint = db.begin_nested()
     request = locked_request(db, wish.request_id)
     given: assignment.Assigned | NotTaken = NotTaken("not_waiting")
-    if request is not None and _waits(db, occasion, request, consultant):
-        asking = ledger.needing_confirmation(db, [who], kind.id, occasion.now)
+    if request is not None and _waits(db, ctx, request, consultant):
+        asking = ledger.needing_confirmation(db, [who], kind.id, ctx.now)
         candidate = Candidate(
             who,
             wish.terms["preference"] > 0,
@@ -142,23 +144,23 @@ def _given(
             total=wish.score,
             capacity=consultant.assignment_capacity,
         )
-        given = assignment.give_start(db, occasion, request, kind, candidate, start, end)
+        given = assignment.book_or_offer(db, ctx, request, kind, candidate, start, end)
         if not isinstance(given, NotTaken):
-            assignment.decide(db, occasion, request, [candidate], given, candidate, start)
+            assignment.decide(db, ctx, request, [candidate], given, candidate, start)
             savepoint.commit()
             return given
     savepoint.rollback()
     return given
 
 
-def _waits(db: Session, occasion: Occasion, request: ConsultationRequest, consultant: Consultant) -> bool:
+def _waits(db: Session, ctx: Context, request: ConsultationRequest, consultant: Consultant) -> bool:
     """Whether a request that is locked now still waits, and for somebody like this consultant."""
     aliases = assignment.aliases_for(db, [consultant], [request])
     ends = (request.deadline_at, request.preferred_end_time)
     return (
         request.status == "pending_assignment"
         and request.waiting_since is not None
-        and all(end is None or end > occasion.now for end in ends)
-        and not offers.busy_with_offers(db, occasion, request)
-        and assignment.unfit(consultant, request, aliases, occasion.now) is None
+        and all(end is None or end > ctx.now for end in ends)
+        and not offers.busy_with_offers(db, ctx, request)
+        and assignment.ineligibility_reason(consultant, request, aliases, ctx.now) is None
     )

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import AcceptOffer, DeclineOffer, HoldOutcome
 from booking_tasks.intake.rules import answer_until
 from booking_tasks.models import ConsultationRequest, TimeOffer
@@ -24,37 +24,37 @@ from booking_tasks.sessions.store import locked_request
 from booking_tasks.waiting.rules import Span
 
 
-def accept_offer(db: Session, occasion: Occasion, command: AcceptOffer) -> HoldOutcome:
+def accept_offer(db: Session, ctx: Context, command: AcceptOffer) -> HoldOutcome:
     """Book what was offered, or ask the consultant who confirms themselves."""
-    found = _open(db, occasion, command, "accepted")
+    found = _open(db, ctx, command, "accepted")
     if isinstance(found, HoldOutcome):
         return found
     request, one = found
     who, start = one.consultant_user_id, one.start_time
     ledger.lock_consultant(db, who)  # what they want of a booking holds good from here on
-    if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, occasion.now):
-        taken = _asked(db, occasion, request, who, (start, one.end_time))
+    if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, ctx.now):
+        taken = _asked(db, ctx, request, who, (start, one.end_time))
     else:
-        agreed = sessions.agree(db, occasion, request, who, start, one.end_time, from_hold=True)
+        agreed = sessions.agree(db, ctx, request, who, start, one.end_time, from_hold=True)
         taken = not isinstance(agreed, NotTaken)
     if not taken:
         return _outcome("refused", request, one, "offer_expired")
-    offers.accepted(db, occasion, one)
+    offers.accepted(db, ctx, one)
     return _outcome("done", request, one)
 
 
-def decline_offer(db: Session, occasion: Occasion, command: DeclineOffer) -> HoldOutcome:
+def decline_offer(db: Session, ctx: Context, command: DeclineOffer) -> HoldOutcome:
     """Leave what was offered to others; the request waits on."""
-    found = _open(db, occasion, command, "declined")
+    found = _open(db, ctx, command, "declined")
     if isinstance(found, HoldOutcome):
         return found
     request, one = found
-    offers.declined(db, occasion, request, one, command.reason)
+    offers.declined(db, ctx, request, one, command.reason)
     return _outcome("done", request, one)
 
 
 def _open(
-    db: Session, occasion: Occasion, command: AcceptOffer | DeclineOffer, wanted: str
+    db: Session, ctx: Context, command: AcceptOffer | DeclineOffer, wanted: str
 ) -> tuple[ConsultationRequest, TimeOffer] | HoldOutcome:
     """The locked request and its open offer, or the answer where it is not open any more."""
     request = locked_request(db, command.request_id)
@@ -62,7 +62,7 @@ def _open(
     if request is None or one is None:
         problem = "names no offer to this request; take it from the latest request.offered"
         return HoldOutcome.refusal("unknown_offer", "hold_token", problem)
-    state = standing(one.state, one.offered_until, occasion.now)
+    state = standing(one.state, one.offered_until, ctx.now)
     if state == "open":
         return request, one
     if state == wanted:
@@ -70,22 +70,22 @@ def _open(
     return _outcome("refused", request, one, "offer_expired" if state == "lapsed" else "offer_over")
 
 
-def _asked(db: Session, occasion: Occasion, request: ConsultationRequest, who: UUID, span: Span) -> bool:
+def _asked(db: Session, ctx: Context, request: ConsultationRequest, who: UUID, span: Span) -> bool:
     """From now on the hold is the consultant's to answer; False when it is over."""
     start, end = span
     kind = ledger.service_type(db, request.consultation_service_type_id)
     minutes = None if kind is None else kind.confirmation_minutes
-    until = answer_until(occasion.now, minutes, occasion.policies.confirmation_deadline, start)
-    if not availability.prolong_hold(db, occasion, request.id, until):
+    until = answer_until(ctx.now, minutes, ctx.policies.confirmation_deadline, start)
+    if not availability.prolong_hold(db, ctx, request.id, until):
         return False
     before = request.status
     check_step(REQUEST_STEPS, before, "pending_confirmation")
     request.status, request.status_reason = "pending_confirmation", None
-    request.assigned_consultant_user_id, request.updated_at = who, occasion.now
+    request.assigned_consultant_user_id, request.updated_at = who, ctx.now
     db.flush()
-    history.record(
+    history.record_event(
         db,
-        occasion,
+        ctx,
         "request.confirmation_wanted",
         request=request,
         before={"status": before},
@@ -115,12 +115,12 @@ def _outcome(
     )
 
 
-def lapsed(db: Session, occasion: Occasion, limit: int = 200) -> list[UUID]:
+def lapsed(db: Session, ctx: Context, limit: int = 200) -> list[UUID]:
     """Requests that let an offer run out."""
-    return offer_store.requests_of_lapsed(db, occasion.now, limit)
+    return offer_store.requests_of_lapsed(db, ctx.now, limit)
 
 
-def lapse(db: Session, occasion: Occasion, request_id: UUID) -> bool:
+def lapse(db: Session, ctx: Context, request_id: UUID) -> bool:
     """Let an offer go whose time is over; its start goes to the next, and nobody is asked twice."""
     request = locked_request(db, request_id)
-    return request is not None and offers.lapse(db, occasion, request)
+    return request is not None and offers.lapse(db, ctx, request)

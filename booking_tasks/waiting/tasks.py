@@ -5,12 +5,12 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from booking_tasks.celery import app
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import TASK_PREFIX, AcceptOffer, DeclineOffer
 from booking_tasks.inbox.tasks import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
-from booking_tasks.unit_of_work import occasion, one_by_one
+from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work
 from booking_tasks.waiting import offering, service
 
 accept_offer = accepts(AcceptOffer)(service.accept_offer)
@@ -20,8 +20,8 @@ decline_offer = accepts(DeclineOffer)(service.decline_offer)
 class OfferTime(InternalHandler):
     """Asks the best of those who wait about a consultant's free time."""
 
-    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Finished | Skipped:
-        given = offering.offer_freed(db, occasion, job.subject_id)
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Finished | Skipped:
+        given = offering.offer_freed(db, ctx, job.subject_id)
         return Skipped("nobody who waits could use it") if given is None else Finished()
 
 
@@ -34,6 +34,6 @@ def offer_time() -> int:
 @app.task(name=TASK_PREFIX + "lapse_offers")
 def lapse_offers() -> int:
     """Offers that nobody answered in time, one transaction each."""
-    with occasion("sweep", "sweep") as (db, moment):
-        lapsed = service.lapsed(db, moment)
-    return one_by_one(lapsed, service.lapse)
+    with unit_of_work("sweep", "sweep") as (db, ctx):
+        lapsed = service.lapsed(db, ctx)
+    return for_each_in_own_transaction(lapsed, service.lapse)

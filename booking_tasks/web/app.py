@@ -32,7 +32,7 @@ from booking_tasks.kit.settings import settings
 from booking_tasks.kit.signed_links import TOKEN_CHARACTERS, Grant, Links, message_id
 from booking_tasks.mail.dates import Language, language_of
 from booking_tasks.mail.handler import house_of
-from booking_tasks.unit_of_work import occasion
+from booking_tasks.unit_of_work import unit_of_work
 from booking_tasks.web import pages
 from booking_tasks.web.service import Asked, Offered, asked, offered
 
@@ -170,12 +170,12 @@ def _looked_up(links: Links, token: str) -> tuple[Grant, Asked | Offered] | Resp
         grant = links.read(ANSWERS, token) or links.read(OFFERS, token)
     if grant is None:
         return _plain("unknown")
-    with occasion("web", DOOR) as (db, moment):
+    with unit_of_work("web", DOOR) as (db, ctx):
         db.execute(text("SET TRANSACTION READ ONLY"))
-        if grant.over(moment.now):
+        if grant.over(ctx.now):
             return _plain("over")
         show = asked if grant.purpose == ANSWERS else offered
-        what = show(db, moment, house_of(settings()), grant)
+        what = show(db, ctx, house_of(settings()), grant)
     return _plain("unknown") if what is None else (grant, what)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.intake.confirmation_requests import Fate, Question, question
 from booking_tasks.invites.store import held_time, offer, request
 from booking_tasks.kit.signed_links import Grant
@@ -46,7 +46,7 @@ class Offered:
     until: str
 
 
-def offered(db: Session, occasion: Occasion, house: House, grant: Grant) -> Offered | None:
+def offered(db: Session, ctx: Context, house: House, grant: Grant) -> Offered | None:
     """What a link about an offer leads to; None when there is no such offer to this person.
 
     Raises EffectNotDoneError while the directory does not know one of the two sides.
@@ -55,14 +55,14 @@ def offered(db: Session, occasion: Occasion, house: House, grant: Grant) -> Offe
     wish = request(db, found.consultation_request_id) if found is not None else None
     if found is None or wish is None or wish.requester_user_id != grant.person:
         return None
-    reader = person(db, house, grant.person, occasion.policies)
-    consultant = person(db, house, found.consultant_user_id, occasion.policies)
+    reader = person(db, house, grant.person, ctx.policies)
+    consultant = person(db, house, found.consultant_user_id, ctx.policies)
     zone, language = reader.time_zone, reader.language
     return Offered(
         request_id=wish.id,
         hold_token=found.hold_token,
         reader=reader,
-        standing=standing(found.state, found.offered_until, occasion.now),
+        standing=standing(found.state, found.offered_until, ctx.now),
         service=one_line(service_name(db, wish.consultation_service_type_id)),
         counterpart=one_line(consultant.mailbox.name),
         when=spoken_span(found.start_time, found.end_time, zone, language),
@@ -70,7 +70,7 @@ def offered(db: Session, occasion: Occasion, house: House, grant: Grant) -> Offe
     )
 
 
-def asked(db: Session, occasion: Occasion, house: House, grant: Grant) -> Asked | None:
+def asked(db: Session, ctx: Context, house: House, grant: Grant) -> Asked | None:
     """What a link to answer by is about; None when there is no such question for this person.
 
     Raises EffectNotDoneError while the directory does not know one of the two sides.
@@ -79,10 +79,10 @@ def asked(db: Session, occasion: Occasion, house: House, grant: Grant) -> Asked 
     wish = request(db, found.request_id) if found is not None else None
     if found is None or wish is None or found.consultant_user_id != grant.person:
         return None
-    reader = person(db, house, grant.person, occasion.policies)
-    requester = person(db, house, wish.requester_user_id, occasion.policies)
+    reader = person(db, house, grant.person, ctx.policies)
+    requester = person(db, house, wish.requester_user_id, ctx.policies)
     held = held_time(db, wish.id, grant.person) if found.fate == "open" else None
-    live = held is not None and held.until > occasion.now
+    live = held is not None and held.until > ctx.now
     zone, language = reader.time_zone, reader.language
     start, end = (held.start, held.end) if held else (found.start, found.end)
     return Asked(

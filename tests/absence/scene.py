@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import plans
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import AbsencePlanOutcome, ApplyAbsencePlan, PlanAbsence, UndoAbsencePlan
 from booking_tasks.models import AssignmentDecision, AvailabilitySlot, ScheduledSession
 from tests import builders
@@ -125,7 +125,7 @@ def rows(db: Session, *tables: str) -> dict[str, list[str]]:
     }
 
 
-def plan(db: Session, moment: Occasion, who: UUID, **values: Any) -> AbsencePlanOutcome:
+def plan(db: Session, ctx: Context, who: UUID, **values: Any) -> AbsencePlanOutcome:
     """A plan for the whole day, or for what is said."""
     day = {"start": TEN.replace(hour=0, tzinfo=None), "end": (TEN + DAY).replace(hour=0, tzinfo=None)}
     span = {} if "leave_id" in values or "start" in values else day
@@ -140,17 +140,17 @@ def plan(db: Session, moment: Occasion, who: UUID, **values: Any) -> AbsencePlan
         | span
         | values
     )
-    return plans.plan_absence(db, moment, command)
+    return plans.plan_absence(db, ctx, command)
 
 
-def apply(db: Session, moment: Occasion, plan_id: UUID | None) -> AbsencePlanOutcome:
+def apply(db: Session, ctx: Context, plan_id: UUID | None) -> AbsencePlanOutcome:
     assert plan_id is not None
-    return plans.apply(db, moment, ApplyAbsencePlan(message_id=uuid4(), actor="desk", plan_id=plan_id))
+    return plans.apply(db, ctx, ApplyAbsencePlan(message_id=uuid4(), actor="desk", plan_id=plan_id))
 
 
-def undo(db: Session, moment: Occasion, plan_id: UUID | None) -> AbsencePlanOutcome:
+def undo(db: Session, ctx: Context, plan_id: UUID | None) -> AbsencePlanOutcome:
     assert plan_id is not None
-    return plans.undo(db, moment, UndoAbsencePlan(message_id=uuid4(), actor="desk", plan_id=plan_id))
+    return plans.undo(db, ctx, UndoAbsencePlan(message_id=uuid4(), actor="desk", plan_id=plan_id))
 
 
 def shown(outcome: AbsencePlanOutcome) -> list[tuple[UUID, str, UUID | None, datetime | None]]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import announcing
 from booking_tasks.absence import service as by_hand
-from booking_tasks.context import Occasion, Policies
+from booking_tasks.context import Context, Policies
 from booking_tasks.contracts import (
     AbsencePlanOutcome,
     AnswerProposal,
@@ -23,7 +23,7 @@ from booking_tasks.contracts import (
 )
 from booking_tasks.invites.notices import write_notice
 from booking_tasks.invites.service import write_cancellation, write_invite
-from booking_tasks.jobs.steps import NotYet, Skipped
+from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.models import (
     AbsencePlan,
     AbsencePlanStep,
@@ -43,14 +43,14 @@ from tests.invites.test_service import HOUSE, body, job, read, tried_before
 GRACE = 5 * MINUTE
 
 
-def told(db: Session, moment: Occasion, day: Day) -> AbsencePlanOutcome:
+def told(db: Session, ctx: Context, day: Day) -> AbsencePlanOutcome:
     """The day's plan, applied and told. Both sides of every session had their invitations."""
     for session in (day.first, day.second, day.third):
         for who in (session.requester_user_id, day.okafor):
             tried_before(db, "send_invite", session.id, who)
-    outcome = apply(db, moment, plan(db, moment, day.okafor).plan_id)
+    outcome = apply(db, ctx, plan(db, ctx, day.okafor).plan_id)
     assert outcome.plan_id is not None
-    assert announcing.announce_due(db, replace(moment, now=NOW + GRACE), outcome.plan_id) is None
+    assert announcing.announce_due(db, replace(ctx, now=NOW + GRACE), outcome.plan_id) is None
     return outcome
 
 
@@ -67,9 +67,9 @@ def states(db: Session) -> list[str]:
 
 
 def test_what_was_given_is_the_colleagues_and_each_side_hears_of_it_once(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
-    told(db, moment, day)
+    told(db, ctx, day)
 
     assert (day.first.consultant_user_id, day.first.revision) == (day.stein, 1)
     assert (day.first.id, day.okafor, 1) in waiting(db, "send_cancellation")
@@ -83,26 +83,26 @@ def test_what_was_given_is_the_colleagues_and_each_side_hears_of_it_once(
     assert of_rows(db) == []
     plan_row = db.execute(select(AbsencePlan)).scalar_one()
     assert (plan_row.state, plan_row.settled_at) == ("announced", NOW + GRACE)
-    assert undo(db, moment, plan_row.id).code == "already_announced"
+    assert undo(db, ctx, plan_row.id).code == "already_announced"
 
 
 def test_whoever_cannot_be_kept_gets_an_apology_and_the_consultant_a_plain_end(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
-    told(db, moment, day)
+    told(db, ctx, day)
     assert day.third.status == "cancelled_by_consultant"
     cancel = job("send_cancellation", day.third.id, day.third.requester_user_id, 1)
-    sorry = read(write_cancellation(db, moment, HOUSE, cancel))
-    plain = read(write_cancellation(db, moment, HOUSE, replace(cancel, recipient=day.okafor)))
+    sorry = read(write_cancellation(db, ctx, HOUSE, cancel))
+    plain = read(write_cancellation(db, ctx, HOUSE, replace(cancel, recipient=day.okafor)))
     assert "we are sorry" in body(sorry)
     assert "sorry" not in body(plain)
     assert "ill" not in f"{body(sorry)}{body(plain)}".split()
 
 
 def test_the_requester_is_asked_about_the_kept_time_and_nothing_else_of_the_session_is_said(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
-    told(db, moment, day)
+    told(db, ctx, day)
     assert (day.second.status, day.second.revision, day.second.consultant_user_id) == (
         "scheduled",
         0,
@@ -111,13 +111,13 @@ def test_the_requester_is_asked_about_the_kept_time_and_nothing_else_of_the_sess
     [asked] = db.execute(select(Job).where(Job.kind == "send_notice")).scalars()
     assert asked.recipient == day.second.requester_user_id
     notice = job("send_notice", asked.subject_id, day.second.requester_user_id, detail=asked.detail)
-    said = body(read(write_notice(db, moment, HOUSE, notice)))
+    said = body(read(write_notice(db, ctx, HOUSE, notice)))
     assert "Agreed: Wednesday, 3 March 2027, 11:00–12:00" in said
     assert "Proposed: Thursday, 4 March 2027, 10:00–11:00" in said
     assert "Please answer until: Tuesday, 2 March 2027, 09:05" in said
     for writer, kind in ((write_reminder, "send_reminder"), (write_invite, "send_invite")):
         for who in (day.second.requester_user_id, day.okafor):
-            assert writer(db, moment, HOUSE, job(kind, day.second.id, who)) == Skipped(
+            assert writer(db, ctx, HOUSE, job(kind, day.second.id, who)) == Skipped(
                 "another time is proposed"
             )
     [event] = db.execute(select(Event).where(Event.type == "session.time_proposed")).scalars()
@@ -127,52 +127,52 @@ def test_the_requester_is_asked_about_the_kept_time_and_nothing_else_of_the_sess
 
 
 def test_until_it_is_told_letters_wait_and_after_an_undo_they_are_right_again(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
-    plan_id = apply(db, moment, plan(db, moment, day.okafor).plan_id).plan_id
+    plan_id = apply(db, ctx, plan(db, ctx, day.okafor).plan_id).plan_id
     letters = [
         (writer, job(kind, session.id, who))
         for writer, kind in ((write_reminder, "send_reminder"), (write_invite, "send_invite"))
         for session in (day.first, day.second, day.third)
         for who in (session.requester_user_id, day.okafor)
     ]
-    assert all(isinstance(writer(db, moment, HOUSE, one), NotYet) for writer, one in letters)
-    undo(db, moment, plan_id)
-    assert all(isinstance(writer(db, moment, HOUSE, one), bytes) for writer, one in letters)
+    assert all(isinstance(writer(db, ctx, HOUSE, one), Snooze) for writer, one in letters)
+    undo(db, ctx, plan_id)
+    assert all(isinstance(writer(db, ctx, HOUSE, one), bytes) for writer, one in letters)
 
 
-def test_without_a_grace_it_is_told_at_once(db: Session, moment: Occasion, day: Day) -> None:
-    at_once = replace(moment, policies=Policies(absence_grace=timedelta(0)))
+def test_without_a_grace_it_is_told_at_once(db: Session, ctx: Context, day: Day) -> None:
+    at_once = replace(ctx, policies=Policies(absence_grace=timedelta(0)))
     outcome = apply(db, at_once, plan(db, at_once, day.okafor).plan_id)
     assert (outcome.state, outcome.announce_at) == ("announced", NOW)
     assert [one.state for one in outcome.steps] == ["done", "offered", "cancelled"]
     assert outcome.plan_id is not None
-    assert announcing.announce_due(db, moment, outcome.plan_id) == "the plan is announced"
+    assert announcing.announce_due(db, ctx, outcome.plan_id) == "the plan is announced"
 
 
 # -- whoever acts on a session while the plan can be undone ---------------------------------------------
 
 
-def _applied(db: Session, moment: Occasion, day: Day) -> UUID:
-    plan_id = apply(db, moment, plan(db, moment, day.okafor).plan_id).plan_id
+def _applied(db: Session, ctx: Context, day: Day) -> UUID:
+    plan_id = apply(db, ctx, plan(db, ctx, day.okafor).plan_id).plan_id
     assert plan_id is not None
     return plan_id
 
 
-def _tell(db: Session, moment: Occasion, plan_id: UUID) -> None:
-    announcing.announce_due(db, replace(moment, now=NOW + GRACE), plan_id)
+def _tell(db: Session, ctx: Context, plan_id: UUID) -> None:
+    announcing.announce_due(db, replace(ctx, now=NOW + GRACE), plan_id)
 
 
 def test_what_its_requester_calls_off_is_not_told_to_the_colleague(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
-    plan_id = _applied(db, moment, day)
+    plan_id = _applied(db, ctx, day)
     for session in (day.first, day.second, day.third):
         command = CancelSession(
             message_id=uuid4(), actor="m", session_id=session.id, cancelled_by="user", reason="exam"
         )
-        assert sessions.cancel(db, moment, command).result == "done"
-    _tell(db, moment, plan_id)
+        assert sessions.cancel(db, ctx, command).result == "done"
+    _tell(db, ctx, plan_id)
     assert states(db) == ["overtaken"] * 3
     assert day.stein not in {
         who for _, who, _ in waiting(db, "send_invite") | waiting(db, "send_cancellation")
@@ -183,11 +183,11 @@ def test_what_its_requester_calls_off_is_not_told_to_the_colleague(
 
 
 def test_what_somebody_moves_or_gives_away_by_hand_goes_where_they_wanted(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
-    plan_id = _applied(db, moment, day)
+    plan_id = _applied(db, ctx, day)
     move = RescheduleSession(message_id=uuid4(), actor="m", session_id=day.first.id, new_start=TEN + 4 * HOUR)
-    assert sessions.reschedule(db, moment, move).result == "done"
+    assert sessions.reschedule(db, ctx, move).result == "done"
     db.execute(
         update(AvailabilitySlot)
         .where(AvailabilitySlot.consultant_user_id == day.stein, AvailabilitySlot.status == "available")
@@ -197,8 +197,8 @@ def test_what_somebody_moves_or_gives_away_by_hand_goes_where_they_wanted(
     give = ReassignSession(
         message_id=uuid4(), actor="d", session_id=day.second.id, consultant_user_id=day.stein, reason="x"
     )
-    assert by_hand.reassign(db, moment, give).result == "done"
-    _tell(db, moment, plan_id)
+    assert by_hand.reassign(db, ctx, give).result == "done"
+    _tell(db, ctx, plan_id)
 
     assert states(db) == ["overtaken", "overtaken", "cancelled"]
     assert (day.first.consultant_user_id, day.first.scheduled_start_time) == (day.okafor, TEN + 4 * HOUR)
@@ -208,37 +208,37 @@ def test_what_somebody_moves_or_gives_away_by_hand_goes_where_they_wanted(
 
 @pytest.mark.parametrize("status", ["scheduled", "in_progress", "attendance_unknown"])
 def test_a_session_that_began_before_anybody_came_to_tell_stays_with_its_consultant(
-    db: Session, moment: Occasion, day: Day, status: str
+    db: Session, ctx: Context, day: Day, status: str
 ) -> None:
     """However far it has come by then: the sweeps that start and judge may have been quicker."""
     before = rows(db, "consultant_availability_slots")
-    plan_id = _applied(db, moment, day)
+    plan_id = _applied(db, ctx, day)
     db.execute(update(ScheduledSession).values(status=status))
     db.expire_all()
     sessions_then = rows(db, "scheduled_sessions")
-    announcing.announce_due(db, replace(moment, now=TEN + 3 * HOUR), plan_id)
+    announcing.announce_due(db, replace(ctx, now=TEN + 3 * HOUR), plan_id)
     assert states(db) == ["overtaken"] * 3
     assert rows(db, "consultant_availability_slots") == before
     assert rows(db, "scheduled_sessions") == sessions_then
 
 
 def test_what_is_undone_when_its_sessions_have_ended_is_undone_all_the_same(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
     before = rows(db, "consultant_availability_slots")
-    plan_id = _applied(db, moment, day)
+    plan_id = _applied(db, ctx, day)
     db.execute(update(ScheduledSession).values(status="attendance_unknown"))
     db.expire_all()
-    undo(db, replace(moment, now=TEN + 3 * HOUR), plan_id)
+    undo(db, replace(ctx, now=TEN + 3 * HOUR), plan_id)
     assert states(db) == ["undone"] * 3
     assert rows(db, "consultant_availability_slots") == before
 
 
 def test_a_kept_time_that_is_over_before_anybody_came_to_tell_is_not_proposed(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
-    plan_id = _applied(db, moment, day)
-    announcing.announce_due(db, replace(moment, now=NOW + 2 * DAY), plan_id)
+    plan_id = _applied(db, ctx, day)
+    announcing.announce_due(db, replace(ctx, now=NOW + 2 * DAY), plan_id)
     assert states(db) == ["done", "cancelled", "cancelled"]
     assert of_rows(db) == []
 
@@ -246,7 +246,7 @@ def test_a_kept_time_that_is_over_before_anybody_came_to_tell_is_not_proposed(
 # -- the answer ------------------------------------------------------------------------------------------
 
 
-def answer(db: Session, moment: Occasion, accepted: bool, proposal: UUID | None = None) -> ReassignOutcome:
+def answer(db: Session, ctx: Context, accepted: bool, proposal: UUID | None = None) -> ReassignOutcome:
     found = select(AbsencePlanStep.id).where(AbsencePlanStep.action == "propose")
     command = AnswerProposal(
         message_id=uuid4(),
@@ -254,14 +254,14 @@ def answer(db: Session, moment: Occasion, accepted: bool, proposal: UUID | None 
         proposal_id=proposal or db.execute(found).scalar_one(),
         accepted=accepted,
     )
-    return announcing.answer(db, replace(moment, now=NOW + HOUR), command)
+    return announcing.answer(db, replace(ctx, now=NOW + HOUR), command)
 
 
 def test_accepted_the_session_is_the_other_consultants_at_the_new_time_under_its_own_name(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
-    told(db, moment, day)
-    outcome = answer(db, moment, accepted=True)
+    told(db, ctx, day)
+    outcome = answer(db, ctx, accepted=True)
 
     assert (outcome.result, outcome.session_id, outcome.revision) == ("done", day.second.id, 1)
     assert (outcome.consultant_user_id, outcome.start) == (day.stein, TEN + DAY)
@@ -271,16 +271,16 @@ def test_accepted_the_session_is_the_other_consultants_at_the_new_time_under_its
         day.stein,
         day.second.requester_user_id,
     }
-    assert answer(db, moment, accepted=True).result == "already_done"
-    assert answer(db, moment, accepted=False).code == "not_offered"
+    assert answer(db, ctx, accepted=True).result == "already_done"
+    assert answer(db, ctx, accepted=False).code == "not_offered"
 
 
-def test_accepted_with_the_same_consultant_it_is_a_move(db: Session, moment: Occasion, day: Day) -> None:
+def test_accepted_with_the_same_consultant_it_is_a_move(db: Session, ctx: Context, day: Day) -> None:
     from tests import builders
 
     builders.window(db, day.okafor, TEN + DAY)
-    told(db, moment, day)
-    outcome = answer(db, moment, accepted=True, proposal=_proposal_of(db, day.second))
+    told(db, ctx, day)
+    outcome = answer(db, ctx, accepted=True, proposal=_proposal_of(db, day.second))
     assert (outcome.consultant_user_id, outcome.start) == (day.okafor, TEN + DAY)
     types = select(Event.type).where(Event.scheduled_session_id == day.second.id).order_by(Event.position)
     assert list(db.execute(types).scalars()) == ["session.time_proposed", "session.rescheduled"]
@@ -293,22 +293,22 @@ def _proposal_of(db: Session, session: ScheduledSession) -> UUID:
     ).scalar_one()
 
 
-def test_declined_the_session_ends_and_the_kept_time_is_free(db: Session, moment: Occasion, day: Day) -> None:
-    told(db, moment, day)
-    outcome = answer(db, moment, accepted=False)
+def test_declined_the_session_ends_and_the_kept_time_is_free(db: Session, ctx: Context, day: Day) -> None:
+    told(db, ctx, day)
+    outcome = answer(db, ctx, accepted=False)
     assert (outcome.result, outcome.status) == ("done", "cancelled_by_consultant")
     assert db.execute(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).all() == []
-    assert answer(db, moment, accepted=False).result == "already_done"
+    assert answer(db, ctx, accepted=False).result == "already_done"
     assert of_rows(db) == []
 
 
 @pytest.mark.parametrize("asked", [False, True], ids=["before it is told", "while an answer is awaited"])
 def test_a_session_that_its_requester_cancels_gives_the_kept_time_back_at_once(
-    db: Session, moment: Occasion, day: Day, asked: bool
+    db: Session, ctx: Context, day: Day, asked: bool
 ) -> None:
-    plan_id = apply(db, moment, plan(db, moment, day.okafor).plan_id).plan_id
+    plan_id = apply(db, ctx, plan(db, ctx, day.okafor).plan_id).plan_id
     assert plan_id is not None
-    late = replace(moment, now=NOW + GRACE)
+    late = replace(ctx, now=NOW + GRACE)
     if asked:
         assert announcing.announce_due(db, late, plan_id) is None
     command = CancelSession(
@@ -317,7 +317,7 @@ def test_a_session_that_its_requester_cancels_gives_the_kept_time_back_at_once(
     assert sessions.cancel(db, late, command).result == "done"
     assert db.execute(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).all() == []
     assert of_rows(db) == []
-    assert answer(db, moment, accepted=True).result == "refused"
+    assert answer(db, ctx, accepted=True).result == "refused"
     assert announcing.end_unanswered(db, late, day.second.id, _proposal_of(db, day.second)) in {
         None,
         "the proposal is applied",
@@ -329,47 +329,47 @@ def test_a_session_that_its_requester_cancels_gives_the_kept_time_back_at_once(
     assert of_rows(db) == []
 
 
-def test_without_an_answer_it_ends_when_the_time_is_over(db: Session, moment: Occasion, day: Day) -> None:
-    told(db, moment, day)
-    step, late = _proposal_of(db, day.second), replace(moment, now=NOW + GRACE + DAY)
+def test_without_an_answer_it_ends_when_the_time_is_over(db: Session, ctx: Context, day: Day) -> None:
+    told(db, ctx, day)
+    step, late = _proposal_of(db, day.second), replace(ctx, now=NOW + GRACE + DAY)
     assert announcing.end_unanswered(db, late, day.second.id, step) is None
     assert day.second.status == "cancelled_by_consultant"
     assert announcing.end_unanswered(db, late, day.second.id, step) == "the proposal is cancelled"
-    assert answer(db, moment, accepted=True).code == "not_offered"
+    assert answer(db, ctx, accepted=True).code == "not_offered"
     assert of_rows(db) == []
 
 
-def test_a_time_that_is_no_longer_kept_cannot_be_accepted(db: Session, moment: Occasion, day: Day) -> None:
-    told(db, moment, day)
+def test_a_time_that_is_no_longer_kept_cannot_be_accepted(db: Session, ctx: Context, day: Day) -> None:
+    told(db, ctx, day)
     db.execute(update(AvailabilitySlot).where(AvailabilitySlot.status == "held").values(held_until=NOW))
-    outcome = answer(db, moment, accepted=True)
+    outcome = answer(db, ctx, accepted=True)
     assert (outcome.code, outcome.revision) == ("hold_expired", 0)
     assert of_rows(db) == []
-    assert answer(db, moment, accepted=True, proposal=uuid4()).code == "unknown_proposal"
+    assert answer(db, ctx, accepted=True, proposal=uuid4()).code == "unknown_proposal"
 
 
 @pytest.mark.parametrize("accepted", [True, False])
 def test_a_session_that_was_called_off_meanwhile_takes_no_answer(
-    db: Session, moment: Occasion, day: Day, accepted: bool
+    db: Session, ctx: Context, day: Day, accepted: bool
 ) -> None:
-    told(db, moment, day)
+    told(db, ctx, day)
     command = CancelSession(
         message_id=uuid4(), actor="m", session_id=day.second.id, cancelled_by="user", reason="exam"
     )
-    sessions.cancel(db, moment, command)
-    assert answer(db, moment, accepted=accepted).code == "not_offered"
-    late = replace(moment, now=NOW + GRACE + DAY)
+    sessions.cancel(db, ctx, command)
+    assert answer(db, ctx, accepted=accepted).code == "not_offered"
+    late = replace(ctx, now=NOW + GRACE + DAY)
     assert announcing.end_unanswered(db, late, day.second.id, _proposal_of(db, day.second)) is None
     assert db.execute(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).all() == []
     assert states(db)[1] == "overtaken"
 
 
 def test_two_sessions_of_one_requester_are_proposed_different_times(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
     other = meeting(db, day.okafor, day.kind, TEN + 3 * HOUR)
     for row in (other, db.get_one(ScheduledSession, day.second.id)):
         row.requester_user_id = day.second.requester_user_id
-    outcome = plan(db, moment, day.okafor)
+    outcome = plan(db, ctx, day.okafor)
     times = [one.start for one in outcome.steps if one.action == "propose"]
     assert len(times) == len(set(times)) == 2

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import AbsencePlanOutcome, CancelSession, RescheduleSession
 from booking_tasks.models import AbsencePlanStep, AvailabilitySlot, Job, ScheduledSession, ServiceType
 from booking_tasks.sessions import service as sessions
@@ -34,49 +34,49 @@ from tests.absence.scene import (
 from tests.invariants import of_rows
 
 
-def _taken(db: Session, moment: Occasion, day: Day) -> None:
+def _taken(db: Session, ctx: Context, day: Day) -> None:
     meeting(db, day.stein, day.kind, TEN)
 
 
-def _moved(db: Session, moment: Occasion, day: Day) -> None:
+def _moved(db: Session, ctx: Context, day: Day) -> None:
     move = RescheduleSession(message_id=uuid4(), actor="m", session_id=day.first.id, new_start=TEN + 3 * HOUR)
-    assert sessions.reschedule(db, moment, move).result == "done"
+    assert sessions.reschedule(db, ctx, move).result == "done"
 
 
-def _called_off(db: Session, moment: Occasion, day: Day) -> None:
+def _called_off(db: Session, ctx: Context, day: Day) -> None:
     command = CancelSession(
         message_id=uuid4(), actor="m", session_id=day.first.id, cancelled_by="user", reason="x"
     )
-    assert sessions.cancel(db, moment, command).result == "done"
+    assert sessions.cancel(db, ctx, command).result == "done"
 
 
-def _booked(db: Session, moment: Occasion, day: Day) -> None:
+def _booked(db: Session, ctx: Context, day: Day) -> None:
     meeting(db, day.okafor, day.kind, TEN + 4 * HOUR)
 
 
 @pytest.mark.parametrize("change", [_taken, _moved, _called_off, _booked])
 def test_what_changed_since_the_preview_is_shown_before_anything_is_done(
-    db: Session, moment: Occasion, day: Day, change: object
+    db: Session, ctx: Context, day: Day, change: object
 ) -> None:
-    plan_id = plan(db, moment, day.okafor).plan_id
+    plan_id = plan(db, ctx, day.okafor).plan_id
     assert callable(change)
-    change(db, moment, day)
+    change(db, ctx, day)
     before = rows(db)
 
-    outcome = apply(db, moment, plan_id)
+    outcome = apply(db, ctx, plan_id)
 
     assert (outcome.result, outcome.code, outcome.state) == ("refused", "plan_outdated", "draft")
     assert rows(db) == before
-    again = apply(db, moment, plan_id)
+    again = apply(db, ctx, plan_id)
     assert (again.result, shown(again)) == ("done", shown(outcome))
 
 
 def test_a_colleague_who_got_other_work_meanwhile_is_no_reason_to_plan_anew(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
-    plan_id = plan(db, moment, day.okafor).plan_id
+    plan_id = plan(db, ctx, day.okafor).plan_id
     meeting(db, day.stein, day.kind, TEN + DAY + 2 * HOUR)
-    assert apply(db, moment, plan_id).result == "done"
+    assert apply(db, ctx, plan_id).result == "done"
 
 
 def states(outcome: AbsencePlanOutcome) -> list[str]:
@@ -84,17 +84,17 @@ def states(outcome: AbsencePlanOutcome) -> list[str]:
 
 
 def test_a_session_that_is_called_off_in_the_grace_stays_so_and_its_colleague_is_free(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
-    plan_id = plan(db, moment, day.okafor).plan_id
-    apply(db, moment, plan_id)
-    _called_off(db, moment, day)
+    plan_id = plan(db, ctx, day.okafor).plan_id
+    apply(db, ctx, plan_id)
+    _called_off(db, ctx, day)
     assert set(db.execute(select(Job.recipient).where(Job.kind == "send_cancellation")).scalars()) == {
         day.okafor,
         day.first.requester_user_id,
     }
 
-    outcome = undo(db, moment, plan_id)
+    outcome = undo(db, ctx, plan_id)
 
     assert states(outcome) == ["overtaken", "undone", "undone"]
     assert of_rows(db) == []
@@ -103,12 +103,10 @@ def test_a_session_that_is_called_off_in_the_grace_stays_so_and_its_colleague_is
     assert db.get_one(ScheduledSession, day.first.id).status == "cancelled_by_user"
 
 
-def test_a_second_plan_leaves_alone_what_the_first_has_under_way(
-    db: Session, moment: Occasion, day: Day
-) -> None:
-    first, second = plan(db, moment, day.okafor), plan(db, moment, day.okafor)
-    apply(db, moment, first.plan_id)
-    outcome = apply(db, moment, second.plan_id)
+def test_a_second_plan_leaves_alone_what_the_first_has_under_way(db: Session, ctx: Context, day: Day) -> None:
+    first, second = plan(db, ctx, day.okafor), plan(db, ctx, day.okafor)
+    apply(db, ctx, first.plan_id)
+    outcome = apply(db, ctx, second.plan_id)
     assert (outcome.code, outcome.steps) == ("plan_outdated", ())
     under_way = select(AbsencePlanStep).where(AbsencePlanStep.state == "applied")
     assert {one.plan_id for one in db.execute(under_way).scalars()} == {first.plan_id}
@@ -132,7 +130,7 @@ def test_a_second_plan_leaves_alone_what_the_first_has_under_way(
 )
 def test_undone_is_undone_to_the_last_bit_whatever_the_day_looks_like(
     db: Session,
-    moment: Occasion,
+    ctx: Context,
     starts: list[int],
     hours_of: list[tuple[int, int]],
     limit: int | None,
@@ -146,12 +144,12 @@ def test_undone_is_undone_to_the_last_bit_whatever_the_day_looks_like(
     agreed = [meeting(db, absent, kind.id, TEN + start * HOUR + (start * 15) * MINUTE) for start in starts]
     before = rows(db, "consultant_availability_slots", "scheduled_sessions", "consultation_requests")
 
-    drafted = plan(db, moment, absent)
+    drafted = plan(db, ctx, absent)
     assert {one.session_id for one in drafted.steps} == {one.id for one in agreed}
-    applied = apply(db, moment, drafted.plan_id)
+    applied = apply(db, ctx, drafted.plan_id)
     assert (applied.result, shown(applied)) == ("done", shown(drafted))
     assert of_rows(db) == []
-    undone = undo(db, moment, drafted.plan_id)
+    undone = undo(db, ctx, drafted.plan_id)
     assert states(undone) == ["undone"] * len(agreed)
 
     assert rows(db, "consultant_availability_slots", "scheduled_sessions", "consultation_requests") == before
@@ -160,14 +158,14 @@ def test_undone_is_undone_to_the_last_bit_whatever_the_day_looks_like(
 
 
 def test_a_service_type_that_is_gone_leaves_nothing_but_to_cancel(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
     db.get_one(ServiceType, day.kind).is_active = False
     db.flush()
-    assert {one.action for one in plan(db, moment, day.okafor).steps} == {"cancel"}
+    assert {one.action for one in plan(db, ctx, day.okafor).steps} == {"cancel"}
 
 
-def test_what_is_over_before_it_is_planned_affects_nothing(db: Session, moment: Occasion, day: Day) -> None:
-    later = replace(moment, now=TEN + timedelta(days=3))
+def test_what_is_over_before_it_is_planned_affects_nothing(db: Session, ctx: Context, day: Day) -> None:
+    later = replace(ctx, now=TEN + timedelta(days=3))
     outcome = plan(db, later, day.okafor)
     assert (outcome.result, outcome.steps) == ("done", ())

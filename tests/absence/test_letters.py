@@ -12,11 +12,11 @@ from icalendar import Calendar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, RescheduleSession
 from booking_tasks.invites.service import write_cancellation, write_invite
 from booking_tasks.jobs.rules import LeasedJob
-from booking_tasks.jobs.steps import NotYet, Skipped
+from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.models import DirectoryUser, Job, ScheduledSession
 from booking_tasks.ops.mail_sink import calendar_of
 from booking_tasks.sessions import service as sessions
@@ -32,8 +32,8 @@ WRITERS = {"send_cancellation": write_cancellation, "send_invite": write_invite}
 class Post:
     """Sends what is due, one letter after the other, and keeps each person's calendar."""
 
-    def __init__(self, db: Session, moment: Occasion, session_id: UUID) -> None:
-        self.db, self.moment, self.session_id = db, moment, session_id
+    def __init__(self, db: Session, ctx: Context, session_id: UUID) -> None:
+        self.db, self.ctx, self.session_id = db, ctx, session_id
         self.letters: list[tuple[UUID, EmailMessage]] = []
         self.skipped: list[tuple[str, int, str]] = []
         #: Whose calendar has the event, and at which SEQUENCE.
@@ -62,8 +62,8 @@ class Post:
             uuid4(),
             None,
         )
-        written = WRITERS[job.kind](self.db, self.moment, HOUSE, leased)
-        assert not isinstance(written, NotYet)
+        written = WRITERS[job.kind](self.db, self.ctx, HOUSE, leased)
+        assert not isinstance(written, Snooze)
         assert job.recipient is not None
         job.settled_at, job.state = NOW, "skipped" if isinstance(written, Skipped) else "done"
         if isinstance(written, Skipped):
@@ -85,22 +85,22 @@ class Post:
 
 
 @pytest.fixture
-def invited(db: Session, moment: Occasion, session: ScheduledSession) -> Post:
+def invited(db: Session, ctx: Context, session: ScheduledSession) -> Post:
     """Both sides have the session in their calendars."""
     for who in (session.requester_user_id, session.consultant_user_id):
         db.add(Job(key=str(uuid4()), kind="send_invite", subject_id=session.id, recipient=who, due_at=NOW))
     db.flush()
-    post = Post(db, moment, session.id)
+    post = Post(db, ctx, session.id)
     post.go()
     post.letters.clear()
     return post
 
 
 def test_each_hears_once_and_the_former_one_what_happened_and_nothing_of_the_new_one(
-    db: Session, moment: Occasion, session: ScheduledSession, invited: Post
+    db: Session, ctx: Context, session: ScheduledSession, invited: Post
 ) -> None:
     former, who = session.consultant_user_id, colleague(db)
-    give(db, moment, session, who, reason="a broken leg")
+    give(db, ctx, session, who, reason="a broken leg")
     invited.go()
 
     assert invited.calendars == {session.requester_user_id: 1, who: 1}
@@ -116,14 +116,14 @@ def test_each_hears_once_and_the_former_one_what_happened_and_nothing_of_the_new
 
 @pytest.mark.parametrize("sent_between", [True, False])
 def test_a_to_b_to_a_leaves_one_event_at_a_one_at_the_requester_and_none_at_b(
-    db: Session, moment: Occasion, session: ScheduledSession, invited: Post, sent_between: bool
+    db: Session, ctx: Context, session: ScheduledSession, invited: Post, sent_between: bool
 ) -> None:
     first, second = session.consultant_user_id, colleague(db)
-    give(db, moment, session, second)
+    give(db, ctx, session, second)
     if sent_between:
         invited.go()
         assert invited.calendars == {session.requester_user_id: 1, second: 1}
-    give(db, moment, session, first)
+    give(db, ctx, session, first)
     invited.go()
 
     assert invited.calendars == {session.requester_user_id: 2, first: 2}
@@ -136,11 +136,11 @@ def test_a_to_b_to_a_leaves_one_event_at_a_one_at_the_requester_and_none_at_b(
     "order", [("send_cancellation", "send_invite"), ("send_invite", "send_cancellation")]
 )
 def test_in_whatever_order_the_letters_go_the_calendars_end_right(
-    db: Session, moment: Occasion, session: ScheduledSession, invited: Post, order: tuple[str, str]
+    db: Session, ctx: Context, session: ScheduledSession, invited: Post, order: tuple[str, str]
 ) -> None:
     first, second, third = session.consultant_user_id, colleague(db), colleague(db)
     for who in (second, first, third, second):
-        give(db, moment, session, who)
+        give(db, ctx, session, who)
         invited.go(order[0])
     for kind in order:
         invited.go(kind)
@@ -149,11 +149,11 @@ def test_in_whatever_order_the_letters_go_the_calendars_end_right(
 
 
 def test_who_has_left_and_come_back_before_hearing_of_it_and_left_again_hears_of_the_last_alone(
-    db: Session, moment: Occasion, session: ScheduledSession, invited: Post
+    db: Session, ctx: Context, session: ScheduledSession, invited: Post
 ) -> None:
     first, second = session.consultant_user_id, colleague(db)
     for who in (second, first, second):
-        give(db, moment, session, who)
+        give(db, ctx, session, who)
     invited.go(to=first)
 
     assert invited.skipped[:2] == [
@@ -165,14 +165,14 @@ def test_who_has_left_and_come_back_before_hearing_of_it_and_left_again_hears_of
 
 
 def test_the_former_one_is_told_of_the_time_they_knew_also_when_it_has_moved_since(
-    db: Session, moment: Occasion, session: ScheduledSession, invited: Post
+    db: Session, ctx: Context, session: ScheduledSession, invited: Post
 ) -> None:
     former, who = session.consultant_user_id, colleague(db)
-    give(db, moment, session, who)
+    give(db, ctx, session, who)
     move = RescheduleSession(
         message_id=uuid4(), actor="mira", session_id=session.id, new_start=START + timedelta(hours=2)
     )
-    assert sessions.reschedule(db, moment, move).result == "done"
+    assert sessions.reschedule(db, ctx, move).result == "done"
     invited.go()
 
     [mail] = [mail for to, mail in invited.letters if to == former]
@@ -184,13 +184,13 @@ def test_the_former_one_is_told_of_the_time_they_knew_also_when_it_has_moved_sin
 
 
 def test_given_away_and_then_called_off_the_former_one_hears_of_the_first_and_the_new_one_of_nothing(
-    db: Session, moment: Occasion, session: ScheduledSession, invited: Post
+    db: Session, ctx: Context, session: ScheduledSession, invited: Post
 ) -> None:
     former, who = session.consultant_user_id, colleague(db)
-    give(db, moment, session, who)
+    give(db, ctx, session, who)
     sessions.cancel(
         db,
-        moment,
+        ctx,
         CancelSession(message_id=uuid4(), actor="m", session_id=session.id, cancelled_by="user", reason="x"),
     )
     invited.go()
@@ -201,11 +201,11 @@ def test_given_away_and_then_called_off_the_former_one_hears_of_the_first_and_th
 
 
 def test_a_german_consultant_reads_german(
-    db: Session, moment: Occasion, session: ScheduledSession, invited: Post
+    db: Session, ctx: Context, session: ScheduledSession, invited: Post
 ) -> None:
     former = session.consultant_user_id
     db.get_one(DirectoryUser, former).language = "de"
-    give(db, replace(moment, now=NOW), session, colleague(db))
+    give(db, replace(ctx, now=NOW), session, colleague(db))
     invited.go(to=former)
 
     [(_, mail)] = invited.letters

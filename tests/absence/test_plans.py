@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     AddLeave,
     ChosenConsultant,
@@ -45,11 +45,11 @@ from tests.invariants import of_rows
 
 
 def test_as_many_as_can_be_are_given_then_a_new_time_is_proposed_then_the_rest_is_cancelled(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
     before = rows(db)
 
-    outcome = plan(db, moment, day.okafor)
+    outcome = plan(db, ctx, day.okafor)
 
     assert (outcome.result, outcome.state, outcome.announce_at) == ("done", "draft", None)
     assert shown(outcome) == [
@@ -62,10 +62,10 @@ def test_as_many_as_can_be_are_given_then_a_new_time_is_proposed_then_the_rest_i
 
 
 def test_applied_the_time_has_moved_and_everything_people_were_told_still_stands(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
     before = rows(db, "scheduled_sessions", "consultation_requests", "assignment_credits")
-    outcome = apply(db, moment, plan(db, moment, day.okafor).plan_id)
+    outcome = apply(db, ctx, plan(db, ctx, day.okafor).plan_id)
 
     assert (outcome.result, outcome.state, outcome.announce_at) == ("done", "applied", NOW + 5 * MINUTE)
     assert rows(db, "scheduled_sessions", "consultation_requests", "assignment_credits") == before
@@ -87,21 +87,21 @@ def test_applied_the_time_has_moved_and_everything_people_were_told_still_stands
 
 
 def test_the_old_time_is_nobody_elses_while_the_plan_can_be_undone(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
-    apply(db, moment, plan(db, moment, day.okafor).plan_id)
+    apply(db, ctx, plan(db, ctx, day.okafor).plan_id)
     other = meeting(db, colleague(db, (TEN - HOUR, 8)), day.kind, TEN + 5 * HOUR)
     move = RescheduleSession(message_id=uuid4(), actor="m", session_id=other.id, new_start=TEN)
     db.get_one(ScheduledSession, other.id).consultant_user_id = day.okafor
-    assert sessions.reschedule(db, moment, move).code == "slot_not_free"
+    assert sessions.reschedule(db, ctx, move).code == "slot_not_free"
 
 
-def test_undone_every_row_is_as_it_was_and_nobody_is_told(db: Session, moment: Occasion, day: Day) -> None:
+def test_undone_every_row_is_as_it_was_and_nobody_is_told(db: Session, ctx: Context, day: Day) -> None:
     before = rows(db, "consultant_availability_slots", "scheduled_sessions", "consultation_requests")
-    plan_id = plan(db, moment, day.okafor).plan_id
-    apply(db, moment, plan_id)
+    plan_id = plan(db, ctx, day.okafor).plan_id
+    apply(db, ctx, plan_id)
 
-    outcome = undo(db, replace(moment, now=NOW + 4 * MINUTE), plan_id)
+    outcome = undo(db, replace(ctx, now=NOW + 4 * MINUTE), plan_id)
 
     assert (outcome.result, outcome.state, {one.state for one in outcome.steps}) == (
         "done",
@@ -110,31 +110,31 @@ def test_undone_every_row_is_as_it_was_and_nobody_is_told(db: Session, moment: O
     )
     assert rows(db, "consultant_availability_slots", "scheduled_sessions", "consultation_requests") == before
     assert set(db.execute(select(Job.kind)).scalars()) == {"announce_absence", "offer_time"}
-    assert undo(db, moment, plan_id).result == "already_done"
-    assert apply(db, moment, plan_id).code == "already_undone"
+    assert undo(db, ctx, plan_id).result == "already_done"
+    assert apply(db, ctx, plan_id).code == "already_undone"
 
 
 def test_a_plan_is_refused_that_names_nobody_or_what_it_does_not_affect(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
     other = meeting(db, day.stein, day.kind, TEN + 9 * HOUR)
     chosen = (ChosenConsultant(session_id=other.id, consultant_user_id=day.stein),)
-    plan_id = plan(db, moment, day.okafor).plan_id
+    plan_id = plan(db, ctx, day.okafor).plan_id
 
-    assert plan(db, moment, uuid4()).code == "unknown_consultant"
-    assert plan(db, moment, day.okafor, leave_id=uuid4()).code == "unknown_leave"
-    assert plan(db, moment, day.okafor, except_session_ids=(other.id,)).code == "unknown_session"
-    assert plan(db, moment, day.okafor, chosen=chosen).code == "unknown_session"
-    assert plan(db, moment, day.stein, plan_id=plan_id).code == "plan_exists"
-    assert undo(db, moment, plan_id).code == "not_applied"
-    apply(db, moment, plan_id)
-    assert plan(db, moment, day.okafor, plan_id=plan_id).code == "plan_exists"
-    assert apply(db, moment, plan_id).result == "already_done"
-    assert apply(db, moment, uuid4()).code == undo(db, moment, uuid4()).code == "unknown_plan"
+    assert plan(db, ctx, uuid4()).code == "unknown_consultant"
+    assert plan(db, ctx, day.okafor, leave_id=uuid4()).code == "unknown_leave"
+    assert plan(db, ctx, day.okafor, except_session_ids=(other.id,)).code == "unknown_session"
+    assert plan(db, ctx, day.okafor, chosen=chosen).code == "unknown_session"
+    assert plan(db, ctx, day.stein, plan_id=plan_id).code == "plan_exists"
+    assert undo(db, ctx, plan_id).code == "not_applied"
+    apply(db, ctx, plan_id)
+    assert plan(db, ctx, day.okafor, plan_id=plan_id).code == "plan_exists"
+    assert apply(db, ctx, plan_id).result == "already_done"
+    assert apply(db, ctx, uuid4()).code == undo(db, ctx, uuid4()).code == "unknown_plan"
 
 
 def test_an_excepted_session_stays_and_a_chosen_consultant_takes_theirs_or_the_reason_is_said(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
     weber = colleague(db, (TEN, 4), specializations=["fencing", "topology"])
 
@@ -143,7 +143,7 @@ def test_an_excepted_session_stays_and_a_chosen_consultant_takes_theirs_or_the_r
 
     outcome = plan(
         db,
-        moment,
+        ctx,
         day.okafor,
         except_session_ids=(day.second.id,),
         chosen=(wish(day.first), wish(day.third)),
@@ -153,7 +153,7 @@ def test_an_excepted_session_stays_and_a_chosen_consultant_takes_theirs_or_the_r
         (day.third.id, weber, "chosen"),
     ]
     impossible = ChosenConsultant(session_id=day.third.id, consultant_user_id=day.stein)
-    outcome = plan(db, moment, day.okafor, chosen=(impossible,))
+    outcome = plan(db, ctx, day.okafor, chosen=(impossible,))
     assert (outcome.steps[2].action, outcome.steps[2].reason) == ("propose", "missing_specialization")
 
 
@@ -163,13 +163,13 @@ def _limit(db: Session, kind: UUID, who: UUID, **limits: object) -> None:
 
 
 def test_a_colleague_with_room_for_one_takes_the_one_that_nobody_else_can(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
     one_a_day = colleague(db, (TEN, 2))
     _limit(db, day.kind, one_a_day, max_sessions_per_day=1)
     _limit(db, day.kind, day.stein, max_sessions_per_day=1)
 
-    outcome = plan(db, moment, day.okafor)
+    outcome = plan(db, ctx, day.okafor)
 
     assert shown(outcome)[:2] == [
         (day.first.id, "reassign", day.stein, TEN),
@@ -178,31 +178,31 @@ def test_a_colleague_with_room_for_one_takes_the_one_that_nobody_else_can(
 
 
 def test_buffers_of_the_colleague_hold_between_sessions_that_follow_each_other(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
     builders.window(db, day.stein, TEN + HOUR, 2)
     _limit(db, day.kind, day.stein, buffer_after_minutes=15)
-    outcome = plan(db, moment, day.okafor)
+    outcome = plan(db, ctx, day.okafor)
     assert [one.action for one in outcome.steps[:2]] == ["reassign", "propose"]
-    assert apply(db, moment, outcome.plan_id).result == "done"
+    assert apply(db, ctx, outcome.plan_id).result == "done"
 
 
 def test_who_confirms_is_chosen_last_and_it_is_said_and_another_length_never(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
     asked, short = colleague(db, (TEN + HOUR, 1)), colleague(db, (TEN + HOUR, 1))
     _limit(db, day.kind, asked, requires_confirmation=True)
     _limit(db, day.kind, short, duration_minutes=30)
-    step = plan(db, moment, day.okafor).steps[1]
+    step = plan(db, ctx, day.okafor).steps[1]
     assert (step.action, step.consultant_user_id, step.reason) == ("reassign", asked, "must_confirm")
 
 
 def test_who_leaves_for_good_is_proposed_no_more_and_every_session_ahead_is_planned(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
     late = meeting(db, day.okafor, day.kind, TEN + 20 * DAY, required_specializations=["topology"])
     builders.window(db, day.okafor, TEN + DAY)
-    away = plan(db, moment, day.okafor)
+    away = plan(db, ctx, day.okafor)
     assert shown(away)[1:] == [
         (day.second.id, "propose", day.okafor, TEN + DAY),
         (day.third.id, "propose", day.okafor, TEN + DAY + HOUR),
@@ -210,19 +210,19 @@ def test_who_leaves_for_good_is_proposed_no_more_and_every_session_ahead_is_plan
 
     db.get_one(Consultant, day.okafor).is_available_for_booking = False
     db.flush()
-    for_good = plan(db, moment, day.okafor, start=None)
+    for_good = plan(db, ctx, day.okafor, start=None)
     assert [one.action for one in for_good.steps] == ["reassign", "propose", "cancel", "cancel"]
     assert for_good.steps[3].session_id == late.id
 
 
-def test_a_proposal_needs_time_for_its_answer(db: Session, moment: Occasion, day: Day) -> None:
-    soon = replace(moment, now=TEN + 50 * MINUTE)  # the second session begins in ten minutes
+def test_a_proposal_needs_time_for_its_answer(db: Session, ctx: Context, day: Day) -> None:
+    soon = replace(ctx, now=TEN + 50 * MINUTE)  # the second session begins in ten minutes
     outcome = plan(db, soon, day.okafor)
     assert (outcome.steps[0].action, outcome.steps[0].reason) == ("cancel", "too_soon_to_ask")
 
 
 def test_the_leave_that_is_stored_says_which_time_is_meant_and_how_to_plan(
-    db: Session, moment: Occasion, day: Day
+    db: Session, ctx: Context, day: Day
 ) -> None:
     leave_id = uuid4()
     leave = AddLeave(
@@ -234,15 +234,13 @@ def test_the_leave_that_is_stored_says_which_time_is_meant_and_how_to_plan(
         start=datetime(2027, 3, 3, 11, 0),
         end=datetime(2027, 3, 3, 12, 0),
     )
-    listed = hours.add_leave(db, moment, leave)
+    listed = hours.add_leave(db, ctx, leave)
     assert listed.uncovered_session_ids == (day.second.id,)
     assert "plan_absence" in (listed.message or "")
-    assert [one.session_id for one in plan(db, moment, day.okafor, leave_id=leave_id).steps] == [
-        day.second.id
-    ]
+    assert [one.session_id for one in plan(db, ctx, day.okafor, leave_id=leave_id).steps] == [day.second.id]
 
 
-def test_nobody_is_proposed_whom_the_requester_does_not_want(db: Session, moment: Occasion) -> None:
+def test_nobody_is_proposed_whom_the_requester_does_not_want(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db).id
     absent, unwanted, other = (colleague(db) for _ in range(3))
     builders.window(db, absent, TEN, 2)
@@ -253,7 +251,7 @@ def test_nobody_is_proposed_whom_the_requester_does_not_want(db: Session, moment
         db, absent, kind, TEN + HOUR, preferred_consultant_user_id=absent, preferred_fallback="only"
     )
 
-    assert shown(plan(db, moment, absent)) == [
+    assert shown(plan(db, ctx, absent)) == [
         (excluding.id, "propose", other, TEN + 2 * DAY),
         (only.id, "cancel", None, None),
     ]

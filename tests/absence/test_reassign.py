@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import service
 from booking_tasks.attendance import store as attendance
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, ReassignOutcome, ReassignSession
 from booking_tasks.credits import service as fairness
 from booking_tasks.models import (
@@ -65,12 +65,12 @@ def colleague(db: Session, hours: float = 8, **values: object) -> UUID:
 
 
 def give(
-    db: Session, moment: Occasion, session: ScheduledSession, who: UUID | None, reason: str = "ill"
+    db: Session, ctx: Context, session: ScheduledSession, who: UUID | None, reason: str = "ill"
 ) -> ReassignOutcome:
     command = ReassignSession(
         message_id=uuid4(), actor="desk", session_id=session.id, consultant_user_id=who, reason=reason
     )
-    return service.reassign(db, moment, command)
+    return service.reassign(db, ctx, command)
 
 
 def facts(db: Session) -> dict[UUID, int]:
@@ -93,11 +93,11 @@ def told(db: Session, session: ScheduledSession, kind: str) -> set[tuple[int, UU
 
 
 def test_the_time_the_row_and_the_request_go_to_the_new_consultant(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     former, who = session.consultant_user_id, colleague(db)
 
-    outcome = give(db, moment, session, who)
+    outcome = give(db, ctx, session, who)
 
     assert (outcome.result, outcome.consultant_user_id, outcome.revision) == ("done", who, 1)
     assert (outcome.start, outcome.end) == (START, START + timedelta(hours=1))
@@ -111,10 +111,10 @@ def test_the_time_the_row_and_the_request_go_to_the_new_consultant(
 
 
 def test_the_former_one_gets_the_end_and_the_others_an_update_at_the_new_revision(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     former, who = session.consultant_user_id, colleague(db)
-    give(db, moment, session, who)
+    give(db, ctx, session, who)
 
     both = {(1, session.requester_user_id), (1, who)}
     assert told(db, session, "send_cancellation") == {(1, former)}
@@ -125,19 +125,17 @@ def test_the_former_one_gets_the_end_and_the_others_an_update_at_the_new_revisio
 
 
 def test_without_a_link_yet_the_update_follows_the_link(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     session.meeting_platform_join_url = None
-    give(db, moment, session, colleague(db))
+    give(db, ctx, session, colleague(db))
 
     assert told(db, session, "send_invite") == set()
     assert told(db, session, "provision_meeting") == {(1, None)}
 
 
-def test_to_whose_it_is_already_changes_nothing(
-    db: Session, moment: Occasion, session: ScheduledSession
-) -> None:
-    assert give(db, moment, session, session.consultant_user_id).result == "already_done"
+def test_to_whose_it_is_already_changes_nothing(db: Session, ctx: Context, session: ScheduledSession) -> None:
+    assert give(db, ctx, session, session.consultant_user_id).result == "already_done"
     assert session.revision == 0
     assert db.execute(select(Event)).first() is None
 
@@ -147,7 +145,7 @@ def _service_type(db: Session, session: ScheduledSession) -> ServiceType:
 
 
 def test_who_is_no_candidate_for_the_request_is_refused_with_the_first_reason(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     request = db.get_one(ConsultationRequest, session.consultation_request_id)
     request.required_specializations = ["algebra"]
@@ -158,17 +156,17 @@ def test_who_is_no_candidate_for_the_request_is_refused_with_the_first_reason(
     themselves = colleague(db)
     db.flush()
 
-    assert give(db, moment, session, away).code == "not_available_for_booking"
-    assert give(db, moment, session, unskilled).code == "missing_specialization"
-    assert give(db, moment, session, declined).code == "excluded"
+    assert give(db, ctx, session, away).code == "not_available_for_booking"
+    assert give(db, ctx, session, unskilled).code == "missing_specialization"
+    assert give(db, ctx, session, declined).code == "excluded"
     request.requester_user_id = themselves
-    refused = give(db, moment, session, themselves)
+    refused = give(db, ctx, session, themselves)
     assert (refused.code, refused.errors[0].field) == ("is_the_requester", "consultant_user_id")
     assert session.revision == 0
 
 
 def test_whose_time_it_is_not_is_refused_and_the_session_stays_where_it_was(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     [before] = db.execute(select(AvailabilitySlot.id).where(AvailabilitySlot.status == "booked"))
     resting, busy, hurried = colleague(db, hours=0), colleague(db), colleague(db)
@@ -179,46 +177,46 @@ def test_whose_time_it_is_not_is_refused_and_the_session_stays_where_it_was(
     fact.consultant_user_id = busy
     db.flush()
 
-    assert give(db, moment, session, resting).code == "slot_not_free"
-    assert give(db, moment, session, busy).code == "slot_taken"
+    assert give(db, ctx, session, resting).code == "slot_not_free"
+    assert give(db, ctx, session, busy).code == "slot_taken"
     _service_type(db, session).minimum_notice_minutes = 3 * 24 * 60
     db.flush()
-    assert give(db, moment, session, hurried).code == "notice_too_short"
+    assert give(db, ctx, session, hurried).code == "notice_too_short"
     _service_type(db, session).minimum_notice_minutes = 0
     _service_type(db, session).horizon_days = 1
     db.flush()
-    assert give(db, moment, session, hurried).code == "beyond_horizon"
-    assert give(db, moment, session, uuid4()).code == "unknown_consultant"
+    assert give(db, ctx, session, hurried).code == "beyond_horizon"
+    assert give(db, ctx, session, uuid4()).code == "unknown_consultant"
     own = AvailabilitySlot.scheduled_session_id == session.id
     assert db.execute(select(AvailabilitySlot.id).where(own)).all() == [before]
     assert (session.revision, told(db, session, "send_invite")) == (0, set())
 
 
 def test_what_began_or_ended_or_never_was_cannot_be_given_away(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     who = colleague(db)
     stranger = ReassignSession(
         message_id=uuid4(), actor="desk", session_id=uuid4(), consultant_user_id=who, reason="ill"
     )
-    assert service.reassign(db, moment, stranger).code == "unknown_session"
-    assert give(db, replace(moment, now=START), session, who).code == "already_started"
+    assert service.reassign(db, ctx, stranger).code == "unknown_session"
+    assert give(db, replace(ctx, now=START), session, who).code == "already_started"
     command = CancelSession(
         message_id=uuid4(), actor="mira", session_id=session.id, cancelled_by="user", reason="x"
     )
-    sessions.cancel(db, moment, command)
-    assert give(db, moment, session, who).code == "already_ended"
+    sessions.cancel(db, ctx, command)
+    assert give(db, ctx, session, who).code == "already_ended"
 
 
 def test_without_a_name_the_best_who_can_takes_it_and_the_decision_says_why_nobody_else(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     resting, served, free = colleague(db, hours=0), colleague(db), colleague(db)
     other = builders.request(db, session.consultation_service_type_id)
-    fairness.give(db, moment, other, served)
+    fairness.give(db, ctx, other, served)
 
     former = session.consultant_user_id
-    outcome = give(db, moment, session, None)
+    outcome = give(db, ctx, session, None)
 
     assert (outcome.result, outcome.consultant_user_id) == ("done", free)
     decision = db.execute(select(AssignmentDecision).where(AssignmentDecision.reason == "reassigned"))
@@ -229,7 +227,7 @@ def test_without_a_name_the_best_who_can_takes_it_and_the_decision_says_why_nobo
 
 
 def test_nobody_is_chosen_who_confirms_or_is_there_for_another_length_but_either_may_be_named(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     asked, short = colleague(db), colleague(db)
     kind = session.consultation_service_type_id
@@ -241,19 +239,19 @@ def test_nobody_is_chosen_who_confirms_or_is_there_for_another_length_but_either
     db.add(ConsultantPolicy(consultant_user_id=short, consultation_service_type_id=kind, duration_minutes=30))
     db.flush()
 
-    assert give(db, moment, session, None).code == "nobody_can"
+    assert give(db, ctx, session, None).code == "nobody_can"
     assert session.revision == 0
-    assert give(db, moment, session, asked).result == "done"
-    assert give(db, moment, session, short).end == START + timedelta(minutes=30)
+    assert give(db, ctx, session, asked).result == "done"
+    assert give(db, ctx, session, short).end == START + timedelta(minutes=30)
     assert of_rows(db) == []
 
 
 def test_a_to_b_to_a_leaves_it_with_a_at_the_second_revision(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     first, second = session.consultant_user_id, colleague(db)
-    give(db, moment, session, second)
-    outcome = give(db, moment, session, first)
+    give(db, ctx, session, second)
+    outcome = give(db, ctx, session, first)
 
     assert (outcome.consultant_user_id, outcome.revision) == (first, 2)
     assert facts(db) == {first: 1}
@@ -262,7 +260,7 @@ def test_a_to_b_to_a_leaves_it_with_a_at_the_second_revision(
 
 
 def test_a_consultant_seen_before_the_session_was_theirs_is_not_who_is_judged(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     def seen(party: str, at: object, name: str) -> None:
         db.add(
@@ -280,7 +278,7 @@ def test_a_consultant_seen_before_the_session_was_theirs_is_not_who_is_judged(
     early = START - timedelta(minutes=10)
     seen("consultant", early, "one")
     seen("requester", early, "two")
-    give(db, replace(moment, now=START - timedelta(minutes=5)), session, colleague(db))
+    give(db, replace(ctx, now=START - timedelta(minutes=5)), session, colleague(db))
     seen("consultant", START, "three")
 
     found = attendance.observations(db, [session.id])[session.id]
@@ -288,11 +286,11 @@ def test_a_consultant_seen_before_the_session_was_theirs_is_not_who_is_judged(
 
 
 def test_the_credit_for_the_session_goes_with_it(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     request = db.get_one(ConsultationRequest, session.consultation_request_id)
     former, who = session.consultant_user_id, colleague(db)
-    fairness.give(db, moment, request, former)
+    fairness.give(db, ctx, request, former)
 
     def balance() -> dict[UUID, int]:
         rows = db.execute(
@@ -302,7 +300,7 @@ def test_the_credit_for_the_session_goes_with_it(
         )
         return {one: int(total) for one, total in rows}
 
-    give(db, moment, session, who)
+    give(db, ctx, session, who)
     assert balance() == {former: 0, who: 1}
-    give(db, moment, session, former)
+    give(db, ctx, session, former)
     assert balance() == {former: 1, who: 0}

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.batch import service as batch
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.models import (
     AssignmentDecision,
     ConsultationRequest,
@@ -23,17 +23,17 @@ TOMORROW = NOW + timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 
-def plan_of(db: Session, moment: Occasion) -> batch.Planned:
-    look, others = batch.look(db, moment)
+def plan_of(db: Session, ctx: Context) -> batch.Planned:
+    look, others = batch.look(db, ctx)
     return batch.planned(look, others, timedelta(seconds=60), lambda: 0.0)
 
 
-def run(db: Session, moment: Occasion) -> batch.Planned:
+def run(db: Session, ctx: Context) -> batch.Planned:
     """The whole sweep, in the test's transaction."""
-    plan = batch.keep(db, moment, plan_of(db, moment))
+    plan = batch.keep(db, ctx, plan_of(db, ctx))
     for request_id in plan.to_do:
-        plan.apply(db, moment, request_id)
-    batch.finish(db, moment, plan)
+        plan.apply(db, ctx, request_id)
+    batch.finish(db, ctx, plan)
     return plan
 
 

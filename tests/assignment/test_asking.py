@@ -13,10 +13,10 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import asking, service
-from booking_tasks.assignment.eligibility import Wish
+from booking_tasks.assignment.eligibility import Criteria
 from booking_tasks.assignment.store import entered_pool
 from booking_tasks.availability.service import NotTaken, hold
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import FallbackCost, RequestOutcome, SearchSlots, SubmitRequest
 from booking_tasks.inbox.tasks import receive
 from booking_tasks.kit import clock, database
@@ -35,8 +35,8 @@ from tests import builders
 from tests.builders import NOW
 
 
-def _asked(db: Session, moment: Occasion, kind: UUID, **values: Any) -> RequestOutcome:
-    return asking.submit(db, moment, _command(kind, **values))
+def _asked(db: Session, ctx: Context, kind: UUID, **values: Any) -> RequestOutcome:
+    return asking.submit(db, ctx, _command(kind, **values))
 
 
 def _command(kind: UUID, **values: Any) -> SubmitRequest:
@@ -65,7 +65,7 @@ def _command(kind: UUID, **values: Any) -> SubmitRequest:
     ],
 )
 def test_a_preference_that_contradicts_itself_is_refused_with_field_and_reason(
-    db: Session, moment: Occasion, field: str, given: dict[str, Any]
+    db: Session, ctx: Context, field: str, given: dict[str, Any]
 ) -> None:
     kind, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
     builders.consultant(db)
@@ -74,14 +74,14 @@ def test_a_preference_that_contradicts_itself_is_refused_with_field_and_reason(
         values["preferred_consultant_user_id"] = who
     if given.get("excluded"):
         values["excluded_consultant_user_ids"] = [who]
-    outcome = _asked(db, moment, kind, **values)
+    outcome = _asked(db, ctx, kind, **values)
     assert (outcome.result, outcome.code) == ("refused", "contradictory_preference")
     assert [one.field for one in outcome.errors] == [field]
     assert db.scalars(select(ConsultationRequest)).all() == []
 
 
 def test_only_one_who_cannot_is_refused_and_one_who_may_come_back_is_waited_for(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
     kind = builders.service_type(db).id
     lawyer = builders.consultant(db, specializations=["law"]).consultant_user_id
@@ -89,23 +89,23 @@ def test_only_one_who_cannot_is_refused_and_one_who_may_come_back_is_waited_for(
     for who, code in ((lawyer, "preferred_cannot"), (away, None)):
         outcome = _asked(
             db,
-            moment,
+            ctx,
             kind,
             fallback="only",
             preferred_consultant_user_id=who,
             required_specializations=["algebra"],
         )
         assert outcome.code == code
-    outcome = _asked(db, moment, kind, fallback="only", preferred_consultant_user_id=lawyer)
+    outcome = _asked(db, ctx, kind, fallback="only", preferred_consultant_user_id=lawyer)
     assert outcome.result == "done"
 
 
-def test_an_exclusion_that_leaves_nobody_is_refused(db: Session, moment: Occasion) -> None:
+def test_an_exclusion_that_leaves_nobody_is_refused(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db).id
     fit = [builders.consultant(db).consultant_user_id for _ in range(2)]
     builders.consultant(db, service_type_ids=[])
-    assert _asked(db, moment, kind, excluded_consultant_user_ids=fit).code == "nobody_left"
-    assert _asked(db, moment, kind, excluded_consultant_user_ids=fit[:1]).result == "done"
+    assert _asked(db, ctx, kind, excluded_consultant_user_ids=fit).code == "nobody_left"
+    assert _asked(db, ctx, kind, excluded_consultant_user_ids=fit[:1]).result == "done"
 
 
 # -- at once -------------------------------------------------------------------------------------------
@@ -124,9 +124,9 @@ def _jobs(db: Session, request_id: UUID | None) -> list[tuple[str, datetime]]:
     return [(row[0], row[1]) for row in rows]
 
 
-def test_a_request_is_booked_in_the_task_that_submits_it(db: Session, moment: Occasion) -> None:
+def test_a_request_is_booked_in_the_task_that_submits_it(db: Session, ctx: Context) -> None:
     kind, who = builders.service_type(db).id, _free(db)
-    outcome = _asked(db, moment, kind)
+    outcome = _asked(db, ctx, kind)
     assert (outcome.result, outcome.status, outcome.reason) == ("done", "scheduled", None)
     assert (outcome.consultant_user_id, outcome.start) == (who, TOMORROW)
     assert outcome.end == TOMORROW + timedelta(hours=1)
@@ -135,9 +135,9 @@ def test_a_request_is_booked_in_the_task_that_submits_it(db: Session, moment: Oc
     assert _jobs(db, outcome.request_id) == []  # nothing is left to be looked for
 
 
-def test_who_must_confirm_is_asked_in_the_task_that_submits(db: Session, moment: Occasion) -> None:
+def test_who_must_confirm_is_asked_in_the_task_that_submits(db: Session, ctx: Context) -> None:
     kind, who = builders.service_type(db, requires_confirmation=True).id, _free(db)
-    outcome = _asked(db, moment, kind)
+    outcome = _asked(db, ctx, kind)
     assert (outcome.status, outcome.consultant_user_id, outcome.session_id) == (
         "pending_confirmation",
         who,
@@ -147,11 +147,11 @@ def test_who_must_confirm_is_asked_in_the_task_that_submits(db: Session, moment:
     assert (held.session_start_time, held.session_end_time) == (outcome.start, outcome.end)
 
 
-def test_a_request_nobody_can_serve_waits_and_says_for_what(db: Session, moment: Occasion) -> None:
+def test_a_request_nobody_can_serve_waits_and_says_for_what(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db).id
-    assert _asked(db, moment, kind).reason == "no_consultant"
+    assert _asked(db, ctx, kind).reason == "no_consultant"
     builders.consultant(db, languages=["en"])
-    outcome = _asked(db, moment, kind, languages=["de"])
+    outcome = _asked(db, ctx, kind, languages=["de"])
     assert (outcome.result, outcome.status, outcome.reason) == (
         "done",
         "pending_assignment",
@@ -159,35 +159,33 @@ def test_a_request_nobody_can_serve_waits_and_says_for_what(db: Session, moment:
     )
 
 
-def test_a_preferred_consultant_is_waited_for_until_the_time_that_was_said(
-    db: Session, moment: Occasion
-) -> None:
+def test_a_preferred_consultant_is_waited_for_until_the_time_that_was_said(db: Session, ctx: Context) -> None:
     kind, other = builders.service_type(db, waiting_list="book").id, _free(db)
     wanted, after = builders.consultant(db).consultant_user_id, NOW + timedelta(hours=2)
     outcome = _asked(
-        db, moment, kind, preferred_consultant_user_id=wanted, fallback="wait", fallback_after=after
+        db, ctx, kind, preferred_consultant_user_id=wanted, fallback="wait", fallback_after=after
     )
     assert (outcome.status, outcome.reason) == ("pending_assignment", "no_free_time")
     assert _jobs(db, outcome.request_id) == [("assign_request", after)]
     assert outcome.request_id is not None
-    almost = replace(moment, now=after - timedelta(microseconds=1))
+    almost = replace(ctx, now=after - timedelta(microseconds=1))
     assert service.assign(db, almost, outcome.request_id).result == "waiting"
-    taken = service.assign(db, replace(moment, now=after), outcome.request_id)
+    taken = service.assign(db, replace(ctx, now=after), outcome.request_id)
     assert (taken.result, taken.consultant_user_id) == ("scheduled", other)
 
 
-def test_only_the_preferred_one_is_never_replaced(db: Session, moment: Occasion) -> None:
+def test_only_the_preferred_one_is_never_replaced(db: Session, ctx: Context) -> None:
     kind, _ = builders.service_type(db).id, _free(db)
     wanted = builders.consultant(db).consultant_user_id
-    outcome = _asked(db, moment, kind, preferred_consultant_user_id=wanted, fallback="only")
+    outcome = _asked(db, ctx, kind, preferred_consultant_user_id=wanted, fallback="only")
     assert (outcome.status, outcome.reason) == ("pending_assignment", "no_free_time")
 
 
-def test_the_outcome_and_the_decision_say_what_the_fallback_costs(db: Session, moment: Occasion) -> None:
+def test_the_outcome_and_the_decision_say_what_the_fallback_costs(db: Session, ctx: Context) -> None:
     kind, other = builders.service_type(db).id, _free(db)
     wanted = _free(db, start=TOMORROW + timedelta(days=1))
     window = {"preferred_start": TOMORROW, "preferred_end": TOMORROW + timedelta(hours=8)}
-    outcome = _asked(db, moment, kind, preferred_consultant_user_id=wanted, **window)
+    outcome = _asked(db, ctx, kind, preferred_consultant_user_id=wanted, **window)
     assert (outcome.consultant_user_id, outcome.start) == (other, TOMORROW)
     assert outcome.fallback is not None
     assert outcome.fallback.because == "no_free_time"
@@ -198,7 +196,7 @@ def test_the_outcome_and_the_decision_say_what_the_fallback_costs(db: Session, m
     stored = db.scalars(select(AssignmentDecision)).one().inputs
     assert stored["fallback"] == outcome.fallback.model_dump()
     never = builders.consultant(db).consultant_user_id
-    outcome = _asked(db, moment, kind, preferred_consultant_user_id=never, **window)
+    outcome = _asked(db, ctx, kind, preferred_consultant_user_id=never, **window)
     assert outcome.fallback == FallbackCost(because="no_free_time")
 
 
@@ -209,35 +207,35 @@ def test_a_look_that_would_wait_too_long_is_left_to_the_job(
     monkeypatch.setenv("BOOKING_CLOCK", "stepped")
     settings.cache_clear()
     database.engine.cache_clear()
-    moment = Occasion(now=NOW, actor="mira", door="booking")
+    ctx = Context(now=NOW, actor="mira", entry_point="booking")
     with transaction() as db:
         clock.step(db, NOW)
         kind, who = builders.service_type(db).id, _free(db)
     with transaction() as rival:
-        entered_pool(rival, Wish(uuid4(), kind), NOW)
+        entered_pool(rival, Criteria(uuid4(), kind), NOW)
         outcome = RequestOutcome.model_validate(receive(_command(kind), "booking"))
     assert (outcome.result, outcome.status) == ("done", "pending")
     with transaction() as db:
         assert _jobs(db, outcome.request_id) == [("assign_request", NOW)]
     with transaction() as db:
         assert outcome.request_id is not None
-        assert service.assign(db, moment, outcome.request_id).consultant_user_id == who
+        assert service.assign(db, ctx, outcome.request_id).consultant_user_id == who
 
 
 def test_the_loser_of_a_race_goes_to_its_next_candidate_in_the_same_run(own_database: str) -> None:
     """Two kinds are two pools: their requests meet at the consultant, not before."""
-    moment = Occasion(now=NOW, actor="mira", door="booking")
+    ctx = Context(now=NOW, actor="mira", entry_point="booking")
     window = {"preferred_start": TOMORROW, "preferred_end": TOMORROW + timedelta(hours=1)}
     with transaction() as db:
         kinds = [builders.service_type(db).id for _ in range(2)]
         best, next_ = _free(db, priority_tier=1), _free(db)
     with transaction() as rival:
-        assert _asked(rival, moment, kinds[0], **window).consultant_user_id == best
+        assert _asked(rival, ctx, kinds[0], **window).consultant_user_id == best
         with ThreadPoolExecutor(1) as pool:
 
             def ask() -> RequestOutcome:
                 with transaction() as db:
-                    return _asked(db, moment, kinds[1], **window)
+                    return _asked(db, ctx, kinds[1], **window)
 
             loser = pool.submit(ask)
             wait_until(lambda: _waiting_for_a_lock(rival), "the loser at the consultant")
@@ -255,11 +253,11 @@ def _waiting_for_a_lock(db: Session) -> bool:
     return bool(db.execute(text(waiting)).scalar_one())
 
 
-def test_who_does_not_offer_a_kind_is_neither_offered_nor_held_for_it(db: Session, moment: Occasion) -> None:
+def test_who_does_not_offer_a_kind_is_neither_offered_nor_held_for_it(db: Session, ctx: Context) -> None:
     offered, other = (builders.service_type(db).id for _ in range(2))
     who = _free(db, service_type_ids=[offered])
     for kind, there in ((offered, True), (other, False)):
-        found = search_slots(db, moment, SearchSlots(service_type_id=kind, start=TOMORROW))
+        found = search_slots(db, ctx, SearchSlots(service_type_id=kind, start=TOMORROW))
         assert ({one.consultant_user_id for one in found.starts} == {who}) is there
-        held = hold(db, moment, builders.request(db, kind), who, TOMORROW, TOMORROW)
+        held = hold(db, ctx, builders.request(db, kind), who, TOMORROW, TOMORROW)
         assert (not isinstance(held, NotTaken)) is there

@@ -17,8 +17,8 @@ from booking_tasks.batch import matching
 from booking_tasks.batch import reading as batch_reading
 from booking_tasks.batch import service as batch
 from booking_tasks.batch.tasks import assign_waiting
-from booking_tasks.context import Occasion
-from booking_tasks.kit.database import if_alone, transaction
+from booking_tasks.context import Context
+from booking_tasks.kit.database import transaction, try_lock
 from booking_tasks.models import (
     AssignmentBatch,
     AvailabilitySlot,
@@ -42,7 +42,7 @@ def counted(db: Session) -> Iterator[list[str]]:
     event.remove(db.get_bind(), "before_cursor_execute", note)
 
 
-def test_all_are_served_where_one_after_the_other_would_leave_somebody(db: Session, moment: Occasion) -> None:
+def test_all_are_served_where_one_after_the_other_would_leave_somebody(db: Session, ctx: Context) -> None:
     """The first in the queue takes anything; alone it would take the only hour that suits the second."""
     kind = builders.service_type(db)
     consultant(db, hours=2)
@@ -54,7 +54,7 @@ def test_all_are_served_where_one_after_the_other_would_leave_somebody(db: Sessi
         preferred_start_time=TOMORROW,
         preferred_end_time=TOMORROW + HOUR,
     )
-    plan = run(db, moment)
+    plan = run(db, ctx)
 
     assert {one.scheduled_start_time for one in sessions(db).values()} == {TOMORROW, TOMORROW + HOUR}
     assert sessions(db)[strict.id].scheduled_start_time == TOMORROW
@@ -66,12 +66,12 @@ def test_all_are_served_where_one_after_the_other_would_leave_somebody(db: Sessi
     assert (certificate["requests"], certificate["served"], certificate["served_bound"]) == (2, 2, 2)
 
 
-def test_a_batch_keeps_its_certificate_and_says_who_is_left_and_why(db: Session, moment: Occasion) -> None:
+def test_a_batch_keeps_its_certificate_and_says_who_is_left_and_why(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     consultant(db, hours=1)
     first, second = (builders.request(db, kind.id, requested_at=NOW + n * HOUR) for n in range(2))
     nobody = builders.request(db, kind.id, required_specializations=["law"])
-    plan = run(db, moment)
+    plan = run(db, ctx)
 
     [row] = db.scalars(select(AssignmentBatch))
     assert (row.requests, row.pairs, row.served, row.served_bound, row.applied) == (3, 2, 1, 1, 1)
@@ -88,13 +88,11 @@ def test_a_batch_keeps_its_certificate_and_says_who_is_left_and_why(db: Session,
     assert [one["rejected"] for one in stored.candidates] == ["no_free_time"]
 
 
-def test_a_batch_that_changes_nothing_leaves_no_row_but_turns_the_queue(
-    db: Session, moment: Occasion
-) -> None:
+def test_a_batch_that_changes_nothing_leaves_no_row_but_turns_the_queue(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     request = builders.request(db, kind.id)
-    run(db, moment)
-    later = Occasion(now=NOW + HOUR, actor="sweep", door="sweep")
+    run(db, ctx)
+    later = Context(now=NOW + HOUR, actor="sweep", entry_point="sweep")
     with counted(db) as sent:
         plan = run(db, later)
 
@@ -105,101 +103,101 @@ def test_a_batch_that_changes_nothing_leaves_no_row_but_turns_the_queue(
     assert request.updated_at == later.now
 
 
-def test_an_empty_queue_costs_one_look(db: Session, moment: Occasion) -> None:
+def test_an_empty_queue_costs_one_look(db: Session, ctx: Context) -> None:
     with counted(db) as sent:
-        run(db, moment)
+        run(db, ctx)
 
     assert len([one for one in sent if not one.startswith("SAVEPOINT")]) == 1
 
 
 @pytest.mark.parametrize("many", [2, 12])
 def test_reading_and_planning_take_as_many_statements_for_many_as_for_few(
-    db: Session, moment: Occasion, many: int
+    db: Session, ctx: Context, many: int
 ) -> None:
     kind = builders.service_type(db, max_sessions_per_day=3)
     for _ in range(many):
         consultant(db)
         builders.request(db, kind.id, preferred_start_time=TOMORROW, preferred_end_time=TOMORROW + 8 * HOUR)
     with counted(db) as sent:
-        assert plan_of(db, moment).answer.objective.served == many
+        assert plan_of(db, ctx).answer.objective.served == many
 
     assert len(sent) == 13
 
 
-def test_requests_of_one_requester_are_not_served_at_the_same_time(db: Session, moment: Occasion) -> None:
+def test_requests_of_one_requester_are_not_served_at_the_same_time(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     for _ in range(2):
         consultant(db, hours=1)
     requester = uuid4()
     for _ in range(2):
         builders.request(db, kind.id, requester_user_id=requester)
-    plan = run(db, moment)
+    plan = run(db, ctx)
 
     assert plan.answer.objective.served == len(sessions(db)) == 1
 
 
-def test_buffers_are_kept_between_what_is_planned_together(db: Session, moment: Occasion) -> None:
+def test_buffers_are_kept_between_what_is_planned_together(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db, buffer_after_minutes=30)
     consultant(db, hours=3)
     for _ in range(3):
         builders.request(db, kind.id)
-    run(db, moment)
+    run(db, ctx)
 
     starts = sorted(one.scheduled_start_time for one in sessions(db).values())
     assert starts in ([TOMORROW, TOMORROW + 1.5 * HOUR], [TOMORROW, TOMORROW + 2 * HOUR])
 
 
-def test_a_start_that_is_lost_meanwhile_is_replaced_by_the_next_one(db: Session, moment: Occasion) -> None:
+def test_a_start_that_is_lost_meanwhile_is_replaced_by_the_next_one(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     consultant(db, hours=2)
     request = builders.request(db, kind.id)
-    plan = batch.keep(db, moment, plan_of(db, moment))
+    plan = batch.keep(db, ctx, plan_of(db, ctx))
     rival = builders.request(db, kind.id)
-    service.assign(db, moment, rival.id)
-    assert plan.apply(db, moment, request.id).result == "scheduled"
+    service.assign(db, ctx, rival.id)
+    assert plan.apply(db, ctx, request.id).result == "scheduled"
 
     assert sessions(db)[rival.id].scheduled_start_time == TOMORROW
     assert sessions(db)[request.id].scheduled_start_time == TOMORROW + HOUR
 
 
-def test_a_consultant_who_stops_meanwhile_gets_nobody(db: Session, moment: Occasion) -> None:
+def test_a_consultant_who_stops_meanwhile_gets_nobody(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     row = builders.consultant(db)
     builders.window(db, row.consultant_user_id, TOMORROW)
     request = builders.request(db, kind.id, required_specializations=["algebra"])
-    plan = batch.keep(db, moment, plan_of(db, moment))
+    plan = batch.keep(db, ctx, plan_of(db, ctx))
     row.specializations = ["law"]
     db.flush()
-    assert plan.apply(db, moment, request.id).reason == "missing_specialization"
+    assert plan.apply(db, ctx, request.id).reason == "missing_specialization"
 
 
-def test_a_consultant_who_wants_to_be_asked_since_the_plan_is_asked(db: Session, moment: Occasion) -> None:
+def test_a_consultant_who_wants_to_be_asked_since_the_plan_is_asked(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     who = consultant(db)
     request = builders.request(db, kind.id)
-    plan = batch.keep(db, moment, plan_of(db, moment))
+    plan = batch.keep(db, ctx, plan_of(db, ctx))
     db.add(
         ConsultantPolicy(
             consultant_user_id=who, consultation_service_type_id=kind.id, requires_confirmation=True
         )
     )
     db.flush()
-    assert plan.apply(db, moment, request.id).result == "asked"
+    assert plan.apply(db, ctx, request.id).result == "asked"
 
     held = db.scalars(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).one()
     assert (request.status, held.consultant_user_id) == ("pending_confirmation", who)
     assert sessions(db) == {}
 
 
-def test_a_consultant_who_takes_fewer_since_the_plan_gets_no_more(db: Session, moment: Occasion) -> None:
+def test_a_consultant_who_takes_fewer_since_the_plan_gets_no_more(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     row = builders.consultant(db)
     builders.window(db, row.consultant_user_id, TOMORROW)
     requests = [builders.request(db, kind.id) for _ in range(2)]
-    plan = batch.keep(db, moment, plan_of(db, moment))
+    plan = batch.keep(db, ctx, plan_of(db, ctx))
     row.assignment_capacity = 1
     db.flush()
-    became = [plan.apply(db, moment, one.id) for one in requests]
+    became = [plan.apply(db, ctx, one.id) for one in requests]
 
     assert [(one.result, one.reason) for one in became] == [
         ("scheduled", None),
@@ -207,39 +205,39 @@ def test_a_consultant_who_takes_fewer_since_the_plan_gets_no_more(db: Session, m
     ]
 
 
-def test_a_request_that_was_changed_meanwhile_is_looked_at_anew(db: Session, moment: Occasion) -> None:
+def test_a_request_that_was_changed_meanwhile_is_looked_at_anew(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     who = consultant(db, hours=2)
     request = builders.request(db, kind.id)
-    plan = batch.keep(db, moment, plan_of(db, moment))
+    plan = batch.keep(db, ctx, plan_of(db, ctx))
     request.excluded_consultant_user_ids = [who]
     request.updated_at = NOW + timedelta(minutes=1)
     db.flush()
-    assert plan.apply(db, moment, request.id).reason == "excluded"
+    assert plan.apply(db, ctx, request.id).reason == "excluded"
     request.status = "cancelled"
-    assert plan.apply(db, moment, request.id).result == "nothing"
+    assert plan.apply(db, ctx, request.id).result == "nothing"
 
 
-def test_who_must_confirm_is_asked_and_their_time_held(db: Session, moment: Occasion) -> None:
+def test_who_must_confirm_is_asked_and_their_time_held(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db, requires_confirmation=True)
     consultant(db, NOW, hours=2)
     request = builders.request(db, kind.id)
-    run(db, moment)
+    run(db, ctx)
 
     assert request.status == "pending_confirmation"
     held = db.scalars(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).one()
     assert held.session_start_time == NOW + timedelta(minutes=30)
 
 
-def test_a_kind_that_is_no_longer_offered_is_said_to_be_so(db: Session, moment: Occasion) -> None:
+def test_a_kind_that_is_no_longer_offered_is_said_to_be_so(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db, is_active=False)
     request = builders.request(db, kind.id)
-    run(db, moment)
+    run(db, ctx)
 
     assert request.status_reason == "service_type_inactive"
 
 
-def test_a_requester_who_is_busy_gets_another_start_or_is_told_so(db: Session, moment: Occasion) -> None:
+def test_a_requester_who_is_busy_gets_another_start_or_is_told_so(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     consultant(db, hours=3)
     busy = builders.booked_session(db, TOMORROW, minutes=90)
@@ -247,28 +245,28 @@ def test_a_requester_who_is_busy_gets_another_start_or_is_told_so(db: Session, m
     never = builders.request(
         db, kind.id, requester_user_id=busy.requester_user_id, preferred_end_time=TOMORROW + 1.5 * HOUR
     )
-    run(db, moment)
+    run(db, ctx)
 
     assert sessions(db)[later.id].scheduled_start_time >= busy.scheduled_end_time
     assert (never.status, never.status_reason) == ("pending_assignment", "requester_busy")
 
 
 def test_without_the_solver_a_batch_is_served_greedily(
-    db: Session, moment: Occasion, monkeypatch: pytest.MonkeyPatch
+    db: Session, ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(matching, "has_solver", lambda: False)
     kind = builders.service_type(db)
     consultant(db, hours=2)
     for _ in range(2):
         builders.request(db, kind.id)
-    plan = run(db, moment)
+    plan = run(db, ctx)
 
     assert plan.answer.method == db.scalars(select(AssignmentBatch)).one().method == "greedy"
     assert len(sessions(db)) == 2
 
 
 def test_a_batch_with_too_many_starts_for_all_still_serves_everybody(
-    db: Session, moment: Occasion, monkeypatch: pytest.MonkeyPatch
+    db: Session, ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each looks at few starts, but not all at the same ones; the preferred consultant's among them."""
     monkeypatch.setattr(batch_reading, "PAIRS_MOST", 80)
@@ -279,7 +277,7 @@ def test_a_batch_with_too_many_starts_for_all_still_serves_everybody(
     requests = [builders.request(db, kind.id, requested_at=NOW + n * timedelta(minutes=1)) for n in range(20)]
     requests[-1].preferred_consultant_user_id = wanted
     db.flush()
-    plan = run(db, moment)
+    plan = run(db, ctx)
 
     assert len(plan.look.batch.pair_scores) <= 80
     assert plan.answer.objective.served > 15  # four times the four that all of them could have together
@@ -294,7 +292,7 @@ def test_the_sweep_serves_what_waits_and_two_sweeps_do_not_both_plan(own_databas
         start = datetime.now(TOMORROW.tzinfo) + timedelta(days=1)
         consultant(db, start)
         requests = [builders.request(db, kind.id, deadline_at=start).id for _ in range(3)]
-    with if_alone("assign_waiting", timedelta(minutes=1)) as alone:
+    with try_lock("assign_waiting", timedelta(minutes=1)) as alone:
         assert alone
         assert assign_waiting() == 0
     assert assign_waiting() == 3

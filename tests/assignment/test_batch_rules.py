@@ -12,10 +12,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import scoring, service
-from booking_tasks.assignment.evaluation import wish_of
+from booking_tasks.assignment.evaluation import criteria_of
 from booking_tasks.batch import scoring as batch_scoring
 from booking_tasks.batch import service as batch
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.kit.time_zones import zone
 from booking_tasks.models import (
     Consultant,
@@ -38,20 +38,18 @@ from tests.builders import NOW
         ({}, 6),
     ],
 )
-def test_limits_hold_within_a_batch(
-    db: Session, moment: Occasion, limits: dict[str, int], served: int
-) -> None:
+def test_limits_hold_within_a_batch(db: Session, ctx: Context, limits: dict[str, int], served: int) -> None:
     kind = builders.service_type(db, **limits)
     consultant(db)
     for _ in range(6):
         builders.request(db, kind.id, preferred_end_time=TOMORROW + 8 * HOUR)
-    plan = run(db, moment)
+    plan = run(db, ctx)
 
     assert plan.answer.objective.served == plan.answer.bound.served == served
     assert len(sessions(db)) == served
 
 
-def test_what_is_already_booked_counts_for_the_limits_of_a_batch(db: Session, moment: Occasion) -> None:
+def test_what_is_already_booked_counts_for_the_limits_of_a_batch(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     who = consultant(db)
     db.add(
@@ -63,28 +61,28 @@ def test_what_is_already_booked_counts_for_the_limits_of_a_batch(db: Session, mo
             db, kind.id, requested_at=NOW + number * HOUR, preferred_end_time=TOMORROW + 8 * HOUR
         )
     early = builders.request(db, kind.id)
-    service.assign(db, moment, early.id)
-    plan = run(db, moment)
+    service.assign(db, ctx, early.id)
+    plan = run(db, ctx)
 
     assert plan.answer.objective.served == 2
     assert len(sessions(db)) == 3
 
 
-def test_limits_over_all_kinds_and_a_capacity_hold_within_a_batch(db: Session, moment: Occasion) -> None:
+def test_limits_over_all_kinds_and_a_capacity_hold_within_a_batch(db: Session, ctx: Context) -> None:
     kinds = [builders.service_type(db) for _ in range(2)]
     daily, capped = consultant(db, max_sessions_per_day=3), consultant(db, assignment_capacity=1)
     for number in range(8):
         builders.request(
             db, kinds[number % 2].id, requested_at=NOW + number * HOUR, preferred_end_time=TOMORROW + 8 * HOUR
         )
-    plan = run(db, moment)
+    plan = run(db, ctx)
 
     assert plan.answer.objective.served == plan.answer.bound.served == 4
     whose = [one.consultant_user_id for one in sessions(db).values()]
     assert (whose.count(daily), whose.count(capped)) == (3, 1)
 
 
-def test_a_pair_is_worth_what_a_single_look_would_score_there(db: Session, moment: Occasion) -> None:
+def test_a_pair_is_worth_what_a_single_look_would_score_there(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db, assignment_weights={"local_time": 5})
     company = uuid4()
     builders.user(db, user_id=(requester := uuid4()), time_zone="America/New_York")
@@ -100,9 +98,9 @@ def test_a_pair_is_worth_what_a_single_look_would_score_there(db: Session, momen
         preferred_consultant_user_id=first,
         preferred_end_time=TOMORROW + 9 * HOUR,
     )
-    look, _ = batch.look(db, moment)
+    look, _ = batch.look(db, ctx)
     scene, ground, claim = look.scene, look.ground, look.claims[0]
-    wish = wish_of(look.requests[0])
+    wish = criteria_of(look.requests[0])
     about = scene.about(wish, claim.low, claim.latest)
     turns = batch_scoring.turns_of(ground, kind.id, scene.standings[kind.id])
     openings = ground.matching(claim)
@@ -117,14 +115,12 @@ def test_a_pair_is_worth_what_a_single_look_would_score_there(db: Session, momen
         assert share * sum(weights.by_term().values()) == pytest.approx(scoring.total(terms, weights))
 
 
-def test_what_equal_consultants_get_in_one_batch_differs_by_one_at_most(
-    db: Session, moment: Occasion
-) -> None:
+def test_what_equal_consultants_get_in_one_batch_differs_by_one_at_most(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     people = [consultant(db) for _ in range(3)]
     for number in range(8):
         builders.request(db, kind.id, requested_at=NOW + number * HOUR)
-    run(db, moment)
+    run(db, ctx)
 
     whose = [one.consultant_user_id for one in sessions(db).values()]
     assert sorted(whose.count(who) for who in people) == [2, 3, 3]
@@ -150,7 +146,7 @@ _WISHES = st.lists(
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_OFFERS, _WISHES)
 def test_nobody_is_unqualified_over_a_limit_or_double(
-    db: Session, moment: Occasion, offers: list[Any], wishes: list[Any]
+    db: Session, ctx: Context, offers: list[Any], wishes: list[Any]
 ) -> None:
     """And one more free hour never serves fewer: the same queue, with a window that is longer."""
     served = []
@@ -178,7 +174,7 @@ def test_nobody_is_unqualified_over_a_limit_or_double(
                 preferred_end_time=TOMORROW + (start + hours) * HOUR,
             )
         db.flush()
-        plan = run(db, moment)
+        plan = run(db, ctx)
         found = sessions(db)
         _check(db, kind.id)
         assert len(found) == plan.answer.objective.served

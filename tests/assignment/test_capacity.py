@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import plans, service
 from booking_tasks.assignment import asking
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     ApplyAbsencePlan,
     CancelSession,
@@ -33,7 +33,7 @@ from tests.builders import NOW
 from tests.invariants import of_rows
 from tests.rivals import overtaken
 
-MOMENT = Occasion(now=NOW, actor="rival", door="booking")
+MOMENT = Context(now=NOW, actor="rival", entry_point="booking")
 
 
 def ask(db: Session, kind: UUID, hour: int = 0) -> RequestOutcome:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
 from booking_tasks.assignment import explaining, service, store
-from booking_tasks.context import Occasion, Weights
+from booking_tasks.context import Context, Weights
 from booking_tasks.contracts import ExplainAssignment, ExplainOutcome
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest
@@ -21,7 +21,7 @@ from tests import builders
 from tests.builders import NOW
 
 TOMORROW = NOW + timedelta(days=1)
-MOMENT = Occasion(now=NOW, actor="test", door="booking")
+MOMENT = Context(now=NOW, actor="test", entry_point="booking")
 
 
 def _decided(db: Session) -> tuple[ConsultationRequest, dict[str, Any]]:

@@ -13,11 +13,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from booking_tasks.assignment.eligibility import REASONS, Profile, Wish, not_now, speaks, unfit
+from booking_tasks.assignment.eligibility import (
+    REASONS,
+    Criteria,
+    Profile,
+    ineligibility_reason,
+    not_now,
+    speaks,
+)
 from booking_tasks.assignment.rules import Candidate, ranked, scored, why_nobody
 from booking_tasks.assignment.scoring import Circumstances, closeness, earliest, suits, terms_of, total
 from booking_tasks.context import Weights
-from booking_tasks.credits.rules import Standing
+from booking_tasks.credits.rules import Balance
 from booking_tasks.enums import TERMS
 from tests.builders import NOW
 
@@ -25,8 +32,8 @@ KIND, COMPANY = UUID(int=101), UUID(int=102)
 HOUR = timedelta(hours=1)
 
 
-def wish(**values: Any) -> Wish:
-    return Wish(**({"requester_user_id": UUID(int=1), "service_type_id": KIND} | values))
+def wish(**values: Any) -> Criteria:
+    return Criteria(**({"requester_user_id": UUID(int=1), "service_type_id": KIND} | values))
 
 
 def profile(number: int = 7, **values: Any) -> Profile:
@@ -72,7 +79,7 @@ def candidate(number: int, hour: float = 1, **values: Any) -> Candidate:
 def test_who_cannot_is_told_the_first_reason(
     reason: str | None, consultant: dict[str, Any], wanted: dict[str, Any]
 ) -> None:
-    assert unfit(profile(**consultant), wish(**wanted)) == reason
+    assert ineligibility_reason(profile(**consultant), wish(**wanted)) == reason
 
 
 def test_the_reasons_come_in_the_order_of_the_table() -> None:
@@ -91,7 +98,7 @@ def test_the_reasons_come_in_the_order_of_the_table() -> None:
         "missing_language": {"languages": ("de",)},
     }
     values = {name: getattr(everything, name) for name in Profile.__dataclass_fields__}
-    while (reason := unfit(Profile(**values), nothing_fits)) is not None:
+    while (reason := ineligibility_reason(Profile(**values), nothing_fits)) is not None:
         found.append(reason)
         if reason == "is_the_requester":
             nothing_fits = wish(required_specializations=("algebra",), languages=("de",))
@@ -103,8 +110,8 @@ def test_the_reasons_come_in_the_order_of_the_table() -> None:
 def test_a_specialization_is_known_by_all_its_names() -> None:
     aliases = {"maths": "mathematics", "math": "mathematics"}
     one = profile(specializations=("Math",))
-    assert unfit(one, wish(required_specializations=("MATHS",)), aliases) is None
-    assert unfit(one, wish(required_specializations=("MATHS",))) == "missing_specialization"
+    assert ineligibility_reason(one, wish(required_specializations=("MATHS",)), aliases) is None
+    assert ineligibility_reason(one, wish(required_specializations=("MATHS",))) == "missing_specialization"
 
 
 def test_a_region_is_not_served_by_the_language_alone() -> None:
@@ -171,7 +178,7 @@ def test_every_term_lies_between_nought_and_one() -> None:
 def _choose(
     candidates: list[Candidate],
     profiles: Mapping[UUID, Profile] | None = None,
-    standings: Mapping[UUID, Standing] | None = None,
+    standings: Mapping[UUID, Balance] | None = None,
     **values: Any,
 ) -> list[int]:
     people = {one.consultant_user_id: Profile(one.consultant_user_id) for one in candidates}
@@ -186,7 +193,7 @@ def test_preferred_then_tier_then_turn_then_earliest() -> None:
     people = {tier: Profile(tier, tier=2)}
     people |= {preferred: Profile(preferred, tier=5, specializations=("a", "b", "c"))}
     standings = {
-        who: Standing(Decimal(had)) for who, had in ((preferred, 9), (tier, 5), (turn, 3), (early, 4))
+        who: Balance(Decimal(had)) for who, had in ((preferred, 9), (tier, 5), (turn, 3), (early, 4))
     }
     found = _choose(
         [candidate(1, 90), candidate(2, 50), candidate(3, 40), candidate(4, 1)],

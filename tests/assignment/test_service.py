@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import AssignmentDecision, AvailabilitySlot, ScheduledSession
 from tests import builders
@@ -28,7 +28,7 @@ def decision(db: Session, request_id: UUID) -> AssignmentDecision:
 
 
 def test_a_fitting_consultant_is_booked_at_the_earliest_time_and_the_reasons_are_stored(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
     kind = builders.service_type(db)
     chosen = builders.consultant(db, specializations=["Algebra"]).consultant_user_id
@@ -38,7 +38,7 @@ def test_a_fitting_consultant_is_booked_at_the_earliest_time_and_the_reasons_are
     for who in (chosen, unskilled, absent):
         builders.window(db, who, TOMORROW)
     request = builders.request(db, kind.id, required_specializations=["algebra"])
-    taken = service.assign(db, moment, request.id)
+    taken = service.assign(db, ctx, request.id)
     assert taken == service.Assigned("scheduled", chosen, start=TOMORROW, end=TOMORROW + timedelta(hours=1))
     session = db.get_one(ScheduledSession, request.scheduled_session_id)
     assert (session.scheduled_start_time, session.consultant_user_id) == (TOMORROW, chosen)
@@ -52,7 +52,7 @@ def test_a_fitting_consultant_is_booked_at_the_earliest_time_and_the_reasons_are
     }
 
 
-def test_the_whole_session_lies_inside_the_preferred_window(db: Session, moment: Occasion) -> None:
+def test_the_whole_session_lies_inside_the_preferred_window(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     builders.window(db, builders.consultant(db).consultant_user_id, TOMORROW)
     start = TOMORROW + timedelta(hours=3)
@@ -62,64 +62,64 @@ def test_the_whole_session_lies_inside_the_preferred_window(db: Session, moment:
     short = builders.request(
         db, kind.id, preferred_start_time=start, preferred_end_time=start + timedelta(minutes=59)
     )
-    assert service.assign(db, moment, fits.id).result == "scheduled"
+    assert service.assign(db, ctx, fits.id).result == "scheduled"
     assert db.get_one(ScheduledSession, fits.scheduled_session_id).scheduled_start_time == start
-    assert service.assign(db, moment, short.id).reason == "no_free_time"
+    assert service.assign(db, ctx, short.id).reason == "no_free_time"
 
 
 def test_a_preferred_consultant_comes_first_and_another_serves_when_they_cannot(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
     kind = builders.service_type(db, default_duration_minutes=480)
     wanted, other = (builders.consultant(db).consultant_user_id for _ in range(2))
     for who in (wanted, other):
         builders.window(db, who, TOMORROW)
     first, second = (builders.request(db, kind.id, preferred_consultant_user_id=wanted) for _ in range(2))
-    assert service.assign(db, moment, first.id).consultant_user_id == wanted
-    assert service.assign(db, moment, second.id).consultant_user_id == other
+    assert service.assign(db, ctx, first.id).consultant_user_id == wanted
+    assert service.assign(db, ctx, second.id).consultant_user_id == other
 
 
 def test_a_waiting_request_keeps_its_reason_and_is_served_once_time_is_free(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
     kind = builders.service_type(db, waiting_list="book")
     who = builders.consultant(db).consultant_user_id
     request = builders.request(db, kind.id)
-    assert service.assign(db, moment, request.id).reason == "no_free_time"
-    assert service.assign(db, moment, request.id).reason == "no_free_time"
+    assert service.assign(db, ctx, request.id).reason == "no_free_time"
+    assert service.assign(db, ctx, request.id).reason == "no_free_time"
     assert (request.status, request.status_reason) == ("pending_assignment", "no_free_time")
     assert decision(db, request.id).reason == "no_free_time"  # one row: nothing changed in between
-    assert service.waiting(db, moment) == [request.id]
+    assert service.waiting(db, ctx) == [request.id]
     builders.window(db, who, TOMORROW)
-    assert service.assign(db, moment, request.id).result == "scheduled"
-    assert service.waiting(db, moment) == []
-    assert service.assign(db, moment, request.id).result == "nothing"
+    assert service.assign(db, ctx, request.id).result == "scheduled"
+    assert service.waiting(db, ctx) == []
+    assert service.assign(db, ctx, request.id).result == "nothing"
 
 
-def test_a_request_written_by_another_service_is_looked_at_too(db: Session, moment: Occasion) -> None:
+def test_a_request_written_by_another_service_is_looked_at_too(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     request = builders.request(db, kind.id, deadline_at=None)
-    assert service.waiting(db, moment) == [request.id]
-    service.assign(db, moment, request.id)
-    assert request.deadline_at == NOW + moment.policies.assignment_deadline
+    assert service.waiting(db, ctx) == [request.id]
+    service.assign(db, ctx, request.id)
+    assert request.deadline_at == NOW + ctx.policies.assignment_deadline
 
 
-def test_nobody_is_assigned_to_their_own_request(db: Session, moment: Occasion) -> None:
+def test_nobody_is_assigned_to_their_own_request(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     who = builders.consultant(db).consultant_user_id
     builders.window(db, who, TOMORROW)
     request = builders.request(db, kind.id, requester_user_id=who)
-    assert service.assign(db, moment, request.id).reason == "no_consultant"
+    assert service.assign(db, ctx, request.id).reason == "no_consultant"
 
 
-def test_a_requester_with_another_session_gets_the_next_time(db: Session, moment: Occasion) -> None:
+def test_a_requester_with_another_session_gets_the_next_time(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     for _ in range(2):
         builders.window(db, builders.consultant(db).consultant_user_id, TOMORROW)
     requester = uuid4()
     first, second = (builders.request(db, kind.id, requester_user_id=requester) for _ in range(2))
-    service.assign(db, moment, first.id)
-    service.assign(db, moment, second.id)
+    service.assign(db, ctx, first.id)
+    service.assign(db, ctx, second.id)
     starts = [
         db.get_one(ScheduledSession, one.scheduled_session_id).scheduled_start_time for one in (first, second)
     ]
@@ -128,7 +128,7 @@ def test_a_requester_with_another_session_gets_the_next_time(db: Session, moment
 
 @pytest.mark.parametrize("same_message", [True, False])
 def test_rival_workers_assign_each_request_once(own_database: str, same_message: bool) -> None:
-    moment = Occasion(now=NOW, actor="rival", door="sweep")
+    ctx = Context(now=NOW, actor="rival", entry_point="sweep")
     with transaction() as db:
         kind = builders.service_type(db)
         for _ in range(3):
@@ -140,7 +140,7 @@ def test_rival_workers_assign_each_request_once(own_database: str, same_message:
     def look(request_id: UUID) -> str:
         gate.wait(30)
         with transaction() as db:
-            return service.assign(db, moment, request_id).result
+            return service.assign(db, ctx, request_id).result
 
     with ThreadPoolExecutor(len(work)) as pool:
         results = list(pool.map(look, work))
@@ -158,41 +158,39 @@ def _wide_pool(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("result", ["scheduled", "asked"])
-def test_who_waited_and_was_served_keeps_no_reason(db: Session, moment: Occasion, result: str) -> None:
+def test_who_waited_and_was_served_keeps_no_reason(db: Session, ctx: Context, result: str) -> None:
     kind = builders.service_type(db, requires_confirmation=result == "asked", waiting_list="book")
     request = builders.request(db, kind.id)
-    assert service.assign(db, moment, request.id).reason == request.status_reason == "no_consultant"
+    assert service.assign(db, ctx, request.id).reason == request.status_reason == "no_consultant"
     builders.window(db, builders.consultant(db).consultant_user_id, TOMORROW)
-    assert service.assign(db, moment, request.id).result == result
+    assert service.assign(db, ctx, request.id).result == result
     assert request.status_reason is None
 
 
-def test_a_consultant_is_never_asked_about_a_start_that_is_now(db: Session, moment: Occasion) -> None:
+def test_a_consultant_is_never_asked_about_a_start_that_is_now(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db, requires_confirmation=True)
     builders.window(db, builders.consultant(db).consultant_user_id, NOW)
     request = builders.request(db, kind.id)
-    assert service.assign(db, moment, request.id).result == "asked"
+    assert service.assign(db, ctx, request.id).result == "asked"
     held = db.scalars(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).one()
     assert held.session_start_time == held.held_until == NOW + timedelta(minutes=30)
 
 
-def test_a_requester_who_is_busy_for_hours_still_gets_the_first_time_after(
-    db: Session, moment: Occasion
-) -> None:
+def test_a_requester_who_is_busy_for_hours_still_gets_the_first_time_after(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db, slot_step_minutes=5)
     builders.window(db, builders.consultant(db).consultant_user_id, TOMORROW)
     busy = builders.booked_session(db, TOMORROW, minutes=240)
     request = builders.request(db, kind.id, requester_user_id=busy.requester_user_id)
-    assert service.assign(db, moment, request.id).result == "scheduled"
+    assert service.assign(db, ctx, request.id).result == "scheduled"
     session = db.scalars(
         select(ScheduledSession).where(ScheduledSession.consultation_request_id == request.id)
     ).one()
     assert session.scheduled_start_time == busy.scheduled_end_time
 
 
-def test_a_requester_who_is_busy_all_the_time_is_told_so(db: Session, moment: Occasion) -> None:
+def test_a_requester_who_is_busy_all_the_time_is_told_so(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     builders.window(db, builders.consultant(db).consultant_user_id, TOMORROW, hours=2)
     busy = builders.booked_session(db, TOMORROW, minutes=120)
     request = builders.request(db, kind.id, requester_user_id=busy.requester_user_id)
-    assert service.assign(db, moment, request.id).reason == "requester_busy"
+    assert service.assign(db, ctx, request.id).reason == "requester_busy"

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.attendance import service
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import RecordBilling
 from booking_tasks.models import Event
 from tests.builders import booked_session
@@ -21,11 +21,11 @@ def bill(session_id: UUID, amount: str) -> RecordBilling:
     )
 
 
-def test_a_bill_is_kept_with_what_was_before(db: Session, moment: Occasion) -> None:
+def test_a_bill_is_kept_with_what_was_before(db: Session, ctx: Context) -> None:
     session = booked_session(db, status="completed")
-    assert service.record_billing(db, moment, bill(session.id, "40")).result == "done"
-    assert service.record_billing(db, moment, bill(session.id, "40.00")).result == "already_done"
-    assert service.record_billing(db, moment, bill(session.id, "35.50")).result == "done"
+    assert service.record_billing(db, ctx, bill(session.id, "40")).result == "done"
+    assert service.record_billing(db, ctx, bill(session.id, "40.00")).result == "already_done"
+    assert service.record_billing(db, ctx, bill(session.id, "35.50")).result == "done"
     db.refresh(session)
     assert session.billed_amount == Decimal("35.50")
     events = db.execute(
@@ -37,5 +37,5 @@ def test_a_bill_is_kept_with_what_was_before(db: Session, moment: Occasion) -> N
     ]
 
 
-def test_a_bill_for_an_unknown_session_is_refused(db: Session, moment: Occasion) -> None:
-    assert service.record_billing(db, moment, bill(uuid4(), "1.00")).code == "unknown_session"
+def test_a_bill_for_an_unknown_session_is_refused(db: Session, ctx: Context) -> None:
+    assert service.record_billing(db, ctx, bill(uuid4(), "1.00")).code == "unknown_session"

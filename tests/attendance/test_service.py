@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.attendance import service
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import Observation, RecordAttendance, RecordOutcome
 from booking_tasks.models import AttendanceEvidence, ConsultationRequest, Event, Job, ScheduledSession
 from booking_tasks.outbox import store as outbox_store
@@ -30,8 +30,8 @@ def running(db: Session, **values: Any) -> ScheduledSession:
     return booked_session(db, start=START, **({"status": "in_progress"} | values))
 
 
-def later(moment: Occasion, instant: datetime) -> Occasion:
-    return replace(moment, now=instant)
+def later(ctx: Context, instant: datetime) -> Context:
+    return replace(ctx, now=instant)
 
 
 def seen(kind: Any, minutes: float, party: Any = None, external_id: str | None = None) -> Observation:
@@ -77,45 +77,45 @@ def events(db: Session, session_id: UUID) -> list[Event]:
     )
 
 
-def judged(db: Session, moment: Occasion, *observations: Observation) -> ScheduledSession:
+def judged(db: Session, ctx: Context, *observations: Observation) -> ScheduledSession:
     session = running(db)
     if observations:
-        service.record_attendance(db, moment, evidence(session.id, *observations))
-    assert service.judge_due(db, later(moment, END + DELAY), 10) == 1
+        service.record_attendance(db, ctx, evidence(session.id, *observations))
+    assert service.judge_due(db, later(ctx, END + DELAY), 10) == 1
     return session
 
 
 # -- evidence ------------------------------------------------------------------------------------------
 
 
-def test_the_same_observation_twice_is_one_row(db: Session, moment: Occasion) -> None:
+def test_the_same_observation_twice_is_one_row(db: Session, ctx: Context) -> None:
     session = running(db)
     message = evidence(session.id, seen("joined", 1, "requester", "a"), seen("left", 5, "requester", "b"))
-    assert service.record_attendance(db, moment, message).recorded == 2
+    assert service.record_attendance(db, ctx, message).recorded == 2
     more = evidence(session.id, seen("left", 5, "requester", "b"), seen("room_closed", 9, None, "c"))
-    assert service.record_attendance(db, moment, more).recorded == 1
-    again = service.record_attendance(db, moment, more)
+    assert service.record_attendance(db, ctx, more).recorded == 1
+    again = service.record_attendance(db, ctx, more)
     assert (again.result, again.recorded) == ("already_done", 0)
 
 
-def test_an_id_belongs_to_its_source(db: Session, moment: Occasion) -> None:
+def test_an_id_belongs_to_its_source(db: Session, ctx: Context) -> None:
     session = running(db)
     one = seen("joined", 1, "requester", "a")
-    service.record_attendance(db, moment, evidence(session.id, one))
-    other = service.record_attendance(db, moment, evidence(session.id, one, source="report"))
+    service.record_attendance(db, ctx, evidence(session.id, one))
+    other = service.record_attendance(db, ctx, evidence(session.id, one, source="report"))
     assert other.recorded == 1
 
 
-def test_evidence_of_an_unknown_session_is_refused(db: Session, moment: Occasion) -> None:
-    answer = service.record_attendance(db, moment, evidence(uuid4(), seen("room_opened", 0)))
+def test_evidence_of_an_unknown_session_is_refused(db: Session, ctx: Context) -> None:
+    answer = service.record_attendance(db, ctx, evidence(uuid4(), seen("room_opened", 0)))
     assert (answer.result, answer.code) == ("refused", "unknown_session")
 
 
-def test_evidence_after_the_verdict_is_kept_and_changes_nothing(db: Session, moment: Occasion) -> None:
-    session = judged(db, moment)
-    answer = service.record_attendance(db, moment, evidence(session.id, *both_attended()))
+def test_evidence_after_the_verdict_is_kept_and_changes_nothing(db: Session, ctx: Context) -> None:
+    session = judged(db, ctx)
+    answer = service.record_attendance(db, ctx, evidence(session.id, *both_attended()))
     assert (answer.result, answer.recorded) == ("done", 4)
-    assert service.judge_due(db, later(moment, END + timedelta(days=1)), 10) == 0
+    assert service.judge_due(db, later(ctx, END + timedelta(days=1)), 10) == 0
     db.refresh(session)
     assert session.status == "attendance_unknown"
     assert len(db.scalars(select(AttendanceEvidence.id)).all()) == 4
@@ -124,19 +124,19 @@ def test_evidence_after_the_verdict_is_kept_and_changes_nothing(db: Session, mom
 # -- the look at the grace time -------------------------------------------------------------------------
 
 
-def test_a_side_that_a_watched_room_has_not_seen_is_written_down(db: Session, moment: Occasion) -> None:
+def test_a_side_that_a_watched_room_has_not_seen_is_written_down(db: Session, ctx: Context) -> None:
     session = running(db)
-    service.record_attendance(db, moment, evidence(session.id, seen("joined", 1, "consultant")))
-    grace = later(moment, START + timedelta(minutes=10))
+    service.record_attendance(db, ctx, evidence(session.id, seen("joined", 1, "consultant")))
+    grace = later(ctx, START + timedelta(minutes=10))
     assert service.check_attendance(db, grace, session.id, session.revision) is None
     (event,) = events(db, session.id)
     assert (event.type, event.after) == ("session.side_missing", {"missing": ["requester"]})
     assert db.scalars(select(Job).where(Job.kind == "publish_event")).all() == []
 
 
-def test_a_room_nobody_watched_misses_nobody(db: Session, moment: Occasion) -> None:
+def test_a_room_nobody_watched_misses_nobody(db: Session, ctx: Context) -> None:
     session = running(db)
-    grace = later(moment, START + timedelta(minutes=10))
+    grace = later(ctx, START + timedelta(minutes=10))
     assert service.check_attendance(db, grace, session.id, session.revision) is None
     assert events(db, session.id) == []
 
@@ -151,11 +151,11 @@ def test_a_room_nobody_watched_misses_nobody(db: Session, moment: Occasion) -> N
     ],
 )
 def test_a_cancelled_moved_or_ended_session_is_not_looked_at(
-    db: Session, moment: Occasion, values: dict[str, Any], revision: int, minutes: int
+    db: Session, ctx: Context, values: dict[str, Any], revision: int, minutes: int
 ) -> None:
     session = running(db, **values)
-    service.record_attendance(db, moment, evidence(session.id, seen("room_opened", 0)))
-    look = later(moment, START + timedelta(minutes=minutes))
+    service.record_attendance(db, ctx, evidence(session.id, seen("room_opened", 0)))
+    look = later(ctx, START + timedelta(minutes=minutes))
     assert service.check_attendance(db, look, session.id, revision) is not None
     assert events(db, session.id) == []
 
@@ -163,8 +163,8 @@ def test_a_cancelled_moved_or_ended_session_is_not_looked_at(
 # -- the verdict -------------------------------------------------------------------------------------------
 
 
-def test_a_session_that_both_attended_is_completed(db: Session, moment: Occasion) -> None:
-    session = judged(db, moment, *both_attended())
+def test_a_session_that_both_attended_is_completed(db: Session, ctx: Context) -> None:
+    session = judged(db, ctx, *both_attended())
     db.refresh(session)
     assert session.status == "completed"
     assert (session.requester_attendance, session.consultant_attendance) == ("attended", "attended")
@@ -187,8 +187,8 @@ def test_a_session_that_both_attended_is_completed(db: Session, moment: Occasion
     }
 
 
-def test_the_verdict_closes_the_room_and_is_published(db: Session, moment: Occasion) -> None:
-    session = judged(db, moment, *both_attended())
+def test_the_verdict_closes_the_room_and_is_published(db: Session, ctx: Context) -> None:
+    session = judged(db, ctx, *both_attended())
     kinds = db.scalars(select(Job.kind).where(Job.subject_id.in_([session.id, events(db, session.id)[0].id])))
     assert sorted(kinds) == ["close_meeting", "publish_event"]
 
@@ -203,9 +203,9 @@ def test_the_verdict_closes_the_room_and_is_published(db: Session, moment: Occas
     ],
 )
 def test_every_other_verdict_is_told_too(
-    db: Session, moment: Occasion, observations: list[Observation], status: str, type_: str
+    db: Session, ctx: Context, observations: list[Observation], status: str, type_: str
 ) -> None:
-    session = judged(db, moment, *observations)
+    session = judged(db, ctx, *observations)
     db.refresh(session)
     assert session.status == status
     (event,) = events(db, session.id)
@@ -214,24 +214,24 @@ def test_every_other_verdict_is_told_too(
     assert (request.status, request.status_reason) == ("completed", status)
 
 
-def test_no_verdict_before_the_delay_is_over(db: Session, moment: Occasion) -> None:
+def test_no_verdict_before_the_delay_is_over(db: Session, ctx: Context) -> None:
     running(db)
-    assert service.judge_due(db, later(moment, END + DELAY - timedelta(seconds=1)), 10) == 0
-    assert service.judge_due(db, later(moment, END + DELAY), 10) == 1
+    assert service.judge_due(db, later(ctx, END + DELAY - timedelta(seconds=1)), 10) == 0
+    assert service.judge_due(db, later(ctx, END + DELAY), 10) == 1
 
 
 @pytest.mark.parametrize("status", ["scheduled", "cancelled_by_user", "cancelled_by_consultant", "completed"])
-def test_only_a_session_that_took_place_is_judged(db: Session, moment: Occasion, status: str) -> None:
+def test_only_a_session_that_took_place_is_judged(db: Session, ctx: Context, status: str) -> None:
     running(db, status=status)
-    assert service.judge_due(db, later(moment, END + timedelta(days=1)), 10) == 0
+    assert service.judge_due(db, later(ctx, END + timedelta(days=1)), 10) == 0
 
 
-def test_the_verdict_waits_for_the_platforms_report_but_not_for_ever(db: Session, moment: Occasion) -> None:
+def test_the_verdict_waits_for_the_platforms_report_but_not_for_ever(db: Session, ctx: Context) -> None:
     session = running(db)
-    outbox_store.add(db, [NewJob("collect_attendance", session.id, END, session.revision)])
+    outbox_store.insert_jobs(db, [NewJob("collect_attendance", session.id, END, session.revision)])
     db.execute(text("UPDATE jobs SET attempts = 2"))
-    assert service.judge_due(db, later(moment, END + 4 * DELAY - timedelta(seconds=1)), 10) == 0
-    assert service.judge_due(db, later(moment, END + 4 * DELAY), 10) == 1
+    assert service.judge_due(db, later(ctx, END + 4 * DELAY - timedelta(seconds=1)), 10) == 0
+    assert service.judge_due(db, later(ctx, END + 4 * DELAY), 10) == 1
 
 
 @pytest.mark.parametrize(
@@ -243,45 +243,45 @@ def test_the_verdict_waits_for_the_platforms_report_but_not_for_ever(db: Session
     ],
 )
 def test_after_an_outage_the_verdict_waits_until_the_report_was_asked_for(
-    db: Session, moment: Occasion, tried: str
+    db: Session, ctx: Context, tried: str
 ) -> None:
     session = running(db)
-    outbox_store.add(db, [NewJob("collect_attendance", session.id, END, session.revision)])
+    outbox_store.insert_jobs(db, [NewJob("collect_attendance", session.id, END, session.revision)])
     db.execute(text(f"UPDATE jobs SET {tried}"))
-    assert service.judge_due(db, later(moment, END + 40 * DELAY), 10) == 0
+    assert service.judge_due(db, later(ctx, END + 40 * DELAY), 10) == 0
 
 
 def test_the_verdict_does_not_wait_for_a_report_that_was_fetched_or_is_of_an_old_date(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
     session = running(db, revision=1)
-    outbox_store.add(db, [NewJob("collect_attendance", session.id, END, 0)])
-    outbox_store.add(db, [NewJob("collect_attendance", session.id, END, 1)])
+    outbox_store.insert_jobs(db, [NewJob("collect_attendance", session.id, END, 0)])
+    outbox_store.insert_jobs(db, [NewJob("collect_attendance", session.id, END, 1)])
     db.execute(text("UPDATE jobs SET state = 'done', settled_at = now() WHERE revision = 1"))
-    assert service.judge_due(db, later(moment, END + DELAY), 10) == 1
+    assert service.judge_due(db, later(ctx, END + DELAY), 10) == 1
 
 
-def test_sessions_that_wait_for_a_report_do_not_hold_up_others(db: Session, moment: Occasion) -> None:
+def test_sessions_that_wait_for_a_report_do_not_hold_up_others(db: Session, ctx: Context) -> None:
     waiting = running(db)
-    outbox_store.add(db, [NewJob("collect_attendance", waiting.id, END, 0)])
+    outbox_store.insert_jobs(db, [NewJob("collect_attendance", waiting.id, END, 0)])
     other = running(db)
-    assert service.judge_due(db, later(moment, END + DELAY), 1) == 1
+    assert service.judge_due(db, later(ctx, END + DELAY), 1) == 1
     db.refresh(other)
     assert other.status == "attendance_unknown"
 
 
-def test_a_verdict_is_reached_once(db: Session, moment: Occasion) -> None:
-    session = judged(db, moment, *both_attended())
-    assert service.judge_due(db, later(moment, END + DELAY), 10) == 0
+def test_a_verdict_is_reached_once(db: Session, ctx: Context) -> None:
+    session = judged(db, ctx, *both_attended())
+    assert service.judge_due(db, later(ctx, END + DELAY), 10) == 0
     assert len(events(db, session.id)) == 1
 
 
 # -- notes and corrections ----------------------------------------------------------------------------------
 
 
-def test_notes_are_kept_and_their_words_stay_out_of_the_history(db: Session, moment: Occasion) -> None:
-    session = judged(db, moment, *both_attended())
-    answer = service.record_outcome(db, moment, outcome(session.id, notes="Confidential"))
+def test_notes_are_kept_and_their_words_stay_out_of_the_history(db: Session, ctx: Context) -> None:
+    session = judged(db, ctx, *both_attended())
+    answer = service.record_outcome(db, ctx, outcome(session.id, notes="Confidential"))
     assert answer.result == "done"
     db.refresh(session)
     assert session.outcome_notes == "Confidential"
@@ -293,22 +293,20 @@ def test_notes_are_kept_and_their_words_stay_out_of_the_history(db: Session, mom
     )
 
 
-def test_the_same_notes_again_are_already_done(db: Session, moment: Occasion) -> None:
-    session = judged(db, moment, *both_attended())
-    service.record_outcome(db, moment, outcome(session.id, notes="Quadratics"))
-    assert (
-        service.record_outcome(db, moment, outcome(session.id, notes="Quadratics")).result == "already_done"
-    )
+def test_the_same_notes_again_are_already_done(db: Session, ctx: Context) -> None:
+    session = judged(db, ctx, *both_attended())
+    service.record_outcome(db, ctx, outcome(session.id, notes="Quadratics"))
+    assert service.record_outcome(db, ctx, outcome(session.id, notes="Quadratics")).result == "already_done"
     assert [event.type for event in events(db, session.id)] == [
         "session.completed",
         "session.outcome_recorded",
     ]
 
 
-def test_a_correction_judges_anew_and_tells_what_was_before(db: Session, moment: Occasion) -> None:
-    session = judged(db, moment, seen("joined", 1, "consultant"))
+def test_a_correction_judges_anew_and_tells_what_was_before(db: Session, ctx: Context) -> None:
+    session = judged(db, ctx, seen("joined", 1, "consultant"))
     answer = service.record_outcome(
-        db, later(moment, END + timedelta(days=1)), outcome(session.id, requester="attended")
+        db, later(ctx, END + timedelta(days=1)), outcome(session.id, requester="attended")
     )
     assert (answer.result, answer.status) == ("done", "completed")
     event = events(db, session.id)[-1]
@@ -329,23 +327,23 @@ def test_a_correction_judges_anew_and_tells_what_was_before(db: Session, moment:
     assert session.judged_at == END + DELAY
 
 
-def test_a_correction_may_turn_completed_into_a_no_show(db: Session, moment: Occasion) -> None:
-    session = judged(db, moment, *both_attended())
-    answer = service.record_outcome(db, moment, outcome(session.id, consultant="absent"))
+def test_a_correction_may_turn_completed_into_a_no_show(db: Session, ctx: Context) -> None:
+    session = judged(db, ctx, *both_attended())
+    answer = service.record_outcome(db, ctx, outcome(session.id, consultant="absent"))
     assert answer.status == "no_show_consultant"
 
 
-def test_a_correction_of_one_side_that_settles_nothing_is_kept(db: Session, moment: Occasion) -> None:
-    session = judged(db, moment)
-    answer = service.record_outcome(db, moment, outcome(session.id, requester="attended"))
+def test_a_correction_of_one_side_that_settles_nothing_is_kept(db: Session, ctx: Context) -> None:
+    session = judged(db, ctx)
+    answer = service.record_outcome(db, ctx, outcome(session.id, requester="attended"))
     assert (answer.result, answer.status) == ("done", "attendance_unknown")
-    answer = service.record_outcome(db, moment, outcome(session.id, consultant="attended"))
+    answer = service.record_outcome(db, ctx, outcome(session.id, consultant="attended"))
     assert (answer.result, answer.status) == ("done", "completed")
 
 
-def test_a_correction_that_changes_nothing_is_already_done(db: Session, moment: Occasion) -> None:
-    session = judged(db, moment, *both_attended())
-    answer = service.record_outcome(db, moment, outcome(session.id, requester="attended"))
+def test_a_correction_that_changes_nothing_is_already_done(db: Session, ctx: Context) -> None:
+    session = judged(db, ctx, *both_attended())
+    answer = service.record_outcome(db, ctx, outcome(session.id, requester="attended"))
     assert answer.result == "already_done"
     assert len(events(db, session.id)) == 1
 
@@ -362,19 +360,19 @@ def test_a_correction_that_changes_nothing_is_already_done(db: Session, moment: 
     ],
 )
 def test_an_outcome_of_a_session_without_one_is_refused_whole(
-    db: Session, moment: Occasion, status: str, notes: str | None, requester: Told, code: str
+    db: Session, ctx: Context, status: str, notes: str | None, requester: Told, code: str
 ) -> None:
     session = running(db, status=status)
-    answer = service.record_outcome(db, moment, outcome(session.id, notes, requester))
+    answer = service.record_outcome(db, ctx, outcome(session.id, notes, requester))
     assert (answer.result, answer.code) == ("refused", code)
     db.refresh(session)
     assert (session.outcome_notes, session.requester_attendance, events(db, session.id)) == (None, None, [])
 
 
-def test_notes_may_be_taken_while_the_session_runs(db: Session, moment: Occasion) -> None:
+def test_notes_may_be_taken_while_the_session_runs(db: Session, ctx: Context) -> None:
     session = running(db)
-    assert service.record_outcome(db, moment, outcome(session.id, notes="Homework")).result == "done"
+    assert service.record_outcome(db, ctx, outcome(session.id, notes="Homework")).result == "done"
 
 
-def test_an_outcome_of_an_unknown_session_is_refused(db: Session, moment: Occasion) -> None:
-    assert service.record_outcome(db, moment, outcome(uuid4(), notes="x")).code == "unknown_session"
+def test_an_outcome_of_an_unknown_session_is_refused(db: Session, ctx: Context) -> None:
+    assert service.record_outcome(db, ctx, outcome(uuid4(), notes="x")).code == "unknown_session"

@@ -113,7 +113,7 @@ def test_the_look_at_the_grace_time_runs_from_the_ledger(stepped: None) -> None:
     with transaction() as db:
         db.get_one(ScheduledSession, cancelled).status = "cancelled_by_user"
         for one in (session_id, cancelled):
-            outbox_store.add(db, [NewJob("check_attendance", one, START + timedelta(minutes=10))])
+            outbox_store.insert_jobs(db, [NewJob("check_attendance", one, START + timedelta(minutes=10))])
     tasks.record_attendance(
         request=message(
             session_id,

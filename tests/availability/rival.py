@@ -14,13 +14,13 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.kit.database import transaction
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.builders import NOW
 
-MOMENT = Occasion(now=NOW, actor="rival", door="booking")
+MOMENT = Context(now=NOW, actor="rival", entry_point="booking")
 STEP = timedelta(minutes=5)
 STARTS_EACH = 300
 

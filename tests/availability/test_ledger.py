@@ -28,7 +28,7 @@ from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import Taken
 from booking_tasks.availability.store import free_pieces_of_each, free_starts_of_each
 from booking_tasks.catalogue import policies
-from booking_tasks.context import Occasion, Policies
+from booking_tasks.context import Context, Policies
 from booking_tasks.contracts import (
     BookSeries,
     CancelSession,
@@ -78,8 +78,8 @@ class Ledger(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.savepoint = self.db.begin_nested()
-        self.moment = Occasion(
-            now=NOW, actor="test", door="booking", policies=Policies(horizon=timedelta(days=DAYS))
+        self.ctx = Context(
+            now=NOW, actor="test", entry_point="booking", policies=Policies(horizon=timedelta(days=DAYS))
         )
         self.kind = builders.service_type(self.db, buffer_after_minutes=10).id
         self.who = [
@@ -98,7 +98,7 @@ class Ledger(RuleBasedStateMachine):
 
     def say(self, use_case: Any, contract: Any, **values: Any) -> Any:
         command = contract.model_validate({"message_id": uuid4(), "actor": "test"} | values)
-        outcome = use_case(self.db, self.moment, command)
+        outcome = use_case(self.db, self.ctx, command)
         self.db.flush()
         return outcome
 
@@ -196,7 +196,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(quarters=st.integers(1, 12))
     def wait(self, quarters: int) -> None:
-        self.moment = replace(self.moment, now=self.moment.now + quarters * QUARTER)
+        self.ctx = replace(self.ctx, now=self.ctx.now + quarters * QUARTER)
 
     # -- what holds all the while --------------------------------------------------------------------
 
@@ -211,10 +211,10 @@ class Ledger(RuleBasedStateMachine):
         if not hasattr(self, "who"):
             return
         begin = NOW.replace(hour=0)
-        number = int((self.moment.now - NOW) / QUARTER)
+        number = int((self.ctx.now - NOW) / QUARTER)
         for who in self.who:
             found = free_starts_of_each(
-                self.db, [who], self.kind, begin, begin + timedelta(days=DAYS + 2), self.moment.now
+                self.db, [who], self.kind, begin, begin + timedelta(days=DAYS + 2), self.ctx.now
             )
             offered = {start for start, _ in found.get(who, [])}
             probes = {begin + (number * 7 + step * 41) % (DAYS * 96) * QUARTER for step in range(4)}
@@ -224,8 +224,8 @@ class Ledger(RuleBasedStateMachine):
     def can_be_held(self, who: UUID, start: datetime) -> bool:
         savepoint = self.db.begin_nested()
         wish = builders.request(self.db, self.kind)
-        until = self.moment.now + timedelta(days=9)
-        taken = availability.hold(self.db, self.moment, wish, who, start, until)
+        until = self.ctx.now + timedelta(days=9)
+        taken = availability.hold(self.db, self.ctx, wish, who, start, until)
         savepoint.rollback()
         return isinstance(taken, Taken)
 
@@ -245,10 +245,10 @@ class Ledger(RuleBasedStateMachine):
             hours, taken = set[int](), set[int]()
             for row in rows:
                 spans = hours if row.status == "available" else taken
-                live = row.held_until is None or row.held_until > self.moment.now
+                live = row.held_until is None or row.held_until > self.ctx.now
                 if live:
                     spans |= _minutes(row.start_time, row.end_time)
-            found = free_pieces_of_each(self.db, [who], begin, end, self.moment.now)
+            found = free_pieces_of_each(self.db, [who], begin, end, self.ctx.now)
             pieces = [_minutes(start, stop) for start, stop in found.get(who, [])]
             assert sum(map(len, pieces)) + len(hours & taken) == len(hours)
             assert set[int]().union(*pieces) == hours - taken

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from booking_tasks.availability import service
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import (
     AvailabilitySlot,
@@ -28,7 +28,7 @@ from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.builders import NOW
 
-MOMENT = Occasion(now=NOW, actor="rival", door="booking")
+MOMENT = Context(now=NOW, actor="rival", entry_point="booking")
 RIVALS = 50
 _BY_HAND = text(
     "INSERT INTO consultant_availability_slots (consultant_user_id, start_time, end_time, status,"
@@ -207,8 +207,8 @@ def test_a_dead_hold_is_taken_over_by_one_of_many_with_every_sweeper_dead(own_da
         gate.wait(30)
         with transaction() as db:
             request = db.get_one(ConsultationRequest, request_id)
-            moment = Occasion(now=later, actor="rival", door="booking")
-            taken = service.hold(db, moment, request, who, start, later + timedelta(minutes=5))
+            ctx = Context(now=later, actor="rival", entry_point="booking")
+            taken = service.hold(db, ctx, request, who, start, later + timedelta(minutes=5))
             return taken.code if isinstance(taken, NotTaken) else "held"
 
     with ThreadPoolExecutor(20) as pool:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service
 from booking_tasks.availability.service import NotTaken, Taken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import SearchSlots
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, ServiceType
 from booking_tasks.search import service as search
@@ -23,8 +23,8 @@ from tests.builders import NOW
 class Desk:
     """One consultant with a day of hours, one service type, and requests on demand."""
 
-    def __init__(self, db: Session, moment: Occasion, **kind: object) -> None:
-        self.db, self.moment = db, moment
+    def __init__(self, db: Session, ctx: Context, **kind: object) -> None:
+        self.db, self.ctx = db, ctx
         self.kind: ServiceType = builders.service_type(db, **kind)
         self.who = builders.consultant(db).consultant_user_id
         self.opening = NOW + timedelta(days=1)
@@ -33,9 +33,9 @@ class Desk:
     def request(self, **values: object) -> ConsultationRequest:
         return builders.request(self.db, self.kind.id, **values)
 
-    def starts(self, moment: Occasion | None = None) -> list[float]:
+    def starts(self, ctx: Context | None = None) -> list[float]:
         """The offered starts, in hours after opening."""
-        found = search.search_slots(self.db, moment or self.moment, self.query())
+        found = search.search_slots(self.db, ctx or self.ctx, self.query())
         return [(one.start - self.opening) / timedelta(hours=1) for one in found.starts]
 
     def query(self, **values: object) -> SearchSlots:
@@ -51,16 +51,16 @@ class Desk:
 
     def hold(self, hour: float, minutes: int = 10, **values: object) -> Taken | NotTaken:
         start = self.opening + timedelta(hours=hour)
-        until = self.moment.now + timedelta(minutes=minutes)
-        return service.hold(self.db, self.moment, self.request(**values), self.who, start, until)
+        until = self.ctx.now + timedelta(minutes=minutes)
+        return service.hold(self.db, self.ctx, self.request(**values), self.who, start, until)
 
 
-def test_starts_follow_the_step_and_end_inside_the_window(db: Session, moment: Occasion) -> None:
-    assert Desk(db, moment).starts() == [0, 0.5, 1, 1.5, 2, 2.5, 3]
+def test_starts_follow_the_step_and_end_inside_the_window(db: Session, ctx: Context) -> None:
+    assert Desk(db, ctx).starts() == [0, 0.5, 1, 1.5, 2, 2.5, 3]
 
 
-def test_a_start_is_offered_if_and_only_if_it_can_be_held(db: Session, moment: Occasion) -> None:
-    desk = Desk(db, moment, buffer_before_minutes=15, buffer_after_minutes=10)
+def test_a_start_is_offered_if_and_only_if_it_can_be_held(db: Session, ctx: Context) -> None:
+    desk = Desk(db, ctx, buffer_before_minutes=15, buffer_after_minutes=10)
     assert isinstance(desk.hold(1), Taken)
     offered = set(desk.starts())
     for quarter in range(-4, 20):
@@ -72,21 +72,19 @@ def test_a_start_is_offered_if_and_only_if_it_can_be_held(db: Session, moment: O
 
 
 def test_a_held_start_is_taken_for_others_and_free_one_second_after_its_time(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
-    desk = Desk(db, moment)
+    desk = Desk(db, ctx)
     assert isinstance(desk.hold(0, minutes=10), Taken)
     assert desk.hold(0) == NotTaken("slot_taken")
-    later = replace(moment, now=moment.now + timedelta(minutes=10, seconds=1))
+    later = replace(ctx, now=ctx.now + timedelta(minutes=10, seconds=1))
     assert 0 in desk.starts(later)
-    desk.moment = later
+    desk.ctx = later
     assert isinstance(desk.hold(0), Taken)
 
 
-def test_a_block_takes_the_time_it_covers_and_what_only_touches_it_stays(
-    db: Session, moment: Occasion
-) -> None:
-    desk = Desk(db, moment)
+def test_a_block_takes_the_time_it_covers_and_what_only_touches_it_stays(db: Session, ctx: Context) -> None:
+    desk = Desk(db, ctx)
     db.add(
         AvailabilitySlot(
             consultant_user_id=desk.who,
@@ -101,14 +99,14 @@ def test_a_block_takes_the_time_it_covers_and_what_only_touches_it_stays(
     assert desk.hold(1) == NotTaken("slot_not_free")
 
 
-def test_notice_and_horizon_bound_what_is_offered(db: Session, moment: Occasion) -> None:
-    assert Desk(db, moment, minimum_notice_minutes=25 * 60).starts() == [1, 1.5, 2, 2.5, 3]
-    assert Desk(db, moment, horizon_days=1).starts() == []
+def test_notice_and_horizon_bound_what_is_offered(db: Session, ctx: Context) -> None:
+    assert Desk(db, ctx, minimum_notice_minutes=25 * 60).starts() == [1, 1.5, 2, 2.5, 3]
+    assert Desk(db, ctx, horizon_days=1).starts() == []
 
 
-def test_a_requester_is_not_in_two_places_at_once(db: Session, moment: Occasion) -> None:
+def test_a_requester_is_not_in_two_places_at_once(db: Session, ctx: Context) -> None:
     requester = uuid4()
-    first, second = Desk(db, moment), Desk(db, moment)
+    first, second = Desk(db, ctx), Desk(db, ctx)
     assert isinstance(first.hold(0, requester_user_id=requester), Taken)
     assert second.hold(0.5, requester_user_id=requester) == NotTaken("requester_busy")
     assert isinstance(second.hold(1, requester_user_id=requester), Taken)
@@ -123,24 +121,24 @@ def test_a_requester_is_not_in_two_places_at_once(db: Session, moment: Occasion)
     ],
 )
 def test_a_search_says_why_it_found_nothing(
-    db: Session, moment: Occasion, reason: str, query: dict[str, object]
+    db: Session, ctx: Context, reason: str, query: dict[str, object]
 ) -> None:
-    desk = Desk(db, moment)
-    outcome = search.search_slots(db, moment, desk.query(**query))
+    desk = Desk(db, ctx)
+    outcome = search.search_slots(db, ctx, desk.query(**query))
     assert (outcome.starts, outcome.nothing_because) == ((), reason)
 
 
-def test_a_full_day_is_told_apart_from_no_hours(db: Session, moment: Occasion) -> None:
-    desk = Desk(db, moment, default_duration_minutes=240)
+def test_a_full_day_is_told_apart_from_no_hours(db: Session, ctx: Context) -> None:
+    desk = Desk(db, ctx, default_duration_minutes=240)
     assert isinstance(desk.hold(0), Taken)
-    assert search.search_slots(db, moment, desk.query()).nothing_because == "all_taken"
+    assert search.search_slots(db, ctx, desk.query()).nothing_because == "all_taken"
 
 
-def test_expired_holds_are_tidied_and_live_ones_stay(db: Session, moment: Occasion) -> None:
-    desk = Desk(db, moment)
+def test_expired_holds_are_tidied_and_live_ones_stay(db: Session, ctx: Context) -> None:
+    desk = Desk(db, ctx)
     desk.hold(0, minutes=5)
     desk.hold(2, minutes=50)
-    later = replace(moment, now=moment.now + timedelta(minutes=10))
+    later = replace(ctx, now=ctx.now + timedelta(minutes=10))
     assert service.expire_holds(db, later) == 1
     assert service.expire_holds(db, later) == 0
 

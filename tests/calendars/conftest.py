@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.calendars import service
 from booking_tasks.calendars.rules import Busy, Piece
 from booking_tasks.calendars.service import Kept, Look
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import SetCalendarFeed
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot, CalendarFeed
@@ -47,23 +47,23 @@ def who(db: Session) -> UUID:
 
 
 @pytest.fixture
-def feed(db: Session, moment: Occasion, who: UUID) -> UUID:
-    added = service.set_calendar_feed(db, moment, command(who))
+def feed(db: Session, ctx: Context, who: UUID) -> UUID:
+    added = service.set_calendar_feed(db, ctx, command(who))
     assert added.feed_id is not None
     db.execute(update(CalendarFeed).values(created_at=NOW))
     return added.feed_id
 
 
-def looked(db: Session, moment: Occasion) -> Look:
+def looked(db: Session, ctx: Context) -> Look:
     db.execute(update(CalendarFeed).values(due_at=datetime(2020, 1, 1, tzinfo=UTC)))
-    look = service.next_look(db, moment, TERM)
+    look = service.next_look(db, ctx, TERM)
     assert look is not None
     return look
 
 
-def kept(db: Session, moment: Occasion, *pieces: Piece, **values: object) -> Kept:
+def kept(db: Session, ctx: Context, *pieces: Piece, **values: object) -> Kept:
     busy = Busy(pieces, **values)  # type: ignore[arg-type]
-    found = service.keep(db, moment, looked(db, moment), busy, '"1"', None)
+    found = service.keep(db, ctx, looked(db, ctx), busy, '"1"', None)
     assert found is not None
     return found
 

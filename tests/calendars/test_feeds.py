@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.calendars import service
 from booking_tasks.calendars.service import MOST_FEEDS
-from booking_tasks.context import Occasion, Policies
+from booking_tasks.context import Context, Policies
 from booking_tasks.contracts import ListCalendarFeeds, RemoveCalendarFeed
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
@@ -22,21 +22,21 @@ from tests.rivals import overtaken
 
 
 def test_the_same_again_is_no_change_and_a_change_is_read_anew(
-    db: Session, moment: Occasion, who: UUID, feed: UUID
+    db: Session, ctx: Context, who: UUID, feed: UUID
 ) -> None:
-    kept(db, moment, NINE)
-    assert service.set_calendar_feed(db, moment, command(who, feed)).result == "already_done"
-    assert looked(db, moment).copy_will_do
-    changed = service.set_calendar_feed(db, moment, command(who, feed, all_day_busy=True))
+    kept(db, ctx, NINE)
+    assert service.set_calendar_feed(db, ctx, command(who, feed)).result == "already_done"
+    assert looked(db, ctx).copy_will_do
+    changed = service.set_calendar_feed(db, ctx, command(who, feed, all_day_busy=True))
 
     assert changed.result == "done"
-    look = service.next_look(db, moment, TERM)
+    look = service.next_look(db, ctx, TERM)
     assert look is not None
     assert not look.copy_will_do
     assert list(blocks(db).values()) == [NINE]  # until it has been read
 
 
-def test_a_feed_is_refused_with_its_reason(db: Session, moment: Occasion, who: UUID, feed: UUID) -> None:
+def test_a_feed_is_refused_with_its_reason(db: Session, ctx: Context, who: UUID, feed: UUID) -> None:
     other = builders.consultant(db).consultant_user_id
     refused = {
         "unknown_consultant": command(uuid7()),
@@ -44,13 +44,13 @@ def test_a_feed_is_refused_with_its_reason(db: Session, moment: Occasion, who: U
         "private_address": command(who, url="https://169.254.169.254/latest"),
     }
     for code, wrong in refused.items():
-        outcome = service.set_calendar_feed(db, moment, wrong)
+        outcome = service.set_calendar_feed(db, ctx, wrong)
         assert (outcome.result, outcome.code) == ("refused", code)
         assert len(outcome.errors) == 1
     for _ in range(MOST_FEEDS - 1):
-        assert service.set_calendar_feed(db, moment, command(who)).result == "done"
-    assert service.set_calendar_feed(db, moment, command(who)).code == "too_many_feeds"
-    named = replace(moment, policies=Policies(calendar_private_hosts=("localhost",)))
+        assert service.set_calendar_feed(db, ctx, command(who)).result == "done"
+    assert service.set_calendar_feed(db, ctx, command(who)).code == "too_many_feeds"
+    named = replace(ctx, policies=Policies(calendar_private_hosts=("localhost",)))
     local = command(other, url="https://localhost/x.ics")
     assert service.set_calendar_feed(db, named, local).result == "done"
 
@@ -80,24 +80,24 @@ def test_an_address_that_cannot_be_is_refused_without_being_repeated(url: str) -
     assert "sesame" not in str(problem)
 
 
-def test_what_opens_a_calendar_is_not_shown(db: Session, moment: Occasion, who: UUID) -> None:
+def test_what_opens_a_calendar_is_not_shown(db: Session, ctx: Context, who: UUID) -> None:
     given = command(who, username="okafor", password="sesame", addresses=["o@example.org"])
-    service.set_calendar_feed(db, moment, given)
-    look = looked(db, moment)
-    shown = f"{given!r} {given} {look!r} {service.list_calendar_feeds(db, moment, ListCalendarFeeds())!r}"
+    service.set_calendar_feed(db, ctx, given)
+    look = looked(db, ctx)
+    shown = f"{given!r} {given} {look!r} {service.list_calendar_feeds(db, ctx, ListCalendarFeeds())!r}"
 
     for secret in ("secret-token", "okafor", "sesame", "o@example.org"):
         assert secret not in shown
 
 
-def test_feeds_are_listed_by_pages_or_by_consultant(db: Session, moment: Occasion, who: UUID) -> None:
+def test_feeds_are_listed_by_pages_or_by_consultant(db: Session, ctx: Context, who: UUID) -> None:
     other = builders.consultant(db).consultant_user_id
     for consultant in (who, other, who):
-        service.set_calendar_feed(db, moment, command(consultant))
+        service.set_calendar_feed(db, ctx, command(consultant))
 
     def ids(**wanted: object) -> list[UUID]:
         query = ListCalendarFeeds.model_validate(wanted)
-        return [one.feed_id for one in service.list_calendar_feeds(db, moment, query).feeds]
+        return [one.feed_id for one in service.list_calendar_feeds(db, ctx, query).feeds]
 
     everything = ids()
     assert len(everything) == 3
@@ -106,19 +106,19 @@ def test_feeds_are_listed_by_pages_or_by_consultant(db: Session, moment: Occasio
 
 
 def test_of_two_removals_the_second_leaves_a_calendar_that_came_between(
-    own_database: str, moment: Occasion
+    own_database: str, ctx: Context
 ) -> None:
     with transaction() as db:
         who, other = (builders.consultant(db).consultant_user_id for _ in range(2))
         first = command(who)
-        assert service.set_calendar_feed(db, moment, first).result == "done"
+        assert service.set_calendar_feed(db, ctx, first).result == "done"
     removal = RemoveCalendarFeed(message_id=uuid7(), actor="desk", feed_id=first.feed_id)
 
     def gone_and_made_again(db: Session) -> None:
-        service.remove_calendar_feed(db, moment, removal)
-        assert service.set_calendar_feed(db, moment, command(other, first.feed_id)).result == "done"
+        service.remove_calendar_feed(db, ctx, removal)
+        assert service.set_calendar_feed(db, ctx, command(other, first.feed_id)).result == "done"
 
-    late = overtaken(gone_and_made_again, lambda db: service.remove_calendar_feed(db, moment, removal))
+    late = overtaken(gone_and_made_again, lambda db: service.remove_calendar_feed(db, ctx, removal))
 
     assert late.result == "already_done"
     with transaction() as db:

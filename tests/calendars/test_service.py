@@ -14,7 +14,7 @@ from booking_tasks.availability import service as availability
 from booking_tasks.calendars import service
 from booking_tasks.calendars.rules import Busy, Piece
 from booking_tasks.calendars.service import Kept, Look
-from booking_tasks.context import Occasion, Policies
+from booking_tasks.context import Context, Policies
 from booking_tasks.contracts import (
     CalendarFeedState,
     ListCalendarFeeds,
@@ -31,50 +31,50 @@ from tests.calendars.conftest import HOUR, NINE, NOON, TERM, TOMORROW, blocks, c
 CLOSED = Policies(calendar_outage="closed")
 
 
-def starts(db: Session, moment: Occasion, who: UUID) -> list[datetime]:
+def starts(db: Session, ctx: Context, who: UUID) -> list[datetime]:
     kind = builders.service_type(db, slot_step_minutes=60)
     query = SearchSlots(
         service_type_id=kind.id, consultant_user_ids=(who,), start=NOW, end=NOW + timedelta(days=3)
     )
-    return [one.start for one in search.search_slots(db, moment, query).starts]
+    return [one.start for one in search.search_slots(db, ctx, query).starts]
 
 
-def state(db: Session, moment: Occasion) -> CalendarFeedState:
-    (found,) = service.list_calendar_feeds(db, moment, ListCalendarFeeds()).feeds
+def state(db: Session, ctx: Context) -> CalendarFeedState:
+    (found,) = service.list_calendar_feeds(db, ctx, ListCalendarFeeds()).feeds
     return found
 
 
-def later(moment: Occasion, by: timedelta, policies: Policies | None = None) -> Occasion:
-    return replace(moment, now=moment.now + by, policies=policies or moment.policies)
+def later(ctx: Context, by: timedelta, policies: Policies | None = None) -> Context:
+    return replace(ctx, now=ctx.now + by, policies=policies or ctx.policies)
 
 
 # -- a good copy -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("feed")
-def test_busy_time_is_not_offered_and_the_rest_is(db: Session, moment: Occasion, who: UUID) -> None:
-    kept(db, moment, NINE, NOON)
+def test_busy_time_is_not_offered_and_the_rest_is(db: Session, ctx: Context, who: UUID) -> None:
+    kept(db, ctx, NINE, NOON)
 
-    assert starts(db, moment, who) == [TOMORROW + hours * HOUR for hours in (1, 2, 4, 5, 6, 7)]
+    assert starts(db, ctx, who) == [TOMORROW + hours * HOUR for hours in (1, 2, 4, 5, 6, 7)]
 
 
-def test_the_second_time_only_what_differs_is_touched(db: Session, moment: Occasion, feed: UUID) -> None:
-    assert kept(db, moment, NINE, NOON) == Kept(added=2)
+def test_the_second_time_only_what_differs_is_touched(db: Session, ctx: Context, feed: UUID) -> None:
+    assert kept(db, ctx, NINE, NOON) == Kept(added=2)
     before = blocks(db, f"calendar:{feed}")
-    assert kept(db, moment, NINE, NOON) == Kept()
+    assert kept(db, ctx, NINE, NOON) == Kept()
     assert blocks(db) == before
 
     evening = Piece(TOMORROW + 9 * HOUR, TOMORROW + 10 * HOUR)
-    assert kept(db, moment, NINE, evening) == Kept(added=1, removed=1)
+    assert kept(db, ctx, NINE, evening) == Kept(added=1, removed=1)
     row = next(id_ for id_, piece in before.items() if piece == NINE)
     assert blocks(db)[row] == NINE
 
 
 @pytest.mark.usefixtures("feed")
-def test_unchanged_leaves_every_row_and_makes_the_copy_young(db: Session, moment: Occasion) -> None:
-    kept(db, moment, NINE)
+def test_unchanged_leaves_every_row_and_makes_the_copy_young(db: Session, ctx: Context) -> None:
+    kept(db, ctx, NINE)
     before = blocks(db)
-    after = later(moment, 5 * HOUR)
+    after = later(ctx, 5 * HOUR)
     look = looked(db, after)
     assert look.copy_will_do
     assert service.keep(db, after, look, None, '"1"', None) == Kept()
@@ -85,37 +85,37 @@ def test_unchanged_leaves_every_row_and_makes_the_copy_young(db: Session, moment
 
 @pytest.mark.usefixtures("feed")
 def test_a_copy_does_not_do_when_it_is_to_be_read_otherwise_or_further(
-    db: Session, moment: Occasion, who: UUID
+    db: Session, ctx: Context, who: UUID
 ) -> None:
-    kept(db, moment, NINE)
-    assert looked(db, moment).copy_will_do
+    kept(db, ctx, NINE)
+    assert looked(db, ctx).copy_will_do
 
-    others = replace(moment, policies=Policies(calendar_tentative_busy=False))
+    others = replace(ctx, policies=Policies(calendar_tentative_busy=False))
     assert not looked_at_again(db, others).copy_will_do
-    assert not looked_at_again(db, later(moment, timedelta(days=1))).copy_will_do
+    assert not looked_at_again(db, later(ctx, timedelta(days=1))).copy_will_do
     builders.user(db, user_id=who)  # whose address decides what they declined
-    assert not looked_at_again(db, moment).copy_will_do
+    assert not looked_at_again(db, ctx).copy_will_do
 
 
-def looked_at_again(db: Session, moment: Occasion) -> Look:
+def looked_at_again(db: Session, ctx: Context) -> Look:
     db.execute(update(CalendarFeed).values(lease_token=None, lease_until=None))
-    return looked(db, moment)
+    return looked(db, ctx)
 
 
 def test_the_calendars_of_one_person_do_not_touch_each_others_time(
-    db: Session, moment: Occasion, who: UUID, feed: UUID
+    db: Session, ctx: Context, who: UUID, feed: UUID
 ) -> None:
-    kept(db, moment, NINE)
+    kept(db, ctx, NINE)
     other = command(who, url="https://calendar.example/other.ics")
-    service.set_calendar_feed(db, moment, other)
+    service.set_calendar_feed(db, ctx, other)
     db.execute(
         update(CalendarFeed)
         .where(CalendarFeed.id == feed)
         .values(lease_token=uuid7(), lease_until=datetime(2100, 1, 1, tzinfo=UTC))
     )
-    kept(db, moment, NOON)
+    kept(db, ctx, NOON)
     service.remove_calendar_feed(
-        db, moment, RemoveCalendarFeed(message_id=uuid7(), actor="test", feed_id=other.feed_id)
+        db, ctx, RemoveCalendarFeed(message_id=uuid7(), actor="test", feed_id=other.feed_id)
     )
 
     assert list(blocks(db).values()) == [NINE]
@@ -125,76 +125,76 @@ def test_the_calendars_of_one_person_do_not_touch_each_others_time(
 
 
 @pytest.fixture
-def agreed(db: Session, moment: Occasion) -> tuple[UUID, UUID, Piece]:
+def agreed(db: Session, ctx: Context) -> tuple[UUID, UUID, Piece]:
     """A session, its consultant (who has a feed), and its time."""
     session = builders.booked_session(db, start=TOMORROW + 5 * HOUR)
-    service.set_calendar_feed(db, moment, command(session.consultant_user_id))
+    service.set_calendar_feed(db, ctx, command(session.consultant_user_id))
     return session.id, session.consultant_user_id, Piece(TOMORROW + 5 * HOUR, TOMORROW + 6 * HOUR)
 
 
 def test_the_copy_of_ones_own_session_does_not_block_it(
-    db: Session, moment: Occasion, agreed: tuple[UUID, UUID, Piece]
+    db: Session, ctx: Context, agreed: tuple[UUID, UUID, Piece]
 ) -> None:
     session, consultant, piece = agreed
     builders.window(db, consultant, TOMORROW)
-    assert kept(db, moment, ours=((session, piece),)) == Kept()
+    assert kept(db, ctx, ours=((session, piece),)) == Kept()
 
     # so it may be moved by a quarter of an hour
     request = builders.request(db, builders.service_type(db, slot_step_minutes=15).id)
-    moved = availability.book(db, moment, request, consultant, piece.start + timedelta(minutes=15), session)
+    moved = availability.book(db, ctx, request, consultant, piece.start + timedelta(minutes=15), session)
     assert isinstance(moved, availability.Taken)
 
 
 def test_a_session_that_the_consultant_attends_as_requester_takes_their_time(
-    db: Session, moment: Occasion, agreed: tuple[UUID, UUID, Piece]
+    db: Session, ctx: Context, agreed: tuple[UUID, UUID, Piece]
 ) -> None:
     _, consultant, piece = agreed
     attended = builders.booked_session(db, start=piece.start, requester_user_id=consultant)
     over = builders.booked_session(
         db, start=NINE.start, requester_user_id=consultant, status="cancelled_by_user"
     )
-    kept(db, moment, ours=((attended.id, piece), (over.id, NINE), (uuid7(), NOON)))
+    kept(db, ctx, ours=((attended.id, piece), (over.id, NINE), (uuid7(), NOON)))
 
     assert sorted(blocks(db).values()) == [NOON, piece]  # and one that nobody knows any more
 
 
 def test_sessions_that_a_calendar_covers_are_listed_and_stay(
-    db: Session, moment: Occasion, agreed: tuple[UUID, UUID, Piece]
+    db: Session, ctx: Context, agreed: tuple[UUID, UUID, Piece]
 ) -> None:
     session, _, piece = agreed
     half = Piece(piece.start + HOUR / 2, piece.end + HOUR)
-    assert kept(db, moment, half).covered == (session,)
-    assert kept(db, moment, half, NINE).covered == ()  # told once
+    assert kept(db, ctx, half).covered == (session,)
+    assert kept(db, ctx, half, NINE).covered == ()  # told once
 
-    (covered,) = state(db, moment).covered
+    (covered,) = state(db, ctx).covered
     assert (covered.session_id, covered.reason) == (session, "outside_calendar")
     touching = Piece(piece.end, piece.end + HOUR)
-    kept(db, moment, touching)
-    assert state(db, moment).covered == ()
+    kept(db, ctx, touching)
+    assert state(db, ctx).covered == ()
 
 
 # -- failures and outages ----------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("feed")
-def test_a_failure_changes_nothing_and_its_age_is_shown(db: Session, moment: Occasion) -> None:
-    kept(db, moment, NINE)
+def test_a_failure_changes_nothing_and_its_age_is_shown(db: Session, ctx: Context) -> None:
+    kept(db, ctx, NINE)
     before = blocks(db)
-    after = later(moment, 3 * HOUR)
+    after = later(ctx, 3 * HOUR)
     assert service.fail(db, after, looked(db, after), "its server answers 500")
 
     assert blocks(db) == before
     found = state(db, after)
     assert (found.age_minutes, found.failures, found.last_error) == (180, 1, "its server answers 500")
     assert (found.good_at, found.tried_at, found.stale) == (NOW, after.now, False)
-    assert state(db, later(moment, timedelta(days=1, seconds=1))).stale
+    assert state(db, later(ctx, timedelta(days=1, seconds=1))).stale
 
 
 @pytest.mark.usefixtures("feed")
-def test_of_an_outage_one_caller_tells_once_until_it_is_over(db: Session, moment: Occasion) -> None:
-    kept(db, moment, NINE)
-    assert service.newly_stale(db, later(moment, 24 * HOUR)) == []
-    out = later(moment, 25 * HOUR)
+def test_of_an_outage_one_caller_tells_once_until_it_is_over(db: Session, ctx: Context) -> None:
+    kept(db, ctx, NINE)
+    assert service.newly_stale(db, later(ctx, 24 * HOUR)) == []
+    out = later(ctx, 25 * HOUR)
     (stale,) = service.newly_stale(db, out)
 
     assert service.announce(db, out, stale)
@@ -206,11 +206,9 @@ def test_of_an_outage_one_caller_tells_once_until_it_is_over(db: Session, moment
 
 
 @pytest.mark.usefixtures("feed")
-def test_open_the_last_good_copy_counts_for_as_long_as_it_takes(
-    db: Session, moment: Occasion, who: UUID
-) -> None:
-    kept(db, moment, NINE)
-    out = later(moment, 25 * HOUR)
+def test_open_the_last_good_copy_counts_for_as_long_as_it_takes(db: Session, ctx: Context, who: UUID) -> None:
+    kept(db, ctx, NINE)
+    out = later(ctx, 25 * HOUR)
     (stale,) = service.newly_stale(db, out)
     service.announce(db, out, stale)
     service.fail(db, out, looked(db, out), "gone")
@@ -219,12 +217,10 @@ def test_open_the_last_good_copy_counts_for_as_long_as_it_takes(
 
 
 @pytest.mark.usefixtures("feed")
-def test_closed_nothing_is_offered_until_the_calendar_is_back(
-    db: Session, moment: Occasion, who: UUID
-) -> None:
+def test_closed_nothing_is_offered_until_the_calendar_is_back(db: Session, ctx: Context, who: UUID) -> None:
     builders.window(db, who, TOMORROW + timedelta(days=60))
-    kept(db, moment, NINE)
-    out = later(moment, 25 * HOUR, CLOSED)
+    kept(db, ctx, NINE)
+    out = later(ctx, 25 * HOUR, CLOSED)
     (stale,) = service.newly_stale(db, out)
     service.announce(db, out, stale)
     begun = blocks(db, "calendar-outage:")
@@ -238,12 +234,12 @@ def test_closed_nothing_is_offered_until_the_calendar_is_back(
 
 
 @pytest.mark.usefixtures("feed")
-def test_a_deployment_that_opens_again_offers_what_an_outage_closed(db: Session, moment: Occasion) -> None:
-    out = later(moment, 25 * HOUR, CLOSED)
+def test_a_deployment_that_opens_again_offers_what_an_outage_closed(db: Session, ctx: Context) -> None:
+    out = later(ctx, 25 * HOUR, CLOSED)
     (stale,) = service.newly_stale(db, out)  # never read at all: its age is that of the feed
     service.announce(db, out, stale)
     assert len(blocks(db, "calendar-outage:")) == 1
-    opened = later(moment, 26 * HOUR)
+    opened = later(ctx, 26 * HOUR)
     service.fail(db, opened, looked(db, opened), "gone")
 
     assert blocks(db, "calendar-outage:") == {}
@@ -253,26 +249,26 @@ def test_a_deployment_that_opens_again_offers_what_an_outage_closed(db: Session,
 
 
 @pytest.mark.usefixtures("feed")
-def test_a_feed_is_looked_at_by_one_until_the_lease_is_over(db: Session, moment: Occasion) -> None:
-    looked(db, moment)
+def test_a_feed_is_looked_at_by_one_until_the_lease_is_over(db: Session, ctx: Context) -> None:
+    looked(db, ctx)
     db.execute(update(CalendarFeed).values(due_at=NOW - timedelta(days=365)))
-    assert service.next_look(db, moment, TERM) is None
+    assert service.next_look(db, ctx, TERM) is None
 
     db.execute(update(CalendarFeed).values(lease_until=NOW - timedelta(days=365)))
-    assert service.next_look(db, moment, TERM) is not None
+    assert service.next_look(db, ctx, TERM) is not None
 
 
 def test_what_was_changed_or_removed_in_the_meantime_gets_nothing_written(
-    db: Session, moment: Occasion, who: UUID, feed: UUID
+    db: Session, ctx: Context, who: UUID, feed: UUID
 ) -> None:
-    look = looked(db, moment)
-    service.set_calendar_feed(db, moment, command(who, feed, url="https://calendar.example/new.ics"))
-    assert service.keep(db, moment, look, Busy((NINE,)), None, None) is None
-    assert not service.fail(db, moment, look, "gone")
+    look = looked(db, ctx)
+    service.set_calendar_feed(db, ctx, command(who, feed, url="https://calendar.example/new.ics"))
+    assert service.keep(db, ctx, look, Busy((NINE,)), None, None) is None
+    assert not service.fail(db, ctx, look, "gone")
 
-    look = looked(db, moment)
+    look = looked(db, ctx)
     remove = RemoveCalendarFeed(message_id=uuid7(), actor="test", feed_id=feed)
-    assert service.remove_calendar_feed(db, moment, remove).result == "done"
-    assert service.keep(db, moment, look, Busy((NINE,)), None, None) is None
+    assert service.remove_calendar_feed(db, ctx, remove).result == "done"
+    assert service.keep(db, ctx, look, Busy((NINE,)), None, None) is None
     assert blocks(db) == {}
-    assert service.remove_calendar_feed(db, moment, remove).result == "already_done"
+    assert service.remove_calendar_feed(db, ctx, remove).result == "already_done"

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability.store import aliases
 from booking_tasks.catalogue import service
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     AliasesOutcome,
     SetAvailability,
@@ -43,7 +43,7 @@ def consultant(user_id: UUID, **values: Any) -> UpsertConsultant:
     return UpsertConsultant(message_id=uuid4(), actor="staff", consultant_user_id=user_id, **given)
 
 
-def test_a_service_type_is_made_with_all_its_policies(db: Session, moment: Occasion) -> None:
+def test_a_service_type_is_made_with_all_its_policies(db: Session, ctx: Context) -> None:
     one = uuid7()
     command = service_type(
         one,
@@ -56,44 +56,44 @@ def test_a_service_type_is_made_with_all_its_policies(db: Session, moment: Occas
         requires_confirmation=True,
         is_active=False,
     )
-    assert service.upsert_service_type(db, moment, command).result == "done"
+    assert service.upsert_service_type(db, ctx, command).result == "done"
     row = db.get_one(ServiceType, one)
     stored = {name: getattr(row, name) for name in type(command).model_fields if hasattr(row, name)}
     assert stored == command.model_dump(exclude={"message_id", "actor", "service_type_id"})
     assert (row.created_at, row.updated_at) == (NOW, None)
 
 
-def test_the_same_service_type_again_changes_nothing(db: Session, moment: Occasion) -> None:
+def test_the_same_service_type_again_changes_nothing(db: Session, ctx: Context) -> None:
     one = uuid7()
-    service.upsert_service_type(db, moment, service_type(one))
-    again = service.upsert_service_type(db, replace(moment, now=NOW + timedelta(days=1)), service_type(one))
+    service.upsert_service_type(db, ctx, service_type(one))
+    again = service.upsert_service_type(db, replace(ctx, now=NOW + timedelta(days=1)), service_type(one))
     assert (again.result, again.service_type_id) == ("already_done", one)
     assert db.get_one(ServiceType, one, populate_existing=True).updated_at is None
 
 
-def test_a_changed_service_type_says_when(db: Session, moment: Occasion) -> None:
+def test_a_changed_service_type_says_when(db: Session, ctx: Context) -> None:
     one, later = uuid7(), NOW + timedelta(days=1)
-    service.upsert_service_type(db, moment, service_type(one, description="Equations"))
+    service.upsert_service_type(db, ctx, service_type(one, description="Equations"))
     command = service_type(one, description=None, default_duration_minutes=60)
-    assert service.upsert_service_type(db, replace(moment, now=later), command).result == "done"
+    assert service.upsert_service_type(db, replace(ctx, now=later), command).result == "done"
     row = db.get_one(ServiceType, one, populate_existing=True)
     assert (row.description, row.default_duration_minutes) == (None, 60)
     assert (row.created_at, row.updated_at) == (NOW, later)
 
 
-def test_a_name_belongs_to_one_service_type(db: Session, moment: Occasion) -> None:
+def test_a_name_belongs_to_one_service_type(db: Session, ctx: Context) -> None:
     first, second = uuid7(), uuid7()
-    service.upsert_service_type(db, moment, service_type(first, name="Algebra"))
-    service.upsert_service_type(db, moment, service_type(second, name="Geometry"))
+    service.upsert_service_type(db, ctx, service_type(first, name="Algebra"))
+    service.upsert_service_type(db, ctx, service_type(second, name="Geometry"))
     for command in (service_type(uuid7(), name="Algebra"), service_type(second, name="Algebra")):
-        answer = service.upsert_service_type(db, moment, command)
+        answer = service.upsert_service_type(db, ctx, command)
         assert (answer.result, answer.code, answer.errors[0].field) == ("refused", "name_taken", "name")
     assert db.get_one(ServiceType, second, populate_existing=True).name == "Geometry"
 
 
-def test_a_consultants_profile_is_made_changed_and_left_alone(db: Session, moment: Occasion) -> None:
-    one, later = uuid7(), replace(moment, now=NOW + timedelta(hours=1))
-    assert service.upsert_consultant(db, moment, consultant(one)).result == "done"
+def test_a_consultants_profile_is_made_changed_and_left_alone(db: Session, ctx: Context) -> None:
+    one, later = uuid7(), replace(ctx, now=NOW + timedelta(hours=1))
+    assert service.upsert_consultant(db, ctx, consultant(one)).result == "done"
     assert service.upsert_consultant(db, later, consultant(one)).result == "already_done"
     answer = service.upsert_consultant(
         db,
@@ -106,35 +106,33 @@ def test_a_consultants_profile_is_made_changed_and_left_alone(db: Session, momen
     assert (row.time_zone, row.created_at, row.updated_at) == ("Europe/Vienna", NOW, later.now)
 
 
-def test_hours_follow_the_consultant_into_another_zone(db: Session, moment: Occasion) -> None:
+def test_hours_follow_the_consultant_into_another_zone(db: Session, ctx: Context) -> None:
     one = uuid7()
-    service.upsert_consultant(db, moment, consultant(one, time_zone="Europe/Vienna"))
+    service.upsert_consultant(db, ctx, consultant(one, time_zone="Europe/Vienna"))
     tuesdays = WeeklyHours(weekday=2, start=time(9), end=time(12))
     hours.set_availability(
         db,
-        moment,
+        ctx,
         SetAvailability(message_id=uuid4(), actor="staff", consultant_user_id=one, weekly=(tuesdays,)),
     )
     first_window = select(AvailabilitySlot.start_time).where(AvailabilitySlot.consultant_user_id == one)
     first_window = first_window.order_by(AvailabilitySlot.start_time).limit(1)
     assert db.scalar(first_window) == datetime(2027, 3, 2, 8, 0, tzinfo=UTC)
-    service.upsert_consultant(db, moment, consultant(one, time_zone="America/New_York"))
+    service.upsert_consultant(db, ctx, consultant(one, time_zone="America/New_York"))
     assert db.scalar(first_window) == datetime(2027, 3, 2, 14, 0, tzinfo=UTC)
 
 
-def test_hours_follow_a_consultant_who_was_made_at_the_same_moment(
-    own_database: str, moment: Occasion
-) -> None:
+def test_hours_follow_a_consultant_who_was_made_at_the_same_moment(own_database: str, ctx: Context) -> None:
     one = uuid7()
     tuesdays = WeeklyHours(weekday=2, start=time(9), end=time(12))
     declared = SetAvailability(message_id=uuid4(), actor="staff", consultant_user_id=one, weekly=(tuesdays,))
 
     def made(db: Session) -> None:
-        service.upsert_consultant(db, moment, consultant(one, time_zone="Europe/Vienna"))
-        hours.set_availability(db, moment, declared)
+        service.upsert_consultant(db, ctx, consultant(one, time_zone="Europe/Vienna"))
+        hours.set_availability(db, ctx, declared)
 
     elsewhere = consultant(one, time_zone="America/New_York")
-    overtaken(made, lambda db: service.upsert_consultant(db, moment, elsewhere))
+    overtaken(made, lambda db: service.upsert_consultant(db, ctx, elsewhere))
 
     with transaction() as db:
         found = select(AvailabilitySlot.start_time).where(AvailabilitySlot.consultant_user_id == one)
@@ -142,25 +140,25 @@ def test_hours_follow_a_consultant_who_was_made_at_the_same_moment(
     assert first_window == datetime(2027, 3, 2, 14, 0, tzinfo=UTC)
 
 
-def test_sessions_that_another_zone_or_region_uncovers_are_listed(db: Session, moment: Occasion) -> None:
+def test_sessions_that_another_zone_or_region_uncovers_are_listed(db: Session, ctx: Context) -> None:
     session = booked_session(db, start=NOW + timedelta(days=7))
     one = session.consultant_user_id
     mondays = WeeklyHours(weekday=1, start=time(9), end=time(17))
     hours.set_availability(
         db,
-        moment,
+        ctx,
         SetAvailability(message_id=uuid4(), actor="staff", consultant_user_id=one, weekly=(mondays,)),
     )
-    moved = service.upsert_consultant(db, moment, consultant(one, time_zone="America/New_York"))
+    moved = service.upsert_consultant(db, ctx, consultant(one, time_zone="America/New_York"))
     assert [(row.session_id, row.reason) for row in moved.uncovered] == [(session.id, "hours")]
-    back = service.upsert_consultant(db, moment, consultant(one, time_zone="UTC"))
+    back = service.upsert_consultant(db, ctx, consultant(one, time_zone="UTC"))
     assert back.uncovered == ()
-    off = service.upsert_consultant(db, moment, consultant(one, time_zone="UTC", holiday_region="RU"))
+    off = service.upsert_consultant(db, ctx, consultant(one, time_zone="UTC", holiday_region="RU"))
     assert [(row.session_id, row.reason) for row in off.uncovered] == [(session.id, "holiday")]
 
 
-def test_an_unknown_region_is_refused_with_its_field(db: Session, moment: Occasion) -> None:
-    outcome = service.upsert_consultant(db, moment, consultant(uuid7(), holiday_region="XX"))
+def test_an_unknown_region_is_refused_with_its_field(db: Session, ctx: Context) -> None:
+    outcome = service.upsert_consultant(db, ctx, consultant(uuid7(), holiday_region="XX"))
     assert (outcome.result, outcome.code) == ("refused", "unknown_holiday_region")
     assert outcome.errors[0].field == "holiday_region"
 
@@ -168,12 +166,12 @@ def test_an_unknown_region_is_refused_with_its_field(db: Session, moment: Occasi
 # -- what the assignment goes by ----------------------------------------
 
 
-def test_weights_of_a_kind_are_kept_as_given_and_may_not_leave_nothing(db: Session, moment: Occasion) -> None:
+def test_weights_of_a_kind_are_kept_as_given_and_may_not_leave_nothing(db: Session, ctx: Context) -> None:
     one = uuid7()
-    service.upsert_service_type(db, moment, service_type(one, assignment_weights={"earliest": 50}))
+    service.upsert_service_type(db, ctx, service_type(one, assignment_weights={"earliest": 50}))
     assert db.get_one(ServiceType, one).assignment_weights == {"earliest": 50}
     nothing = dict.fromkeys(TERMS, 0)
-    refused = service.upsert_service_type(db, moment, service_type(one, assignment_weights=nothing))
+    refused = service.upsert_service_type(db, ctx, service_type(one, assignment_weights=nothing))
     assert (refused.code, refused.errors[0].field) == ("contradictory_weights", "assignment_weights")
 
 
@@ -184,9 +182,9 @@ def test_negative_and_unknown_weights_never_come_in(weights: dict[str, int]) -> 
     assert caught.value.errors()[0]["loc"] == ("assignment_weights", next(iter(weights)))
 
 
-def test_a_profile_says_what_is_offered_and_for_whom(db: Session, moment: Occasion) -> None:
+def test_a_profile_says_what_is_offered_and_for_whom(db: Session, ctx: Context) -> None:
     kind, who, company = uuid7(), uuid7(), uuid4()
-    service.upsert_service_type(db, moment, service_type(kind))
+    service.upsert_service_type(db, ctx, service_type(kind))
     given = {
         "service_type_ids": [kind],
         "company_ids": [company],
@@ -195,30 +193,30 @@ def test_a_profile_says_what_is_offered_and_for_whom(db: Session, moment: Occasi
         "assignment_capacity": 3,
         "priority_tier": 1,
     }
-    assert service.upsert_consultant(db, moment, consultant(who, **given)).result == "done"
+    assert service.upsert_consultant(db, ctx, consultant(who, **given)).result == "done"
     row = db.get_one(Consultant, who)
     assert (row.service_type_ids, row.company_ids, row.languages) == ([kind], [company], ["de-AT"])
     assert (row.assignment_weight, row.assignment_capacity, row.priority_tier) == (Decimal("0.5"), 3, 1)
-    assert service.upsert_consultant(db, moment, consultant(who, **given)).result == "already_done"
-    unknown = service.upsert_consultant(db, moment, consultant(who, service_type_ids=[uuid4()]))
+    assert service.upsert_consultant(db, ctx, consultant(who, **given)).result == "already_done"
+    unknown = service.upsert_consultant(db, ctx, consultant(who, service_type_ids=[uuid4()]))
     assert (unknown.code, unknown.errors[0].field) == ("unknown_service_type", "service_type_ids")
 
 
-def _aliases(db: Session, moment: Occasion, *pairs: tuple[str, str]) -> AliasesOutcome:
+def _aliases(db: Session, ctx: Context, *pairs: tuple[str, str]) -> AliasesOutcome:
     aliases = [{"alias": alias, "specialization": meant} for alias, meant in pairs]
     command = SetSpecializationAliases.model_validate(
         {"message_id": uuid4(), "actor": "staff", "aliases": aliases}
     )
-    return service.set_specialization_aliases(db, moment, command)
+    return service.set_specialization_aliases(db, ctx, command)
 
 
-def test_aliases_are_replaced_as_a_whole_and_mean_the_same_in_any_case(db: Session, moment: Occasion) -> None:
-    assert _aliases(db, moment, ("Maths", "Mathematics"), ("MATH", "mathematics")).count == 2
+def test_aliases_are_replaced_as_a_whole_and_mean_the_same_in_any_case(db: Session, ctx: Context) -> None:
+    assert _aliases(db, ctx, ("Maths", "Mathematics"), ("MATH", "mathematics")).count == 2
     assert aliases(db, ["math", "MATHS", "law"]) == {"math": "mathematics", "maths": "mathematics"}
-    assert _aliases(db, moment, ("math", "mathematics"), ("maths", "mathematics")).result == "already_done"
-    assert _aliases(db, moment, ("jus", "law")).result == "done"
+    assert _aliases(db, ctx, ("math", "mathematics"), ("maths", "mathematics")).result == "already_done"
+    assert _aliases(db, ctx, ("jus", "law")).result == "done"
     assert aliases(db, ["maths", "jus"]) == {"jus": "law"}
-    assert _aliases(db, moment).count == 0
+    assert _aliases(db, ctx).count == 0
 
 
 @pytest.mark.parametrize(
@@ -231,15 +229,15 @@ def test_aliases_are_replaced_as_a_whole_and_mean_the_same_in_any_case(db: Sessi
     ],
 )
 def test_aliases_that_lead_nowhere_or_to_two_are_refused(
-    db: Session, moment: Occasion, pairs: list[tuple[str, str]]
+    db: Session, ctx: Context, pairs: list[tuple[str, str]]
 ) -> None:
-    _aliases(db, moment, ("maths", "mathematics"))
-    refused = _aliases(db, moment, *pairs)
+    _aliases(db, ctx, ("maths", "mathematics"))
+    refused = _aliases(db, ctx, *pairs)
     assert (refused.code, refused.errors[0].field) == ("contradictory_aliases", "aliases")
     assert aliases(db, ["maths"]) == {"maths": "mathematics"}
 
 
-def test_a_consultants_limits_are_stored_and_taken_away(db: Session, moment: Occasion) -> None:
+def test_a_consultants_limits_are_stored_and_taken_away(db: Session, ctx: Context) -> None:
     one = uuid7()
     limits = {
         "max_sessions_per_day": 4,
@@ -248,10 +246,10 @@ def test_a_consultants_limits_are_stored_and_taken_away(db: Session, moment: Occ
         "max_minutes_per_week": 900,
     }
     for given, stored in ((limits, limits), ({}, dict.fromkeys(limits))):
-        assert service.upsert_consultant(db, moment, consultant(one, **given)).result == "done"
+        assert service.upsert_consultant(db, ctx, consultant(one, **given)).result == "done"
         row = db.get_one(Consultant, one, populate_existing=True)
         assert {name: getattr(row, name) for name in limits} == stored
-        assert service.upsert_consultant(db, moment, consultant(one, **given)).result == "already_done"
+        assert service.upsert_consultant(db, ctx, consultant(one, **given)).result == "already_done"
     for wrong in (0, 20_001):
         with pytest.raises(ValidationError, match="max_minutes_per_week"):
             consultant(one, max_minutes_per_week=wrong)

@@ -9,7 +9,7 @@ import psycopg
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion, Policies
+from booking_tasks.context import Context, Policies
 from booking_tasks.contracts import SetAvailability
 from booking_tasks.hours import service as hours_room
 from booking_tasks.models import Consultant, DirectoryUser, ServiceType
@@ -78,7 +78,9 @@ def _open(db: Session, consultant: str, now: datetime) -> None:
     wanted = {"message_id": fixed_id(f"hours of {consultant}"), "actor": "cast", "weekly": hours}
     command = SetAvailability.model_validate(wanted | {"consultant_user_id": fixed_id(consultant)})
     policies = Policies(horizon=HORIZON)
-    hours_room.set_availability(db, Occasion(now=now, actor="cast", door="admin", policies=policies), command)
+    hours_room.set_availability(
+        db, Context(now=now, actor="cast", entry_point="admin", policies=policies), command
+    )
 
 
 def address(person: str) -> str:

@@ -25,7 +25,7 @@ from booking_tasks.models import (
     ScheduledSession,
     TimeOffer,
 )
-from booking_tasks.outbox.jobs import KINDS
+from booking_tasks.outbox.jobs import JOB_TYPES
 from tests.chronicle import of_history
 from tests.crashpoints.cast import CONSULTANTS, HORIZON, REQUESTERS, SERVICES, fixed_id
 from tests.invariants import of_letters, of_rooms, of_rows, of_stream, still_open
@@ -196,7 +196,7 @@ def differences(expected: dict[str, Any], found: dict[str, Any]) -> Found:
     for key in sorted(expected["jobs"].keys() | found["jobs"].keys()):
         wanted, state = expected["jobs"].get(key), found["jobs"].get(key)
         if wanted != state:
-            left_to_a_person = KINDS[key.partition(":")[0]].lost_outcome != "repeat"
+            left_to_a_person = JOB_TYPES[key.partition(":")[0]].on_unknown_result != "repeat"
             if (wanted, state) == ("done", "uncertain") and left_to_a_person:
                 result.uncertain.append(key)
             else:

@@ -24,7 +24,7 @@ from kombu import pools
 from psycopg.rows import DictRow, dict_row
 from sqlalchemy import Engine, event
 
-from booking_tasks.celery import ROOMS, app, schedule_module
+from booking_tasks.celery import TASK_MODULES, app, schedule_module
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.kit import database
 from booking_tasks.kit.database import transaction
@@ -288,7 +288,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     configure_logging(logging.ERROR)
-    for room in ROOMS:
+    for room in TASK_MODULES:
         importlib.import_module(room)
     rehearse(json.loads(sys.stdin.readline()))
     answers.write("0\n")

@@ -9,12 +9,12 @@ from uuid import UUID
 
 import pytest
 
-from booking_tasks.credits.rules import Standing, turns
+from booking_tasks.credits.rules import Balance, turns
 
 
-def _served(weights: list[Decimal], rounds: int, chance: random.Random) -> list[dict[UUID, Standing]]:
+def _served(weights: list[Decimal], rounds: int, chance: random.Random) -> list[dict[UUID, Balance]]:
     """The standings after every assignment to one whose turn it is."""
-    standings = {UUID(int=number): Standing(weight=weight) for number, weight in enumerate(weights)}
+    standings = {UUID(int=number): Balance(weight=weight) for number, weight in enumerate(weights)}
     after = []
     for _ in range(rounds):
         due = [who for who, place in turns(standings).items() if place == 0]
@@ -44,7 +44,7 @@ def test_equals_are_never_more_than_one_apart(seed: int) -> None:
 
 def test_equals_share_a_place_and_the_order_of_rows_does_not_matter() -> None:
     one, two, three = (UUID(int=number) for number in range(3))
-    standings = {one: Standing(Decimal(2)), two: Standing(Decimal(1)), three: Standing(Decimal(1))}
+    standings = {one: Balance(Decimal(2)), two: Balance(Decimal(1)), three: Balance(Decimal(1))}
     assert turns(standings) == {one: 1, two: 0, three: 0}
     assert turns(dict(reversed(standings.items()))) == turns(standings)
     assert turns({}) == {}

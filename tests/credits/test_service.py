@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment.eligibility import Wish
+from booking_tasks.assignment.eligibility import Criteria
 from booking_tasks.assignment.store import entered_pool
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.credits import service
 from booking_tasks.models import AssignmentCredit, ConsultantLeave
 from tests import builders
@@ -26,54 +26,54 @@ def credits_of(db: Session, consultant: UUID) -> Decimal:
     return db.execute(total.where(AssignmentCredit.consultant_user_id == consultant)).scalar_one()
 
 
-def test_a_request_gives_one_credit_however_often_it_is_written(db: Session, moment: Occasion) -> None:
+def test_a_request_gives_one_credit_however_often_it_is_written(db: Session, ctx: Context) -> None:
     who = builders.consultant(db).consultant_user_id
     request = builders.request(db, builders.service_type(db).id)
-    assert service.give(db, moment, request, who)
-    assert not service.give(db, moment, request, who)
+    assert service.give(db, ctx, request, who)
+    assert not service.give(db, ctx, request, who)
     assert credits_of(db, who) == 1
 
 
-def test_what_was_given_is_taken_back_once_and_may_be_given_again(db: Session, moment: Occasion) -> None:
+def test_what_was_given_is_taken_back_once_and_may_be_given_again(db: Session, ctx: Context) -> None:
     first, second = (builders.consultant(db).consultant_user_id for _ in range(2))
     request = builders.request(db, builders.service_type(db).id)
-    service.give(db, moment, request, first)
-    assert service.take_back(db, moment, request.id, "reassigned") == 1
-    assert service.take_back(db, moment, request.id, "reassigned") == 0
-    service.give(db, moment, request, second)
-    service.take_back(db, moment, request.id, "reassigned")
-    service.give(db, moment, request, first)
+    service.give(db, ctx, request, first)
+    assert service.take_back(db, ctx, request.id, "reassigned") == 1
+    assert service.take_back(db, ctx, request.id, "reassigned") == 0
+    service.give(db, ctx, request, second)
+    service.take_back(db, ctx, request.id, "reassigned")
+    service.give(db, ctx, request, first)
     assert (credits_of(db, first), credits_of(db, second)) == (Decimal(1), Decimal(0))
 
 
 @pytest.mark.parametrize(("policy", "left"), [("returns", 0), ("counts", 1)])
 def test_a_requester_who_did_not_come_gives_the_turn_back_until_that_is_corrected(
-    db: Session, moment: Occasion, policy: Literal["returns", "counts"], left: int
+    db: Session, ctx: Context, policy: Literal["returns", "counts"], left: int
 ) -> None:
-    moment = replace(moment, policies=replace(moment.policies, assignment_no_show=policy))
+    ctx = replace(ctx, policies=replace(ctx.policies, assignment_no_show=policy))
     who = builders.consultant(db).consultant_user_id
     request = builders.request(db, builders.service_type(db).id)
-    service.give(db, moment, request, who)
+    service.give(db, ctx, request, who)
     for _ in range(2):
-        service.note_verdict(db, moment, request.id, who, "no_show_user")
+        service.note_verdict(db, ctx, request.id, who, "no_show_user")
         assert credits_of(db, who) == left
-    service.note_verdict(db, moment, request.id, who, "completed")
+    service.note_verdict(db, ctx, request.id, who, "completed")
     assert credits_of(db, who) == 1
-    service.note_verdict(db, moment, request.id, who, "no_show_user")
+    service.note_verdict(db, ctx, request.id, who, "no_show_user")
     assert credits_of(db, who) == left
 
 
-def test_what_the_requester_chose_is_no_assignment_to_give_back(db: Session, moment: Occasion) -> None:
+def test_what_the_requester_chose_is_no_assignment_to_give_back(db: Session, ctx: Context) -> None:
     session = builders.booked_session(db)
     assert not service.note_verdict(
-        db, moment, session.consultation_request_id, session.consultant_user_id, "no_show_user"
+        db, ctx, session.consultation_request_id, session.consultant_user_id, "no_show_user"
     )
 
 
-def test_who_was_on_leave_is_credited_once_when_it_is_over(db: Session, moment: Occasion) -> None:
+def test_who_was_on_leave_is_credited_once_when_it_is_over(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db).id
     there, away = (builders.consultant(db, time_zone="Asia/Tokyo").consultant_user_id for _ in range(2))
-    entered_pool(db, Wish(uuid4(), kind), NOW)
+    entered_pool(db, Criteria(uuid4(), kind), NOW)
     day = NOW.replace(tzinfo=None, hour=0)
     db.add(
         ConsultantLeave(
@@ -81,9 +81,9 @@ def test_who_was_on_leave_is_credited_once_when_it_is_over(db: Session, moment: 
         )
     )
     for _ in range(3):
-        service.give(db, moment, builders.request(db, kind), there)
+        service.give(db, ctx, builders.request(db, kind), there)
     over = NOW.replace(hour=15)  # midnight in Tokyo
-    assert service.credit_leaves(db, replace(moment, now=over - timedelta(seconds=1))) == 0
-    assert service.credit_leaves(db, replace(moment, now=over)) == 1
-    assert service.credit_leaves(db, replace(moment, now=over)) == 0
+    assert service.credit_leaves(db, replace(ctx, now=over - timedelta(seconds=1))) == 0
+    assert service.credit_leaves(db, replace(ctx, now=over)) == 1
+    assert service.credit_leaves(db, replace(ctx, now=over)) == 0
     assert (credits_of(db, there), credits_of(db, away)) == (Decimal(3), Decimal(3))

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.catalogue import directory as service
 from booking_tasks.catalogue import tasks as directory_tasks
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import UpsertUser
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import DirectoryUser
@@ -23,9 +23,9 @@ def person(user_id: UUID, **values: Any) -> UpsertUser:
     return UpsertUser(message_id=uuid4(), actor="iam", user_id=user_id, **given)
 
 
-def test_a_person_is_stored_changed_and_left_alone(db: Session, moment: Occasion) -> None:
-    one, later = uuid7(), replace(moment, now=NOW + timedelta(days=3))
-    assert service.upsert_user(db, moment, person(one)).result == "done"
+def test_a_person_is_stored_changed_and_left_alone(db: Session, ctx: Context) -> None:
+    one, later = uuid7(), replace(ctx, now=NOW + timedelta(days=3))
+    assert service.upsert_user(db, ctx, person(one)).result == "done"
     assert service.upsert_user(db, later, person(one)).result == "already_done"
     assert (
         service.upsert_user(db, later, person(one, email="lang@example.org", language="de")).result == "done"

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.events import service
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import Event
@@ -20,11 +20,11 @@ from tests.builders import NOW, booked_session, request, service_type
 DOC = Path(__file__).parents[2] / "docs" / "events.md"
 
 
-def test_a_session_event_has_the_attributes_that_cloudevents_requires(db: Session, moment: Occasion) -> None:
+def test_a_session_event_has_the_attributes_that_cloudevents_requires(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    event_id = history.record(
+    event_id = history.record_event(
         db,
-        moment,
+        ctx,
         "session.started",
         session=session,
         before={"status": "scheduled"},
@@ -51,9 +51,9 @@ def test_a_session_event_has_the_attributes_that_cloudevents_requires(db: Sessio
     }
 
 
-def test_before_there_is_a_session_the_subject_is_the_request(db: Session, moment: Occasion) -> None:
+def test_before_there_is_a_session_the_subject_is_the_request(db: Session, ctx: Context) -> None:
     wish = request(db, service_type(db).id)
-    event_id = history.record(db, moment, "request.submitted", request=wish)
+    event_id = history.record_event(db, ctx, "request.submitted", request=wish)
     told = service.cloud_event(db, event_id, "/booking", "booking")
     assert told is not None
     assert (told.subject, told.data["session_id"], told.data["consultant_user_id"]) == (
@@ -63,11 +63,11 @@ def test_before_there_is_a_session_the_subject_is_the_request(db: Session, momen
     )
 
 
-def test_reasons_names_addresses_and_links_stay_inside(db: Session, moment: Occasion) -> None:
+def test_reasons_names_addresses_and_links_stay_inside(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    event_id = history.record(
+    event_id = history.record_event(
         db,
-        moment.by("Mira Lang"),
+        ctx.on_behalf_of("Mira Lang"),
         "session.cancelled",
         session=session,
         reason="canary: ill since Monday",

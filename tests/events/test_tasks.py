@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import select, text
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import CloudEvent
 from booking_tasks.events import tasks
 from booking_tasks.kit.database import transaction
@@ -43,8 +43,8 @@ def happened(count: int = 1) -> list[UUID]:
     """Events of one session, in the past of the real clock so that their jobs are due."""
     with transaction() as db:
         session = booked_session(db)
-        moment = Occasion(now=NOW, actor="test", door="booking")
-        made = [history.record(db, moment, "session.started", session=session) for _ in range(count)]
+        ctx = Context(now=NOW, actor="test", entry_point="booking")
+        made = [history.record_event(db, ctx, "session.started", session=session) for _ in range(count)]
         db.execute(text("UPDATE jobs SET due_at = now() - interval '1 minute'"))
     return made
 

@@ -28,7 +28,7 @@ from booking_tasks.mail.message import Mailbox, letter
 from booking_tasks.mail.transport import transport
 from booking_tasks.meetings.provider import HttpMeetingPlatform
 from booking_tasks.meetings.rules import RoomSpec
-from booking_tasks.wakeup import ring
+from booking_tasks.wakeup import wake
 from tests.builders import NOW
 from tests.faults.nemesis import frozen
 
@@ -56,7 +56,7 @@ def broker_calls() -> dict[str, Call]:
     used, waiting = (BookingClient(settings().redis_url) for _ in range(2))
     used.send(_message())
     receipt = waiting.send(_message(), wait=True)
-    ring({"publish_event"})
+    wake({"publish_event"})
     kinds = {"assign_request", "provision_meeting", "publish_event", "send_invite"}
     event = json.dumps({"id": str(uuid4()), "type": "booking.test.v1"}).encode()
     return {
@@ -64,7 +64,7 @@ def broker_calls() -> dict[str, Call]:
         "client.send, first": lambda: BookingClient(settings().redis_url).send(_message()),
         "client.send, to wait": lambda: BookingClient(settings().redis_url).send(_message(), wait=True),
         "receipt.outcome": lambda: receipt.outcome(timeout=2),
-        "doorbell.ring": lambda: ring(kinds),
+        "doorbell.ring": lambda: wake(kinds),
         "an outcome stored": lambda: app.backend.store_result(str(uuid4()), {}, "SUCCESS"),
         "an event published": lambda: Publisher(targets_of(settings()), app.send_task).publish(event),
     }

@@ -30,7 +30,7 @@ from booking_tasks.models import Consultant, DirectoryUser, ScheduledSession, Se
 from booking_tasks.ops.servers import Postgres, Valkey, wait_until
 from booking_tasks.ops.stack import EFFECTS, FRONT
 from booking_tasks.ops.stage import Stage, StageError
-from booking_tasks.unit_of_work import occasion
+from booking_tasks.unit_of_work import unit_of_work
 from tests.accounts import as_deployed, as_role, migrate_with_roles
 
 #: A Monday, far from any change of clocks; the bookings are for the days after it.
@@ -94,7 +94,7 @@ class House:
         self.people = [identity(f"person {number}") for number in range(people)]
         self.consultants = [identity(f"consultant {number}") for number in range(consultants)]
         self.kind = identity("tutoring")
-        with occasion("setup", "admin") as (db, moment):
+        with unit_of_work("setup", "admin") as (db, ctx):
             db.add(
                 ServiceType(
                     id=self.kind,
@@ -110,7 +110,7 @@ class House:
             for number, user in enumerate(self.consultants):
                 db.add(Consultant(consultant_user_id=user, specializations=[skill(number)]))
                 db.flush()
-                set_availability(db, moment, _whole_days(user))
+                set_availability(db, ctx, _whole_days(user))
 
     def start(self) -> None:
         """Two workers by queue and a beat."""

@@ -89,7 +89,7 @@ class Ticks:
 def ticks(valkey: str) -> Iterator[Ticks]:
     with Redis.from_url(valkey_url(valkey, 6)) as redis:
         redis.flushdb()
-        yield Ticks(redis, ".ring_for_due")
+        yield Ticks(redis, ".wake_due_jobs")
         redis.flushdb()
 
 
@@ -155,7 +155,7 @@ def with_beat(folder: Path, surroundings: dict[str, str], wrong_clock: str, seen
     """Run a beat with a wrong clock in a place with changing clocks until something is seen."""
     environment = surroundings | {
         "BOOKING_SWEEP_INTERVAL": f"{INTERVAL}s",
-        "BOOKING_BELL_LIFE": "1h",
+        "BOOKING_WAKEUP_TTL": "1h",
         "PYTHONPATH": WRONG_CLOCK,
         "WRONG_CLOCK": wrong_clock,
         "TZ": "Europe/Berlin",

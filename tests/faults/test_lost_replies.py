@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, Send, Step, run_due
 from booking_tasks.kit import database
@@ -36,17 +36,17 @@ class Letters:
     def __init__(self, perform: Callable[[], None] = lambda: None, step: Step | None = None) -> None:
         self.step, self._perform, self.sent = step or Send(b"letter"), perform, 0
 
-    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Step:
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Step:
         return self.step
 
     def perform(self, effect: bytes) -> None:
         self.sent += 1
         self._perform()
 
-    def record(self, db: Session, occasion: Occasion, job: LeasedJob, result: object) -> None:
+    def record(self, db: Session, ctx: Context, job: LeasedJob, result: object) -> None:
         """Nothing."""
 
-    def give_up(self, db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
         """Nothing."""
 
 
@@ -71,7 +71,7 @@ def pointed_to(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def written(kind: str = "send_reminder") -> UUID:
     new = NewJob(kind, uuid4(), PAST)
     with transaction() as db:
-        outbox_store.add(db, [new])
+        outbox_store.insert_jobs(db, [new])
         return db.execute(select(Job.id).where(Job.key == new.key)).scalar_one()
 
 

@@ -18,7 +18,7 @@ from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage, Job
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import EFFECTS, FRONT, ServiceProcess
-from booking_tasks.unit_of_work import occasion
+from booking_tasks.unit_of_work import unit_of_work
 from tests.faults.conftest import Open
 from tests.faults.house import TUESDAY, House, Nuisance, identity
 from tests.faults.invariants import examined
@@ -135,9 +135,9 @@ def test_a_job_that_kills_its_process_dies_alone(house: House) -> None:
     """Those that stood behind it in the batch keep their tries."""
     poison = identity("request 0")
     wishes = house.wishes(12, random.Random(8))
-    with occasion("shop", "booking") as (db, moment):
+    with unit_of_work("shop", "booking") as (db, ctx):
         for wish in wishes:
-            assert asking.submit_only(db, moment, wish).status == "pending"
+            assert asking.submit_only(db, ctx, wish).status == "pending"
 
     start(house, poison)
     wait_until(lambda: all(job.settled_at is not None for job in assignments()), "an end of every look", 90)

@@ -27,7 +27,7 @@ _HASTE = os.environ.get("TWIST_HASTE")
 
 
 def _twisted(name: str, *args: Any, **options: Any) -> Any:
-    by_sweep = current_task and current_task.name.endswith(".ring_for_due")
+    by_sweep = current_task and current_task.name.endswith(".wake_due_jobs")
     if _RINGS == "doubled":
         _send_task(name, *args, **options)
     elif not by_sweep:

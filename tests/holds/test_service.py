@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
 from booking_tasks.catalogue import policies
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     ConfirmHold,
     ConfirmRequest,
@@ -40,8 +40,8 @@ START = NOW + timedelta(days=1)
 class Counter:
     """One consultant with four hours tomorrow, and people who want them."""
 
-    def __init__(self, db: Session, moment: Occasion, **kind: Any) -> None:
-        self.db, self.moment = db, moment
+    def __init__(self, db: Session, ctx: Context, **kind: Any) -> None:
+        self.db, self.ctx = db, ctx
         self.kind = builders.service_type(db, **kind)
         self.who = builders.consultant(db).consultant_user_id
         builders.window(db, self.who, START, hours=4)
@@ -56,7 +56,7 @@ class Counter:
             "consultant_user_id": self.who,
             "start": start,
         }
-        return service.hold_slot(self.db, self.moment, HoldSlot.model_validate(given | values))
+        return service.hold_slot(self.db, self.ctx, HoldSlot.model_validate(given | values))
 
     def say(self, contract: Any, held: HoldOutcome, **values: Any) -> HoldOutcome:
         given = {
@@ -66,21 +66,21 @@ class Counter:
             "hold_token": held.hold_token,
         }
         outcome: HoldOutcome = getattr(service, contract.task)(
-            self.db, self.moment, contract.model_validate(given | values)
+            self.db, self.ctx, contract.model_validate(given | values)
         )
         assert [name for name, rows in ALWAYS.items() if self.db.execute(text(rows)).first()] == []
         return outcome
 
     def later(self, **by: float) -> None:
-        self.moment = replace(self.moment, now=self.moment.now + timedelta(**by))
+        self.ctx = replace(self.ctx, now=self.ctx.now + timedelta(**by))
 
     def request(self, held: HoldOutcome) -> ConsultationRequest:
         assert held.request_id is not None
         return self.db.get_one(ConsultationRequest, held.request_id)
 
 
-def test_a_held_start_is_booked_by_its_token_once(db: Session, moment: Occasion) -> None:
-    counter = Counter(db, moment)
+def test_a_held_start_is_booked_by_its_token_once(db: Session, ctx: Context) -> None:
+    counter = Counter(db, ctx)
     held = counter.hold()
     assert (held.result, held.status, held.held_until) == ("done", "pending", NOW + timedelta(minutes=10))
     assert (held.start, held.end) == (START, START + timedelta(hours=1))
@@ -91,8 +91,8 @@ def test_a_held_start_is_booked_by_its_token_once(db: Session, moment: Occasion)
     assert db.scalar(select(func.count()).select_from(ScheduledSession)) == 1
 
 
-def test_another_token_can_do_nothing(db: Session, moment: Occasion) -> None:
-    counter = Counter(db, moment)
+def test_another_token_can_do_nothing(db: Session, ctx: Context) -> None:
+    counter = Counter(db, ctx)
     held = counter.hold()
     for contract in (RenewHold, ReleaseHold, ConfirmHold):
         assert counter.say(contract, held, hold_token=uuid4()).code == "unknown_hold"
@@ -100,8 +100,8 @@ def test_another_token_can_do_nothing(db: Session, moment: Occasion) -> None:
     assert counter.say(ConfirmHold, held).result == "done"
 
 
-def test_the_clock_alone_ends_a_hold_and_the_next_one_takes_its_start(db: Session, moment: Occasion) -> None:
-    counter = Counter(db, moment)
+def test_the_clock_alone_ends_a_hold_and_the_next_one_takes_its_start(db: Session, ctx: Context) -> None:
+    counter = Counter(db, ctx)
     held = counter.hold()
     assert counter.hold().code == "slot_taken"
     counter.later(minutes=10)
@@ -113,31 +113,31 @@ def test_the_clock_alone_ends_a_hold_and_the_next_one_takes_its_start(db: Sessio
 
 
 def test_a_request_whose_hold_is_over_is_cancelled_and_nobody_is_written_to(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
-    counter = Counter(db, moment)
+    counter = Counter(db, ctx)
     held = counter.hold()
     request = counter.request(held)
-    assert intake.overdue(db, counter.moment) == []
+    assert intake.overdue(db, counter.ctx) == []
     counter.later(minutes=10)
-    assert intake.overdue(db, counter.moment) == [request.id]
-    assert intake.give_up(db, counter.moment, request.id)
+    assert intake.overdue(db, counter.ctx) == [request.id]
+    assert intake.give_up(db, counter.ctx, request.id)
     assert (request.status, request.status_reason) == ("cancelled", "hold_expired")
     assert db.scalar(select(func.count()).where(Job.kind == "send_notice")) == 0
     assert counter.say(ConfirmHold, held).code == "hold_expired"
 
 
-def test_nobody_looks_for_a_consultant_while_a_start_is_kept(db: Session, moment: Occasion) -> None:
-    counter = Counter(db, moment)
+def test_nobody_looks_for_a_consultant_while_a_start_is_kept(db: Session, ctx: Context) -> None:
+    counter = Counter(db, ctx)
     held = counter.hold()
     assert held.request_id is not None
-    assert assignment.waiting(db, counter.moment) == []
-    assert assignment.assign(db, counter.moment, held.request_id).result == "nothing"
+    assert assignment.waiting(db, counter.ctx) == []
+    assert assignment.assign(db, counter.ctx, held.request_id).result == "nothing"
     assert db.scalar(select(func.count()).where(Job.kind == "assign_request")) == 0
 
 
-def test_a_renewed_hold_lives_longer_but_not_for_ever(db: Session, moment: Occasion) -> None:
-    counter = Counter(db, moment)
+def test_a_renewed_hold_lives_longer_but_not_for_ever(db: Session, ctx: Context) -> None:
+    counter = Counter(db, ctx)
     held = counter.hold(minutes=50)
     request = counter.request(held)
     for _ in range(2):
@@ -146,7 +146,7 @@ def test_a_renewed_hold_lives_longer_but_not_for_ever(db: Session, moment: Occas
         assert renewed.result == "done"
         assert request.deadline_at == renewed.held_until
     assert renewed.held_until == NOW + timedelta(hours=2)
-    assert not intake.give_up(db, counter.moment, request.id)
+    assert not intake.give_up(db, counter.ctx, request.id)
     assert counter.say(RenewHold, held, minutes=50).code == "longest_hold"
     assert counter.say(RenewHold, held, minutes=1).result == "already_done"
     first, *renewals = db.execute(
@@ -158,16 +158,16 @@ def test_a_renewed_hold_lives_longer_but_not_for_ever(db: Session, moment: Occas
         assert later.before == earlier.after
 
 
-def test_a_hold_ends_where_its_session_begins(db: Session, moment: Occasion) -> None:
-    counter = Counter(db, moment)
-    counter.moment = replace(moment, now=START - timedelta(minutes=5))
+def test_a_hold_ends_where_its_session_begins(db: Session, ctx: Context) -> None:
+    counter = Counter(db, ctx)
+    counter.ctx = replace(ctx, now=START - timedelta(minutes=5))
     held = counter.hold(minutes=30)
     assert held.held_until == START
     assert counter.say(RenewHold, held, minutes=60).code == "longest_hold"
 
 
-def test_a_released_start_is_free_at_once(db: Session, moment: Occasion) -> None:
-    counter = Counter(db, moment)
+def test_a_released_start_is_free_at_once(db: Session, ctx: Context) -> None:
+    counter = Counter(db, ctx)
     held = counter.hold()
     assert counter.say(ReleaseHold, held).status == "cancelled"
     assert counter.say(ReleaseHold, held).result == "already_done"
@@ -175,18 +175,16 @@ def test_a_released_start_is_free_at_once(db: Session, moment: Occasion) -> None
     assert counter.say(ConfirmHold, held).code == "not_held"
 
 
-def test_what_was_confirmed_cannot_be_released(db: Session, moment: Occasion) -> None:
-    counter = Counter(db, moment)
+def test_what_was_confirmed_cannot_be_released(db: Session, ctx: Context) -> None:
+    counter = Counter(db, ctx)
     held = counter.hold()
     counter.say(ConfirmHold, held)
     for contract in (ReleaseHold, RenewHold):
         assert counter.say(contract, held).code == "not_held"
 
 
-def test_where_the_consultant_confirms_they_are_asked_and_the_hold_goes_on(
-    db: Session, moment: Occasion
-) -> None:
-    counter = Counter(db, moment, requires_confirmation=True)
+def test_where_the_consultant_confirms_they_are_asked_and_the_hold_goes_on(db: Session, ctx: Context) -> None:
+    counter = Counter(db, ctx, requires_confirmation=True)
     held = counter.hold()
     asked = counter.say(ConfirmHold, held)
     assert (asked.status, asked.held_until) == ("pending_confirmation", START)
@@ -194,7 +192,7 @@ def test_where_the_consultant_confirms_they_are_asked_and_the_hold_goes_on(
     assert counter.hold().code == "slot_taken"
     confirmed = intake.confirm(
         db,
-        counter.moment,
+        counter.ctx,
         ConfirmRequest(
             message_id=uuid4(),
             actor="ada",
@@ -205,8 +203,8 @@ def test_where_the_consultant_confirms_they_are_asked_and_the_hold_goes_on(
     assert confirmed.status == "scheduled"
 
 
-def test_what_cannot_be_held_is_refused_and_leaves_no_request(db: Session, moment: Occasion) -> None:
-    counter = Counter(db, moment)
+def test_what_cannot_be_held_is_refused_and_leaves_no_request(db: Session, ctx: Context) -> None:
+    counter = Counter(db, ctx)
     taken: UUID = uuid7()
     refusals = {
         "unknown_service_type": counter.hold(service_type_id=uuid4()),
@@ -221,22 +219,20 @@ def test_what_cannot_be_held_is_refused_and_leaves_no_request(db: Session, momen
     assert counter.hold(START + timedelta(hours=2), request_id=taken).code == "request_exists"
 
 
-def test_a_hold_that_is_being_renewed_is_not_tidied_away_meanwhile(
-    own_database: str, moment: Occasion
-) -> None:
+def test_a_hold_that_is_being_renewed_is_not_tidied_away_meanwhile(own_database: str, ctx: Context) -> None:
     with transaction() as db:
-        held = Counter(db, moment).hold()
+        held = Counter(db, ctx).hold()
     assert held.held_until is not None
     assert held.request_id is not None
     a_second, over = timedelta(seconds=1), held.held_until
 
     def sweep(*_: object) -> None:
         with transaction() as rival:
-            availability.expire_holds(rival, replace(moment, now=over + a_second))
+            availability.expire_holds(rival, replace(ctx, now=over + a_second))
 
     with transaction() as db:
         event.listen(db, "before_flush", sweep, once=True)
-        just_in_time = replace(moment, now=over - a_second)
+        just_in_time = replace(ctx, now=over - a_second)
         assert availability.prolong_hold(db, just_in_time, held.request_id, NOW + timedelta(hours=1))
 
     with transaction() as db:
@@ -246,10 +242,10 @@ def test_a_hold_that_is_being_renewed_is_not_tidied_away_meanwhile(
 
 
 def test_a_consultant_who_wants_to_be_asked_since_this_moment_is_asked(
-    own_database: str, moment: Occasion
+    own_database: str, ctx: Context
 ) -> None:
     with transaction() as db:
-        counter = Counter(db, moment)
+        counter = Counter(db, ctx)
         held = counter.hold()
     own = {"consultant_user_id": counter.who, "service_type_id": counter.kind.id}
     wish = SetConsultantPolicy.model_validate(
@@ -260,8 +256,8 @@ def test_a_consultant_who_wants_to_be_asked_since_this_moment_is_asked(
     )
 
     late = overtaken(
-        lambda db: policies.set_consultant_policy(db, moment, wish),
-        lambda db: service.confirm_hold(db, moment, yes),
+        lambda db: policies.set_consultant_policy(db, ctx, wish),
+        lambda db: service.confirm_hold(db, ctx, yes),
     )
 
     assert (late.result, late.status) == ("done", "pending_confirmation")

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import AddLeave, AvailabilityOutcome, RemoveLeave, SearchSlots, SetAvailability
 from booking_tasks.hours import service
 from booking_tasks.hours.service import Projection
@@ -32,17 +32,15 @@ ALWAYS = [{"weekday": day, "start": "00:00", "end": "00:00"} for day in range(1,
 OFFICE = [{"weekday": day, "start": "09:00", "end": "17:00"} for day in range(1, 6)]
 
 
-def declare(db: Session, moment: Occasion, who: UUID, **values: Any) -> AvailabilityOutcome:
+def declare(db: Session, ctx: Context, who: UUID, **values: Any) -> AvailabilityOutcome:
     envelope = {"message_id": uuid4(), "actor": "staff", "consultant_user_id": who}
-    return service.set_availability(db, moment, SetAvailability.model_validate(envelope | values))
+    return service.set_availability(db, ctx, SetAvailability.model_validate(envelope | values))
 
 
-def leave(
-    db: Session, moment: Occasion, who: UUID, start: str, end: str, **values: Any
-) -> AvailabilityOutcome:
+def leave(db: Session, ctx: Context, who: UUID, start: str, end: str, **values: Any) -> AvailabilityOutcome:
     body: dict[str, Any] = {"message_id": uuid4(), "actor": "staff", "consultant_user_id": who}
     body |= {"leave_id": uuid4(), "start": start, "end": end, "reason": "ill"}
-    return service.add_leave(db, moment, AddLeave.model_validate(body | values))
+    return service.add_leave(db, ctx, AddLeave.model_validate(body | values))
 
 
 def rows(db: Session, who: UUID, status: str) -> dict[UUID, tuple[datetime, datetime]]:
@@ -54,11 +52,11 @@ def rows(db: Session, who: UUID, status: str) -> dict[UUID, tuple[datetime, date
     return {one: (start, end) for one, start, end in found}
 
 
-def test_a_change_of_hours_touches_only_the_rows_that_differ(db: Session, moment: Occasion) -> None:
+def test_a_change_of_hours_touches_only_the_rows_that_differ(db: Session, ctx: Context) -> None:
     who = builders.consultant(db).consultant_user_id
-    declare(db, moment, who, weekly=OFFICE)
+    declare(db, ctx, who, weekly=OFFICE)
     before = rows(db, who, "available")
-    outcome = declare(db, moment, who, weekly=[*OFFICE[1:], OFFICE[0] | {"end": "16:00"}])
+    outcome = declare(db, ctx, who, weekly=[*OFFICE[1:], OFFICE[0] | {"end": "16:00"}])
     after = rows(db, who, "available")
     assert (outcome.windows_added, outcome.windows_removed) == (13, 13)
     kept = before.keys() & after.keys()
@@ -66,40 +64,40 @@ def test_a_change_of_hours_touches_only_the_rows_that_differ(db: Session, moment
     assert {before[one][0].isoweekday() for one in before.keys() - kept} == {1}
 
 
-def test_facts_are_never_touched_by_a_change_of_hours_or_leave(db: Session, moment: Occasion) -> None:
+def test_facts_are_never_touched_by_a_change_of_hours_or_leave(db: Session, ctx: Context) -> None:
     session = builders.booked_session(db, start=NOW + timedelta(days=7))
     who = session.consultant_user_id
     before = rows(db, who, "booked")
-    declare(db, moment, who, weekly=OFFICE)
-    leave(db, moment, who, "2027-03-01T00:00", "2027-04-01T00:00")
-    declare(db, moment, who)
+    declare(db, ctx, who, weekly=OFFICE)
+    leave(db, ctx, who, "2027-03-01T00:00", "2027-04-01T00:00")
+    declare(db, ctx, who)
     assert rows(db, who, "booked") == before != {}
 
 
-def test_someone_who_is_always_there_has_one_window_that_only_grows(db: Session, moment: Occasion) -> None:
+def test_someone_who_is_always_there_has_one_window_that_only_grows(db: Session, ctx: Context) -> None:
     row = builders.consultant(db)
     who = row.consultant_user_id
-    assert declare(db, moment, who, weekly=ALWAYS).windows_added == 1
+    assert declare(db, ctx, who, weekly=ALWAYS).windows_added == 1
     [(start, _)] = rows(db, who, "available").values()
     for day in range(1, 20):
-        later = replace(moment, now=NOW + timedelta(days=day))
+        later = replace(ctx, now=NOW + timedelta(days=day))
         assert service.project(db, later, row) == Projection(added=1, removed=1)
         assert service.project(db, later, row) == Projection(added=0, removed=0)
     [(same_start, end)] = rows(db, who, "available").values()
     assert (same_start, end) == (start, datetime(2027, 6, 19, tzinfo=UTC))
-    later = replace(moment, now=NOW + timedelta(days=19))
+    later = replace(ctx, now=NOW + timedelta(days=19))
     declare(db, later, who, weekly=OFFICE[2:3])
     windows = list(rows(db, who, "available").values())
     assert windows[0] == (start, datetime(2027, 3, 19, tzinfo=UTC))  # what was, was
     assert {one.isoweekday() for one, _ in windows[1:]} == {3}
 
 
-def test_what_was_declared_is_stored_whole_and_replaced_whole(db: Session, moment: Occasion) -> None:
+def test_what_was_declared_is_stored_whole_and_replaced_whole(db: Session, ctx: Context) -> None:
     who = builders.consultant(db, time_zone="Europe/Vienna").consultant_user_id
     recurring = {"start": "2027-03-06T10:00", "duration_minutes": 180, "rrule": "FREQ=MONTHLY;BYDAY=1SA"}
     outcome = declare(
         db,
-        moment,
+        ctx,
         who,
         recurring=[recurring],
         overrides=[{"day": "2027-04-03"}],
@@ -115,33 +113,33 @@ def test_what_was_declared_is_stored_whole_and_replaced_whole(db: Session, momen
         select(AvailabilitySlot.recurrence_rule).where(AvailabilitySlot.consultant_user_id == who)
     )
     assert set(labels.scalars()) == {"FREQ=MONTHLY;BYDAY=1SA"}
-    declare(db, moment, who)
+    declare(db, ctx, who)
     assert rows(db, who, "available") == {}
     assert db.get(AvailabilityPlan, who) is None
 
 
 def test_the_projection_remembers_its_horizon_and_the_zones_it_was_made_with(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
     row = builders.consultant(db)
-    declare(db, moment, row.consultant_user_id, weekly=OFFICE)
+    declare(db, ctx, row.consultant_user_id, weekly=OFFICE)
     noted = db.get_one(AvailabilityProjection, row.consultant_user_id)
     assert (noted.projected_until.isoformat(), noted.tzdata_version) == ("2027-05-30", tzdata_version())
     assert service.consultants_to_correct(db) == []
     noted.tzdata_version = "2026a"
     db.flush()
     assert service.consultants_to_correct(db) == [row.consultant_user_id]
-    service.extend(db, moment, row.consultant_user_id)
+    service.extend(db, ctx, row.consultant_user_id)
     db.expire_all()
     assert service.consultants_to_correct(db) == []
 
 
 def test_a_rebuild_that_changes_nothing_writes_nothing(own_database: str) -> None:
-    moment = Occasion(now=NOW, actor="test", door="sweep")
+    ctx = Context(now=NOW, actor="test", entry_point="sweep")
     with transaction() as db:
         who = builders.consultant(db, holiday_region="AT", time_zone="Europe/Vienna").consultant_user_id
-        declare(db, moment, who, weekly=OFFICE, overrides=[{"day": "2027-03-05"}])
-        leave(db, moment, who, "2027-03-09T12:00", "2027-03-11T00:00")
+        declare(db, ctx, who, weekly=OFFICE, overrides=[{"day": "2027-03-05"}])
+        leave(db, ctx, who, "2027-03-09T12:00", "2027-03-11T00:00")
     written = text(
         "SELECT sum(pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid)"
         "         + pg_stat_get_xact_tuples_deleted(oid))"
@@ -149,34 +147,34 @@ def test_a_rebuild_that_changes_nothing_writes_nothing(own_database: str) -> Non
     )
     with transaction() as db:
         before = db.scalar(written)
-        assert service.extend(db, moment, who) == Projection(added=0, removed=0)
+        assert service.extend(db, ctx, who) == Projection(added=0, removed=0)
         assert db.scalar(written) == before
-        service.extend(db, replace(moment, now=NOW + timedelta(days=1)), who)
+        service.extend(db, replace(ctx, now=NOW + timedelta(days=1)), who)
         assert db.scalar(written) == before + 3  # a window more, the horizon, and a look for those who wait
 
 
-def test_leave_takes_time_and_gives_it_back(db: Session, moment: Occasion) -> None:
+def test_leave_takes_time_and_gives_it_back(db: Session, ctx: Context) -> None:
     row = builders.consultant(db, time_zone="Europe/Vienna")
     who, leave_id = row.consultant_user_id, uuid4()
-    declare(db, moment, who, weekly=OFFICE)
-    first = leave(db, moment, who, "2027-03-27T00:00", "2027-03-29T00:00", leave_id=leave_id)
+    declare(db, ctx, who, weekly=OFFICE)
+    first = leave(db, ctx, who, "2027-03-27T00:00", "2027-03-29T00:00", leave_id=leave_id)
     assert first.result == "done"
-    again = leave(db, moment, who, "2027-03-27T00:00", "2027-03-29T00:00", leave_id=leave_id)
+    again = leave(db, ctx, who, "2027-03-27T00:00", "2027-03-29T00:00", leave_id=leave_id)
     assert again.result == "already_done"
-    other = leave(db, moment, who, "2027-03-27T00:00", "2027-03-30T00:00", leave_id=leave_id)
+    other = leave(db, ctx, who, "2027-03-27T00:00", "2027-03-30T00:00", leave_id=leave_id)
     assert (other.result, other.code) == ("refused", "leave_exists")
     span = datetime(2027, 3, 26, 23, tzinfo=UTC), datetime(2027, 3, 28, 22, tzinfo=UTC)  # 47 hours
     assert list(rows(db, who, "unavailable").values()) == [span]
-    assert service.project(db, moment, row) == Projection(0, 0)
+    assert service.project(db, ctx, row) == Projection(0, 0)
     assert list(rows(db, who, "unavailable").values()) == [span]
     assert db.get_one(ConsultantLeave, leave_id).reason == "ill"
     back = RemoveLeave(message_id=uuid4(), actor="staff", leave_id=leave_id, consultant_user_id=who)
-    assert service.remove_leave(db, moment, back).result == "done"
+    assert service.remove_leave(db, ctx, back).result == "done"
     assert rows(db, who, "unavailable") == {}
-    assert service.remove_leave(db, moment, back).code == "unknown_leave"
+    assert service.remove_leave(db, ctx, back).code == "unknown_leave"
 
 
-def test_leaves_that_overlap_are_one_block_and_blocks_of_others_stay(db: Session, moment: Occasion) -> None:
+def test_leaves_that_overlap_are_one_block_and_blocks_of_others_stay(db: Session, ctx: Context) -> None:
     row = builders.consultant(db)
     who = row.consultant_user_id
     theirs = AvailabilitySlot(
@@ -188,8 +186,8 @@ def test_leaves_that_overlap_are_one_block_and_blocks_of_others_stay(db: Session
     )
     db.add(theirs)
     db.flush()
-    leave(db, moment, who, "2027-03-02T00:00", "2027-03-04T00:00")
-    leave(db, moment, who, "2027-03-03T00:00", "2027-03-05T12:00")
+    leave(db, ctx, who, "2027-03-02T00:00", "2027-03-04T00:00")
+    leave(db, ctx, who, "2027-03-03T00:00", "2027-03-05T12:00")
     found = rows(db, who, "unavailable")
     assert found.pop(theirs.id) == (theirs.start_time, theirs.end_time)
     assert list(found.values()) == [(datetime(2027, 3, 2, tzinfo=UTC), datetime(2027, 3, 5, 12, tzinfo=UTC))]
@@ -210,41 +208,41 @@ def _block(db: Session, who: UUID, source: str) -> None:
 
 @pytest.mark.parametrize("reason", ["hours", "holiday", "leave", "outside_calendar", "blocked", None])
 def test_a_session_no_longer_covered_is_listed_with_its_reason_and_not_moved(
-    db: Session, moment: Occasion, reason: str | None
+    db: Session, ctx: Context, reason: str | None
 ) -> None:
     # Monday 8 March, 09:00 to 10:00 UTC: a holiday in Russia
     session = builders.booked_session(db, start=NOW + timedelta(days=7))
     who = session.consultant_user_id
     row = db.get_one(Consultant, who)
-    assert declare(db, moment, who, weekly=OFFICE).uncovered == ()
+    assert declare(db, ctx, who, weekly=OFFICE).uncovered == ()
     if reason == "hours":
-        declare(db, moment, who, weekly=[OFFICE[0] | {"end": "09:30"}])
+        declare(db, ctx, who, weekly=[OFFICE[0] | {"end": "09:30"}])
     elif reason == "holiday":
         row.holiday_region = "RU"
         db.flush()
-        service.extend(db, moment, who)
+        service.extend(db, ctx, who)
     elif reason == "leave":
-        leave(db, moment, who, "2027-03-08T09:30", "2027-03-08T09:45")
+        leave(db, ctx, who, "2027-03-08T09:30", "2027-03-08T09:45")
     elif reason is not None:
         _block(db, who, {"blocked": "manual"}.get(reason, "calendar:somebody"))
-    found = service.uncovered_sessions(db, moment, who) or []
+    found = service.uncovered_sessions(db, ctx, who) or []
     assert [(one.session_id, one.reason) for one in found] == ([(session.id, reason)] if reason else [])
     assert session.scheduled_start_time == NOW + timedelta(days=7)
 
 
-def test_a_session_that_has_begun_is_not_listed(db: Session, moment: Occasion) -> None:
+def test_a_session_that_has_begun_is_not_listed(db: Session, ctx: Context) -> None:
     session = builders.booked_session(db, start=NOW - timedelta(minutes=1))
-    assert declare(db, moment, session.consultant_user_id).uncovered == ()
+    assert declare(db, ctx, session.consultant_user_id).uncovered == ()
 
 
 @pytest.mark.parametrize(
     ("hour", "offered"), [(time(1, 30), True), (time(2, 0), False), (time(2, 30), True), (time(3), True)]
 )
 def test_no_slot_is_offered_whose_wall_clock_is_outside_the_hours(
-    db: Session, moment: Occasion, hour: time, offered: bool
+    db: Session, ctx: Context, hour: time, offered: bool
 ) -> None:
     """31 October 2027, Berlin, hours from 02:30: the clock shows 02:00 again at 01:00Z."""
-    autumn = replace(moment, now=datetime(2027, 10, 29, tzinfo=UTC))
+    autumn = replace(ctx, now=datetime(2027, 10, 29, tzinfo=UTC))
     who = builders.consultant(db, time_zone="Europe/Berlin").consultant_user_id
     kind = builders.service_type(db, default_duration_minutes=15, slot_step_minutes=15)
     declare(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion, Policies
+from booking_tasks.context import Context, Policies
 from booking_tasks.contracts import PreviewAvailability, PreviewOutcome, SearchSlots
 from booking_tasks.hours import tasks
 from booking_tasks.hours.preview import preview_availability
@@ -26,20 +26,20 @@ from tests.builders import NOW
 from tests.hours.test_ledger import OFFICE, declare, leave, rows
 
 
-def preview(db: Session, moment: Occasion, who: UUID, **values: Any) -> PreviewOutcome:
+def preview(db: Session, ctx: Context, who: UUID, **values: Any) -> PreviewOutcome:
     query = PreviewAvailability.model_validate({"consultant_user_id": who} | values)
-    return preview_availability(db, moment, query)
+    return preview_availability(db, ctx, query)
 
 
 def spans(found: Any) -> list[tuple[datetime, datetime]]:
     return [(one.start, one.end) for one in found]
 
 
-def test_it_says_what_is_added_and_removed_and_writes_nothing(db: Session, moment: Occasion) -> None:
+def test_it_says_what_is_added_and_removed_and_writes_nothing(db: Session, ctx: Context) -> None:
     who = builders.consultant(db).consultant_user_id
-    declare(db, moment, who, weekly=OFFICE[:1])
+    declare(db, ctx, who, weekly=OFFICE[:1])
     before = rows(db, who, "available")
-    found = preview(db, moment, who, hours={"weekly": [OFFICE[0] | {"end": "18:00"}]}, limit=2)
+    found = preview(db, ctx, who, hours={"weekly": [OFFICE[0] | {"end": "18:00"}]}, limit=2)
     monday = datetime(2027, 3, 1, 17, tzinfo=UTC)
     hour, week = timedelta(hours=1), timedelta(days=7)
     assert (found.added_count, found.removed_count) == (13, 0)
@@ -47,10 +47,10 @@ def test_it_says_what_is_added_and_removed_and_writes_nothing(db: Session, momen
     assert rows(db, who, "available") == before
 
 
-def test_what_lies_behind_is_no_change(db: Session, moment: Occasion) -> None:
+def test_what_lies_behind_is_no_change(db: Session, ctx: Context) -> None:
     who = builders.consultant(db).consultant_user_id
-    declare(db, moment, who, weekly=OFFICE[:1])
-    found = preview(db, replace(moment, now=NOW + timedelta(hours=3)), who, hours={})
+    declare(db, ctx, who, weekly=OFFICE[:1])
+    found = preview(db, replace(ctx, now=NOW + timedelta(hours=3)), who, hours={})
     assert found.removed[0].start == NOW + timedelta(hours=3)
     assert (found.added_count, found.removed_count) == (0, 13)
 
@@ -68,30 +68,30 @@ def test_what_lies_behind_is_no_change(db: Session, moment: Occasion) -> None:
     ],
 )
 def test_it_names_the_sessions_that_would_be_orphaned(
-    db: Session, moment: Occasion, change: dict[str, Any], reason: str | None
+    db: Session, ctx: Context, change: dict[str, Any], reason: str | None
 ) -> None:
     session = builders.booked_session(db, start=NOW + timedelta(days=7))
-    declare(db, moment, session.consultant_user_id, weekly=OFFICE)
-    found = preview(db, moment, session.consultant_user_id, **change)
+    declare(db, ctx, session.consultant_user_id, weekly=OFFICE)
+    found = preview(db, ctx, session.consultant_user_id, **change)
     assert [(one.session_id, one.reason) for one in found.orphaned] == (
         [(session.id, reason)] if reason else []
     )
 
 
-def test_a_session_that_is_uncovered_already_is_not_orphaned_once_more(db: Session, moment: Occasion) -> None:
+def test_a_session_that_is_uncovered_already_is_not_orphaned_once_more(db: Session, ctx: Context) -> None:
     session = builders.booked_session(db, start=NOW + timedelta(days=7))
-    assert preview(db, moment, session.consultant_user_id, hours={}).orphaned == ()
+    assert preview(db, ctx, session.consultant_user_id, hours={}).orphaned == ()
 
 
-def test_leave_that_is_given_back_is_time_added(db: Session, moment: Occasion) -> None:
+def test_leave_that_is_given_back_is_time_added(db: Session, ctx: Context) -> None:
     who, leave_id = builders.consultant(db).consultant_user_id, uuid4()
-    declare(db, moment, who, weekly=OFFICE)
-    leave(db, moment, who, "2027-03-08T12:00", "2027-03-10T00:00", leave_id=leave_id)
+    declare(db, ctx, who, weekly=OFFICE)
+    leave(db, ctx, who, "2027-03-08T12:00", "2027-03-10T00:00", leave_id=leave_id)
     noon, nine = datetime(2027, 3, 8, 12, tzinfo=UTC), datetime(2027, 3, 9, 9, tzinfo=UTC)
-    found = preview(db, moment, who, removed_leave_ids=[leave_id])
+    found = preview(db, ctx, who, removed_leave_ids=[leave_id])
     assert spans(found.added) == [(noon, noon.replace(hour=17)), (nine, nine.replace(hour=17))]
     assert found.removed_count == 0
-    assert preview(db, moment, who, removed_leave_ids=[uuid4()]).code == "unknown_leave"
+    assert preview(db, ctx, who, removed_leave_ids=[uuid4()]).code == "unknown_leave"
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ def test_leave_that_is_given_back_is_time_added(db: Session, moment: Occasion) -
     ],
 )
 def test_what_cannot_be_is_refused(
-    db: Session, moment: Occasion, values: dict[str, Any], code: str, field: str | None
+    db: Session, ctx: Context, values: dict[str, Any], code: str, field: str | None
 ) -> None:
     who = builders.consultant(db).consultant_user_id
-    found = preview(db, moment, who, **values)
+    found = preview(db, ctx, who, **values)
     assert (found.result, found.code) == ("refused", code)
     assert [one.field for one in found.errors] == ([field] if field else [])
 
@@ -182,7 +182,7 @@ def test_what_is_previewed_is_what_becomes_of_it(
 ) -> None:
     """Working time and slots after the change are those that were announced, over a change of clocks."""
     now, policies = datetime(2027, 3, 20, 10, tzinfo=UTC), Policies(horizon=timedelta(days=22))
-    moment = Occasion(now=now, actor="staff", door="admin", policies=policies)
+    ctx = Context(now=now, actor="staff", entry_point="admin", policies=policies)
     savepoint = db.begin_nested()
     who = builders.consultant(db, time_zone=where).consultant_user_id
     kind = builders.service_type(
@@ -192,24 +192,24 @@ def test_what_is_previewed_is_what_becomes_of_it(
         own = {"duration_minutes": 30, "minimum_notice_minutes": 26 * 60, "horizon_days": 9}
         db.add(ConsultantPolicy(consultant_user_id=who, consultation_service_type_id=kind.id, **own))
         db.flush()
-    declare(db, moment, who, **first)
-    before = _working(db, who, moment)
-    said = preview(db, moment, who, hours=second, added_leave=away, service_type_id=kind.id, limit=500)
-    assert _working(db, who, moment) == before
-    declare(db, moment, who, **second)
+    declare(db, ctx, who, **first)
+    before = _working(db, who, ctx)
+    said = preview(db, ctx, who, hours=second, added_leave=away, service_type_id=kind.id, limit=500)
+    assert _working(db, who, ctx) == before
+    declare(db, ctx, who, **second)
     for one in away:
-        leave(db, moment, who, one["start"], one["end"])
-    after = _working(db, who, moment)
+        leave(db, ctx, who, one["start"], one["end"])
+    after = _working(db, who, ctx)
     assert after - before == _quarters(spans(said.added))
     assert before - after == _quarters(spans(said.removed))
     query = SearchSlots(
         service_type_id=kind.id,
         consultant_user_ids=(who,),
-        start=moment.now,
+        start=ctx.now,
         limit=500,
-        end=moment.now + timedelta(days=40),
+        end=ctx.now + timedelta(days=40),
     )
-    assert spans(search.search_slots(db, moment, query).starts) == spans(said.slots)
+    assert spans(search.search_slots(db, ctx, query).starts) == spans(said.slots)
     savepoint.rollback()
 
 
@@ -218,12 +218,10 @@ def _quarters(found: list[tuple[datetime, datetime]]) -> set[datetime]:
     return {start + number * step for start, end in found for number in range((end - start) // step)}
 
 
-def _working(db: Session, who: UUID, moment: Occasion) -> set[datetime]:
+def _working(db: Session, who: UUID, ctx: Context) -> set[datetime]:
     """The quarters of an hour ahead in which the ledger says that somebody works."""
     hours = _quarters(list(rows(db, who, "available").values()))
-    return {
-        one for one in hours - _quarters(list(rows(db, who, "unavailable").values())) if one >= moment.now
-    }
+    return {one for one in hours - _quarters(list(rows(db, who, "unavailable").values())) if one >= ctx.now}
 
 
 def test_as_a_task_it_runs_in_a_transaction_that_cannot_write(own_database: str) -> None:

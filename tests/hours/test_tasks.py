@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select, update
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.hours.tasks import extend_availability
 from booking_tasks.kit import clock
 from booking_tasks.kit.database import transaction
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("own_database", "valkey")
 def who() -> UUID:
     """Somebody whose windows were made yesterday."""
     with transaction() as db:
-        yesterday = Occasion(clock.now(db) - timedelta(days=1), "test", "admin")
+        yesterday = Context(clock.now(db) - timedelta(days=1), "test", "admin")
         row = builders.consultant(db, time_zone="Europe/Vienna")
         every_day = [OFFICE[0] | {"weekday": day} for day in range(1, 8)]
         declare(db, yesterday, row.consultant_user_id, weekly=every_day)

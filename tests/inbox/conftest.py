@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.inbox import tasks
 from booking_tasks.kit.database import transaction
 from tests import builders
@@ -26,9 +26,9 @@ def failing_use_case(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     real = tasks._use_cases["submit_request"]
     runs: list[int] = [0, 99]
 
-    def use_case(db: Session, occasion: Occasion, command: Any) -> Any:
+    def use_case(db: Session, ctx: Context, command: Any) -> Any:
         runs[0] += 1
-        answer = real(db, occasion, command)
+        answer = real(db, ctx, command)
         if runs[0] <= runs[1]:
             raise RuntimeError("the worker dies here, all its work done and nothing committed")
         return answer

@@ -10,13 +10,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.tasks import submit_request
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.inbox import service, tasks
 from booking_tasks.inbox.rules import WantedLetters
 from booking_tasks.inbox.service import Replayed
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, Event, InboxMessage
-from booking_tasks.unit_of_work import occasion
+from booking_tasks.unit_of_work import unit_of_work
 from tests import builders
 
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")
@@ -36,7 +36,7 @@ def wish(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "details": "secret wish",
     }
 
-    def broken(db: Session, occasion: Occasion, command: Any) -> Any:
+    def broken(db: Session, ctx: Context, command: Any) -> Any:
         raise RuntimeError("the disk is full")
 
     with monkeypatch.context() as patch:
@@ -66,8 +66,8 @@ def decision() -> Event:
 def test_a_replayed_message_runs_at_the_next_sweep_under_its_own_id_and_leaves_the_dead(
     wish: dict[str, Any],
 ) -> None:
-    with occasion("ann", "operator") as (db, moment):
-        done = service.replay(db, moment, WantedLetters(task="submit_request"), "the disk has room again")
+    with unit_of_work("ann", "operator") as (db, ctx):
+        done = service.replay(db, ctx, WantedLetters(task="submit_request"), "the disk has room again")
     assert done == Replayed([UUID(wish["message_id"])], [])
     assert tasks.recover_inbox() == 1
     assert submit_request(wish)["result"] == "done"
@@ -82,16 +82,16 @@ def test_a_replayed_message_runs_at_the_next_sweep_under_its_own_id_and_leaves_t
 
 def test_a_message_that_was_refused_at_the_door_cannot_run_again_and_stays() -> None:
     submit_request({"message_id": str(uuid4()), "surprise": 1})
-    with occasion("ann", "operator") as (db, moment):
-        done = service.replay(db, moment, WantedLetters(), "try")
+    with unit_of_work("ann", "operator") as (db, ctx):
+        done = service.replay(db, ctx, WantedLetters(), "try")
     assert (done.messages, len(done.without_content)) == ([], 1)
     assert (count(DeadLetter), count(Event)) == (1, 0)
 
 
 def test_discarding_takes_the_letter_and_the_content_and_leaves_the_answer(wish: dict[str, Any]) -> None:
     assert inbox_row(wish).body is not None
-    with occasion("ann", "operator") as (db, moment):
-        assert len(service.discard(db, moment, WantedLetters(), "the shop asked anew")) == 1
+    with unit_of_work("ann", "operator") as (db, ctx):
+        assert len(service.discard(db, ctx, WantedLetters(), "the shop asked anew")) == 1
     assert inbox_row(wish).body is None
     assert submit_request(wish)["code"] == "dead"
     assert count(DeadLetter) == 0
@@ -103,15 +103,15 @@ def test_a_decision_about_a_message_stands_in_the_history_of_the_request_it_name
     with transaction() as db:
         request = builders.request(db, builders.service_type(db).id)
         db.add(DeadLetter(task="t", door="booking", reason="r", payload={"request_id": str(request.id)}))
-    with occasion("ann", "operator") as (db, moment):
-        service.discard(db, moment, WantedLetters(about=request.id), "old")
+    with unit_of_work("ann", "operator") as (db, ctx):
+        service.discard(db, ctx, WantedLetters(about=request.id), "old")
     assert decision().consultation_request_id == request.id
 
 
 def test_letters_are_found_by_what_they_say(wish: dict[str, Any]) -> None:
     submit_request(None)
     about = UUID(wish["request_id"])
-    with occasion("ann", "operator") as (db, moment):
+    with unit_of_work("ann", "operator") as (db, ctx):
 
         def found(**filters: Any) -> int:
             return len(service.letters(db, WantedLetters(**filters), 10))
@@ -120,4 +120,4 @@ def test_letters_are_found_by_what_they_say(wish: dict[str, Any]) -> None:
         assert found() == found(task="submit_request") == found(door="booking") == 2
         assert found(letter_id=one.id) == found(about=UUID(wish["message_id"])) == 1
         assert found(since=one.received_at) == 2
-        assert found(since=moment.now) == found(task="other") == found(door="broker") == 0
+        assert found(since=ctx.now) == found(task="other") == found(door="broker") == 0

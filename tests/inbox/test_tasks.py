@@ -20,7 +20,7 @@ from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.celery import app
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.inbox import service, store, tasks
-from booking_tasks.jobs.tasks import ring_for_due
+from booking_tasks.jobs.tasks import wake_due_jobs
 from booking_tasks.kit.database import engine, transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, Event, InboxMessage, Job
 from booking_tasks.ops.servers import wait_until
@@ -266,9 +266,11 @@ def test_a_result_that_cannot_be_stored_leaves_no_bell_unrung(
     assert rung == ["publish_event"]
 
     with transaction() as db:
-        outbox_store.add(db, [NewJob("publish_event", uuid4(), datetime.now(UTC) - timedelta(minutes=1))])
+        outbox_store.insert_jobs(
+            db, [NewJob("publish_event", uuid4(), datetime.now(UTC) - timedelta(minutes=1))]
+        )
     rung.clear()
-    ring_for_due()
+    wake_due_jobs()
     assert rung == ["publish_event"]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from tests.intake.office import Office
 
 
 @pytest.fixture
-def office(db: Session, moment: Occasion) -> Office:
-    return Office(db, moment)
+def office(db: Session, ctx: Context) -> Office:
+    return Office(db, ctx)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     CancelRequest,
     ConfirmRequest,
@@ -31,8 +31,8 @@ TOMORROW = NOW + timedelta(days=1)
 class Office:
     """Two consultants with a free day, and a service type whose bookings they must confirm."""
 
-    def __init__(self, db: Session, moment: Occasion, **kind: Any) -> None:
-        self.db, self.moment = db, moment
+    def __init__(self, db: Session, ctx: Context, **kind: Any) -> None:
+        self.db, self.ctx = db, ctx
         self.kind = builders.service_type(db, **({"requires_confirmation": True} | kind))
         self.consultants = [builders.consultant(db).consultant_user_id for _ in range(2)]
         for who in self.consultants:
@@ -47,8 +47,8 @@ class Office:
             "service_type_id": self.kind.id,
         }
         wish = SubmitRequest.model_validate(command | values)
-        new = service.submission(self.db, self.moment, wish)
-        written = new if isinstance(new, RequestOutcome) else service.written(self.db, self.moment, new)
+        new = service.submission(self.db, self.ctx, wish)
+        written = new if isinstance(new, RequestOutcome) else service.written(self.db, self.ctx, new)
         if isinstance(written, RequestOutcome):
             return written
         return RequestOutcome(result="done", request_id=wish.request_id, status="pending")
@@ -57,17 +57,17 @@ class Office:
         """A request that a consultant was asked to confirm."""
         outcome = self.submit(**values)
         assert outcome.request_id is not None
-        assert assignment.assign(self.db, self.moment, outcome.request_id).result == "asked"
+        assert assignment.assign(self.db, self.ctx, outcome.request_id).result == "asked"
         return self.db.get_one(ConsultationRequest, outcome.request_id)
 
     def later(self, **by: float) -> None:
-        self.moment = replace(self.moment, now=self.moment.now + timedelta(**by))
+        self.ctx = replace(self.ctx, now=self.ctx.now + timedelta(**by))
 
     def confirm(self, request: ConsultationRequest, who: UUID, **values: Any) -> RequestOutcome:
         command = ConfirmRequest(
             message_id=uuid4(), actor=str(who), request_id=request.id, consultant_user_id=who, **values
         )
-        return service.confirm(self.db, self.moment, command)
+        return service.confirm(self.db, self.ctx, command)
 
     def decline(self, request: ConsultationRequest, who: UUID, **values: Any) -> RequestOutcome:
         command = DeclineRequest(
@@ -78,11 +78,11 @@ class Office:
             reason="ill",
             **values,
         )
-        return service.decline(self.db, self.moment, command)
+        return service.decline(self.db, self.ctx, command)
 
     def cancel(self, request: ConsultationRequest) -> RequestOutcome:
         command = CancelRequest(message_id=uuid4(), actor="mira", request_id=request.id)
-        return service.cancel(self.db, self.moment, command)
+        return service.cancel(self.db, self.ctx, command)
 
     def history(self, request: ConsultationRequest) -> list[str]:
         return list(

@@ -18,7 +18,7 @@ from booking_tasks.assignment.eligibility import LASTING
 from booking_tasks.assignment.rules import ALL_DECLINED, Candidate, why_nobody
 from booking_tasks.availability import service as availability
 from booking_tasks.catalogue.service import upsert_service_type
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import ConfirmHold, HoldSlot, UpsertServiceType
 from booking_tasks.holds import service as holds
 from booking_tasks.intake import service
@@ -38,11 +38,11 @@ def held_until(office: Office, request: ConsultationRequest) -> timedelta:
     held = availability.held_slot(office.db, request.id)
     assert held is not None
     assert held.held_until is not None
-    return held.held_until - office.moment.now
+    return held.held_until - office.ctx.now
 
 
 def look(office: Office, request: ConsultationRequest) -> assignment.Assigned:
-    return assignment.assign(office.db, office.moment, request.id)
+    return assignment.assign(office.db, office.ctx, request.id)
 
 
 # -- how long -------------------------------------------------------------------------------------------
@@ -63,25 +63,25 @@ def test_a_question_waits_as_long_as_its_kind_says_and_never_past_the_start(
 
 @pytest.mark.parametrize(("minutes", "waits"), [(None, DAY), (90, timedelta(minutes=90)), (10_000, DAY)])
 def test_a_kind_of_consultation_has_a_deadline_of_its_own(
-    db: Session, moment: Occasion, minutes: int | None, waits: timedelta
+    db: Session, ctx: Context, minutes: int | None, waits: timedelta
 ) -> None:
-    office = Office(db, moment, confirmation_minutes=minutes)
+    office = Office(db, ctx, confirmation_minutes=minutes)
     request = office.asked()
 
     assert held_until(office, request) == waits  # the start is a day ahead
     said = latest_question(db, request.id)
     assert said is not None
-    assert db.get_one(Event, said.id).after["until"] == (office.moment.now + waits).isoformat()
+    assert db.get_one(Event, said.id).after["until"] == (office.ctx.now + waits).isoformat()
     assert (said.start, said.end) == (TOMORROW, TOMORROW + timedelta(hours=1))
 
 
 def test_a_confirmed_hold_waits_for_its_consultant_as_long_as_its_kind_says(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
-    office = Office(db, moment, confirmation_minutes=45)
+    office = Office(db, ctx, confirmation_minutes=45)
     held = holds.hold_slot(
         db,
-        moment,
+        ctx,
         HoldSlot(
             message_id=uuid4(),
             actor="mira",
@@ -97,7 +97,7 @@ def test_a_confirmed_hold_waits_for_its_consultant_as_long_as_its_kind_says(
     assert held.hold_token is not None
     holds.confirm_hold(
         db,
-        moment,
+        ctx,
         ConfirmHold(message_id=uuid4(), actor="mira", request_id=held.request_id, hold_token=held.hold_token),
     )
 
@@ -106,9 +106,7 @@ def test_a_confirmed_hold_waits_for_its_consultant_as_long_as_its_kind_says(
     assert held_until(office, request) == timedelta(minutes=45)
 
 
-def test_deadline_and_policy_come_in_by_message_and_wrong_ones_are_refused(
-    db: Session, moment: Occasion
-) -> None:
+def test_deadline_and_policy_come_in_by_message_and_wrong_ones_are_refused(db: Session, ctx: Context) -> None:
     values: dict[str, Any] = {
         "message_id": uuid4(),
         "actor": "admin",
@@ -116,12 +114,12 @@ def test_deadline_and_policy_come_in_by_message_and_wrong_ones_are_refused(
         "name": "Review",
         "default_duration_minutes": 60,
     }
-    upsert_service_type(db, moment, UpsertServiceType.model_validate(values))
+    upsert_service_type(db, ctx, UpsertServiceType.model_validate(values))
     kind = db.get_one(ServiceType, values["service_type_id"])
     assert (kind.confirmation_minutes, kind.when_all_declined) == (None, "wait")
 
     more = {"confirmation_minutes": 30, "when_all_declined": "reject"}
-    upsert_service_type(db, moment, UpsertServiceType.model_validate(values | more))
+    upsert_service_type(db, ctx, UpsertServiceType.model_validate(values | more))
     db.refresh(kind)
     assert (kind.confirmation_minutes, kind.when_all_declined) == (30, "reject")
     for name, wrong in {"confirmation_minutes": 0, "when_all_declined": "shrug"}.items():
@@ -143,7 +141,7 @@ def test_whoever_declined_or_stayed_silent_is_not_asked_again(office: Office) ->
     request = office.asked(preferred_start=TOMORROW + timedelta(hours=4))
     first = asked_consultant(request)
     office.later(hours=24, seconds=1)
-    service.expire_unanswered(office.db, office.moment, request.id)
+    service.expire_unanswered(office.db, office.ctx, request.id)
     assert look(office, request).result == "asked"
     second = asked_consultant(request)
     office.decline(request, second)
@@ -155,9 +153,9 @@ def test_whoever_declined_or_stayed_silent_is_not_asked_again(office: Office) ->
 
 @pytest.mark.parametrize(("policy", "status"), [("wait", "pending_assignment"), ("reject", "rejected")])
 def test_after_the_last_candidate_the_kind_of_consultation_decides(
-    db: Session, moment: Occasion, policy: str, status: str
+    db: Session, ctx: Context, policy: str, status: str
 ) -> None:
-    office = Office(db, moment, when_all_declined=policy)
+    office = Office(db, ctx, when_all_declined=policy)
     request = office.asked()
     office.decline(request, asked_consultant(request))
     look(office, request)
@@ -180,8 +178,8 @@ def test_after_the_last_candidate_the_kind_of_consultation_decides(
     assert office.notices(request).count(told) == int(rejected)
 
 
-def test_somebody_who_is_only_busy_keeps_the_request_waiting(db: Session, moment: Occasion) -> None:
-    office = Office(db, moment, when_all_declined="reject")
+def test_somebody_who_is_only_busy_keeps_the_request_waiting(db: Session, ctx: Context) -> None:
+    office = Office(db, ctx, when_all_declined="reject")
     busy = builders.consultant(db).consultant_user_id  # could take it, and has no free time now
     request = office.asked()
     office.decline(request, asked_consultant(request))
@@ -194,11 +192,11 @@ def test_somebody_who_is_only_busy_keeps_the_request_waiting(db: Session, moment
     assert look(office, request).consultant_user_id == busy
 
 
-def test_nobody_asked_is_not_everybody_declined(db: Session, moment: Occasion) -> None:
-    office = Office(db, moment, when_all_declined="reject")
+def test_nobody_asked_is_not_everybody_declined(db: Session, ctx: Context) -> None:
+    office = Office(db, ctx, when_all_declined="reject")
     outcome = office.submit(required_specializations=("sailing",))
     assert outcome.request_id is not None
-    found = assignment.assign(db, moment, outcome.request_id)
+    found = assignment.assign(db, ctx, outcome.request_id)
 
     assert (found.result, found.reason) == ("waiting", "missing_specialization")
 
@@ -247,7 +245,7 @@ def test_a_question_says_what_became_of_it(office: Office) -> None:
     asked = latest_question(office.db, request.id)
     assert asked is not None
     office.later(days=1, seconds=1)
-    service.expire_unanswered(office.db, office.moment, request.id)
+    service.expire_unanswered(office.db, office.ctx, request.id)
     assert latest_question(office.db, request.id) == question(office.db, asked.id)
     found = question(office.db, asked.id)
     assert (found and found.fate) == "unanswered"

@@ -20,7 +20,7 @@ def test_a_request_whose_assignment_is_postponed_is_pending_and_its_job_is_due(o
     outcome = office.submit(details="Eigenvalues")
     assert (outcome.result, outcome.status) == ("done", "pending")
     request = office.db.get_one(ConsultationRequest, outcome.request_id)
-    service.postpone(office.db, office.moment, request, "waited too long")
+    service.postpone(office.db, office.ctx, request, "waited too long")
     kinds = office.db.execute(select(Job.kind).where(Job.subject_id == outcome.request_id)).scalars().all()
     assert kinds == ["assign_request"]
 
@@ -91,7 +91,7 @@ def test_a_decline_frees_the_hold_and_another_consultant_is_asked(office: Office
     first = asked_consultant(request)
     assert office.decline(request, first).status == "pending_assignment"
     assert availability.held_slot(office.db, request.id) is None
-    assert assignment.assign(office.db, office.moment, request.id).result == "asked"
+    assert assignment.assign(office.db, office.ctx, request.id).result == "asked"
     second = asked_consultant(request)
     assert {first, second} == set(office.consultants)
     assert office.notices(request) == [
@@ -104,12 +104,12 @@ def test_a_decline_frees_the_hold_and_another_consultant_is_asked(office: Office
 def test_silence_passes_the_request_on_and_the_silent_one_hears_of_it(office: Office) -> None:
     request = office.asked()
     first = asked_consultant(request)
-    assert service.unanswered(office.db, office.moment) == []
-    assert not service.expire_unanswered(office.db, office.moment, request.id)
+    assert service.unanswered(office.db, office.ctx) == []
+    assert not service.expire_unanswered(office.db, office.ctx, request.id)
     office.later(hours=24, seconds=1)
-    assert service.unanswered(office.db, office.moment) == [request.id]
-    assert service.expire_unanswered(office.db, office.moment, request.id)
-    assert not service.expire_unanswered(office.db, office.moment, request.id)
+    assert service.unanswered(office.db, office.ctx) == [request.id]
+    assert service.expire_unanswered(office.db, office.ctx, request.id)
+    assert not service.expire_unanswered(office.db, office.ctx, request.id)
     assert request.excluded_consultant_user_ids == [first]
     assert ("confirmation_withdrawn", first) in office.notices(request)
 
@@ -117,15 +117,15 @@ def test_silence_passes_the_request_on_and_the_silent_one_hears_of_it(office: Of
 def test_after_the_last_candidate_the_request_waits_and_is_rejected_at_its_deadline(office: Office) -> None:
     request = office.asked(preferred_end=TOMORROW + timedelta(hours=5))
     office.decline(request, asked_consultant(request))
-    assignment.assign(office.db, office.moment, request.id)
+    assignment.assign(office.db, office.ctx, request.id)
     office.decline(request, asked_consultant(request))
-    assert assignment.assign(office.db, office.moment, request.id).reason == "all_declined"
-    assert service.overdue(office.db, office.moment) == []
-    assert not service.give_up(office.db, office.moment, request.id)  # as if it had been listed before
+    assert assignment.assign(office.db, office.ctx, request.id).reason == "all_declined"
+    assert service.overdue(office.db, office.ctx) == []
+    assert not service.give_up(office.db, office.ctx, request.id)  # as if it had been listed before
     office.later(days=2)
-    assert service.overdue(office.db, office.moment) == [request.id]
-    assert service.give_up(office.db, office.moment, request.id)
-    assert not service.give_up(office.db, office.moment, request.id)
+    assert service.overdue(office.db, office.ctx) == [request.id]
+    assert service.give_up(office.db, office.ctx, request.id)
+    assert not service.give_up(office.db, office.ctx, request.id)
     assert (request.status, request.status_reason) == ("rejected", "all_declined")
     assert office.notices(request).count(("request_rejected", request.requester_user_id)) == 1
     assert office.history(request) == [
@@ -166,7 +166,7 @@ def test_what_a_consultant_said_does_not_become_the_requests_reason(office: Offi
     office.decline(request, asked_consultant(request))
     assert request.status_reason == "declined"
     office.later(days=3)
-    assert service.give_up(office.db, office.moment, request.id)
+    assert service.give_up(office.db, office.ctx, request.id)
     assert request.status_reason == "declined"
     said = office.db.scalars(select(Event.reason).where(Event.type == "request.declined")).all()
     assert said == ["ill"]

@@ -16,13 +16,13 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from booking_tasks.calendars.store import sessions_that_do_not_block
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession
 from booking_tasks.intake import service as intake
 from booking_tasks.invites.notices import write_notice
 from booking_tasks.invites.service import write_cancellation, write_invite
 from booking_tasks.jobs.rules import LeasedJob
-from booking_tasks.jobs.steps import NotYet, Skipped
+from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.signed_links import Links
 from booking_tasks.mail.calendar_copy import House
@@ -39,7 +39,7 @@ HOUSE = House(
     "booking.example.org",
     Links("https://booking.example.org", "s" * 40),
 )
-WRITERS: dict[str, Callable[..., bytes | Skipped | NotYet]] = {
+WRITERS: dict[str, Callable[..., bytes | Skipped | Snooze]] = {
     "send_notice": write_notice,
     "send_invite": write_invite,
     "send_cancellation": write_cancellation,
@@ -49,8 +49,8 @@ WRITERS: dict[str, Callable[..., bytes | Skipped | NotYet]] = {
 class Asking(Office):
     """An office whose letters are written when they are due, and read as their reader's calendar does."""
 
-    def __init__(self, db: Session, moment: Occasion) -> None:
-        super().__init__(db, moment)
+    def __init__(self, db: Session, ctx: Context) -> None:
+        super().__init__(db, ctx)
         for who in self.consultants:
             builders.user(db, user_id=who, name="Dr Weber", email="weber@example.org")
         self.mira = builders.user(db, name="Mira Lang").user_id
@@ -86,9 +86,9 @@ class Asking(Office):
             1,
             0,
             uuid7(),
-            effect=None,
+            payload=None,
         )
-        letter = WRITERS[job.kind](self.db, self.moment, house, leased)
+        letter = WRITERS[job.kind](self.db, self.ctx, house, leased)
         sent = isinstance(letter, bytes)
         self.db.execute(
             update(Job)
@@ -96,7 +96,7 @@ class Asking(Office):
             .values(
                 state="done" if sent else "skipped",
                 sendings=int(sent),
-                settled_at=self.moment.now,
+                settled_at=self.ctx.now,
                 last_error=None if sent else letter.reason,  # type: ignore[union-attr]
             )
         )
@@ -118,7 +118,7 @@ class Asking(Office):
                     subject_id=session.id,
                     revision=session.revision,
                     recipient=person,
-                    due_at=self.moment.now,
+                    due_at=self.ctx.now,
                 )
             )
         self.db.flush()
@@ -132,12 +132,12 @@ class Asking(Office):
             cancelled_by="consultant",
             reason="ill",
         )
-        assert sessions.cancel(self.db, self.moment, command).result == "done"
+        assert sessions.cancel(self.db, self.ctx, command).result == "done"
 
 
 @pytest.fixture
-def asking(db: Session, moment: Occasion) -> Asking:
-    return Asking(db, moment)
+def asking(db: Session, ctx: Context) -> Asking:
+    return Asking(db, ctx)
 
 
 def event_in(mail: EmailMessage) -> Any:
@@ -199,9 +199,9 @@ def test_the_link_stands_in_the_mail_and_never_in_a_calendar_that_others_may_see
 
 
 def test_the_same_question_is_the_same_bytes_and_says_nothing_of_ways_that_are_closed(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
-    asking = Asking(db, moment)
+    asking = Asking(db, ctx)
     again = [one.as_bytes() for one in asking.post()]
     db.execute(update(Job).where(Job.recipient == asking.who).values(state="waiting", settled_at=None))
     assert [one.as_bytes() for one in asking.post()] == again
@@ -238,7 +238,7 @@ def test_a_moved_session_is_asked_for_again(asking: Asking) -> None:
     session = asking.session()
     session.scheduled_start_time += timedelta(hours=1)
     session.scheduled_end_time += timedelta(hours=1)
-    sessions.revise(session, asking.moment)
+    sessions.revise(session, asking.ctx)
     asking.link_made()
     [mail] = asking.post()
 
@@ -256,7 +256,7 @@ def test_the_requesters_copy_says_nothing_of_an_answer(asking: Asking) -> None:
 
 def _left_alone(asking: Asking) -> None:
     asking.later(days=1, seconds=1)
-    assert intake.expire_unanswered(asking.db, asking.moment, asking.wish.id)
+    assert intake.expire_unanswered(asking.db, asking.ctx, asking.wish.id)
 
 
 ENDS: dict[str, Callable[[Asking], object]] = {
@@ -292,10 +292,10 @@ def test_nobody_who_was_never_asked_hears_that_it_is_over(asking: Asking, end: s
 
 def test_whoever_declined_in_their_calendar_gets_no_mail_about_it(asking: Asking) -> None:
     asking.post()
-    by_mail = asking.moment
-    asking.moment = replace(by_mail, door="replies")
+    by_mail = asking.ctx
+    asking.ctx = replace(by_mail, entry_point="replies")
     asking.decline(asking.wish, asking.who)
-    asking.moment = by_mail
+    asking.ctx = by_mail
 
     assert asking.post() == []
 
@@ -317,12 +317,10 @@ def test_a_question_never_blocks_the_time_it_asks_for(asking: Asking) -> None:
     assert sessions_that_do_not_block(asking.db, ids, uuid4()) == set()
 
 
-def test_a_request_asked_about_by_an_older_release_is_a_session_of_its_own(
-    db: Session, moment: Occasion
-) -> None:
+def test_a_request_asked_about_by_an_older_release_is_a_session_of_its_own(db: Session, ctx: Context) -> None:
     from booking_tasks.models import Event
 
-    asking = Asking(db, moment)
+    asking = Asking(db, ctx)
     asked = db.get_one(Event, asking.question_id())
     said = {name: value for name, value in asked.after.items() if name not in {"end", "until"}}
     told = {column.key: getattr(asked, column.key) for column in Event.__table__.columns}

@@ -13,11 +13,11 @@ import pytest
 from icalendar import Calendar
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.invites.notices import write_notice
 from booking_tasks.invites.service import write_cancellation, write_invite
 from booking_tasks.jobs.rules import LeasedJob
-from booking_tasks.jobs.steps import NotYet, Skipped
+from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.kit.errors import EffectNotDoneError
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.mail.calendar_copy import House
@@ -33,11 +33,11 @@ MARK = "MARK-OF-A-PRIVATE-FIELD"
 def job(kind: str, subject: UUID, recipient: UUID, revision: int = 0, detail: str = "") -> LeasedJob:
     key = f"{kind}:{subject}:{revision}:{recipient}:{detail}"
     return LeasedJob(
-        uuid7(), key, kind, subject, revision, recipient, detail, NOW, 1, 0, uuid7(), effect=None
+        uuid7(), key, kind, subject, revision, recipient, detail, NOW, 1, 0, uuid7(), payload=None
     )
 
 
-def read(letter: bytes | Skipped | NotYet) -> EmailMessage:
+def read(letter: bytes | Skipped | Snooze) -> EmailMessage:
     assert isinstance(letter, bytes), letter
     parsed = BytesParser(policy=default).parsebytes(letter)
     assert isinstance(parsed, EmailMessage)
@@ -84,15 +84,13 @@ def session(db: Session) -> ScheduledSession:
 
 
 def test_each_side_reads_the_time_in_its_own_zone_and_language(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     person(db, session.requester_user_id, time_zone="Europe/Vienna", language="de")
     person(db, session.consultant_user_id, time_zone="America/New_York")
 
-    german = read(write_invite(db, moment, HOUSE, job("send_invite", session.id, session.requester_user_id)))
-    english = read(
-        write_invite(db, moment, HOUSE, job("send_invite", session.id, session.consultant_user_id))
-    )
+    german = read(write_invite(db, ctx, HOUSE, job("send_invite", session.id, session.requester_user_id)))
+    english = read(write_invite(db, ctx, HOUSE, job("send_invite", session.id, session.consultant_user_id)))
 
     assert "Wann: Mittwoch, 3. März 2027, 10:00–11:00 Uhr, Europe/Vienna (CET)" in body(german)
     assert "When: Wednesday, 3 March 2027, 04:00–05:00, America/New_York (EST)" in body(english)
@@ -102,7 +100,7 @@ def test_each_side_reads_the_time_in_its_own_zone_and_language(
 
 
 def test_nothing_of_the_other_side_enters_a_copy_but_the_name(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     requester = person(db, session.requester_user_id, email="mira@private.example.org")
     consultant = person(db, session.consultant_user_id, email="okafor@private.example.org")
@@ -112,14 +110,14 @@ def test_nothing_of_the_other_side_enters_a_copy_but_the_name(
     db.flush()
 
     to_requester = everything(
-        read(write_invite(db, moment, HOUSE, job("send_invite", session.id, requester.user_id)))
+        read(write_invite(db, ctx, HOUSE, job("send_invite", session.id, requester.user_id)))
     )
     to_consultant = everything(
-        read(write_invite(db, moment, HOUSE, job("send_invite", session.id, consultant.user_id)))
+        read(write_invite(db, ctx, HOUSE, job("send_invite", session.id, consultant.user_id)))
     )
     session.status = "cancelled_by_consultant"
     cancelled = everything(
-        read(write_cancellation(db, moment, HOUSE, job("send_cancellation", session.id, requester.user_id)))
+        read(write_cancellation(db, ctx, HOUSE, job("send_cancellation", session.id, requester.user_id)))
     )
 
     for copy in (to_requester, cancelled):
@@ -133,9 +131,9 @@ def test_nothing_of_the_other_side_enters_a_copy_but_the_name(
 
 
 def test_the_method_of_the_part_is_the_method_of_the_calendar_and_from_is_the_organizer(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
-    invite = read(write_invite(db, moment, HOUSE, job("send_invite", session.id, session.requester_user_id)))
+    invite = read(write_invite(db, ctx, HOUSE, job("send_invite", session.id, session.requester_user_id)))
     part = next(part for part in invite.walk() if part.get_content_type() == "text/calendar")
     parsed = Calendar.from_ical(bytes(part.get_payload(decode=True)))
 
@@ -146,15 +144,13 @@ def test_the_method_of_the_part_is_the_method_of_the_calendar_and_from_is_the_or
 
 
 def test_a_missing_link_is_said_and_later_sent_as_a_change(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     link, session.meeting_platform_join_url = session.meeting_platform_join_url, None
-    first = read(write_invite(db, moment, HOUSE, job("send_invite", session.id, session.requester_user_id)))
+    first = read(write_invite(db, ctx, HOUSE, job("send_invite", session.id, session.requester_user_id)))
     tried_before(db, "send_invite", session.id, session.requester_user_id)
     session.meeting_platform_join_url, session.revision = link, 1
-    second = read(
-        write_invite(db, moment, HOUSE, job("send_invite", session.id, session.requester_user_id, 1))
-    )
+    second = read(write_invite(db, ctx, HOUSE, job("send_invite", session.id, session.requester_user_id, 1)))
 
     assert "The link to join follows." in body(first)
     assert first["Subject"].startswith("Consultation:")
@@ -163,39 +159,37 @@ def test_a_missing_link_is_said_and_later_sent_as_a_change(
     assert first["Message-ID"] != second["Message-ID"]
 
 
-def test_the_same_job_writes_the_same_bytes(db: Session, moment: Occasion, session: ScheduledSession) -> None:
+def test_the_same_job_writes_the_same_bytes(db: Session, ctx: Context, session: ScheduledSession) -> None:
     once = job("send_invite", session.id, session.requester_user_id)
-    later = replace(moment, now=moment.now + timedelta(hours=1))
+    later = replace(ctx, now=ctx.now + timedelta(hours=1))
 
-    assert write_invite(db, moment, HOUSE, once) == write_invite(db, later, HOUSE, replace(once, attempts=2))
+    assert write_invite(db, ctx, HOUSE, once) == write_invite(db, later, HOUSE, replace(once, attempts=2))
 
 
 def test_somebody_unknown_or_the_service_itself_is_never_written_to(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     person(db, session.consultant_user_id, email="Booking@Example.org")
     with pytest.raises(EffectNotDoneError, match="address of the service itself"):
-        write_invite(db, moment, HOUSE, job("send_invite", session.id, session.consultant_user_id))
+        write_invite(db, ctx, HOUSE, job("send_invite", session.id, session.consultant_user_id))
 
     db.delete(db.get_one(DirectoryUser, session.requester_user_id))
     db.flush()
     with pytest.raises(EffectNotDoneError, match=f"directory has no user {session.requester_user_id}"):
-        write_invite(db, moment, HOUSE, job("send_invite", session.id, session.requester_user_id))
+        write_invite(db, ctx, HOUSE, job("send_invite", session.id, session.requester_user_id))
 
 
 def test_who_has_no_part_in_the_session_gets_no_invitation(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     stranger = builders.user(db)
 
-    assert isinstance(
-        write_invite(db, moment, HOUSE, job("send_invite", session.id, stranger.user_id)), Skipped
-    )
-    assert isinstance(write_invite(db, moment, HOUSE, job("send_invite", uuid7(), stranger.user_id)), Skipped)
+    assert isinstance(write_invite(db, ctx, HOUSE, job("send_invite", session.id, stranger.user_id)), Skipped)
+    assert isinstance(write_invite(db, ctx, HOUSE, job("send_invite", uuid7(), stranger.user_id)), Skipped)
 
 
 def test_a_cancellation_waits_while_the_invitation_is_on_its_way(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     session.status = "cancelled_by_user"
     tried_before(
@@ -210,10 +204,8 @@ def test_a_cancellation_waits_while_the_invitation_is_on_its_way(
     )
 
     assert isinstance(
-        write_cancellation(
-            db, moment, HOUSE, job("send_cancellation", session.id, session.requester_user_id)
-        ),
-        NotYet,
+        write_cancellation(db, ctx, HOUSE, job("send_cancellation", session.id, session.requester_user_id)),
+        Snooze,
     )
 
 
@@ -266,10 +258,10 @@ def notice(request: ConsultationRequest, what: str, to: UUID) -> LeasedJob:
 
 
 def test_a_consultant_is_told_what_is_asked_when_and_until_when_to_answer(
-    db: Session, moment: Occasion, request_: ConsultationRequest
+    db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
     mail = read(
-        write_notice(db, moment, HOUSE, notice(request_, f"confirmation_wanted:{uuid7()}", asked(request_)))
+        write_notice(db, ctx, HOUSE, notice(request_, f"confirmation_wanted:{uuid7()}", asked(request_)))
     )
 
     assert "Wann: Mittwoch, 3. März 2027, 10:00–11:00 Uhr, Europe/Vienna (CET)" in body(mail)
@@ -280,53 +272,53 @@ def test_a_consultant_is_told_what_is_asked_when_and_until_when_to_answer(
 
 
 def test_a_question_that_is_settled_is_not_asked(
-    db: Session, moment: Occasion, request_: ConsultationRequest
+    db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
     wanted = notice(request_, f"confirmation_wanted:{uuid7()}", asked(request_))
-    late = replace(moment, now=NOW + timedelta(hours=24))
+    late = replace(ctx, now=NOW + timedelta(hours=24))
 
     assert write_notice(db, late, HOUSE, wanted) == Skipped("the time to answer is over")
     request_.status = "scheduled"
-    assert write_notice(db, moment, HOUSE, wanted) == Skipped("the request is scheduled")
+    assert write_notice(db, ctx, HOUSE, wanted) == Skipped("the request is scheduled")
 
 
 def test_only_a_consultant_who_was_asked_hears_of_the_withdrawal(
-    db: Session, moment: Occasion, request_: ConsultationRequest
+    db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
     consultant = asked(request_)
     withdrawn = notice(request_, f"confirmation_withdrawn:{uuid7()}", consultant)
     request_.status = "cancelled"
     tried_before(db, "send_notice", request_.id, consultant, detail=withdrawn.detail)
-    assert write_notice(db, moment, HOUSE, withdrawn) == Skipped("never asked")
+    assert write_notice(db, ctx, HOUSE, withdrawn) == Skipped("never asked")
 
     question = tried_before(
         db, "send_notice", request_.id, consultant, detail=f"confirmation_wanted:{uuid7()}"
     )
-    mail = read(write_notice(db, moment, HOUSE, withdrawn))
+    mail = read(write_notice(db, ctx, HOUSE, withdrawn))
     assert "nicht mehr gebraucht" in body(mail)
     assert MARK not in everything(mail)
 
     question.state, question.settled_at = "sending", None
     question.lease_token, question.lease_until = uuid7(), NOW
     db.flush()
-    assert isinstance(write_notice(db, moment, HOUSE, withdrawn), NotYet)
+    assert isinstance(write_notice(db, ctx, HOUSE, withdrawn), Snooze)
 
 
 def test_a_requester_hears_why_nothing_was_found(
-    db: Session, moment: Occasion, request_: ConsultationRequest
+    db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
     told = notice(request_, "request_rejected", request_.requester_user_id)
-    assert write_notice(db, moment, HOUSE, told) == Skipped("the request is pending_confirmation")
+    assert write_notice(db, ctx, HOUSE, told) == Skipped("the request is pending_confirmation")
 
     request_.status, request_.status_reason = "rejected", "no_free_time"
-    mail = read(write_notice(db, moment, HOUSE, told))
+    mail = read(write_notice(db, ctx, HOUSE, told))
 
     assert "Reason: no consultant had free time when you needed one" in body(mail)
     assert mail["To"].addresses[0].addr_spec == "mira@private.example.org"
 
 
 def test_a_notice_nobody_knows_of_is_a_mistake_that_shows(
-    db: Session, moment: Occasion, request_: ConsultationRequest
+    db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
     with pytest.raises(KeyError):
-        write_notice(db, moment, HOUSE, notice(request_, "season_greetings", asked(request_)))
+        write_notice(db, ctx, HOUSE, notice(request_, "season_greetings", asked(request_)))

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.jobs import service
-from booking_tasks.jobs.rules import Wanted
-from booking_tasks.kit.database import rings
+from booking_tasks.jobs.rules import JobFilter
+from booking_tasks.kit.database import pending_wakeups
 from booking_tasks.models import Event, Job
 from booking_tasks.outbox import service as history
 from tests import builders
@@ -48,15 +48,15 @@ def decisions(db: Session) -> list[Event]:
 
 
 def test_a_replayed_job_has_fresh_tries_its_key_and_its_bytes_and_the_bell_rings(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
     session = builders.booked_session(db)
     row = job(db, session.id)
-    assert service.replay(db, moment.by("ann"), Wanted(job_id=row.id), "mailbox open") == [row.id]
+    assert service.replay(db, ctx.on_behalf_of("ann"), JobFilter(job_id=row.id), "mailbox open") == [row.id]
     db.refresh(row)
     assert (row.state, row.attempts, row.sendings, row.settled_at) == ("waiting", 0, 1, None)
     assert row.effect == b"letter"
-    assert rings(db) >= {"send_invite"}
+    assert pending_wakeups(db) >= {"send_invite"}
     [event] = decisions(db)
     assert (event.type, event.actor, event.reason) == ("job.replayed", "ann", "mailbox open")
     assert event.scheduled_session_id == session.id
@@ -71,11 +71,11 @@ def test_a_replayed_job_has_fresh_tries_its_key_and_its_bytes_and_the_bell_rings
 
 
 def test_a_discarded_job_ends_as_skipped_and_forgets_what_it_would_have_sent(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
     session = builders.booked_session(db)
     row = job(db, session.id, "uncertain")
-    assert service.discard(db, moment.by("ann"), Wanted(job_id=row.id), "told by phone") == [row.id]
+    assert service.discard(db, ctx.on_behalf_of("ann"), JobFilter(job_id=row.id), "told by phone") == [row.id]
     db.refresh(row)
     assert (row.state, row.effect) == ("skipped", None)
     assert row.last_error == "discarded by ann: told by phone"
@@ -85,27 +85,27 @@ def test_a_discarded_job_ends_as_skipped_and_forgets_what_it_would_have_sent(
         "uncertain",
         "550 no",
     )
-    assert service.replay(db, moment, Wanted(job_id=row.id), "after all") == []
+    assert service.replay(db, ctx, JobFilter(job_id=row.id), "after all") == []
 
 
 @pytest.mark.parametrize("state", ["waiting", "done", "skipped"])
-def test_only_what_waits_for_a_person_is_decided(db: Session, moment: Occasion, state: str) -> None:
+def test_only_what_waits_for_a_person_is_decided(db: Session, ctx: Context, state: str) -> None:
     row = job(db, builders.booked_session(db).id, state)
-    which = Wanted(job_id=row.id)
-    assert service.replay(db, moment, which, "try") == service.discard(db, moment, which, "try") == []
+    which = JobFilter(job_id=row.id)
+    assert service.replay(db, ctx, which, "try") == service.discard(db, ctx, which, "try") == []
     assert decisions(db) == []
 
 
-def test_a_filter_means_exactly_the_jobs_that_fit_it(db: Session, moment: Occasion) -> None:
+def test_a_filter_means_exactly_the_jobs_that_fit_it(db: Session, ctx: Context) -> None:
     session, other = builders.booked_session(db), builders.booked_session(db)
-    event = history.record(db, moment, "session.scheduled", session=session)
+    event = history.record_event(db, ctx, "session.scheduled", session=session)
     request = session.consultation_request_id
     mine = [job(db, session.id), job(db, request, kind="send_notice"), job(db, event, kind="publish_event")]
     theirs = job(db, other.id, "uncertain")
     real = db.scalar(select(func.now())) or datetime.now(UTC)
 
     def found(**filters: Any) -> set[UUID]:
-        listed = service.listed(db, Wanted(**filters), 100)
+        listed = service.listed(db, JobFilter(**filters), 100)
         return {one.id for one in listed if one.key in {row.key for row in [*mine, theirs]}}
 
     assert found() == {row.id for row in [*mine, theirs]}
@@ -115,13 +115,13 @@ def test_a_filter_means_exactly_the_jobs_that_fit_it(db: Session, moment: Occasi
     assert found(state="uncertain") == {theirs.id}
     assert found(since=real + timedelta(minutes=1)) == set()
     assert found(kind="send_invite", state="dead") == {mine[0].id}
-    assert set(service.replay(db, moment, Wanted(about=request), "all of it")) == {row.id for row in mine}
+    assert set(service.replay(db, ctx, JobFilter(about=request), "all of it")) == {row.id for row in mine}
     assert {one.consultation_request_id for one in decisions(db)} == {request}
 
 
-def test_a_limit_takes_the_oldest(db: Session, moment: Occasion) -> None:
+def test_a_limit_takes_the_oldest(db: Session, ctx: Context) -> None:
     session = builders.booked_session(db)
     late = job(db, session.id, due_at=builders.NOW + timedelta(days=1))
     early = job(db, session.id)
-    assert service.discard(db, moment, Wanted(about=session.id), "one", limit=1) == [early.id]
-    assert service.discard(db, moment, Wanted(about=session.id), "next", limit=1) == [late.id]
+    assert service.discard(db, ctx, JobFilter(about=session.id), "one", limit=1) == [early.id]
+    assert service.discard(db, ctx, JobFilter(about=session.id), "next", limit=1) == [late.id]

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.jobs import runner, store
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Send, run_due
@@ -33,7 +33,7 @@ PAST = datetime(2026, 1, 1, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def _told_nothing() -> Iterator[None]:
     yield
-    stopping.go_on()
+    stopping.reset()
 
 
 class Acting:
@@ -42,22 +42,22 @@ class Acting:
     def __init__(self, meanwhile: Callable[[], None]) -> None:
         self._meanwhile = meanwhile
 
-    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Send:
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Send:
         return Send(b"letter")
 
     def perform(self, effect: bytes) -> None:
         self._meanwhile()
 
-    def record(self, db: Session, occasion: Occasion, job: LeasedJob, result: Any) -> None:
+    def record(self, db: Session, ctx: Context, job: LeasedJob, result: Any) -> None:
         """Nothing."""
 
-    def give_up(self, db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
         """Nothing."""
 
 
 def three_jobs() -> None:
     with transaction() as db:
-        outbox_store.add(db, [NewJob("send_invite", uuid7(), PAST) for _ in range(3)])
+        outbox_store.insert_jobs(db, [NewJob("send_invite", uuid7(), PAST) for _ in range(3)])
 
 
 def found() -> Counter[tuple[str, int]]:
@@ -67,16 +67,16 @@ def found() -> Counter[tuple[str, int]]:
 
 def test_told_to_stop_a_worker_ends_the_job_in_hand_and_returns_the_others_uncounted() -> None:
     three_jobs()
-    assert run_due("send_invite", Acting(stopping.stop)) == 3
+    assert run_due("send_invite", Acting(stopping.request)) == 3
     assert found() == {("done", 1): 1, ("waiting", 0): 2}
-    stopping.go_on()
+    stopping.reset()
     assert run_due("send_invite", Acting(lambda: None)) == 2
     assert found() == {("done", 1): 3}
 
 
 def test_told_to_stop_before_it_began_a_worker_begins_nothing() -> None:
     three_jobs()
-    stopping.stop()
+    stopping.request()
     run_due("send_invite", Acting(lambda: pytest.fail("an effect after the stop")))
     assert found() == {("waiting", 0): 3}
 
@@ -84,7 +84,7 @@ def test_told_to_stop_before_it_began_a_worker_begins_nothing() -> None:
 def test_what_would_outlast_its_lease_is_put_back_and_does_not_count_as_sent() -> None:
     term = settings().lease
     with transaction() as db:
-        outbox_store.add(db, [NewJob("send_reminder", uuid7(), PAST)])
+        outbox_store.insert_jobs(db, [NewJob("send_reminder", uuid7(), PAST)])
         [job] = store.lease(db, "send_reminder", datetime.now(UTC), 1, term)
         store.begin_sending(db, job, b"letter", term)
     nearly_over = time.monotonic() + 0.4 * (term / timedelta(seconds=1))
@@ -115,8 +115,8 @@ def test_a_lease_that_is_no_longer_ours_is_not_handed_back() -> None:
     with transaction() as db:
         held = store.lease(db, "send_invite", datetime.now(UTC), 10, timedelta(seconds=60))
     with transaction() as db:
-        assert store.hand_back(db, held[:1]) == 1
+        assert store.release(db, held[:1]) == 1
         [again] = store.lease(db, "send_invite", datetime.now(UTC), 10, timedelta(seconds=60))
     with transaction() as db:
-        assert store.hand_back(db, [held[0]]) == 0
+        assert store.release(db, [held[0]]) == 0
         assert db.get_one(Job, again.id).lease_token == again.token

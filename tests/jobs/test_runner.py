@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.jobs import service, store
-from booking_tasks.jobs.rules import LeasedJob, Wanted
-from booking_tasks.jobs.runner import Finished, NotYet, Send, Skipped, Step, run_due
+from booking_tasks.jobs.rules import JobFilter, LeasedJob
+from booking_tasks.jobs.runner import Finished, Send, Skipped, Snooze, Step, run_due
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.errors import (
     EffectNotDoneError,
@@ -28,7 +28,7 @@ from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import Job
 from booking_tasks.outbox import store as outbox_store
 from booking_tasks.outbox.jobs import NewJob
-from booking_tasks.unit_of_work import occasion
+from booking_tasks.unit_of_work import unit_of_work
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 SOON = timedelta(seconds=60)
@@ -53,26 +53,26 @@ class Recorder:
         self.recorded: list[Any] = []
         self.given_up: list[str] = []
 
-    def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Step:
-        if isinstance(self.step, Send) and job.effect is not None:
-            return Send(job.effect)
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Step:
+        if isinstance(self.step, Send) and job.payload is not None:
+            return Send(job.payload)
         return self.step
 
     def perform(self, effect: bytes) -> Any:
         self.sent.append(effect)
         return self._perform(effect)
 
-    def record(self, db: Session, occasion: Occasion, job: LeasedJob, result: Any) -> None:
+    def record(self, db: Session, ctx: Context, job: LeasedJob, result: Any) -> None:
         self.recorded.append(result)
 
-    def give_up(self, db: Session, occasion: Occasion, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
         self.given_up.append(reason)
 
 
 def written(kind: str = "send_invite", due: datetime = PAST, **values: Any) -> UUID:
     new = NewJob(kind, uuid7(), due, **values)
     with transaction() as db:
-        assert outbox_store.add(db, [new]) == [new]
+        assert outbox_store.insert_jobs(db, [new]) == [new]
         return db.execute(select(Job.id).where(Job.key == new.key)).scalar_one()
 
 
@@ -109,8 +109,8 @@ def test_a_due_job_is_done_once_and_its_effect_forgotten() -> None:
 def test_the_same_key_is_written_once() -> None:
     new = NewJob("send_invite", uuid7(), PAST)
     with transaction() as db:
-        assert outbox_store.add(db, [new, new]) == [new]
-        assert outbox_store.add(db, [new]) == []
+        assert outbox_store.insert_jobs(db, [new, new]) == [new]
+        assert outbox_store.insert_jobs(db, [new]) == []
 
 
 def test_what_is_not_due_waits_on_the_business_clock() -> None:
@@ -173,8 +173,8 @@ def test_bytes_of_an_unknown_outcome_outlive_a_later_certain_failure() -> None:
     class Rebuilding(Recorder):
         """Would send other bytes each time, if it were not given those of before."""
 
-        def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Step:
-            return Send(job.effect or f"letter {job.attempts}".encode())
+        def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Step:
+            return Send(job.payload or f"letter {job.attempts}".encode())
 
     handler = Rebuilding(perform)
     assert run_until_settled(job_id, handler).state == "done"
@@ -211,7 +211,7 @@ def test_an_unexpected_error_while_sending_counts_as_a_lost_outcome() -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "state"), [(Finished(), "done"), (Skipped("moved"), "skipped"), (NotYet("wait"), "waiting")]
+    ("step", "state"), [(Finished(), "done"), (Skipped("moved"), "skipped"), (Snooze("wait"), "waiting")]
 )
 def test_a_job_that_sends_nothing_ends_as_its_step_says(step: Step, state: str) -> None:
     job_id, handler = written(), Recorder(step=step)
@@ -225,7 +225,7 @@ def test_an_error_before_sending_is_tried_again() -> None:
     job_id = written()
 
     class Broken(Recorder):
-        def prepare(self, db: Session, occasion: Occasion, job: LeasedJob) -> Step:
+        def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Step:
             raise LookupError("no such row")
 
     assert run_until_settled(job_id, Broken()).state == "dead"
@@ -289,7 +289,7 @@ def test_a_worker_that_vanished_while_sending_leaves_the_outcome_to_the_policy(k
 
 def test_whenever_leases_run_out_each_job_is_judged_once() -> None:
     with transaction() as db:
-        outbox_store.add(db, [NewJob("publish_event", uuid7(), PAST) for _ in range(600)])
+        outbox_store.insert_jobs(db, [NewJob("publish_event", uuid7(), PAST) for _ in range(600)])
         jobs = store.lease(db, "publish_event", datetime.now(UTC), 600, SOON)
         ending = text("clock_timestamp() + make_interval(secs => 0.0001 * (random() * 1000))")
         db.execute(update(Job).values(state="sending", sendings=1, effect=b"event", lease_until=ending))
@@ -308,8 +308,8 @@ def test_whoever_lost_the_lease_may_write_nothing() -> None:
     lapse(job_id)
     writes: list[Callable[[Session], None]] = [
         lambda db: store.begin_sending(db, zombie, b"letter", SOON),
-        lambda db: store.settle(db, zombie, "leased", "done"),
-        lambda db: store.put_back(db, zombie, "leased", SOON, "late"),
+        lambda db: store.finish(db, zombie, "leased", "done"),
+        lambda db: store.reschedule(db, zombie, "leased", SOON, "late"),
     ]
     for write in writes:
         with pytest.raises(LostLeaseError), transaction() as db:
@@ -356,13 +356,13 @@ def test_a_dead_or_uncertain_job_is_replayed_under_its_key_and_a_done_one_is_not
     job_id, handler = written(), Recorder(failing(EffectRefusedError("closed")))
     run_until_settled(job_id, handler)
     key = row(job_id).key
-    with occasion("ann", "operator") as (db, moment):
-        assert service.replay(db, moment, Wanted(job_id), "the mailbox is open again") == [job_id]
+    with unit_of_work("ann", "operator") as (db, ctx):
+        assert service.replay(db, ctx, JobFilter(job_id), "the mailbox is open again") == [job_id]
     good = Recorder()
     assert run_until_settled(job_id, good).state == "done"
     assert row(job_id).key == key
-    with occasion("ann", "operator") as (db, moment):
-        assert service.replay(db, moment, Wanted(job_id), "once more") == []
+    with unit_of_work("ann", "operator") as (db, ctx):
+        assert service.replay(db, ctx, JobFilter(job_id), "once more") == []
 
 
 def test_every_kind_with_due_work_is_rung_for() -> None:

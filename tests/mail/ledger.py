@@ -30,7 +30,7 @@ def order(
     """Write a job; returns its key."""
     job = NewJob(kind, subject, due, revision, recipient, detail)
     with transaction() as db:
-        assert outbox_store.add(db, [job]) == [job]
+        assert outbox_store.insert_jobs(db, [job]) == [job]
     return job.key
 
 

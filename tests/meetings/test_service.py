@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped
-from booking_tasks.kit.database import rings
+from booking_tasks.kit.database import pending_wakeups
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.meetings import service
 from booking_tasks.meetings.rules import (
@@ -38,16 +38,16 @@ def leased(session: ScheduledSession, kind: str = "provision_meeting", **values:
     plain = LeasedJob(
         id=uuid7(),
         key=job.key,
-        kind=kind,
+        job_type=kind,
         subject_id=session.id,
         revision=session.revision,
         recipient=None,
         detail=job.detail,
         due_at=NOW,
         attempts=1,
-        sendings=0,
+        send_attempts=0,
         token=uuid7(),
-        effect=None,
+        payload=None,
     )
     return replace(plain, **values)
 
@@ -66,16 +66,16 @@ def work(db: Session, session: ScheduledSession, kind: str) -> list[tuple[int, s
     return sorted((revision, detail) for revision, detail in db.execute(found))
 
 
-def move(db: Session, moment: Occasion, session: ScheduledSession) -> None:
+def move(db: Session, ctx: Context, session: ScheduledSession) -> None:
     session.scheduled_start_time += timedelta(hours=3)
     session.scheduled_end_time += timedelta(hours=3)
     session.revision += 1
-    history.record(db, moment, "session.rescheduled", session=session)
+    history.record_event(db, ctx, "session.rescheduled", session=session)
 
 
-def test_the_order_says_when_and_who_and_nothing_else(db: Session, moment: Occasion) -> None:
+def test_the_order_says_when_and_who_and_nothing_else(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    order = service.order_room(db, moment, leased(session))
+    order = service.order_room(db, ctx, leased(session))
     assert isinstance(order, RoomOrder)
     assert order.key == f"provision_meeting:{session.id}:0::"
     assert order.spec.model_dump() == {
@@ -89,29 +89,29 @@ def test_the_order_says_when_and_who_and_nothing_else(db: Session, moment: Occas
 
 
 @pytest.mark.parametrize("status", ["cancelled_by_user", "cancelled_by_consultant", "completed"])
-def test_a_session_that_is_over_gets_no_room(db: Session, moment: Occasion, status: str) -> None:
+def test_a_session_that_is_over_gets_no_room(db: Session, ctx: Context, status: str) -> None:
     session = booked_session(db, status=status)
-    assert service.order_room(db, moment, leased(session)) == Skipped(f"session is {status}")
+    assert service.order_room(db, ctx, leased(session)) == Skipped(f"session is {status}")
     assert work(db, session, "close_meeting") == []
 
 
 def test_a_room_that_may_have_been_made_for_a_session_since_cancelled_is_closed(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
     session = booked_session(db, status="cancelled_by_user")
-    service.order_room(db, moment, leased(session, sendings=1))
+    service.order_room(db, ctx, leased(session, sendings=1))
     assert work(db, session, "close_meeting") == [(0, "late")]
-    assert "close_meeting" in rings(db)
+    assert "close_meeting" in pending_wakeups(db)
 
 
-def test_a_session_that_moved_on_supersedes_the_order(db: Session, moment: Occasion) -> None:
+def test_a_session_that_moved_on_supersedes_the_order(db: Session, ctx: Context) -> None:
     session = booked_session(db, revision=2)
-    assert service.order_room(db, moment, leased(session, revision=1)) == Skipped("superseded")
+    assert service.order_room(db, ctx, leased(session, revision=1)) == Skipped("superseded")
 
 
-def test_the_first_link_is_stored_announced_and_leads_to_invites(db: Session, moment: Occasion) -> None:
+def test_the_first_link_is_stored_announced_and_leads_to_invites(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    service.keep_link(db, moment, leased(session), room())
+    service.keep_link(db, ctx, leased(session), room())
     db.refresh(session)
     assert (session.meeting_platform_session_id, session.meeting_platform_join_url) == ("room-1", URL)
     assert (session.revision, session.updated_at) == (0, NOW)
@@ -122,26 +122,26 @@ def test_the_first_link_is_stored_announced_and_leads_to_invites(db: Session, mo
     assert len(work(db, session, "send_invite")) == 2
 
 
-def test_the_same_link_again_is_no_news(db: Session, moment: Occasion) -> None:
+def test_the_same_link_again_is_no_news(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    service.keep_link(db, moment, leased(session), room())
-    service.keep_link(db, moment, leased(session, detail="reconcile:2027-03-01"), room())
+    service.keep_link(db, ctx, leased(session), room())
+    service.keep_link(db, ctx, leased(session, detail="reconcile:2027-03-01"), room())
     assert events(db, session) == ["session.meeting_ready"]
 
 
-def test_a_moved_session_with_its_old_link_doubles_no_invite(db: Session, moment: Occasion) -> None:
+def test_a_moved_session_with_its_old_link_doubles_no_invite(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    service.keep_link(db, moment, leased(session), room())
-    move(db, moment, session)
-    service.keep_link(db, moment, leased(session), room())
+    service.keep_link(db, ctx, leased(session), room())
+    move(db, ctx, session)
+    service.keep_link(db, ctx, leased(session), room())
     assert events(db, session) == ["session.meeting_ready", "session.rescheduled", "session.meeting_ready"]
     assert [revision for revision, _ in work(db, session, "send_invite")] == [0, 0, 1, 1]
 
 
-def test_another_link_reaches_people_under_a_new_revision(db: Session, moment: Occasion) -> None:
+def test_another_link_reaches_people_under_a_new_revision(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    service.keep_link(db, moment, leased(session), room())
-    service.keep_link(db, moment, leased(session), room("https://meet.example.org/r/2"))
+    service.keep_link(db, ctx, leased(session), room())
+    service.keep_link(db, ctx, leased(session), room("https://meet.example.org/r/2"))
     db.refresh(session)
     assert session.revision == 1
     assert session.revised_at == NOW + timedelta(seconds=1)
@@ -152,11 +152,11 @@ def test_another_link_reaches_people_under_a_new_revision(db: Session, moment: O
 
 
 def test_a_link_after_invites_without_one_reaches_people_under_a_new_revision(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
     session = booked_session(db)
-    service.give_up_link(db, moment, leased(session), "503")
-    service.keep_link(db, moment, leased(session), room())
+    service.give_up_link(db, ctx, leased(session), "503")
+    service.keep_link(db, ctx, leased(session), room())
     assert session.revision == 1
     assert events(db, session) == [
         "session.meeting_failed",
@@ -167,29 +167,29 @@ def test_a_link_after_invites_without_one_reaches_people_under_a_new_revision(
 
 
 def test_a_link_for_a_session_cancelled_meanwhile_is_dropped_and_its_room_closed(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
     session = booked_session(db, status="cancelled_by_consultant")
-    service.keep_link(db, moment, leased(session), room())
+    service.keep_link(db, ctx, leased(session), room())
     db.refresh(session)
     assert session.meeting_platform_join_url is None
     assert events(db, session) == []
     assert work(db, session, "close_meeting") == [(0, "late")]
 
 
-def test_a_link_for_a_session_moved_meanwhile_is_dropped(db: Session, moment: Occasion) -> None:
+def test_a_link_for_a_session_moved_meanwhile_is_dropped(db: Session, ctx: Context) -> None:
     session = booked_session(db, revision=1)
-    service.keep_link(db, moment, leased(session, revision=0), room())
+    service.keep_link(db, ctx, leased(session, revision=0), room())
     db.refresh(session)
     assert session.meeting_platform_join_url is None
     assert events(db, session) == []
     assert work(db, session, "close_meeting") == []
 
 
-def test_giving_up_is_told_once_and_people_are_invited_without_a_link(db: Session, moment: Occasion) -> None:
+def test_giving_up_is_told_once_and_people_are_invited_without_a_link(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    service.give_up_link(db, moment, leased(session), "the meeting platform answered 422")
-    service.give_up_link(db, moment, leased(session, detail="reconcile:2027-03-01"), "again")
+    service.give_up_link(db, ctx, leased(session), "the meeting platform answered 422")
+    service.give_up_link(db, ctx, leased(session, detail="reconcile:2027-03-01"), "again")
     event = db.scalars(select(Event).where(Event.scheduled_session_id == session.id)).one()
     assert (event.type, event.reason) == ("session.meeting_failed", "the meeting platform answered 422")
     assert len(work(db, session, "send_invite")) == 2
@@ -200,16 +200,16 @@ def test_giving_up_is_told_once_and_people_are_invited_without_a_link(db: Sessio
     [{"status": "cancelled_by_user"}, {"meeting_platform_join_url": URL}, {"revision": 1}],
 )
 def test_giving_up_is_not_told_when_nobody_waits_for_that_link(
-    db: Session, moment: Occasion, values: dict[str, Any]
+    db: Session, ctx: Context, values: dict[str, Any]
 ) -> None:
     session = booked_session(db, **values)
-    service.give_up_link(db, moment, leased(session, revision=0), "503")
+    service.give_up_link(db, ctx, leased(session, revision=0), "503")
     assert events(db, session) == []
 
 
 def _asked_for(db: Session, session: ScheduledSession) -> None:
     job = NewJob("provision_meeting", session.id, NOW, session.revision)
-    outbox_store.add(db, [job])
+    outbox_store.insert_jobs(db, [job])
     db.execute(update(Job).where(Job.key == job.key).values(state="done", sendings=1, settled_at=NOW))
 
 
@@ -247,17 +247,17 @@ def test_the_room_of_a_session_that_is_on_is_never_closed(db: Session, status: s
     ],
 )
 def test_attendance_is_asked_for_until_the_verdict(
-    db: Session, moment: Occasion, status: str, start: datetime, *, wanted: bool
+    db: Session, ctx: Context, status: str, start: datetime, *, wanted: bool
 ) -> None:
     session = booked_session(db, start, status=status)
-    order = service.order_report(db, moment, leased(session, "collect_attendance"))
+    order = service.order_report(db, ctx, leased(session, "collect_attendance"))
     assert isinstance(order, ReportOrder) == wanted
 
 
-def test_attendance_of_an_older_revision_is_not_asked_for(db: Session, moment: Occasion) -> None:
+def test_attendance_of_an_older_revision_is_not_asked_for(db: Session, ctx: Context) -> None:
     session = booked_session(db, NOW - timedelta(hours=1), status="in_progress", revision=1)
     job = leased(session, "collect_attendance", revision=0)
-    assert service.order_report(db, moment, job) == Skipped("superseded")
+    assert service.order_report(db, ctx, job) == Skipped("superseded")
 
 
 def _report(user_id: UUID, *, complete: bool) -> AttendanceReport:
@@ -266,12 +266,12 @@ def _report(user_id: UUID, *, complete: bool) -> AttendanceReport:
     return AttendanceReport(complete=complete, observations=(seen, stranger, seen))
 
 
-def test_a_report_becomes_evidence_once(db: Session, moment: Occasion) -> None:
+def test_a_report_becomes_evidence_once(db: Session, ctx: Context) -> None:
     session = booked_session(db, NOW - timedelta(hours=1), status="in_progress")
     job = leased(session, "collect_attendance")
     report = _report(session.consultant_user_id, complete=True)
-    assert service.keep_report(db, moment, job, report) == 2
-    assert service.keep_report(db, moment, job, report) == 0
+    assert service.keep_report(db, ctx, job, report) == 2
+    assert service.keep_report(db, ctx, job, report) == 0
     found = db.scalars(
         select(AttendanceEvidence).where(AttendanceEvidence.scheduled_session_id == session.id)
     )
@@ -283,37 +283,37 @@ def test_a_report_becomes_evidence_once(db: Session, moment: Occasion) -> None:
 
 
 def test_a_report_that_is_not_complete_is_asked_for_once_more_before_the_verdict(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
     session = booked_session(db, NOW - timedelta(hours=1), status="in_progress")
     report = _report(session.requester_user_id, complete=False)
-    service.keep_report(db, moment, leased(session, "collect_attendance"), report)
+    service.keep_report(db, ctx, leased(session, "collect_attendance"), report)
     again = db.scalars(select(Job).where(Job.kind == "collect_attendance")).one()
     assert (again.detail, again.revision) == ("again", 0)
-    assert NOW < again.due_at < NOW + moment.policies.verdict_delay
-    service.keep_report(db, moment, leased(session, "collect_attendance", detail="again"), report)
+    assert NOW < again.due_at < NOW + ctx.policies.verdict_delay
+    service.keep_report(db, ctx, leased(session, "collect_attendance", detail="again"), report)
     assert len(work(db, session, "collect_attendance")) == 1
 
 
-def test_no_report_is_no_evidence(db: Session, moment: Occasion) -> None:
+def test_no_report_is_no_evidence(db: Session, ctx: Context) -> None:
     session = booked_session(db, NOW - timedelta(hours=1), status="in_progress")
-    assert service.keep_report(db, moment, leased(session, "collect_attendance"), None) == 0
+    assert service.keep_report(db, ctx, leased(session, "collect_attendance"), None) == 0
     assert db.scalars(select(AttendanceEvidence)).all() == []
 
 
-def test_comparing_orders_what_is_missing_and_closes_what_is_over(db: Session, moment: Occasion) -> None:
+def test_comparing_orders_what_is_missing_and_closes_what_is_over(db: Session, ctx: Context) -> None:
     lost = booked_session(db, meeting_platform_join_url=URL)
     given_up = booked_session(db)
     over = booked_session(db, NOW - timedelta(days=1), status="completed")
     far = booked_session(db, NOW + timedelta(days=91), meeting_platform_join_url=URL)
     waiting = booked_session(db)
-    outbox_store.add(db, [NewJob("provision_meeting", waiting.id, NOW)])
+    outbox_store.insert_jobs(db, [NewJob("provision_meeting", waiting.id, NOW)])
     stranger = ListedRoom(session_id=uuid7(), starts_at=NOW, ends_at=NOW + timedelta(hours=1))
     ended = ListedRoom(
         session_id=over.id, starts_at=over.scheduled_start_time, ends_at=over.scheduled_end_time
     )
     for _ in range(2):
-        found = service.reconcile(db, moment, [stranger, ended])
+        found = service.reconcile(db, ctx, [stranger, ended])
         assert found.strangers == (stranger.session_id,)
     assert work(db, lost, "provision_meeting") == [(0, "reconcile:2027-03-01")]
     assert work(db, given_up, "provision_meeting") == [(0, "reconcile:2027-03-01")]
@@ -321,4 +321,4 @@ def test_comparing_orders_what_is_missing_and_closes_what_is_over(db: Session, m
     assert work(db, far, "provision_meeting") == []
     assert work(db, waiting, "provision_meeting") == [(0, "")]
     assert db.scalars(select(Job).where(Job.subject_id == stranger.session_id)).all() == []
-    assert rings(db) >= {"provision_meeting", "close_meeting"}
+    assert pending_wakeups(db) >= {"provision_meeting", "close_meeting"}

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from booking_tasks.jobs import service as job_service
-from booking_tasks.jobs.rules import Wanted
+from booking_tasks.jobs.rules import JobFilter
 from booking_tasks.jobs.tasks import recover_jobs
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
@@ -23,7 +23,7 @@ from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSessio
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.test_platform import LocalPlatform
 from booking_tasks.outbox import service as history
-from booking_tasks.unit_of_work import occasion
+from booking_tasks.unit_of_work import unit_of_work
 from tests.builders import booked_session
 
 HOUR = timedelta(hours=1)
@@ -45,26 +45,26 @@ def _soon() -> datetime:
 
 def booked(start: datetime | None = None, **values: Any) -> UUID:
     """A session that has just been agreed, with the jobs that follow."""
-    with occasion("test", "booking") as (db, moment):
+    with unit_of_work("test", "booking") as (db, ctx):
         session = booked_session(db, start or _soon(), **values)
-        history.record(db, moment, "session.scheduled", session=session)
+        history.record_event(db, ctx, "session.scheduled", session=session)
         return session.id
 
 
 def cancel(session_id: UUID) -> None:
-    with occasion("test", "booking") as (db, moment):
+    with unit_of_work("test", "booking") as (db, ctx):
         session = db.get_one(ScheduledSession, session_id)
         session.status = "cancelled_by_user"
-        history.record(db, moment, "session.cancelled", session=session)
+        history.record_event(db, ctx, "session.cancelled", session=session)
 
 
 def move(session_id: UUID) -> datetime:
-    with occasion("test", "booking") as (db, moment):
+    with unit_of_work("test", "booking") as (db, ctx):
         session = db.get_one(ScheduledSession, session_id)
         session.scheduled_start_time += HOUR
         session.scheduled_end_time += HOUR
         session.revision += 1
-        history.record(db, moment, "session.rescheduled", session=session)
+        history.record_event(db, ctx, "session.rescheduled", session=session)
         return session.scheduled_start_time
 
 
@@ -244,9 +244,9 @@ def test_a_replay_after_giving_up_brings_the_link_to_people_already_invited(plat
     session_id = booked()
     platform.control(fail_next=1, status=403)
     provision()
-    with occasion("ann", "operator") as (db, moment):
+    with unit_of_work("ann", "operator") as (db, ctx):
         job_id = db.scalars(select(Job.id).where(Job.kind == "provision_meeting")).one()
-        assert job_service.replay(db, moment, Wanted(job_id), "the token is right now") == [job_id]
+        assert job_service.replay(db, ctx, JobFilter(job_id), "the token is right now") == [job_id]
     provision()
     assert stored(session_id).revision == 1
     assert stored(session_id).meeting_platform_join_url is not None

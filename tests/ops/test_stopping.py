@@ -16,7 +16,7 @@ from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import ServiceProcess, Stack
 from booking_tasks.ops.test_platform import LocalPlatform
 from booking_tasks.outbox import service as history
-from booking_tasks.unit_of_work import occasion
+from booking_tasks.unit_of_work import unit_of_work
 from tests.builders import booked_session
 from tests.mail.servers import STALL, scripted_server
 from tests.ops.producer import send
@@ -28,9 +28,9 @@ def rooms_wanted(count: int) -> None:
     """Sessions whose rooms are to be made, and nothing else that is due."""
     start = datetime.now(UTC) + timedelta(days=3)
     for number in range(count):
-        with occasion("test", "booking") as (db, moment):
+        with unit_of_work("test", "booking") as (db, ctx):
             session = booked_session(db, start + timedelta(hours=2 * number))
-            history.record(db, moment, "session.scheduled", session=session)
+            history.record_event(db, ctx, "session.scheduled", session=session)
 
 
 def jobs(kind: str) -> Counter[tuple[str, int]]:
@@ -86,9 +86,9 @@ def test_an_effect_that_never_answers_is_given_up_at_its_timeout_and_settled(
 ) -> None:
     with scripted_server({"body": STALL}) as (script, port):
         stack.environment |= {"BOOKING_SMTP_PORT": str(port), "BOOKING_SMTP_TIMEOUT": "2s"}
-        with occasion("test", "booking") as (db, moment):
+        with unit_of_work("test", "booking") as (db, ctx):
             session = booked_session(db, datetime.now(UTC) + timedelta(days=3))
-            history.record(db, moment, "session.meeting_ready", session=session)
+            history.record_event(db, ctx, "session.meeting_ready", session=session)
         worker = stack.worker("stopping", ("notify",), concurrency=1)
         stack.wait_ready()
         send(broker, "notify", TASK_PREFIX + "send_invite")

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.availability import service
 from booking_tasks.availability.service import Taken
 from booking_tasks.availability.store import free_starts_of_each
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.models import AvailabilitySlot, ConsultantPolicy, ServiceType
 from tests import builders
 from tests.builders import NOW
@@ -93,8 +93,8 @@ days = st.builds(
 class Desk:
     """The day in the database."""
 
-    def __init__(self, db: Session, moment: Occasion, day: Day) -> None:
-        self.db, self.moment, self.day = db, moment, day
+    def __init__(self, db: Session, ctx: Context, day: Day) -> None:
+        self.db, self.ctx, self.day = db, ctx, day
         self.kind: ServiceType = builders.service_type(db, **day.kind)
         self.other: ServiceType = builders.service_type(
             db, default_duration_minutes=OTHER, slot_step_minutes=15
@@ -132,8 +132,8 @@ class Desk:
 
     def hold(self, start: datetime, kind: ServiceType | None = None) -> object:
         request = builders.request(self.db, (kind or self.kind).id)
-        until = self.moment.now + timedelta(days=9)
-        return service.hold(self.db, self.moment, request, self.who, start, until)
+        until = self.ctx.now + timedelta(days=9)
+        return service.hold(self.db, self.ctx, request, self.who, start, until)
 
     def offered(self) -> set[datetime]:
         found = free_starts_of_each(
@@ -227,10 +227,10 @@ def _within_limits(
 )
 @given(day=days, probes=st.lists(st.integers(0, 300), min_size=6, max_size=6))
 def test_offered_and_bookable_are_the_same_and_what_the_reference_says(
-    db: Session, moment: Occasion, day: Day, probes: list[int]
+    db: Session, ctx: Context, day: Day, probes: list[int]
 ) -> None:
     savepoint = db.begin_nested()
-    desk = Desk(db, moment, day)
+    desk = Desk(db, ctx, day)
     offered = desk.offered()
     assert offered == expected(desk)
     for start in [*sorted(offered)[:6], *(NOW + probe * 15 * MINUTE for probe in probes)]:
@@ -239,7 +239,7 @@ def test_offered_and_bookable_are_the_same_and_what_the_reference_says(
     db.expunge_all()
 
 
-def test_a_day_is_the_consultants_own(db: Session, moment: Occasion) -> None:
+def test_a_day_is_the_consultants_own(db: Session, ctx: Context) -> None:
     """22:30 and 23:30 UTC are one day in New York and two in Vienna."""
     for zone, left in (("America/New_York", 0), ("Europe/Vienna", 1)):
         day = Day(
@@ -250,12 +250,12 @@ def test_a_day_is_the_consultants_own(db: Session, moment: Occasion) -> None:
             blocks=(),
             wishes=(54,),
         )
-        desk = Desk(db, moment, day)
+        desk = Desk(db, ctx, day)
         assert len(desk.taken) == 1
         assert len(desk.offered()) == left
 
 
-def test_a_booking_that_moves_does_not_count_against_its_own_limit(db: Session, moment: Occasion) -> None:
+def test_a_booking_that_moves_does_not_count_against_its_own_limit(db: Session, ctx: Context) -> None:
     session = builders.booked_session(db)
     kind = db.get_one(ServiceType, session.consultation_service_type_id)
     kind.max_sessions_per_day = 1
@@ -264,7 +264,7 @@ def test_a_booking_that_moves_does_not_count_against_its_own_limit(db: Session, 
 
     def free(ignored: UUID | None) -> int:
         found = free_starts_of_each(
-            db, [session.consultant_user_id], kind.id, start, start + timedelta(days=1), moment.now, ignored
+            db, [session.consultant_user_id], kind.id, start, start + timedelta(days=1), ctx.now, ignored
         )
         return sum(map(len, found.values()))
 

@@ -15,7 +15,7 @@ from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
 from booking_tasks.catalogue import policies as service
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import SetConsultantPolicy
 from booking_tasks.models import ConsultantPolicy
 from tests import builders
@@ -28,7 +28,7 @@ def policy(who: UUID, kind: UUID, **own: Any) -> SetConsultantPolicy:
     )
 
 
-def test_a_policy_is_set_replaced_whole_and_taken_away(db: Session, moment: Occasion) -> None:
+def test_a_policy_is_set_replaced_whole_and_taken_away(db: Session, ctx: Context) -> None:
     kind, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
 
     def stored() -> tuple[int | None, int | None] | None:
@@ -43,17 +43,17 @@ def test_a_policy_is_set_replaced_whole_and_taken_away(db: Session, moment: Occa
         ({}, "already_done", None),
     ]
     for own, result, left in steps:
-        assert service.set_consultant_policy(db, moment, policy(who, kind, **own)).result == result
+        assert service.set_consultant_policy(db, ctx, policy(who, kind, **own)).result == result
         assert stored() == left
 
 
-def test_whoever_or_whatever_is_unknown_is_refused_with_the_field(db: Session, moment: Occasion) -> None:
+def test_whoever_or_whatever_is_unknown_is_refused_with_the_field(db: Session, ctx: Context) -> None:
     kind, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
     for command, field in (
         (policy(uuid4(), kind, horizon_days=3), "consultant_user_id"),
         (policy(who, uuid4(), horizon_days=3), "service_type_id"),
     ):
-        outcome = service.set_consultant_policy(db, moment, command)
+        outcome = service.set_consultant_policy(db, ctx, command)
         assert (outcome.result, outcome.errors[0].field) == ("refused", field)
 
 
@@ -75,7 +75,7 @@ def test_what_is_out_of_range_is_refused(own: dict[str, int]) -> None:
     ],
 )
 def test_who_is_refused_by_a_policy_is_told_by_which(
-    db: Session, moment: Occasion, kind: dict[str, int], code: str
+    db: Session, ctx: Context, kind: dict[str, int], code: str
 ) -> None:
     row, who = builders.service_type(db), builders.consultant(db).consultant_user_id
     opening = NOW + timedelta(days=1)
@@ -84,7 +84,7 @@ def test_who_is_refused_by_a_policy_is_told_by_which(
     def hold(hour: int) -> Taken | NotTaken:
         return availability.hold(
             db,
-            moment,
+            ctx,
             builders.request(db, row.id),
             who,
             opening + timedelta(hours=hour),
@@ -110,7 +110,7 @@ def test_who_is_refused_by_a_policy_is_told_by_which(
     ],
 )
 def test_the_limits_of_a_consultant_count_every_kind_held_or_booked(
-    db: Session, moment: Occasion, limit: dict[str, int], hours_that_are_left: set[int]
+    db: Session, ctx: Context, limit: dict[str, int], hours_that_are_left: set[int]
 ) -> None:
     who = builders.consultant(db, **limit).consultant_user_id
     first, second = (builders.service_type(db).id for _ in range(2))
@@ -121,7 +121,7 @@ def test_the_limits_of_a_consultant_count_every_kind_held_or_booked(
     def hold(kind: UUID, hour: int, minutes: int = 60) -> Taken | NotTaken:
         return availability.hold(
             db,
-            moment,
+            ctx,
             builders.request(db, kind),
             who,
             opening + timedelta(hours=hour),
@@ -134,7 +134,7 @@ def test_the_limits_of_a_consultant_count_every_kind_held_or_booked(
         savepoint = db.begin_nested()
         assert hold(second, hour) == NotTaken("limit_reached") or hour in hours_that_are_left
         savepoint.rollback()
-    later = replace(moment, now=NOW + timedelta(minutes=61))  # the hold is over, whoever has swept
+    later = replace(ctx, now=NOW + timedelta(minutes=61))  # the hold is over, whoever has swept
     if limit != {"max_minutes_per_day": 59}:
         request = builders.request(db, second)
         again = availability.hold(
@@ -143,10 +143,10 @@ def test_the_limits_of_a_consultant_count_every_kind_held_or_booked(
         assert isinstance(again, Taken)
 
 
-def test_a_consultant_may_want_to_confirm_what_others_do_not(db: Session, moment: Occasion) -> None:
+def test_a_consultant_may_want_to_confirm_what_others_do_not(db: Session, ctx: Context) -> None:
     kind, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
     builders.window(db, who, NOW + timedelta(days=1))
-    service.set_consultant_policy(db, moment, policy(who, kind, requires_confirmation=True))
-    assert assignment.assign(db, moment, builders.request(db, kind).id).result == "asked"
-    service.set_consultant_policy(db, moment, policy(who, kind, requires_confirmation=False))
-    assert assignment.assign(db, moment, builders.request(db, kind).id).result == "scheduled"
+    service.set_consultant_policy(db, ctx, policy(who, kind, requires_confirmation=True))
+    assert assignment.assign(db, ctx, builders.request(db, kind).id).result == "asked"
+    service.set_consultant_policy(db, ctx, policy(who, kind, requires_confirmation=False))
+    assert assignment.assign(db, ctx, builders.request(db, kind).id).result == "scheduled"

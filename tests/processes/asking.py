@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.intake.confirmation_requests import latest_question
 from booking_tasks.kit import clock
 from booking_tasks.kit.database import transaction
@@ -34,7 +34,7 @@ def asked() -> Asked:
     """Set the stepped clock and ask."""
     with transaction() as db:
         clock.step(db, NOW)
-        office = Office(db, Occasion(now=NOW, actor="test", door="booking"))
+        office = Office(db, Context(now=NOW, actor="test", entry_point="booking"))
         wish = office.asked(requester_user_id=builders.user(db).user_id)
         builders.user(db, user_id=asked_consultant(wish), name="Dr Weber", email=WEBER)
         question = latest_question(db, wish.id)

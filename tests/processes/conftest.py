@@ -66,7 +66,7 @@ def stack(
             "BOOKING_MEETING_URL": platform.url,
             "BOOKING_SMTP_PORT": str(mail.port),
             "BOOKING_SWEEP_INTERVAL": "0.3s",
-            "BOOKING_BELL_LIFE": "3s",
+            "BOOKING_WAKEUP_TTL": "3s",
             "BOOKING_LEASE": "3s",
             "BOOKING_SMTP_TIMEOUT": "1.4s",
             "BOOKING_MEETING_TIMEOUT": "1.4s",

@@ -16,7 +16,7 @@ from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import DeadLetter, Job, ScheduledSession
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.outbox import service as history
-from booking_tasks.unit_of_work import occasion
+from booking_tasks.unit_of_work import unit_of_work
 from tests.builders import booked_session
 
 #: How long a condition is waited for, in seconds: far longer than it takes on an idle machine.
@@ -35,9 +35,9 @@ def ask(client: BookingClient) -> SearchOutcome:
 
 def agreed_session(ahead: timedelta = timedelta(days=3)) -> ScheduledSession:
     """A session that was agreed just now: its room, reminders and event wait to be made."""
-    with occasion("test", "booking") as (db, moment):
-        session = booked_session(db, moment.now + ahead)
-        history.record(db, moment, "session.scheduled", session=session)
+    with unit_of_work("test", "booking") as (db, ctx):
+        session = booked_session(db, ctx.now + ahead)
+        history.record_event(db, ctx, "session.scheduled", session=session)
     return session
 
 

@@ -54,7 +54,7 @@ def test_worker_and_beat_start_in_any_directory_and_take_nothing_from_it(
 
     assert ask(client).code == "unknown_service_type"
     wait_for(lambda: all_settled("provision_meeting", 1), "the room, rung for by the beat")
-    assert times_sent(beat, "ring_for_due") > 0
+    assert times_sent(beat, "wake_due_jobs") > 0
 
     assert (beat.end(), worker.end()) == (0, 0)
     left = {path.name for path in stack.folder.iterdir() if path.suffix not in {".log", ".heartbeat"}}
@@ -108,7 +108,7 @@ def expiry(redis: Any, queue: str) -> datetime:
 
 
 def test_an_outage_of_the_workers_leaves_no_backlog_of_ticks(stack: Stack, redis: Any) -> None:
-    stack.environment["BOOKING_BELL_LIFE"] = "1s"
+    stack.environment["BOOKING_WAKEUP_TTL"] = "1s"
     agreed_session()
     beat = stack.plain("beat", "beat")
     wait_for(lambda: redis.llen("sweep") >= 20, "twenty ticks without a worker")
@@ -122,13 +122,13 @@ def test_an_outage_of_the_workers_leaves_no_backlog_of_ticks(stack: Stack, redis
 
     # Any sweep that ran would have rung for the room, which is due.
     assert jobs("provision_meeting") == {("waiting", 0): 1}
-    stack.environment["BOOKING_BELL_LIFE"] = "1m"
+    stack.environment["BOOKING_WAKEUP_TTL"] = "1m"
     stack.plain("beat-again", "beat")
     wait_for(lambda: all_settled("provision_meeting", 1), "the room, once ticks are fresh again")
 
 
 def test_an_outage_of_one_queue_leaves_no_backlog_of_rings(stack: Stack, redis: Any) -> None:
-    stack.environment["BOOKING_BELL_LIFE"] = "20s"
+    stack.environment["BOOKING_WAKEUP_TTL"] = "20s"
     agreed_session()
     stack.worker("front", FRONT, concurrency=1)
     stack.beat()

@@ -12,7 +12,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from booking_tasks.outbox.jobs import KINDS
+from booking_tasks.outbox.jobs import JOB_TYPES
 from tests.builders import NOW
 from tests.properties.correspondence import Correspondence
 from tests.properties.doors import fates, services, some
@@ -29,7 +29,7 @@ HOURS: list[list[dict[str, Any]]] = [
 ]
 ZONES = ["UTC", "Europe/Vienna", "Pacific/Auckland"]
 
-names = st.sampled_from([*KINDS, *SWEEPS])
+names = st.sampled_from([*JOB_TYPES, *SWEEPS])
 
 
 class Life(Correspondence):

@@ -17,13 +17,13 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import Taken
-from booking_tasks.celery import ROOMS, app, schedule_module
+from booking_tasks.celery import TASK_MODULES, app, schedule_module
 from booking_tasks.contracts import TASK_PREFIX, SearchSlots
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.settings import settings
 from booking_tasks.models import Base, SpecializationAlias
 from booking_tasks.search import service as search
-from booking_tasks.unit_of_work import occasion
+from booking_tasks.unit_of_work import unit_of_work
 from tests import builders
 from tests.accounts import as_superuser
 from tests.builders import NOW
@@ -60,7 +60,7 @@ class Story(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        for room in ROOMS:
+        for room in TASK_MODULES:
             importlib.import_module(room)
         self.edge = Edge()
         self._in_place = self.edge.in_place()
@@ -273,19 +273,19 @@ class Story(RuleBasedStateMachine):
 
     def offered(self, service: UUID) -> list[tuple[UUID, datetime]]:
         """Every start that a search offers at this moment."""
-        with self.look(), occasion("query", "booking") as (db, moment):
-            until = moment.now + timedelta(days=HORIZON_DAYS + 1)
-            query = SearchSlots(service_type_id=service, start=moment.now, end=until, limit=500)
-            found = search.search_slots(db, moment, query)
+        with self.look(), unit_of_work("query", "booking") as (db, ctx):
+            until = ctx.now + timedelta(days=HORIZON_DAYS + 1)
+            query = SearchSlots(service_type_id=service, start=ctx.now, end=until, limit=500)
+            found = search.search_slots(db, ctx, query)
         return [(one.consultant_user_id, one.start) for one in found.starts]
 
     def bookable(self, service: UUID, consultant: UUID, start: datetime) -> bool:
         """Whether a start can be taken at this moment; it is not."""
         taken = False
         try:
-            with self.look(), occasion("test", "booking") as (db, moment):
-                wish, until = builders.request(db, service), moment.now + timedelta(days=1)
-                found = availability.hold(db, moment, wish, consultant, start, until)
+            with self.look(), unit_of_work("test", "booking") as (db, ctx):
+                wish, until = builders.request(db, service), ctx.now + timedelta(days=1)
+                found = availability.hold(db, ctx, wish, consultant, start, until)
                 taken = isinstance(found, Taken)
                 raise _UndoneError
         except _UndoneError:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, ReceiveReply, ReplyOutcome
 from booking_tasks.intake.confirmation_requests import latest_question
 from booking_tasks.models import DirectoryUser, Event, Job, ScheduledSession
@@ -27,8 +27,8 @@ from tests.replies.mails import WEBER, calendar
 class Mailbox(Office):
     """An office whose asked consultant is reached at WEBER, and answers by mail."""
 
-    def __init__(self, db: Session, moment: Occasion) -> None:
-        super().__init__(db, replace(moment, actor="mail gateway", door="replies"))
+    def __init__(self, db: Session, ctx: Context) -> None:
+        super().__init__(db, replace(ctx, actor="mail gateway", entry_point="replies"))
         self.mira = builders.user(db, name="Mira Lang", email="mira@example.org").user_id
         self.wish = self.asked(requester_user_id=self.mira)
         self.who = asked_consultant(self.wish)
@@ -51,15 +51,15 @@ class Mailbox(Office):
             calendar=text,
             authenticated=authenticated,
         )
-        return service.receive(self.db, self.moment, command, read(text.encode()))
+        return service.receive(self.db, self.ctx, command, read(text.encode()))
 
     def events(self) -> int:
         return self.db.scalar(select(func.count()).select_from(Event)) or 0
 
 
 @pytest.fixture
-def mailbox(db: Session, moment: Occasion) -> Mailbox:
-    return Mailbox(db, moment)
+def mailbox(db: Session, ctx: Context) -> Mailbox:
+    return Mailbox(db, ctx)
 
 
 def test_an_acceptance_books_on_the_consultants_word(mailbox: Mailbox) -> None:
@@ -227,7 +227,7 @@ def test_an_answer_to_a_session_that_is_over_is_refused(mailbox: Mailbox, agreed
     command = CancelSession(
         message_id=uuid4(), actor="x", session_id=agreed.id, cancelled_by="user", reason="ill"
     )
-    sessions.cancel(mailbox.db, mailbox.moment, command)
+    sessions.cancel(mailbox.db, mailbox.ctx, command)
 
     assert mailbox.reply(calendar(agreed.id, "DECLINED", sequence=2)).code == "already_ended"
 
@@ -239,8 +239,8 @@ def test_a_reply_to_a_question_asked_again_answers_only_the_later_one(mailbox: M
     mailbox.db.flush()
     from booking_tasks.assignment.service import assign
 
-    mailbox.moment = replace(mailbox.moment, now=mailbox.moment.now + timedelta(minutes=1))
-    assert assign(mailbox.db, mailbox.moment, mailbox.wish.id).consultant_user_id == mailbox.who
+    mailbox.ctx = replace(mailbox.ctx, now=mailbox.ctx.now + timedelta(minutes=1))
+    assert assign(mailbox.db, mailbox.ctx, mailbox.wish.id).consultant_user_id == mailbox.who
 
     assert mailbox.reply(calendar(first)).code == "stale"
     assert mailbox.reply(calendar(first, "DECLINED")).result == "already_done"

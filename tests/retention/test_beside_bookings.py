@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.kit import database
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.settings import settings
@@ -110,10 +110,10 @@ def old_things(kind_and_requester: tuple[object, ...]) -> None:
 
 def forgotten(limit: int = 1000) -> Iterator[dict[str, int]]:
     """Delete a batch of every part in one transaction; it commits when the iterator goes on."""
-    moment = Occasion(now=datetime.now(UTC), actor="sweep", door="sweep")
+    ctx = Context(now=datetime.now(UTC), actor="sweep", entry_point="sweep")
     with transaction() as db:
         ages = tasks.ages_of(settings())
-        yield {part: service.purge_batch(db, moment, part, ages, limit) for part in service.PARTS}
+        yield {part: service.purge_batch(db, ctx, part, ages, limit) for part in service.PARTS}
 
 
 def test_bookings_go_on_while_a_batch_of_everything_is_deleted_and_not_yet_committed(

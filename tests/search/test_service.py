@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
 from booking_tasks.availability.store import free_starts_of_each
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import SearchOutcome, SearchSlots
 from booking_tasks.models import AvailabilitySlot, Consultant, ConsultantPolicy, SpecializationAlias
 from booking_tasks.search import service
@@ -29,8 +29,8 @@ HOUR = timedelta(hours=1)
 class Practice:
     """Consultants with four hours tomorrow, and one kind of consultation of an hour."""
 
-    def __init__(self, db: Session, moment: Occasion, people: int, **kind: Any) -> None:
-        self.db, self.moment = db, moment
+    def __init__(self, db: Session, ctx: Context, people: int, **kind: Any) -> None:
+        self.db, self.ctx = db, ctx
         self.kind = builders.service_type(db, **kind)
         self.people = [builders.consultant(db).consultant_user_id for _ in range(people)]
         for one in self.people:
@@ -38,7 +38,7 @@ class Practice:
 
     def search(self, **query: Any) -> SearchOutcome:
         given = {"service_type_id": self.kind.id, "start": NOW, "consultant_user_ids": self.people} | query
-        return service.search_slots(self.db, self.moment, SearchSlots.model_validate(given))
+        return service.search_slots(self.db, self.ctx, SearchSlots.model_validate(given))
 
     def pages(self, **query: Any) -> list[SearchOutcome]:
         found = [self.search(**query)]
@@ -48,12 +48,12 @@ class Practice:
 
     def hold(self, who: UUID, start: Any) -> None:
         request = builders.request(self.db, self.kind.id)
-        taken = availability.hold(self.db, self.moment, request, who, start, NOW + HOUR)
+        taken = availability.hold(self.db, self.ctx, request, who, start, NOW + HOUR)
         assert isinstance(taken, Taken)
 
 
-def test_pages_together_are_everything_once_and_in_order(db: Session, moment: Occasion) -> None:
-    practice = Practice(db, moment, people=3)
+def test_pages_together_are_everything_once_and_in_order(db: Session, ctx: Context) -> None:
+    practice = Practice(db, ctx, people=3)
     whole = practice.search(limit=500)
     assert len(whole.starts) == 3 * 7
     assert whole.next is None
@@ -65,8 +65,8 @@ def test_pages_together_are_everything_once_and_in_order(db: Session, moment: Oc
     assert order == sorted(order)
 
 
-def test_a_booking_between_two_pages_neither_repeats_nor_skips_a_start(db: Session, moment: Occasion) -> None:
-    practice = Practice(db, moment, people=2)
+def test_a_booking_between_two_pages_neither_repeats_nor_skips_a_start(db: Session, ctx: Context) -> None:
+    practice = Practice(db, ctx, people=2)
     whole = practice.search(limit=500).starts
     first = practice.search(limit=5)
     practice.hold(first.starts[0].consultant_user_id, OPENING)
@@ -78,18 +78,16 @@ def test_a_booking_between_two_pages_neither_repeats_nor_skips_a_start(db: Sessi
     }
 
 
-def test_without_an_end_the_first_starts_are_found_however_far_they_lie(
-    db: Session, moment: Occasion
-) -> None:
-    practice = Practice(db, moment, people=1)
+def test_without_an_end_the_first_starts_are_found_however_far_they_lie(db: Session, ctx: Context) -> None:
+    practice = Practice(db, ctx, people=1)
     builders.window(db, practice.people[0], NOW + timedelta(days=80), hours=1)
     found = practice.search(start=NOW + timedelta(days=2), limit=3)
     assert [one.start for one in found.starts] == [NOW + timedelta(days=80)]
     assert found.next is None
 
 
-def test_days_are_those_of_the_zone_that_was_asked_for(db: Session, moment: Occasion) -> None:
-    practice = Practice(db, moment, people=1)
+def test_days_are_those_of_the_zone_that_was_asked_for(db: Session, ctx: Context) -> None:
+    practice = Practice(db, ctx, people=1)
     for zone, days in (
         ("UTC", {date(2027, 3, 2)}),
         ("Pacific/Kiritimati", {date(2027, 3, 2), date(2027, 3, 3)}),
@@ -103,15 +101,13 @@ def test_what_is_no_cursor_is_refused_with_the_field(after: str) -> None:
         SearchSlots.model_validate({"service_type_id": uuid4(), "start": NOW, "after": after})
 
 
-def test_an_unknown_kind_is_refused_with_the_field(db: Session, moment: Occasion) -> None:
-    refused = Practice(db, moment, people=1).search(service_type_id=uuid4())
+def test_an_unknown_kind_is_refused_with_the_field(db: Session, ctx: Context) -> None:
+    refused = Practice(db, ctx, people=1).search(service_type_id=uuid4())
     assert (refused.code, refused.errors[0].field) == ("unknown_service_type", "service_type_id")
 
 
-def test_each_consultant_is_counted_once_by_the_furthest_they_came(db: Session, moment: Occasion) -> None:
-    practice = Practice(
-        db, moment, people=3, max_sessions_per_day=1, minimum_notice_minutes=60, horizon_days=30
-    )
+def test_each_consultant_is_counted_once_by_the_furthest_they_came(db: Session, ctx: Context) -> None:
+    practice = Practice(db, ctx, people=3, max_sessions_per_day=1, minimum_notice_minutes=60, horizon_days=30)
     limited, blocked, late = practice.people
     practice.hold(limited, OPENING)
     db.add(
@@ -144,13 +140,13 @@ def test_each_consultant_is_counted_once_by_the_furthest_they_came(db: Session, 
     }
 
 
-def test_a_range_that_is_over_says_so(db: Session, moment: Occasion) -> None:
-    practice = Practice(db, moment, people=1)
-    practice.moment = replace(moment, now=NOW + timedelta(days=9))
+def test_a_range_that_is_over_says_so(db: Session, ctx: Context) -> None:
+    practice = Practice(db, ctx, people=1)
+    practice.ctx = replace(ctx, now=NOW + timedelta(days=9))
     assert practice.search(end=NOW + timedelta(days=2)).nothing_because == "range_over"
 
 
-def _crowd(db: Session, moment: Occasion, size: int, dice: Random) -> tuple[UUID, list[UUID]]:
+def _crowd(db: Session, ctx: Context, size: int, dice: Random) -> tuple[UUID, list[UUID]]:
     """Consultants with hours, blocks and policies of their own, some of them equal to each other's."""
     kind = builders.service_type(db, minimum_notice_minutes=30).id
     people = [builders.consultant(db).consultant_user_id for _ in range(size)]
@@ -183,12 +179,10 @@ def _crowd(db: Session, moment: Occasion, size: int, dice: Random) -> tuple[UUID
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_pages_over_a_crowd_are_what_the_judge_gives_in_order(
-    db: Session, moment: Occasion, seed: int
-) -> None:
+def test_pages_over_a_crowd_are_what_the_judge_gives_in_order(db: Session, ctx: Context, seed: int) -> None:
     """More than a few are asked in lineups: none may be skipped, repeated or out of turn."""
     dice = Random(seed)
-    kind, people = _crowd(db, moment, 75, dice)
+    kind, people = _crowd(db, ctx, 75, dice)
     found = free_starts_of_each(db, people, kind, NOW, NOW + timedelta(days=9), NOW)
     wanted = sorted((start, who) for who, spans in found.items() for start, _ in spans)
     assert len(wanted) > 500
@@ -196,7 +190,7 @@ def test_pages_over_a_crowd_are_what_the_judge_gives_in_order(
         query = {"service_type_id": kind, "start": NOW, "limit": limit, "consultant_user_ids": whose}
         pages, after = [], None
         while True:
-            page = service.search_slots(db, moment, SearchSlots.model_validate(query | {"after": after}))
+            page = service.search_slots(db, ctx, SearchSlots.model_validate(query | {"after": after}))
             pages += [(one.start, one.consultant_user_id) for one in page.starts]
             after = page.next
             if after is None or len(pages) > 40 * limit:
@@ -205,9 +199,9 @@ def test_pages_over_a_crowd_are_what_the_judge_gives_in_order(
         assert after is not None or len(pages) == len(wanted)
 
 
-def test_a_crowd_without_any_start_is_told_so_and_soon(db: Session, moment: Occasion) -> None:
+def test_a_crowd_without_any_start_is_told_so_and_soon(db: Session, ctx: Context) -> None:
     """A day that is full for everybody is passed in a few steps, not one for each lineup."""
-    kind, people = _crowd(db, moment, 75, Random(5))
+    kind, people = _crowd(db, ctx, 75, Random(5))
     for one in people:
         db.add(
             AvailabilitySlot(
@@ -220,14 +214,14 @@ def test_a_crowd_without_any_start_is_told_so_and_soon(db: Session, moment: Occa
         )
     db.flush()
     query = SearchSlots(service_type_id=kind, start=NOW, limit=5)
-    assert {one.day for one in service.search_slots(db, moment, query).starts} == {date(2027, 3, 3)}
+    assert {one.day for one in service.search_slots(db, ctx, query).starts} == {date(2027, 3, 3)}
     over = SearchSlots(service_type_id=kind, start=NOW, end=NOW + timedelta(days=1))
-    assert service.search_slots(db, moment, over).nothing_because == "all_taken"
+    assert service.search_slots(db, ctx, over).nothing_because == "all_taken"
 
 
-def test_skills_are_found_in_any_case_and_by_any_alias(db: Session, moment: Occasion) -> None:
+def test_skills_are_found_in_any_case_and_by_any_alias(db: Session, ctx: Context) -> None:
     db.add_all(SpecializationAlias(alias=one, specialization="mathematics") for one in ("maths", "mathe"))
-    practice = Practice(db, moment, people=1)
+    practice = Practice(db, ctx, people=1)
     able = []
     for offered, is_able in (
         (["Maths", "LAW"], True),
@@ -249,8 +243,8 @@ def test_skills_are_found_in_any_case_and_by_any_alias(db: Session, moment: Occa
     assert who("alchemy") == []
 
 
-def test_nobody_is_offered_or_held_for_a_kind_that_they_do_not_offer(db: Session, moment: Occasion) -> None:
-    practice = Practice(db, moment, people=2)
+def test_nobody_is_offered_or_held_for_a_kind_that_they_do_not_offer(db: Session, ctx: Context) -> None:
+    practice = Practice(db, ctx, people=2)
     other = builders.service_type(db).id
     mine, theirs = practice.people
     for one, kinds in ((mine, [practice.kind.id, other]), (theirs, [other])):
@@ -259,5 +253,5 @@ def test_nobody_is_offered_or_held_for_a_kind_that_they_do_not_offer(db: Session
     assert {one.consultant_user_id for one in practice.search().starts} == {mine}
     assert practice.search(consultant_user_ids=(theirs,)).nothing_because == "no_consultant"
     request = builders.request(db, practice.kind.id)
-    held = availability.hold(db, moment, request, theirs, OPENING, NOW + HOUR)
+    held = availability.hold(db, ctx, request, theirs, OPENING, NOW + HOUR)
     assert held == NotTaken("slot_not_free")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
 from booking_tasks.series import service
@@ -27,8 +27,8 @@ WEEK = timedelta(weeks=1)
 class Course:
     """One consultant with four hours on six Tuesdays."""
 
-    def __init__(self, db: Session, moment: Occasion, **kind: Any) -> None:
-        self.db, self.moment = db, moment
+    def __init__(self, db: Session, ctx: Context, **kind: Any) -> None:
+        self.db, self.ctx = db, ctx
         self.kind = builders.service_type(db, **kind)
         self.who = builders.consultant(db).consultant_user_id
         for week in range(6):
@@ -44,7 +44,7 @@ class Course:
             "consultant_user_id": self.who,
             "starts": starts,
         }
-        outcome = service.book_series(self.db, self.moment, BookSeries.model_validate(given | values))
+        outcome = service.book_series(self.db, self.ctx, BookSeries.model_validate(given | values))
         assert [name for name, rows in ALWAYS.items() if self.db.execute(text(rows)).first()] == []
         return outcome
 
@@ -59,8 +59,8 @@ class Course:
         ]
 
 
-def test_every_start_is_booked_with_a_request_and_a_session_of_its_own(db: Session, moment: Occasion) -> None:
-    course = Course(db, moment)
+def test_every_start_is_booked_with_a_request_and_a_session_of_its_own(db: Session, ctx: Context) -> None:
+    course = Course(db, ctx)
     series_id = uuid4()
     done = course.book(FIRST, weekly={"times": 6, "time_zone": "UTC"}, series_id=series_id)
     assert [one.start for one in done.sessions] == [FIRST + week * WEEK for week in range(6)]
@@ -69,8 +69,8 @@ def test_every_start_is_booked_with_a_request_and_a_session_of_its_own(db: Sessi
     assert {one.status for one in requests} == {"scheduled"}
 
 
-def test_one_conflict_books_nothing_and_all_of_them_are_told(db: Session, moment: Occasion) -> None:
-    course = Course(db, moment)
+def test_one_conflict_books_nothing_and_all_of_them_are_told(db: Session, ctx: Context) -> None:
+    course = Course(db, ctx)
     assert course.book(FIRST + 2 * WEEK).result == "done"
     before = course.left()
     refused = course.book(FIRST, weekly={"times": 7, "time_zone": "UTC"})
@@ -83,8 +83,8 @@ def test_one_conflict_books_nothing_and_all_of_them_are_told(db: Session, moment
     assert db.scalar(select(func.count()).where(ConsultationRequest.series_id.is_not(None))) == 1
 
 
-def test_starts_of_one_series_may_be_in_each_others_way(db: Session, moment: Occasion) -> None:
-    course = Course(db, moment, max_sessions_per_day=2)
+def test_starts_of_one_series_may_be_in_each_others_way(db: Session, ctx: Context) -> None:
+    course = Course(db, ctx, max_sessions_per_day=2)
     starts = [FIRST, FIRST + timedelta(minutes=30), FIRST + timedelta(hours=1), FIRST + timedelta(hours=2)]
     refused = course.book(*starts)
     assert refused.conflicts == (
@@ -101,24 +101,20 @@ def test_starts_of_one_series_may_be_in_each_others_way(db: Session, moment: Occ
         ({"consultant_user_id": uuid4()}, "unknown_consultant"),
     ],
 )
-def test_what_is_unknown_is_refused(
-    db: Session, moment: Occasion, values: dict[str, object], code: str
-) -> None:
-    assert Course(db, moment).book(FIRST, **values).code == code
+def test_what_is_unknown_is_refused(db: Session, ctx: Context, values: dict[str, object], code: str) -> None:
+    assert Course(db, ctx).book(FIRST, **values).code == code
 
 
-def test_who_confirms_each_booking_or_takes_none_is_not_booked_in_series(
-    db: Session, moment: Occasion
-) -> None:
-    course = Course(db, moment, requires_confirmation=True)
+def test_who_confirms_each_booking_or_takes_none_is_not_booked_in_series(db: Session, ctx: Context) -> None:
+    course = Course(db, ctx, requires_confirmation=True)
     assert course.book(FIRST).code == "must_be_confirmed"
     assert course.book(FIRST, requester_user_id=course.who).code == "is_the_requester"
     db.execute(text("UPDATE consultant_profiles SET is_available_for_booking = false"))
     assert course.book(FIRST).code == "not_bookable"
 
 
-def test_a_series_id_is_used_once(db: Session, moment: Occasion) -> None:
-    course = Course(db, moment)
+def test_a_series_id_is_used_once(db: Session, ctx: Context) -> None:
+    course = Course(db, ctx)
     ids = {"series_id": uuid4(), "requester_user_id": uuid4()}
     assert course.book(FIRST, **ids).result == "done"
     assert course.book(FIRST + WEEK, **ids).code == "series_exists"

@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import BookSeries, Weekly
-from booking_tasks.kit.database import rings, transaction
+from booking_tasks.kit.database import pending_wakeups, transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import (
     AssignmentDecision,
@@ -29,7 +29,7 @@ from booking_tasks.models import (
     ScheduledSession,
     ServiceType,
 )
-from booking_tasks.outbox.workflow import SessionFacts
+from booking_tasks.outbox.workflow import SessionSnapshot
 from booking_tasks.series import service as series
 from booking_tasks.sessions import service
 from booking_tasks.sessions.rules import NewRequest
@@ -59,8 +59,8 @@ def statements(db: Session) -> Iterator[list[str]]:
 class Desk:
     """One consultant with eight hours, and ways to book them."""
 
-    def __init__(self, db: Session, moment: Occasion, **kind: object) -> None:
-        self.db, self.moment = db, moment
+    def __init__(self, db: Session, ctx: Context, **kind: object) -> None:
+        self.db, self.ctx = db, ctx
         self.kind: ServiceType = builders.service_type(db, **kind)
         self.who = builders.consultant(db).consultant_user_id
         builders.window(db, self.who, START)
@@ -79,15 +79,15 @@ class Desk:
 
     def agree(
         self, request: ConsultationRequest | NewRequest, start: datetime = START, length: timedelta = HOUR
-    ) -> SessionFacts | NotTaken:
+    ) -> SessionSnapshot | NotTaken:
         return service.agree(
             self.db,
-            self.moment,
+            self.ctx,
             request,
             self.who,
             start,
             start + length,
-            decision=assignment.choice_of_requester(self.moment, request, start),
+            decision=assignment.choice_of_requester(self.ctx, request, start),
         )
 
     def wrong(self) -> list[str]:
@@ -98,15 +98,15 @@ class Desk:
 
 
 @pytest.fixture
-def desk(db: Session, moment: Occasion) -> Desk:
-    return Desk(db, moment)
+def desk(db: Session, ctx: Context) -> Desk:
+    return Desk(db, ctx)
 
 
 def test_a_new_request_is_booked_with_its_session_in_one_statement(desk: Desk) -> None:
     asked = desk.new_request()
     with statements(desk.db) as sent:
         agreed = desk.agree(asked)
-    assert isinstance(agreed, SessionFacts)
+    assert isinstance(agreed, SessionSnapshot)
     assert len(sent) == 1
     request = desk.db.get_one(ConsultationRequest, asked.id)
     session = desk.db.get_one(ScheduledSession, agreed.id)
@@ -114,8 +114,8 @@ def test_a_new_request_is_booked_with_its_session_in_one_statement(desk: Desk) -
     assert (session.consultation_request_id, session.status) == (request.id, "scheduled")
     assert (request.series_id, request.request_details) == (asked.series_id, "a proof")
     assert desk.wrong() == []
-    assert request.requested_at == request.updated_at == session.created_at == desk.moment.now
-    assert rings(desk.db) == {"provision_meeting", "publish_event"}
+    assert request.requested_at == request.updated_at == session.created_at == desk.ctx.now
+    assert pending_wakeups(desk.db) == {"provision_meeting", "publish_event"}
 
 
 def test_a_waiting_request_is_booked_in_one_statement_and_its_object_knows(desk: Desk) -> None:
@@ -124,7 +124,7 @@ def test_a_waiting_request_is_booked_in_one_statement_and_its_object_knows(desk:
         agreed = desk.agree(request)
         desk.db.flush()
         known = (request.status, request.status_reason, request.assigned_consultant_user_id)
-    assert isinstance(agreed, SessionFacts)
+    assert isinstance(agreed, SessionSnapshot)
     assert len(sent) == 1
     assert known == ("scheduled", None, desk.who)
     assert request.scheduled_session_id == agreed.id
@@ -134,11 +134,11 @@ def test_a_waiting_request_is_booked_in_one_statement_and_its_object_knows(desk:
 
 def test_a_hold_becomes_the_booking_in_one_statement(desk: Desk) -> None:
     request = builders.request(desk.db, desk.kind.id)
-    held = availability.hold(desk.db, desk.moment, request, desk.who, START, NOW + HOUR)
+    held = availability.hold(desk.db, desk.ctx, request, desk.who, START, NOW + HOUR)
     assert not isinstance(held, NotTaken)
     with statements(desk.db) as sent:
-        agreed = service.agree(desk.db, desk.moment, request, desk.who, held.start, held.end, from_hold=True)
-    assert isinstance(agreed, SessionFacts)
+        agreed = service.agree(desk.db, desk.ctx, request, desk.who, held.start, held.end, from_hold=True)
+    assert isinstance(agreed, SessionSnapshot)
     assert len(sent) == 1
     [fact] = desk.db.scalars(select(AvailabilitySlot).where(AvailabilitySlot.requester_user_id.is_not(None)))
     assert (fact.status, fact.scheduled_session_id) == ("booked", agreed.id)
@@ -147,19 +147,19 @@ def test_a_hold_becomes_the_booking_in_one_statement(desk: Desk) -> None:
 
 def test_a_hold_that_is_over_or_starts_elsewhere_is_not_booked(desk: Desk) -> None:
     request = builders.request(desk.db, desk.kind.id)
-    held = availability.hold(desk.db, desk.moment, request, desk.who, START, NOW + HOUR)
+    held = availability.hold(desk.db, desk.ctx, request, desk.who, START, NOW + HOUR)
     assert not isinstance(held, NotTaken)
     before = desk.rows()
-    later = Occasion(now=NOW + HOUR, actor="mira", door="booking")
-    for moment, start in ((later, START), (desk.moment, START + HOUR)):
-        refused = service.agree(desk.db, moment, request, desk.who, start, start + HOUR, from_hold=True)
+    later = Context(now=NOW + HOUR, actor="mira", entry_point="booking")
+    for ctx, start in ((later, START), (desk.ctx, START + HOUR)):
+        refused = service.agree(desk.db, ctx, request, desk.who, start, start + HOUR, from_hold=True)
         assert refused == NotTaken("hold_expired")
     assert desk.rows() == before
     assert request.status == "pending"
 
 
-def test_a_series_is_one_statement_once_its_length_is_known(db: Session, moment: Occasion) -> None:
-    desk = Desk(db, moment, default_duration_minutes=45)
+def test_a_series_is_one_statement_once_its_length_is_known(db: Session, ctx: Context) -> None:
+    desk = Desk(db, ctx, default_duration_minutes=45)
     builders.window(db, desk.who, START + 7 * DAY)
     sent = []
     for hours in (0, 1):
@@ -174,17 +174,17 @@ def test_a_series_is_one_statement_once_its_length_is_known(db: Session, moment:
             weekly=Weekly(times=2, time_zone="UTC"),
         )
         with statements(db) as found:
-            done = series.book_series(db, moment, command)
+            done = series.book_series(db, ctx, command)
         assert [one.end - one.start for one in done.sessions] == [45 * MINUTE] * 2
         sent.append(len(found))
     assert sent == [2, 1]
     assert (desk.rows()[3:5], desk.wrong()) == ([4, 4], [])
 
 
-def test_a_series_that_is_refused_gives_its_locks_back(own_database: str, moment: Occasion) -> None:
+def test_a_series_that_is_refused_gives_its_locks_back(own_database: str, ctx: Context) -> None:
     with transaction() as db:
-        desk = Desk(db, moment)
-        assert isinstance(desk.agree(desk.new_request()), SessionFacts)
+        desk = Desk(db, ctx)
+        assert isinstance(desk.agree(desk.new_request()), SessionSnapshot)
     command = BookSeries(
         message_id=uuid7(),
         actor="shop",
@@ -195,20 +195,20 @@ def test_a_series_that_is_refused_gives_its_locks_back(own_database: str, moment
         starts=(START, START + HOUR),
     )
     with transaction() as db, psycopg.connect(own_database) as rival:
-        assert series.book_series(db, moment, command).code == "conflicts"
+        assert series.book_series(db, ctx, command).code == "conflicts"
         rival.execute(
             "SELECT FROM consultant_profiles WHERE consultant_user_id = %s FOR UPDATE NOWAIT", [desk.who]
         )
 
 
 @pytest.mark.parametrize("code", ["slot_taken", "slot_not_free", "notice_too_short", "requester_busy"])
-def test_what_is_refused_leaves_nothing_behind(db: Session, moment: Occasion, code: str) -> None:
-    desk = Desk(db, moment, minimum_notice_minutes=60 * 25 if code == "notice_too_short" else 0)
+def test_what_is_refused_leaves_nothing_behind(db: Session, ctx: Context, code: str) -> None:
+    desk = Desk(db, ctx, minimum_notice_minutes=60 * 25 if code == "notice_too_short" else 0)
     other = builders.consultant(db).consultant_user_id
     builders.window(db, other, START)
     first = desk.new_request()
     if code != "notice_too_short":
-        service.agree(db, moment, first, other if code == "requester_busy" else desk.who, START, START + HOUR)
+        service.agree(db, ctx, first, other if code == "requester_busy" else desk.who, START, START + HOUR)
     again = desk.new_request(first.requester_user_id if code == "requester_busy" else None)
     before = desk.rows()
     start = START + 8 * HOUR if code == "slot_not_free" else START
@@ -216,10 +216,10 @@ def test_what_is_refused_leaves_nothing_behind(db: Session, moment: Occasion, co
     assert desk.rows() == before
 
 
-def test_a_refusal_gives_its_locks_back(own_database: str, moment: Occasion) -> None:
+def test_a_refusal_gives_its_locks_back(own_database: str, ctx: Context) -> None:
     with transaction() as db:
-        desk = Desk(db, moment)
-        assert isinstance(desk.agree(desk.new_request()), SessionFacts)
+        desk = Desk(db, ctx)
+        assert isinstance(desk.agree(desk.new_request()), SessionSnapshot)
         who = desk.who
     with transaction() as db, psycopg.connect(own_database) as rival:
         desk.db = db
@@ -233,7 +233,7 @@ def test_a_length_that_changed_since_it_was_looked_up_is_the_one_that_is_booked(
     """Caller and lock disagree: what follows is computed again, for the end that the policy wants."""
     with statements(desk.db) as sent:
         agreed = desk.agree(desk.new_request(), length=HOUR / 2)
-    assert isinstance(agreed, SessionFacts)
+    assert isinstance(agreed, SessionSnapshot)
     assert len(sent) == 2
     assert agreed.end == START + HOUR
     session = desk.db.get_one(ScheduledSession, agreed.id)
@@ -248,7 +248,7 @@ def test_who_undoes_a_booking_by_a_savepoint_finds_the_request_as_it_was(desk: D
     request = builders.request(desk.db, desk.kind.id, status="pending_assignment")
     before = desk.rows()
     savepoint = desk.db.begin_nested()
-    assert isinstance(desk.agree(request), SessionFacts)
+    assert isinstance(desk.agree(request), SessionSnapshot)
     savepoint.rollback()
     assert (request.status, request.scheduled_session_id) == ("pending_assignment", None)
     assert desk.rows() == before

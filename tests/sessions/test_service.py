@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
 from booking_tasks.sessions import service
@@ -29,14 +29,14 @@ def session(db: Session) -> ScheduledSession:
     return row
 
 
-def move(db: Session, moment: Occasion, session_id: UUID, hours: float) -> SessionOutcome:
+def move(db: Session, ctx: Context, session_id: UUID, hours: float) -> SessionOutcome:
     command = RescheduleSession(
         message_id=uuid4(), actor="mira", session_id=session_id, new_start=START + timedelta(hours=hours)
     )
-    return service.reschedule(db, moment, command)
+    return service.reschedule(db, ctx, command)
 
 
-def cancel(db: Session, moment: Occasion, session_id: UUID, by: str = "user") -> SessionOutcome:
+def cancel(db: Session, ctx: Context, session_id: UUID, by: str = "user") -> SessionOutcome:
     command = CancelSession.model_validate(
         {
             "message_id": uuid4(),
@@ -46,7 +46,7 @@ def cancel(db: Session, moment: Occasion, session_id: UUID, by: str = "user") ->
             "reason": "ill",
         }
     )
-    return service.cancel(db, moment, command)
+    return service.cancel(db, ctx, command)
 
 
 def events_of(db: Session, session: ScheduledSession) -> list[Event]:
@@ -75,9 +75,9 @@ def facts_of(db: Session, session: ScheduledSession) -> list[AvailabilitySlot]:
 
 @pytest.mark.parametrize("hours", [3, 0.5, -0.5])
 def test_a_move_takes_the_new_time_and_frees_the_old_also_when_they_overlap(
-    db: Session, moment: Occasion, session: ScheduledSession, hours: float
+    db: Session, ctx: Context, session: ScheduledSession, hours: float
 ) -> None:
-    outcome = move(db, moment, session.id, hours)
+    outcome = move(db, ctx, session.id, hours)
     assert (outcome.result, outcome.revision, outcome.start) == ("done", 1, START + timedelta(hours=hours))
     [fact] = facts_of(db, session)
     assert fact.start_time == START + timedelta(hours=hours)
@@ -86,35 +86,35 @@ def test_a_move_takes_the_new_time_and_frees_the_old_also_when_they_overlap(
 
 
 def test_a_move_plans_new_reminders_and_tells_the_platform(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
-    move(db, moment, session.id, 3)
+    move(db, ctx, session.id, 3)
     assert [job.revision for job in jobs_of(db, session, "provision_meeting")] == [1]
     assert len(jobs_of(db, session, "send_reminder")) == 4
     assert {job.revision for job in jobs_of(db, session, "send_reminder")} == {1}
     assert jobs_of(db, session, "send_invite") == []  # no link yet: the invite follows it
 
 
-def test_a_move_with_a_link_is_told_at_once(db: Session, moment: Occasion, session: ScheduledSession) -> None:
+def test_a_move_with_a_link_is_told_at_once(db: Session, ctx: Context, session: ScheduledSession) -> None:
     session.meeting_platform_join_url = "https://meet.example.org/r"
-    move(db, moment, session.id, 3)
+    move(db, ctx, session.id, 3)
     recipients = {job.recipient for job in jobs_of(db, session, "send_invite")}
     assert recipients == {session.requester_user_id, session.consultant_user_id}
 
 
 def test_a_refused_move_leaves_the_session_and_its_slot_where_they_were(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     [before] = facts_of(db, session)
-    assert move(db, moment, session.id, 20).code == "slot_not_free"
-    assert move(db, moment, session.id, 0.1).code == "slot_not_free"
+    assert move(db, ctx, session.id, 20).code == "slot_not_free"
+    assert move(db, ctx, session.id, 0.1).code == "slot_not_free"
     [after] = facts_of(db, session)
     assert (after.id, session.revision, session.scheduled_start_time) == (before.id, 0, START)
     assert events_of(db, session) == []
 
 
 def test_a_move_onto_a_neighbour_is_refused_as_taken(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     other = builders.booked_session(db, start=START + timedelta(days=30))
     [fact] = facts_of(db, other)
@@ -122,22 +122,20 @@ def test_a_move_onto_a_neighbour_is_refused_as_taken(
     fact.start_time = fact.session_start_time = START + timedelta(hours=2)
     fact.end_time = fact.session_end_time = START + timedelta(hours=3)
     db.flush()
-    assert move(db, moment, session.id, 1.5).code == "slot_taken"
+    assert move(db, ctx, session.id, 1.5).code == "slot_taken"
     assert len(facts_of(db, session)) == 1
 
 
-def test_a_move_to_where_it_is_changes_nothing(
-    db: Session, moment: Occasion, session: ScheduledSession
-) -> None:
-    assert move(db, moment, session.id, 0).result == "already_done"
+def test_a_move_to_where_it_is_changes_nothing(db: Session, ctx: Context, session: ScheduledSession) -> None:
+    assert move(db, ctx, session.id, 0).result == "already_done"
     assert session.revision == 0
 
 
 @pytest.mark.parametrize("by", ["user", "consultant"])
 def test_a_cancellation_frees_the_time_and_tells_both_sides(
-    db: Session, moment: Occasion, session: ScheduledSession, by: str
+    db: Session, ctx: Context, session: ScheduledSession, by: str
 ) -> None:
-    outcome = cancel(db, moment, session.id, by)
+    outcome = cancel(db, ctx, session.id, by)
     assert (outcome.result, outcome.status, outcome.revision) == ("done", f"cancelled_by_{by}", 1)
     assert facts_of(db, session) == []
     assert db.get_one(ConsultationRequest, session.consultation_request_id).status == "cancelled"
@@ -148,39 +146,39 @@ def test_a_cancellation_frees_the_time_and_tells_both_sides(
 
 
 def test_cancelling_one_session_leaves_anothers_jobs_untouched(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     other = builders.booked_session(db, start=START)
     builders.window(db, other.consultant_user_id, START - timedelta(hours=2))
-    move(db, moment, other.id, 1)
+    move(db, ctx, other.id, 1)
     before = [(job.id, job.state, job.due_at) for job in jobs_of(db, other, "send_reminder")]
-    cancel(db, moment, session.id)
+    cancel(db, ctx, session.id)
     assert [(job.id, job.state, job.due_at) for job in jobs_of(db, other, "send_reminder")] == before
 
 
 def test_the_same_cancellation_again_is_already_done_and_another_is_refused(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
-    cancel(db, moment, session.id)
-    assert cancel(db, moment, session.id).result == "already_done"
-    assert cancel(db, moment, session.id, "consultant").code == "already_ended"
-    assert move(db, moment, session.id, 1).code == "already_ended"
+    cancel(db, ctx, session.id)
+    assert cancel(db, ctx, session.id).result == "already_done"
+    assert cancel(db, ctx, session.id, "consultant").code == "already_ended"
+    assert move(db, ctx, session.id, 1).code == "already_ended"
     assert session.revision == 1
 
 
 def test_what_has_begun_can_neither_be_moved_nor_cancelled(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
-    begun = replace(moment, now=START)
+    begun = replace(ctx, now=START)
     assert move(db, begun, session.id, 1).code == "already_started"
     assert service.start_due(db, begun) == 1
     assert cancel(db, begun, session.id).code == "already_started"
     assert service.start_due(db, begun) == 0
 
 
-def test_an_unknown_session_is_refused(db: Session, moment: Occasion) -> None:
-    assert move(db, moment, uuid4(), 1).code == "unknown_session"
-    assert cancel(db, moment, uuid4()).code == "unknown_session"
+def test_an_unknown_session_is_refused(db: Session, ctx: Context) -> None:
+    assert move(db, ctx, uuid4(), 1).code == "unknown_session"
+    assert cancel(db, ctx, uuid4()).code == "unknown_session"
 
 
 @pytest.mark.parametrize(
@@ -192,10 +190,10 @@ def test_the_database_refuses_an_unknown_status(db: Session, session: ScheduledS
 
 
 def test_the_time_of_a_revision_always_moves_forward(
-    db: Session, moment: Occasion, session: ScheduledSession
+    db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     first = session.revised_at
-    move(db, moment, session.id, 1)
+    move(db, ctx, session.id, 1)
     second = session.revised_at
-    move(db, moment, session.id, 2)
+    move(db, ctx, session.id, 2)
     assert first < second < session.revised_at

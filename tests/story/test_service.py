@@ -10,53 +10,53 @@ import pytest
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import SessionOutcome
 from booking_tasks.inbox import service as inbox
 from booking_tasks.inbox import store as inbox_store
 from booking_tasks.jobs import service as jobs
 from booking_tasks.jobs import store as job_store
-from booking_tasks.jobs.rules import Wanted
+from booking_tasks.jobs.rules import JobFilter
 from booking_tasks.kit.ids import made_at, uuid7
 from booking_tasks.models import AttendanceEvidence, ConsultationRequest, InboxMessage, ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.timeline.rules import Line, change, in_order
-from booking_tasks.timeline.service import Story, story_of
+from booking_tasks.timeline.service import Timeline, timeline_of
 from tests import builders
 from tests.builders import NOW
 
 
-def told(db: Session, id_: UUID) -> Story:
+def told(db: Session, id_: UUID) -> Timeline:
     db.flush()
-    story = story_of(db, id_)
+    story = timeline_of(db, id_)
     assert story is not None
     return story
 
 
-def texts(story: Story, source: str) -> list[str]:
+def texts(story: Timeline, source: str) -> list[str]:
     return [line.text for line in story.lines if line.source == source]
 
 
-def asked_for(db: Session, moment: Occasion, message_id: UUID) -> ConsultationRequest:
+def asked_for(db: Session, ctx: Context, message_id: UUID) -> ConsultationRequest:
     """A request as a message made it, with nobody to take it yet."""
     inbox.arrive(db, message_id, "submit_request", "booking", {}, 3)
     request = builders.request(db, builders.service_type(db).id, status="pending")
-    said = replace(moment, message_id=message_id, actor="shop")
-    history.record(db, said, "request.submitted", request=request, after={"status": "pending"})
-    history.record(db, said, "request.postponed", request=request, reason="waited too long")
+    said = replace(ctx, message_id=message_id, actor="shop")
+    history.record_event(db, said, "request.submitted", request=request, after={"status": "pending"})
+    history.record_event(db, said, "request.postponed", request=request, reason="waited too long")
     inbox_store.finish(db, message_id, "done", {"result": "done", "code": None})
     return request
 
 
 def test_an_unknown_id_has_no_story(db: Session) -> None:
-    assert story_of(db, uuid4()) is None
+    assert timeline_of(db, uuid4()) is None
 
 
-def test_message_event_decision_and_job_of_a_request_are_told_in_order(db: Session, moment: Occasion) -> None:
+def test_message_event_decision_and_job_of_a_request_are_told_in_order(db: Session, ctx: Context) -> None:
     message_id = uuid7()
-    request = asked_for(db, moment, message_id)
+    request = asked_for(db, ctx, message_id)
     busy = builders.consultant(db, specializations=["history"])
-    assignment.assign(db, moment, request.id)
+    assignment.assign(db, ctx, request.id)
 
     story = told(db, request.id)
     order = [(line.source, line.text.split()[0]) for line in story.lines]
@@ -82,16 +82,14 @@ def test_message_event_decision_and_job_of_a_request_are_told_in_order(db: Sessi
     assert story.state.startswith("request pending_assignment (")
 
 
-def test_a_failed_job_shows_its_attempts_its_cause_and_who_decided_what(
-    db: Session, moment: Occasion
-) -> None:
+def test_a_failed_job_shows_its_attempts_its_cause_and_who_decided_what(db: Session, ctx: Context) -> None:
     session = builders.booked_session(db)
-    history.record(db, moment, "session.meeting_ready", session=session)
+    history.record_event(db, ctx, "session.meeting_ready", session=session)
     term = timedelta(seconds=60)
-    [first, _] = job_store.lease(db, "send_invite", moment.now, 2, term)
+    [first, _] = job_store.lease(db, "send_invite", ctx.now, 2, term)
     job_store.begin_sending(db, first, b"a secret letter", term)
-    job_store.settle(db, first, "sending", "dead", "the mail server refused RCPT: 550")
-    jobs.replay(db, moment.by("ann"), Wanted(job_id=first.id), "the mailbox is open again")
+    job_store.finish(db, first, "sending", "dead", "the mail server refused RCPT: 550")
+    jobs.replay(db, ctx.on_behalf_of("ann"), JobFilter(job_id=first.id), "the mailbox is open again")
 
     story = told(db, session.consultation_request_id)
     [replayed] = [text for text in texts(story, "event") if text.startswith("job.replayed")]
@@ -104,9 +102,7 @@ def test_a_failed_job_shows_its_attempts_its_cause_and_who_decided_what(
     assert "secret" not in str(story)
 
 
-def test_the_story_of_a_session_is_its_requests_and_tells_what_was_seen(
-    db: Session, moment: Occasion
-) -> None:
+def test_the_story_of_a_session_is_its_requests_and_tells_what_was_seen(db: Session, ctx: Context) -> None:
     session = builders.booked_session(db)
     db.add(
         AttendanceEvidence(
@@ -128,7 +124,7 @@ def test_the_story_of_a_session_is_its_requests_and_tells_what_was_seen(
 
 @pytest.mark.parametrize("field", ["request_id", "session_id"])
 def test_messages_that_failed_or_wait_belong_to_the_story_by_the_ids_they_name(
-    db: Session, moment: Occasion, field: str
+    db: Session, ctx: Context, field: str
 ) -> None:
     session: ScheduledSession = builders.booked_session(db)
     named = {"request_id": session.consultation_request_id, "session_id": session.id}[field]
@@ -146,7 +142,7 @@ def test_messages_that_failed_or_wait_belong_to_the_story_by_the_ids_they_name(
 
 
 def test_a_command_that_was_refused_belongs_to_the_story_and_keeps_nothing_but_its_ids(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
     session: ScheduledSession = builders.booked_session(db)
     refused, body = uuid7(), {"session_id": str(session.id), "reason": "secret"}
@@ -164,7 +160,7 @@ def test_a_command_that_was_refused_belongs_to_the_story_and_keeps_nothing_but_i
 
 @pytest.mark.parametrize("within", [("request",), ("arguments", "request")])
 def test_what_was_refused_at_the_door_belongs_to_the_story(
-    db: Session, moment: Occasion, within: tuple[str, ...]
+    db: Session, ctx: Context, within: tuple[str, ...]
 ) -> None:
     session: ScheduledSession = builders.booked_session(db)
     payload: dict[str, object] = {"session_id": str(session.id)}
@@ -175,9 +171,9 @@ def test_what_was_refused_at_the_door_belongs_to_the_story(
     assert texts(told(db, session.id), "dead letter") == ["cancel_session by admin: from another queue"]
 
 
-def test_another_requests_things_are_not_told(db: Session, moment: Occasion) -> None:
+def test_another_requests_things_are_not_told(db: Session, ctx: Context) -> None:
     mine, other = builders.booked_session(db), builders.booked_session(db)
-    history.record(db, moment, "session.scheduled", session=other)
+    history.record_event(db, ctx, "session.scheduled", session=other)
     assert told(db, mine.id).lines == []
 
 

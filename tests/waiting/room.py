@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import HoldOutcome
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, TimeOffer
 from booking_tasks.waiting import offering, service
@@ -27,15 +27,15 @@ HOUR = timedelta(hours=1)
 class WaitingRoom:
     """Nobody has time at first: whoever asks is told to wait."""
 
-    def __init__(self, db: Session, moment: Occasion, **kind: Any) -> None:
-        self.db, self.moment = db, moment
+    def __init__(self, db: Session, ctx: Context, **kind: Any) -> None:
+        self.db, self.ctx = db, ctx
         self.kind = builders.service_type(db, **kind)
         self.who = builders.consultant(db).consultant_user_id
 
     def waits(self, **values: Any) -> ConsultationRequest:
         """A request that was looked at, and whose requester was told to wait."""
         request = builders.request(self.db, self.kind.id, **values)
-        assert assignment.assign(self.db, self.moment, request.id).result == "waiting"
+        assert assignment.assign(self.db, self.ctx, request.id).result == "waiting"
         return request
 
     def frees(self, start: datetime = START, hours: float = 1, who: UUID | None = None) -> None:
@@ -44,7 +44,7 @@ class WaitingRoom:
 
     def offers(self, who: UUID | None = None) -> UUID | None:
         """What the job does once: who was given something."""
-        given = offering.offer_freed(self.db, self.moment, who or self.who)
+        given = offering.offer_freed(self.db, self.ctx, who or self.who)
         assert of_rows(self.db) == []
         return given
 
@@ -66,17 +66,17 @@ class WaitingRoom:
             "hold_token": self.offer(request).hold_token,
         }
         outcome: HoldOutcome = getattr(service, contract.task)(
-            self.db, self.moment, contract.model_validate(given | values)
+            self.db, self.ctx, contract.model_validate(given | values)
         )
         assert of_rows(self.db) == []
         return outcome
 
     def later(self, **by: float) -> None:
-        self.moment = replace(self.moment, now=self.moment.now + timedelta(**by))
+        self.ctx = replace(self.ctx, now=self.ctx.now + timedelta(**by))
 
     def sweeps(self) -> int:
         """What `lapse_offers` does; how many let an offer lapse."""
-        return sum(service.lapse(self.db, self.moment, one) for one in service.lapsed(self.db, self.moment))
+        return sum(service.lapse(self.db, self.ctx, one) for one in service.lapsed(self.db, self.ctx))
 
     def history(self, request: ConsultationRequest) -> list[str]:
         return list(

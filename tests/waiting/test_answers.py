@@ -13,11 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
-from booking_tasks.assignment.booking import given
+from booking_tasks.assignment.booking import book_or_hold
 from booking_tasks.assignment.rules import Candidate
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.batch import service as batch
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     AcceptOffer,
     CancelRequest,
@@ -38,8 +38,8 @@ HALF_AN_HOUR = timedelta(minutes=30)
 
 
 @pytest.fixture
-def room(db: Session, moment: Occasion) -> WaitingRoom:
-    return WaitingRoom(db, moment)
+def room(db: Session, ctx: Context) -> WaitingRoom:
+    return WaitingRoom(db, ctx)
 
 
 # -- answers -----------------------------------------------------------------------------------------------
@@ -60,9 +60,9 @@ def test_an_accepted_offer_is_the_session_however_often_it_is_accepted(room: Wai
 
 
 def test_where_the_consultant_confirms_an_accepted_offer_asks_them_and_the_time_stays_kept(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
-    room = WaitingRoom(db, moment, requires_confirmation=True)
+    room = WaitingRoom(db, ctx, requires_confirmation=True)
     request = room.waits()
     room.frees()
     room.offers()
@@ -71,7 +71,7 @@ def test_where_the_consultant_confirms_an_accepted_offer_asks_them_and_the_time_
     assert room.sweeps() == 0
     confirmed = intake.confirm(
         db,
-        room.moment,
+        room.ctx,
         ConfirmRequest(message_id=uuid4(), actor="x", request_id=request.id, consultant_user_id=room.who),
     )
     assert (confirmed.result, room.facts()) == ("done", [("booked", START)])
@@ -88,9 +88,7 @@ def test_a_declined_offer_goes_to_the_next_and_its_request_waits_on_for_another_
     assert room.answers(AcceptOffer, first).code == "offer_over"
     assert (first.status, room.facts()) == ("pending_assignment", [])
     assert room.history(first)[-1] == "request.offer_declined"
-    assert (
-        assignment.assign(room.db, room.moment, first.id).reason == "offer_declined"
-    )  # not that start again
+    assert assignment.assign(room.db, room.ctx, first.id).reason == "offer_declined"  # not that start again
     assert room.offers() == second.id
     room.frees(START + timedelta(days=1))
     assert room.offers() == first.id
@@ -102,13 +100,13 @@ def test_who_declined_what_there_is_changes_nothing_of_a_batch_and_others_get_it
     room.frees()
     room.offers()
     room.answers(DeclineOffer, request)
-    assignment.assign(room.db, room.moment, request.id)
-    plan = batch.planned(*batch.look(room.db, room.moment), timedelta(seconds=1), time.monotonic)
+    assignment.assign(room.db, room.ctx, request.id)
+    plan = batch.planned(*batch.look(room.db, room.ctx), timedelta(seconds=1), time.monotonic)
     assert (plan.to_do, plan.unchanged) == ([], [request.id])
     second = builders.request(room.db, room.kind.id, status="pending_assignment", waiting_since=NOW)
-    plan = batch.planned(*batch.look(room.db, room.moment), timedelta(seconds=1), time.monotonic)
+    plan = batch.planned(*batch.look(room.db, room.ctx), timedelta(seconds=1), time.monotonic)
     assert plan.to_do == [second.id]
-    assert plan.apply(room.db, room.moment, second.id).result == "offered"
+    assert plan.apply(room.db, room.ctx, second.id).result == "offered"
 
 
 def test_another_token_can_do_nothing(room: WaitingRoom) -> None:
@@ -143,11 +141,11 @@ def test_the_clock_alone_ends_an_offer_and_others_take_its_start_with_every_swee
         start=START,
     )
     room.later(minutes=30, microseconds=-1)
-    assert holds.hold_slot(room.db, room.moment, shop).code == "slot_taken"
+    assert holds.hold_slot(room.db, room.ctx, shop).code == "slot_taken"
     room.later(microseconds=1)
     assert room.answers(AcceptOffer, request).code == "offer_expired"
     assert room.answers(DeclineOffer, request).code == "offer_expired"
-    assert holds.hold_slot(room.db, room.moment, shop).result == "done"
+    assert holds.hold_slot(room.db, room.ctx, shop).result == "done"
     assert room.sweeps() == 1
     assert room.offer(request).state == "lapsed"
     assert len(room.facts()) == 1  # the other's hold stays
@@ -168,7 +166,7 @@ def test_what_nobody_answered_for_goes_to_the_next_and_is_never_offered_to_them_
     room.later(hours=24)
     assert room.offers() is None
     for request in (first, second):
-        assert assignment.assign(room.db, room.moment, request.id).result in {"waiting", "nothing"}
+        assert assignment.assign(room.db, room.ctx, request.id).result in {"waiting", "nothing"}
         assert room.notices(request) == {"time_offered": 1}
         assert room.history(request)[1:] == ["request.offered", "request.offer_lapsed"]
 
@@ -180,8 +178,8 @@ def test_who_did_not_answer_is_left_in_peace_for_a_while(room: WaitingRoom) -> N
     room.later(minutes=30)
     room.sweeps()
     assert room.offers() is None
-    assert assignment.waiting(room.db, room.moment) == []
-    assert assignment.assign(room.db, room.moment, request.id).result == "nothing"
+    assert assignment.waiting(room.db, room.ctx) == []
+    assert assignment.assign(room.db, room.ctx, request.id).result == "nothing"
     room.later(minutes=30)
     assert room.offers() == request.id
     assert room.offer(request).start_time == START + HALF_AN_HOUR
@@ -195,7 +193,7 @@ def test_an_offer_to_a_request_that_an_older_release_served_is_withdrawn(room: W
     room.frees(START + 4 * HOUR, who=other)
     request.waiting_since = None  # what a release that knows no offers sees
     span = (START + 4 * HOUR, START + 5 * HOUR)
-    taken = given(room.db, room.moment, request, room.kind, Candidate(other, False, 0), span, None)
+    taken = book_or_hold(room.db, room.ctx, request, room.kind, Candidate(other, False, 0), span, None)
     assert isinstance(taken, assignment.Assigned)
     room.later(minutes=30)
     assert room.sweeps() == 1
@@ -216,7 +214,7 @@ def test_at_its_deadline_a_request_with_an_offer_is_rejected_once_and_told_once(
     room.later(minutes=20)
     if lapse_first:
         room.sweeps()
-    assert [intake.give_up(room.db, room.moment, request.id) for _ in range(2)] == [True, False]
+    assert [intake.give_up(room.db, room.ctx, request.id) for _ in range(2)] == [True, False]
     assert room.sweeps() == 0
     assert (request.status, room.facts()) == ("rejected", [])
     assert room.history(request)[1:] == ["request.offered", "request.offer_lapsed", "request.rejected"]
@@ -228,7 +226,7 @@ def test_a_withdrawn_request_frees_what_was_offered_to_it(room: WaitingRoom) -> 
     first, second = (room.waits(waiting_since=NOW - timedelta(hours=hours)) for hours in (2, 1))
     room.frees()
     room.offers()
-    intake.cancel(room.db, room.moment, CancelRequest(message_id=uuid4(), actor="mira", request_id=first.id))
+    intake.cancel(room.db, room.ctx, CancelRequest(message_id=uuid4(), actor="mira", request_id=first.id))
     assert (first.status, room.offer(first).state, room.facts()) == ("cancelled", "withdrawn", [])
     assert room.answers(AcceptOffer, first).code == "offer_over"
     assert room.noted()["hold_released"] == 1
@@ -275,5 +273,5 @@ def test_a_start_that_was_declined_is_refused_by_the_database_whoever_offers_it(
     room.frees()
     room.offers()
     room.answers(DeclineOffer, request)
-    assert offers.offer(room.db, room.moment, request, room.who, START) == NotTaken("offered_before")
+    assert offers.offer(room.db, room.ctx, request, room.who, START) == NotTaken("offered_before")
     assert (room.facts(), room.history(request)[-1]) == ([], "request.offer_declined")

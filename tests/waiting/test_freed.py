@@ -16,7 +16,7 @@ from booking_tasks.calendars import service as calendars
 from booking_tasks.calendars.rules import Piece
 from booking_tasks.catalogue import policies
 from booking_tasks.catalogue import service as catalogue
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     AddLeave,
     CancelSession,
@@ -35,7 +35,7 @@ from booking_tasks.contracts import (
 from booking_tasks.holds import service as holds
 from booking_tasks.hours import service as hours
 from booking_tasks.intake import service as intake
-from booking_tasks.kit.database import rings
+from booking_tasks.kit.database import pending_wakeups
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.sessions import service as sessions
@@ -49,14 +49,14 @@ class Counter(WaitingRoom):
 
     def say(self, use_case: Callable[..., Any], contract: Any, **values: Any) -> Any:
         message = contract.model_validate({"message_id": uuid4(), "actor": "test"} | values)
-        outcome = use_case(self.db, self.moment, message)
+        outcome = use_case(self.db, self.ctx, message)
         assert outcome.result == "done", outcome
         return outcome
 
     def agreed(self) -> ConsultationRequest:
         self.frees(hours=4)
         request = builders.request(self.db, self.kind.id)
-        assignment.assign(self.db, self.moment, request.id)
+        assignment.assign(self.db, self.ctx, request.id)
         return request
 
     def held(self) -> Any:
@@ -98,10 +98,10 @@ def releases(counter: Counter) -> None:
 def runs_out(counter: Counter) -> None:
     counter.held()
     counter.later(minutes=9)
-    assert availability.expire_holds(counter.db, counter.moment) == 0
+    assert availability.expire_holds(counter.db, counter.ctx) == 0
     assert not counter.noted()
     counter.later(minutes=1)
-    assert availability.expire_holds(counter.db, counter.moment) == 1
+    assert availability.expire_holds(counter.db, counter.ctx) == 1
 
 
 def declines(counter: Counter) -> None:
@@ -172,9 +172,9 @@ def forgets_a_calendar(counter: Counter) -> None:
 
 def is_busy_no_longer(counter: Counter) -> None:
     _feed(counter)
-    kept(counter.db, counter.moment, Piece(START, START + HOUR))
+    kept(counter.db, counter.ctx, Piece(START, START + HOUR))
     assert not counter.noted()
-    kept(counter.db, counter.moment)
+    kept(counter.db, counter.ctx)
 
 
 @pytest.mark.parametrize(
@@ -194,21 +194,21 @@ def is_busy_no_longer(counter: Counter) -> None:
     ],
 )
 def test_freed_time_is_noted_with_the_change_and_rung_for(
-    db: Session, moment: Occasion, way: Callable[[Counter], None], because: str
+    db: Session, ctx: Context, way: Callable[[Counter], None], because: str
 ) -> None:
-    counter = Counter(db, moment)
+    counter = Counter(db, ctx)
     way(counter)
     assert counter.noted()[because] >= 1
     assert set(counter.noted()) == {because}
-    assert "offer_time" in rings(db)
+    assert "offer_time" in pending_wakeups(db)
 
 
-def test_what_frees_nothing_notes_nothing(db: Session, moment: Occasion) -> None:
-    counter = Counter(db, moment)
+def test_what_frees_nothing_notes_nothing(db: Session, ctx: Context) -> None:
+    counter = Counter(db, ctx)
     counter.week(1, 2)
     before = counter.noted()
     counter.week(1)  # shorter hours
     counter.agreed()
-    assert not availability.release_hold(db, counter.moment, uuid4())
+    assert not availability.release_hold(db, counter.ctx, uuid4())
     assert counter.noted() == before
     assert db.query(ScheduledSession).count() == 1

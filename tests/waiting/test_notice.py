@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import AcceptOffer, DeclineOffer
 from booking_tasks.invites.notices import write_notice
 from booking_tasks.jobs.rules import LeasedJob
@@ -56,11 +56,11 @@ def offered(room: WaitingRoom, language: str = "en") -> tuple[ConsultationReques
     ],
 )
 def test_the_requester_reads_what_is_offered_until_when_and_with_whom(
-    db: Session, moment: Occasion, language: str, subject: str, when: str, until: str
+    db: Session, ctx: Context, language: str, subject: str, when: str, until: str
 ) -> None:
-    room = WaitingRoom(db, moment, name="Algebra")
+    room = WaitingRoom(db, ctx, name="Algebra")
     _, wanted = offered(room, language)
-    mail = read(write_notice(db, moment, HOUSE, wanted))
+    mail = read(write_notice(db, ctx, HOUSE, wanted))
     assert mail["Subject"] == subject
     assert when in body(mail)
     assert until in body(mail)
@@ -71,12 +71,12 @@ def test_the_requester_reads_what_is_offered_until_when_and_with_whom(
     ("answer", "state"), [(None, "lapsed"), (DeclineOffer, "declined"), (AcceptOffer, "accepted")]
 )
 def test_of_an_offer_that_is_answered_or_over_nobody_is_told_any_more(
-    db: Session, moment: Occasion, answer: Any, state: str
+    db: Session, ctx: Context, answer: Any, state: str
 ) -> None:
-    room = WaitingRoom(db, moment)
+    room = WaitingRoom(db, ctx)
     request, wanted = offered(room)
     if answer is None:
         room.later(minutes=30)
     else:
         room.answers(answer, request)
-    assert write_notice(db, room.moment, HOUSE, wanted) == Skipped(f"the offer is {state}")
+    assert write_notice(db, room.ctx, HOUSE, wanted) == Skipped(f"the offer is {state}")

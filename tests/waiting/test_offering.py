@@ -12,14 +12,14 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
 from booking_tasks.assignment.explaining import explain
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.contracts import (
     DeclineRequest,
     ExplainAssignment,
 )
 from booking_tasks.intake import service as intake
 from booking_tasks.models import AssignmentDecision, Consultant, Event, TimeOffer
-from booking_tasks.timeline.service import story_of
+from booking_tasks.timeline.service import timeline_of
 from tests import builders
 from tests.builders import NOW
 from tests.waiting.room import HOUR, START, WaitingRoom
@@ -28,8 +28,8 @@ HALF_AN_HOUR = timedelta(minutes=30)
 
 
 @pytest.fixture
-def room(db: Session, moment: Occasion) -> WaitingRoom:
-    return WaitingRoom(db, moment)
+def room(db: Session, ctx: Context) -> WaitingRoom:
+    return WaitingRoom(db, ctx)
 
 
 # -- asking ------------------------------------------------------------------------------------------------
@@ -60,11 +60,11 @@ def test_the_choice_and_the_offer_are_shown_in_the_story_and_explained(room: Wai
         )
     ).one()
     assert (decision.consultant_user_id, decision.start_time) == (room.who, START)
-    explained = explain(room.db, room.moment, ExplainAssignment(request_id=request.id)).decisions
+    explained = explain(room.db, room.ctx, ExplainAssignment(request_id=request.id)).decisions
     assert [one.reason for one in explained] == ["no_free_time", "offered"]
     (considered,) = explained[1].candidates
     assert (considered.consultant_user_id, considered.terms["preference"]) == (room.who, 0)
-    story = story_of(room.db, request.id)
+    story = timeline_of(room.db, request.id)
     assert story is not None
     told = [line.text for line in story.lines]
     assert any(text.startswith(f"offered: consultant {room.who}") for text in told)
@@ -99,7 +99,7 @@ def test_the_next_best_is_asked_about_the_next_start_until_nothing_is_left(room:
 def test_whose_consultant_it_is_and_who_knows_them_go_before_who_waits_longer(room: WaitingRoom) -> None:
     room.frees(START - 4 * HOUR)
     friend = builders.request(room.db, room.kind.id)
-    assert assignment.assign(room.db, room.moment, friend.id).result == "scheduled"
+    assert assignment.assign(room.db, room.ctx, friend.id).result == "scheduled"
     longest = room.waits(waiting_since=NOW - timedelta(hours=9))
     known = room.waits(waiting_since=NOW - timedelta(hours=2), requester_user_id=friend.requester_user_id)
     wanted = room.waits(preferred_consultant_user_id=room.who)
@@ -117,7 +117,7 @@ def test_whose_consultant_it_is_and_who_knows_them_go_before_who_waits_longer(ro
 def test_a_consultant_at_their_capacity_is_not_offered(room: WaitingRoom) -> None:
     room.frees(START - 4 * HOUR)
     served = builders.request(room.db, room.kind.id)
-    assert assignment.assign(room.db, room.moment, served.id).result == "scheduled"
+    assert assignment.assign(room.db, room.ctx, served.id).result == "scheduled"
     room.waits()
     room.frees()
     room.db.get_one(Consultant, room.who).assignment_capacity = 1
@@ -138,7 +138,7 @@ def test_nobody_is_asked_whom_the_time_does_not_suit(room: WaitingRoom) -> None:
     elsewhere = builders.consultant(room.db).consultant_user_id
     room.frees(START + HALF_AN_HOUR, who=elsewhere)
     busy = builders.request(room.db, room.kind.id)
-    assert assignment.assign(room.db, room.moment, busy.id).result == "scheduled"
+    assert assignment.assign(room.db, room.ctx, busy.id).result == "scheduled"
     room.waits(requester_user_id=busy.requester_user_id)
     room.waits(deadline_at=NOW + timedelta(minutes=1))
     builders.request(room.db, builders.service_type(room.db).id)  # not told to wait: they are assigned
@@ -163,8 +163,8 @@ def test_an_inactive_kind_is_not_offered(room: WaitingRoom) -> None:
     assert room.offers() is None
 
 
-def test_where_the_kind_says_so_freed_time_is_booked_at_once(db: Session, moment: Occasion) -> None:
-    room = WaitingRoom(db, moment, waiting_list="book")
+def test_where_the_kind_says_so_freed_time_is_booked_at_once(db: Session, ctx: Context) -> None:
+    room = WaitingRoom(db, ctx, waiting_list="book")
     request = room.waits()
     room.frees()
     assert room.offers() == request.id
@@ -172,10 +172,8 @@ def test_where_the_kind_says_so_freed_time_is_booked_at_once(db: Session, moment
     assert db.scalar(select(func.count()).select_from(TimeOffer)) == 0
 
 
-def test_where_it_is_booked_at_once_the_consultant_who_confirms_is_asked(
-    db: Session, moment: Occasion
-) -> None:
-    room = WaitingRoom(db, moment, waiting_list="book", requires_confirmation=True)
+def test_where_it_is_booked_at_once_the_consultant_who_confirms_is_asked(db: Session, ctx: Context) -> None:
+    room = WaitingRoom(db, ctx, waiting_list="book", requires_confirmation=True)
     request = room.waits()
     room.frees()
     assert room.offers() == request.id
@@ -188,10 +186,10 @@ def test_where_it_is_booked_at_once_the_consultant_who_confirms_is_asked(
 def test_the_sweep_offers_as_well_and_leaves_alone_who_has_an_offer(room: WaitingRoom) -> None:
     request = room.waits()
     room.frees(hours=4)
-    assert assignment.waiting(room.db, room.moment) == [request.id]
-    assert assignment.assign(room.db, room.moment, request.id).result == "offered"
-    assert assignment.waiting(room.db, room.moment) == []
-    assert assignment.assign(room.db, room.moment, request.id).result == "nothing"
+    assert assignment.waiting(room.db, room.ctx) == [request.id]
+    assert assignment.assign(room.db, room.ctx, request.id).result == "offered"
+    assert assignment.waiting(room.db, room.ctx) == []
+    assert assignment.assign(room.db, room.ctx, request.id).result == "nothing"
     assert room.offers() is None
     assert room.notices(request) == {"time_offered": 1}
 
@@ -200,22 +198,22 @@ def test_who_was_never_told_to_wait_is_served_without_being_asked(room: WaitingR
     room.waits()
     room.frees()
     first_look = builders.request(room.db, room.kind.id)
-    assert assignment.assign(room.db, room.moment, first_look.id).result == "scheduled"
+    assert assignment.assign(room.db, room.ctx, first_look.id).result == "scheduled"
 
 
 def test_after_a_decline_in_the_first_run_the_next_consultant_is_asked_not_the_requester(
-    db: Session, moment: Occasion
+    db: Session, ctx: Context
 ) -> None:
-    room = WaitingRoom(db, moment, requires_confirmation=True)
+    room = WaitingRoom(db, ctx, requires_confirmation=True)
     room.frees()
     room.frees(who=builders.consultant(db).consultant_user_id)
     request = builders.request(db, room.kind.id)
-    assert assignment.assign(db, moment, request.id).result == "asked"
+    assert assignment.assign(db, ctx, request.id).result == "asked"
     asked = request.assigned_consultant_user_id
     assert asked is not None
     intake.decline(
         db,
-        moment,
+        ctx,
         DeclineRequest(message_id=uuid4(), actor="x", request_id=request.id, consultant_user_id=asked),
     )
-    assert assignment.assign(db, moment, request.id).result == "asked"
+    assert assignment.assign(db, ctx, request.id).result == "asked"

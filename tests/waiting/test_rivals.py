@@ -18,7 +18,7 @@ from sqlalchemy import select, text
 
 from booking_tasks.availability.tasks import expire_holds
 from booking_tasks.batch.tasks import assign_waiting
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.intake.tasks import cancel_request, expire_requests
 from booking_tasks.jobs.tasks import recover_jobs
 from booking_tasks.kit import clock
@@ -26,14 +26,14 @@ from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.settings import settings
 from booking_tasks.models import ConsultationRequest, Event, Job, TimeOffer
-from booking_tasks.outbox.capacity_released import note_freed
+from booking_tasks.outbox.capacity_released import record_capacity_released
 from booking_tasks.waiting.tasks import accept_offer, decline_offer, lapse_offers, offer_time
 from tests import builders
 from tests.builders import NOW
 from tests.invariants import TIME_PASSES, of_rows
 from tests.waiting.room import HOUR, START, WaitingRoom
 
-MOMENT = Occasion(now=NOW, actor="test", door="booking")
+MOMENT = Context(now=NOW, actor="test", entry_point="booking")
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def opened(waiting: int, consultants: int, hours: float = 1) -> tuple[list[UUID]
         people = [builders.consultant(db).consultant_user_id for _ in range(consultants)]
         for who in people:
             room.frees(hours=hours, who=who)
-        note_freed(db, MOMENT, people, "test")
+        record_capacity_released(db, MOMENT, people, "test")
     return requests, people
 
 

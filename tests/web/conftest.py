@@ -23,7 +23,7 @@ from booking_tasks.kit.settings import settings
 from booking_tasks.kit.signed_links import Grant
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event
 from booking_tasks.ops.servers import free_port, wait_until
-from booking_tasks.unit_of_work import occasion
+from booking_tasks.unit_of_work import unit_of_work
 from booking_tasks.web.serve import server
 from tests import builders
 from tests.builders import NOW
@@ -84,13 +84,13 @@ class Office:
             "request_id": request_id,
             "service_type_id": self.kind,
         }
-        with occasion("test", "booking") as (db, moment):
+        with unit_of_work("test", "booking") as (db, ctx):
             mira = builders.user(db, name="Mira Lang").user_id
             wish = SubmitRequest.model_validate(command | {"requester_user_id": mira} | values)
-            new = intake.submission(db, moment, wish)
+            new = intake.submission(db, ctx, wish)
             assert isinstance(new, intake.Submission)
-            intake.written(db, moment, new)
-            assert assignment.assign(db, moment, request_id).result == "asked"
+            intake.written(db, ctx, new)
+            assert assignment.assign(db, ctx, request_id).result == "asked"
         return request_id
 
     def link(self, request_id: UUID, **changes: Any) -> str:

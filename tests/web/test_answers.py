@@ -17,7 +17,7 @@ from booking_tasks.kit import clock, database
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.signed_links import message_id
 from booking_tasks.models import ConsultationRequest, Event, InboxMessage, ScheduledSession
-from booking_tasks.unit_of_work import occasion
+from booking_tasks.unit_of_work import unit_of_work
 from booking_tasks.web import pages
 from tests.builders import NOW
 from tests.web.conftest import Office, Web
@@ -175,8 +175,8 @@ def test_a_second_click_gets_the_stored_answer_and_the_other_button_changes_noth
 def test_a_withdrawn_request_is_told_to_whoever_follows_the_link(web: Web, office: Office) -> None:
     request_id = office.asked()
     link = office.link(request_id)
-    with occasion("mira", "booking") as (db, moment):
-        intake.cancel(db, moment, CancelRequest(message_id=uuid4(), actor="mira", request_id=request_id))
+    with unit_of_work("mira", "booking") as (db, ctx):
+        intake.cancel(db, ctx, CancelRequest(message_id=uuid4(), actor="mira", request_id=request_id))
 
     assert heading(web.get(link)) == "Es wird keine Antwort mehr gebraucht"
     web.post(link, answer="accept")
@@ -204,7 +204,7 @@ def test_a_link_to_another_question_of_the_same_request_answers_nothing(web: Web
     old = office.link(request_id)
     first = office.request(request_id).assigned_consultant_user_id
     web.post(old, answer="decline")
-    with occasion("test", "booking") as (db, moment):
+    with unit_of_work("test", "booking") as (db, ctx):
         # Somebody lifts the exclusion, and the same consultant is asked once more.
         db.get_one(ConsultationRequest, request_id).excluded_consultant_user_ids = [
             one for one in office.consultants if one != first
@@ -212,7 +212,7 @@ def test_a_link_to_another_question_of_the_same_request_answers_nothing(web: Web
         db.flush()
         from booking_tasks.assignment.service import assign
 
-        assert assign(db, moment, request_id).consultant_user_id == first
+        assert assign(db, ctx, request_id).consultant_user_id == first
 
     web.post(old, answer="accept")
     assert office.request(request_id).status == "pending_confirmation"
@@ -300,11 +300,11 @@ def test_both_languages_say_every_fate(web: Web, office: Office, fate: Any) -> N
     from booking_tasks.web.service import asked
 
     request_id = office.asked()
-    with occasion("test", "web") as (db, moment):
+    with unit_of_work("test", "web") as (db, ctx):
         event = db.execute(select(Event).where(Event.type == "request.confirmation_wanted")).scalar_one()
         assert event.consultant_user_id is not None
         shown = asked(
-            db, moment, house_of(settings()), Grant("answers", event.id, event.consultant_user_id, NOW)
+            db, ctx, house_of(settings()), Grant("answers", event.id, event.consultant_user_id, NOW)
         )
     assert shown is not None
     assert shown.question.request_id == request_id

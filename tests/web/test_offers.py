@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from booking_tasks.context import Occasion
+from booking_tasks.context import Context
 from booking_tasks.invites.notices import ANSWERS, OFFERS, write_notice
 from booking_tasks.kit import clock
 from booking_tasks.kit.database import transaction
@@ -48,8 +48,8 @@ class Waiting:
 
 def offered(language: str = "de") -> Waiting:
     with transaction() as db:
-        moment = Occasion(now=NOW, actor="test", door="booking")
-        room = WaitingRoom(db, moment, name="Algebra")
+        ctx = Context(now=NOW, actor="test", entry_point="booking")
+        room = WaitingRoom(db, ctx, name="Algebra")
         request = room.waits()
         for name, who in {"Mira Lang": request.requester_user_id, "Dr Okafor": room.who}.items():
             builders.user(db, user_id=who, name=name, language=language, time_zone="Europe/Vienna")
@@ -57,7 +57,7 @@ def offered(language: str = "de") -> Waiting:
         room.offers()
         told = db.scalars(select(Job).where(Job.kind == "send_notice")).one()
         wanted = job("send_notice", request.id, request.requester_user_id, detail=told.detail)
-        letter = body(read(write_notice(db, moment, house_of(settings()), wanted)))
+        letter = body(read(write_notice(db, ctx, house_of(settings()), wanted)))
         address = settings().public_url
         link = next(line for line in letter.splitlines() if line.startswith(f"{address}/"))
         return Waiting(
