@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
-# The tests start hundreds of workers: without bytecode each would compile the whole package again.
+# The tests start hundreds of workers: without bytecode, each would compile the whole package again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
@@ -21,7 +21,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(INSTALLED) ## Play a whole day of bookings on real servers, in a temporary folder
+demo: $(INSTALLED) ## Run two days of bookings on real servers, in a temporary folder
 	@$(VENV)/bin/booking-tasks demo
 
 .PHONY: test
@@ -29,7 +29,7 @@ test: $(INSTALLED) ## Run the tests; ARGS="tests/jobs -q" narrows them
 	@$(VENV)/bin/python -m pytest -m "not long" $(SIDE_BY_SIDE) $(ARGS)
 
 # Two processes, each with servers of its own; a module's tests stay together. `SIDE_BY_SIDE=` for one.
-# In our order (tests/conftest.py): xdist's own puts the files with the fewest tests last, and they take longest.
+# The order is that of tests/conftest.py: xdist's own puts the files with the fewest tests last, and they take longest.
 SIDE_BY_SIDE ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: faults
@@ -37,15 +37,15 @@ faults: $(INSTALLED) ## Run every fault test, also the long ones
 	@$(VENV)/bin/python -m pytest tests/faults tests/crashpoints tests/properties $(ARGS)
 
 .PHONY: crashpoints
-crashpoints: $(INSTALLED) ## Let a worker die at every single point of the journey; more than an hour
+crashpoints: $(INSTALLED) ## Kill a worker at every single point of a booking's life; more than an hour
 	@$(VENV)/bin/python -m tests.crashpoints $(ARGS)
 
 .PHONY: soak
-soak: $(INSTALLED) ## Thousands of bookings while everything dies, three seeds; about an hour
+soak: $(INSTALLED) ## Make thousands of bookings while every process is killed, three seeds; about an hour
 	@$(VENV)/bin/python -m tests.faults $(ARGS)
 
 .PHONY: check
-check: $(INSTALLED) ## Format, lint, types, the rooms' import rules, and the house's own tests
+check: $(INSTALLED) ## Check format, lint, types and import rules, and run the architecture tests
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
@@ -53,7 +53,7 @@ check: $(INSTALLED) ## Format, lint, types, the rooms' import rules, and the hou
 	@$(VENV)/bin/python -m pytest -q tests/test_house.py
 
 .PHONY: install
-install: $(INSTALLED) ## Make .venv with everything at its locked version (other targets do it themselves)
+install: $(INSTALLED) ## Make .venv with everything at its locked version (other targets do this when needed)
 
 .PHONY: lock
 lock: $(TOOLS)/uv ## Write the lock files again; UPGRADE=--upgrade takes the newest versions allowed
@@ -62,12 +62,12 @@ lock: $(TOOLS)/uv ## Write the lock files again; UPGRADE=--upgrade takes the new
 	@echo hatchling | PYTHONPATH=$(TOOLS)/uv $(PYTHON) -m uv pip compile pyproject.toml - \
 		--extra solver --extra web $(UV_LOCK) --constraints requirements.lock -o requirements-runtime.lock
 
-# No header, index or link in the files: they hold on any mirror, and the hashes say what is meant.
+# No header, index or link in the files: they work with any mirror, and the hashes identify each file.
 UV_LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links $(UPGRADE)
 
 .PHONY: secrets
-secrets: ## Make the accounts and passwords that docker-compose.yml mounts; what is there stays
+secrets: ## Make the accounts and passwords that docker-compose.yml mounts; existing files stay
 	@PYTHONPATH=$(CHECKOUT) $(PYTHON) -m booking_tasks.ops.secret_files secrets
 
 CHECKOUT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
@@ -85,14 +85,14 @@ $(INSTALLED): pyproject.toml requirements.lock | $(VENV)/bin/python
 	@$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Debian's python3 comes without ensurepip unless python3-venv is there; virtualenv brings its own pip.
+# Debian's python3 has no ensurepip unless python3-venv is installed; virtualenv brings its own pip.
 $(VENV)/bin/python:
 	@command -v $(PYTHON) > /dev/null \
-		|| { echo "$(PYTHON) is not installed; name another, like: make PYTHON=python3.12" >&2; exit 1; }
+		|| { echo "$(PYTHON) is not installed; name another interpreter, like: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "booking_tasks needs Python 3.11 or newer, and $(PYTHON) is" \
 			"$$($(PYTHON) -c 'import platform; print(platform.python_version())');" \
-			"name another, like: make PYTHON=python3.12" >&2; exit 1; }
+			"name another interpreter, like: make PYTHON=python3.12" >&2; exit 1; }
 	@if $(PYTHON) -c 'import ensurepip, venv' 2> /dev/null; then \
 		echo "Making $(VENV) with $$($(PYTHON) --version) ..."; \
 		$(PYTHON) -m venv --clear $(VENV); \
