@@ -103,7 +103,7 @@ def pieces(ground: Ground, rounds: int, count: int, until: datetime) -> float:
             found = free_time(db, Context(now=NOW, actor="bench", entry_point="booking"), NOW, until, whose)
         return sum(map(len, found.values()))
 
-    query = f"SELECT * FROM free_time({people(count)}, '{NOW}', '{until}', '{NOW}')"
+    query = f"SELECT * FROM free_time_v1({people(count)}, '{NOW}', '{until}', '{NOW}')"
     [(number,)] = ground.connection.execute(text(f"SELECT count(*) FROM ({query}) AS it")).all()
     assert fetched() == number
     ours, theirs = compared(rounds, lambda: milliseconds(fetched), lambda: in_psql(ground.url, query))
@@ -124,7 +124,7 @@ def starts(ground: Ground, rounds: int) -> float:
     ground.connection.execute(
         text(
             "CREATE TEMP TABLE ready AS SELECT * FROM"
-            f" free_starts({people(100)}, '{KIND}', '{NOW}', '{until}', '{NOW}') ORDER BY 2, 1"
+            f" free_starts_v1({people(100)}, '{KIND}', '{NOW}', '{until}', '{NOW}') ORDER BY 2, 1"
         )
     )
     rows = text("SELECT consultant_user_id, start_time, end_time FROM ready")

@@ -5,9 +5,13 @@ Read from its SQL. A table that the step itself makes is nobody's yet: anything 
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
+from io import StringIO
+
+from alembic import command
+
+from booking_tasks.ops.migrate import alembic_config
 
 _TAKES_AWAY = re.compile(
     r"\bDROP\s+(TABLE|COLUMN|VIEW|FUNCTION|TYPE|DEFAULT)\b|\bRENAME\b|\bSET\s+NOT\s+NULL\b"
@@ -40,39 +44,20 @@ _IN_A_COLUMN = re.compile(
 _NOT_VALID = re.compile(r"\bNOT\s+VALID\s*$", re.IGNORECASE)
 #: What a function does is not done by the step; what an anonymous block does is.
 _BODY = re.compile(r"\bAS\s+\$(\w*)\$.*?\$\1\$", re.IGNORECASE | re.DOTALL)
+_COMMENT = re.compile(r"--[^\n]*")
 
 
-def upgrade_sql(source: str) -> str:
-    """The statements of a step's way forward, with a semicolon behind each; `x` for what is filled in."""
-    module = ast.parse(source)
-    [upgrade] = [one for one in module.body if isinstance(one, ast.FunctionDef) and one.name == "upgrade"]
-    named = {
-        target.id: one.value
-        for one in module.body
-        if isinstance(one, ast.Assign)
-        for target in one.targets
-        if isinstance(target, ast.Name)
-    }
-    return ";\n".join(_texts(upgrade, named))
-
-
-def _texts(node: ast.AST, named: dict[str, ast.expr]) -> Iterator[str]:
-    if isinstance(node, ast.Constant):
-        if isinstance(node.value, str):
-            yield node.value
-    elif isinstance(node, ast.JoinedStr):
-        yield "".join(str(one.value) if isinstance(one, ast.Constant) else "x" for one in node.values)
-    elif isinstance(node, ast.Name):
-        if node.id in named:
-            yield from _texts(named[node.id], {})
-    else:
-        for child in ast.iter_child_nodes(node):
-            yield from _texts(child, named)
+def upgrade_sql(before: str, revision: str) -> str:
+    """The statements of a step's way forward, as an offline run prints them."""
+    config = alembic_config()
+    config.output_buffer = StringIO()
+    command.upgrade(config, f"{before}:{revision}", sql=True)
+    return config.output_buffer.getvalue()
 
 
 def harms(sql: str) -> list[str]:
     """What the release before cannot live with: each in the words of the statement."""
-    plain = _BODY.sub("AS body", sql)
+    plain = _COMMENT.sub("", _BODY.sub("AS body", sql))
     made = {one.lower() for one in _MADE.findall(plain)}
     again = {one[1] or one[2] for one in _THERE_AGAIN.finditer(plain)}
     found = [one[0] for one in _DROPPED.finditer(plain) if one[1] not in again]

@@ -13,7 +13,7 @@ _SESSION = "'00000000-0000-7000-8000-000000000005'"
 _OTHER = "'00000000-0000-7000-8000-000000000006'"
 
 ROWS: dict[str, dict[str, str]] = {
-    "0001_catalogue": {
+    "0001_baseline": {
         "consultation_service_types": f"""
             INSERT INTO consultation_service_types (id, name, default_duration_minutes)
             VALUES ({_TYPE}, 'Algebra', 60) ON CONFLICT DO NOTHING
@@ -30,8 +30,6 @@ ROWS: dict[str, dict[str, str]] = {
             INSERT INTO directory_users (user_id, name, email)
             VALUES ({_REQUESTER}, 'Mira Lang', 'mira@example.org') ON CONFLICT DO NOTHING
         """,
-    },
-    "0002_consultations": {
         "consultation_requests": f"""
             INSERT INTO consultation_requests (id, requester_user_id, consultation_service_type_id, status)
             VALUES ({_REQUEST}, {_REQUESTER}, {_TYPE}, 'scheduled'),
@@ -58,8 +56,6 @@ ROWS: dict[str, dict[str, str]] = {
             VALUES ({_OTHER}, {_REQUEST}, '2027-02-01 09:00Z', '1', 'earliest', '{{}}', '[]')
             ON CONFLICT DO NOTHING
         """,
-    },
-    "0003_slot_ledger": {
         "consultant_availability_slots": f"""
             INSERT INTO consultant_availability_slots (
                 consultant_user_id, start_time, end_time, status, consultation_request_id,
@@ -78,9 +74,6 @@ ROWS: dict[str, dict[str, str]] = {
                  NULL, NULL, NULL, NULL, NULL, NULL, NULL)
             ON CONFLICT DO NOTHING
         """,
-    },
-    "0004_free_time": {},
-    "0005_engine": {
         "jobs": f"""
             INSERT INTO jobs (key, kind, subject_id, due_at, state, lease_token, lease_until, settled_at)
             VALUES ('a', 'send_invite', {_SESSION}, '2027-02-01 09:00Z', 'waiting', NULL, NULL, NULL),
@@ -101,8 +94,6 @@ ROWS: dict[str, dict[str, str]] = {
             INSERT INTO dead_letters (id, task, door, reason)
             VALUES ({_OTHER}, 'submit_request', 'booking', 'not JSON') ON CONFLICT DO NOTHING
         """,
-    },
-    "0006_attendance": {
         "attendance_evidence": f"""
             INSERT INTO attendance_evidence (
                 scheduled_session_id, kind, party, observed_at, source, external_id
@@ -110,8 +101,6 @@ ROWS: dict[str, dict[str, str]] = {
             VALUES ({_SESSION}, 'joined', 'requester', '2027-03-01 10:01Z', 'platform', 'one')
             ON CONFLICT DO NOTHING
         """,
-    },
-    "0007_time": {
         "schedule_runs": """
             INSERT INTO schedule_runs (schedule, due_day) VALUES ('purge', '2027-03-01')
             ON CONFLICT DO NOTHING
@@ -119,15 +108,11 @@ ROWS: dict[str, dict[str, str]] = {
         "stepped_clock": """
             INSERT INTO stepped_clock (instant) VALUES ('2027-03-01 09:00Z') ON CONFLICT DO NOTHING
         """,
-    },
-    "0008_parked_messages": {
         "parked_messages": """
             INSERT INTO parked_messages (task, queue, body_hash, arguments)
             VALUES ('booking_tasks.v2.submit_request', 'booking', 'x', '{"request": {}}')
             ON CONFLICT DO NOTHING
         """,
-    },
-    "0009_hours": {
         "availability_plans": f"""
             INSERT INTO availability_plans (consultant_user_id, plan)
             VALUES ({_CONSULTANT}, '{{"overrides": [{{"day": "2027-05-03"}}]}}') ON CONFLICT DO NOTHING
@@ -140,24 +125,17 @@ ROWS: dict[str, dict[str, str]] = {
             INSERT INTO availability_projections (consultant_user_id, projected_until, tzdata_version)
             VALUES ({_CONSULTANT}, '2027-05-30', '2026f') ON CONFLICT DO NOTHING
         """,
-    },
-    "0010_policies": {
         "consultant_policies": f"""
             INSERT INTO consultant_policies (
                 consultant_user_id, consultation_service_type_id, max_sessions_per_day
             )
             VALUES ({_CONSULTANT}, {_TYPE}, 3) ON CONFLICT DO NOTHING
         """,
-    },
-    "0011_outside_calendars": {
         "calendar_feeds": f"""
             INSERT INTO calendar_feeds (consultant_user_id, kind, url)
             SELECT {_CONSULTANT}, 'ics', 'https://calendar.example/token.ics'
              WHERE NOT EXISTS (SELECT FROM calendar_feeds)
         """,
-    },
-    "0012_reserving": {},
-    "0013_credits": {
         "assignment_credits": f"""
             INSERT INTO assignment_credits (
                 id, consultation_service_type_id, consultant_user_id, kind, amount, credited_at,
@@ -170,9 +148,6 @@ ROWS: dict[str, dict[str, str]] = {
             INSERT INTO assignment_balances (consultation_service_type_id, consultant_user_id, credits)
             VALUES ({_TYPE}, {_CONSULTANT}, 1) ON CONFLICT DO NOTHING
         """,
-    },
-    "0014_confirmation": {},
-    "0015_waiting_list": {
         "time_offers": f"""
             INSERT INTO time_offers (
                 consultation_request_id, consultant_user_id, start_time, end_time, hold_token, state,
@@ -182,19 +157,10 @@ ROWS: dict[str, dict[str, str]] = {
                     '2027-02-01 09:00Z', '2027-02-01 10:00Z', '2027-02-01 10:00Z')
             ON CONFLICT DO NOTHING
         """,
-    },
-    "0016_one_round_trip": {},
-    "0017_assignment": {
         "specialization_aliases": """
             INSERT INTO specialization_aliases (alias, specialization) VALUES ('maths', 'mathematics')
             ON CONFLICT DO NOTHING
         """,
-    },
-    "0018_company_index": {},
-    "0019_windows_by_time": {},
-    "0020_reading_free_time": {},
-    "0021_consultant_limits": {},
-    "0022_assignment_batches": {
         "assignment_batches": f"""
             INSERT INTO assignment_batches (
                 id, planned_at, requests, pairs, served, score, served_bound, score_bound, method,
@@ -206,8 +172,6 @@ ROWS: dict[str, dict[str, str]] = {
             )
             ON CONFLICT DO NOTHING
         """,
-    },
-    "0023_absence": {
         "absence_plans": f"""
             INSERT INTO absence_plans (id, consultant_user_id, reason, actor, planned_at)
             VALUES ({_OTHER}, {_CONSULTANT}, 'ill', 'desk', '2027-02-01 09:00Z') ON CONFLICT DO NOTHING
@@ -219,8 +183,4 @@ ROWS: dict[str, dict[str, str]] = {
             VALUES ({_OTHER}, {_SESSION}, 1, 0, 'cancel', 'nobody_can') ON CONFLICT DO NOTHING
         """,
     },
-    "0024_series_at_once": {},
-    "0025_offered_kinds": {},
-    "0026_give_start": {},
-    "0027_judged_under_the_lock": {},
 }

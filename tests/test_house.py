@@ -87,8 +87,8 @@ def test_migrations_and_models_make_the_same_database(template: str, models_url:
             "view free_slots",
         ),
         (
-            "ALTER FUNCTION free_time(uuid[], timestamptz, timestamptz, timestamptz) VOLATILE",
-            "function free_time",
+            "ALTER FUNCTION free_time_v1(uuid[], timestamptz, timestamptz, timestamptz) VOLATILE",
+            "function free_time_v1",
         ),
         ("CREATE TABLE stray (id int)", "relation stray"),
     ],

@@ -20,6 +20,9 @@ from booking_tasks.ops.migrate import alembic_config, migrate, migrations_folder
 from booking_tasks.ops.servers import wait_until
 from tests.catalogues import catalogue_of, database_of_models, differences, fresh_database, run_script
 from tests.migration_rows import ROWS
+from tests.synthetic_steps import SyntheticSteps, synthetic_steps
+
+__all__ = ["synthetic_steps"]
 
 REVISIONS = [one.revision for one in ScriptDirectory.from_config(alembic_config()).walk_revisions()][::-1]
 
@@ -109,10 +112,12 @@ def test_each_step_with_rows_goes_up_and_exactly_back(empty: str) -> None:
     assert differences(top, catalogue_of(empty)) == []
 
 
-def test_a_step_back_that_leaves_something_behind_is_noticed(empty: str) -> None:
-    migrate(empty, REVISIONS[0])
+def test_a_step_back_that_leaves_something_behind_is_noticed(
+    empty: str, synthetic_steps: SyntheticSteps
+) -> None:
+    migrate(empty, synthetic_steps.before)
     below = catalogue_of(empty)
-    migrate(empty, REVISIONS[1])
+    migrate(empty, synthetic_steps.expand)
     with psycopg.connect(empty) as connection:
         connection.execute("CREATE INDEX ix_forgotten ON directory_users (name)")
     migrate(empty, "-1")

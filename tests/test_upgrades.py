@@ -6,28 +6,25 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from booking_tasks.kit.settings import settings
-from booking_tasks.ops.migrate import (
-    SchemaError,
-    known_revisions,
-    migrate,
-    migrations_folder,
-    refuse_older_schema,
-)
+from booking_tasks.ops import migrate as migrations
+from booking_tasks.ops.migrate import SchemaError, known_revisions, migrate, refuse_older_schema
 from booking_tasks.ops.test_platform import LocalPlatform
 from booking_tasks.retention.tasks import purge
 from tests.accounts import as_superuser
-from tests.catalogues import catalogue_of, differences, fresh_database
+from tests.catalogues import Catalogue, catalogue_of, differences, fresh_database
 from tests.expanding import harms, upgrade_sql
 from tests.mail.servers import Sink, post
 from tests.ops.scenery import bookable, play
+from tests.synthetic_steps import SyntheticSteps, synthetic_steps
 
-__all__ = ["post"]
+__all__ = ["post", "synthetic_steps"]
 
 #: A function's name -> the ways to call it.
 Signatures = dict[str, set[str]]
@@ -66,9 +63,9 @@ def test_this_release_works_on_the_schema_of_the_next(own_database: str) -> None
     refuse_older_schema(own_database)
 
 
-def test_a_worker_or_beat_does_not_start_on_the_schema_of_the_release_before(own_database: str) -> None:
+def test_a_worker_or_beat_does_not_start_on_a_database_that_was_never_migrated(own_database: str) -> None:
     with psycopg.connect(as_superuser(own_database)) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = %s", [known_revisions()[-2]])
+        connection.execute("DELETE FROM alembic_version")
     for command in ("worker", "beat"):
         ran = subprocess.run(
             [sys.executable, "-m", "booking_tasks.ops", command],
@@ -82,6 +79,27 @@ def test_a_worker_or_beat_does_not_start_on_the_schema_of_the_release_before(own
         assert ran.stderr.endswith("run booking-tasks migrate first\n")
 
 
+def test_the_schema_of_the_release_before_is_refused(
+    own_database: str, synthetic_steps: SyntheticSteps
+) -> None:
+    needs = f"at {synthetic_steps.before} and this release needs {synthetic_steps.contract}"
+    with pytest.raises(SchemaError, match=needs):
+        refuse_older_schema(own_database)
+
+
+@pytest.mark.parametrize("revision", ["0001_catalogue", "0007_time", "0027_judged_under_the_lock"])
+def test_a_database_from_before_the_baseline_is_refused_with_what_to_do(
+    own_database: str, revision: str
+) -> None:
+    with psycopg.connect(as_superuser(own_database)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = %s", [revision])
+    before = catalogue_of(as_superuser(own_database))
+    for refused in (refuse_older_schema, migrate):
+        with pytest.raises(SchemaError, match=rf"step {revision}\) .* make an empty database"):
+            refused(as_superuser(own_database))
+    assert differences(before, catalogue_of(as_superuser(own_database))) == []
+
+
 def test_a_database_that_is_away_is_no_reason_not_to_start() -> None:
     refuse_older_schema("postgresql+psycopg://127.0.0.1:1/nothing")
 
@@ -92,12 +110,12 @@ def test_an_empty_database_is_a_reason(postgres: str) -> None:
 
 
 def test_a_step_that_cannot_have_its_locks_gives_up_soon_and_leaves_nothing(
-    postgres: str, monkeypatch: pytest.MonkeyPatch
+    postgres: str, monkeypatch: pytest.MonkeyPatch, synthetic_steps: SyntheticSteps
 ) -> None:
     monkeypatch.setenv("BOOKING_LOCK_TIMEOUT", "0.2s")
     settings.cache_clear()
     with fresh_database(postgres) as url:
-        migrate(url, known_revisions()[-2])
+        migrate(url, synthetic_steps.before)
         before = catalogue_of(url)
         with psycopg.connect(url) as holder:
             holder.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
@@ -110,11 +128,6 @@ def test_a_step_that_cannot_have_its_locks_gives_up_soon_and_leaves_nothing(
 
 # -- expand, then contract -------------------------------------------------------------------------------
 
-#: The first release: there is nobody before these steps.
-FIRST_RELEASE = "0007_time"
-#: What was done before there was a rule against it: step -> how its statement begins.
-_BEFORE_THE_RULE = {"0018_company_index": "CREATE INDEX ix_consultation_requests_company"}
-
 
 def _contracts(source: str) -> str | None:
     """The step named by `contracts = "..."`: the one since whose release nobody needs what goes here."""
@@ -124,9 +137,11 @@ def _contracts(source: str) -> str | None:
     return None
 
 
-def _steps() -> list[Path]:
-    later = [one for one in known_revisions() if one > FIRST_RELEASE]
-    return [migrations_folder() / "versions" / f"{one}.py" for one in later]
+def _steps() -> list[tuple[str, Path]]:
+    """Every step behind the baseline, the synthetic ones included: the revision before it, and its file."""
+    revisions = known_revisions()
+    folder = migrations.migrations_folder() / "versions"
+    return [(before, folder / f"{one}.py") for before, one in pairwise(revisions)]
 
 
 def _may_contract(path: Path) -> bool:
@@ -135,14 +150,48 @@ def _may_contract(path: Path) -> bool:
     return since in known_revisions() and since < path.stem
 
 
+def test_the_synthetic_steps_go_up_and_exactly_back(postgres: str, synthetic_steps: SyntheticSteps) -> None:
+    with fresh_database(postgres) as url:
+        on_the_way = []
+        for revision in (synthetic_steps.before, synthetic_steps.expand, synthetic_steps.contract):
+            migrate(url, revision)
+            on_the_way.append(catalogue_of(url))
+        assert _functions(on_the_way) == [
+            {synthetic_steps.old_function},
+            {synthetic_steps.old_function, synthetic_steps.new_function},
+            {synthetic_steps.new_function},
+        ]
+        assert ["column free_slots.synthetic" in one for one in on_the_way] == [False, True, True]
+        for catalogue in reversed(on_the_way[:-1]):
+            migrate(url, "-1")
+            assert differences(catalogue, catalogue_of(url)) == []
+
+
+def _functions(catalogues: list[Catalogue]) -> list[set[str]]:
+    """The versions of the replaced function in each catalogue."""
+    return [
+        {name.partition(" ")[2].partition("(")[0] for name in one if name.startswith("function lock_pool_v")}
+        for one in catalogues
+    ]
+
+
+@pytest.mark.usefixtures("synthetic_steps")
 def test_no_step_takes_away_what_the_release_before_needs_or_makes_it_wait() -> None:
-    for path in _steps():
-        known = _BEFORE_THE_RULE.get(path.stem)
-        harmful = harms(upgrade_sql(path.read_text()))
-        if known is not None:
-            assert [one for one in harmful if one.startswith(known)], f"{path.name} is no exception any more"
-        new = [one for one in harmful if known is None or not one.startswith(known)]
-        assert new == [] or _may_contract(path), f"{path.name}: {new}, and no step that nobody needs it since"
+    for before, path in _steps():
+        harmful = harms(upgrade_sql(before, path.stem))
+        assert harmful == [] or _may_contract(path), f"{path.name}: {harmful}, and no step since"
+
+
+def test_a_contraction_is_found_in_the_calls_of_the_helpers(synthetic_steps: SyntheticSteps) -> None:
+    assert harms(upgrade_sql(synthetic_steps.expand, synthetic_steps.contract)) == ["DROP FUNCTION"]
+
+
+def test_statements_are_read_wherever_a_step_keeps_them(synthetic_steps: SyntheticSteps) -> None:
+    sql = upgrade_sql(synthetic_steps.before, synthetic_steps.expand)
+    assert "ALTER TABLE jobs ADD COLUMN note text;" in sql
+    assert "COMMENT ON COLUMN jobs.note IS 'synthetic';" in sql
+    assert f"CREATE FUNCTION {synthetic_steps.new_function}(" in sql
+    assert "CREATE OR REPLACE VIEW free_slots" in sql
 
 
 @pytest.mark.parametrize(
@@ -174,7 +223,7 @@ def test_no_step_takes_away_what_the_release_before_needs_or_makes_it_wait() -> 
     ],
 )
 def test_what_takes_away_or_holds_up_is_found(sql: str) -> None:
-    assert len(harms(upgrade_sql(_step(sql)))) == 1
+    assert len(harms(sql)) == 1
 
 
 @pytest.mark.parametrize(
@@ -194,30 +243,24 @@ def test_what_takes_away_or_holds_up_is_found(sql: str) -> None:
     ],
 )
 def test_what_only_adds_is_let_pass(sql: str) -> None:
-    assert harms(upgrade_sql(_step(sql))) == []
+    assert harms(sql) == []
 
 
-def _step(sql: str) -> str:
-    return f'contracts = "0001_catalogue"\ndef upgrade():\n    op.execute("""{sql}""")\n'
-
-
+@pytest.mark.usefixtures("synthetic_steps")
 def test_steps_are_written_in_sql_which_is_what_is_read_here() -> None:
-    for path in _steps():
+    for _, path in _steps():
         named = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
         used = {one.attr for one in named if isinstance(one.value, ast.Name) and one.value.id == "op"}
         assert used <= {"execute", "get_context"}, path.name
 
 
-def test_statements_are_read_wherever_a_step_keeps_them() -> None:
-    source = (
-        'TEXT = "DROP TABLE jobs"\ndef upgrade():\n    op.execute(TEXT)\n'
-        '    op.execute(f"CREATE INDEX ON {name} (n)")\ndef downgrade():\n    op.execute("DROP TABLE x")\n'
-    )
-    assert harms(upgrade_sql(source)) == ["DROP TABLE", "CREATE INDEX ON x"]
-
-
-def test_a_contraction_names_the_step_since_which_nobody_needs_what_goes() -> None:
-    assert _contracts(_step("DROP TABLE jobs")) == "0001_catalogue"
+def test_a_contraction_names_the_step_since_which_nobody_needs_what_goes(
+    synthetic_steps: SyntheticSteps,
+) -> None:
+    path = synthetic_steps.folder / "versions" / f"{synthetic_steps.contract}.py"
+    assert _contracts(path.read_text()) == synthetic_steps.expand
+    assert _may_contract(path)
+    assert not _may_contract(path.with_stem(synthetic_steps.expand))
 
 
 def _changed(before: Signatures, after: Signatures) -> dict[str, set[str]]:
@@ -235,25 +278,27 @@ def _signatures(url: str) -> Signatures:
     return found
 
 
+@pytest.mark.usefixtures("synthetic_steps")
 def test_no_step_changes_how_a_function_is_called(postgres: str) -> None:
     """Of one with other arguments PostgreSQL makes a second, and the release before calls the first."""
     with fresh_database(postgres) as url:
-        migrate(url, FIRST_RELEASE)
+        migrate(url, known_revisions()[0])
         before = _signatures(url)
-        for path in _steps():
+        for _, path in _steps():
             migrate(url, path.stem)
             after = _signatures(url)
             changed = _changed(before, after)
             assert changed == {} or _may_contract(path), f"{path.name}: {changed}"
             before = after
         with psycopg.connect(url) as connection:
-            connection.execute("ALTER FUNCTION load_ahead RENAME TO load_before")
-            connection.execute("CREATE FUNCTION write_down(p_one text) RETURNS text RETURN p_one")
-        assert _changed(before, _signatures(url)).keys() == {"load_ahead", "write_down"}
+            connection.execute("ALTER FUNCTION free_time_v1 RENAME TO free_time_v2")
+            connection.execute("CREATE FUNCTION append_event_v1(p_one text) RETURNS text RETURN p_one")
+        assert _changed(before, _signatures(url)).keys() == {"free_time_v1", "append_event_v1"}
 
 
 def test_files_are_named_by_their_revision_and_numbered_without_a_gap() -> None:
     names = known_revisions()
+    folder = migrations.migrations_folder() / "versions"
     assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
     for name in names:
-        assert f'revision = "{name}"' in (migrations_folder() / "versions" / f"{name}.py").read_text()
+        assert f'revision = "{name}"' in (folder / f"{name}.py").read_text()

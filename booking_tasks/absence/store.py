@@ -36,7 +36,7 @@ _INSTANT = timedelta(microseconds=1)
 
 _JUDGED = text(
     "SELECT consultant_user_id, end_time, obstacle"
-    "  FROM judged_starts(:consultants, :service_type, :start, :just_after, :now, :session)"
+    "  FROM evaluate_starts_v1(:consultants, :service_type, :start, :just_after, :now, :session)"
     " WHERE start_time = :start"
 ).bindparams(
     bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
@@ -47,7 +47,7 @@ _JUDGED = text(
 
 _FIRST_STARTS = text(
     "SELECT DISTINCT ON (f.consultant_user_id) f.consultant_user_id, f.start_time, f.end_time"
-    "  FROM free_starts(:consultants, :service_type, :since, :until, :now) f"
+    "  FROM free_starts_v1(:consultants, :service_type, :since, :until, :now) f"
     " WHERE NOT EXISTS (SELECT FROM consultant_availability_slots t"
     "        WHERE t.requester_user_id = :requester"
     "          AND (t.status = 'booked' OR (t.status = 'held' AND t.held_until > :now))"

@@ -33,11 +33,11 @@ _OF_NEW = (
     "fallback_after",
 )
 
-_IDS = ("fact", "session", "consultant", "requester", "request", "service_type", "token", "credit")
+_IDS = ("reservation", "session", "consultant", "requester", "request", "service_type", "token", "credit")
 _GIVEN = text(
-    "SELECT refusal, session_end FROM give_start(:fact, :session, :consultant, :requester, :request,"
-    " :service_type, :start, :end, :now, :status, :until, :token, :credit, :new_request, :submitted,"
-    " :decision, :event, :jobs)"
+    "SELECT refusal, session_end FROM book_or_hold_v1(:reservation, :session, :consultant, :requester,"
+    " :request, :service_type, :start, :end, :now, :status, :until, :token, :credit, :new_request,"
+    " :submitted, :decision, :event, :jobs)"
 ).bindparams(
     *(bindparam(name, type_=PG_UUID(as_uuid=True)) for name in _IDS),
     *(bindparam(name, type_=JSONB(none_as_null=True)) for name in ("new_request", "submitted", "decision")),
@@ -78,7 +78,7 @@ def book_start(
     row = db.execute(
         _GIVEN,
         {
-            "fact": uuid7(),
+            "reservation": uuid7(),
             "session": gift.session_id,
             "consultant": gift.consultant_user_id,
             "requester": request.requester_user_id,

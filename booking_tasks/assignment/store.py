@@ -26,7 +26,7 @@ _FREE_STARTS_EACH = text(
     "    AND (status = 'booked' OR held_until > :now)"
     "), offered AS ("
     " SELECT f.*, coalesce(r.taken && tstzrange(f.start_time, f.end_time), false) AS collides"
-    "   FROM free_starts(:consultants, :service_type, :from_, :to, :now) f CROSS JOIN requester r"
+    "   FROM free_starts_v1(:consultants, :service_type, :from_, :to, :now) f CROSS JOIN requester r"
     "  WHERE (CAST(:latest_end AS timestamptz) IS NULL OR f.end_time <= :latest_end)"
     "    AND NOT EXISTS ("  # nobody is asked about the same start twice
     "        SELECT FROM time_offers o"
@@ -74,7 +74,7 @@ def profile_of(row: Row[Any] | Consultant) -> Profile:
     )
 
 
-_LOAD = "load_ahead(p.consultant_user_id, :now)"
+_LOAD = "count_reservations_ahead_v1(p.consultant_user_id, :now)"
 _POOL = text(
     f"SELECT {_PROFILE}, s.credits, s.assigned_at, b.requires_confirmation,"  # noqa: S608 - of constants
     "       CASE WHEN NOT p.is_available_for_booking THEN 0.0"
@@ -91,8 +91,8 @@ _POOL = text(
     "       (SELECT u.time_zone FROM directory_users u WHERE u.user_id = :requester) AS requester_zone,"
     "       EXISTS (SELECT FROM specialization_aliases) AS has_aliases"
     "  FROM consultant_profiles p"
-    "  LEFT JOIN enter_pool(:pool, :now) s USING (consultant_user_id)"
-    "  LEFT JOIN booking_policies("
+    "  LEFT JOIN lock_pool_v1(:pool, :now) s USING (consultant_user_id)"
+    "  LEFT JOIN booking_policies_v1("
     "           ARRAY(SELECT consultant_user_id FROM consultant_profiles), :pool, :now"
     "       ) b USING (consultant_user_id)"
     " ORDER BY p.consultant_user_id"

@@ -26,7 +26,7 @@ _IDS = ARRAY(PG_UUID(as_uuid=True))
 _WHOSE = bindparam("consultants", type_=_IDS)
 _FREE_STARTS = text(
     "SELECT consultant_user_id, start_time, end_time "
-    "FROM free_starts(:consultants, :service_type, :from_, :to, :now) "
+    "FROM free_starts_v1(:consultants, :service_type, :from_, :to, :now) "
     "ORDER BY start_time, consultant_user_id LIMIT :limit"
 ).bindparams(_WHOSE, bindparam("service_type", type_=PG_UUID(as_uuid=True)))
 FreeStartRow = tuple[UUID, datetime, datetime]
@@ -34,7 +34,7 @@ FreeStartRow = tuple[UUID, datetime, datetime]
 _STARTS_OF_EACH = text(
     "SELECT consultant_user_id, array_agg(start_time ORDER BY start_time),"
     "       array_agg(end_time ORDER BY start_time)"
-    " FROM free_starts(:consultants, :service_type, :from_, :to, :now, :ignored)"
+    " FROM free_starts_v1(:consultants, :service_type, :from_, :to, :now, :ignored)"
     " GROUP BY consultant_user_id"
 ).bindparams(
     _WHOSE,
@@ -43,7 +43,7 @@ _STARTS_OF_EACH = text(
 )
 _PIECES_OF_EACH = text(
     "SELECT r.consultant_user_id, each.starts, each.ends"
-    " FROM free_ranges(:consultants, :from_, :to, :now) r CROSS JOIN LATERAL ("
+    " FROM free_ranges_v1(:consultants, :from_, :to, :now) r CROSS JOIN LATERAL ("
     "  SELECT array_agg(lower(piece)) AS starts, array_agg(upper(piece)) AS ends FROM unnest(r.free) AS piece"
     " ) AS each JOIN consultant_profiles c USING (consultant_user_id)"
     " WHERE c.is_available_for_booking AND NOT isempty(r.free)"
@@ -85,7 +85,7 @@ def needing_confirmation(
     """Those of the consultants who confirm each booking of this kind themselves."""
     rows = db.execute(
         text(
-            "SELECT consultant_user_id FROM booking_policies(:consultants, :service_type, :now)"
+            "SELECT consultant_user_id FROM booking_policies_v1(:consultants, :service_type, :now)"
             " WHERE requires_confirmation"
         ).bindparams(
             bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
@@ -192,8 +192,8 @@ def _spans_of_each(db: Session, query: TextClause, values: dict[str, Any]) -> di
 
 
 _RESERVED = text(
-    "SELECT refusal, session_end FROM reserve_start(:id, :status, :source, :consultant, :requester, :request,"
-    " :service_type, :start, :now, :held_until, :hold_token, :session)"
+    "SELECT refusal, session_end FROM reserve_start_v1(:id, :status, :source, :consultant, :requester,"
+    " :request, :service_type, :start, :now, :held_until, :hold_token, :session)"
 ).bindparams(
     *(
         bindparam(name, type_=PG_UUID(as_uuid=True))

@@ -285,7 +285,7 @@ def offer(db: Session, consultant_user_id: UUID, service_type_id: UUID, now: dat
     row = db.execute(
         text(
             "SELECT duration, step, buffer_before, buffer_after, earliest, latest"
-            "  FROM booking_policies(ARRAY[CAST(:who AS uuid)], CAST(:service_type AS uuid), :now)"
+            "  FROM booking_policies_v1(ARRAY[CAST(:who AS uuid)], CAST(:service_type AS uuid), :now)"
         ),
         {"who": consultant_user_id, "service_type": service_type_id, "now": now},
     ).one_or_none()

@@ -5,10 +5,7 @@ The migrations make the same; a test compares the two catalogues to the letter.
 
 from __future__ import annotations
 
-from booking_tasks.models import free_time as free_time
-from booking_tasks.models import giving as giving
-from booking_tasks.models import paging as paging
-from booking_tasks.models import reserving as reserving
+from booking_tasks.models import functions as functions
 from booking_tasks.models.absence import AbsencePlan, AbsencePlanStep
 from booking_tasks.models.base import Base
 from booking_tasks.models.batches import AssignmentBatch

@@ -155,7 +155,7 @@ def _extension(db: Any) -> Finding:
 
 
 def _schema(db: Any) -> Finding:
-    from booking_tasks.ops.migrate import known_revisions, revision_in
+    from booking_tasks.ops.migrate import is_development_schema, known_revisions, revision_in
 
     here, known = revision_in(db), known_revisions()
     if here == known[-1]:
@@ -166,6 +166,13 @@ def _schema(db: Any) -> Finding:
             "broken",
             f"at {here or 'nothing'}; this release needs {known[-1]}",
             "run booking-tasks migrate",
+        )
+    if is_development_schema(here):
+        return Finding(
+            "schema",
+            "broken",
+            f"at {here}, a step from before the first release",
+            "make an empty database and run booking-tasks migrate",
         )
     return Finding(
         "schema",

@@ -21,6 +21,39 @@ class SchemaError(BookingTasksError):
 #: PostgreSQL, appendix A: lock_not_available.
 _LOCK_NOT_AVAILABLE = "55P03"
 
+#: The steps that the baseline replaced. No release had them, so a database at one of them cannot go on.
+_BEFORE_THE_BASELINE = frozenset(
+    {
+        "0001_catalogue",
+        "0002_consultations",
+        "0003_slot_ledger",
+        "0004_free_time",
+        "0005_engine",
+        "0006_attendance",
+        "0007_time",
+        "0008_parked_messages",
+        "0009_hours",
+        "0010_policies",
+        "0011_outside_calendars",
+        "0012_reserving",
+        "0013_credits",
+        "0014_confirmation",
+        "0015_waiting_list",
+        "0016_one_round_trip",
+        "0017_assignment",
+        "0018_company_index",
+        "0019_windows_by_time",
+        "0020_reading_free_time",
+        "0021_consultant_limits",
+        "0022_assignment_batches",
+        "0023_absence",
+        "0024_series_at_once",
+        "0025_offered_kinds",
+        "0026_give_start",
+        "0027_judged_under_the_lock",
+    }
+)
+
 
 def migrations_folder() -> Path:
     """`migrations`: the copy inside the package when installed, the root folder in a checkout."""
@@ -63,11 +96,27 @@ def refuse_older_schema(url: str) -> None:
             here = revision_in(connection)
     except psycopg.Error:
         return
+    refuse_development_schema(here)
     known = known_revisions()
     if here is None or (here in known and here != known[-1]):
         raise SchemaError(
             f"the database is at {here or 'nothing'} and this release needs {known[-1]}:"
             " run booking-tasks migrate first"
+        )
+
+
+def is_development_schema(revision: str | None) -> bool:
+    """Whether a database at this step was made before the baseline, so that nothing can migrate it."""
+    return revision in _BEFORE_THE_BASELINE
+
+
+def refuse_development_schema(revision: str | None) -> None:
+    """Raise SchemaError for a database that was made before the baseline."""
+    if is_development_schema(revision):
+        raise SchemaError(
+            f"the database was made by a version from before the first release (step {revision}) and cannot"
+            " be migrated: make an empty database, point DATABASE_URL to it, and run booking-tasks migrate;"
+            " what you need of the old one must be sent or declared again"
         )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.outbox.jobs import NewJob
 
-_APPEND_EVENT = text("SELECT write_down(:event, :jobs)").bindparams(
+_APPEND_EVENT = text("SELECT append_event_v1(:event, :jobs)").bindparams(
     bindparam("event", type_=JSONB(none_as_null=True)), bindparam("jobs", type_=JSONB)
 )
 
@@ -27,7 +27,7 @@ def insert_jobs(db: Session, jobs: Iterable[NewJob], event: Mapping[str, Any] | 
 
 
 def rows(jobs: Iterable[NewJob]) -> list[dict[str, Any]]:
-    """Jobs as JSON, each with a new id: what `write_down` and `book_start` take."""
+    """Jobs as JSON, each with a new id: what `append_event_v1` and `book_start_v1` take."""
     return [
         {
             "id": str(uuid7()),

@@ -18,7 +18,7 @@ _IDS = ARRAY(_ID)
 _INSTANT = TIMESTAMP(timezone=True)
 _OBSTACLES = text(
     "SELECT consultant_user_id, array_agg(DISTINCT obstacle)"
-    " FROM judged_starts(:consultants, :service_type, greatest(:from_, CAST(:now AS timestamptz)),"
+    " FROM evaluate_starts_v1(:consultants, :service_type, greatest(:from_, CAST(:now AS timestamptz)),"
     "                    coalesce(:to, :now + interval '731 days'), :now)"
     " WHERE obstacle IS NOT NULL GROUP BY consultant_user_id"
 ).bindparams(
@@ -45,7 +45,7 @@ def page(
     Of those in `among`, or of all who take bookings, who offer one word of each of `skills`. At `start`
     itself only those of consultants behind `after`, when that is given.
     """
-    found = func.page_of_starts(
+    found = func.page_of_starts_v1(
         _whose(among, skills),
         literal(service_type_id, _ID),
         literal(start, _INSTANT),

@@ -42,12 +42,13 @@ def locked_request(db: Session, request_id: UUID) -> ConsultationRequest | None:
 
 
 _BOOKED = text(
-    "SELECT refusal, session_end FROM book_start(:fact, :session, :consultant, :requester, :request,"
-    " :service_type, :start, :end, :now, :from_hold, :status, :new_request, :decision, :event, :jobs)"
+    "SELECT refusal, session_end FROM book_start_v1(:reservation, :session, :consultant, :requester,"
+    " :request, :service_type, :start, :end, :now, :from_hold, :status, :new_request, :decision,"
+    " :event, :jobs)"
 ).bindparams(
     *(
         bindparam(name, type_=PG_UUID(as_uuid=True))
-        for name in ("fact", "session", "consultant", "requester", "request", "service_type")
+        for name in ("reservation", "session", "consultant", "requester", "request", "service_type")
     ),
     *(bindparam(name, type_=JSONB(none_as_null=True)) for name in ("new_request", "decision")),
     *(bindparam(name, type_=JSONB) for name in ("event", "jobs")),
@@ -75,9 +76,9 @@ class Draft:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """One of the bookings that `book_series` takes."""
+        """One of the bookings that `book_series_v1` takes."""
         span = {"starts": self.session.start, "ends": self.session.end}
-        ids = {"fact": uuid7(), "session": self.session.id, "request": self.session.request_id}
+        ids = {"reservation": uuid7(), "session": self.session.id, "request": self.session.request_id}
         return as_json(ids | span) | self.row()
 
 
@@ -95,7 +96,7 @@ def booked(
     row = db.execute(
         _BOOKED,
         {
-            "fact": uuid7(),
+            "reservation": uuid7(),
             "session": session.id,
             "consultant": session.consultant_user_id,
             "requester": session.requester_user_id,

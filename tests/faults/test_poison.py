@@ -26,7 +26,7 @@ from tests.faults.invariants import examined
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 #: Where a request's way into the house and every later look at it pass by.
-LOOK = "SELECT refusal, session_end FROM give_start"
+LOOK = "SELECT refusal, session_end FROM book_or_hold_v1"
 
 
 @pytest.fixture

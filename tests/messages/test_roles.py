@@ -86,8 +86,8 @@ MATRIX: dict[str, set[str]] = {
         "booking_migrator",
     },
     "CREATE TABLE public.mine (id int)": {"booking_migrator"},
-    "CREATE FUNCTION public.taken_time() RETURNS int LANGUAGE sql AS 'SELECT 1'": {"booking_migrator"},
-    "DROP FUNCTION free_starts": {"booking_migrator"},
+    "CREATE FUNCTION public.busy_time_v1() RETURNS int LANGUAGE sql AS 'SELECT 1'": {"booking_migrator"},
+    "DROP FUNCTION free_starts_v1": {"booking_migrator"},
     "CREATE SCHEMA elsewhere": {"booking_migrator"},
     # nobody but the cluster's own
     "CREATE TEMPORARY TABLE jobs (id int)": set(),
@@ -246,7 +246,7 @@ def test_a_database_from_before_the_roles_changes_hands(server: str) -> None:
                 superuser.execute(roles_sql().encode())
 
         assert _allowed(url, "booking_migrator", "ALTER TABLE events ADD COLUMN extra int")
-        assert _allowed(url, "booking_migrator", "DROP FUNCTION free_starts")
+        assert _allowed(url, "booking_migrator", "DROP FUNCTION free_starts_v1")
         assert _allowed(url, "booking_app", _EVENT)
         assert not _allowed(url, "booking_app", "UPDATE events SET actor = 'x'")
 

@@ -16,12 +16,14 @@ from booking_tasks.kit.time_zones import tzdata_version
 from booking_tasks.ops import brokers
 from booking_tasks.ops.check import Finding, findings
 from booking_tasks.ops.cli import cli
-from booking_tasks.ops.migrate import known_revisions
 from booking_tasks.ops.servers import free_port
 from booking_tasks.ops.test_platform import LocalPlatform
 from tests.accounts import as_superuser
 from tests.mail.servers import scripted_server, sink_server
 from tests.ops.producer import send
+from tests.synthetic_steps import SyntheticSteps, synthetic_steps
+
+__all__ = ["synthetic_steps"]
 
 Check = Callable[[], Result]
 
@@ -124,11 +126,14 @@ def _stands_at(url: str, revision: str) -> None:
 
 
 def test_a_schema_behind_is_broken_and_one_ahead_a_warning(
-    healthy: pytest.MonkeyPatch, own_database: str
+    healthy: pytest.MonkeyPatch, own_database: str, synthetic_steps: SyntheticSteps
 ) -> None:
-    _stands_at(own_database, known_revisions()[-2])
+    _stands_at(own_database, synthetic_steps.expand)
     [behind] = found("schema")
     assert (behind.state, behind.mend) == ("broken", "run booking-tasks migrate")
+    _stands_at(own_database, "0027_judged_under_the_lock")
+    [old] = found("schema")
+    assert (old.state, old.mend) == ("broken", "make an empty database and run booking-tasks migrate")
     _stands_at(own_database, "9999_future")
     [ahead] = found("schema")
     assert (ahead.state, ahead.mend) == ("warning", "upgrade what runs here")

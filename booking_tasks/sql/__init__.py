@@ -1,0 +1,54 @@
+"""The SQL functions and views, one file each, and the longer statements of the packages.
+
+A function's name in the database carries a version (`book_start.sql` creates `book_start_v1`), so that two
+releases can work side by side. CONTRIBUTING, "Schema", says how one is changed.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from sqlalchemy import TextClause, text
+
+#: Every function, each after the functions that it calls.
+FUNCTIONS = (
+    "busy_time",
+    "free_ranges",
+    "free_time",
+    "booking_policies",
+    "evaluate_starts",
+    "free_starts",
+    "page_of_starts",
+    "evaluate_start",
+    "insert_reservation",
+    "reserve_start",
+    "append_event",
+    "book_start",
+    "series_preconditions",
+    "book_series",
+    "count_reservations_ahead",
+    "hold_for_confirmation",
+    "book_or_hold",
+    "lock_pool",
+)
+
+#: Every view; they are made after the functions.
+VIEWS = ("free_slots",)
+
+
+def definition(name: str) -> str:
+    """The statement that creates a function or a view, without the semicolon."""
+    return _statement(Path(__file__).parent / f"{name}.sql")
+
+
+@cache
+def query(package: str, name: str) -> TextClause:
+    """The statement in `queries/<name>.sql` of a package (`__package__`), with its named parameters."""
+    [folder] = import_module(package).__path__
+    return text(_statement(Path(folder) / "queries" / f"{name}.sql"))
+
+
+def _statement(path: Path) -> str:
+    return path.read_text(encoding="utf-8").rstrip().removesuffix(";")
