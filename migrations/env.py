@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from booking_tasks.kit.database import create_booking_engine
 from booking_tasks.kit.settings import settings
 from booking_tasks.models import Base
-from booking_tasks.ops.migrate import refuse_development_schema, revision_in
+from booking_tasks.ops.migrate import refuse_development_schema
 
 #: Any fixed number; every migrator of this project waits for the same one.
 MIGRATION_LOCK = 7_264_510_331
@@ -38,7 +39,7 @@ def migrate(connection: Connection) -> None:
     connection.execute(
         text("SELECT set_config('lock_timeout', :patience, false)"), {"patience": f"{patience}ms"}
     )
-    refuse_development_schema(revision_in(connection.connection.driver_connection))
+    refuse_development_schema(MigrationContext.configure(connection).get_current_revision())
     connection.commit()
     context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
     with context.begin_transaction():
