@@ -210,6 +210,6 @@ def own_database(template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
 
 
 @pytest.fixture
-def moment() -> Context:
-    """A fixed occasion: Monday 1 March 2027, 09:00 UTC."""
+def ctx() -> Context:
+    """A fixed context: Monday 1 March 2027, 09:00 UTC."""
     return Context(now=NOW, actor="test", entry_point="booking")

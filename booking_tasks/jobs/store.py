@@ -72,16 +72,16 @@ def lease(db: Session, kind: str, now: datetime, limit: int, term: timedelta) ->
         .returning(
             Job.id,
             Job.key,
-            Job.kind,
+            Job.kind.label("job_type"),
             Job.subject_id,
             Job.revision,
             Job.recipient,
             Job.detail,
             Job.due_at,
             Job.attempts,
-            Job.sendings,
+            Job.sendings.label("send_attempts"),
             Job.lease_token.label("token"),
-            Job.effect,
+            Job.effect.label("payload"),
         )
         .execution_options(synchronize_session=False)
     )

@@ -111,10 +111,10 @@ def test_a_filter_means_exactly_the_jobs_that_fit_it(db: Session, ctx: Context) 
     assert found() == {row.id for row in [*mine, theirs]}
     assert found(about=request) == {row.id for row in mine}
     assert found(about=session.id) == {mine[0].id, mine[2].id}
-    assert found(kind="send_notice") == {mine[1].id}
+    assert found(job_type="send_notice") == {mine[1].id}
     assert found(state="uncertain") == {theirs.id}
     assert found(since=real + timedelta(minutes=1)) == set()
-    assert found(kind="send_invite", state="dead") == {mine[0].id}
+    assert found(job_type="send_invite", state="dead") == {mine[0].id}
     assert set(service.replay(db, ctx, JobFilter(about=request), "all of it")) == {row.id for row in mine}
     assert {one.consultation_request_id for one in decisions(db)} == {request}
 

@@ -99,7 +99,7 @@ def test_a_room_that_may_have_been_made_for_a_session_since_cancelled_is_closed(
     db: Session, ctx: Context
 ) -> None:
     session = booked_session(db, status="cancelled_by_user")
-    service.order_room(db, ctx, leased(session, sendings=1))
+    service.order_room(db, ctx, leased(session, send_attempts=1))
     assert work(db, session, "close_meeting") == [(0, "late")]
     assert "close_meeting" in pending_wakeups(db)
 
