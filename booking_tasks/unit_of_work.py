@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.kit import clock
-from booking_tasks.kit.database import pending_wakeups, transaction
+from booking_tasks.kit.database import transaction
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.settings import settings
 from booking_tasks.kit.shutdown import is_requested
+from booking_tasks.outbox.pending_wakeups import pending_wakeups
 from booking_tasks.wakeup import wake_or_hold
 
 log = logger(__name__)

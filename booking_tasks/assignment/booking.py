@@ -16,9 +16,9 @@ from booking_tasks.availability.service import NotTaken
 from booking_tasks.context import Context
 from booking_tasks.intake.rules import answer_until
 from booking_tasks.intake.service import Submission
-from booking_tasks.kit.database import wake_after_commit
 from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.outbox.workflow import RequestSnapshot
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import REQUEST_STEPS, check_step

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from booking_tasks.context import Context
 from booking_tasks.jobs import store
 from booking_tasks.jobs.rules import JobFilter
-from booking_tasks.kit.database import wake_after_commit
 from booking_tasks.models import Job
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox.jobs import JOB_TYPES
+from booking_tasks.outbox.pending_wakeups import wake_after_commit
 
 
 def wake_due_jobs(db: Session, now: datetime) -> int:

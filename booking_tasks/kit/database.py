@@ -22,7 +22,6 @@ _UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:subject, 0))")
 
 FirstT = TypeVar("FirstT")
 
-_WAKEUPS = "booking_tasks.wakeups"
 _CONNECT_SECONDS = 5
 #: What the server itself ends at its time-out must be heard of before we hang up.
 _GRACE = 0.5
@@ -149,19 +148,7 @@ def is_away(error: DBAPIError) -> bool:
 def transaction(on: Connection | None = None) -> Iterator[Session]:
     """One transaction: commits on a clean exit, rolls back on any error.
 
-    Only tasks open one, on a connection of its own or on the one given. What the transaction wants
-    rung is in `rings(db)` once it has committed.
+    Only edges open one, on a new connection or on the one passed in.
     """
     with Session(on or engine(), expire_on_commit=False) as db, db.begin():
         yield db
-
-
-def wake_after_commit(db: Session, job_types: set[str]) -> None:
-    """Note job kinds whose doorbell should ring after the commit."""
-    db.info.setdefault(_WAKEUPS, set()).update(job_types)
-
-
-def pending_wakeups(db: Session) -> set[str]:
-    """The job kinds noted by `ring_later`; empty after a rollback is the caller's rule to keep."""
-    found: set[str] = db.info.get(_WAKEUPS, set())
-    return found

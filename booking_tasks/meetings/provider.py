@@ -8,7 +8,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from http import HTTPStatus
 from types import TracebackType
@@ -19,6 +19,7 @@ import httpx2
 from pydantic import TypeAdapter, ValidationError
 
 from booking_tasks.kit.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError
+from booking_tasks.kit.instants import to_iso
 from booking_tasks.meetings.rules import AttendanceReport, ListedRoom, Room, RoomSpec
 
 #: Largest answer read, in bytes: of one room, and of a report or a week's list of rooms.
@@ -171,7 +172,7 @@ def _name(error: Exception) -> str:
 
 
 def _instant(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return to_iso(instant).replace("+00:00", "Z")
 
 
 def _expect(status: int, wanted: set[HTTPStatus]) -> None:

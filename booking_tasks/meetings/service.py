@@ -11,7 +11,6 @@ from booking_tasks.attendance.store import add_evidence
 from booking_tasks.context import Context
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped
-from booking_tasks.kit.database import wake_after_commit
 from booking_tasks.meetings import store
 from booking_tasks.meetings.rules import (
     AttendanceReport,
@@ -30,6 +29,7 @@ from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox import store as outbox_store
 from booking_tasks.outbox.jobs import NewJob
+from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.sessions.rules import OPEN
 
 #: How far back rooms of ended sessions are looked for.

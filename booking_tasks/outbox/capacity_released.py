@@ -13,10 +13,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
-from booking_tasks.kit.database import wake_after_commit
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.outbox import store as jobs
 from booking_tasks.outbox.jobs import NewJob
+from booking_tasks.outbox.pending_wakeups import wake_after_commit
 
 
 def record_capacity_released(db: Session, ctx: Context, consultants: Iterable[UUID], reason: str) -> None:

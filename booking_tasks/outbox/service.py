@@ -10,11 +10,12 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
-from booking_tasks.kit.database import wake_after_commit
 from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.outbox import store as jobs
 from booking_tasks.outbox.jobs import NewJob
+from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.outbox.workflow import (
     DomainEvent,
     PlanSnapshot,
@@ -113,7 +114,7 @@ def outbox_entry(
     row = {
         "id": str(event_id),
         "type": type_,
-        "occurred_at": ctx.now.isoformat(),
+        "occurred_at": to_iso(ctx.now),
         "consultation_request_id": _text(_request_id(request, session)),
         "scheduled_session_id": _text(session.id if session else None),
         "consultant_user_id": _text(consultant_user_id or _consultant(request, session)),

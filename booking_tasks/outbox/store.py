@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.instants import to_iso
 from booking_tasks.outbox.jobs import NewJob
 
 _APPEND_EVENT = text("SELECT append_event_v1(:event, :jobs)").bindparams(
@@ -37,7 +38,7 @@ def rows(jobs: Iterable[NewJob]) -> list[dict[str, Any]]:
             "revision": job.revision,
             "recipient": None if job.recipient is None else str(job.recipient),
             "detail": job.detail,
-            "due_at": job.due_at.isoformat(),
+            "due_at": to_iso(job.due_at),
         }
         for job in jobs
     ]

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.context import Context
 from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome, SeriesSession
-from booking_tasks.kit.database import wake_after_commit
 from booking_tasks.kit.ids import uuid7
+from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.outbox.workflow import SessionSnapshot
 from booking_tasks.series import store
 from booking_tasks.series.rules import starts_of

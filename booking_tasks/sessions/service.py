@@ -13,11 +13,11 @@ from booking_tasks.availability.service import NotTaken, Taken
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
 from booking_tasks.credits.service import give, take_back
-from booking_tasks.kit.database import wake_after_commit
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox.capacity_released import record_capacity_released
+from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.outbox.workflow import SessionSnapshot
 from booking_tasks.sessions import store
 from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS, Asked, NewRequest, check_step

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from booking_tasks.context import Context
 from booking_tasks.jobs import service
 from booking_tasks.jobs.rules import JobFilter
-from booking_tasks.kit.database import pending_wakeups
 from booking_tasks.models import Event, Job
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.pending_wakeups import pending_wakeups
 from tests import builders
 
 

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 from booking_tasks.context import Context
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped
-from booking_tasks.kit.database import pending_wakeups
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.meetings import service
 from booking_tasks.meetings.rules import (
@@ -28,6 +27,7 @@ from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSessio
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox import store as outbox_store
 from booking_tasks.outbox.jobs import NewJob
+from booking_tasks.outbox.pending_wakeups import pending_wakeups
 from tests.builders import NOW, booked_session
 
 URL = "https://meet.example.org/r/1"

@@ -18,7 +18,7 @@ from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.context import Context
 from booking_tasks.contracts import BookSeries, Weekly
-from booking_tasks.kit.database import pending_wakeups, transaction
+from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import (
     AssignmentDecision,
@@ -29,6 +29,7 @@ from booking_tasks.models import (
     ScheduledSession,
     ServiceType,
 )
+from booking_tasks.outbox.pending_wakeups import pending_wakeups
 from booking_tasks.outbox.workflow import SessionSnapshot
 from booking_tasks.series import service as series
 from booking_tasks.sessions import service

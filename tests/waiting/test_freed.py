@@ -35,9 +35,9 @@ from booking_tasks.contracts import (
 from booking_tasks.holds import service as holds
 from booking_tasks.hours import service as hours
 from booking_tasks.intake import service as intake
-from booking_tasks.kit.database import pending_wakeups
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
+from booking_tasks.outbox.pending_wakeups import pending_wakeups
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.calendars.conftest import kept
