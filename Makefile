@@ -50,7 +50,7 @@ check: $(INSTALLED) ## Check format, lint, types and import rules, and run the a
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
-	@$(VENV)/bin/python -m pytest -q tests/test_house.py
+	@$(VENV)/bin/python -m pytest -q tests/test_architecture.py tests/test_schema.py
 
 .PHONY: install
 install: $(INSTALLED) ## Make .venv with everything at its locked version (other targets do this when needed)
