@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
 from booking_tasks.contracts import PUBLIC
 from booking_tasks.kit.settings import Settings, load_settings, variable_of
+from booking_tasks.ops.cli import cli
 from booking_tasks.outbox.jobs import JOB_TYPES
 
 ROOT = Path(__file__).parent.parent
@@ -114,3 +118,54 @@ def test_every_decision_has_a_status_a_date_and_alternatives() -> None:
         assert re.search(r"Date: \d{4}-\d\d-\d\d$", head, re.MULTILINE), page.name
         parts = re.findall(r"^## (.+)$", text, re.MULTILINE)
         assert parts == ["Context", "Decision", "Alternatives considered", "Consequences"], page.name
+
+
+def _commands(command: Any, path: str = "") -> Iterator[tuple[str, set[str]]]:
+    """Every command of the command line with its options."""
+    if hasattr(command, "commands"):
+        for name, one in command.commands.items():
+            yield from _commands(one, f"{path} {name}".strip())
+    else:
+        yield path, {option for one in command.params for option in one.opts if option.startswith("--")}
+
+
+def _lines_of_commands(page: Path) -> Iterator[str]:
+    """Lines of code blocks, and inline code, that begin with the command's name."""
+    text = page.read_text(encoding="utf-8")
+    blocks = [line for block in text.split("```")[1::2] for line in block.splitlines()]
+    for line in [*blocks, *re.findall(r"`([^`\n]+)`", text)]:
+        if line.startswith("booking-tasks "):
+            yield line.removeprefix("booking-tasks ")
+
+
+def test_every_command_and_option_of_the_pages_exists() -> None:
+    known = dict(_commands(typer.main.get_command(cli)))
+    groups = {name.split()[0] for name in known if " " in name}
+    checked = 0
+    for page in PAGES:
+        for line in _lines_of_commands(page):
+            first, *rest = line.split("#")[0].split()
+            for name in first.split("|"):
+                assert name in known or name in groups, f"{page.name}: {line}"
+                if name in groups and rest and rest[0][0].isalpha():
+                    for one in rest[0].split("|"):
+                        assert f"{name} {one}" in known, f"{page.name}: {line}"
+                options = set(re.findall(r"--[a-z][a-z-]+", line.split(" -- ")[0]))
+                full = f"{name} {rest[0].split('|')[0]}" if name in groups and rest else name
+                if full in known:
+                    celery = {"worker", "beat"} & {name}
+                    assert celery or options <= known[full], f"{page.name}: {line}"
+                checked += 1
+    assert checked > 40
+
+
+def test_every_log_line_is_explained() -> None:
+    logged = set()
+    for path in (ROOT / "booking_tasks").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        logged |= set(re.findall(r"log\.(?:info|warning|error|exception)\(\s*\"([\w.]+)\"", text))
+    table = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = table.partition("| line | it means |")[2].partition("\n\n")[0]
+    explained = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", table))
+    assert len(logged) > 20
+    assert explained == logged
