@@ -59,8 +59,8 @@ def test_the_table_of_settings_is_whole_and_its_defaults_are_true() -> None:
 
 
 def test_the_table_of_lost_outcomes_is_that_of_the_code() -> None:
-    assert {kind.strip("`"): meaning for kind, meaning in rows("job")} == {
-        name: LOST[kind.on_unknown_result] for name, kind in JOB_TYPES.items()
+    assert {job_type.strip("`"): meaning for job_type, meaning in rows("job")} == {
+        name: LOST[job_type.on_unknown_result] for name, job_type in JOB_TYPES.items()
     }
 
 
