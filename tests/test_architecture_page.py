@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from booking_tasks.models import Base
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "booking_tasks"
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -214,3 +216,38 @@ def test_every_lock_of_the_code_is_in_the_lock_order() -> None:
     locking = _locking()
     assert len(locking) > 25
     assert locking - named == set()
+
+
+# -- glossary ---------------------------------------------------------------------------------------
+
+
+def _terms() -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Each part of the glossary with its terms and where they live."""
+    for part in GLOSSARY.split("\n## ")[1:]:
+        rows = [line.strip("|").split("|") for line in part.splitlines() if line.startswith("| ")][1:]
+        yield part.splitlines()[0], [(row[0].strip(), row[2].strip()) for row in rows]
+
+
+def test_the_terms_of_the_glossary_are_in_order_and_each_is_explained_once() -> None:
+    parts = dict(_terms())
+    assert len(parts) > 4
+    for title, rows in parts.items():
+        names = [name for name, _ in rows]
+        assert names == sorted(names, key=str.casefold), title
+    every = [name for rows in parts.values() for name, _ in rows]
+    assert len(every) == len(set(every)) > 60
+
+
+def test_every_table_and_column_of_the_glossary_exists() -> None:
+    tables = Base.metadata.tables
+    checked = 0
+    for _, rows in _terms():
+        for term, place in rows:
+            for table in re.findall(r"table `(\w+)`", place):
+                assert table in tables, term
+                checked += 1
+            for table, column in re.findall(r"`(\w+)\.(\w+)`", place):
+                if column not in {"py", "md"}:
+                    assert column in tables[table].columns, term
+                    checked += 1
+    assert checked > 20
