@@ -40,7 +40,7 @@ DUE, ROUNDS, DEAD = 500, 20, 100_000
 
 #: A tenth is still to come, the rest is done.
 _ROWS = f"""
-    INSERT INTO jobs (id, key, kind, subject_id, due_at, state, attempts, settled_at)
+    INSERT INTO jobs (id, key, job_type, subject_id, due_at, state, attempts, finished_at)
     SELECT {GROWING_ID}, 'k' || lpad(n::text, 9, '0'), 'send_reminder', gen_random_uuid(),
            now() + interval '1 day' * (CASE WHEN n %% 10 = 0 THEN 1 ELSE -1 END) * (1 + n %% 300),
            CASE WHEN n %% 10 = 0 THEN 'waiting' ELSE 'done' END, 1,
@@ -48,13 +48,13 @@ _ROWS = f"""
       FROM generate_series(1, %(rows)s) n
 """
 _DONE_MEANWHILE = text(
-    "INSERT INTO jobs (key, kind, subject_id, due_at)"
+    "INSERT INTO jobs (key, job_type, subject_id, due_at)"
     " SELECT 'dead' || n, 'send_reminder', gen_random_uuid(), now() - interval '1 hour'"
     f" FROM generate_series(1, {DEAD}) n"
 )
-_SETTLE_THEM = text("UPDATE jobs SET state = 'done', settled_at = now() WHERE key LIKE 'dead%'")
+_SETTLE_THEM = text("UPDATE jobs SET state = 'done', finished_at = now() WHERE key LIKE 'dead%'")
 _SETTLE = text(
-    "UPDATE jobs SET state = 'done', settled_at = now(), lease_token = NULL, lease_until = NULL"
+    "UPDATE jobs SET state = 'done', finished_at = now(), lease_token = NULL, lease_until = NULL"
     " WHERE state = 'leased'"
 )
 

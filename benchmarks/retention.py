@@ -42,7 +42,7 @@ FILLS = {
     "jobs": (
         "jobs",
         f"""
-        INSERT INTO jobs (id, key, kind, subject_id, due_at, state, attempts, settled_at, created_at)
+        INSERT INTO jobs (id, key, job_type, subject_id, due_at, state, attempts, finished_at, created_at)
         SELECT {GROWING_ID}, 'k' || lpad(n::text, 9, '0'), 'send_invite', gen_random_uuid(), at,
                CASE WHEN n %% 1000 = 0 THEN 'dead' ELSE 'done' END, 1, at, at
           FROM generate_series(1, %(rows)s) n,
@@ -52,7 +52,7 @@ FILLS = {
     "inbox": (
         "inbox",
         f"""
-        INSERT INTO inbox (message_id, task, body_hash, door, state, attempts, outcome, finished_at)
+        INSERT INTO inbox (message_id, task, body_hash, entry_point, state, attempts, outcome, finished_at)
         SELECT {GROWING_ID}, 'submit_request', md5(n::text), 'booking', 'done', 1, '{{}}',
                now() - interval '60 days' * (1 - n::float8 / %(rows)s)
           FROM generate_series(1, %(rows)s) n
@@ -61,7 +61,7 @@ FILLS = {
     "events": (
         "events",
         f"""
-        INSERT INTO events (id, type, occurred_at, consultation_request_id, actor, door)
+        INSERT INTO events (id, type, occurred_at, consultation_request_id, actor, entry_point)
         SELECT {GROWING_ID}, 'request.waiting',
                now() - interval '1460 days' * (1 - n::float8 / %(rows)s),
                gen_random_uuid(), 'jobs', 'sweep'
@@ -72,7 +72,7 @@ FILLS = {
         "attendance_evidence",
         f"""
         INSERT INTO attendance_evidence
-               (id, scheduled_session_id, kind, observed_at, source, external_id, recorded_at)
+               (id, scheduled_session_id, evidence_type, observed_at, source, external_id, recorded_at)
         SELECT {GROWING_ID}, '{_SESSION}', 'room_opened', now(), 'platform', lpad(n::text, 9, '0'),
                now() - interval '360 days' * (1 - n::float8 / %(rows)s)
           FROM generate_series(1, %(rows)s) n
@@ -81,7 +81,7 @@ FILLS = {
     "dead_letters": (
         "dead_letters",
         f"""
-        INSERT INTO dead_letters (id, task, door, reason, received_at)
+        INSERT INTO dead_letters (id, task, entry_point, reason, received_at)
         SELECT {GROWING_ID}, 'submit_request', 'booking', 'r',
                now() - interval '60 days' * (1 - n::float8 / %(rows)s)
           FROM generate_series(1, %(rows)s) n

@@ -183,7 +183,7 @@ def of_history(db: Session, policies: Policies) -> list[str]:
 
 
 def _of_jobs(db: Session, expected: set[str]) -> list[str]:
-    rows = db.execute(select(Job.key, Job.kind, Job.detail)).all()
+    rows = db.execute(select(Job.key, Job.job_type, Job.detail)).all()
     unasked = [
         key
         for key, kind, detail in rows

@@ -29,7 +29,7 @@ ALWAYS: dict[str, str] = {
     "a credit stands for a request that its consultant has not": """
         SELECT e.consultation_request_id
           FROM assignment_credits e JOIN consultation_requests r ON r.id = e.consultation_request_id
-         WHERE e.kind = 'assignment'
+         WHERE e.credit_type = 'assignment'
            AND NOT EXISTS (SELECT FROM assignment_credits t WHERE t.reverses = e.id)
            AND (r.assigned_consultant_user_id IS DISTINCT FROM e.consultant_user_id
                 OR r.status NOT IN ('pending_confirmation', 'scheduled', 'completed'))
@@ -126,7 +126,7 @@ OPEN: dict[str, str] = {
     "jobs due": """
         SELECT key FROM jobs j
          WHERE state = 'waiting' AND due_at <= :now
-           AND NOT (kind LIKE 'send_%' AND EXISTS (
+           AND NOT (job_type LIKE 'send_%' AND EXISTS (
                     SELECT FROM absence_plan_steps s
                       JOIN consultant_availability_slots f ON f.id = s.booking_id
                      WHERE s.scheduled_session_id = j.subject_id AND s.state = 'applied'))""",
@@ -238,16 +238,16 @@ def of_letters(db: Session, mails: Sequence[tuple[str, bytes]], uid_domain: str)
     for name, content in mails:
         arrived[name].append(content)
     wrong: list[str] = []
-    jobs = db.execute(select(Job).where(Job.kind.in_(LETTERS))).scalars().all()
+    jobs = db.execute(select(Job).where(Job.job_type.in_(LETTERS))).scalars().all()
     for job in jobs:
         copies = arrived.pop(message_id(job.key, uid_domain), [])
-        repeatable = JOB_TYPES[job.kind].on_unknown_result == "repeat_once"
-        if len(copies) > (2 if repeatable and job.sendings > 1 else 1):
-            wrong.append(f"{len(copies)} mails for {job.key} after {job.sendings} sendings")
+        repeatable = JOB_TYPES[job.job_type].on_unknown_result == "repeat_once"
+        if len(copies) > (2 if repeatable and job.send_attempts > 1 else 1):
+            wrong.append(f"{len(copies)} mails for {job.key} after {job.send_attempts} send attempts")
         if len(set(copies)) > 1:
             wrong.append(f"a repeat of {job.key} has other bytes")
-        if len(copies) > job.sendings:
-            wrong.append(f"{job.key} arrived {len(copies)} times and was sent {job.sendings} times")
+        if len(copies) > job.send_attempts:
+            wrong.append(f"{job.key} arrived {len(copies)} times and was sent {job.send_attempts} times")
         if job.state == "done" and not copies:
             wrong.append(f"{job.key} is done and no mail arrived")
     wrong += [f"a mail that no job stands for: {name}" for name in arrived]
@@ -258,8 +258,8 @@ def _doubled_letters(jobs: Sequence[Job]) -> list[str]:
     seen: set[tuple[object, ...]] = set()
     wrong = []
     for job in jobs:
-        if job.kind in {"send_invite", "send_cancellation"}:
-            about = (job.kind, job.subject_id, job.revision, job.recipient)
+        if job.job_type in {"send_invite", "send_cancellation"}:
+            about = (job.job_type, job.subject_id, job.revision, job.recipient)
             if about in seen:
                 wrong.append(f"two jobs for one letter: {job.key}")
             seen.add(about)
@@ -286,12 +286,14 @@ def of_stream(db: Session, published: Sequence[UUID]) -> list[str]:
     """What is wrong with the events others heard (their ids, in order) when all is calm."""
     wrong = [f"event {one} was published twice" for one, count in Counter(published).items() if count > 1]
     done = set(
-        db.execute(select(Job.subject_id).where(Job.kind == "publish_event", Job.state == "done")).scalars()
+        db.execute(
+            select(Job.subject_id).where(Job.job_type == "publish_event", Job.state == "done")
+        ).scalars()
     )
     wrong += [f"event {one} counts as published and was not" for one in done - set(published)]
     # Every try's outcome was lost: what was sent is kept, and a person sees it.
     unknown = select(Job.subject_id).where(
-        Job.kind == "publish_event", Job.state == "dead", Job.effect.is_not(None)
+        Job.job_type == "publish_event", Job.state == "dead", Job.payload.is_not(None)
     )
     left = set(published) - done - set(db.execute(unknown).scalars())
     return wrong + [f"{one} was published and its job is not done" for one in left]

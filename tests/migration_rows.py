@@ -75,28 +75,28 @@ ROWS: dict[str, dict[str, str]] = {
             ON CONFLICT DO NOTHING
         """,
         "jobs": f"""
-            INSERT INTO jobs (key, kind, subject_id, due_at, state, lease_token, lease_until, settled_at)
+            INSERT INTO jobs (key, job_type, subject_id, due_at, state, lease_token, lease_until, finished_at)
             VALUES ('a', 'send_invite', {_SESSION}, '2027-02-01 09:00Z', 'waiting', NULL, NULL, NULL),
                    ('b', 'send_invite', {_SESSION}, '2027-02-01 09:00Z', 'leased', {_OTHER}, now(), NULL),
                    ('c', 'send_invite', {_SESSION}, '2027-02-01 09:00Z', 'done', NULL, NULL, now())
             ON CONFLICT DO NOTHING
         """,
         "events": f"""
-            INSERT INTO events (id, type, occurred_at, scheduled_session_id, actor, door)
+            INSERT INTO events (id, type, occurred_at, scheduled_session_id, actor, entry_point)
             VALUES ({_OTHER}, 'session.scheduled', '2027-02-01 09:00Z', {_SESSION}, 'jobs', 'sweep')
             ON CONFLICT DO NOTHING
         """,
         "inbox": f"""
-            INSERT INTO inbox (message_id, task, body_hash, door, body)
+            INSERT INTO inbox (message_id, task, body_hash, entry_point, body)
             VALUES ({_OTHER}, 'submit_request', 'x', 'booking', '{{}}') ON CONFLICT DO NOTHING
         """,
         "dead_letters": f"""
-            INSERT INTO dead_letters (id, task, door, reason)
+            INSERT INTO dead_letters (id, task, entry_point, reason)
             VALUES ({_OTHER}, 'submit_request', 'booking', 'not JSON') ON CONFLICT DO NOTHING
         """,
         "attendance_evidence": f"""
             INSERT INTO attendance_evidence (
-                scheduled_session_id, kind, party, observed_at, source, external_id
+                scheduled_session_id, evidence_type, party, observed_at, source, external_id
             )
             VALUES ({_SESSION}, 'joined', 'requester', '2027-03-01 10:01Z', 'platform', 'one')
             ON CONFLICT DO NOTHING
@@ -132,13 +132,13 @@ ROWS: dict[str, dict[str, str]] = {
             VALUES ({_CONSULTANT}, {_TYPE}, 3) ON CONFLICT DO NOTHING
         """,
         "calendar_feeds": f"""
-            INSERT INTO calendar_feeds (consultant_user_id, kind, url)
+            INSERT INTO calendar_feeds (consultant_user_id, feed_type, url)
             SELECT {_CONSULTANT}, 'ics', 'https://calendar.example/token.ics'
              WHERE NOT EXISTS (SELECT FROM calendar_feeds)
         """,
         "assignment_credits": f"""
             INSERT INTO assignment_credits (
-                id, consultation_service_type_id, consultant_user_id, kind, amount, credited_at,
+                id, consultation_service_type_id, consultant_user_id, credit_type, amount, credited_at,
                 consultation_request_id
             )
             VALUES ({_OTHER}, {_TYPE}, {_CONSULTANT}, 'assignment', 1, '2027-02-01 09:00Z', {_REQUEST})

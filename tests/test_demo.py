@@ -176,7 +176,7 @@ class Day:
             emails=self.emails,
         )
         self.evidence.events += [
-            {"id": str(job.subject_id)} for job in self.evidence.jobs if job.kind == "publish_event"
+            {"id": str(job.subject_id)} for job in self.evidence.jobs if job.job_type == "publish_event"
         ]
 
     def session(
@@ -244,7 +244,7 @@ class Day:
     def jobs(self, sessions: dict[str, ScheduledSession]) -> list[Job]:
         def job(kind: str, subject: UUID, state: str, detail: str = "") -> Job:
             settled = None if state == "waiting" else cast.WEDNESDAY
-            return Job(kind=kind, subject_id=subject, state=state, detail=detail, settled_at=settled)
+            return Job(job_type=kind, subject_id=subject, state=state, detail=detail, finished_at=settled)
 
         return [
             *(job("send_reminder", sessions["statistics"].id, "done") for _ in range(4)),
@@ -315,7 +315,7 @@ def _reminders(evidence: Evidence, label: str) -> list[Job]:
     return [
         job
         for job in evidence.jobs
-        if job.kind == "send_reminder" and job.subject_id == of(evidence, label).id
+        if job.job_type == "send_reminder" and job.subject_id == of(evidence, label).id
     ]
 
 
@@ -351,7 +351,7 @@ def _without_zone(evidence: Evidence) -> None:
 
 
 def _left_open(evidence: Evidence) -> None:
-    evidence.jobs[0].settled_at = None
+    evidence.jobs[0].finished_at = None
 
 
 #: In the order of the checks: what breaks each.

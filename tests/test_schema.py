@@ -47,8 +47,8 @@ def test_migrations_and_models_make_the_same_database(template: str, models_url:
         ("ALTER TABLE events ADD COLUMN extra text", "column events.extra"),
         (
             "ALTER TABLE consultant_availability_slots"
-            " DROP CONSTRAINT ex_consultant_availability_slots_facts",
-            "constraint consultant_availability_slots.ex_consultant_availability_slots_facts",
+            " DROP CONSTRAINT ex_consultant_availability_slots_reservations",
+            "constraint consultant_availability_slots.ex_consultant_availability_slots_reservations",
         ),
         (
             "ALTER TABLE jobs DROP CONSTRAINT ck_jobs_state;"
@@ -60,7 +60,7 @@ def test_migrations_and_models_make_the_same_database(template: str, models_url:
             " ALTER CONSTRAINT fk_attendance_evidence_scheduled_session_id DEFERRABLE",
             "constraint attendance_evidence.fk_attendance_evidence_scheduled_session_id",
         ),
-        ("DROP INDEX ix_jobs_due; CREATE INDEX ix_jobs_due ON jobs (kind, due_at)", "index ix_jobs_due"),
+        ("DROP INDEX ix_jobs_due; CREATE INDEX ix_jobs_due ON jobs (job_type, due_at)", "index ix_jobs_due"),
         (
             "CREATE OR REPLACE VIEW free_slots AS SELECT NULL::uuid AS consultant_user_id,"
             " now() AS start_time, now() AS end_time",

@@ -51,7 +51,7 @@ def announce(db: Session, ctx: Context, plan: AbsencePlan) -> None:
         else:
             take_back(db, ctx, step, untouched=untouched)
             step.state = "overtaken"
-    plan.state, plan.settled_at = "announced", ctx.now
+    plan.state, plan.finished_at = "announced", ctx.now
     db.flush()
     after = {"plan_id": str(plan.id)}
     history.record_event(

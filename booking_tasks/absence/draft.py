@@ -52,7 +52,7 @@ def lock_affected(db: Session, ids: Sequence[UUID]) -> Affected:
 
 def worked_out(db: Session, ctx: Context, plan: AbsencePlan, affected: Affected) -> list[AbsencePlanStep]:
     """A step for each session. Nothing is written; consultants are locked as if it were."""
-    chosen = {UUID(one): UUID(who) for one, who in plan.wishes.get("chosen", {}).items()}
+    chosen = {UUID(one): UUID(who) for one, who in plan.criteria.get("chosen", {}).items()}
     looked = {
         one.id: _choices(db, ctx, one, affected.request(one), chosen.get(one.id))
         for one in affected.in_time()

@@ -58,7 +58,7 @@ def plan_absence(db: Session, ctx: Context, command: PlanAbsence) -> AbsencePlan
         db.add(plan)
     plan.starts_at, plan.ends_at = span or (None, None)
     plan.reason, plan.actor, plan.planned_at = command.reason, ctx.actor, ctx.now
-    plan.wishes = {
+    plan.criteria = {
         "except": [str(one) for one in command.except_session_ids],
         "chosen": {str(one.session_id): str(one.consultant_user_id) for one in command.chosen},
     }
@@ -99,7 +99,7 @@ def _unusable(command: PlanAbsence, affected: Sequence[UUID]) -> AbsencePlanOutc
 def _affected_now(db: Session, ctx: Context, plan: AbsencePlan) -> list[UUID]:
     span = (plan.starts_at, plan.ends_at) if plan.starts_at and plan.ends_at else None
     found = store.affected_sessions(db, plan.consultant_user_id, span, ctx.now)
-    return [one for one in found if str(one) not in plan.wishes.get("except", [])]
+    return [one for one in found if str(one) not in plan.criteria.get("except", [])]
 
 
 def _drafted(db: Session, ctx: Context, plan: AbsencePlan, code: str | None = None) -> AbsencePlanOutcome:
@@ -177,7 +177,7 @@ def undo(db: Session, ctx: Context, command: UndoAbsencePlan) -> AbsencePlanOutc
         untouched = is_untouched(db, step, affected.sessions[step.scheduled_session_id])
         take_back(db, ctx, step, untouched=untouched)
         step.state = "undone" if untouched else "overtaken"
-    plan.state, plan.settled_at = "undone", ctx.now
+    plan.state, plan.finished_at = "undone", ctx.now
     db.flush()
     _record(db, ctx, plan, "absence.undone", {})
     return _outcome("done", plan, steps)

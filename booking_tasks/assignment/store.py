@@ -222,7 +222,7 @@ def to_look_at(now: datetime) -> tuple[ColumnElement[bool], ...]:
     replays the job.
     """
     given_up = exists().where(
-        Job.kind == "assign_request", Job.subject_id == ConsultationRequest.id, Job.state == "dead"
+        Job.job_type == "assign_request", Job.subject_id == ConsultationRequest.id, Job.state == "dead"
     )
     offered = exists().where(
         TimeOffer.consultation_request_id == ConsultationRequest.id, TimeOffer.state == "open"
@@ -232,7 +232,10 @@ def to_look_at(now: datetime) -> tuple[ColumnElement[bool], ...]:
         ConsultationRequest.status.in_(("pending", "pending_assignment")),
         ~held,
         or_(ConsultationRequest.deadline_at.is_(None), ConsultationRequest.deadline_at > now),
-        or_(ConsultationRequest.offer_after.is_(None), ConsultationRequest.offer_after <= now),
+        or_(
+            ConsultationRequest.offer_cooldown_until.is_(None),
+            ConsultationRequest.offer_cooldown_until <= now,
+        ),
         ~offered,
         ~given_up,
     )

@@ -38,10 +38,10 @@ def sessions_to_judge(db: Session, now: datetime, delay: timedelta, limit: int) 
     nobody came to ask for, as after an outage of our own, still is.
     """
     collecting = exists().where(
-        Job.kind == "collect_attendance",
+        Job.job_type == "collect_attendance",
         Job.subject_id == ScheduledSession.id,
         Job.revision == ScheduledSession.revision,
-        Job.settled_at.is_(None),
+        Job.finished_at.is_(None),
     )
     hopeful = collecting.where(or_(Job.attempts < 2, Job.state != "waiting"))
     due = (
@@ -76,7 +76,7 @@ def observations(db: Session, session_ids: Iterable[UUID]) -> dict[UUID, list[Se
     rows = db.execute(
         select(
             AttendanceEvidence.scheduled_session_id,
-            AttendanceEvidence.kind,
+            AttendanceEvidence.evidence_type,
             AttendanceEvidence.observed_at,
             AttendanceEvidence.source,
             AttendanceEvidence.party,
@@ -115,7 +115,7 @@ def add_evidence(db: Session, session_id: UUID, source: str, seen: Iterable[Obse
             {
                 "id": uuid7(),
                 "scheduled_session_id": session_id,
-                "kind": one.kind,
+                "evidence_type": one.kind,
                 "party": one.party,
                 "observed_at": one.observed_at,
                 "source": source,

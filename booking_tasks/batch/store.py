@@ -107,7 +107,7 @@ _STANDINGS = text(
     "  LEFT JOIN assignment_balances b"
     "    ON b.consultation_service_type_id = :pool AND b.consultant_user_id = c.consultant_user_id"
     "  LEFT JOIN (SELECT consultant_user_id, sum(amount) AS credits,"
-    "                    max(credited_at) FILTER (WHERE kind = 'assignment') AS assigned_at"
+    "                    max(credited_at) FILTER (WHERE credit_type = 'assignment') AS assigned_at"
     "               FROM assignment_credits"
     "              WHERE consultation_service_type_id = :pool AND NOT is_counted"
     "              GROUP BY consultant_user_id) e ON e.consultant_user_id = c.consultant_user_id"

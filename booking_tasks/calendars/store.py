@@ -36,7 +36,7 @@ class LeasedFeed:
     id: UUID
     consultant_user_id: UUID
     token: UUID
-    kind: str
+    feed_type: str
     url: str = field(repr=False)
     username: str | None = field(repr=False)
     password: str | None = field(repr=False)
@@ -92,7 +92,7 @@ def _leased(db: Session, feed: CalendarFeed) -> LeasedFeed:
             for name in (
                 "id",
                 "consultant_user_id",
-                "kind",
+                "feed_type",
                 "url",
                 "username",
                 "password",

@@ -70,7 +70,7 @@ def _look(look: Look) -> None:
 def _source(look: Look) -> Source:
     feed = look.feed
     etag, last_modified = (feed.etag, feed.last_modified) if look.copy_will_do else (None, None)
-    return Source(feed.kind, feed.url, feed.username, feed.password, etag, last_modified)
+    return Source(feed.feed_type, feed.url, feed.username, feed.password, etag, last_modified)
 
 
 def _limits() -> NetworkLimits:

@@ -17,12 +17,12 @@ from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentCredit, Consultant, ConsultantLeave, ConsultationRequest
 
 _ASSIGNMENT = text(
-    "INSERT INTO assignment_credits (id, consultation_service_type_id, consultant_user_id, kind, amount,"
-    "                                credited_at, consultation_request_id)"
+    "INSERT INTO assignment_credits (id, consultation_service_type_id, consultant_user_id, credit_type,"
+    "                                amount, credited_at, consultation_request_id)"
     " SELECT :id, :pool, :who, 'assignment', 1, :now, :request"
     "  WHERE NOT EXISTS (SELECT FROM assignment_credits e"
     "                     WHERE e.consultation_request_id = :request AND e.consultant_user_id = :who"
-    "                       AND e.kind = 'assignment'"
+    "                       AND e.credit_type = 'assignment'"
     "                       AND NOT EXISTS (SELECT FROM assignment_credits r WHERE r.reverses = e.id))"
     " RETURNING id"
 ).bindparams(
@@ -52,7 +52,7 @@ def add_reversals(db: Session, request_id: UUID, reason: str, now: datetime) -> 
     rows = db.execute(
         select(standing).where(
             standing.consultation_request_id == request_id,
-            standing.kind == "assignment",
+            standing.credit_type == "assignment",
             ~exists().where(earlier.reverses == standing.id),
         )
     ).scalars()
@@ -61,7 +61,7 @@ def add_reversals(db: Session, request_id: UUID, reason: str, now: datetime) -> 
             "id": uuid7(),
             "consultation_service_type_id": one.consultation_service_type_id,
             "consultant_user_id": one.consultant_user_id,
-            "kind": "reversal",
+            "credit_type": "reversal",
             "amount": -one.amount,
             "credited_at": now,
             "consultation_request_id": request_id,
@@ -94,7 +94,7 @@ def add_entry(
             id=uuid7(),
             consultation_service_type_id=pool,
             consultant_user_id=consultant,
-            kind=kind,
+            credit_type=kind,
             amount=amount,
             credited_at=now,
             cause_id=cause_id,
@@ -130,7 +130,8 @@ _MISSED = text(
     "SELECT b.consultation_service_type_id AS pool, own.assignment_weight * ("
     "           SELECT coalesce(sum(e.amount), 0) FROM assignment_credits e"
     "            WHERE e.consultation_service_type_id = b.consultation_service_type_id"
-    "              AND e.consultant_user_id <> :who AND e.kind IN ('assignment', 'reversal', 'no_show')"
+    "              AND e.consultant_user_id <> :who"
+    "              AND e.credit_type IN ('assignment', 'reversal', 'no_show')"
     "              AND e.credited_at >= :since AND e.credited_at < :until"
     "       ) / (SELECT sum(c.assignment_weight) FROM assignment_balances o"
     "              JOIN consultant_profiles c USING (consultant_user_id)"
@@ -155,7 +156,7 @@ def leaves_to_credit(db: Session, now: datetime, limit: int) -> list[EndedLeave]
     """Leaves that ended within the last days, give or take the zones, and have no entry yet."""
     local = now.replace(tzinfo=None)
     credited = exists().where(
-        AssignmentCredit.kind == "leave", AssignmentCredit.cause_id == ConsultantLeave.id
+        AssignmentCredit.credit_type == "leave", AssignmentCredit.cause_id == ConsultantLeave.id
     )
     rows = db.execute(
         select(
@@ -184,9 +185,10 @@ _NO_SHOW = text(
     "SELECT e.consultation_service_type_id AS pool, coalesce(("
     "           SELECT sum(n.amount) FROM assignment_credits n"
     "            WHERE n.consultation_request_id = :request AND n.consultant_user_id = :who"
-    "              AND n.kind = 'no_show'), 0) AS had"
+    "              AND n.credit_type = 'no_show'), 0) AS had"
     "  FROM assignment_credits e"
-    " WHERE e.consultation_request_id = :request AND e.consultant_user_id = :who AND e.kind = 'assignment'"
+    " WHERE e.consultation_request_id = :request AND e.consultant_user_id = :who"
+    "   AND e.credit_type = 'assignment'"
     "   AND NOT EXISTS (SELECT FROM assignment_credits r WHERE r.reverses = e.id)"
 )
 

@@ -110,7 +110,12 @@ def discard(db: Session, ctx: Context, which: WantedLetters, reason: str, limit:
 
 def _write_down(db: Session, ctx: Context, type_: str, letter: DeadLetter, reason: str) -> None:
     request, session = store.subject(db, letter)
-    before = {"letter": str(letter.id), "task": letter.task, "door": letter.door, "error": letter.reason}
+    before = {
+        "letter": str(letter.id),
+        "task": letter.task,
+        "door": letter.entry_point,
+        "error": letter.reason,
+    }
     history.record_event(
         db,
         replace(ctx, message_id=letter.message_id),

@@ -41,8 +41,8 @@ class Abandoned(NamedTuple):
 
 # As text, not built anew: they stand in the way of every single message.
 _COUNTED = text(
-    "INSERT INTO inbox AS i (message_id, task, body_hash, door, body, attempts)"
-    " VALUES (:message_id, :task, :body_hash, :door, :body, 1)"
+    "INSERT INTO inbox AS i (message_id, task, body_hash, entry_point, body, attempts)"
+    " VALUES (:message_id, :task, :body_hash, :entry_point, :body, 1)"
     " ON CONFLICT (message_id) DO UPDATE"
     "     SET attempts = i.attempts + 1, attempted_at = clock_timestamp()"
     "   WHERE i.state = 'received' AND i.body_hash = excluded.body_hash"
@@ -75,7 +75,7 @@ def count_attempt(
         "message_id": message_id,
         "task": task,
         "body_hash": body_hash,
-        "door": door,
+        "entry_point": door,
         "body": body,
         "awaited": awaited,
     }
@@ -100,7 +100,7 @@ def abandoned(db: Session, older_than: timedelta, limit: int) -> list[Abandoned]
         select(
             InboxMessage.message_id,
             InboxMessage.task,
-            InboxMessage.door,
+            InboxMessage.entry_point,
             InboxMessage.body,
             InboxMessage.body_hash,
         )
@@ -118,7 +118,7 @@ def add_dead_letter(
     db.add(
         DeadLetter(
             task=task[:200],
-            door=_storable(door)[:50],
+            entry_point=_storable(door)[:50],
             reason=_storable(reason)[:2000],
             payload=payload if isinstance(payload, dict) else {"payload": payload},
             message_id=message_id,
@@ -140,7 +140,7 @@ def _matching(which: WantedLetters) -> Iterator[ColumnElement[bool]]:
     if which.task is not None:
         yield DeadLetter.task.in_((which.task, TASK_PREFIX + which.task))
     if which.door is not None:
-        yield DeadLetter.door == which.door
+        yield DeadLetter.entry_point == which.door
     if which.since is not None:
         yield DeadLetter.received_at >= which.since
     if which.about is not None:

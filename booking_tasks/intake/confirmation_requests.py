@@ -99,7 +99,7 @@ def _question(db: Session, event: Event) -> Question | None:
 def _fate(db: Session, asked: Event) -> dict[str, Any]:
     waited = "pending_confirmation"
     ended = db.execute(
-        select(Event.type, Event.occurred_at, Event.door)
+        select(Event.type, Event.occurred_at, Event.entry_point)
         .where(
             Event.consultation_request_id == asked.consultation_request_id,
             Event.position > asked.position,

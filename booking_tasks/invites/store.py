@@ -70,7 +70,7 @@ def still_invited(db: Session, session_id: UUID, recipient: UUID, before: int | 
         .where(*_letters("send_cancellation", session_id, recipient), Job.state == "done")
         .scalar_subquery()
     )
-    conditions = [Job.sendings > 0, or_(last.is_(None), Job.revision >= last)]
+    conditions = [Job.send_attempts > 0, or_(last.is_(None), Job.revision >= last)]
     if before is not None:
         conditions.append(Job.revision < before)
     return exists_where(db, *_letters("send_invite", session_id, recipient), *conditions)
@@ -83,7 +83,7 @@ def question_stands(db: Session, request_id: UUID, session_id: UUID, recipient: 
         db,
         *_letters("send_notice", request_id, recipient),
         Job.detail == f"confirmation_wanted:{session_id}",
-        Job.sendings > 0,
+        Job.send_attempts > 0,
     )
 
 
@@ -93,7 +93,7 @@ def later_cancellation(db: Session, session_id: UUID, recipient: UUID, revision:
 
 
 def _letters(kind: str, session_id: UUID, recipient: UUID) -> tuple[ColumnElement[bool], ...]:
-    return Job.kind == kind, Job.subject_id == session_id, Job.recipient == recipient
+    return Job.job_type == kind, Job.subject_id == session_id, Job.recipient == recipient
 
 
 def ended_by_absence(db: Session, session_id: UUID) -> bool:
@@ -132,11 +132,11 @@ def asking_tried(db: Session, request_id: UUID, consultant_user_id: UUID) -> boo
     """Whether a notice that asks the consultant about the request may have reached them."""
     return exists_where(
         db,
-        Job.kind == "send_notice",
+        Job.job_type == "send_notice",
         Job.subject_id == request_id,
         Job.recipient == consultant_user_id,
         Job.detail.like(_ASKING),
-        Job.sendings > 0,
+        Job.send_attempts > 0,
     )
 
 
@@ -144,7 +144,7 @@ def asking_in_flight(db: Session, request_id: UUID, consultant_user_id: UUID) ->
     """Whether a worker may be sending such a notice at this moment."""
     return exists_where(
         db,
-        Job.kind == "send_notice",
+        Job.job_type == "send_notice",
         Job.subject_id == request_id,
         Job.recipient == consultant_user_id,
         Job.detail.like(_ASKING),

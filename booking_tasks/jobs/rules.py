@@ -40,9 +40,9 @@ def backoff(attempt: int, base: timedelta, cap: timedelta, random: Callable[[], 
     return max(base / 2, ceiling * random())
 
 
-def may_repeat(lost_outcome: OnUnknownResult, sendings: int) -> bool:
-    """Whether an effect with an unknown outcome, tried `sendings` times, is tried again by itself."""
-    return lost_outcome == "repeat" or (lost_outcome == "repeat_once" and sendings < 2)
+def may_repeat(lost_outcome: OnUnknownResult, send_attempts: int) -> bool:
+    """Whether an effect with an unknown outcome, tried `send_attempts` times, is tried again by itself."""
+    return lost_outcome == "repeat" or (lost_outcome == "repeat_once" and send_attempts < 2)
 
 
 #: States that wait for a person to decide.

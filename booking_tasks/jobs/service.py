@@ -39,7 +39,7 @@ def replay(db: Session, ctx: Context, which: JobFilter, reason: str, limit: int 
     for job in chosen:
         _write_down(db, ctx, "job.replayed", job, reason)
         store.replay(db, job.id)
-    wake_after_commit(db, {job.kind for job in chosen})
+    wake_after_commit(db, {job.job_type for job in chosen})
     return [job.id for job in chosen]
 
 
@@ -67,10 +67,10 @@ def _write_down(db: Session, ctx: Context, type_: str, job: Job, reason: str) ->
         session=session,
         before={
             "job": str(job.id),
-            "kind": job.kind,
+            "job_type": job.job_type,
             "state": job.state,
             "attempts": job.attempts,
-            "sendings": job.sendings,
+            "send_attempts": job.send_attempts,
             "error": job.last_error,
         },
         reason=reason,

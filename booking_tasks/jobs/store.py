@@ -43,7 +43,7 @@ def lease(db: Session, kind: str, now: datetime, limit: int, term: timedelta) ->
         select(Job.id, Job.due_at, and_(Job.attempts > 0, Job.retry_at.is_(None)).label("suspect"))
         .where(
             Job.state == "waiting",
-            Job.kind == kind,
+            Job.job_type == kind,
             Job.due_at <= now,
             or_(Job.retry_at.is_(None), Job.retry_at <= _REAL_TIME),
         )
@@ -72,16 +72,16 @@ def lease(db: Session, kind: str, now: datetime, limit: int, term: timedelta) ->
         .returning(
             Job.id,
             Job.key,
-            Job.kind.label("job_type"),
+            Job.job_type,
             Job.subject_id,
             Job.revision,
             Job.recipient,
             Job.detail,
             Job.due_at,
             Job.attempts,
-            Job.sendings.label("send_attempts"),
+            Job.send_attempts,
             Job.lease_token.label("token"),
-            Job.effect.label("payload"),
+            Job.payload,
         )
         .execution_options(synchronize_session=False)
     )
@@ -95,8 +95,8 @@ def begin_sending(db: Session, job: LeasedJob, effect: bytes, term: timedelta) -
         job,
         "leased",
         state="sending",
-        sendings=Job.sendings + 1,
-        effect=effect,
+        send_attempts=Job.send_attempts + 1,
+        payload=effect,
         lease_until=_REAL_TIME + term,
     )
 
@@ -115,12 +115,12 @@ def finish(
     What was sent is forgotten unless its outcome is unknown. With `certainly_not_sent` the last
     sending does not count: nobody can have received it.
     """
-    values: dict[str, Any] = {"state": state, "settled_at": _REAL_TIME, "last_error": error}
+    values: dict[str, Any] = {"state": state, "finished_at": _REAL_TIME, "last_error": error}
     if certainly_not_sent:
-        values["sendings"] = Job.sendings - 1
+        values["send_attempts"] = Job.send_attempts - 1
     unknown = state == "uncertain" or (state == "dead" and job.payload is not None)
     if not unknown:
-        values["effect"] = None
+        values["payload"] = None
     _guarded(db, job, held_as, **values, **_RELEASED)
 
 
@@ -141,9 +141,9 @@ def reschedule(
     """
     values: dict[str, Any] = {"state": "waiting", "retry_at": _REAL_TIME + wait, "last_error": reason}
     if certainly_not_sent:
-        values["sendings"] = Job.sendings - 1
+        values["send_attempts"] = Job.send_attempts - 1
     if not keep_effect:
-        values["effect"] = None
+        values["payload"] = None
     if not count_attempt:
         values["attempts"] = Job.attempts - 1
     _guarded(db, job, held_as, **values, **_RELEASED)
@@ -194,7 +194,7 @@ def due_kinds(db: Session, now: datetime) -> set[str]:
     first = (
         select(Job.id)
         .where(
-            Job.kind == wanted,
+            Job.job_type == wanted,
             Job.state == "waiting",
             Job.due_at <= now,
             or_(Job.retry_at.is_(None), Job.retry_at <= _REAL_TIME),
@@ -221,21 +221,21 @@ def return_expired_leases(db: Session) -> int:
 def settle_lost_outcomes(db: Session, repeat_below: Mapping[str, int | None]) -> int:
     """Jobs whose worker vanished while sending: repeated (same bytes) or left uncertain.
 
-    `repeat_below` says of each kind from which number of sendings on a person decides; None means never.
+    `repeat_below` says of each kind from which number of send attempts on a person decides; None means never.
     One statement, so that each job is judged once: a lease may run out while it runs.
     """
     repeated = or_(
         *(
-            Job.kind == kind if limit is None else and_(Job.kind == kind, Job.sendings < limit)
+            Job.job_type == kind if limit is None else and_(Job.job_type == kind, Job.send_attempts < limit)
             for kind, limit in repeat_below.items()
         )
     )
     settled = db.execute(
         update(Job)
-        .where(Job.kind.in_(repeat_below), Job.state == "sending", Job.lease_until <= _REAL_TIME)
+        .where(Job.job_type.in_(repeat_below), Job.state == "sending", Job.lease_until <= _REAL_TIME)
         .values(
             state=case((repeated, "waiting"), else_="uncertain"),
-            settled_at=case((repeated, None), else_=_REAL_TIME),
+            finished_at=case((repeated, None), else_=_REAL_TIME),
             last_error="the worker vanished while sending: nobody knows whether it went out",
             **_RELEASED,
         )
@@ -260,11 +260,11 @@ def _matching(which: JobFilter) -> Iterator[ColumnElement[bool]]:
     if which.job_id is not None:
         yield Job.id == which.job_id
     if which.job_type is not None:
-        yield Job.kind == which.job_type
+        yield Job.job_type == which.job_type
     if which.state is not None:
         yield Job.state == which.state
     if which.since is not None:
-        yield func.coalesce(Job.settled_at, Job.created_at) >= which.since
+        yield func.coalesce(Job.finished_at, Job.created_at) >= which.since
     if which.about is not None:
         yield Job.subject_id.in_(
             union_all(
@@ -281,12 +281,12 @@ def replay(db: Session, job_id: UUID) -> None:
 
     What was sent stays counted: a cancellation must follow an invite that may have arrived before.
     """
-    _decide(db, job_id, state="waiting", attempts=0, retry_at=None, settled_at=None)
+    _decide(db, job_id, state="waiting", attempts=0, retry_at=None, finished_at=None)
 
 
 def discard(db: Session, job_id: UUID, reason: str) -> None:
     """End a dead or uncertain job as skipped; what was to be sent is forgotten."""
-    _decide(db, job_id, state="skipped", settled_at=_REAL_TIME, last_error=reason, effect=None)
+    _decide(db, job_id, state="skipped", finished_at=_REAL_TIME, last_error=reason, payload=None)
 
 
 def _decide(db: Session, job_id: UUID, **values: Any) -> None:
@@ -313,7 +313,7 @@ def in_flight(db: Session, kind: str, subject_id: UUID, recipient: UUID) -> bool
     """Whether a worker may be sending an effect of this kind to the recipient at this moment."""
     return exists_where(
         db,
-        Job.kind == kind,
+        Job.job_type == kind,
         Job.subject_id == subject_id,
         Job.recipient == recipient,
         Job.state.in_(("leased", "sending")),

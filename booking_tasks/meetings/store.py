@@ -33,12 +33,16 @@ def locked_session(db: Session, session_id: UUID) -> ScheduledSession | None:
 
 def was_ordered(db: Session, session_id: UUID) -> bool:
     """Whether a room for the session may ever have been asked for."""
-    return exists_where(db, Job.kind == "provision_meeting", Job.subject_id == session_id, Job.sendings > 0)
+    return exists_where(
+        db, Job.job_type == "provision_meeting", Job.subject_id == session_id, Job.send_attempts > 0
+    )
 
 
 def has_invites(db: Session, session_id: UUID, revision: int) -> bool:
     """Whether invites of this revision exist, sent or still to be sent."""
-    return exists_where(db, Job.kind == "send_invite", Job.subject_id == session_id, Job.revision == revision)
+    return exists_where(
+        db, Job.job_type == "send_invite", Job.subject_id == session_id, Job.revision == revision
+    )
 
 
 def has_event(db: Session, type_: str, session_id: UUID, revision: int) -> bool:
@@ -57,8 +61,8 @@ def sessions_to_compare(
     """The sessions whose rooms are listed, and those scheduled to start from `start` until before `end`."""
     being_changed = exists().where(
         Job.subject_id == ScheduledSession.id,
-        Job.kind.in_(("provision_meeting", "close_meeting")),
-        Job.settled_at.is_(None),
+        Job.job_type.in_(("provision_meeting", "close_meeting")),
+        Job.finished_at.is_(None),
     )
     ids = literal(list(listed), ARRAY(PG_UUID(as_uuid=True)))
     rows = db.execute(

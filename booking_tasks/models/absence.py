@@ -36,13 +36,13 @@ class AbsencePlan(Base):
     starts_at: Mapped[datetime | None]
     ends_at: Mapped[datetime | None]
     reason: Mapped[LongText]
-    wishes: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    criteria: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     state: Mapped[str] = mapped_column(String, server_default=text("'draft'"))
     actor: Mapped[str]
     planned_at: Mapped[datetime]
     applied_at: Mapped[datetime | None]
     announce_at: Mapped[datetime | None]
-    settled_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
 
 

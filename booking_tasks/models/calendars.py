@@ -26,7 +26,7 @@ class CalendarFeed(Base):
 
     __tablename__ = "calendar_feeds"
     __table_args__ = (
-        one_of("kind", FEED_KINDS),
+        one_of("feed_type", FEED_KINDS),
         CheckConstraint("(lease_token IS NULL) = (lease_until IS NULL)", name="lease"),
         CheckConstraint("failures >= 0 AND unreadable >= 0", name="counts"),
         Index(None, "consultant_user_id"),
@@ -35,7 +35,7 @@ class CalendarFeed(Base):
 
     id: Mapped[Key]
     consultant_user_id: Mapped[UUID] = mapped_column(ForeignKey("consultant_profiles.consultant_user_id"))
-    kind: Mapped[str]
+    feed_type: Mapped[str]
     url: Mapped[LongText]
     username: Mapped[LongText | None]
     password: Mapped[LongText | None]

@@ -82,7 +82,7 @@ class ConsultationRequest(Base):
     # When its requester was told to wait: since then time is offered, no longer simply taken for them.
     waiting_since: Mapped[datetime | None]
     # Who let an offer lapse is left in peace for a while.
-    offer_after: Mapped[datetime | None]
+    offer_cooldown_until: Mapped[datetime | None]
     languages: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     preferred_fallback: Mapped[str] = mapped_column(String, server_default=text("'anyone'"))
     fallback_after: Mapped[datetime | None]

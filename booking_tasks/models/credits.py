@@ -27,15 +27,15 @@ class AssignmentCredit(Base):
 
     __tablename__ = "assignment_credits"
     __table_args__ = (
-        one_of("kind", CREDIT_KINDS),
+        one_of("credit_type", CREDIT_KINDS),
         CheckConstraint(
-            "(kind = 'reversal') = (reverses IS NOT NULL)"
-            " AND (kind <> 'assignment' OR consultation_request_id IS NOT NULL)",
+            "(credit_type = 'reversal') = (reverses IS NOT NULL)"
+            " AND (credit_type <> 'assignment' OR consultation_request_id IS NOT NULL)",
             name="shape",
         ),
         UniqueConstraint("reverses"),
         UniqueConstraint(
-            "kind",
+            "credit_type",
             "cause_id",
             "consultation_service_type_id",
             "consultant_user_id",
@@ -53,7 +53,7 @@ class AssignmentCredit(Base):
     id: Mapped[Key]
     consultation_service_type_id: Mapped[UUID] = mapped_column(ForeignKey("consultation_service_types.id"))
     consultant_user_id: Mapped[UUID] = mapped_column(ForeignKey("consultant_profiles.consultant_user_id"))
-    kind: Mapped[str] = mapped_column(String)
+    credit_type: Mapped[str] = mapped_column(String)
     amount: Mapped[Decimal] = mapped_column(CREDIT)
     credited_at: Mapped[datetime]
     consultation_request_id: Mapped[UUID | None] = mapped_column(ForeignKey("consultation_requests.id"))

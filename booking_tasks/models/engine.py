@@ -18,7 +18,7 @@ class Job(Base):
     """One piece of follow-up work. Outbox and agenda in one; `key` makes it exist once.
 
     `due_at` stands on the business clock; `retry_at` and `lease_until` on the database's real time.
-    `effect` is exactly what is being sent, kept from the first try until the outcome is known.
+    `payload` is exactly what is being sent, kept from the first try until the outcome is known.
     """
 
     __tablename__ = "jobs"
@@ -30,21 +30,21 @@ class Job(Base):
             name="lease",
         ),
         CheckConstraint(
-            "(state IN ('done', 'skipped', 'uncertain', 'dead')) = (settled_at IS NOT NULL)", name="settled"
+            "(state IN ('done', 'skipped', 'uncertain', 'dead')) = (finished_at IS NOT NULL)", name="finished"
         ),
-        Index("ix_jobs_due", "kind", "due_at", postgresql_where=text("state = 'waiting'")),
+        Index("ix_jobs_due", "job_type", "due_at", postgresql_where=text("state = 'waiting'")),
         Index("ix_jobs_leases", "lease_until", postgresql_where=text("state IN ('leased', 'sending')")),
-        Index("ix_jobs_subject", "subject_id", "kind"),
+        Index("ix_jobs_subject", "subject_id", "job_type"),
         Index(
-            "ix_jobs_settled_at",
-            "settled_at",
-            postgresql_where=text("settled_at IS NOT NULL"),
+            "ix_jobs_finished_at",
+            "finished_at",
+            postgresql_where=text("finished_at IS NOT NULL"),
         ),
     )
 
     id: Mapped[Key]
     key: Mapped[str] = mapped_column(unique=True)
-    kind: Mapped[str]
+    job_type: Mapped[str]
     subject_id: Mapped[UUID]
     revision: Mapped[int] = mapped_column(server_default=text("0"))
     recipient: Mapped[UUID | None]
@@ -53,13 +53,13 @@ class Job(Base):
     retry_at: Mapped[datetime | None]
     state: Mapped[str] = mapped_column(server_default=text("'waiting'"))
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
-    sendings: Mapped[int] = mapped_column(server_default=text("0"))
+    send_attempts: Mapped[int] = mapped_column(server_default=text("0"))
     lease_token: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
-    effect: Mapped[bytes | None] = mapped_column(LargeBinary)
+    payload: Mapped[bytes | None] = mapped_column(LargeBinary)
     last_error: Mapped[LongText | None]
     created_at: Mapped[CreatedAt]
-    settled_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
 
 
 class Event(Base):
@@ -80,7 +80,7 @@ class Event(Base):
     scheduled_session_id: Mapped[UUID | None]
     consultant_user_id: Mapped[UUID | None]
     actor: Mapped[str]
-    door: Mapped[str]
+    entry_point: Mapped[str]
     message_id: Mapped[UUID | None]
     reason: Mapped[LongText | None]
     before: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
@@ -105,7 +105,7 @@ class InboxMessage(Base):
     message_id: Mapped[UUID] = mapped_column(primary_key=True)
     task: Mapped[str]
     body_hash: Mapped[str]
-    door: Mapped[str]
+    entry_point: Mapped[str]
     body: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     state: Mapped[str] = mapped_column(server_default=text("'received'"))
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
@@ -123,7 +123,7 @@ class DeadLetter(Base):
 
     id: Mapped[Key]
     task: Mapped[str]
-    door: Mapped[str]
+    entry_point: Mapped[str]
     message_id: Mapped[UUID | None]
     reason: Mapped[LongText]
     payload: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
@@ -155,9 +155,11 @@ class AttendanceEvidence(Base):
 
     __tablename__ = "attendance_evidence"
     __table_args__ = (
-        one_of("kind", EVIDENCE_KINDS),
+        one_of("evidence_type", EVIDENCE_KINDS),
         one_of("party", PARTIES),
-        CheckConstraint("(kind IN ('joined', 'left')) = (party IS NOT NULL)", name="party_of_presence"),
+        CheckConstraint(
+            "(evidence_type IN ('joined', 'left')) = (party IS NOT NULL)", name="party_of_presence"
+        ),
         Index(
             "uq_attendance_evidence_observation",
             "scheduled_session_id",
@@ -170,7 +172,7 @@ class AttendanceEvidence(Base):
 
     id: Mapped[Key]
     scheduled_session_id: Mapped[UUID] = mapped_column(ForeignKey("scheduled_sessions.id"))
-    kind: Mapped[str]
+    evidence_type: Mapped[str]
     party: Mapped[str | None]
     observed_at: Mapped[datetime]
     source: Mapped[str]

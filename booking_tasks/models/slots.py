@@ -13,7 +13,7 @@ from booking_tasks.enums import SLOT_STATUSES
 from booking_tasks.models.base import Base, CreatedAt, Key, one_of
 
 WINDOWS_CONSTRAINT = "ex_consultant_availability_slots_windows"
-FACTS_CONSTRAINT = "ex_consultant_availability_slots_facts"
+RESERVATIONS_CONSTRAINT = "ex_consultant_availability_slots_reservations"
 REQUESTER_CONSTRAINT = "ex_consultant_availability_slots_requester"
 
 _SPAN = "tstzrange(start_time, end_time)"
@@ -41,7 +41,7 @@ class AvailabilitySlot(Base):
             " AND (status IN ('held', 'booked')) = (requester_user_id IS NOT NULL)"
             " AND (status IN ('held', 'booked')) = (session_start_time IS NOT NULL)"
             " AND (status IN ('held', 'booked')) = (session_end_time IS NOT NULL)",
-            name="facts",
+            name="reservations",
         ),
         CheckConstraint("status <> 'booked' OR scheduled_session_id IS NOT NULL", name="booked"),
         CheckConstraint(
@@ -60,7 +60,7 @@ class AvailabilitySlot(Base):
         ExcludeConstraint(
             (column("consultant_user_id"), "="),
             (literal_column(_SPAN), "&&"),
-            name=FACTS_CONSTRAINT,
+            name=RESERVATIONS_CONSTRAINT,
             using="gist",
             where=text("status IN ('held', 'booked')"),
         ),

@@ -22,7 +22,7 @@ from booking_tasks.outbox import service as history
 
 def busy_with_offers(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
     """Whether the request has an open offer, or is left in peace after one that nobody answered."""
-    in_peace = request.offer_after is not None and request.offer_after > ctx.now
+    in_peace = request.offer_cooldown_until is not None and request.offer_cooldown_until > ctx.now
     return in_peace or store.open_offer(db, request.id) is not None
 
 
@@ -121,7 +121,7 @@ def lapse(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
 def _lapsed(db: Session, ctx: Context, request: ConsultationRequest, one: TimeOffer) -> None:
     _given_back(db, ctx, request, one, "lapsed")
     lapses = store.lapses(db, request.id)
-    request.offer_after = ctx.now + rules.peace(lapses, ctx.policies.offer_time)
+    request.offer_cooldown_until = ctx.now + rules.peace(lapses, ctx.policies.offer_time)
     _record(db, ctx, request, one, "request.offer_lapsed", None)
 
 

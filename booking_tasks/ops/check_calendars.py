@@ -15,8 +15,8 @@ Said = tuple[Literal["ok", "warning"], str, str]
 _FEEDS = """
     SELECT count(*), count(*) FILTER (WHERE failures > 0),
            count(*) FILTER (WHERE since < clock_timestamp() - %s),
-           min(since), count(*) FILTER (WHERE kind = 'caldav'), sum(unreadable)
-      FROM (SELECT kind, failures, unreadable, coalesce(good_at, created_at) AS since
+           min(since), count(*) FILTER (WHERE feed_type = 'caldav'), sum(unreadable)
+      FROM (SELECT feed_type, failures, unreadable, coalesce(good_at, created_at) AS since
               FROM calendar_feeds) feeds
 """
 

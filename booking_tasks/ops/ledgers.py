@@ -311,7 +311,7 @@ def _job_record(row: Job) -> dict[str, Any]:
     names = (
         "id",
         "key",
-        "kind",
+        "job_type",
         "subject_id",
         "revision",
         "recipient",
@@ -320,11 +320,11 @@ def _job_record(row: Job) -> dict[str, Any]:
         "due_at",
         "retry_at",
         "attempts",
-        "sendings",
+        "send_attempts",
         "lease_until",
         "last_error",
         "created_at",
-        "settled_at",
+        "finished_at",
     )
     return {name: getattr(row, name) for name in names}
 
@@ -332,15 +332,15 @@ def _job_record(row: Job) -> dict[str, Any]:
 def _job_line(row: Job) -> str:
     cause = f"  {row.last_error}" if row.last_error else ""
     return (
-        f"{row.id}  {row.state:<9} {row.kind:<18} {row.subject_id}  due {row.due_at:%Y-%m-%d %H:%M}Z"
+        f"{row.id}  {row.state:<9} {row.job_type:<18} {row.subject_id}  due {row.due_at:%Y-%m-%d %H:%M}Z"
         f"  attempts {row.attempts}{cause}"
     )
 
 
 def _letter_record(row: DeadLetter) -> dict[str, Any]:
-    names = ("id", "task", "door", "message_id", "reason", "payload", "received_at")
+    names = ("id", "task", "entry_point", "message_id", "reason", "payload", "received_at")
     return {name: getattr(row, name) for name in names}
 
 
 def _letter_line(row: DeadLetter) -> str:
-    return f"{row.id}  {row.received_at:%Y-%m-%d %H:%M:%S}Z  {row.door:<8} {row.task}  {row.reason}"
+    return f"{row.id}  {row.received_at:%Y-%m-%d %H:%M:%S}Z  {row.entry_point:<8} {row.task}  {row.reason}"

@@ -119,7 +119,7 @@ def outbox_entry(
         "scheduled_session_id": _text(session.id if session else None),
         "consultant_user_id": _text(consultant_user_id or _consultant(request, session)),
         "actor": ctx.actor,
-        "door": ctx.entry_point,
+        "entry_point": ctx.entry_point,
         "message_id": _text(ctx.message_id),
         "reason": reason,
         "before": before or {},

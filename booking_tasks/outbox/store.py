@@ -33,7 +33,7 @@ def rows(jobs: Iterable[NewJob]) -> list[dict[str, Any]]:
         {
             "id": str(uuid7()),
             "key": job.key,
-            "kind": job.job_type,
+            "job_type": job.job_type,
             "subject_id": str(job.subject_id),
             "revision": job.revision,
             "recipient": None if job.recipient is None else str(job.recipient),

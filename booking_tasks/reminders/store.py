@@ -20,7 +20,7 @@ def session(db: Session, session_id: UUID) -> ScheduledSession | None:
 def closer_reminder_due(db: Session, job: LeasedJob, now: datetime) -> bool:
     """Whether a reminder nearer to the start is due as well, as after an outage."""
     closer = select(Job.id).where(
-        Job.kind == job.job_type,
+        Job.job_type == job.job_type,
         Job.subject_id == job.subject_id,
         Job.recipient == job.recipient,
         Job.revision == job.revision,

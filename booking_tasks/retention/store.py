@@ -41,11 +41,11 @@ def deleted_jobs(db: Session, age: timedelta, limit: int) -> int:
     certain = Job.state.not_in(("uncertain", "dead"))
     still_to_come = exists().where(ScheduledSession.id == Job.subject_id, ScheduledSession.status.in_(OPEN))
     old = select(Job.id).where(
-        Job.settled_at < _REAL_TIME - age,
-        or_(certain, Job.settled_at < _REAL_TIME - 2 * age),
+        Job.finished_at < _REAL_TIME - age,
+        or_(certain, Job.finished_at < _REAL_TIME - 2 * age),
         ~still_to_come,
     )
-    return _deleted(db, Job, (Job.id,), old.order_by(Job.settled_at), limit)
+    return _deleted(db, Job, (Job.id,), old.order_by(Job.finished_at), limit)
 
 
 def deleted_inbox(db: Session, age: timedelta, limit: int) -> int:

@@ -78,7 +78,7 @@ BEGIN
     )
      WHERE p_decision IS NOT NULL;
     INSERT INTO assignment_credits (
-        id, consultation_service_type_id, consultant_user_id, kind, amount, credited_at,
+        id, consultation_service_type_id, consultant_user_id, credit_type, amount, credited_at,
         consultation_request_id
     )
     SELECT p_credit, p_service_type, p_consultant, 'assignment', 1, p_now, p_request
@@ -86,7 +86,7 @@ BEGIN
            SELECT FROM assignment_credits e
             WHERE e.consultation_request_id = p_request
               AND e.consultant_user_id = p_consultant
-              AND e.kind = 'assignment'
+              AND e.credit_type = 'assignment'
               AND NOT EXISTS (SELECT FROM assignment_credits r WHERE r.reverses = e.id)
      );
 EXCEPTION WHEN SQLSTATE 'BT001' THEN

@@ -77,7 +77,7 @@ def _standing(request: ConsultationRequest, session: ScheduledSession | None) ->
 
 
 def _message(row: InboxMessage) -> Iterator[Line]:
-    yield Line(row.received_at, "message", row.message_id, f"{row.task} came by {row.door}")
+    yield Line(row.received_at, "message", row.message_id, f"{row.task} came by {row.entry_point}")
     if row.outcome is None:
         yield Line(None, "message", row.message_id, f"{row.task} has no answer after {row.attempts} attempts")
         return
@@ -87,7 +87,7 @@ def _message(row: InboxMessage) -> Iterator[Line]:
 
 
 def _letter(row: DeadLetter) -> Line:
-    return Line(row.received_at, "dead letter", row.id, f"{row.task} by {row.door}: {row.reason}")
+    return Line(row.received_at, "dead letter", row.id, f"{row.task} by {row.entry_point}: {row.reason}")
 
 
 def _decision(row: AssignmentDecision) -> Line:
@@ -97,7 +97,7 @@ def _decision(row: AssignmentDecision) -> Line:
 
 def _event(row: Event) -> Line:
     at = made_at(row.id) or row.occurred_at
-    parts = [f"{row.type} by {row.actor} ({row.door})"]
+    parts = [f"{row.type} by {row.actor} ({row.entry_point})"]
     if _apart(at, row.occurred_at):
         parts.append(f"on the clock {moment(row.occurred_at)}")
     if row.before or row.after:
@@ -113,14 +113,14 @@ def _apart(one: datetime, other: datetime) -> bool:
 
 def _job(row: Job) -> Iterator[Line]:
     to = f" to {row.recipient}" if row.recipient else ""
-    what = f"{row.kind}{to}"
+    what = f"{row.job_type}{to}"
     about = f", {row.detail}" if row.detail else ""
     at = made_at(row.id) or row.created_at
     yield Line(at, "job", row.id, f"{what} wanted, due {moment(row.due_at)}, revision {row.revision}{about}")
     cause = f": {row.last_error}" if row.last_error else ""
-    tries = f"attempts: {row.attempts}, sendings: {row.sendings}"
-    if row.settled_at is not None:
-        yield Line(row.settled_at, "job", row.id, f"{what} {row.state}, {tries}{cause}")
+    tries = f"attempts: {row.attempts}, send attempts: {row.send_attempts}"
+    if row.finished_at is not None:
+        yield Line(row.finished_at, "job", row.id, f"{what} {row.state}, {tries}{cause}")
     else:
         again = f", not before {row.retry_at:%H:%M:%S}Z" if row.retry_at else ""
         text = f"{what} {row.state}, due {moment(row.due_at)}{again}, {tries}{cause}"
@@ -133,5 +133,5 @@ def _evidence(row: AttendanceEvidence) -> Line:
         row.recorded_at,
         "evidence",
         row.id,
-        f"{row.source} saw {party}{row.kind} at {row.observed_at:%H:%M:%S}Z",
+        f"{row.source} saw {party}{row.evidence_type} at {row.observed_at:%H:%M:%S}Z",
     )

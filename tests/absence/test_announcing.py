@@ -57,7 +57,9 @@ def told(db: Session, ctx: Context, day: Day) -> AbsencePlanOutcome:
 def waiting(db: Session, kind: str) -> set[tuple[UUID, UUID | None, int]]:
     """(subject, recipient, revision) of a kind's jobs that nobody has sent yet."""
     rows = db.execute(
-        select(Job.subject_id, Job.recipient, Job.revision).where(Job.kind == kind, Job.state == "waiting")
+        select(Job.subject_id, Job.recipient, Job.revision).where(
+            Job.job_type == kind, Job.state == "waiting"
+        )
     )
     return {(subject, who, revision) for subject, who, revision in rows}
 
@@ -82,7 +84,7 @@ def test_what_was_given_is_the_colleagues_and_each_side_hears_of_it_once(
     assert states(db) == ["done", "offered", "cancelled"]
     assert of_rows(db) == []
     plan_row = db.execute(select(AbsencePlan)).scalar_one()
-    assert (plan_row.state, plan_row.settled_at) == ("announced", NOW + GRACE)
+    assert (plan_row.state, plan_row.finished_at) == ("announced", NOW + GRACE)
     assert undo(db, ctx, plan_row.id).code == "already_announced"
 
 
@@ -108,7 +110,7 @@ def test_the_requester_is_asked_about_the_kept_time_and_nothing_else_of_the_sess
         0,
         day.okafor,
     )
-    [asked] = db.execute(select(Job).where(Job.kind == "send_notice")).scalars()
+    [asked] = db.execute(select(Job).where(Job.job_type == "send_notice")).scalars()
     assert asked.recipient == day.second.requester_user_id
     notice = job("send_notice", asked.subject_id, day.second.requester_user_id, detail=asked.detail)
     said = body(read(write_notice(db, ctx, HOUSE, notice)))
@@ -122,7 +124,7 @@ def test_the_requester_is_asked_about_the_kept_time_and_nothing_else_of_the_sess
             )
     [event] = db.execute(select(Event).where(Event.type == "session.time_proposed")).scalars()
     assert event.after["proposed_start"] == (TEN + DAY).isoformat()
-    [end] = db.execute(select(Job).where(Job.kind == "end_proposal")).scalars()
+    [end] = db.execute(select(Job).where(Job.job_type == "end_proposal")).scalars()
     assert end.due_at == NOW + GRACE + DAY
 
 

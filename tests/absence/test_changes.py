@@ -89,7 +89,7 @@ def test_a_session_that_is_called_off_in_the_grace_stays_so_and_its_colleague_is
     plan_id = plan(db, ctx, day.okafor).plan_id
     apply(db, ctx, plan_id)
     _called_off(db, ctx, day)
-    assert set(db.execute(select(Job.recipient).where(Job.kind == "send_cancellation")).scalars()) == {
+    assert set(db.execute(select(Job.recipient).where(Job.job_type == "send_cancellation")).scalars()) == {
         day.okafor,
         day.first.requester_user_id,
     }

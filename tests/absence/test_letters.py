@@ -43,7 +43,7 @@ class Post:
         """All waiting letters of these kinds (or to one person), as the job runner would send them."""
         waiting = select(Job).where(Job.subject_id == self.session_id, Job.state == "waiting")
         for job in self.db.execute(waiting.order_by(Job.revision)).scalars().all():
-            if job.kind in (kinds or WRITERS) and to in (None, job.recipient):
+            if job.job_type in (kinds or WRITERS) and to in (None, job.recipient):
                 self._send(job)
         self.db.flush()
 
@@ -51,7 +51,7 @@ class Post:
         leased = LeasedJob(
             job.id,
             job.key,
-            job.kind,
+            job.job_type,
             job.subject_id,
             job.revision,
             job.recipient,
@@ -62,14 +62,14 @@ class Post:
             uuid4(),
             None,
         )
-        written = WRITERS[job.kind](self.db, self.ctx, HOUSE, leased)
+        written = WRITERS[job.job_type](self.db, self.ctx, HOUSE, leased)
         assert not isinstance(written, Snooze)
         assert job.recipient is not None
-        job.settled_at, job.state = NOW, "skipped" if isinstance(written, Skipped) else "done"
+        job.finished_at, job.state = NOW, "skipped" if isinstance(written, Skipped) else "done"
         if isinstance(written, Skipped):
-            self.skipped.append((job.kind, job.revision, written.reason))
+            self.skipped.append((job.job_type, job.revision, written.reason))
             return
-        job.sendings = 1
+        job.send_attempts = 1
         mail = read(written)
         self.letters.append((job.recipient, mail))
         content = calendar_of(mail)
@@ -88,7 +88,9 @@ class Post:
 def invited(db: Session, ctx: Context, session: ScheduledSession) -> Post:
     """Both sides have the session in their calendars."""
     for who in (session.requester_user_id, session.consultant_user_id):
-        db.add(Job(key=str(uuid4()), kind="send_invite", subject_id=session.id, recipient=who, due_at=NOW))
+        db.add(
+            Job(key=str(uuid4()), job_type="send_invite", subject_id=session.id, recipient=who, due_at=NOW)
+        )
     db.flush()
     post = Post(db, ctx, session.id)
     post.go()

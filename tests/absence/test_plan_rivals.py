@@ -238,6 +238,6 @@ def test_accepted_twice_at_once_it_is_moved_once(day: Day) -> None:
     with transaction() as db:
         row = db.get_one(ScheduledSession, day.second)
         assert (row.revision, row.consultant_user_id) == (1, day.colleague)
-        jobs = select(Job.kind).where(Job.kind == "send_cancellation", Job.subject_id == day.second)
+        jobs = select(Job.job_type).where(Job.job_type == "send_cancellation", Job.subject_id == day.second)
         assert len(db.execute(jobs).all()) == 1
     calm()

@@ -81,7 +81,11 @@ def test_applied_the_time_has_moved_and_everything_people_were_told_still_stands
     assert outcome.steps[1].answer_by == NOW + 5 * MINUTE + DAY
     assert of_rows(db) == []
     [job] = db.execute(select(Job)).scalars()
-    assert (job.kind, job.subject_id, job.due_at) == ("announce_absence", outcome.plan_id, NOW + 5 * MINUTE)
+    assert (job.job_type, job.subject_id, job.due_at) == (
+        "announce_absence",
+        outcome.plan_id,
+        NOW + 5 * MINUTE,
+    )
     [event] = db.execute(select(Event)).scalars()
     assert (event.type, event.consultant_user_id) == ("absence.applied", day.okafor)
 
@@ -109,7 +113,7 @@ def test_undone_every_row_is_as_it_was_and_nobody_is_told(db: Session, ctx: Cont
         {"undone"},
     )
     assert rows(db, "consultant_availability_slots", "scheduled_sessions", "consultation_requests") == before
-    assert set(db.execute(select(Job.kind)).scalars()) == {"announce_absence", "offer_time"}
+    assert set(db.execute(select(Job.job_type)).scalars()) == {"announce_absence", "offer_time"}
     assert undo(db, ctx, plan_id).result == "already_done"
     assert apply(db, ctx, plan_id).code == "already_undone"
 

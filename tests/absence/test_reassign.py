@@ -87,7 +87,7 @@ def facts(db: Session) -> dict[UUID, int]:
 def told(db: Session, session: ScheduledSession, kind: str) -> set[tuple[int, UUID | None]]:
     """(revision, recipient) of a kind's jobs."""
     rows = db.execute(
-        select(Job.revision, Job.recipient).where(Job.subject_id == session.id, Job.kind == kind)
+        select(Job.revision, Job.recipient).where(Job.subject_id == session.id, Job.job_type == kind)
     )
     return {(revision, who) for revision, who in rows}
 
@@ -266,7 +266,7 @@ def test_a_consultant_seen_before_the_session_was_theirs_is_not_who_is_judged(
         db.add(
             AttendanceEvidence(
                 scheduled_session_id=session.id,
-                kind="joined",
+                evidence_type="joined",
                 party=party,
                 observed_at=at,
                 source="rooms",

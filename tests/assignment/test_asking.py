@@ -120,7 +120,7 @@ def _free(db: Session, hours: float = 8, start: datetime = TOMORROW, **values: A
 
 
 def _jobs(db: Session, request_id: UUID | None) -> list[tuple[str, datetime]]:
-    rows = db.execute(select(Job.kind, Job.due_at).where(Job.subject_id == request_id))
+    rows = db.execute(select(Job.job_type, Job.due_at).where(Job.subject_id == request_id))
     return [(row[0], row[1]) for row in rows]
 
 

@@ -171,7 +171,7 @@ def test_a_newcomer_starts_where_the_others_are(db: Session) -> None:
     newcomer = _member(db, assignment_weight=Decimal(2))
     got = Counter(_ask(db, kind) for _ in range(8))
     assert got == {people[0]: 2, people[1]: 2, newcomer: 4}
-    entry = db.scalars(select(AssignmentCredit).where(AssignmentCredit.kind == "newcomer")).one()
+    entry = db.scalars(select(AssignmentCredit).where(AssignmentCredit.credit_type == "newcomer")).one()
     assert (entry.consultant_user_id, entry.amount) == (newcomer, Decimal(10))
 
 

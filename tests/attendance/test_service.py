@@ -131,7 +131,7 @@ def test_a_side_that_a_watched_room_has_not_seen_is_written_down(db: Session, ct
     assert service.check_attendance(db, grace, session.id, session.revision) is None
     (event,) = events(db, session.id)
     assert (event.type, event.after) == ("session.side_missing", {"missing": ["requester"]})
-    assert db.scalars(select(Job).where(Job.kind == "publish_event")).all() == []
+    assert db.scalars(select(Job).where(Job.job_type == "publish_event")).all() == []
 
 
 def test_a_room_nobody_watched_misses_nobody(db: Session, ctx: Context) -> None:
@@ -189,7 +189,9 @@ def test_a_session_that_both_attended_is_completed(db: Session, ctx: Context) ->
 
 def test_the_verdict_closes_the_room_and_is_published(db: Session, ctx: Context) -> None:
     session = judged(db, ctx, *both_attended())
-    kinds = db.scalars(select(Job.kind).where(Job.subject_id.in_([session.id, events(db, session.id)[0].id])))
+    kinds = db.scalars(
+        select(Job.job_type).where(Job.subject_id.in_([session.id, events(db, session.id)[0].id]))
+    )
     assert sorted(kinds) == ["close_meeting", "publish_event"]
 
 
@@ -257,7 +259,7 @@ def test_the_verdict_does_not_wait_for_a_report_that_was_fetched_or_is_of_an_old
     session = running(db, revision=1)
     outbox_store.insert_jobs(db, [NewJob("collect_attendance", session.id, END, 0)])
     outbox_store.insert_jobs(db, [NewJob("collect_attendance", session.id, END, 1)])
-    db.execute(text("UPDATE jobs SET state = 'done', settled_at = now() WHERE revision = 1"))
+    db.execute(text("UPDATE jobs SET state = 'done', finished_at = now() WHERE revision = 1"))
     assert service.judge_due(db, later(ctx, END + DELAY), 10) == 1
 
 

@@ -85,7 +85,7 @@ def test_of_fifty_overlapping_reservations_exactly_one_commits(own_database: str
             for model in (ScheduledSession, Event)
         }
         facts = db.scalar(select(func.count()).where(AvailabilitySlot.status.in_(("held", "booked"))))
-        told = db.scalar(select(func.count()).where(Job.kind == "provision_meeting"))
+        told = db.scalar(select(func.count()).where(Job.job_type == "provision_meeting"))
         scheduled = db.scalar(select(func.count()).where(ConsultationRequest.status == "scheduled"))
     assert (left, facts, told, scheduled) == ({"scheduled_sessions": 1, "events": 1}, 1, 1, 1)
 
@@ -157,7 +157,10 @@ def test_an_overlap_written_by_hand_is_refused_by_the_database(own_database: str
         "session": session_id,
         "requester": uuid4(),
     }
-    with pytest.raises(IntegrityError, match="ex_consultant_availability_slots_facts"), transaction() as db:
+    with (
+        pytest.raises(IntegrityError, match="ex_consultant_availability_slots_reservations"),
+        transaction() as db,
+    ):
         db.execute(_BY_HAND, values)
     with transaction() as db:
         db.execute(_BY_HAND, values | {"start": start + timedelta(minutes=1)})
@@ -166,7 +169,7 @@ def test_an_overlap_written_by_hand_is_refused_by_the_database(own_database: str
 @pytest.mark.parametrize(
     ("other", "constraint"),
     [
-        ("requester", "ex_consultant_availability_slots_facts"),
+        ("requester", "ex_consultant_availability_slots_reservations"),
         ("consultant", "ex_consultant_availability_slots_requester"),
     ],
 )

@@ -19,11 +19,11 @@ def url(own_database: str) -> str:
     with psycopg.connect(own_database) as db:
         db.execute("INSERT INTO consultant_profiles (consultant_user_id) VALUES (gen_random_uuid())")
         db.execute(
-            "INSERT INTO calendar_feeds (consultant_user_id, kind, url, good_at, failures)"
-            " SELECT consultant_user_id, kind, 'https://h/', clock_timestamp() - age, failures"
+            "INSERT INTO calendar_feeds (consultant_user_id, feed_type, url, good_at, failures)"
+            " SELECT consultant_user_id, feed_type, 'https://h/', clock_timestamp() - age, failures"
             "   FROM consultant_profiles,"
             "        (VALUES ('ics', interval '7 minutes', 0), ('caldav', interval '150 minutes', 3))"
-            "            feeds (kind, age, failures)"
+            "            feeds (feed_type, age, failures)"
         )
     return own_database
 

@@ -111,7 +111,7 @@ _TOLD = {
           FROM attendance_evidence""",
     "leaves": "SELECT id, consultant_user_id, start_local, end_local, reason FROM consultant_leaves",
     "credits": """
-        SELECT consultation_service_type_id, consultant_user_id, kind, amount, credited_at,
+        SELECT consultation_service_type_id, consultant_user_id, credit_type, amount, credited_at,
                consultation_request_id, cause_id, reason FROM assignment_credits""",
     "calendars": """
         SELECT id, good_at, tried_at, read_until, alerted_at, failures, unreadable, last_error, etag
@@ -135,7 +135,7 @@ def told(db: Session, outside: Outside) -> dict[str, Any]:
     )
     jobs = db.execute(select(Job)).scalars().all()
     # Freed time may be noted once more by whoever goes on: a note that finds nothing to offer does nothing.
-    story["jobs"] = {names.spoken((job.key,)): job.state for job in jobs if job.kind != "offer_time"}
+    story["jobs"] = {names.spoken((job.key,)): job.state for job in jobs if job.job_type != "offer_time"}
     letters = Counter(
         names.spoken((mail["To"], mail["Subject"], names.letter(jobs, str(mail["Message-ID"]))))
         for mail in map(_parsed, outside.mails)

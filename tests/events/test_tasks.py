@@ -56,7 +56,7 @@ def entries(server: Redis, stream: str) -> list[dict[bytes, bytes]]:
 
 def job_states() -> list[str]:
     with transaction() as db:
-        return list(db.scalars(select(Job.state).where(Job.kind == "publish_event")))
+        return list(db.scalars(select(Job.state).where(Job.job_type == "publish_event")))
 
 
 def test_an_event_reaches_the_stream_as_a_cloudevent(server: Redis, stream: str) -> None:
@@ -79,7 +79,7 @@ def test_published_three_times_an_event_is_one_entry(server: Redis, stream: str)
         assert tasks.publish_event() == 1
         with transaction() as db:
             db.execute(
-                text("UPDATE jobs SET state = 'waiting', settled_at = NULL WHERE kind = 'publish_event'")
+                text("UPDATE jobs SET state = 'waiting', finished_at = NULL WHERE job_type = 'publish_event'")
             )
     assert len(entries(server, stream)) == 1
 

@@ -65,7 +65,7 @@ def test_what_fell_due_in_an_hour_without_beat_happens_once(open_house: Open) ->
         ledger = examined(house)
         assert (ledger.wrong, due()) == ((), 0)
         with transaction() as db:
-            sent = select(func.count()).where(Job.kind == "send_reminder", Job.state == "done")
+            sent = select(func.count()).where(Job.job_type == "send_reminder", Job.state == "done")
             assert db.execute(sent).scalar_one() >= reminders
 
 

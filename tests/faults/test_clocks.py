@@ -27,7 +27,8 @@ _WRITTEN = text("""
     UNION ALL SELECT revised_at FROM scheduled_sessions
     UNION ALL SELECT created_at FROM scheduled_sessions
     UNION ALL SELECT decided_at FROM assignment_decisions
-    UNION ALL SELECT due_at FROM jobs WHERE kind IN ('assign_request', 'provision_meeting', 'publish_event')
+    UNION ALL SELECT due_at FROM jobs
+     WHERE job_type IN ('assign_request', 'provision_meeting', 'publish_event')
 """)
 
 

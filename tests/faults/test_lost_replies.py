@@ -109,7 +109,7 @@ def test_what_was_to_be_sent_and_was_not_is_no_uncertain_outcome(wire: Wire) -> 
     wire.cut = nth(2)
     run_due("send_reminder", letters)
     found = row(job_id)
-    assert (found.state, found.sendings, found.effect, letters.sent) == ("waiting", 0, None, 0)
+    assert (found.state, found.send_attempts, found.payload, letters.sent) == ("waiting", 0, None, 0)
 
 
 def test_an_outcome_whose_reply_was_lost_is_written_once(wire: Wire) -> None:
@@ -117,7 +117,7 @@ def test_an_outcome_whose_reply_was_lost_is_written_once(wire: Wire) -> None:
     wire.cut = nth(3)
     run_due("send_reminder", letters)
     assert run_due("send_reminder", letters) == 0
-    assert (row(job_id).state, row(job_id).sendings, letters.sent) == ("done", 1, 1)
+    assert (row(job_id).state, row(job_id).send_attempts, letters.sent) == ("done", 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_a_job_that_kills_its_process_dies_alone(house: House) -> None:
             assert asking.submit_only(db, ctx, wish).status == "pending"
 
     start(house, poison)
-    wait_until(lambda: all(job.settled_at is not None for job in assignments()), "an end of every look", 90)
+    wait_until(lambda: all(job.finished_at is not None for job in assignments()), "an end of every look", 90)
 
     assert Counter(job.state for job in assignments()) == {"done": 11, "dead": 1}
     [dead] = [job for job in assignments() if job.state == "dead"]
@@ -157,4 +157,4 @@ def test_a_job_that_kills_its_process_dies_alone(house: House) -> None:
 
 def assignments() -> list[Job]:
     with transaction() as db:
-        return list(db.execute(select(Job).where(Job.kind == "assign_request")).scalars())
+        return list(db.execute(select(Job).where(Job.job_type == "assign_request")).scalars())

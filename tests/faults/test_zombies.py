@@ -40,7 +40,7 @@ def house(open_house: Open) -> Iterator[House]:
 
 def jobs(kind: str) -> list[Job]:
     with transaction() as db:
-        return list(db.execute(select(Job).where(Job.kind == kind).order_by(Job.key)).scalars())
+        return list(db.execute(select(Job).where(Job.job_type == kind).order_by(Job.key)).scalars())
 
 
 def states(kind: str) -> set[str]:
@@ -70,12 +70,12 @@ def test_a_worker_that_wakes_after_its_lease_changes_nothing(house: House) -> No
     house.stack.worker("healthy")
     house.calm()
     [before] = jobs("provision_meeting")
-    assert (before.state, before.sendings) == ("done", 2)
+    assert (before.state, before.send_attempts) == ("done", 2)
 
     woken(zombie)
 
     [after] = jobs("provision_meeting")
-    assert (after.state, after.sendings, after.settled_at) == ("done", 2, before.settled_at)
+    assert (after.state, after.send_attempts, after.finished_at) == ("done", 2, before.finished_at)
     keys = {call["idempotency_key"] for call in house.platform.ledger() if call["method"] == "PUT"}
     assert keys == {before.key}
     assert examined(house).wrong == ()
@@ -95,7 +95,7 @@ def test_a_letter_that_was_on_its_way_is_not_finished_after_the_lease(house: Hou
 
         woken(zombie)
 
-    assert {(job.state, job.sendings) for job in jobs("send_invite")} == {("done", 1), ("done", 2)}
+    assert {(job.state, job.send_attempts) for job in jobs("send_invite")} == {("done", 1), ("done", 2)}
     assert len(script.bodies) == len(set(script.bodies)) == 2
 
 

@@ -123,7 +123,7 @@ def test_a_request_whose_hold_is_over_is_cancelled_and_nobody_is_written_to(
     assert intake.overdue(db, counter.ctx) == [request.id]
     assert intake.give_up(db, counter.ctx, request.id)
     assert (request.status, request.status_reason) == ("cancelled", "hold_expired")
-    assert db.scalar(select(func.count()).where(Job.kind == "send_notice")) == 0
+    assert db.scalar(select(func.count()).where(Job.job_type == "send_notice")) == 0
     assert counter.say(ConfirmHold, held).code == "hold_expired"
 
 
@@ -133,7 +133,7 @@ def test_nobody_looks_for_a_consultant_while_a_start_is_kept(db: Session, ctx: C
     assert held.request_id is not None
     assert assignment.waiting(db, counter.ctx) == []
     assert assignment.assign(db, counter.ctx, held.request_id).result == "nothing"
-    assert db.scalar(select(func.count()).where(Job.kind == "assign_request")) == 0
+    assert db.scalar(select(func.count()).where(Job.job_type == "assign_request")) == 0
 
 
 def test_a_renewed_hold_lives_longer_but_not_for_ever(db: Session, ctx: Context) -> None:

@@ -75,7 +75,7 @@ def test_a_replayed_message_runs_at_the_next_sweep_under_its_own_id_and_leaves_t
     assert (row.state, row.attempts, row.body) == ("done", 1, None)
     assert (count(ConsultationRequest), count(DeadLetter)) == (1, 0)
     event = decision()
-    assert (event.type, event.actor, event.door) == ("message.replayed", "ann", "operator")
+    assert (event.type, event.actor, event.entry_point) == ("message.replayed", "ann", "operator")
     assert (event.message_id, event.reason) == (UUID(wish["message_id"]), "the disk has room again")
     assert "each of which" in event.before["error"]
 
@@ -102,7 +102,9 @@ def test_discarding_takes_the_letter_and_the_content_and_leaves_the_answer(wish:
 def test_a_decision_about_a_message_stands_in_the_history_of_the_request_it_names() -> None:
     with transaction() as db:
         request = builders.request(db, builders.service_type(db).id)
-        db.add(DeadLetter(task="t", door="booking", reason="r", payload={"request_id": str(request.id)}))
+        db.add(
+            DeadLetter(task="t", entry_point="booking", reason="r", payload={"request_id": str(request.id)})
+        )
     with unit_of_work("ann", "operator") as (db, ctx):
         service.discard(db, ctx, WantedLetters(about=request.id), "old")
     assert decision().consultation_request_id == request.id

@@ -94,7 +94,7 @@ class Office:
     def notices(self, request: ConsultationRequest) -> list[tuple[str, UUID | None]]:
         rows = self.db.execute(
             select(Job.detail, Job.recipient)
-            .where(Job.kind == "send_notice", Job.subject_id == request.id)
+            .where(Job.job_type == "send_notice", Job.subject_id == request.id)
             .order_by(Job.created_at, Job.id)
         )
         return [(detail.partition(":")[0], recipient) for detail, recipient in rows]

@@ -21,7 +21,9 @@ def test_a_request_whose_assignment_is_postponed_is_pending_and_its_job_is_due(o
     assert (outcome.result, outcome.status) == ("done", "pending")
     request = office.db.get_one(ConsultationRequest, outcome.request_id)
     service.postpone(office.db, office.ctx, request, "waited too long")
-    kinds = office.db.execute(select(Job.kind).where(Job.subject_id == outcome.request_id)).scalars().all()
+    kinds = (
+        office.db.execute(select(Job.job_type).where(Job.subject_id == outcome.request_id)).scalars().all()
+    )
     assert kinds == ["assign_request"]
 
 

@@ -68,7 +68,7 @@ class Asking(Office):
         """Write every letter to the consultant that is due, in order; count what went out as sent."""
         due = self.db.execute(
             select(Job)
-            .where(Job.kind.in_(WRITERS), Job.recipient == self.who, Job.state == "waiting")
+            .where(Job.job_type.in_(WRITERS), Job.recipient == self.who, Job.state == "waiting")
             .order_by(Job.created_at, Job.id)
         ).scalars()
         return [mail for job in due.all() if (mail := self._posted(job, house)) is not None]
@@ -77,7 +77,7 @@ class Asking(Office):
         leased = LeasedJob(
             job.id,
             job.key,
-            job.kind,
+            job.job_type,
             job.subject_id,
             job.revision,
             job.recipient,
@@ -88,15 +88,15 @@ class Asking(Office):
             uuid7(),
             payload=None,
         )
-        letter = WRITERS[job.kind](self.db, self.ctx, house, leased)
+        letter = WRITERS[job.job_type](self.db, self.ctx, house, leased)
         sent = isinstance(letter, bytes)
         self.db.execute(
             update(Job)
             .where(Job.id == job.id)
             .values(
                 state="done" if sent else "skipped",
-                sendings=int(sent),
-                settled_at=self.ctx.now,
+                send_attempts=int(sent),
+                finished_at=self.ctx.now,
                 last_error=None if sent else letter.reason,  # type: ignore[union-attr]
             )
         )
@@ -114,7 +114,7 @@ class Asking(Office):
             self.db.add(
                 Job(
                     key=key,
-                    kind="send_invite",
+                    job_type="send_invite",
                     subject_id=session.id,
                     revision=session.revision,
                     recipient=person,
@@ -203,10 +203,10 @@ def test_the_same_question_is_the_same_bytes_and_says_nothing_of_ways_that_are_c
 ) -> None:
     asking = Asking(db, ctx)
     again = [one.as_bytes() for one in asking.post()]
-    db.execute(update(Job).where(Job.recipient == asking.who).values(state="waiting", settled_at=None))
+    db.execute(update(Job).where(Job.recipient == asking.who).values(state="waiting", finished_at=None))
     assert [one.as_bytes() for one in asking.post()] == again
 
-    db.execute(update(Job).where(Job.recipient == asking.who).values(state="waiting", settled_at=None))
+    db.execute(update(Job).where(Job.recipient == asking.who).values(state="waiting", finished_at=None))
     [plain] = asking.post(replace(HOUSE, links=None, calendar_replies=False))
     assert calendar_of(plain) is None
     assert "calendar" not in body(plain)

@@ -60,8 +60,8 @@ def body(mail: EmailMessage) -> str:
 def tried_before(db: Session, kind: str, subject: UUID, recipient: UUID, **values: object) -> Job:
     row = Job(
         **(
-            {"key": str(uuid4()), "kind": kind, "subject_id": subject, "recipient": recipient}
-            | {"due_at": NOW, "state": "done", "settled_at": NOW, "sendings": 1}
+            {"key": str(uuid4()), "job_type": kind, "subject_id": subject, "recipient": recipient}
+            | {"due_at": NOW, "state": "done", "finished_at": NOW, "send_attempts": 1}
             | values
         )
     )
@@ -198,7 +198,7 @@ def test_a_cancellation_waits_while_the_invitation_is_on_its_way(
         session.id,
         session.requester_user_id,
         state="sending",
-        settled_at=None,
+        finished_at=None,
         lease_token=uuid7(),
         lease_until=NOW,
     )
@@ -298,7 +298,7 @@ def test_only_a_consultant_who_was_asked_hears_of_the_withdrawal(
     assert "nicht mehr gebraucht" in body(mail)
     assert MARK not in everything(mail)
 
-    question.state, question.settled_at = "sending", None
+    question.state, question.finished_at = "sending", None
     question.lease_token, question.lease_until = uuid7(), NOW
     db.flush()
     assert isinstance(write_notice(db, ctx, HOUSE, withdrawn), Snooze)

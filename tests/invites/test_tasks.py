@@ -132,7 +132,7 @@ def test_an_invitation_whose_reply_was_lost_goes_out_once_more_byte_by_byte(
     assert found(key).state == "uncertain"
     assert len(deaf.bodies) == 2
     assert deaf.bodies[0] == deaf.bodies[1]
-    assert found(key).effect is not None
+    assert found(key).payload is not None
 
 
 def test_an_invitation_whose_reply_was_lost_is_not_repeated_once_it_is_outdated(
@@ -179,7 +179,7 @@ def test_a_refused_address_ends_the_job_and_one_put_off_is_tried_again(
 def test_a_cancellation_goes_once_to_whom_an_invitation_may_have_reached(
     session: ScheduledSession, post: Sink, state: str
 ) -> None:
-    settle_as(order("send_invite", session.id, session.requester_user_id), state, sendings=1)
+    settle_as(order("send_invite", session.id, session.requester_user_id), state, send_attempts=1)
     change(session, status="cancelled_by_consultant", revision=1)
     order("send_cancellation", session.id, session.requester_user_id, 1)
 
@@ -206,7 +206,7 @@ def test_a_cancellation_waits_for_the_invitation_that_is_on_its_way(
     session: ScheduledSession, post: Sink
 ) -> None:
     invite = order("send_invite", session.id, session.requester_user_id)
-    settle_as(invite, "sending", sendings=1)
+    settle_as(invite, "sending", send_attempts=1)
     change(session, status="cancelled_by_user", revision=1)
     key = order("send_cancellation", session.id, session.requester_user_id, 1)
     send_cancellation()

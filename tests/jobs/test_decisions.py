@@ -25,15 +25,15 @@ def job(db: Session, subject: UUID, state: str = "dead", **values: Any) -> Job:
         **(
             {
                 "key": uuid4().hex,
-                "kind": "send_invite",
+                "job_type": "send_invite",
                 "subject_id": subject,
                 "due_at": builders.NOW,
                 "state": state,
-                "settled_at": settled,
+                "finished_at": settled,
                 "attempts": 8,
-                "sendings": 1,
+                "send_attempts": 1,
                 "last_error": "550 no",
-                "effect": b"letter",
+                "payload": b"letter",
             }
             | values
         )
@@ -54,18 +54,18 @@ def test_a_replayed_job_has_fresh_tries_its_key_and_its_bytes_and_the_bell_rings
     row = job(db, session.id)
     assert service.replay(db, ctx.on_behalf_of("ann"), JobFilter(job_id=row.id), "mailbox open") == [row.id]
     db.refresh(row)
-    assert (row.state, row.attempts, row.sendings, row.settled_at) == ("waiting", 0, 1, None)
-    assert row.effect == b"letter"
+    assert (row.state, row.attempts, row.send_attempts, row.finished_at) == ("waiting", 0, 1, None)
+    assert row.payload == b"letter"
     assert pending_wakeups(db) >= {"send_invite"}
     [event] = decisions(db)
     assert (event.type, event.actor, event.reason) == ("job.replayed", "ann", "mailbox open")
     assert event.scheduled_session_id == session.id
     assert event.before == {
         "job": str(row.id),
-        "kind": "send_invite",
+        "job_type": "send_invite",
         "state": "dead",
         "attempts": 8,
-        "sendings": 1,
+        "send_attempts": 1,
         "error": "550 no",
     }
 
@@ -77,7 +77,7 @@ def test_a_discarded_job_ends_as_skipped_and_forgets_what_it_would_have_sent(
     row = job(db, session.id, "uncertain")
     assert service.discard(db, ctx.on_behalf_of("ann"), JobFilter(job_id=row.id), "told by phone") == [row.id]
     db.refresh(row)
-    assert (row.state, row.effect) == ("skipped", None)
+    assert (row.state, row.payload) == ("skipped", None)
     assert row.last_error == "discarded by ann: told by phone"
     [event] = decisions(db)
     assert (event.type, event.before["state"], event.before["error"]) == (

@@ -93,7 +93,7 @@ def test_what_would_outlast_its_lease_is_put_back_and_does_not_count_as_sent() -
 
     with transaction() as db:
         left = db.get_one(Job, job.id)
-        assert (left.state, left.sendings, left.effect) == ("waiting", 0, None)
+        assert (left.state, left.send_attempts, left.payload) == ("waiting", 0, None)
 
 
 def test_what_is_not_begun_in_half_a_lease_goes_back_uncounted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def test_waits_double_until_the_cap() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "sendings", "again"),
+    ("policy", "send_attempts", "again"),
     [
         ("repeat", 7, True),
         ("repeat_once", 1, True),
@@ -38,8 +38,8 @@ def test_waits_double_until_the_cap() -> None:
         ("never", 1, False),
     ],
 )
-def test_a_lost_outcome_is_repeated_by_policy(policy: str, sendings: int, again: bool) -> None:
-    assert may_repeat(policy, sendings) is again  # type: ignore[arg-type]
+def test_a_lost_outcome_is_repeated_by_policy(policy: str, send_attempts: int, again: bool) -> None:
+    assert may_repeat(policy, send_attempts) is again  # type: ignore[arg-type]
 
 
 def test_a_key_tells_apart_kind_subject_revision_recipient_and_detail() -> None:

@@ -85,7 +85,7 @@ def run_until_settled(job_id: UUID, handler: Recorder, kind: str = "send_invite"
     for _ in range(200):
         run_due(kind, handler)
         found = row(job_id)
-        if found.settled_at is not None:
+        if found.finished_at is not None:
             return found
     raise AssertionError(f"not settled: {found.state} {found.last_error}")
 
@@ -102,7 +102,7 @@ def test_a_due_job_is_done_once_and_its_effect_forgotten() -> None:
     assert run_due("send_invite", handler) == 1
     assert run_due("send_invite", handler) == 0
     found = row(job_id)
-    assert (found.state, found.attempts, found.sendings, found.effect) == ("done", 1, 1, None)
+    assert (found.state, found.attempts, found.send_attempts, found.payload) == ("done", 1, 1, None)
     assert (handler.sent, handler.recorded) == ([b"letter"], ["ok"])
 
 
@@ -131,7 +131,7 @@ def test_a_target_that_is_away_is_outlasted_and_what_kills_its_worker_still_coun
     for tries in range(1, 8):
         while len(away.sent) < tries:  # each waits for its retry time, a few milliseconds
             run_due("send_invite", away)
-    assert (row(job_id).state, row(job_id).sendings, away.given_up) == ("waiting", 0, [])
+    assert (row(job_id).state, row(job_id).send_attempts, away.given_up) == ("waiting", 0, [])
     assert row(job_id).attempts < 3
     assert run_until_settled(job_id, Recorder()).state == "done"
 
@@ -157,8 +157,8 @@ def test_an_outage_is_not_outlasted_for_ever_nor_by_what_has_a_consequence() -> 
 def test_a_try_that_certainly_failed_does_not_count_as_sent() -> None:
     job_id, handler = written(), Recorder(failing(EffectNotDoneError("450 later")))
     run_due("send_invite", handler)
-    assert row(job_id).sendings == 0
-    assert run_until_settled(job_id, Recorder(failing(EffectRefusedError("550 no")))).sendings == 0
+    assert row(job_id).send_attempts == 0
+    assert run_until_settled(job_id, Recorder(failing(EffectRefusedError("550 no")))).send_attempts == 0
 
 
 def test_bytes_of_an_unknown_outcome_outlive_a_later_certain_failure() -> None:
@@ -187,14 +187,14 @@ def test_a_final_refusal_ends_dead_at_once() -> None:
     assert len(handler.sent) == 1
 
 
-@pytest.mark.parametrize(("kind", "sendings"), [("send_reminder", 1), ("send_invite", 2)])
+@pytest.mark.parametrize(("kind", "send_attempts"), [("send_reminder", 1), ("send_invite", 2)])
 def test_a_lost_outcome_is_repeated_as_its_kind_allows_then_left_to_a_person(
-    kind: str, sendings: int
+    kind: str, send_attempts: int
 ) -> None:
     job_id, handler = written(kind), Recorder(failing(EffectUnknownError("reply lost")))
     found = run_until_settled(job_id, handler, kind)
-    assert (found.state, found.sendings, found.effect) == ("uncertain", sendings, b"letter")
-    assert handler.sent == [b"letter"] * sendings
+    assert (found.state, found.send_attempts, found.payload) == ("uncertain", send_attempts, b"letter")
+    assert handler.sent == [b"letter"] * send_attempts
 
 
 def test_what_may_always_be_repeated_is_repeated_under_its_key_until_the_tries_are_used_up() -> None:
@@ -202,7 +202,7 @@ def test_what_may_always_be_repeated_is_repeated_under_its_key_until_the_tries_a
     handler = Recorder(failing(EffectUnknownError("reply lost")))
     found = run_until_settled(job_id, handler, "provision_meeting")
     assert (found.state, handler.sent, handler.given_up) == ("dead", [b"letter"] * 3, ["reply lost"])
-    assert found.effect == b"letter"  # a replay sends the same
+    assert found.payload == b"letter"  # a replay sends the same
 
 
 def test_an_unexpected_error_while_sending_counts_as_a_lost_outcome() -> None:
@@ -284,7 +284,7 @@ def test_a_worker_that_vanished_while_sending_leaves_the_outcome_to_the_policy(k
     lapse(job_id)
     assert recover() == 1
     found = row(job_id)
-    assert (found.state, found.effect) == (state, b"letter")
+    assert (found.state, found.payload) == (state, b"letter")
 
 
 def test_whenever_leases_run_out_each_job_is_judged_once() -> None:
@@ -292,7 +292,7 @@ def test_whenever_leases_run_out_each_job_is_judged_once() -> None:
         outbox_store.insert_jobs(db, [NewJob("publish_event", uuid7(), PAST) for _ in range(600)])
         jobs = store.lease(db, "publish_event", datetime.now(UTC), 600, SOON)
         ending = text("clock_timestamp() + make_interval(secs => 0.0001 * (random() * 1000))")
-        db.execute(update(Job).values(state="sending", sendings=1, effect=b"event", lease_until=ending))
+        db.execute(update(Job).values(state="sending", send_attempts=1, payload=b"event", lease_until=ending))
 
     given_back = 0
     while given_back < len(jobs):
@@ -334,7 +334,7 @@ def test_a_worker_paused_past_its_lease_wakes_to_find_its_result_refused() -> No
     run_due("provision_meeting", late)
     assert row(job_id).state == "waiting"
     run_due("provision_meeting", Recorder())
-    assert (row(job_id).state, row(job_id).sendings) == ("done", 2)
+    assert (row(job_id).state, row(job_id).send_attempts) == ("done", 2)
 
 
 def test_rival_workers_take_every_job_once() -> None:
@@ -379,7 +379,7 @@ def test_a_replayed_job_still_counts_what_it_sent_before() -> None:
         run_until_settled(job_id, Recorder(failing(EffectUnknownError("the reply was lost"))))
         with transaction() as db:
             store.replay(db, job_id)
-            assert db.get_one(Job, job_id).sendings > 0
+            assert db.get_one(Job, job_id).send_attempts > 0
 
 
 def test_no_plan_of_the_database_leases_more_than_the_batch() -> None:

@@ -128,7 +128,9 @@ def test_a_click_accepts_and_the_question_becomes_the_session(
         ("request.confirmation_wanted", "the service", None),
         ("session.scheduled", str(first.id), None),
     ]
-    assert {event.type: event.door for event in journey.history(request_id)}["session.scheduled"] == "web"
+    assert {event.type: event.entry_point for event in journey.history(request_id)}[
+        "session.scheduled"
+    ] == "web"
     assert no_letter_twice(journey, yuki, *consultants)
 
 
@@ -149,7 +151,7 @@ def test_the_calendars_button_declines_and_the_next_one_accepts_by_it(
     session = journey.session(request_id)
     assert session.consultant_user_id == second.id
     assert list(entries(journey, second).values()) == [[("REQUEST", 0), ("REQUEST", 1)]]
-    doors = {event.type: event.door for event in journey.history(request_id)}
+    doors = {event.type: event.entry_point for event in journey.history(request_id)}
     assert (doors["request.declined"], doors["session.scheduled"]) == ("replies", "replies")
     assert no_letter_twice(journey, yuki, *consultants)
 

@@ -119,7 +119,7 @@ def test_a_request_becomes_a_consultation_that_happened(journey: Journey) -> Non
         ("session.outcome_recorded", "notes", None),
         ("session.billed", "billing", None),
     ]
-    assert [event.door for event in history] == [
+    assert [event.entry_point for event in history] == [
         "booking",
         "booking",
         "sweep",

@@ -249,7 +249,7 @@ class Journey:
             return list(
                 db.execute(
                     select(Job)
-                    .where(Job.subject_id == subject_id, Job.kind == kind)
+                    .where(Job.subject_id == subject_id, Job.job_type == kind)
                     .order_by(Job.due_at, Job.revision, Job.recipient)
                 ).scalars()
             )

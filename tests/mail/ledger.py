@@ -48,12 +48,12 @@ def change(session: ScheduledSession, **values: object) -> None:
             setattr(row, name, value)
 
 
-def settle_as(key: str, state: str, sendings: int) -> None:
-    """Pretend that a job ended (or is at work) after so many sendings."""
+def settle_as(key: str, state: str, send_attempts: int) -> None:
+    """Pretend that a job ended (or is at work) after so many send attempts."""
     with transaction() as db:
         row = db.execute(select(Job).where(Job.key == key)).scalar_one()
-        row.state, row.sendings = state, sendings
+        row.state, row.send_attempts = state, send_attempts
         if state in {"leased", "sending"}:
             row.lease_token, row.lease_until = row.id, datetime(2100, 1, 1, tzinfo=UTC)
         elif state != "waiting":
-            row.settled_at = DUE
+            row.finished_at = DUE

@@ -62,7 +62,7 @@ def events(db: Session, session: ScheduledSession) -> list[str]:
 
 
 def work(db: Session, session: ScheduledSession, kind: str) -> list[tuple[int, str]]:
-    found = select(Job.revision, Job.detail).where(Job.kind == kind, Job.subject_id == session.id)
+    found = select(Job.revision, Job.detail).where(Job.job_type == kind, Job.subject_id == session.id)
     return sorted((revision, detail) for revision, detail in db.execute(found))
 
 
@@ -210,7 +210,7 @@ def test_giving_up_is_not_told_when_nobody_waits_for_that_link(
 def _asked_for(db: Session, session: ScheduledSession) -> None:
     job = NewJob("provision_meeting", session.id, NOW, session.revision)
     outbox_store.insert_jobs(db, [job])
-    db.execute(update(Job).where(Job.key == job.key).values(state="done", sendings=1, settled_at=NOW))
+    db.execute(update(Job).where(Job.key == job.key).values(state="done", send_attempts=1, finished_at=NOW))
 
 
 def test_only_a_room_that_was_asked_for_is_closed(db: Session) -> None:
@@ -275,7 +275,7 @@ def test_a_report_becomes_evidence_once(db: Session, ctx: Context) -> None:
     found = db.scalars(
         select(AttendanceEvidence).where(AttendanceEvidence.scheduled_session_id == session.id)
     )
-    assert sorted((one.kind, one.party, one.source, one.external_id) for one in found) == [
+    assert sorted((one.evidence_type, one.party, one.source, one.external_id) for one in found) == [
         ("joined", "consultant", "platform", "seen:1"),
         ("report_complete", None, "platform", "report_complete"),
     ]
@@ -288,7 +288,7 @@ def test_a_report_that_is_not_complete_is_asked_for_once_more_before_the_verdict
     session = booked_session(db, NOW - timedelta(hours=1), status="in_progress")
     report = _report(session.requester_user_id, complete=False)
     service.keep_report(db, ctx, leased(session, "collect_attendance"), report)
-    again = db.scalars(select(Job).where(Job.kind == "collect_attendance")).one()
+    again = db.scalars(select(Job).where(Job.job_type == "collect_attendance")).one()
     assert (again.detail, again.revision) == ("again", 0)
     assert NOW < again.due_at < NOW + ctx.policies.verdict_delay
     service.keep_report(db, ctx, leased(session, "collect_attendance", detail="again"), report)

@@ -76,13 +76,13 @@ def stored(session_id: UUID) -> ScheduledSession:
 def states(kind: str) -> list[tuple[str, str]]:
     """Detail and state of every job of a kind, in the order they were made."""
     with transaction() as db:
-        found = db.execute(select(Job.detail, Job.state).where(Job.kind == kind).order_by(Job.id))
+        found = db.execute(select(Job.detail, Job.state).where(Job.job_type == kind).order_by(Job.id))
         return [(detail, state) for detail, state in found]
 
 
 def invited_revisions() -> set[int]:
     with transaction() as db:
-        return set(db.scalars(select(Job.revision).where(Job.kind == "send_invite")))
+        return set(db.scalars(select(Job.revision).where(Job.job_type == "send_invite")))
 
 
 def events() -> list[str]:
@@ -161,7 +161,7 @@ def test_a_worker_that_vanished_while_sending_leaves_one_room(platform: LocalPla
     with transaction() as db:  # as if the worker had died instead of noting the lost reply
         db.execute(
             update(Job)
-            .where(Job.kind == "provision_meeting")
+            .where(Job.job_type == "provision_meeting")
             .values(
                 state="sending",
                 retry_at=None,
@@ -245,7 +245,7 @@ def test_a_replay_after_giving_up_brings_the_link_to_people_already_invited(plat
     platform.control(fail_next=1, status=403)
     provision()
     with unit_of_work("ann", "operator") as (db, ctx):
-        job_id = db.scalars(select(Job.id).where(Job.kind == "provision_meeting")).one()
+        job_id = db.scalars(select(Job.id).where(Job.job_type == "provision_meeting")).one()
         assert job_service.replay(db, ctx, JobFilter(job_id), "the token is right now") == [job_id]
     provision()
     assert stored(session_id).revision == 1
@@ -299,7 +299,7 @@ def test_the_platforms_report_becomes_evidence_once_however_often_it_is_told(pla
     assert states("collect_attendance") == [("", "done"), ("again", "done")]
     assert [status for _, status in calls(platform, "GET")] == [503, 200, 200]
     with transaction() as db:
-        found = db.execute(select(AttendanceEvidence.kind, AttendanceEvidence.party)).all()
+        found = db.execute(select(AttendanceEvidence.evidence_type, AttendanceEvidence.party)).all()
     assert sorted((kind, party or "") for kind, party in found) == [
         ("joined", "requester"),
         ("room_opened", ""),

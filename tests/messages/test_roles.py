@@ -24,9 +24,9 @@ from tests.migration_rows import ROWS
 
 ALL = ("booking_owner", *ROLES)
 
-_JOB = "INSERT INTO jobs (key, kind, subject_id, due_at) VALUES ('k', 'x', gen_random_uuid(), now())"
+_JOB = "INSERT INTO jobs (key, job_type, subject_id, due_at) VALUES ('k', 'x', gen_random_uuid(), now())"
 _EVENT = (
-    "INSERT INTO events (id, type, occurred_at, actor, door)"
+    "INSERT INTO events (id, type, occurred_at, actor, entry_point)"
     " VALUES (gen_random_uuid(), 'session.started', now(), 'jobs', 'sweep')"
 )
 
@@ -59,7 +59,7 @@ MATRIX: dict[str, set[str]] = {
     "SELECT request_details FROM consultation_requests": {"booking_migrator", "booking_app"},
     "SELECT body FROM inbox": {"booking_migrator", "booking_app"},
     "SELECT arguments FROM parked_messages": {"booking_migrator", "booking_app"},
-    "SELECT effect FROM jobs": {"booking_migrator", "booking_app"},
+    "SELECT payload FROM jobs": {"booking_migrator", "booking_app"},
     "SELECT status_reason FROM consultation_requests": {"booking_migrator", "booking_app"},
     "SELECT status_reason FROM scheduled_sessions": {"booking_migrator", "booking_app"},
     "SELECT reason FROM absence_plans": {"booking_migrator", "booking_app"},
@@ -76,9 +76,8 @@ MATRIX: dict[str, set[str]] = {
     "INSERT INTO stepped_clock (instant) VALUES (now()) ON CONFLICT DO NOTHING": {"booking_migrator"},
     "ALTER TABLE jobs ADD COLUMN extra int": {"booking_migrator"},
     "ALTER TABLE jobs DROP CONSTRAINT ck_jobs_state": {"booking_migrator"},
-    "ALTER TABLE consultant_availability_slots DROP CONSTRAINT ex_consultant_availability_slots_facts": {
-        "booking_migrator"
-    },
+    "ALTER TABLE consultant_availability_slots"
+    " DROP CONSTRAINT ex_consultant_availability_slots_reservations": {"booking_migrator"},
     "DROP TABLE jobs": {"booking_migrator"},
     "TRUNCATE jobs": {"booking_migrator"},
     "CREATE INDEX ON jobs (detail)": {"booking_migrator"},

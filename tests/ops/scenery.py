@@ -49,6 +49,8 @@ def play(kind_id: UUID, requester_id: UUID) -> UUID:
         session = db.execute(
             select(ScheduledSession).where(ScheduledSession.consultation_request_id == asked.request_id)
         ).scalar_one()
-        sent = db.scalars(select(Job.state).where(Job.kind == "send_invite", Job.subject_id == session.id))
+        sent = db.scalars(
+            select(Job.state).where(Job.job_type == "send_invite", Job.subject_id == session.id)
+        )
         assert set(sent) == {"done"}
         return session.id

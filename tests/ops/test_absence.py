@@ -70,7 +70,7 @@ def test_a_plan_is_shown_applied_and_undone(session: ScheduledSession) -> None:
     assert applied[-1] == f"plan {plan_id()} applied, told at {told:%Y-%m-%d %H:%M}Z: 1 sessions"
     assert booking("undo", plan_id()).stdout.splitlines()[-2].endswith("undone")
     with transaction() as db:
-        events = db.execute(select(Event.type, Event.actor, Event.door).order_by(Event.position)).all()
+        events = db.execute(select(Event.type, Event.actor, Event.entry_point).order_by(Event.position)).all()
     assert [tuple(one) for one in events] == [
         ("absence.applied", "ann", "operator"),
         ("absence.undone", "ann", "operator"),

@@ -157,7 +157,7 @@ def test_what_waits_for_a_person_or_is_late_is_counted(
 ) -> None:
     with psycopg.connect(own_database) as connection:
         connection.execute("""
-            INSERT INTO jobs (key, kind, subject_id, due_at, state, settled_at, lease_token, lease_until)
+            INSERT INTO jobs (key, job_type, subject_id, due_at, state, finished_at, lease_token, lease_until)
             SELECT 'k' || n, 'send_invite', gen_random_uuid(), now() - interval '10 minutes', state,
                    CASE WHEN state IN ('dead', 'uncertain') THEN now() END,
                    CASE WHEN state = 'leased' THEN gen_random_uuid() END,
@@ -168,9 +168,9 @@ def test_what_waits_for_a_person_or_is_late_is_counted(
         connection.execute(
             "INSERT INTO parked_messages (task, queue, body_hash, arguments) VALUES ('t', 'q', 'h', '{}')"
         )
-        connection.execute("INSERT INTO dead_letters (task, door, reason) VALUES ('t', 'd', 'r')")
+        connection.execute("INSERT INTO dead_letters (task, entry_point, reason) VALUES ('t', 'd', 'r')")
         connection.execute("""
-            INSERT INTO inbox (message_id, task, body_hash, door, body, attempted_at)
+            INSERT INTO inbox (message_id, task, body_hash, entry_point, body, attempted_at)
             VALUES (gen_random_uuid(), 't', 'h', 'booking', '{}', now() - interval '6 minutes')
         """)
     seen = {one.seen: one for one in found("ledgers")}

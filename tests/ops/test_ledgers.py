@@ -60,7 +60,7 @@ def test_jobs_are_listed_with_their_cause_and_as_json(booking: Booking) -> None:
     assert "550 no" in lines[0]
     listed = json.loads(booking("jobs", "list", "--kind", "send_reminder", "--json").stdout)
     assert [(row["id"], row["state"]) for row in listed] == [(str(other), "uncertain")]
-    assert "effect" not in listed[0]
+    assert "payload" not in listed[0]
     assert json.loads(booking("jobs", "list", "--since", "2100-01-01T00:00Z", "--json").stdout) == []
     assert len(json.loads(booking("jobs", "list", "--since", "1h", "--json").stdout)) == 2
 

@@ -35,7 +35,7 @@ def client(broker: str) -> Iterator[BookingClient]:
 
 def invited() -> bool:
     with transaction() as db:
-        sent = select(func.count()).where(Job.kind == "send_invite", Job.state == "done")
+        sent = select(func.count()).where(Job.job_type == "send_invite", Job.state == "done")
         return db.execute(sent).scalar_one() == 2
 
 
@@ -83,7 +83,7 @@ def test_every_line_of_a_booking_carries_its_ids_and_none_a_name_an_address_or_a
     with transaction() as db:
         session_id = db.execute(select(ScheduledSession.id)).scalar_one()
         job_ids = {
-            str(one) for one in db.execute(select(Job.id).where(Job.settled_at.is_not(None))).scalars()
+            str(one) for one in db.execute(select(Job.id).where(Job.finished_at.is_not(None))).scalars()
         }
     lines = lines_of(worker.log)
     [answered] = [one for one in lines if one["event"] == "message.answered"]

@@ -36,12 +36,14 @@ def rooms_wanted(count: int) -> None:
 def jobs(kind: str) -> Counter[tuple[str, int]]:
     """State and attempts of every job of a kind."""
     with transaction() as db:
-        return Counter((job.state, job.attempts) for job in db.scalars(select(Job).where(Job.kind == kind)))
+        return Counter(
+            (job.state, job.attempts) for job in db.scalars(select(Job).where(Job.job_type == kind))
+        )
 
 
 def settled(kind: str) -> int:
     with transaction() as db:
-        done = select(func.count()).where(Job.kind == kind, Job.state == "done")
+        done = select(func.count()).where(Job.job_type == kind, Job.state == "done")
         return db.execute(done).scalar_one()
 
 

@@ -42,11 +42,11 @@ def agreed_session(ahead: timedelta = timedelta(days=3)) -> ScheduledSession:
 
 
 def jobs(kind: str) -> Counter[tuple[str, int]]:
-    """State and number of sendings of every job of a kind, without what the daily comparison adds."""
+    """State and number of send attempts of every job of a kind, without what the daily comparison adds."""
     own = Job.detail.not_like("reconcile:%")
     with transaction() as db:
-        rows = db.execute(select(Job.state, Job.sendings).where(Job.kind == kind, own)).all()
-    return Counter((state, sendings) for state, sendings in rows)
+        rows = db.execute(select(Job.state, Job.send_attempts).where(Job.job_type == kind, own)).all()
+    return Counter((state, send_attempts) for state, send_attempts in rows)
 
 
 def all_settled(kind: str, count: int) -> bool:
@@ -58,7 +58,7 @@ def all_settled(kind: str, count: int) -> bool:
 def add_old_letter() -> UUID:
     """A dead letter that the next purge forgets; its id."""
     with transaction() as db:
-        letter = DeadLetter(task="test", door="test", reason="old", payload={}, received_at=LONG_AGO)
+        letter = DeadLetter(task="test", entry_point="test", reason="old", payload={}, received_at=LONG_AGO)
         db.add(letter)
         db.flush()
         return letter.id

@@ -90,7 +90,7 @@ def test_killed_while_it_answers_nothing_is_half_done_and_the_answer_is_not_lost
     assert wish.request().status == "scheduled"
     assert events(wish)[2:] == ["session.scheduled"]
     with transaction() as db:
-        doors = set(db.execute(select(Event.door).where(Event.type == "session.scheduled")).scalars())
+        doors = set(db.execute(select(Event.entry_point).where(Event.type == "session.scheduled")).scalars())
     assert doors == {"web"}
 
     stack.web(port, "another")

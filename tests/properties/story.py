@@ -228,7 +228,7 @@ class Story(RuleBasedStateMachine):
                 text(
                     "SELECT id, status FROM consultation_requests"
                     " WHERE status NOT IN ('cancelled', 'completed', 'rejected')"
-                    " UNION ALL SELECT id, kind || state FROM jobs WHERE settled_at IS NULL"
+                    " UNION ALL SELECT id, job_type || state FROM jobs WHERE finished_at IS NULL"
                     " UNION ALL SELECT id, action || state FROM absence_plan_steps"
                     " WHERE state IN ('applied', 'offered')"
                 )

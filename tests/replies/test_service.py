@@ -68,7 +68,7 @@ def test_an_acceptance_books_on_the_consultants_word(mailbox: Mailbox) -> None:
     assert (outcome.result, outcome.answer, outcome.request_id) == ("done", "accepted", mailbox.wish.id)
     assert mailbox.wish.status == "scheduled"
     said = mailbox.db.execute(select(Event).where(Event.type == "session.scheduled")).scalar_one()
-    assert (said.actor, said.door) == (str(mailbox.who), "replies")
+    assert (said.actor, said.entry_point) == (str(mailbox.who), "replies")
 
 
 def test_a_refusal_asks_somebody_else_once_however_often_it_comes(mailbox: Mailbox) -> None:
@@ -78,7 +78,9 @@ def test_a_refusal_asks_somebody_else_once_however_often_it_comes(mailbox: Mailb
         "pending_assignment",
         [mailbox.who],
     )
-    search = select(func.count()).select_from(Job).where(Job.kind == "assign_request", Job.state == "waiting")
+    search = (
+        select(func.count()).select_from(Job).where(Job.job_type == "assign_request", Job.state == "waiting")
+    )
     before = mailbox.events(), mailbox.db.scalar(search)
     assert before[1]
     assert mailbox.reply(no).result == "already_done"

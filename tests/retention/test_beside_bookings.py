@@ -28,29 +28,30 @@ ROWS = 30
 _AGO = "now() - interval '1000 days'"
 #: What a booking has written itself, made as old.
 _AGED = (
-    f"UPDATE jobs SET settled_at = {_AGO} WHERE settled_at IS NOT NULL",
+    f"UPDATE jobs SET finished_at = {_AGO} WHERE finished_at IS NOT NULL",
     f"UPDATE inbox SET finished_at = {_AGO} WHERE finished_at IS NOT NULL",
     f"UPDATE events SET occurred_at = {_AGO}",
 )
 #: Part -> columns, values of the n-th row, and where else from.
 _OLD: dict[str, tuple[str, str, str]] = {
     "jobs": (
-        "jobs (key, kind, subject_id, due_at, state, settled_at)",
+        "jobs (key, job_type, subject_id, due_at, state, finished_at)",
         f"'old ' || n, 'publish_event', gen_random_uuid(), {_AGO}, 'done', {_AGO}",
         "",
     ),
     "inbox": (
-        "inbox (message_id, task, body_hash, door, state, outcome, finished_at)",
+        "inbox (message_id, task, body_hash, entry_point, state, outcome, finished_at)",
         f"gen_random_uuid(), 't', 'h', 'booking', 'done', '{{}}', {_AGO}",
         "",
     ),
     "events": (
-        "events (id, type, occurred_at, actor, door)",
+        "events (id, type, occurred_at, actor, entry_point)",
         f"gen_random_uuid(), 'session.started', {_AGO}, 'a', 'sweep'",
         "",
     ),
     "evidence": (
-        "attendance_evidence (scheduled_session_id, kind, observed_at, source, external_id, recorded_at)",
+        "attendance_evidence"
+        " (scheduled_session_id, evidence_type, observed_at, source, external_id, recorded_at)",
         f"id, 'room_opened', {_AGO}, 'platform', n::text, {_AGO}",
         ", scheduled_sessions WHERE status = 'completed'",
     ),
@@ -70,7 +71,11 @@ _OLD: dict[str, tuple[str, str, str]] = {
         f"{_AGO}, 0, 0, 0, 0, 0, 0, 'greedy', true, false, 0, '{{}}'",
         "",
     ),
-    "dead_letters": ("dead_letters (task, door, reason, received_at)", f"'t', 'broker', 'r', {_AGO}", ""),
+    "dead_letters": (
+        "dead_letters (task, entry_point, reason, received_at)",
+        f"'t', 'broker', 'r', {_AGO}",
+        "",
+    ),
     "parked_messages": (
         "parked_messages (task, queue, body_hash, arguments, received_at)",
         f"'t', 'q', n::text, '{{}}', {_AGO}",
@@ -133,7 +138,7 @@ def test_the_purge_goes_on_while_a_booking_is_being_made(impatient: tuple[object
         db.execute(text("SELECT FROM consultant_profiles FOR NO KEY UPDATE"))
         db.execute(
             text(
-                "INSERT INTO inbox (message_id, task, body_hash, door, body)"
+                "INSERT INTO inbox (message_id, task, body_hash, entry_point, body)"
                 " VALUES (:id, 't', 'h', 'booking', '{}')"
             ),
             {"id": asked.message_id},

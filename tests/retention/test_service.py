@@ -51,11 +51,11 @@ def days_ago(db: Session, days: float) -> Any:
 def job(db: Session, state: str, days: float | None) -> Job:
     row = Job(
         key=uuid4().hex,
-        kind="send_invite",
+        job_type="send_invite",
         subject_id=uuid7(),
         due_at=NOW - timedelta(days=1000),
         state=state,
-        settled_at=None if days is None else days_ago(db, days),
+        finished_at=None if days is None else days_ago(db, days),
     )
     db.add(row)
     db.flush()
@@ -96,7 +96,7 @@ def test_answered_messages_go_and_unanswered_ones_stay(db: Session, ctx: Context
                 message_id=message_id,
                 task="t",
                 body_hash="h",
-                door="booking",
+                entry_point="booking",
                 state=state,
                 outcome=None if days is None else {},
                 received_at=days_ago(db, 500),
@@ -110,7 +110,11 @@ def test_answered_messages_go_and_unanswered_ones_stay(db: Session, ctx: Context
 
 def test_events_stand_on_the_business_clock(db: Session, ctx: Context) -> None:
     for days in (731, 729):
-        db.add(Event(type="session.started", occurred_at=NOW - timedelta(days=days), actor="a", door="sweep"))
+        db.add(
+            Event(
+                type="session.started", occurred_at=NOW - timedelta(days=days), actor="a", entry_point="sweep"
+            )
+        )
     db.flush()
     assert purge(db, replace(ctx, now=NOW - timedelta(days=2)), "events") == 0
     assert purge(db, ctx, "events") == 1
@@ -136,7 +140,7 @@ def test_evidence_goes_only_with_a_session_that_is_over(
     db.add(
         AttendanceEvidence(
             scheduled_session_id=session.id,
-            kind="room_opened",
+            evidence_type="room_opened",
             observed_at=NOW,
             source="platform",
             external_id="1",
@@ -217,7 +221,7 @@ def test_an_absence_plan_goes_with_its_reason_unless_a_proposal_of_it_is_open(
 
 def test_dead_letters_go_after_their_age(db: Session, ctx: Context) -> None:
     for days in (31, 29):
-        db.add(DeadLetter(task="t", door="broker", reason=str(days), received_at=days_ago(db, days)))
+        db.add(DeadLetter(task="t", entry_point="broker", reason=str(days), received_at=days_ago(db, days)))
     db.flush()
     assert purge(db, ctx, "dead_letters") == 1
     assert [row.reason for row in left(db, DeadLetter)] == ["29"]
@@ -235,7 +239,7 @@ def test_runs_of_once_a_day_work_go_after_four_hundred_days(db: Session, ctx: Co
 
 def test_a_batch_takes_the_oldest_up_to_its_limit(db: Session, ctx: Context) -> None:
     for days in (40, 60, 50):
-        db.add(DeadLetter(task="t", door="broker", reason=str(days), received_at=days_ago(db, days)))
+        db.add(DeadLetter(task="t", entry_point="broker", reason=str(days), received_at=days_ago(db, days)))
     db.flush()
     assert purge(db, ctx, "dead_letters", limit=2) == 2
     assert [row.reason for row in left(db, DeadLetter)] == ["40"]
@@ -245,9 +249,9 @@ def test_a_batch_takes_the_oldest_up_to_its_limit(db: Session, ctx: Context) -> 
     ("query", "index"),
     [
         (
-            "SELECT id FROM jobs WHERE settled_at < statement_timestamp() - interval '90 days'"
-            " ORDER BY settled_at LIMIT 1000",
-            "ix_jobs_settled_at",
+            "SELECT id FROM jobs WHERE finished_at < statement_timestamp() - interval '90 days'"
+            " ORDER BY finished_at LIMIT 1000",
+            "ix_jobs_finished_at",
         ),
         (
             "SELECT message_id FROM inbox WHERE finished_at < statement_timestamp() - interval '30 days'"

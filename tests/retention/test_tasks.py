@@ -14,7 +14,7 @@ from booking_tasks.retention import tasks
 from tests.accounts import as_superuser
 
 _OLD_LETTERS = text(
-    "INSERT INTO dead_letters (task, door, reason, received_at)"
+    "INSERT INTO dead_letters (task, entry_point, reason, received_at)"
     " SELECT 't', 'broker', n::text, now() - interval '40 days' FROM generate_series(1, :count) n"
 )
 

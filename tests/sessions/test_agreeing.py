@@ -238,7 +238,7 @@ def test_a_length_that_changed_since_it_was_looked_up_is_the_one_that_is_booked(
     assert len(sent) == 2
     assert agreed.end == START + HOUR
     session = desk.db.get_one(ScheduledSession, agreed.id)
-    report = desk.db.scalars(select(Job).where(Job.kind == "collect_attendance")).one()
+    report = desk.db.scalars(select(Job).where(Job.job_type == "collect_attendance")).one()
     told = desk.db.scalars(select(Event)).one()
     assert (session.scheduled_end_time, report.due_at) == (START + HOUR, START + HOUR)
     assert told.after["end"] == (START + HOUR).isoformat()

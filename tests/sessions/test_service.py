@@ -60,7 +60,9 @@ def events_of(db: Session, session: ScheduledSession) -> list[Event]:
 def jobs_of(db: Session, session: ScheduledSession, kind: str) -> list[Job]:
     return list(
         db.execute(
-            select(Job).where(Job.subject_id == session.id, Job.kind == kind).order_by(Job.due_at, Job.key)
+            select(Job)
+            .where(Job.subject_id == session.id, Job.job_type == kind)
+            .order_by(Job.due_at, Job.key)
         ).scalars()
     )
 

@@ -107,7 +107,7 @@ def test_the_story_of_a_session_is_its_requests_and_tells_what_was_seen(db: Sess
     db.add(
         AttendanceEvidence(
             scheduled_session_id=session.id,
-            kind="joined",
+            evidence_type="joined",
             party="requester",
             observed_at=NOW,
             source="platform",

@@ -33,7 +33,7 @@ def offered(room: WaitingRoom, language: str = "en") -> tuple[ConsultationReques
         )
     room.frees()
     room.offers()
-    wanted = room.db.scalars(select(Job).where(Job.kind == "send_notice")).one()
+    wanted = room.db.scalars(select(Job).where(Job.job_type == "send_notice")).one()
     assert wanted.recipient == request.requester_user_id
     return request, job("send_notice", request.id, wanted.recipient, detail=wanted.detail)
 

@@ -169,7 +169,7 @@ def test_at_the_deadline_rival_sweeps_reject_once_and_tell_once() -> None:
     assert told(request_id)[1:] == ["request.offered", "request.offer_lapsed", "request.rejected"]
     with transaction() as db:
         notices = db.scalars(
-            select(Job.detail).where(Job.kind == "send_notice", Job.detail == "request_rejected")
+            select(Job.detail).where(Job.job_type == "send_notice", Job.detail == "request_rejected")
         ).all()
         assert len(notices) == 1
 

@@ -123,7 +123,7 @@ class Office:
         """Type, actor and door of what happened, in order."""
         with transaction() as db:
             rows = db.execute(
-                select(Event.type, Event.actor, Event.door)
+                select(Event.type, Event.actor, Event.entry_point)
                 .where(Event.consultation_request_id == request_id)
                 .order_by(Event.position)
             )

@@ -167,7 +167,7 @@ def test_a_second_click_gets_the_stored_answer_and_the_other_button_changes_noth
     assert heading(web.get(link)) == "Sie haben angenommen"
     with transaction() as db:
         said = db.get_one(InboxMessage, message_id(link.rpartition("/")[2], "decline"))
-        assert (said.door, said.state) == ("web", "done")
+        assert (said.entry_point, said.state) == ("web", "done")
         assert said.outcome is not None
         assert said.outcome["code"] == "not_waiting"
 

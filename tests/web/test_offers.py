@@ -42,7 +42,9 @@ class Waiting:
 
     def history(self) -> list[tuple[str, str]]:
         with transaction() as db:
-            found = select(Event.type, Event.door).where(Event.consultation_request_id == self.request_id)
+            found = select(Event.type, Event.entry_point).where(
+                Event.consultation_request_id == self.request_id
+            )
             return [(type_, door) for type_, door in db.execute(found.order_by(Event.position))]
 
 
@@ -55,7 +57,7 @@ def offered(language: str = "de") -> Waiting:
             builders.user(db, user_id=who, name=name, language=language, time_zone="Europe/Vienna")
         room.frees()
         room.offers()
-        told = db.scalars(select(Job).where(Job.kind == "send_notice")).one()
+        told = db.scalars(select(Job).where(Job.job_type == "send_notice")).one()
         wanted = job("send_notice", request.id, request.requester_user_id, detail=told.detail)
         letter = body(read(write_notice(db, ctx, house_of(settings()), wanted)))
         address = settings().public_url

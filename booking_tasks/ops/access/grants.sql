@@ -57,7 +57,7 @@ BEGIN
                    ('calendar_feeds', 'username'),
                    ('calendar_feeds', 'password'),
                    ('calendar_feeds', 'addresses'),
-                   ('jobs', 'effect'),
+                   ('jobs', 'payload'),
                    ('jobs', 'last_error')
                )
          GROUP BY a.attrelid

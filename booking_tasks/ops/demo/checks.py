@@ -104,7 +104,9 @@ class Evidence:
 
     def job_states(self, session: ScheduledSession, kind: str) -> Counter[str]:
         """How a session's jobs of one kind ended."""
-        return Counter(job.state for job in self.jobs if job.subject_id == session.id and job.kind == kind)
+        return Counter(
+            job.state for job in self.jobs if job.subject_id == session.id and job.job_type == kind
+        )
 
 
 def published_events() -> list[dict[str, Any]]:
@@ -279,7 +281,7 @@ def _rejected_once(evidence: Evidence) -> Check:
 
 def _events_once(evidence: Evidence) -> Check:
     ids = Counter(event["id"] for event in evidence.events)
-    jobs = Counter(job.state for job in evidence.jobs if job.kind == "publish_event")
+    jobs = Counter(job.state for job in evidence.jobs if job.job_type == "publish_event")
     holds = set(ids.values()) == {1} and jobs == {"done": len(ids)}
     return Check("every event was published exactly once", holds, f"{len(ids)} events, jobs {dict(jobs)}")
 
@@ -298,8 +300,10 @@ def _own_zone(evidence: Evidence) -> Check:
 
 
 def _calm(evidence: Evidence) -> Check:
-    open_jobs = Counter(f"{job.kind} {job.state}" for job in evidence.jobs if job.settled_at is None)
-    failed = Counter(f"{job.kind} {job.state}" for job in evidence.jobs if job.state in {"dead", "uncertain"})
+    open_jobs = Counter(f"{job.job_type} {job.state}" for job in evidence.jobs if job.finished_at is None)
+    failed = Counter(
+        f"{job.job_type} {job.state}" for job in evidence.jobs if job.state in {"dead", "uncertain"}
+    )
     holds = not open_jobs and not failed
     return Check(
         "nothing is left to do, nothing failed for good",

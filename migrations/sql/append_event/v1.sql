@@ -8,18 +8,18 @@ AS $$
 BEGIN
     INSERT INTO events (
         id, type, occurred_at, consultation_request_id, scheduled_session_id, consultant_user_id, actor,
-        door, message_id, reason, before, after
+        entry_point, message_id, reason, before, after
     )
     SELECT e.* FROM jsonb_to_record(p_event) AS e (
         id uuid, type text, occurred_at timestamptz, consultation_request_id uuid,
-        scheduled_session_id uuid, consultant_user_id uuid, actor text, door text, message_id uuid,
+        scheduled_session_id uuid, consultant_user_id uuid, actor text, entry_point text, message_id uuid,
         reason text, before jsonb, after jsonb
     )
      WHERE p_event IS NOT NULL;
     RETURN QUERY
-    INSERT INTO jobs (id, key, kind, subject_id, revision, recipient, detail, due_at)
+    INSERT INTO jobs (id, key, job_type, subject_id, revision, recipient, detail, due_at)
     SELECT j.* FROM jsonb_to_recordset(p_jobs) AS j (
-        id uuid, key text, kind text, subject_id uuid, revision integer, recipient uuid, detail text,
+        id uuid, key text, job_type text, subject_id uuid, revision integer, recipient uuid, detail text,
         due_at timestamptz
     )
     ON CONFLICT (key) DO NOTHING

@@ -13,13 +13,13 @@ BEGIN
         UPDATE assignment_credits e
            SET is_counted = true
          WHERE e.consultation_service_type_id = p_pool AND NOT e.is_counted
-        RETURNING e.consultant_user_id, e.kind, e.amount, e.credited_at
+        RETURNING e.consultant_user_id, e.credit_type, e.amount, e.credited_at
     )
     INSERT INTO assignment_balances AS b (
         consultation_service_type_id, consultant_user_id, credits, assigned_at
     )
     SELECT p_pool, f.consultant_user_id, sum(f.amount),
-           max(f.credited_at) FILTER (WHERE f.kind = 'assignment')
+           max(f.credited_at) FILTER (WHERE f.credit_type = 'assignment')
       FROM fresh f
      GROUP BY f.consultant_user_id
     ON CONFLICT (consultation_service_type_id, consultant_user_id) DO UPDATE
@@ -43,7 +43,7 @@ BEGIN
          WHERE m.credits IS NULL
     ), written AS (
         INSERT INTO assignment_credits (
-            consultation_service_type_id, consultant_user_id, kind, amount, credited_at, is_counted
+            consultation_service_type_id, consultant_user_id, credit_type, amount, credited_at, is_counted
         )
         SELECT p_pool, n.consultant_user_id, 'newcomer', n.amount, p_now, true
           FROM newcomers n WHERE n.amount <> 0

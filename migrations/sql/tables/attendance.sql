@@ -2,18 +2,18 @@
 CREATE TABLE attendance_evidence (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     scheduled_session_id uuid NOT NULL,
-    kind varchar NOT NULL,
+    evidence_type varchar NOT NULL,
     party varchar,
     observed_at timestamptz NOT NULL,
     source varchar NOT NULL,
     external_id varchar NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pk_attendance_evidence PRIMARY KEY (id),
-    CONSTRAINT ck_attendance_evidence_kind
-        CHECK (kind IN ('joined', 'left', 'room_opened', 'room_closed', 'report_complete')),
+    CONSTRAINT ck_attendance_evidence_evidence_type
+        CHECK (evidence_type IN ('joined', 'left', 'room_opened', 'room_closed', 'report_complete')),
     CONSTRAINT ck_attendance_evidence_party CHECK (party IN ('requester', 'consultant')),
     CONSTRAINT ck_attendance_evidence_party_of_presence
-        CHECK ((kind IN ('joined', 'left')) = (party IS NOT NULL)),
+        CHECK ((evidence_type IN ('joined', 'left')) = (party IS NOT NULL)),
     CONSTRAINT fk_attendance_evidence_scheduled_session_id
         FOREIGN KEY (scheduled_session_id) REFERENCES scheduled_sessions (id)
 );

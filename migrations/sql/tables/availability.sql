@@ -23,7 +23,7 @@ CREATE TABLE consultant_availability_slots (
     CONSTRAINT ck_consultant_availability_slots_times CHECK (end_time > start_time),
     CONSTRAINT ck_consultant_availability_slots_held
         CHECK ((status = 'held') = (held_until IS NOT NULL) AND (status = 'held') = (hold_token IS NOT NULL)),
-    CONSTRAINT ck_consultant_availability_slots_facts
+    CONSTRAINT ck_consultant_availability_slots_reservations
         CHECK (
             (status IN ('held', 'booked')) = (consultation_request_id IS NOT NULL)
             AND (status IN ('held', 'booked')) = (requester_user_id IS NOT NULL)
@@ -42,7 +42,7 @@ CREATE TABLE consultant_availability_slots (
     CONSTRAINT ex_consultant_availability_slots_windows
         EXCLUDE USING gist (consultant_user_id WITH =, tstzrange(start_time, end_time) WITH &&)
             WHERE (status = 'available'),
-    CONSTRAINT ex_consultant_availability_slots_facts
+    CONSTRAINT ex_consultant_availability_slots_reservations
         EXCLUDE USING gist (consultant_user_id WITH =, tstzrange(start_time, end_time) WITH &&)
             WHERE (status IN ('held', 'booked')),
     CONSTRAINT ex_consultant_availability_slots_requester

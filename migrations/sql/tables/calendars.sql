@@ -2,7 +2,7 @@
 CREATE TABLE calendar_feeds (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     consultant_user_id uuid NOT NULL,
-    kind varchar NOT NULL,
+    feed_type varchar NOT NULL,
     url text NOT NULL,
     username text,
     password text,
@@ -24,7 +24,7 @@ CREATE TABLE calendar_feeds (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz,
     CONSTRAINT pk_calendar_feeds PRIMARY KEY (id),
-    CONSTRAINT ck_calendar_feeds_kind CHECK (kind IN ('ics', 'caldav')),
+    CONSTRAINT ck_calendar_feeds_feed_type CHECK (feed_type IN ('ics', 'caldav')),
     CONSTRAINT ck_calendar_feeds_lease CHECK ((lease_token IS NULL) = (lease_until IS NULL)),
     CONSTRAINT ck_calendar_feeds_counts CHECK (failures >= 0 AND unreadable >= 0),
     CONSTRAINT fk_calendar_feeds_consultant_user_id

@@ -21,7 +21,7 @@ CREATE TABLE consultation_requests (
     hold_token uuid,
     series_id uuid,
     waiting_since timestamptz,
-    offer_after timestamptz,
+    offer_cooldown_until timestamptz,
     languages text[] NOT NULL DEFAULT '{}',
     preferred_fallback varchar NOT NULL DEFAULT 'anyone',
     fallback_after timestamptz,

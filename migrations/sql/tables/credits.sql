@@ -3,7 +3,7 @@ CREATE TABLE assignment_credits (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     consultation_service_type_id uuid NOT NULL,
     consultant_user_id uuid NOT NULL,
-    kind varchar NOT NULL,
+    credit_type varchar NOT NULL,
     amount numeric(14, 6) NOT NULL,
     credited_at timestamptz NOT NULL,
     consultation_request_id uuid,
@@ -13,16 +13,16 @@ CREATE TABLE assignment_credits (
     is_counted boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pk_assignment_credits PRIMARY KEY (id),
-    CONSTRAINT ck_assignment_credits_kind
-        CHECK (kind IN ('assignment', 'reversal', 'newcomer', 'leave', 'no_show', 'calibration')),
+    CONSTRAINT ck_assignment_credits_credit_type
+        CHECK (credit_type IN ('assignment', 'reversal', 'newcomer', 'leave', 'no_show', 'calibration')),
     CONSTRAINT ck_assignment_credits_shape
         CHECK (
-            (kind = 'reversal') = (reverses IS NOT NULL)
-            AND (kind <> 'assignment' OR consultation_request_id IS NOT NULL)
+            (credit_type = 'reversal') = (reverses IS NOT NULL)
+            AND (credit_type <> 'assignment' OR consultation_request_id IS NOT NULL)
         ),
     CONSTRAINT uq_assignment_credits_reverses UNIQUE (reverses),
     CONSTRAINT uq_assignment_credits_cause
-        UNIQUE (kind, cause_id, consultation_service_type_id, consultant_user_id),
+        UNIQUE (credit_type, cause_id, consultation_service_type_id, consultant_user_id),
     CONSTRAINT fk_assignment_credits_consultation_service_type_id
         FOREIGN KEY (consultation_service_type_id) REFERENCES consultation_service_types (id),
     CONSTRAINT fk_assignment_credits_consultant_user_id

@@ -3,7 +3,7 @@ CREATE TABLE inbox (
     message_id uuid NOT NULL,
     task varchar NOT NULL,
     body_hash varchar NOT NULL,
-    door varchar NOT NULL,
+    entry_point varchar NOT NULL,
     body jsonb,
     state varchar NOT NULL DEFAULT 'received',
     attempts integer NOT NULL DEFAULT 0,
@@ -24,7 +24,7 @@ CREATE INDEX ix_inbox_received ON inbox (attempted_at) WHERE state = 'received';
 CREATE TABLE dead_letters (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     task varchar NOT NULL,
-    door varchar NOT NULL,
+    entry_point varchar NOT NULL,
     message_id uuid,
     reason text NOT NULL,
     payload jsonb NOT NULL DEFAULT '{}',

@@ -8,7 +8,7 @@ CREATE TABLE events (
     scheduled_session_id uuid,
     consultant_user_id uuid,
     actor varchar NOT NULL,
-    door varchar NOT NULL,
+    entry_point varchar NOT NULL,
     message_id uuid,
     reason text,
     before jsonb NOT NULL DEFAULT '{}',
@@ -27,7 +27,7 @@ CREATE INDEX ix_events_session ON events (scheduled_session_id, position);
 CREATE TABLE jobs (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     key varchar NOT NULL,
-    kind varchar NOT NULL,
+    job_type varchar NOT NULL,
     subject_id uuid NOT NULL,
     revision integer NOT NULL DEFAULT 0,
     recipient uuid,
@@ -36,13 +36,13 @@ CREATE TABLE jobs (
     retry_at timestamptz,
     state varchar NOT NULL DEFAULT 'waiting',
     attempts integer NOT NULL DEFAULT 0,
-    sendings integer NOT NULL DEFAULT 0,
+    send_attempts integer NOT NULL DEFAULT 0,
     lease_token uuid,
     lease_until timestamptz,
-    effect bytea,
+    payload bytea,
     last_error text,
     created_at timestamptz NOT NULL DEFAULT now(),
-    settled_at timestamptz,
+    finished_at timestamptz,
     CONSTRAINT pk_jobs PRIMARY KEY (id),
     CONSTRAINT ck_jobs_state
         CHECK (state IN ('waiting', 'leased', 'sending', 'done', 'skipped', 'uncertain', 'dead')),
@@ -51,18 +51,18 @@ CREATE TABLE jobs (
             (state IN ('leased', 'sending')) = (lease_token IS NOT NULL)
             AND (state IN ('leased', 'sending')) = (lease_until IS NOT NULL)
         ),
-    CONSTRAINT ck_jobs_settled
-        CHECK ((state IN ('done', 'skipped', 'uncertain', 'dead')) = (settled_at IS NOT NULL)),
+    CONSTRAINT ck_jobs_finished
+        CHECK ((state IN ('done', 'skipped', 'uncertain', 'dead')) = (finished_at IS NOT NULL)),
     CONSTRAINT uq_jobs_key UNIQUE (key)
 );
 
-CREATE INDEX ix_jobs_due ON jobs (kind, due_at) WHERE state = 'waiting';
+CREATE INDEX ix_jobs_due ON jobs (job_type, due_at) WHERE state = 'waiting';
 
 CREATE INDEX ix_jobs_leases ON jobs (lease_until) WHERE state IN ('leased', 'sending');
 
-CREATE INDEX ix_jobs_settled_at ON jobs (settled_at) WHERE settled_at IS NOT NULL;
+CREATE INDEX ix_jobs_finished_at ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 
-CREATE INDEX ix_jobs_subject ON jobs (subject_id, kind);
+CREATE INDEX ix_jobs_subject ON jobs (subject_id, job_type);
 
 -- The ledger of once-a-day work: whoever inserts the row does the day's run.
 CREATE TABLE schedule_runs (
