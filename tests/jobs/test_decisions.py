@@ -100,7 +100,11 @@ def test_a_filter_means_exactly_the_jobs_that_fit_it(db: Session, ctx: Context) 
     session, other = builders.booked_session(db), builders.booked_session(db)
     event = history.record_event(db, ctx, "session.scheduled", session=session)
     request = session.consultation_request_id
-    mine = [job(db, session.id), job(db, request, kind="send_notice"), job(db, event, kind="publish_event")]
+    mine = [
+        job(db, session.id),
+        job(db, request, job_type="send_notice"),
+        job(db, event, job_type="publish_event"),
+    ]
     theirs = job(db, other.id, "uncertain")
     real = db.scalar(select(func.now())) or datetime.now(UTC)
 

@@ -53,7 +53,7 @@ def decided() -> list[tuple[str, str, str | None]]:
 
 
 def test_jobs_are_listed_with_their_cause_and_as_json(booking: Booking) -> None:
-    one, other = dead_job(), dead_job(state="uncertain", kind="send_reminder")
+    one, other = dead_job(), dead_job(state="uncertain", job_type="send_reminder")
     lines = booking("jobs", "list", "--state", "dead").stdout.splitlines()
     assert len(lines) == 1
     assert str(one) in lines[0]
@@ -74,7 +74,7 @@ def test_one_job_is_shown_and_an_unknown_one_is_not(booking: Booking) -> None:
 
 
 def test_jobs_are_replayed_one_by_one_or_by_filter_in_the_operators_name(booking: Booking) -> None:
-    one, other, third = dead_job(), dead_job(kind="send_notice"), dead_job(kind="send_notice")
+    one, other, third = dead_job(), dead_job(job_type="send_notice"), dead_job(job_type="send_notice")
     assert booking("jobs", "replay", one, "--why", "mailbox open").exit_code == 0
     assert (state_of(one), state_of(other)) == ("waiting", "dead")
     ran = booking("jobs", "replay", "--kind", "send_notice", "--why", "all of them", "--who", "bea")
