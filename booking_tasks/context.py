@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from booking_tasks.enums import TERMS
+from booking_tasks.enums import Term
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Weights:
 
     def changed(self, given: Mapping[str, float]) -> Weights:
         """These, with some of them different. Raises ValueError for a term that there is not."""
-        unknown = sorted(set(given) - set(TERMS))
+        unknown = sorted(set(given) - set(Term))
         if unknown:
-            raise ValueError(f"there is no term {unknown[0]}; the terms are {', '.join(TERMS)}")
+            raise ValueError(f"there is no term {unknown[0]}; the terms are {', '.join(Term)}")
         return replace(self, **{term: float(weight) for term, weight in given.items()})
 
     def by_term(self) -> dict[str, float]:
         """Term -> weight."""
-        return {term: getattr(self, term) for term in TERMS}
+        return {term: getattr(self, term) for term in Term}
 
     @property
     def fault(self) -> str | None:

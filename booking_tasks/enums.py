@@ -1,58 +1,184 @@
-"""The words the schema uses for states: written once, used by tables, rules and contracts."""
+"""The values of statuses, states and types: written once, used by tables, rules and contracts."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from enum import StrEnum
 
-RequestStatus = Literal[
-    "pending", "pending_assignment", "pending_confirmation", "scheduled", "cancelled", "completed", "rejected"
-]
-SessionStatus = Literal[
-    "scheduled",
-    "in_progress",
-    "completed",
-    "cancelled_by_user",
-    "cancelled_by_consultant",
-    "no_show_user",
-    "no_show_consultant",
-    "attendance_unknown",
-]
-SlotStatus = Literal["available", "held", "booked", "unavailable"]
-Attendance = Literal["attended", "absent", "unknown"]
-Party = Literal["requester", "consultant"]
-JobState = Literal["waiting", "leased", "sending", "done", "skipped", "uncertain", "dead"]
-EvidenceKind = Literal["joined", "left", "room_opened", "room_closed", "report_complete"]
-FeedKind = Literal["ics", "caldav"]
-#: What a calendar says for its owner.
-Answer = Literal["accepted", "declined", "tentative"]
-#: What becomes of a request when everyone who could take it was asked and nobody did.
-WhenAllDeclined = Literal["wait", "reject"]
-Fallback = Literal["anyone", "wait", "only"]
-Term = Literal["preference", "priority", "fairness", "earliest", "specialization", "continuity", "local_time"]
-CreditKind = Literal["assignment", "reversal", "newcomer", "leave", "no_show", "calibration"]
-WaitingList = Literal["offer", "book"]
-BatchMethod = Literal["greedy", "matching", "rounds", "search"]
-OfferState = Literal["open", "accepted", "declined", "lapsed", "withdrawn"]
-PlanState = Literal["draft", "applied", "announced", "undone"]
-StepAction = Literal["reassign", "propose", "cancel"]
-StepState = Literal["planned", "applied", "offered", "done", "cancelled", "undone", "overtaken"]
 
-REQUEST_STATUSES: tuple[str, ...] = get_args(RequestStatus)
-SESSION_STATUSES: tuple[str, ...] = get_args(SessionStatus)
-SLOT_STATUSES: tuple[str, ...] = get_args(SlotStatus)
-ATTENDANCES: tuple[str, ...] = get_args(Attendance)
-PARTIES: tuple[str, ...] = get_args(Party)
-JOB_STATES: tuple[str, ...] = get_args(JobState)
-EVIDENCE_KINDS: tuple[str, ...] = get_args(EvidenceKind)
-FEED_KINDS: tuple[str, ...] = get_args(FeedKind)
-ANSWERS: tuple[str, ...] = get_args(Answer)
-WHEN_ALL_DECLINED: tuple[str, ...] = get_args(WhenAllDeclined)
-FALLBACKS: tuple[str, ...] = get_args(Fallback)
-TERMS: tuple[Term, ...] = get_args(Term)
-CREDIT_KINDS: tuple[str, ...] = get_args(CreditKind)
-WAITING_LISTS: tuple[str, ...] = get_args(WaitingList)
-OFFER_STATES: tuple[str, ...] = get_args(OfferState)
-BATCH_METHODS: tuple[str, ...] = get_args(BatchMethod)
-PLAN_STATES: tuple[str, ...] = get_args(PlanState)
-STEP_ACTIONS: tuple[str, ...] = get_args(StepAction)
-STEP_STATES: tuple[str, ...] = get_args(StepState)
+class RequestStatus(StrEnum):
+    """The status of a consultation request."""
+
+    PENDING = "pending"
+    PENDING_ASSIGNMENT = "pending_assignment"
+    PENDING_CONFIRMATION = "pending_confirmation"
+    SCHEDULED = "scheduled"
+    CANCELLED = "cancelled"
+    COMPLETED = "completed"
+    REJECTED = "rejected"
+
+
+class SessionStatus(StrEnum):
+    """The status of a scheduled session."""
+
+    SCHEDULED = "scheduled"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    CANCELLED_BY_USER = "cancelled_by_user"
+    CANCELLED_BY_CONSULTANT = "cancelled_by_consultant"
+    NO_SHOW_USER = "no_show_user"
+    NO_SHOW_CONSULTANT = "no_show_consultant"
+    ATTENDANCE_UNKNOWN = "attendance_unknown"
+
+
+class SlotStatus(StrEnum):
+    """The status of a row of the slot ledger: a window, a hold, a booking or a block."""
+
+    AVAILABLE = "available"
+    HELD = "held"
+    BOOKED = "booked"
+    UNAVAILABLE = "unavailable"
+
+
+class Attendance(StrEnum):
+    """Whether one side of a session was there."""
+
+    ATTENDED = "attended"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+class Party(StrEnum):
+    """One of the two sides of a session."""
+
+    REQUESTER = "requester"
+    CONSULTANT = "consultant"
+
+
+class JobState(StrEnum):
+    """The state of a job row."""
+
+    WAITING = "waiting"
+    LEASED = "leased"
+    SENDING = "sending"
+    DONE = "done"
+    SKIPPED = "skipped"
+    UNCERTAIN = "uncertain"
+    DEAD = "dead"
+
+
+class EvidenceType(StrEnum):
+    """What one piece of attendance evidence reports."""
+
+    JOINED = "joined"
+    LEFT = "left"
+    ROOM_OPENED = "room_opened"
+    ROOM_CLOSED = "room_closed"
+    REPORT_COMPLETE = "report_complete"
+
+
+class FeedType(StrEnum):
+    """The protocol by which an outside calendar is read."""
+
+    ICS = "ics"
+    CALDAV = "caldav"
+
+
+class ReplyAnswer(StrEnum):
+    """The answer that a calendar reports for its owner (PARTSTAT, RFC 5545 section 3.2.12)."""
+
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    TENTATIVE = "tentative"
+
+
+class WhenAllDeclined(StrEnum):
+    """What happens to a request when every possible consultant was asked and nobody accepted."""
+
+    WAIT = "wait"
+    REJECT = "reject"
+
+
+class Fallback(StrEnum):
+    """Who else may serve a request that names a preferred consultant."""
+
+    ANYONE = "anyone"
+    WAIT = "wait"
+    ONLY = "only"
+
+
+class Term(StrEnum):
+    """A term of the assignment score (docs/assignment.md)."""
+
+    PREFERENCE = "preference"
+    PRIORITY = "priority"
+    FAIRNESS = "fairness"
+    EARLIEST = "earliest"
+    SPECIALIZATION = "specialization"
+    CONTINUITY = "continuity"
+    LOCAL_TIME = "local_time"
+
+
+class CreditType(StrEnum):
+    """Why an entry of the fairness ledger exists."""
+
+    ASSIGNMENT = "assignment"
+    REVERSAL = "reversal"
+    NEWCOMER = "newcomer"
+    LEAVE = "leave"
+    NO_SHOW = "no_show"
+    CALIBRATION = "calibration"
+
+
+class WaitingList(StrEnum):
+    """What happens when time becomes free for a request that waits."""
+
+    OFFER = "offer"
+    BOOK = "book"
+
+
+class BatchMethod(StrEnum):
+    """The method by which a batch plan was found."""
+
+    GREEDY = "greedy"
+    MATCHING = "matching"
+    ROUNDS = "rounds"
+    SEARCH = "search"
+
+
+class OfferState(StrEnum):
+    """The state of a time offer."""
+
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    LAPSED = "lapsed"
+    WITHDRAWN = "withdrawn"
+
+
+class PlanState(StrEnum):
+    """The state of an absence plan."""
+
+    DRAFT = "draft"
+    APPLIED = "applied"
+    ANNOUNCED = "announced"
+    UNDONE = "undone"
+
+
+class StepAction(StrEnum):
+    """What an absence plan does with one session."""
+
+    REASSIGN = "reassign"
+    PROPOSE = "propose"
+    CANCEL = "cancel"
+
+
+class StepState(StrEnum):
+    """The state of one step of an absence plan."""
+
+    PLANNED = "planned"
+    APPLIED = "applied"
+    OFFERED = "offered"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    UNDONE = "undone"
+    OVERTAKEN = "overtaken"

@@ -18,7 +18,7 @@ from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import NO_ALIASES, Aliases
 from booking_tasks.context import Context, Weights
 from booking_tasks.credits.rules import Balance
-from booking_tasks.enums import TERMS
+from booking_tasks.enums import Term
 from booking_tasks.kit.time_zones import zone
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
 
@@ -198,7 +198,7 @@ def criteria_of(request: ConsultationRequest) -> Criteria:
 def weights_of(ctx: Context, kind: ServiceType) -> Weights:
     """The deployment's weights, as this kind of consultation changes them."""
     given = kind.assignment_weights or {}
-    own: dict[str, float] = {term: given[term] for term in TERMS if term in given}
+    own: dict[str, float] = {term: given[term] for term in Term if term in given}
     return ctx.policies.assignment_weights.changed(own)
 
 

@@ -41,13 +41,13 @@ def terms_of(
 ) -> dict[Term, float]:
     """The terms of one consultant at one start. `turn` is their place in the pool's queue, 0 the first."""
     return {
-        "preference": float(one.consultant_user_id == about.wish.preferred),
-        "priority": priority(one),
-        "fairness": 1 / (1 + turn),
-        "earliest": earliest(start, about.since, about.until),
-        "specialization": closeness(one, about),
-        "continuity": about.known.get(one.consultant_user_id, 0.0),
-        "local_time": min(
+        Term.PREFERENCE: float(one.consultant_user_id == about.wish.preferred),
+        Term.PRIORITY: priority(one),
+        Term.FAIRNESS: 1 / (1 + turn),
+        Term.EARLIEST: earliest(start, about.since, about.until),
+        Term.SPECIALIZATION: closeness(one, about),
+        Term.CONTINUITY: about.known.get(one.consultant_user_id, 0.0),
+        Term.LOCAL_TIME: min(
             suits(moment.astimezone(where))
             for moment in (start, end)
             for where in (zone, about.requester_zone)

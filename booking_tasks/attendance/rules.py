@@ -20,8 +20,8 @@ EARLY = timedelta(minutes=15)
 #: At one instant: who arrives and leaves again was there for no time at all.
 _ORDER = {"joined": 0, "left": 1}
 
-SIDES: tuple[Party, ...] = ("requester", "consultant")
-_OTHER: dict[Party, Party] = {"requester": "consultant", "consultant": "requester"}
+SIDES: tuple[Party, ...] = (Party.REQUESTER, Party.CONSULTANT)
+_OTHER: dict[Party, Party] = {Party.REQUESTER: Party.CONSULTANT, Party.CONSULTANT: Party.REQUESTER}
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,10 @@ def side_attendance(seen: Iterable[Seen], party: Party, agreed: Interval, minimu
     own = trace(facts, party, agreed)
     there = sum((one.length for one in own.presence), timedelta(0))
     if own.presence and there >= min(minimum, agreed.length):
-        return "attended"
+        return Attendance.ATTENDED
     if own.unclear or not room_was_watched(facts, party, agreed):
-        return "unknown"
-    return "absent"
+        return Attendance.UNKNOWN
+    return Attendance.ABSENT
 
 
 def room_was_watched(seen: Iterable[Seen], party: Party, agreed: Interval) -> bool:
@@ -165,9 +165,9 @@ def missing_sides(seen: Iterable[Seen], agreed: Interval, now: datetime) -> tupl
 def verdict(requester: Attendance, consultant: Attendance) -> SessionStatus:
     """The status of an ended session. A consultant who is absent is so whatever the requester did."""
     if consultant == "absent":
-        return "no_show_consultant"
+        return SessionStatus.NO_SHOW_CONSULTANT
     if consultant == "attended" and requester == "attended":
-        return "completed"
+        return SessionStatus.COMPLETED
     if consultant == "attended" and requester == "absent":
-        return "no_show_user"
-    return "attendance_unknown"
+        return SessionStatus.NO_SHOW_USER
+    return SessionStatus.ATTENDANCE_UNKNOWN

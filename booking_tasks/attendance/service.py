@@ -18,6 +18,7 @@ from booking_tasks.contracts import (
     SessionOutcome,
 )
 from booking_tasks.credits.service import note_verdict
+from booking_tasks.enums import Party
 from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.sessions.rules import CANCELLED, OPEN, SESSION_STEPS, VERDICTS, check_step
@@ -73,8 +74,8 @@ def judge_due(db: Session, ctx: Context, limit: int) -> int:
 
 def _judge(db: Session, ctx: Context, session: ScheduledSession, seen: list[Seen]) -> None:
     agreed, minimum = _agreed(session), ctx.policies.attendance_minimum
-    requester = rules.side_attendance(seen, "requester", agreed, minimum)
-    consultant = rules.side_attendance(seen, "consultant", agreed, minimum)
+    requester = rules.side_attendance(seen, Party.REQUESTER, agreed, minimum)
+    consultant = rules.side_attendance(seen, Party.CONSULTANT, agreed, minimum)
     status, before = rules.verdict(requester, consultant), session.status
     check_step(SESSION_STEPS, before, status)
     judged = store.changed_session(

@@ -89,10 +89,10 @@ class Scene:
         if key not in self._closeness:
             self._closeness[key] = closeness(one, about)
         return {
-            "preference": float(one.consultant_user_id == about.wish.preferred),
-            "priority": priority(one),
-            "specialization": self._closeness[key],
-            "continuity": about.known.get(one.consultant_user_id, 0.0),
+            Term.PREFERENCE: float(one.consultant_user_id == about.wish.preferred),
+            Term.PRIORITY: priority(one),
+            Term.SPECIALIZATION: self._closeness[key],
+            Term.CONTINUITY: about.known.get(one.consultant_user_id, 0.0),
         }
 
     def _local_time(self, ground: Ground, opening: int, requester_zone: tzinfo) -> float:

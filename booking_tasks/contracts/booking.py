@@ -80,7 +80,7 @@ class SubmitRequest(Command[RequestOutcome]):
     preferred_consultant_user_id: UUID | None = None
     preferred_start: Instant | None = None
     preferred_end: Instant | None = None
-    fallback: Fallback = "anyone"
+    fallback: Fallback = Fallback.ANYONE
     fallback_after: Instant | None = None
     excluded_consultant_user_ids: Ids = ()
     required_specializations: Specializations = ()

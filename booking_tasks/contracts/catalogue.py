@@ -85,12 +85,12 @@ class UpsertServiceType(Command[ServiceTypeOutcome]):
     horizon_days: int = Field(90, ge=1, le=730)
     requires_confirmation: bool = False
     confirmation_minutes: int | None = Field(None, ge=1, le=525_600)
-    when_all_declined: WhenAllDeclined = "wait"
+    when_all_declined: WhenAllDeclined = WhenAllDeclined.WAIT
     max_sessions_per_day: Limit | None = None
     max_sessions_per_week: Limit | None = None
     max_minutes_per_day: Limit | None = None
     max_minutes_per_week: Limit | None = None
-    waiting_list: WaitingList = "offer"
+    waiting_list: WaitingList = WaitingList.OFFER
     assignment_weights: TermWeights | None = None
     is_active: bool = True
 

@@ -10,13 +10,13 @@ from pydantic import Field, model_validator
 
 from booking_tasks.contracts.base import Command, Contract, Instant, Line, Outcome, Prose, Queue
 from booking_tasks.contracts.booking import SessionOutcome
-from booking_tasks.enums import EvidenceKind, Party
+from booking_tasks.enums import Attendance, EvidenceType, Party
 
 
 class Observation(Contract):
     """One thing seen of a room. `external_id` names it at its source, so that a repeat is one row."""
 
-    kind: EvidenceKind
+    kind: EvidenceType
     observed_at: Instant
     party: Party | None = Field(None, description="Whose presence; only and always for joined and left.")
     external_id: Line
@@ -63,8 +63,8 @@ class RecordOutcome(Command[SessionOutcome]):
 
     session_id: UUID
     notes: Prose | None = None
-    requester_attendance: Literal["attended", "absent"] | None = None
-    consultant_attendance: Literal["attended", "absent"] | None = None
+    requester_attendance: Literal[Attendance.ATTENDED, Attendance.ABSENT] | None = None
+    consultant_attendance: Literal[Attendance.ATTENDED, Attendance.ABSENT] | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> RecordOutcome:

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from booking_tasks.contracts.base import Command, Outcome, Queue
-from booking_tasks.enums import Answer
+from booking_tasks.enums import ReplyAnswer
 
 #: The largest calendar text that is taken, in characters; a reply has about a thousand.
 LONGEST_REPLY = 20_000
@@ -25,7 +25,7 @@ class ReplyOutcome(Outcome):
 
     request_id: UUID | None = None
     session_id: UUID | None = None
-    answer: Answer | None = None
+    answer: ReplyAnswer | None = None
 
 
 class ReceiveReply(Command[ReplyOutcome]):

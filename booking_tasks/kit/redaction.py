@@ -6,14 +6,14 @@ import re
 from typing import Any
 
 from booking_tasks.enums import (
-    ANSWERS,
-    ATTENDANCES,
-    EVIDENCE_KINDS,
-    FEED_KINDS,
-    PARTIES,
-    REQUEST_STATUSES,
-    SESSION_STATUSES,
-    SLOT_STATUSES,
+    Attendance,
+    EvidenceType,
+    FeedType,
+    Party,
+    ReplyAnswer,
+    RequestStatus,
+    SessionStatus,
+    SlotStatus,
 )
 
 #: Ids, instants, dates, wall-clock times and amounts: what no name, address or sentence looks like.
@@ -25,14 +25,14 @@ _IMPERSONAL = re.compile(
 )
 _OWN_WORDS = frozenset(
     (
-        *REQUEST_STATUSES,
-        *SESSION_STATUSES,
-        *SLOT_STATUSES,
-        *ATTENDANCES,
-        *ANSWERS,
-        *PARTIES,
-        *EVIDENCE_KINDS,
-        *FEED_KINDS,
+        *RequestStatus,
+        *SessionStatus,
+        *SlotStatus,
+        *Attendance,
+        *ReplyAnswer,
+        *Party,
+        *EvidenceType,
+        *FeedType,
         "user",
     )
 )

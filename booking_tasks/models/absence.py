@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstra
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_tasks.enums import PLAN_STATES, STEP_ACTIONS, STEP_STATES
+from booking_tasks.enums import PlanState, StepAction, StepState
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
 
 
@@ -24,7 +24,7 @@ class AbsencePlan(Base):
 
     __tablename__ = "absence_plans"
     __table_args__ = (
-        one_of("state", PLAN_STATES),
+        one_of("state", PlanState),
         CheckConstraint("(starts_at IS NULL) = (ends_at IS NULL) AND ends_at > starts_at", name="times"),
         CheckConstraint("state NOT IN ('applied', 'announced') OR announce_at IS NOT NULL", name="announce"),
         Index(None, "consultant_user_id"),
@@ -56,8 +56,8 @@ class AbsencePlanStep(Base):
 
     __tablename__ = "absence_plan_steps"
     __table_args__ = (
-        one_of("action", STEP_ACTIONS),
-        one_of("state", STEP_STATES),
+        one_of("action", StepAction),
+        one_of("state", StepState),
         CheckConstraint(
             "action = 'cancel' OR (consultant_user_id IS NOT NULL AND start_time IS NOT NULL"
             " AND end_time IS NOT NULL)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
@@ -42,7 +43,7 @@ CreatedAt = Annotated[datetime, mapped_column(server_default=text("now()"))]
 LongText = Annotated[str, mapped_column(Text)]
 
 
-def one_of(column: str, members: tuple[str, ...], name: str = "") -> CheckConstraint:
+def one_of(column: str, members: Iterable[str], name: str = "") -> CheckConstraint:
     """A CHECK that holds a text column to its words."""
     words = ", ".join(f"'{value}'" for value in members)
     return CheckConstraint(f"{column} IN ({words})", name=name or column)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, Index, Numeric, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_tasks.enums import BATCH_METHODS
+from booking_tasks.enums import BatchMethod
 from booking_tasks.models.base import Base, Key, one_of
 
 
@@ -24,7 +24,7 @@ class AssignmentBatch(Base):
 
     __tablename__ = "assignment_batches"
     __table_args__ = (
-        one_of("method", BATCH_METHODS),
+        one_of("method", BatchMethod),
         CheckConstraint(
             "served <= served_bound AND served_bound <= requests AND applied <= requests", name="numbers"
         ),

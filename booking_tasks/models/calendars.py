@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_tasks.enums import FEED_KINDS
+from booking_tasks.enums import FeedType
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
 
 
@@ -26,7 +26,7 @@ class CalendarFeed(Base):
 
     __tablename__ = "calendar_feeds"
     __table_args__ = (
-        one_of("feed_type", FEED_KINDS),
+        one_of("feed_type", FeedType),
         CheckConstraint("(lease_token IS NULL) = (lease_until IS NULL)", name="lease"),
         CheckConstraint("failures >= 0 AND unreadable >= 0", name="counts"),
         Index(None, "consultant_user_id"),

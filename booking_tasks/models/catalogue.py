@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_tasks.enums import WAITING_LISTS, WHEN_ALL_DECLINED
+from booking_tasks.enums import WaitingList, WhenAllDeclined
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
 
 
@@ -41,8 +41,8 @@ class ServiceType(Base):
             name="limits",
         ),
         CheckConstraint("confirmation_minutes BETWEEN 1 AND 525600", name="confirmation_minutes"),
-        one_of("when_all_declined", WHEN_ALL_DECLINED),
-        one_of("waiting_list", WAITING_LISTS),
+        one_of("when_all_declined", WhenAllDeclined),
+        one_of("waiting_list", WaitingList),
     )
 
     id: Mapped[Key]

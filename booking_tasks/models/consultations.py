@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_tasks.enums import ATTENDANCES, FALLBACKS, REQUEST_STATUSES, SESSION_STATUSES
+from booking_tasks.enums import Attendance, Fallback, RequestStatus, SessionStatus
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
 
 _OPEN = "status IN ('pending', 'pending_assignment', 'pending_confirmation')"
@@ -27,13 +27,13 @@ class ConsultationRequest(Base):
 
     __tablename__ = "consultation_requests"
     __table_args__ = (
-        one_of("status", REQUEST_STATUSES),
+        one_of("status", RequestStatus),
         CheckConstraint(
             "preferred_end_time IS NULL OR preferred_start_time IS NULL"
             " OR preferred_end_time > preferred_start_time",
             name="preferred_window",
         ),
-        one_of("preferred_fallback", FALLBACKS),
+        one_of("preferred_fallback", Fallback),
         CheckConstraint(
             "(preferred_fallback = 'wait') = (fallback_after IS NOT NULL)", name="fallback_after"
         ),
@@ -96,9 +96,9 @@ class ScheduledSession(Base):
 
     __tablename__ = "scheduled_sessions"
     __table_args__ = (
-        one_of("status", SESSION_STATUSES),
-        one_of("requester_attendance", ATTENDANCES),
-        one_of("consultant_attendance", ATTENDANCES),
+        one_of("status", SessionStatus),
+        one_of("requester_attendance", Attendance),
+        one_of("consultant_attendance", Attendance),
         CheckConstraint("scheduled_end_time > scheduled_start_time", name="scheduled_times"),
         CheckConstraint("revision >= 0", name="revision"),
         CheckConstraint("billed_amount >= 0", name="billed_amount"),

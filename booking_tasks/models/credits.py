@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_tasks.enums import CREDIT_KINDS
+from booking_tasks.enums import CreditType
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
 
 CREDIT = Numeric(14, 6)
@@ -27,7 +27,7 @@ class AssignmentCredit(Base):
 
     __tablename__ = "assignment_credits"
     __table_args__ = (
-        one_of("credit_type", CREDIT_KINDS),
+        one_of("credit_type", CreditType),
         CheckConstraint(
             "(credit_type = 'reversal') = (reverses IS NOT NULL)"
             " AND (credit_type <> 'assignment' OR consultation_request_id IS NOT NULL)",

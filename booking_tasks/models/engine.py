@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_tasks.enums import EVIDENCE_KINDS, JOB_STATES, PARTIES
+from booking_tasks.enums import EvidenceType, JobState, Party
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
 
 
@@ -23,7 +23,7 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        one_of("state", JOB_STATES),
+        one_of("state", JobState),
         CheckConstraint(
             "(state IN ('leased', 'sending')) = (lease_token IS NOT NULL)"
             " AND (state IN ('leased', 'sending')) = (lease_until IS NOT NULL)",
@@ -155,8 +155,8 @@ class AttendanceEvidence(Base):
 
     __tablename__ = "attendance_evidence"
     __table_args__ = (
-        one_of("evidence_type", EVIDENCE_KINDS),
-        one_of("party", PARTIES),
+        one_of("evidence_type", EvidenceType),
+        one_of("party", Party),
         CheckConstraint(
             "(evidence_type IN ('joined', 'left')) = (party IS NOT NULL)", name="party_of_presence"
         ),

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_tasks.enums import OFFER_STATES
+from booking_tasks.enums import OfferState
 from booking_tasks.models.base import Base, Key, one_of
 
 
@@ -22,7 +22,7 @@ class TimeOffer(Base):
 
     __tablename__ = "time_offers"
     __table_args__ = (
-        one_of("state", OFFER_STATES),
+        one_of("state", OfferState),
         CheckConstraint("end_time > start_time AND offered_until <= start_time", name="times"),
         CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended"),
         UniqueConstraint("hold_token"),

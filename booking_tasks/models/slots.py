@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, column, func,
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_tasks.enums import SLOT_STATUSES
+from booking_tasks.enums import SlotStatus
 from booking_tasks.models.base import Base, CreatedAt, Key, one_of
 
 WINDOWS_CONSTRAINT = "ex_consultant_availability_slots_windows"
@@ -30,7 +30,7 @@ class AvailabilitySlot(Base):
 
     __tablename__ = "consultant_availability_slots"
     __table_args__ = (
-        one_of("status", SLOT_STATUSES),
+        one_of("status", SlotStatus),
         CheckConstraint("end_time > start_time", name="times"),
         CheckConstraint(
             "(status = 'held') = (held_until IS NOT NULL) AND (status = 'held') = (hold_token IS NOT NULL)",

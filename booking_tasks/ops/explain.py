@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from booking_tasks.enums import TERMS
+from booking_tasks.enums import Term
 from booking_tasks.kit.errors import BookingTasksError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def table_of(decision: Decision) -> Table:
     table = Table()
     for title in ("consultant", "first start"):
         table.add_column(title, no_wrap=True)
-    for title in (*(_titled(term, weights) for term in TERMS), "total"):
+    for title in (*(_titled(term, weights) for term in Term), "total"):
         table.add_column(title, justify="right")
     table.add_column("why not", no_wrap=True)
     for one in decision.candidates:
@@ -92,7 +92,7 @@ def table_of(decision: Decision) -> Table:
         table.add_row(
             str(one.consultant_user_id),
             _minute(one.earliest_start),
-            *(f"{one.terms[term]:.3f}" if term in one.terms else "" for term in TERMS),
+            *(f"{one.terms[term]:.3f}" if term in one.terms else "" for term in Term),
             "" if one.total is None else f"{one.total:.3f}",
             one.rejected or ("chosen" if chosen else ""),
         )

@@ -268,10 +268,10 @@ def _deciding(who: str) -> Iterator[tuple[Session, Context]]:
 
 
 def _known_state(state: str | None) -> str | None:
-    from booking_tasks.enums import JOB_STATES
+    from booking_tasks.enums import JobState
 
-    if state is not None and state not in JOB_STATES:
-        raise typer.BadParameter(f"is one of {', '.join(JOB_STATES)}", param_hint="--state")
+    if state is not None and state not in list(JobState):
+        raise typer.BadParameter(f"is one of {', '.join(JobState)}", param_hint="--state")
     return state
 
 

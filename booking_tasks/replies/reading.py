@@ -8,10 +8,14 @@ from __future__ import annotations
 from icalendar import Component
 
 from booking_tasks.calendars.reading import UnreadableError, calendars, listed
-from booking_tasks.enums import Answer
+from booking_tasks.enums import ReplyAnswer
 from booking_tasks.replies.rules import Rejected, Reply
 
-_ANSWERS: dict[str, Answer] = {"ACCEPTED": "accepted", "DECLINED": "declined", "TENTATIVE": "tentative"}
+_ANSWERS: dict[str, ReplyAnswer] = {
+    "ACCEPTED": ReplyAnswer.ACCEPTED,
+    "DECLINED": ReplyAnswer.DECLINED,
+    "TENTATIVE": ReplyAnswer.TENTATIVE,
+}
 #: A reply has one event, and perhaps a time zone with its two halves.
 _MOST_ENTRIES = 20
 

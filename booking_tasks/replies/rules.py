@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from booking_tasks.enums import Answer
+from booking_tasks.enums import ReplyAnswer
 
 Unusable = Literal["unreadable", "not_a_reply", "counter_proposal"]
 
@@ -18,7 +18,7 @@ class Reply:
     uid: str
     sequence: int
     addresses: tuple[str, ...]
-    answer: Answer | None
+    answer: ReplyAnswer | None
 
 
 @dataclass(frozen=True)

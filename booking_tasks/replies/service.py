@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import ConfirmRequest, DeclineRequest, ReceiveReply, ReplyOutcome
-from booking_tasks.enums import Answer, Party
+from booking_tasks.enums import Party, ReplyAnswer
 from booking_tasks.intake import service as intake
 from booking_tasks.intake.confirmation_requests import Question, question
 from booking_tasks.models import ScheduledSession
@@ -65,7 +65,7 @@ def _to_question(
 
 
 def _answered(
-    db: Session, ctx: Context, command: ConfirmRequest | DeclineRequest, answer: Answer
+    db: Session, ctx: Context, command: ConfirmRequest | DeclineRequest, answer: ReplyAnswer
 ) -> ReplyOutcome:
     if isinstance(command, ConfirmRequest):
         outcome = intake.confirm(db, ctx, command)
@@ -85,8 +85,8 @@ def _to_session(
 ) -> ReplyOutcome:
     """Write down what a calendar says of a session; whether it is to be cancelled is for a person to say."""
     sides: dict[Party, UUID] = {
-        "consultant": session.consultant_user_id,
-        "requester": session.requester_user_id,
+        Party.CONSULTANT: session.consultant_user_id,
+        Party.REQUESTER: session.requester_user_id,
     }
     party = next((one for one, who in sides.items() if _is_person(db, command, reply, who)), None)
     if party is None:

@@ -17,6 +17,7 @@ from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import Aliases
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.context import Context
+from booking_tasks.enums import Term
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers
 from booking_tasks.outbox.capacity_released import record_capacity_released
@@ -136,7 +137,7 @@ def _given(
         asking = ledger.needing_confirmation(db, [who], kind.id, ctx.now)
         candidate = Candidate(
             who,
-            wish.terms["preference"] > 0,
+            wish.terms[Term.PREFERENCE] > 0,
             0,
             starts=(span,),
             must_confirm=who in asking,

@@ -53,7 +53,7 @@ def terms_of(*, preferred: bool, known: float, closeness: float) -> dict[Term, f
     Where in somebody's window a start lies, and at which local hour, does not count: who left more room
     would lose their place in the queue by it.
     """
-    return {"preference": float(preferred), "continuity": known, "specialization": closeness}
+    return {Term.PREFERENCE: float(preferred), Term.CONTINUITY: known, Term.SPECIALIZATION: closeness}
 
 
 def best_first(wishes: Iterable[Wish]) -> list[Wish]:

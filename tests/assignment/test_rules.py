@@ -25,7 +25,7 @@ from booking_tasks.assignment.rules import Candidate, ranked, scored, why_nobody
 from booking_tasks.assignment.scoring import Circumstances, closeness, earliest, suits, terms_of, total
 from booking_tasks.context import Weights
 from booking_tasks.credits.rules import Balance
-from booking_tasks.enums import TERMS
+from booking_tasks.enums import Term
 from tests.builders import NOW
 
 KIND, COMPANY = UUID(int=101), UUID(int=102)
@@ -154,7 +154,7 @@ def test_a_night_suits_nobody_and_a_day_must_suit_both() -> None:
     tokyo = about(requester_zone=ZoneInfo("Asia/Tokyo"))
     noon = datetime(2027, 3, 1, 12, tzinfo=UTC)  # 21 o'clock in Tokyo, 22 at the end
     terms = terms_of(profile(), noon, noon + HOUR, ZoneInfo("UTC"), 0, tokyo)
-    assert terms["local_time"] == 0.5
+    assert terms[Term.LOCAL_TIME] == 0.5
 
 
 def test_who_has_just_what_is_required_comes_before_the_generalist() -> None:
@@ -171,7 +171,7 @@ def test_every_term_lies_between_nought_and_one() -> None:
         until = chance.choice([None, NOW + timedelta(minutes=chance.randint(1, 100_000))])
         found = about(until=until, known={one.consultant_user_id: chance.choice([0.0, 0.5, 1.0])})
         terms = terms_of(one, start, start + HOUR, ZoneInfo("Asia/Tokyo"), chance.randint(0, 9), found)
-        assert tuple(terms) == TERMS
+        assert tuple(terms) == tuple(Term)
         assert all(0 <= value <= 1 for value in terms.values())
 
 
@@ -219,11 +219,11 @@ def test_the_defaults_rank_strictly() -> None:
     """A step of one term outweighs everything below it at its best."""
     weights = Weights().by_term()
     steps = {"preference": 1.0, "priority": 0.25, "fairness": 0.5}
-    names: list[str] = list(TERMS)
+    names: list[str] = list(Term)
     for term, step in steps.items():
         below = names[names.index(term) + 1 :]
         assert weights[term] * step > sum(weights[one] for one in below), term
-    assert total(dict.fromkeys(TERMS, 1.0), Weights()) == sum(weights.values())
+    assert total(dict.fromkeys(Term, 1.0), Weights()) == sum(weights.values())
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_the_defaults_rank_strictly() -> None:
     [
         ({"fairness": -1.0}, "fairness must be zero or more"),
         ({"earliest": float("nan")}, "earliest must be zero or more"),
-        (dict.fromkeys(TERMS, 0.0), "at least one weight must be above zero"),
+        (dict.fromkeys(Term, 0.0), "at least one weight must be above zero"),
     ],
 )
 def test_weights_that_cannot_rank_are_named(given: dict[str, float], fault: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from booking_tasks.context import Weights
-from booking_tasks.enums import TERMS
+from booking_tasks.enums import Term
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.settings import load_settings
 
@@ -21,7 +21,7 @@ def test_named_weights_change_and_the_others_keep_their_defaults(monkeypatch: py
     [
         ("fairness=-1", "fairness must be zero or more"),
         ("fairness=nan", "fairness must be zero or more"),
-        (",".join(f"{term}=0" for term in TERMS), "at least one weight must be above zero"),
+        (",".join(f"{term}=0" for term in Term), "at least one weight must be above zero"),
         ("speed=1", "there is no term speed; the terms are preference"),
         ("fairness", "must be terms with their weights"),
         ("fairness=much", "must be terms with their weights"),

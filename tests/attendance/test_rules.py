@@ -20,7 +20,7 @@ from booking_tasks.attendance.rules import (
     trace,
     verdict,
 )
-from booking_tasks.enums import ATTENDANCES, Attendance, Party
+from booking_tasks.enums import Attendance, Party
 from tests.builders import NOW
 
 AGREED = Interval(NOW, NOW + timedelta(minutes=60))
@@ -31,11 +31,11 @@ def at(minutes: float) -> datetime:
     return AGREED.start + timedelta(minutes=minutes)
 
 
-def joined(minutes: float, party: Party = "requester", source: str = "platform") -> Seen:
+def joined(minutes: float, party: Party = Party.REQUESTER, source: str = "platform") -> Seen:
     return Seen("joined", at(minutes), source, party)
 
 
-def left(minutes: float, party: Party = "requester", source: str = "platform") -> Seen:
+def left(minutes: float, party: Party = Party.REQUESTER, source: str = "platform") -> Seen:
     return Seen("left", at(minutes), source, party)
 
 
@@ -81,63 +81,69 @@ PRESENCE: dict[str, tuple[list[Seen], list[tuple[float, float]]]] = {
     "nor hides the visit that was seen": ([joined(-1440), joined(5), left(50)], [(5, 50)]),
     "an early joining with its leaving counts": ([joined(-20), left(30)], [(0, 30)]),
     "a leaving alone is no presence": ([left(30)], []),
-    "the other side's visit is not ours": ([joined(5, "consultant"), left(50, "consultant")], []),
+    "the other side's visit is not ours": ([joined(5, Party.CONSULTANT), left(50, Party.CONSULTANT)], []),
 }
 
 
 @pytest.mark.parametrize(("seen", "expected"), PRESENCE.values(), ids=PRESENCE.keys())
 def test_presence(seen: list[Seen], expected: list[tuple[float, float]]) -> None:
-    assert trace(seen, "requester", AGREED).presence == tuple(Interval(at(a), at(b)) for a, b in expected)
+    assert trace(seen, Party.REQUESTER, AGREED).presence == tuple(Interval(at(a), at(b)) for a, b in expected)
 
 
 ATTENDED: dict[str, tuple[list[Seen], Attendance]] = {
-    "no evidence at all": ([], "unknown"),
-    "there for most of it": ([joined(5), left(50)], "attended"),
-    "there for just the minimum": ([joined(5), left(6)], "attended"),
-    "there for less, in a room that was watched": ([opened(0), joined(5), left(5.9)], "absent"),
-    "there for less, in a room nobody watched": ([joined(5), left(5.9)], "unknown"),
-    "several short visits add up": ([joined(5), left(5.5), joined(10), left(10.5)], "attended"),
-    "the room opened": ([opened(0)], "absent"),
-    "the room opened early": ([opened(-15)], "absent"),
-    "the room opened on an earlier day": ([opened(-1440)], "unknown"),
-    "the room opened after the end": ([opened(61)], "unknown"),
-    "the room only closed": ([closed(30)], "unknown"),
-    "the other side was there": ([joined(5, "consultant"), left(20, "consultant")], "absent"),
-    "the other side was there for a moment": ([joined(5, "consultant"), left(5.1, "consultant")], "absent"),
-    "the other side came on another day": (
-        [joined(-1440, "consultant"), left(-1400, "consultant")],
-        "unknown",
+    "no evidence at all": ([], Attendance.UNKNOWN),
+    "there for most of it": ([joined(5), left(50)], Attendance.ATTENDED),
+    "there for just the minimum": ([joined(5), left(6)], Attendance.ATTENDED),
+    "there for less, in a room that was watched": ([opened(0), joined(5), left(5.9)], Attendance.ABSENT),
+    "there for less, in a room nobody watched": ([joined(5), left(5.9)], Attendance.UNKNOWN),
+    "several short visits add up": ([joined(5), left(5.5), joined(10), left(10.5)], Attendance.ATTENDED),
+    "the room opened": ([opened(0)], Attendance.ABSENT),
+    "the room opened early": ([opened(-15)], Attendance.ABSENT),
+    "the room opened on an earlier day": ([opened(-1440)], Attendance.UNKNOWN),
+    "the room opened after the end": ([opened(61)], Attendance.UNKNOWN),
+    "the room only closed": ([closed(30)], Attendance.UNKNOWN),
+    "the other side was there": (
+        [joined(5, Party.CONSULTANT), left(20, Party.CONSULTANT)],
+        Attendance.ABSENT,
     ),
-    "the other side only left": ([left(20, "consultant")], "unknown"),
-    "a complete report after the end": ([reported(60)], "absent"),
-    "a complete report before the end": ([reported(59)], "unknown"),
-    "a leaving nobody saw begin": ([opened(0), left(30)], "unknown"),
-    "a leaving before the start nobody saw begin": ([opened(0), left(-5)], "absent"),
-    "a joining of an earlier day nobody saw end": ([opened(0), joined(-1440)], "unknown"),
+    "the other side was there for a moment": (
+        [joined(5, Party.CONSULTANT), left(5.1, Party.CONSULTANT)],
+        Attendance.ABSENT,
+    ),
+    "the other side came on another day": (
+        [joined(-1440, Party.CONSULTANT), left(-1400, Party.CONSULTANT)],
+        Attendance.UNKNOWN,
+    ),
+    "the other side only left": ([left(20, Party.CONSULTANT)], Attendance.UNKNOWN),
+    "a complete report after the end": ([reported(60)], Attendance.ABSENT),
+    "a complete report before the end": ([reported(59)], Attendance.UNKNOWN),
+    "a leaving nobody saw begin": ([opened(0), left(30)], Attendance.UNKNOWN),
+    "a leaving before the start nobody saw begin": ([opened(0), left(-5)], Attendance.ABSENT),
+    "a joining of an earlier day nobody saw end": ([opened(0), joined(-1440)], Attendance.UNKNOWN),
 }
 
 
 @pytest.mark.parametrize(("seen", "expected"), ATTENDED.values(), ids=ATTENDED.keys())
 def test_attendance_of_one_side(seen: list[Seen], expected: Attendance) -> None:
-    assert side_attendance(seen, "requester", AGREED, MINIMUM) == expected
+    assert side_attendance(seen, Party.REQUESTER, AGREED, MINIMUM) == expected
 
 
 def test_a_session_shorter_than_the_minimum_needs_the_whole_of_it() -> None:
     short = Interval(at(0), at(0.5))
-    assert side_attendance([joined(0), left(2)], "requester", short, MINIMUM) == "attended"
-    assert side_attendance([opened(0), joined(0), left(0.4)], "requester", short, MINIMUM) == "absent"
+    assert side_attendance([joined(0), left(2)], Party.REQUESTER, short, MINIMUM) == "attended"
+    assert side_attendance([opened(0), joined(0), left(0.4)], Party.REQUESTER, short, MINIMUM) == "absent"
 
 
 VERDICTS: dict[tuple[Attendance, Attendance], str] = {
-    ("attended", "attended"): "completed",
-    ("attended", "absent"): "no_show_consultant",
-    ("attended", "unknown"): "attendance_unknown",
-    ("absent", "attended"): "no_show_user",
-    ("absent", "absent"): "no_show_consultant",
-    ("absent", "unknown"): "attendance_unknown",
-    ("unknown", "attended"): "attendance_unknown",
-    ("unknown", "absent"): "no_show_consultant",
-    ("unknown", "unknown"): "attendance_unknown",
+    (Attendance.ATTENDED, Attendance.ATTENDED): "completed",
+    (Attendance.ATTENDED, Attendance.ABSENT): "no_show_consultant",
+    (Attendance.ATTENDED, Attendance.UNKNOWN): "attendance_unknown",
+    (Attendance.ABSENT, Attendance.ATTENDED): "no_show_user",
+    (Attendance.ABSENT, Attendance.ABSENT): "no_show_consultant",
+    (Attendance.ABSENT, Attendance.UNKNOWN): "attendance_unknown",
+    (Attendance.UNKNOWN, Attendance.ATTENDED): "attendance_unknown",
+    (Attendance.UNKNOWN, Attendance.ABSENT): "no_show_consultant",
+    (Attendance.UNKNOWN, Attendance.UNKNOWN): "attendance_unknown",
 }
 
 
@@ -147,22 +153,22 @@ def test_verdict(sides: tuple[Attendance, Attendance], expected: str) -> None:
 
 
 def test_the_table_of_verdicts_is_whole() -> None:
-    assert set(VERDICTS) == set(product(ATTENDANCES, ATTENDANCES))
+    assert set(VERDICTS) == set(product(Attendance, Attendance))
 
 
 MISSING: dict[str, tuple[list[Seen], tuple[Party, ...]]] = {
     "nobody watched": ([], ()),
-    "nobody came to a room that opened": ([opened(0)], ("requester", "consultant")),
-    "one side waits": ([joined(2, "consultant")], ("requester",)),
-    "both are there": ([joined(2), joined(3, "consultant")], ()),
-    "somebody who came a moment ago is not missing": ([joined(9.9), joined(2, "consultant")], ()),
-    "somebody who was there and left is not missing": ([joined(1), left(2), joined(2, "consultant")], ()),
+    "nobody came to a room that opened": ([opened(0)], (Party.REQUESTER, Party.CONSULTANT)),
+    "one side waits": ([joined(2, Party.CONSULTANT)], (Party.REQUESTER,)),
+    "both are there": ([joined(2), joined(3, Party.CONSULTANT)], ()),
+    "somebody who came a moment ago is not missing": ([joined(9.9), joined(2, Party.CONSULTANT)], ()),
+    "somebody who was there and left is not missing": ([joined(1), left(2), joined(2, Party.CONSULTANT)], ()),
     "somebody who comes after the look is still missing": (
-        [joined(12), joined(2, "consultant")],
-        ("requester",),
+        [joined(12), joined(2, Party.CONSULTANT)],
+        (Party.REQUESTER,),
     ),
     "a report made while it runs is no proof": ([reported(10)], ()),
-    "whose leaving alone was seen is not missing": ([left(5), joined(2, "consultant")], ()),
+    "whose leaving alone was seen is not missing": ([left(5), joined(2, Party.CONSULTANT)], ()),
 }
 
 

@@ -24,7 +24,7 @@ from booking_tasks.contracts import (
     UpsertServiceType,
     WeeklyHours,
 )
-from booking_tasks.enums import TERMS
+from booking_tasks.enums import Term
 from booking_tasks.hours import service as hours
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
@@ -170,7 +170,7 @@ def test_weights_of_a_kind_are_kept_as_given_and_may_not_leave_nothing(db: Sessi
     one = uuid7()
     service.upsert_service_type(db, ctx, service_type(one, assignment_weights={"earliest": 50}))
     assert db.get_one(ServiceType, one).assignment_weights == {"earliest": 50}
-    nothing = dict.fromkeys(TERMS, 0)
+    nothing = dict.fromkeys(Term, 0)
     refused = service.upsert_service_type(db, ctx, service_type(one, assignment_weights=nothing))
     assert (refused.code, refused.errors[0].field) == ("contradictory_weights", "assignment_weights")
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from booking_tasks.enums import SESSION_STATUSES
+from booking_tasks.enums import SessionStatus
 from booking_tasks.invites.rules import (
     notice_of,
     why_not_ask,
@@ -17,7 +17,7 @@ from tests.builders import NOW
 LATER, EARLIER = NOW + timedelta(hours=1), NOW - timedelta(hours=1)
 
 
-@pytest.mark.parametrize("status", SESSION_STATUSES)
+@pytest.mark.parametrize("status", SessionStatus)
 def test_only_a_session_that_still_goes_on_is_invited_to(status: str) -> None:
     live = status in ("scheduled", "in_progress")
 

@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from booking_tasks.enums import SESSION_STATUSES
+from booking_tasks.enums import SessionStatus
 from booking_tasks.reminders.rules import why_not_remind
 from tests.builders import NOW
 
 LATER = NOW + timedelta(hours=1)
 
 
-@pytest.mark.parametrize("status", SESSION_STATUSES)
+@pytest.mark.parametrize("status", SessionStatus)
 def test_only_a_session_that_still_lies_ahead_is_reminded_of(status: str) -> None:
     assert (why_not_remind(status, LATER, 1, 1, NOW) is None) == (status == "scheduled")
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from booking_tasks.calendars.sandbox import Limits
 from booking_tasks.contracts.replies import LONGEST_REPLY
+from booking_tasks.enums import ReplyAnswer
 from booking_tasks.replies import sandbox as confined
 from booking_tasks.replies.mail import LARGEST_MAIL, NotForUsError
 from booking_tasks.replies.mail import read as read_mail
@@ -49,7 +50,7 @@ def test_a_reply_says_which_entry_who_and_what(partstat: str, answer: str | None
         f"{ENTRY}@{UID_DOMAIN}",
         3,
         (WEBER,),
-        answer,  # type: ignore[arg-type]
+        ReplyAnswer(answer) if answer else None,
     )
 
 
@@ -69,7 +70,7 @@ def test_a_reply_says_which_entry_who_and_what(partstat: str, answer: str | None
 def test_the_habits_of_programs_are_not_minded(content: str) -> None:
     found = reply(content)
 
-    assert found.answer == "accepted"
+    assert found.answer == ReplyAnswer.ACCEPTED
     assert is_from(found, "Weber@example.org", WEBER)
     assert entry_of(found.uid, UID_DOMAIN) == ENTRY
 

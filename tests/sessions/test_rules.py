@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from booking_tasks.enums import REQUEST_STATUSES, SESSION_STATUSES
+from booking_tasks.enums import RequestStatus, SessionStatus
 from booking_tasks.kit.errors import IllegalTransitionError
 from booking_tasks.sessions.rules import CANCELLED, REQUEST_STEPS, SESSION_STEPS, check_step
 
 
 def test_the_tables_speak_of_every_status_and_of_no_other() -> None:
-    for steps, words in ((SESSION_STEPS, SESSION_STATUSES), (REQUEST_STEPS, REQUEST_STATUSES)):
+    for steps, words in ((SESSION_STEPS, SessionStatus), (REQUEST_STEPS, RequestStatus)):
         assert set(steps) == set(words)
         assert set().union(*steps.values()) <= set(words)
 
