@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Policies
 from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.workflow import (
     DomainEvent,
     PlanSnapshot,
@@ -60,7 +61,7 @@ class Chronicle:
             self.wrong.append(f"{event.type} {event.id} is about no request")
             return
         request = self.requests.setdefault(event.consultation_request_id, _Told())
-        if event.type == "request.confirmation_wanted":
+        if event.type == "request.confirmation_requested":
             self.questions.add(event.id)
         if event.scheduled_session_id is None:
             self._step(event, request, REQUEST_STEPS, "status")
@@ -128,7 +129,7 @@ class Chronicle:
         else:
             request = RequestSnapshot(event.consultation_request_id, requester, event.consultant_user_id)
         return DomainEvent(
-            event.type, event.id, event.occurred_at, self.policies, request, session, _plan(event)
+            EventType(event.type), event.id, event.occurred_at, self.policies, request, session, _plan(event)
         )
 
 
@@ -141,7 +142,7 @@ def _plan(event: Event) -> PlanSnapshot | None:
 
 def _of_plan(event: Event, policies: Policies) -> DomainEvent:
     plan = PlanSnapshot(UUID(event.after["plan_id"]), datetime.fromisoformat(event.after["announce_at"]))
-    return DomainEvent(event.type, event.id, event.occurred_at, policies, plan=plan)
+    return DomainEvent(EventType(event.type), event.id, event.occurred_at, policies, plan=plan)
 
 
 def _former(event: Event) -> UUID | None:

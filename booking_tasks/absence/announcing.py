@@ -16,6 +16,7 @@ from booking_tasks.context import Context
 from booking_tasks.contracts import AnswerProposal, ReassignOutcome
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, ScheduledSession
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.workflow import PlanSnapshot
 from booking_tasks.sessions import service as sessions
 
@@ -57,7 +58,7 @@ def announce(db: Session, ctx: Context, plan: AbsencePlan) -> None:
     history.record_event(
         db,
         ctx,
-        "absence.announced",
+        EventType.ABSENCE_ANNOUNCED,
         consultant_user_id=plan.consultant_user_id,
         reason=plan.reason,
         after=after,
@@ -93,7 +94,7 @@ def _offer(db: Session, ctx: Context, step: AbsencePlanStep, session: ScheduledS
     history.record_event(
         db,
         ctx,
-        "session.time_proposed",
+        EventType.SESSION_TIME_PROPOSED,
         session=session,
         plan=PlanSnapshot(step.id, step.answer_by),
         after={

@@ -29,6 +29,7 @@ from booking_tasks.hours import store as declared
 from booking_tasks.hours.rules import Leave, leave_spans
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, Consultant
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.workflow import PlanSnapshot
 
 _refused = AbsencePlanOutcome.refusal
@@ -126,7 +127,7 @@ def apply(db: Session, ctx: Context, command: ApplyAbsencePlan) -> AbsencePlanOu
         savepoint.rollback()
         return _drafted(db, ctx, plan, "plan_outdated")
     savepoint.commit()
-    _record(db, ctx, plan, "absence.applied", {"steps": len(steps)})
+    _record(db, ctx, plan, EventType.ABSENCE_APPLIED, {"steps": len(steps)})
     if plan.announce_at is not None and plan.announce_at <= ctx.now:
         announce(db, ctx, plan)
     return _outcome("done", plan, store.steps_of(db, plan.id))
@@ -179,11 +180,11 @@ def undo(db: Session, ctx: Context, command: UndoAbsencePlan) -> AbsencePlanOutc
         step.state = "undone" if untouched else "overtaken"
     plan.state, plan.finished_at = "undone", ctx.now
     db.flush()
-    _record(db, ctx, plan, "absence.undone", {})
+    _record(db, ctx, plan, EventType.ABSENCE_UNDONE, {})
     return _outcome("done", plan, steps)
 
 
-def _record(db: Session, ctx: Context, plan: AbsencePlan, type_: str, more: dict[str, Any]) -> None:
+def _record(db: Session, ctx: Context, plan: AbsencePlan, type_: EventType, more: dict[str, Any]) -> None:
     due = plan.announce_at or ctx.now
     history.record_event(
         db,

@@ -18,6 +18,7 @@ from booking_tasks.intake.rules import answer_until
 from booking_tasks.intake.service import Submission
 from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.outbox.workflow import RequestSnapshot
 from booking_tasks.sessions import service as sessions
@@ -74,7 +75,7 @@ def _pending_booking(
     check_step(REQUEST_STEPS, request.status, "pending_confirmation")
     entry = history.outbox_entry(
         ctx,
-        "request.confirmation_wanted",
+        EventType.REQUEST_CONFIRMATION_REQUESTED,
         request=RequestSnapshot(request.id, request.requester_user_id, who, request.fallback_after),
         before={"status": request.status},
         after={

@@ -25,6 +25,7 @@ from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers
 from booking_tasks.offers.rules import NOT_TAKEN
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.sessions import store as session_store
 from booking_tasks.sessions.rules import REQUEST_STEPS, NewRequest, check_step
 
@@ -238,7 +239,7 @@ def _wait(
         history.record_event(
             db,
             ctx,
-            "request.waiting",
+            EventType.REQUEST_WAITING,
             request=request,
             before={"status": before},
             after={"status": request.status},

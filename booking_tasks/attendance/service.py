@@ -21,14 +21,15 @@ from booking_tasks.credits.service import note_verdict
 from booking_tasks.enums import Party
 from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.sessions.rules import CANCELLED, OPEN, SESSION_STEPS, VERDICTS, check_step
 
 #: The event that tells of a verdict.
 _TOLD = {
-    "completed": "session.completed",
-    "no_show_user": "session.no_show",
-    "no_show_consultant": "session.no_show",
-    "attendance_unknown": "session.attendance_unknown",
+    "completed": EventType.SESSION_COMPLETED,
+    "no_show_user": EventType.SESSION_NO_SHOW,
+    "no_show_consultant": EventType.SESSION_NO_SHOW,
+    "attendance_unknown": EventType.SESSION_ATTENDANCE_UNKNOWN,
 }
 
 
@@ -58,7 +59,7 @@ def check_attendance(db: Session, ctx: Context, session_id: UUID, revision: int)
     missing = rules.missing_sides(seen, _agreed(session), ctx.now)
     if missing:
         history.record_event(
-            db, ctx, "session.side_missing", session=session, after={"missing": list(missing)}
+            db, ctx, EventType.SESSION_SIDE_MISSING, session=session, after={"missing": list(missing)}
         )
     return None
 
@@ -132,7 +133,7 @@ def record_billing(db: Session, ctx: Context, command: RecordBilling) -> Session
     history.record_event(
         db,
         ctx,
-        "session.billed",
+        EventType.SESSION_BILLED,
         session=session,
         before={"billed_amount": None if before is None else f"{before:.2f}"},
         after={"billed_amount": f"{command.billed_amount:.2f}"},
@@ -168,7 +169,7 @@ def _note(db: Session, ctx: Context, session: ScheduledSession, notes: str | Non
     history.record_event(
         db,
         ctx,
-        "session.outcome_recorded",
+        EventType.SESSION_OUTCOME_RECORDED,
         session=session,
         before={"notes_length": None if before is None else len(before)},
         after={"notes_length": len(notes)},
@@ -192,7 +193,7 @@ def _correct(db: Session, ctx: Context, session: ScheduledSession, command: Reco
     if "no_show_user" in {before["status"], status}:
         note_verdict(db, ctx, session.consultation_request_id, session.consultant_user_id, status)
     history.record_event(
-        db, ctx, "session.attendance_corrected", session=corrected, before=before, after=after
+        db, ctx, EventType.SESSION_ATTENDANCE_CORRECTED, session=corrected, before=before, after=after
     )
     return True
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.attendance.rules import Seen
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AttendanceEvidence, ConsultationRequest, Event, Job, ScheduledSession
+from booking_tasks.outbox.event_types import EventType
 
 #: PostgreSQL takes 65,535 values in one statement; a row has seven.
 _ROWS_AT_ONCE = 1000
@@ -68,7 +69,7 @@ def observations(db: Session, session_ids: Iterable[UUID]) -> dict[UUID, list[Se
         select(func.max(Event.occurred_at))
         .where(
             Event.scheduled_session_id == AttendanceEvidence.scheduled_session_id,
-            Event.type == "session.reassigned",
+            Event.type == EventType.SESSION_REASSIGNED,
         )
         .scalar_subquery()
     )

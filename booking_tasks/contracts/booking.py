@@ -99,7 +99,7 @@ class ConfirmRequest(Command[RequestOutcome]):
     """The assigned consultant accepts. Codes: `unknown_request`, `not_waiting`,
 
     `not_assigned_consultant`, `other_question`, `hold_expired`, `slot_taken`. `question_id`, where it is
-    given, says which question is answered: the id of the event `request.confirmation_wanted`.
+    given, says which question is answered: the id of the event `request.confirmation_requested`.
     """
 
     task: ClassVar[str] = "confirm_request"

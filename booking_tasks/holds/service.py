@@ -27,6 +27,7 @@ from booking_tasks.intake.rules import answer_until
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
 from booking_tasks.sessions.store import locked_request
@@ -189,7 +190,7 @@ def _asked(
     history.record_event(
         db,
         ctx,
-        "request.confirmation_wanted",
+        EventType.REQUEST_CONFIRMATION_REQUESTED,
         request=request,
         before={"status": "pending"},
         after={
@@ -226,7 +227,7 @@ def _record(
     history.record_event(
         db,
         ctx,
-        "request.held",
+        EventType.REQUEST_HELD,
         request=request,
         before=before,
         after=_kept(request, start, until),

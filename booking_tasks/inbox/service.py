@@ -15,6 +15,7 @@ from booking_tasks.inbox.rules import WantedLetters, body_hash
 from booking_tasks.kit.redaction import redacted
 from booking_tasks.models import DeadLetter
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def replay(db: Session, ctx: Context, which: WantedLetters, reason: str, limit: 
         if letter.message_id is None or not store.revive(db, letter.message_id):
             done.without_content.append(letter.id)
             continue
-        _write_down(db, ctx, "message.replayed", letter, reason)
+        _write_down(db, ctx, EventType.MESSAGE_REPLAYED, letter, reason)
         done.messages.append(letter.message_id)
     return done
 
@@ -104,11 +105,11 @@ def discard(db: Session, ctx: Context, which: WantedLetters, reason: str, limit:
     for letter in chosen:
         if letter.message_id is not None:
             store.forget(db, letter.message_id)
-        _write_down(db, ctx, "message.discarded", letter, reason)
+        _write_down(db, ctx, EventType.MESSAGE_DISCARDED, letter, reason)
     return [letter.id for letter in chosen]
 
 
-def _write_down(db: Session, ctx: Context, type_: str, letter: DeadLetter, reason: str) -> None:
+def _write_down(db: Session, ctx: Context, type_: EventType, letter: DeadLetter, reason: str) -> None:
     request, session = store.subject(db, letter)
     before = {
         "letter": str(letter.id),

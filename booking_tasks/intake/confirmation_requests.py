@@ -1,6 +1,6 @@
 """The questions that consultants were asked, and what became of each: read from the history.
 
-A question is an event, `request.confirmation_wanted`; its id names the question in links and calendars.
+A question is an event, `request.confirmation_requested`; its id names the question in links and calendars.
 What leads the request out of `pending_confirmation` ends it.
 """
 
@@ -15,15 +15,16 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.models import Event
+from booking_tasks.outbox.event_types import EventType
 
-ASKED = "request.confirmation_wanted"
+ASKED = EventType.REQUEST_CONFIRMATION_REQUESTED
 
 #: `withdrawn` is whatever ended it beside the consultant's answer or silence.
 Fate = Literal["open", "accepted", "declined", "unanswered", "withdrawn"]
 _FATES: dict[str, Fate] = {
-    "session.scheduled": "accepted",
-    "request.declined": "declined",
-    "request.unanswered": "unanswered",
+    EventType.SESSION_SCHEDULED: "accepted",
+    EventType.REQUEST_DECLINED: "declined",
+    EventType.REQUEST_UNANSWERED: "unanswered",
 }
 
 
@@ -76,7 +77,7 @@ def who_declined(db: Session, request_id: UUID) -> set[UUID]:
     found = db.execute(
         select(Event.consultant_user_id).where(
             Event.consultation_request_id == request_id,
-            Event.type.in_(("request.declined", "request.unanswered")),
+            Event.type.in_((EventType.REQUEST_DECLINED, EventType.REQUEST_UNANSWERED)),
         )
     )
     return {who for who in found.scalars() if who is not None}

@@ -26,6 +26,7 @@ from booking_tasks.intake.preference import contradiction
 from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import REQUEST_STEPS, Asked, check_step
 from booking_tasks.sessions.store import locked_request
@@ -60,7 +61,9 @@ def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission 
         return _refused("contradictory_preference", *contradicts)
     request = store.new_request(command, requested_at=ctx.now, deadline_at=deadline)
     facts = history.request_snapshot(request)
-    entry = history.outbox_entry(ctx, "request.submitted", request=facts, after={"status": request.status})
+    entry = history.outbox_entry(
+        ctx, EventType.REQUEST_SUBMITTED, request=facts, after={"status": request.status}
+    )
     return Submission(request, kind, entry)
 
 
@@ -80,7 +83,7 @@ def id_in_use() -> RequestOutcome:
 
 def postpone(db: Session, ctx: Context, request: ConsultationRequest, reason: str) -> None:
     """Leave looking for a consultant to the job, which is due at once."""
-    history.record_event(db, ctx, "request.postponed", request=request, reason=reason)
+    history.record_event(db, ctx, EventType.REQUEST_POSTPONED, request=request, reason=reason)
 
 
 def _unusable(db: Session, command: SubmitRequest) -> RequestOutcome | None:
@@ -129,7 +132,7 @@ def decline(db: Session, ctx: Context, command: DeclineRequest) -> RequestOutcom
     refusal = _not_answerable(db, request, command)
     if refusal is not None:
         return _outcome("refused", request, refusal)
-    _back_to_assignment(db, ctx, request, "request.declined", command.reason)
+    _back_to_assignment(db, ctx, request, EventType.REQUEST_DECLINED, command.reason)
     return _outcome("done", request)
 
 
@@ -157,7 +160,9 @@ def expire_unanswered(db: Session, ctx: Context, request_id: UUID) -> bool:
     held = availability.held_slot(db, request.id)
     if held is not None and held.held_until is not None and held.held_until > ctx.now:
         return False
-    _back_to_assignment(db, ctx, request, "request.unanswered", "the consultant did not answer in time")
+    _back_to_assignment(
+        db, ctx, request, EventType.REQUEST_UNANSWERED, "the consultant did not answer in time"
+    )
     return True
 
 
@@ -217,7 +222,7 @@ def _not_answerable(
 
 
 def _back_to_assignment(
-    db: Session, ctx: Context, request: ConsultationRequest, event: str, reason: str | None
+    db: Session, ctx: Context, request: ConsultationRequest, event: EventType, reason: str | None
 ) -> None:
     """Free the hold and exclude the consultant; the event still names them, the row then does not.
 
@@ -259,7 +264,7 @@ def _end(db: Session, ctx: Context, request: ConsultationRequest, status: str, r
     history.record_event(
         db,
         ctx,
-        f"request.{status}",
+        EventType(f"request.{status}"),
         request=request,
         before={"status": before},
         after={"status": status},

@@ -62,7 +62,7 @@ def write_notice(db: Session, ctx: Context, house: House, job: LeasedJob) -> byt
     return _written(house, job, notice, one_line(service))
 
 
-def _confirmation_wanted(
+def _confirmation_requested(
     db: Session, ctx: Context, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped:
     held = store.held_time(db, request.id, to)
@@ -84,7 +84,7 @@ def _confirmation_wanted(
         "by_calendar": "yes" if entry else None,
     }
     link = _answer_link(house, to, held.until, asked.id) if asked else None
-    return _Notice("confirmation_wanted", reader, values, link, entry, "REQUEST" if entry else None)
+    return _Notice("confirmation_requested", reader, values, link, entry, "REQUEST" if entry else None)
 
 
 def _confirmation_withdrawn(
@@ -225,7 +225,7 @@ def _new_time_proposed(
 
 _NOTICES = {
     "new_time_proposed": _new_time_proposed,
-    "confirmation_wanted": _confirmation_wanted,
+    "confirmation_requested": _confirmation_requested,
     "confirmation_withdrawn": _confirmation_withdrawn,
     "confirmation_declined": _confirmation_declined,
     "request_rejected": _request_rejected,

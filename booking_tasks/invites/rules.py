@@ -82,7 +82,7 @@ def why_not_take_out(*, in_calendar: bool, by_calendar: bool) -> str | None:
 
 
 def notice_of(detail: str) -> str:
-    """Which notice a job's detail names: `confirmation_wanted:<event id>` names the first part."""
+    """Which notice a job's detail names: `confirmation_requested:<event id>` names the first part."""
     return detail.partition(":")[0]
 
 

@@ -20,7 +20,7 @@ from booking_tasks.models import (
     TimeOffer,
 )
 
-_ASKING = "confirmation_wanted:%"
+_ASKING = "confirmation_requested:%"
 
 
 def session(db: Session, session_id: UUID) -> ScheduledSession | None:
@@ -82,7 +82,7 @@ def question_stands(db: Session, request_id: UUID, session_id: UUID, recipient: 
     return not ended and exists_where(
         db,
         *_letters("send_notice", request_id, recipient),
-        Job.detail == f"confirmation_wanted:{session_id}",
+        Job.detail == f"confirmation_requested:{session_id}",
         Job.send_attempts > 0,
     )
 

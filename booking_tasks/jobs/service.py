@@ -12,6 +12,7 @@ from booking_tasks.jobs import store
 from booking_tasks.jobs.rules import JobFilter
 from booking_tasks.models import Job
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.jobs import JOB_TYPES
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
 
@@ -37,7 +38,7 @@ def replay(db: Session, ctx: Context, which: JobFilter, reason: str, limit: int 
     """
     chosen = store.wanted(db, which, limit, undecided=True)
     for job in chosen:
-        _write_down(db, ctx, "job.replayed", job, reason)
+        _write_down(db, ctx, EventType.JOB_REPLAYED, job, reason)
         store.replay(db, job.id)
     wake_after_commit(db, {job.job_type for job in chosen})
     return [job.id for job in chosen]
@@ -47,7 +48,7 @@ def discard(db: Session, ctx: Context, which: JobFilter, reason: str, limit: int
     """Leave dead and uncertain jobs undone for good, and write down who wanted it and why; their ids."""
     chosen = store.wanted(db, which, limit, undecided=True)
     for job in chosen:
-        _write_down(db, ctx, "job.discarded", job, reason)
+        _write_down(db, ctx, EventType.JOB_DISCARDED, job, reason)
         store.discard(db, job.id, f"discarded by {ctx.actor}: {reason}")
     return [job.id for job in chosen]
 
@@ -57,7 +58,7 @@ def listed(db: Session, which: JobFilter, limit: int) -> list[Job]:
     return store.wanted(db, which, limit)
 
 
-def _write_down(db: Session, ctx: Context, type_: str, job: Job, reason: str) -> None:
+def _write_down(db: Session, ctx: Context, type_: EventType, job: Job, reason: str) -> None:
     request, session = store.subject(db, job)
     history.record_event(
         db,

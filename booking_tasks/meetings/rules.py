@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.sessions.rules import OPEN
 
 MOST_OBSERVATIONS = 10_000
@@ -128,19 +129,17 @@ class ReportOrder(_Model):
 Order = RoomOrder | CloseOrder | ReportOrder
 
 
-def news(
-    previous_url: str | None, url: str, *, invited: bool, announced: bool
-) -> tuple[Literal["session.link_changed", "session.meeting_ready"], ...]:
+def news(previous_url: str | None, url: str, *, invited: bool, announced: bool) -> tuple[EventType, ...]:
     """The events that a link leads to, in order.
 
     `invited`: invites of this revision exist, so another link needs a new revision to reach people.
     `announced`: this revision's link was announced before.
     """
     if previous_url is None and invited:
-        return ("session.link_changed", "session.meeting_ready")
+        return (EventType.SESSION_LINK_CHANGED, EventType.SESSION_MEETING_READY)
     if previous_url is not None and previous_url != url:
-        return ("session.link_changed",)
-    return () if announced else ("session.meeting_ready",)
+        return (EventType.SESSION_LINK_CHANGED,)
+    return () if announced else (EventType.SESSION_MEETING_READY,)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from booking_tasks.meetings.rules import (
 from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.jobs import NewJob
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.sessions.rules import OPEN
@@ -85,12 +86,12 @@ def keep_link(db: Session, ctx: Context, job: LeasedJob, room: Room) -> None:
         session.meeting_platform_join_url,
         room.join_url,
         invited=store.has_invites(db, session.id, session.revision),
-        announced=store.has_event(db, "session.meeting_ready", session.id, session.revision),
+        announced=store.has_event(db, EventType.SESSION_MEETING_READY, session.id, session.revision),
     )
     session.meeting_platform_session_id = room.room_id
     session.meeting_platform_join_url = room.join_url
     session.updated_at = ctx.now
-    if "session.link_changed" in events:
+    if EventType.SESSION_LINK_CHANGED in events:
         session.revision += 1
         session.revised_at = max(ctx.now, session.revised_at + _REVISION_STEP)
     for event in events:
@@ -112,9 +113,11 @@ def give_up_link(db: Session, ctx: Context, job: LeasedJob, reason: str) -> None
         return
     if session.meeting_platform_join_url is not None:
         return
-    if not store.has_event(db, "session.meeting_failed", session.id, session.revision):
+    if not store.has_event(db, EventType.SESSION_MEETING_FAILED, session.id, session.revision):
         after = {"revision": session.revision}
-        history.record_event(db, ctx, "session.meeting_failed", session=session, after=after, reason=reason)
+        history.record_event(
+            db, ctx, EventType.SESSION_MEETING_FAILED, session=session, after=after, reason=reason
+        )
 
 
 def order_closing(db: Session, job: LeasedJob) -> CloseOrder | Skipped:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.jobs.store import exists_where
 from booking_tasks.meetings.rules import KnownSession
 from booking_tasks.models import Event, Job, ScheduledSession
+from booking_tasks.outbox.event_types import EventType
 
 
 def session(db: Session, session_id: UUID) -> ScheduledSession | None:
@@ -45,7 +46,7 @@ def has_invites(db: Session, session_id: UUID, revision: int) -> bool:
     )
 
 
-def has_event(db: Session, type_: str, session_id: UUID, revision: int) -> bool:
+def has_event(db: Session, type_: EventType, session_id: UUID, revision: int) -> bool:
     """Whether this was written down for this revision of the session."""
     found = select(Event.id).where(
         Event.scheduled_session_id == session_id,

@@ -18,6 +18,7 @@ from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, TimeOffer
 from booking_tasks.offers import rules, store
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 
 
 def busy_with_offers(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
@@ -50,7 +51,7 @@ def offer(
     told = history.record_event(
         db,
         ctx,
-        "request.offered",
+        EventType.REQUEST_OFFERED,
         request=request,
         consultant_user_id=consultant_user_id,
         before={"status": request.status},
@@ -91,7 +92,7 @@ def declined(
 ) -> None:
     """Give the start back at its requester's word; the request waits on and is looked at again."""
     _given_back(db, ctx, request, one, "declined")
-    _record(db, ctx, request, one, "request.offer_declined", reason)
+    _record(db, ctx, request, one, EventType.REQUEST_OFFER_DECLINED, reason)
 
 
 def end_open(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
@@ -122,7 +123,7 @@ def _lapsed(db: Session, ctx: Context, request: ConsultationRequest, one: TimeOf
     _given_back(db, ctx, request, one, "lapsed")
     lapses = store.lapses(db, request.id)
     request.offer_cooldown_until = ctx.now + rules.peace(lapses, ctx.policies.offer_time)
-    _record(db, ctx, request, one, "request.offer_lapsed", None)
+    _record(db, ctx, request, one, EventType.REQUEST_OFFER_LAPSED, None)
 
 
 def _given_back(db: Session, ctx: Context, request: ConsultationRequest, one: TimeOffer, state: str) -> None:
@@ -144,7 +145,7 @@ def _record(
     ctx: Context,
     request: ConsultationRequest,
     one: TimeOffer,
-    type_: str,
+    type_: EventType,
     reason: str | None,
 ) -> None:
     request.updated_at, request.status_reason = ctx.now, type_.removeprefix("request.")

@@ -14,6 +14,7 @@ from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.outbox import store as jobs
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.jobs import NewJob
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.outbox.workflow import (
@@ -48,7 +49,7 @@ class OutboxEntry:
 def record_event(
     db: Session,
     ctx: Context,
-    type_: str,
+    type_: EventType,
     *,
     request: ConsultationRequest | None = None,
     session: ScheduledSession | None = None,
@@ -90,7 +91,7 @@ def append_event(db: Session, ctx: Context, made: OutboxEntry) -> None:
 
 def outbox_entry(
     ctx: Context,
-    type_: str,
+    type_: EventType,
     *,
     request: RequestSnapshot | None = None,
     session: SessionSnapshot | None = None,

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from booking_tasks.context import Policies
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.jobs import NewJob
 
 
@@ -56,7 +57,7 @@ class PlanSnapshot:
 class DomainEvent:
     """One event, as the steps below see it."""
 
-    type: str
+    type: EventType
     event_id: UUID
     now: datetime
     policies: Policies
@@ -110,7 +111,7 @@ def ask_consultant(happening: DomainEvent) -> Iterable[NewJob]:
         request.id,
         happening.now,
         recipient=request.consultant_user_id,
-        detail=f"confirmation_wanted:{happening.event_id}",
+        detail=f"confirmation_requested:{happening.event_id}",
     )
 
 
@@ -253,48 +254,48 @@ def end_unanswered(happening: DomainEvent) -> Iterable[NewJob]:
     yield NewJob("end_proposal", session.id, plan.due, session.revision, detail=str(plan.id))
 
 
-REACTIONS: dict[str, tuple[Reaction, ...]] = {
+REACTIONS: dict[EventType, tuple[Reaction, ...]] = {
     # a consultation is asked for
-    "request.submitted": (assign_at_fallback,),
-    "request.postponed": (assign,),
-    "request.held": (),
-    "request.waiting": (),
-    "request.offered": (offer_to_requester,),
-    "request.offer_declined": (assign,),
-    "request.offer_lapsed": (),
-    "request.confirmation_wanted": (ask_consultant,),
-    "request.declined": (take_out_what_was_declined, assign),
-    "request.unanswered": (tell_consultant_of_withdrawal, assign),
-    "request.rejected": (tell_requester_of_rejection, tell_consultant_of_withdrawal),
-    "request.cancelled": (tell_consultant_of_withdrawal,),
+    EventType.REQUEST_SUBMITTED: (assign_at_fallback,),
+    EventType.REQUEST_POSTPONED: (assign,),
+    EventType.REQUEST_HELD: (),
+    EventType.REQUEST_WAITING: (),
+    EventType.REQUEST_OFFERED: (offer_to_requester,),
+    EventType.REQUEST_OFFER_DECLINED: (assign,),
+    EventType.REQUEST_OFFER_LAPSED: (),
+    EventType.REQUEST_CONFIRMATION_REQUESTED: (ask_consultant,),
+    EventType.REQUEST_DECLINED: (take_out_what_was_declined, assign),
+    EventType.REQUEST_UNANSWERED: (tell_consultant_of_withdrawal, assign),
+    EventType.REQUEST_REJECTED: (tell_requester_of_rejection, tell_consultant_of_withdrawal),
+    EventType.REQUEST_CANCELLED: (tell_consultant_of_withdrawal,),
     # and agreed
-    "session.scheduled": (provision, remind, watch),
-    "session.meeting_ready": (invite,),
-    "session.meeting_failed": (invite,),
-    "session.link_changed": (invite, remind, watch),
-    "session.rescheduled": (provision, invite_if_linked, remind, watch),
-    "session.reassigned": (take_from_former, provision, invite_if_linked, remind, watch),
-    "session.cancelled": (cancel_invites, close),
+    EventType.SESSION_SCHEDULED: (provision, remind, watch),
+    EventType.SESSION_MEETING_READY: (invite,),
+    EventType.SESSION_MEETING_FAILED: (invite,),
+    EventType.SESSION_LINK_CHANGED: (invite, remind, watch),
+    EventType.SESSION_RESCHEDULED: (provision, invite_if_linked, remind, watch),
+    EventType.SESSION_REASSIGNED: (take_from_former, provision, invite_if_linked, remind, watch),
+    EventType.SESSION_CANCELLED: (cancel_invites, close),
     # or its consultant is away
-    "absence.applied": (tell_of_absence,),
-    "absence.announced": (),
-    "absence.undone": (),
-    "session.time_proposed": (ask_about_new_time, end_unanswered),
+    EventType.ABSENCE_APPLIED: (tell_of_absence,),
+    EventType.ABSENCE_ANNOUNCED: (),
+    EventType.ABSENCE_UNDONE: (),
+    EventType.SESSION_TIME_PROPOSED: (ask_about_new_time, end_unanswered),
     # and happens, or not
-    "session.started": (),
-    "session.side_missing": (),
-    "session.completed": (close,),
-    "session.no_show": (close,),
-    "session.attendance_unknown": (close,),
-    "session.attendance_corrected": (),
-    "session.outcome_recorded": (),
-    "session.reply_recorded": (),
-    "session.billed": (),
+    EventType.SESSION_STARTED: (),
+    EventType.SESSION_SIDE_MISSING: (),
+    EventType.SESSION_COMPLETED: (close,),
+    EventType.SESSION_NO_SHOW: (close,),
+    EventType.SESSION_ATTENDANCE_UNKNOWN: (close,),
+    EventType.SESSION_ATTENDANCE_CORRECTED: (),
+    EventType.SESSION_OUTCOME_RECORDED: (),
+    EventType.SESSION_REPLY_RECORDED: (),
+    EventType.SESSION_BILLED: (),
     # what operators decide about work that went wrong
-    "job.replayed": (),
-    "job.discarded": (),
-    "message.replayed": (),
-    "message.discarded": (),
+    EventType.JOB_REPLAYED: (),
+    EventType.JOB_DISCARDED: (),
+    EventType.MESSAGE_REPLAYED: (),
+    EventType.MESSAGE_DISCARDED: (),
 }
 
 #: What operators do, in the house alone; of an absence the sessions tell.
@@ -304,7 +305,12 @@ _INTERNAL = {type_ for type_ in REACTIONS if type_.startswith(("job.", "message.
 PUBLISHED = (
     frozenset(REACTIONS)
     - _INTERNAL
-    - {"request.postponed", "session.side_missing", "session.billed", "session.link_changed"}
+    - {
+        EventType.REQUEST_POSTPONED,
+        EventType.SESSION_SIDE_MISSING,
+        EventType.SESSION_BILLED,
+        EventType.SESSION_LINK_CHANGED,
+    }
 )
 
 

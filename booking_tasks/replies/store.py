@@ -8,8 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.models import DirectoryUser, Event
+from booking_tasks.outbox.event_types import EventType
 
-RECORDED = "session.reply_recorded"
+RECORDED = EventType.SESSION_REPLY_RECORDED
 
 
 def address_of(db: Session, user_id: UUID) -> str | None:

@@ -17,6 +17,7 @@ from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox.capacity_released import record_capacity_released
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.outbox.workflow import SessionSnapshot
 from booking_tasks.sessions import store
@@ -82,7 +83,7 @@ def drafted(
     )
     entry = history.outbox_entry(
         ctx,
-        "session.scheduled",
+        EventType.SESSION_SCHEDULED,
         session=session,
         before={"request_status": request.status},
         after={"request_status": "scheduled", "status": "scheduled", "revision": session.revision}
@@ -128,7 +129,7 @@ def move(db: Session, ctx: Context, session: ScheduledSession, taken: Taken, rea
     history.record_event(
         db,
         ctx,
-        "session.rescheduled",
+        EventType.SESSION_RESCHEDULED,
         session=session,
         before=before,
         after=_state(session),
@@ -151,14 +152,14 @@ def hand_over(
     session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
     revise(session, ctx)
     request.updated_at = ctx.now
-    if take_back(db, ctx, request.id, "session.reassigned"):
+    if take_back(db, ctx, request.id, EventType.SESSION_REASSIGNED):
         give(db, ctx, request, consultant_user_id)
     record_capacity_released(db, ctx, [former], "reassigned")
     db.flush()
     history.record_event(
         db,
         ctx,
-        "session.reassigned",
+        EventType.SESSION_REASSIGNED,
         session=session,
         former_consultant=former,
         reason=reason,
@@ -200,7 +201,7 @@ def call_off(db: Session, ctx: Context, session: ScheduledSession, wanted: str, 
     history.record_event(
         db,
         ctx,
-        "session.cancelled",
+        EventType.SESSION_CANCELLED,
         session=session,
         before=before,
         after=_state(session),
@@ -218,7 +219,7 @@ def start_due(db: Session, ctx: Context, limit: int = 200) -> int:
         session.updated_at = ctx.now
         db.flush()
         history.record_event(
-            db, ctx, "session.started", session=session, before=before, after=_state(session)
+            db, ctx, EventType.SESSION_STARTED, session=session, before=before, after=_state(session)
         )
     return len(sessions)
 

@@ -18,6 +18,7 @@ from booking_tasks.offers import service as offers
 from booking_tasks.offers import store as offer_store
 from booking_tasks.offers.rules import standing
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
 from booking_tasks.sessions.store import locked_request
@@ -86,7 +87,7 @@ def _asked(db: Session, ctx: Context, request: ConsultationRequest, who: UUID, s
     history.record_event(
         db,
         ctx,
-        "request.confirmation_wanted",
+        EventType.REQUEST_CONFIRMATION_REQUESTED,
         request=request,
         before={"status": before},
         after={

@@ -41,7 +41,7 @@ _DAILY = ("extend_availability", "reconcile_meetings", "purge")
 _WAITING = b"SELECT 1 AS one FROM consultation_requests WHERE status = 'pending_assignment' LIMIT 1"
 _QUESTIONS = """
     SELECT e.id, d.email FROM events e JOIN directory_users d ON d.user_id = e.consultant_user_id
-     WHERE e.consultation_request_id = %s AND e.type = 'request.confirmation_wanted' ORDER BY e.position"""
+     WHERE e.consultation_request_id = %s AND e.type = 'request.confirmation_requested' ORDER BY e.position"""
 _ROUNDS = 50
 
 

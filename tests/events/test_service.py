@@ -14,6 +14,7 @@ from booking_tasks.events import service
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import Event
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.workflow import PUBLISHED
 from tests.builders import NOW, booked_session, request, service_type
 
@@ -25,7 +26,7 @@ def test_a_session_event_has_the_attributes_that_cloudevents_requires(db: Sessio
     event_id = history.record_event(
         db,
         ctx,
-        "session.started",
+        EventType.SESSION_STARTED,
         session=session,
         before={"status": "scheduled"},
         after={"status": "in_progress", "revision": 2},
@@ -53,7 +54,7 @@ def test_a_session_event_has_the_attributes_that_cloudevents_requires(db: Sessio
 
 def test_before_there_is_a_session_the_subject_is_the_request(db: Session, ctx: Context) -> None:
     wish = request(db, service_type(db).id)
-    event_id = history.record_event(db, ctx, "request.submitted", request=wish)
+    event_id = history.record_event(db, ctx, EventType.REQUEST_SUBMITTED, request=wish)
     told = service.cloud_event(db, event_id, "/booking", "booking")
     assert told is not None
     assert (told.subject, told.data["session_id"], told.data["consultant_user_id"]) == (
@@ -68,7 +69,7 @@ def test_reasons_names_addresses_and_links_stay_inside(db: Session, ctx: Context
     event_id = history.record_event(
         db,
         ctx.on_behalf_of("Mira Lang"),
-        "session.cancelled",
+        EventType.SESSION_CANCELLED,
         session=session,
         reason="canary: ill since Monday",
         before={"name": "canary Mira Lang"},

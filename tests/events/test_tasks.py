@@ -21,6 +21,7 @@ from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.settings import load_settings, settings
 from booking_tasks.models import Event, Job
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 from tests.builders import NOW, booked_session
 
 
@@ -44,7 +45,9 @@ def happened(count: int = 1) -> list[UUID]:
     with transaction() as db:
         session = booked_session(db)
         ctx = Context(now=NOW, actor="test", entry_point="booking")
-        made = [history.record_event(db, ctx, "session.started", session=session) for _ in range(count)]
+        made = [
+            history.record_event(db, ctx, EventType.SESSION_STARTED, session=session) for _ in range(count)
+        ]
         db.execute(text("UPDATE jobs SET due_at = now() - interval '1 minute'"))
     return made
 

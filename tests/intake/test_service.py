@@ -97,9 +97,9 @@ def test_a_decline_frees_the_hold_and_another_consultant_is_asked(office: Office
     second = asked_consultant(request)
     assert {first, second} == set(office.consultants)
     assert office.notices(request) == [
-        ("confirmation_wanted", first),
+        ("confirmation_requested", first),
         ("confirmation_declined", first),
-        ("confirmation_wanted", second),
+        ("confirmation_requested", second),
     ]
 
 
@@ -132,9 +132,9 @@ def test_after_the_last_candidate_the_request_waits_and_is_rejected_at_its_deadl
     assert office.notices(request).count(("request_rejected", request.requester_user_id)) == 1
     assert office.history(request) == [
         "request.submitted",
-        "request.confirmation_wanted",
+        "request.confirmation_requested",
         "request.declined",
-        "request.confirmation_wanted",
+        "request.confirmation_requested",
         "request.declined",
         "request.rejected",
     ]

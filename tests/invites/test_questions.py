@@ -60,7 +60,7 @@ class Asking(Office):
 
     def question_id(self) -> UUID:
         job = self.db.execute(
-            select(Job).where(Job.detail.like("confirmation_wanted:%"), Job.recipient == self.who)
+            select(Job).where(Job.detail.like("confirmation_requested:%"), Job.recipient == self.who)
         ).scalar_one()
         return UUID(job.detail.partition(":")[2])
 

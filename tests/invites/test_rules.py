@@ -60,5 +60,5 @@ def test_a_withdrawal_goes_to_those_who_were_asked_and_are_not_asked_again() -> 
 
 
 def test_the_detail_names_the_notice_before_the_event() -> None:
-    assert notice_of("confirmation_wanted:0190f3a0") == "confirmation_wanted"
+    assert notice_of("confirmation_requested:0190f3a0") == "confirmation_requested"
     assert notice_of("request_rejected") == "request_rejected"

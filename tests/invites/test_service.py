@@ -261,7 +261,7 @@ def test_a_consultant_is_told_what_is_asked_when_and_until_when_to_answer(
     db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
     mail = read(
-        write_notice(db, ctx, HOUSE, notice(request_, f"confirmation_wanted:{uuid7()}", asked(request_)))
+        write_notice(db, ctx, HOUSE, notice(request_, f"confirmation_requested:{uuid7()}", asked(request_)))
     )
 
     assert "Wann: Mittwoch, 3. März 2027, 10:00–11:00 Uhr, Europe/Vienna (CET)" in body(mail)
@@ -274,7 +274,7 @@ def test_a_consultant_is_told_what_is_asked_when_and_until_when_to_answer(
 def test_a_question_that_is_settled_is_not_asked(
     db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
-    wanted = notice(request_, f"confirmation_wanted:{uuid7()}", asked(request_))
+    wanted = notice(request_, f"confirmation_requested:{uuid7()}", asked(request_))
     late = replace(ctx, now=NOW + timedelta(hours=24))
 
     assert write_notice(db, late, HOUSE, wanted) == Skipped("the time to answer is over")
@@ -292,7 +292,7 @@ def test_only_a_consultant_who_was_asked_hears_of_the_withdrawal(
     assert write_notice(db, ctx, HOUSE, withdrawn) == Skipped("never asked")
 
     question = tried_before(
-        db, "send_notice", request_.id, consultant, detail=f"confirmation_wanted:{uuid7()}"
+        db, "send_notice", request_.id, consultant, detail=f"confirmation_requested:{uuid7()}"
     )
     mail = read(write_notice(db, ctx, HOUSE, withdrawn))
     assert "nicht mehr gebraucht" in body(mail)

@@ -125,7 +125,7 @@ def test_a_click_accepts_and_the_question_becomes_the_session(
     assert list(entries(journey, first).values()) == [[("REQUEST", 0), ("REQUEST", 1)]]
     assert entries(journey, second) == {}
     assert told(journey.history(request_id))[1:3] == [
-        ("request.confirmation_wanted", "the service", None),
+        ("request.confirmation_requested", "the service", None),
         ("session.scheduled", str(first.id), None),
     ]
     assert {event.type: event.entry_point for event in journey.history(request_id)}[

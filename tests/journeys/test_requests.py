@@ -79,9 +79,9 @@ def test_after_a_decline_another_consultant_is_asked_and_accepts(journey: Journe
     history = journey.history(request_id)
     assert told(history) == [
         ("request.submitted", str(yuki.id), None),
-        ("request.confirmation_wanted", SERVICE, None),
+        ("request.confirmation_requested", SERVICE, None),
         ("request.declined", str(first.id), "on a journey"),
-        ("request.confirmation_wanted", SERVICE, None),
+        ("request.confirmation_requested", SERVICE, None),
         ("session.scheduled", str(second.id), None),
         ("session.meeting_ready", SERVICE, None),
     ]
@@ -134,9 +134,9 @@ def test_whom_nobody_answers_is_told_once_at_the_deadline(journey: Journey) -> N
     history = journey.history(request_id)
     assert told(history) == [
         ("request.submitted", str(tom.id), None),
-        ("request.confirmation_wanted", SERVICE, None),
+        ("request.confirmation_requested", SERVICE, None),
         ("request.unanswered", SERVICE, "the consultant did not answer in time"),
-        ("request.confirmation_wanted", SERVICE, None),
+        ("request.confirmation_requested", SERVICE, None),
         ("request.unanswered", SERVICE, "the consultant did not answer in time"),
         ("request.rejected", SERVICE, request.status_reason),
     ]
@@ -183,7 +183,7 @@ def test_a_request_withdrawn_while_a_consultant_is_asked_frees_the_time_and_tell
     history = journey.history(request_id)
     assert told(history) == [
         ("request.submitted", str(yuki.id), None),
-        ("request.confirmation_wanted", SERVICE, None),
+        ("request.confirmation_requested", SERVICE, None),
         ("request.cancelled", str(yuki.id), "found another way"),
     ]
     assert history[2].before == {"status": "pending_confirmation"}

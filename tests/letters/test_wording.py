@@ -16,7 +16,7 @@ LETTERS = (
     "update",
     "cancellation",
     "reminder",
-    "confirmation_wanted",
+    "confirmation_requested",
     "confirmation_withdrawn",
     "confirmation_declined",
     "request_rejected",

@@ -26,6 +26,7 @@ from booking_tasks.meetings.rules import (
 from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.jobs import NewJob
 from booking_tasks.outbox.pending_wakeups import pending_wakeups
 from tests.builders import NOW, booked_session
@@ -70,7 +71,7 @@ def move(db: Session, ctx: Context, session: ScheduledSession) -> None:
     session.scheduled_start_time += timedelta(hours=3)
     session.scheduled_end_time += timedelta(hours=3)
     session.revision += 1
-    history.record_event(db, ctx, "session.rescheduled", session=session)
+    history.record_event(db, ctx, EventType.SESSION_RESCHEDULED, session=session)
 
 
 def test_the_order_says_when_and_who_and_nothing_else(db: Session, ctx: Context) -> None:

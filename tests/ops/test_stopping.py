@@ -16,6 +16,7 @@ from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import ServiceProcess, Stack
 from booking_tasks.ops.test_platform import LocalPlatform
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.unit_of_work import unit_of_work
 from tests.builders import booked_session
 from tests.mail.servers import STALL, scripted_server
@@ -30,7 +31,7 @@ def rooms_wanted(count: int) -> None:
     for number in range(count):
         with unit_of_work("test", "booking") as (db, ctx):
             session = booked_session(db, start + timedelta(hours=2 * number))
-            history.record_event(db, ctx, "session.scheduled", session=session)
+            history.record_event(db, ctx, EventType.SESSION_SCHEDULED, session=session)
 
 
 def jobs(kind: str) -> Counter[tuple[str, int]]:
@@ -90,7 +91,7 @@ def test_an_effect_that_never_answers_is_given_up_at_its_timeout_and_settled(
         stack.environment |= {"BOOKING_SMTP_PORT": str(port), "BOOKING_SMTP_TIMEOUT": "2s"}
         with unit_of_work("test", "booking") as (db, ctx):
             session = booked_session(db, datetime.now(UTC) + timedelta(days=3))
-            history.record_event(db, ctx, "session.meeting_ready", session=session)
+            history.record_event(db, ctx, EventType.SESSION_MEETING_READY, session=session)
         worker = stack.worker("stopping", ("notify",), concurrency=1)
         stack.wait_ready()
         send(broker, "notify", TASK_PREFIX + "send_invite")

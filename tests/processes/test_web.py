@@ -82,7 +82,7 @@ def test_killed_while_it_answers_nothing_is_half_done_and_the_answer_is_not_lost
         with pytest.raises(httpx2.HTTPError):
             click.result(60)
     assert wish.request().status == "pending_confirmation"
-    assert events(wish) == ["request.submitted", "request.confirmation_wanted"]
+    assert events(wish) == ["request.submitted", "request.confirmation_requested"]
 
     with transaction() as db:  # a lease later
         db.execute(update(InboxMessage).values(attempted_at=InboxMessage.attempted_at - timedelta(days=1)))

@@ -22,7 +22,7 @@ _SPACE = UUID("5eed0004-0000-4000-8000-000000000000")
 _ENTRIES = text("""
     SELECT e.id AS entry, 0 AS revision, d.email FROM events e
       JOIN directory_users d ON d.user_id = e.consultant_user_id
-     WHERE e.type = 'request.confirmation_wanted'
+     WHERE e.type = 'request.confirmation_requested'
     UNION ALL
     SELECT s.id, s.revision, d.email FROM scheduled_sessions s
       JOIN directory_users d ON d.user_id IN (s.consultant_user_id, s.requester_user_id)

@@ -20,6 +20,7 @@ from booking_tasks.jobs.rules import JobFilter
 from booking_tasks.kit.ids import made_at, uuid7
 from booking_tasks.models import AttendanceEvidence, ConsultationRequest, InboxMessage, ScheduledSession
 from booking_tasks.outbox import service as history
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.timeline.rules import Line, change, in_order
 from booking_tasks.timeline.service import Timeline, timeline_of
 from tests import builders
@@ -42,8 +43,8 @@ def asked_for(db: Session, ctx: Context, message_id: UUID) -> ConsultationReques
     inbox.arrive(db, message_id, "submit_request", "booking", {}, 3)
     request = builders.request(db, builders.service_type(db).id, status="pending")
     said = replace(ctx, message_id=message_id, actor="shop")
-    history.record_event(db, said, "request.submitted", request=request, after={"status": "pending"})
-    history.record_event(db, said, "request.postponed", request=request, reason="waited too long")
+    history.record_event(db, said, EventType.REQUEST_SUBMITTED, request=request, after={"status": "pending"})
+    history.record_event(db, said, EventType.REQUEST_POSTPONED, request=request, reason="waited too long")
     inbox_store.finish(db, message_id, "done", {"result": "done", "code": None})
     return request
 
@@ -84,7 +85,7 @@ def test_message_event_decision_and_job_of_a_request_are_told_in_order(db: Sessi
 
 def test_a_failed_job_shows_its_attempts_its_cause_and_who_decided_what(db: Session, ctx: Context) -> None:
     session = builders.booked_session(db)
-    history.record_event(db, ctx, "session.meeting_ready", session=session)
+    history.record_event(db, ctx, EventType.SESSION_MEETING_READY, session=session)
     term = timedelta(seconds=60)
     [first, _] = job_store.lease(db, "send_invite", ctx.now, 2, term)
     job_store.begin_sending(db, first, b"a secret letter", term)
@@ -173,7 +174,7 @@ def test_what_was_refused_at_the_door_belongs_to_the_story(
 
 def test_another_requests_things_are_not_told(db: Session, ctx: Context) -> None:
     mine, other = builders.booked_session(db), builders.booked_session(db)
-    history.record_event(db, ctx, "session.scheduled", session=other)
+    history.record_event(db, ctx, EventType.SESSION_SCHEDULED, session=other)
     assert told(db, mine.id).lines == []
 
 

@@ -102,7 +102,7 @@ class Office:
                 select(Event)
                 .where(
                     Event.consultation_request_id == request_id,
-                    Event.type == "request.confirmation_wanted",
+                    Event.type == "request.confirmation_requested",
                 )
                 .order_by(Event.position.desc())
                 .limit(1)

@@ -301,7 +301,7 @@ def test_both_languages_say_every_fate(web: Web, office: Office, fate: Any) -> N
 
     request_id = office.asked()
     with unit_of_work("test", "web") as (db, ctx):
-        event = db.execute(select(Event).where(Event.type == "request.confirmation_wanted")).scalar_one()
+        event = db.execute(select(Event).where(Event.type == "request.confirmation_requested")).scalar_one()
         assert event.consultant_user_id is not None
         shown = asked(
             db, ctx, house_of(settings()), Grant("answers", event.id, event.consultant_user_id, NOW)

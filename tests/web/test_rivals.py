@@ -60,7 +60,7 @@ class Round:
             self.address = db.get_one(DirectoryUser, self.who).email
             self.question_id = db.execute(
                 select(Event.id).where(
-                    Event.consultation_request_id == self.wish, Event.type == "request.confirmation_wanted"
+                    Event.consultation_request_id == self.wish, Event.type == "request.confirmation_requested"
                 )
             ).scalar_one()
 
