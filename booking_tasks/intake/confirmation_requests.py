@@ -116,7 +116,7 @@ def _fate(db: Session, asked: Event) -> dict[str, Any]:
     if ended is None:
         return {}
     fate = _FATES.get(ended.type, "withdrawn")
-    return {"fate": fate, "ended_at": ended.occurred_at, "ended_by": ended.door}
+    return {"fate": fate, "ended_at": ended.occurred_at, "ended_by": ended.entry_point}
 
 
 def _instant(text: str | None) -> datetime | None:

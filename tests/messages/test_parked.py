@@ -102,7 +102,7 @@ def test_a_parked_message_that_came_by_the_wrong_queue_is_buried_then(kind: UUID
     assert run_parked() == 1
 
     (letter,) = _rows(DeadLetter)
-    assert (letter.door, letter.reason) == ("evidence", "this task is taken from the queue booking alone")
+    assert (letter.entry_point, letter.reason) == ("evidence", "this task is taken from the queue booking alone")
     assert "secret" not in str(letter.payload)
     assert _rows(ParkedMessage) == _rows(InboxMessage) == []
 
@@ -162,7 +162,7 @@ def test_who_may_write_to_one_queue_cannot_fill_the_room_of_another(
     park_message("booking_tasks.v9.dance", "admin", {"request": submit()})
 
     assert sorted(one.queue for one in _rows(ParkedMessage)) == ["admin", "booking"]
-    assert [letter.door for letter in _rows(DeadLetter)] == ["booking"]
+    assert [letter.entry_point for letter in _rows(DeadLetter)] == ["booking"]
 
 
 def test_parked_messages_are_forgotten_by_age(kind: UUID) -> None:
