@@ -78,7 +78,7 @@ def _told(request: ConsultationRequest, became: Assigned) -> RequestOutcome:
         fallback=None
         if cost is None
         else FallbackCost(
-            because=cost.because,
+            reason=cost.reason,
             minutes_later=cost.minutes_later,
             score_difference=cost.score_difference,
         ),

@@ -21,11 +21,11 @@ from booking_tasks.models import ConsultationRequest
 class Cost:
     """What it costs that another than the preferred consultant was chosen.
 
-    `because`: what stood in the preferred one's way. `minutes_later` than their own earliest start, negative
+    `reason`: why the preferred one was not chosen. `minutes_later` than their own earliest start, negative
     is earlier; `score_difference`: how much higher they would have scored with it. None: they have no start.
     """
 
-    because: str
+    reason: str
     minutes_later: int | None = None
     score_difference: float | None = None
 
@@ -64,9 +64,9 @@ def cost_of(
     if preferred is None or preferred.consultant_user_id == chosen.consultant_user_id:
         return None
     own = preferred.starts[0] if preferred.starts else _first_start(db, ctx, request, preferred)
-    because = preferred.rejected or "lower_total"
+    reason = preferred.rejected or "lower_total"
     if own is None:
-        return Cost(because)
+        return Cost(reason)
     supposed = look.with_start(preferred.consultant_user_id, own)
     totals = [
         one.total
@@ -74,7 +74,7 @@ def cost_of(
         if one
     ]
     return Cost(
-        because=because,
+        reason=reason,
         minutes_later=round((start - own[0]) / timedelta(minutes=1)),
         score_difference=round(totals[0] - totals[1], 6),
     )

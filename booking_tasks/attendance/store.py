@@ -99,7 +99,7 @@ class Observed(Protocol):
     """One observation as any source tells it; `external_id` names it there."""
 
     @property
-    def kind(self) -> str: ...
+    def evidence_type(self) -> str: ...
     @property
     def party(self) -> str | None: ...
     @property
@@ -116,7 +116,7 @@ def add_evidence(db: Session, session_id: UUID, source: str, seen: Iterable[Obse
             {
                 "id": uuid7(),
                 "scheduled_session_id": session_id,
-                "evidence_type": one.kind,
+                "evidence_type": one.evidence_type,
                 "party": one.party,
                 "observed_at": one.observed_at,
                 "source": source,

@@ -26,8 +26,8 @@ class CheckAttendance(InternalHandler):
 
     def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Step:
         """Look; everything happens here."""
-        nothing_because = service.check_attendance(db, ctx, job.subject_id, job.revision)
-        return Finished() if nothing_because is None else Skipped(nothing_because)
+        skip_reason = service.check_attendance(db, ctx, job.subject_id, job.revision)
+        return Finished() if skip_reason is None else Skipped(skip_reason)
 
 
 @app.task(name=TASK_PREFIX + "check_attendance")

@@ -20,7 +20,7 @@ _STARTING = 15.0
 class Source:
     """Where a calendar is, what opens it, and what its server said of the copy that was read last."""
 
-    kind: str
+    feed_type: str
     url: str = field(repr=False)
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
@@ -41,7 +41,7 @@ def fetch(
     source: Source, reading: Reading, limits: NetworkLimits, resolve: Resolve = socket.getaddrinfo
 ) -> Fetched:
     """The calendar, if it changed since it was read last. Raises FetchError."""
-    if source.kind == "caldav":
+    if source.feed_type == "caldav":
         return _fetched_by_caldav(source, reading, limits)
     headers = {"Accept": "text/calendar"}
     if source.etag is not None:

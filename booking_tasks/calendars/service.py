@@ -63,10 +63,7 @@ def set_calendar_feed(db: Session, ctx: Context, command: SetCalendarFeed) -> Ca
         return _refused("private_address", "url", remedy)
     if known is None and store.feeds_of(db, command.consultant_user_id) >= MOST_FEEDS:
         return _refused("too_many_feeds", "feed_id", f"would be one of more than {MOST_FEEDS}; remove one")
-    values = command.model_dump(exclude=_ENVELOPE | {"feed_id", "kind"}) | {
-        "id": command.feed_id,
-        "feed_type": command.kind,
-    }
+    values = command.model_dump(exclude=_ENVELOPE | {"feed_id"}) | {"id": command.feed_id}
     changed = store.feed_changed(db, values | {"addresses": list(command.addresses)}, ctx.now)
     return CalendarFeedOutcome(result="done" if changed else "already_done", feed_id=command.feed_id)
 
@@ -272,7 +269,7 @@ def _state(
     return CalendarFeedState(
         feed_id=feed.id,
         consultant_user_id=feed.consultant_user_id,
-        kind=feed.feed_type,
+        feed_type=feed.feed_type,
         good_at=feed.good_at,
         age_minutes=age,
         stale=_stale(feed, ctx),

@@ -111,7 +111,7 @@ from booking_tasks.contracts.offers import AcceptOffer, DeclineOffer
 from booking_tasks.contracts.replies import ReceiveReply, ReplyOutcome
 from booking_tasks.contracts.search import (
     FreeStart,
-    NothingBecause,
+    EmptyReason,
     SearchOutcome,
     SearchSlots,
     cursor_after,
@@ -206,7 +206,7 @@ __all__ = [
     "Hours",
     "LeaveTime",
     "ListCalendarFeeds",
-    "NothingBecause",
+    "EmptyReason",
     "Observation",
     "Outcome",
     "PlanAbsence",

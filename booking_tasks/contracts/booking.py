@@ -25,7 +25,7 @@ from booking_tasks.enums import Fallback, RequestStatus, SessionStatus
 class FallbackCost(Contract):
     """What it costs that another than the preferred consultant was chosen."""
 
-    because: str = Field(description="Why it was not the preferred one: what stood in their way.")
+    reason: str = Field(description="Why it was not the preferred one: what stood in their way.")
     minutes_later: int | None = Field(
         None, description="Than the preferred one's own earliest start; negative is earlier; None: has none."
     )

@@ -59,7 +59,7 @@ class SetCalendarFeed(Command[CalendarFeedOutcome]):
 
     feed_id: UUID
     consultant_user_id: UUID
-    kind: FeedType
+    feed_type: FeedType
     url: CalendarUrl
     username: Secret = None
     password: Secret = None
@@ -89,7 +89,7 @@ class CalendarFeedState(Contract):
 
     feed_id: UUID
     consultant_user_id: UUID
-    kind: FeedType
+    feed_type: FeedType
     good_at: datetime | None = Field(description="When the busy time was last known to be right.")
     age_minutes: int | None = Field(description="How old that copy is; null when there is none yet.")
     stale: bool = Field(description="Older than BOOKING_CALENDAR_STALE_AFTER.")

@@ -16,14 +16,14 @@ from booking_tasks.enums import Attendance, EvidenceType, Party
 class Observation(Contract):
     """One thing seen of a room. `external_id` names it at its source, so that a repeat is one row."""
 
-    kind: EvidenceType
+    evidence_type: EvidenceType
     observed_at: Instant
     party: Party | None = Field(None, description="Whose presence; only and always for joined and left.")
     external_id: Line
 
     @model_validator(mode="after")
     def _party_of_presence(self) -> Observation:
-        if (self.kind in {"joined", "left"}) != (self.party is not None):
+        if (self.evidence_type in {"joined", "left"}) != (self.party is not None):
             raise ValueError("party is needed for joined and left, and only for them")
         return self
 

@@ -20,7 +20,7 @@ from booking_tasks.contracts.base import (
     ZoneName,
 )
 
-NothingBecause = Literal[
+EmptyReason = Literal[
     "no_skill", "no_hours", "beyond_horizon", "notice_too_short", "all_taken", "limit_reached"
 ]
 
@@ -40,7 +40,7 @@ class FreeStart(Contract):
 class SearchOutcome(Outcome):
     """Free starts in order of time, then consultant id.
 
-    `next` is the cursor of the following page, None on the last one. `nothing_because` says why there
+    `next` is the cursor of the following page, None on the last one. `empty_reason` says why there
     are no starts: `no_consultant` (none of those asked for takes bookings of the kind), `range_over` (it
     lies in the past), or the furthest that any consultant came. `counts` then says how many consultants
     each reason holds for, each counted once: without the skills, without hours in the range, all of them
@@ -50,8 +50,8 @@ class SearchOutcome(Outcome):
 
     starts: tuple[FreeStart, ...] = ()
     next: str | None = None
-    nothing_because: str | None = None
-    counts: dict[NothingBecause, int] = Field(default_factory=dict)
+    empty_reason: str | None = None
+    counts: dict[EmptyReason, int] = Field(default_factory=dict)
 
 
 def cursor_after(start: datetime, consultant_user_id: UUID) -> str:

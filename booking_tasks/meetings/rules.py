@@ -94,7 +94,7 @@ class Observation(_Model):
     """One thing the platform saw. `user_id` is whoever it was, not always one of ours."""
 
     id: Word
-    kind: Literal["joined", "left", "room_opened", "room_closed"]
+    evidence_type: Literal["joined", "left", "room_opened", "room_closed"]
     observed_at: AwareDatetime
     user_id: Annotated[str, Field(max_length=200)] | None = None
 
@@ -146,7 +146,7 @@ def news(previous_url: str | None, url: str, *, invited: bool, announced: bool) 
 class Evidence:
     """One row of attendance evidence; `party` is None for what concerns the room as a whole."""
 
-    kind: str
+    evidence_type: str
     party: str | None
     observed_at: datetime
     external_id: str
@@ -157,10 +157,10 @@ def evidence_of(report: AttendanceReport, parties: Mapping[UUID, str], now: date
     by_user = {str(user_id): party for user_id, party in parties.items()}
     found = []
     for seen in report.observations:
-        presence = seen.kind in {"joined", "left"}
+        presence = seen.evidence_type in {"joined", "left"}
         party = by_user.get((seen.user_id or "").lower()) if presence else None
         if party is not None or not presence:
-            found.append(Evidence(seen.kind, party, seen.observed_at, f"seen:{seen.id}"))
+            found.append(Evidence(seen.evidence_type, party, seen.observed_at, f"seen:{seen.id}"))
     if report.complete:
         found.append(Evidence("report_complete", None, now, "report_complete"))
     return found

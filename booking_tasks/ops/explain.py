@@ -72,7 +72,7 @@ def _head(decision: Decision) -> list[str]:
         later = (
             "no start of their own" if cost["minutes_later"] is None else f"{cost['minutes_later']} min later"
         )
-        lines.append(f"not the preferred one ({cost['because']}): {later}, score {cost['score_difference']}")
+        lines.append(f"not the preferred one ({cost['reason']}): {later}, score {cost['score_difference']}")
     return lines
 
 

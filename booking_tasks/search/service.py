@@ -77,10 +77,10 @@ def _skilled(db: Session, among: Sequence[tuple[UUID, list[str]]], query: Search
 def _nothing(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome:
     everyone = bookable_consultants(db, query.service_type_id, query.consultant_user_ids)
     if not everyone:
-        return SearchOutcome(result="done", nothing_because="no_consultant")
+        return SearchOutcome(result="done", empty_reason="no_consultant")
     if query.end is not None and query.end <= ctx.now:
-        return SearchOutcome(result="done", nothing_because="range_over")
+        return SearchOutcome(result="done", empty_reason="range_over")
     skilled = _skilled(db, everyone, query)
     found = store.obstacles(db, skilled, query.service_type_id, query.start, query.end, ctx.now)
     counts = reasons(len(everyone) - len(skilled), skilled, found)
-    return SearchOutcome(result="done", nothing_because=furthest(counts), counts=counts)
+    return SearchOutcome(result="done", empty_reason=furthest(counts), counts=counts)

@@ -103,7 +103,7 @@ def _event(row: Event) -> Line:
     if row.before or row.after:
         parts.append(change(row.before, row.after))
     if row.reason:
-        parts.append(f"because: {row.reason}")
+        parts.append(f"reason: {row.reason}")
     return Line(at, "event", row.id, "; ".join(parts))
 
 

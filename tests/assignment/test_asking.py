@@ -188,7 +188,7 @@ def test_the_outcome_and_the_decision_say_what_the_fallback_costs(db: Session, c
     outcome = _asked(db, ctx, kind, preferred_consultant_user_id=wanted, **window)
     assert (outcome.consultant_user_id, outcome.start) == (other, TOMORROW)
     assert outcome.fallback is not None
-    assert outcome.fallback.because == "no_free_time"
+    assert outcome.fallback.reason == "no_free_time"
     assert outcome.fallback.minutes_later == -24 * 60
     assert outcome.fallback.score_difference is not None
     # what preference adds, less what the window's beginning does; all else is the same
@@ -197,7 +197,7 @@ def test_the_outcome_and_the_decision_say_what_the_fallback_costs(db: Session, c
     assert stored["fallback"] == outcome.fallback.model_dump()
     never = builders.consultant(db).consultant_user_id
     outcome = _asked(db, ctx, kind, preferred_consultant_user_id=never, **window)
-    assert outcome.fallback == FallbackCost(because="no_free_time")
+    assert outcome.fallback == FallbackCost(reason="no_free_time")
 
 
 def test_a_look_that_would_wait_too_long_is_left_to_the_job(

@@ -57,7 +57,7 @@ def test_each_look_is_told_with_inputs_terms_and_reasons(db: Session) -> None:
     ]
     weights = Weights().changed({"earliest": 3.0}).by_term()
     assert chosen.inputs["weights"] == weights
-    assert chosen.inputs["fallback"]["because"] == "no_free_time"
+    assert chosen.inputs["fallback"]["reason"] == "no_free_time"
     best = chosen.candidates[0]
     assert best.total == pytest.approx(sum(weights[term] * value for term, value in best.terms.items()))
     assert set(chosen.inputs["standings"]) == {str(who) for who in people.values()}

@@ -36,7 +36,7 @@ def later(ctx: Context, instant: datetime) -> Context:
 
 def seen(kind: Any, minutes: float, party: Any = None, external_id: str | None = None) -> Observation:
     return Observation(
-        kind=kind,
+        evidence_type=kind,
         observed_at=START + timedelta(minutes=minutes),
         party=party,
         external_id=external_id or uuid4().hex,

@@ -125,13 +125,13 @@ def test_a_search_says_why_it_found_nothing(
 ) -> None:
     desk = Desk(db, ctx)
     outcome = search.search_slots(db, ctx, desk.query(**query))
-    assert (outcome.starts, outcome.nothing_because) == ((), reason)
+    assert (outcome.starts, outcome.empty_reason) == ((), reason)
 
 
 def test_a_full_day_is_told_apart_from_no_hours(db: Session, ctx: Context) -> None:
     desk = Desk(db, ctx, default_duration_minutes=240)
     assert isinstance(desk.hold(0), Taken)
-    assert search.search_slots(db, ctx, desk.query()).nothing_because == "all_taken"
+    assert search.search_slots(db, ctx, desk.query()).empty_reason == "all_taken"
 
 
 def test_expired_holds_are_tidied_and_live_ones_stay(db: Session, ctx: Context) -> None:

@@ -32,7 +32,7 @@ def command(consultant: UUID, feed: UUID | None = None, **values: object) -> Set
         "actor": "test",
         "feed_id": feed or uuid7(),
         "consultant_user_id": consultant,
-        "kind": "ics",
+        "feed_type": "ics",
         "url": "https://calendar.example/secret-token.ics",
     }
     return SetCalendarFeed.model_validate(given | values)

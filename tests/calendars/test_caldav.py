@@ -33,7 +33,7 @@ def diary(running: Diary, monkeypatch: pytest.MonkeyPatch) -> Diary:
 
 
 def source(diary: Diary, **values: str) -> Source:
-    given = {"kind": "caldav", "url": diary.url, "username": USER, "password": PASSWORD}
+    given = {"feed_type": "caldav", "url": diary.url, "username": USER, "password": PASSWORD}
     return Source(**given | values)
 
 

@@ -57,7 +57,7 @@ def added(shelf: Shelf, **values: object) -> UUID:
         "message_id": str(uuid7()),
         "actor": "test",
         "feed_id": str(uuid7()),
-        "kind": "ics",
+        "feed_type": "ics",
         "consultant_user_id": str(consultant),
         "username": "okafor",
         "password": PASSWORD,
@@ -150,7 +150,7 @@ def test_a_failure_changes_nothing_and_is_shown(shelf: Shelf, wrong: Any) -> Non
 
 def test_a_caldav_collection_fills_the_ledger_as_well(shelf: Shelf, tmp_path: Path) -> None:
     with radicale(tmp_path) as diary:
-        added(shelf, kind="caldav", url=diary.url, username=USER, password=DIARY_PASSWORD)
+        added(shelf, feed_type="caldav", url=diary.url, username=USER, password=DIARY_PASSWORD)
         diary.put("one", meeting("one", 4))
         refresh_calendars()
         assert busy_hours() == [4]

@@ -241,7 +241,7 @@ def feed(label: str, consultant: str, content: bytes) -> Step:
         body = {
             "feed_id": str(fixed_id(label)),
             "consultant_user_id": str(fixed_id(consultant)),
-            "kind": "ics",
+            "feed_type": "ics",
             "url": world.calendar_url(),
         }
         world.say("set_calendar_feed", _signed(f"feed {label}", "admin", body))
@@ -280,7 +280,7 @@ def after_start(label: str, since: timedelta) -> Step:
 
 def presence(kind: str, at: timedelta, who: str | None = None) -> dict[str, Any]:
     """One observation of a platform, `at` counted from the session's start."""
-    return {"id": f"{kind} {who} {at}", "kind": kind, "observed_at": at, "user_id": who}
+    return {"id": f"{kind} {who} {at}", "evidence_type": kind, "observed_at": at, "user_id": who}
 
 
 def seen(label: str, *observations: dict[str, Any], complete: bool = True) -> Step:
@@ -317,7 +317,7 @@ def lobby(label: str) -> Step:
     def step(world: World) -> None:
         start = world.session_start(label)
         observation = {
-            "kind": "joined",
+            "evidence_type": "joined",
             "party": "requester",
             "external_id": "lobby 1",
             "observed_at": (start + 2 * MINUTE).isoformat(),

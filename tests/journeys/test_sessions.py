@@ -50,7 +50,7 @@ def test_a_request_becomes_a_consultation_that_happened(journey: Journey) -> Non
     assert journey.request(request_id).scheduled_session_id == session.id
     assert journey.facts(weber) == [("booked", start)]
     assert not journey.free(service, start, weber)
-    assert journey.search(service, start).nothing_because == "all_taken"
+    assert journey.search(service, start).empty_reason == "all_taken"
     (decision,) = journey.decisions(request_id)
     assert (decision.reason, decision.consultant_user_id) == ("chosen", weber.id)
     room = journey.room(session.id)
@@ -84,7 +84,7 @@ def test_a_request_becomes_a_consultation_that_happened(journey: Journey) -> Non
     journey.stage.platform.presence(
         session.id,
         [
-            {"id": f"{kind}-{who.id}", "kind": kind, "observed_at": at.isoformat(), "user_id": str(who.id)}
+            {"id": f"{kind}-{who.id}", "evidence_type": kind, "observed_at": at.isoformat(), "user_id": str(who.id)}
             for who in (mira, weber)
             for kind, at in (("joined", start), ("left", start + HOUR))
         ],

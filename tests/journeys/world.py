@@ -169,7 +169,7 @@ class Journey:
     def observe(self, session: ScheduledSession, *seen: tuple[str, Side | None, datetime]) -> None:
         """Tell what was seen of a session's room."""
         observations = tuple(
-            Observation(kind=kind, party=party, observed_at=at, external_id=f"{kind} {party}")
+            Observation(evidence_type=kind, party=party, observed_at=at, external_id=f"{kind} {party}")
             for kind, party, at in seen
         )
         self.send(

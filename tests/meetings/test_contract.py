@@ -131,7 +131,7 @@ def test_every_answer_of_the_local_platform_is_documented_and_every_documented_o
         call.put(session_id, "k6", BODY, 201)
         call.put(session_id, "k6", MOVED, 409)
         platform.presence(
-            session_id, [{"id": "1", "kind": "room_opened", "observed_at": "2027-03-03T09:00:00Z"}]
+            session_id, [{"id": "1", "evidence_type": "room_opened", "observed_at": "2027-03-03T09:00:00Z"}]
         )
         for method, target, options in calls:
             call(method, target, 204 if method == "DELETE" else 200, **options)
@@ -197,7 +197,7 @@ def test_presence_and_misbehaviour_are_told_over_http_and_every_call_stands_in_t
     platform: LocalPlatform, call: Caller
 ) -> None:
     session_id = uuid7()
-    seen = {"id": "1", "kind": "joined", "user_id": "x", "observed_at": "2027-03-03T09:01:00Z"}
+    seen = {"id": "1", "evidence_type": "joined", "user_id": "x", "observed_at": "2027-03-03T09:01:00Z"}
     told = call.client.post(
         "/_control/presence",
         json={"session_id": str(session_id), "observations": [seen], "complete": True},

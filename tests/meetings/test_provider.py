@@ -244,7 +244,7 @@ def test_a_report_with_a_number_for_an_instant_is_malformed(
     local: LocalPlatform, platform: HttpMeetingPlatform
 ) -> None:
     session_id = uuid7()
-    local.presence(session_id, [{"id": "1", "kind": "room_opened", "observed_at": 1_800_000_000}])
+    local.presence(session_id, [{"id": "1", "evidence_type": "room_opened", "observed_at": 1_800_000_000}])
     with pytest.raises(EffectRefusedError, match=r"observations\.0\.observed_at"):
         platform.attendance(session_id)
 

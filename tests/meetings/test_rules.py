@@ -86,16 +86,16 @@ def test_strangers_and_unnamed_guests_are_no_evidence() -> None:
     mira, okafor = uuid7(), uuid7()
     report = AttendanceReport.model_validate_json(
         f"""{{"complete": true, "observations": [
-            {{"id": "1", "kind": "room_opened", "observed_at": "2027-03-01T09:00:00Z"}},
-            {{"id": "2", "kind": "joined", "user_id": "{str(mira).upper()}",
+            {{"id": "1", "evidence_type": "room_opened", "observed_at": "2027-03-01T09:00:00Z"}},
+            {{"id": "2", "evidence_type": "joined", "user_id": "{str(mira).upper()}",
               "observed_at": "2027-03-01T09:00:01Z"}},
-            {{"id": "3", "kind": "joined", "user_id": "guest", "observed_at": "2027-03-01T09:00:02Z"}},
-            {{"id": "4", "kind": "left", "observed_at": "2027-03-01T09:00:03Z"}},
-            {{"id": "5", "kind": "left", "user_id": "{okafor}", "observed_at": "2027-03-01T10:00:00Z"}}
+            {{"id": "3", "evidence_type": "joined", "user_id": "guest", "observed_at": "2027-03-01T09:00:02Z"}},
+            {{"id": "4", "evidence_type": "left", "observed_at": "2027-03-01T09:00:03Z"}},
+            {{"id": "5", "evidence_type": "left", "user_id": "{okafor}", "observed_at": "2027-03-01T10:00:00Z"}}
         ]}}"""
     )
     found = evidence_of(report, {mira: "requester", okafor: "consultant"}, NOW)
-    assert [(one.kind, one.party, one.external_id) for one in found] == [
+    assert [(one.evidence_type, one.party, one.external_id) for one in found] == [
         ("room_opened", None, "seen:1"),
         ("joined", "requester", "seen:2"),
         ("left", "consultant", "seen:5"),

@@ -262,8 +262,8 @@ def test_attendance_of_an_older_revision_is_not_asked_for(db: Session, ctx: Cont
 
 
 def _report(user_id: UUID, *, complete: bool) -> AttendanceReport:
-    seen = Observation(id="1", kind="joined", observed_at=NOW, user_id=str(user_id))
-    stranger = Observation(id="2", kind="joined", observed_at=NOW, user_id=str(uuid7()))
+    seen = Observation(id="1", evidence_type="joined", observed_at=NOW, user_id=str(user_id))
+    stranger = Observation(id="2", evidence_type="joined", observed_at=NOW, user_id=str(uuid7()))
     return AttendanceReport(complete=complete, observations=(seen, stranger, seen))
 
 

@@ -290,9 +290,9 @@ def test_the_platforms_report_becomes_evidence_once_however_often_it_is_told(pla
     platform.presence(
         session_id,
         [
-            {"id": "1", "kind": "room_opened", "observed_at": at},
-            {"id": "2", "kind": "joined", "observed_at": at, "user_id": str(session.requester_user_id)},
-            {"id": "3", "kind": "joined", "observed_at": at, "user_id": "a-stranger"},
+            {"id": "1", "evidence_type": "room_opened", "observed_at": at},
+            {"id": "2", "evidence_type": "joined", "observed_at": at, "user_id": str(session.requester_user_id)},
+            {"id": "3", "evidence_type": "joined", "observed_at": at, "user_id": "a-stranger"},
         ],
     )
     platform.control(repeat_answers=True, fail_next=1)

@@ -302,7 +302,7 @@ def test_what_others_may_do(guarded: GuardedValkey, user: str) -> None:
 
 def _attendance() -> RecordAttendance:
     seen = Observation(
-        kind="room_opened",
+        evidence_type="room_opened",
         observed_at="2027-03-01T09:00:00Z",
         external_id="1",
     )

@@ -113,7 +113,7 @@ def test_a_booking_goes_all_the_way_and_every_sweep_runs(house: House) -> None:
     session = "SELECT scheduled_session_id FROM consultation_requests"
     wait_until(lambda: house.one(session) is not None, "a session", 60)
     wait_until(lambda: len(house.mail.mails()) == 2, "two invitations", 60)
-    seen = Observation(kind="room_opened", observed_at="2026-11-21T00:00:00Z", external_id="1")
+    seen = Observation(evidence_type="room_opened", observed_at="2026-11-21T00:00:00Z", external_id="1")
     evidence = RecordAttendance(**told(session_id=house.one(session), source="test", observations=(seen,)))
     assert house.ask("producer-evidence", evidence).result == "done"
 

@@ -44,7 +44,7 @@ def test_a_calendar_is_read_by_whoever_takes_provision_and_nothing_of_it_is_told
             actor="test",
             feed_id=uuid7(),
             consultant_user_id=who,
-            kind="ics",
+            feed_type="ics",
             url=f"https://localhost:{shelf.port}/private-token",
             username="okafor",
             password="open-sesame",

@@ -125,7 +125,7 @@ class Platform:
         """Somebody comes or goes, or the room opens or closes."""
         seen = self._presence.setdefault(session_id, [])
         user = None if who is None else str(who)
-        told = {"id": f"seen {len(seen)}", "kind": kind, "observed_at": at, "user_id": user}
+        told = {"id": f"seen {len(seen)}", "evidence_type": kind, "observed_at": at, "user_id": user}
         seen.append(Observation.model_validate(told))
 
 

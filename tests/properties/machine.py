@@ -108,7 +108,7 @@ class Life(Correspondence):
             if complete:
                 self.edge.platform.complete.add(session["id"])
             return
-        seen = {"kind": kind, "observed_at": at.isoformat(), "external_id": f"{kind} {minute}"}
+        seen = {"evidence_type": kind, "observed_at": at.isoformat(), "external_id": f"{kind} {minute}"}
         if kind in {"joined", "left"}:
             seen["party"] = side
         session_id = str(session["id"])

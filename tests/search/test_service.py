@@ -129,7 +129,7 @@ def test_each_consultant_is_counted_once_by_the_furthest_they_came(db: Session, 
         consultant_user_ids=(*practice.people, idle, far, unskilled), required_specializations=("algebra",)
     )
     assert found.starts == ()
-    assert found.nothing_because == "limit_reached"
+    assert found.empty_reason == "limit_reached"
     assert found.counts == {
         "no_skill": 1,
         "no_hours": 1,
@@ -143,7 +143,7 @@ def test_each_consultant_is_counted_once_by_the_furthest_they_came(db: Session, 
 def test_a_range_that_is_over_says_so(db: Session, ctx: Context) -> None:
     practice = Practice(db, ctx, people=1)
     practice.ctx = replace(ctx, now=NOW + timedelta(days=9))
-    assert practice.search(end=NOW + timedelta(days=2)).nothing_because == "range_over"
+    assert practice.search(end=NOW + timedelta(days=2)).empty_reason == "range_over"
 
 
 def _crowd(db: Session, ctx: Context, size: int, dice: Random) -> tuple[UUID, list[UUID]]:
@@ -216,7 +216,7 @@ def test_a_crowd_without_any_start_is_told_so_and_soon(db: Session, ctx: Context
     query = SearchSlots(service_type_id=kind, start=NOW, limit=5)
     assert {one.day for one in service.search_slots(db, ctx, query).starts} == {date(2027, 3, 3)}
     over = SearchSlots(service_type_id=kind, start=NOW, end=NOW + timedelta(days=1))
-    assert service.search_slots(db, ctx, over).nothing_because == "all_taken"
+    assert service.search_slots(db, ctx, over).empty_reason == "all_taken"
 
 
 def test_skills_are_found_in_any_case_and_by_any_alias(db: Session, ctx: Context) -> None:
@@ -251,7 +251,7 @@ def test_nobody_is_offered_or_held_for_a_kind_that_they_do_not_offer(db: Session
         db.get_one(Consultant, one).service_type_ids = kinds
     db.flush()
     assert {one.consultant_user_id for one in practice.search().starts} == {mine}
-    assert practice.search(consultant_user_ids=(theirs,)).nothing_because == "no_consultant"
+    assert practice.search(consultant_user_ids=(theirs,)).empty_reason == "no_consultant"
     request = builders.request(db, practice.kind.id)
     held = availability.hold(db, ctx, request, theirs, OPENING, NOW + HOUR)
     assert held == NotTaken("slot_not_free")

@@ -96,7 +96,7 @@ def test_a_failed_job_shows_its_attempts_its_cause_and_who_decided_what(db: Sess
     [replayed] = [text for text in texts(story, "event") if text.startswith("job.replayed")]
     assert "by ann" in replayed
     assert "error: the mail server refused RCPT: 550" in replayed
-    assert replayed.endswith("because: the mailbox is open again")
+    assert replayed.endswith("reason: the mailbox is open again")
     lines = [line for line in story.lines if line.id == first.id]
     assert [line.at is None for line in lines] == [False, True]
     assert "waiting" in lines[1].text
