@@ -110,8 +110,8 @@ from booking_tasks.contracts.hours import (
 from booking_tasks.contracts.offers import AcceptOffer, DeclineOffer
 from booking_tasks.contracts.replies import ReceiveReply, ReplyOutcome
 from booking_tasks.contracts.search import (
-    FreeStart,
     EmptyReason,
+    FreeStart,
     SearchOutcome,
     SearchSlots,
     cursor_after,
@@ -195,6 +195,7 @@ __all__ = [
     "Decision",
     "DeclineOffer",
     "DeclineRequest",
+    "EmptyReason",
     "EvidenceOutcome",
     "ExplainAssignment",
     "ExplainOutcome",
@@ -206,7 +207,6 @@ __all__ = [
     "Hours",
     "LeaveTime",
     "ListCalendarFeeds",
-    "EmptyReason",
     "Observation",
     "Outcome",
     "PlanAbsence",

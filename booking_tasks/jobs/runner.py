@@ -113,7 +113,7 @@ def _goes_alone(leased: Sequence[LeasedJob]) -> bool:
 def _ids(job: LeasedJob) -> dict[str, Any]:
     """What every log line of a job carries: ids and words, nothing of its content."""
     subject = {JOB_TYPES[job.job_type].subject: str(job.subject_id)}
-    return {"kind": job.job_type, "job": str(job.id), "attempt": job.attempts} | subject
+    return {"job_type": job.job_type, "job": str(job.id), "attempt": job.attempts} | subject
 
 
 def _said(error: Exception) -> str:
@@ -123,7 +123,7 @@ def _said(error: Exception) -> str:
 def _hand_back(untouched: Sequence[LeasedJob]) -> None:
     with unit_of_work("jobs", "sweep") as (db, _):
         returned = store.release(db, untouched)
-    log.info("jobs.handed_back", kind=untouched[0].job_type, count=returned, stopping=is_requested())
+    log.info("jobs.handed_back", job_type=untouched[0].job_type, count=returned, stopping=is_requested())
     wake({untouched[0].job_type})
 
 
@@ -193,7 +193,7 @@ def _outcome_of(job: LeasedJob, handler: Handler, effect: bytes) -> Write:
     except EffectUnknownError as error:
         return partial(_unknown, job, handler, str(error))
     except Exception as error:  # whatever else went wrong: it may have been sent, so nobody may guess
-        log.exception("job.effect_failed", kind=job.job_type, job=str(job.id))
+        log.exception("job.effect_failed", job_type=job.job_type, job=str(job.id))
         return partial(_unknown, job, handler, _said(error))
     return partial(_done, job, handler, result)
 
@@ -292,5 +292,5 @@ def _end_as_dead(
 ) -> Skipped:
     handler.give_up(db, ctx, job, reason)
     store.finish(db, job, held_as, "dead", reason, certainly_not_sent=certainly_not_sent)
-    log.error("job.dead", kind=job.job_type, job=str(job.id), reason=reason)
+    log.error("job.dead", job_type=job.job_type, job=str(job.id), reason=reason)
     return Skipped(reason)

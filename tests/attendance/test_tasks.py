@@ -64,7 +64,12 @@ def test_evidence_comes_in_by_message_and_leads_to_the_verdict(stepped: None) ->
     (session_id,) = running()
     sent = message(
         session_id,
-        {"evidence_type": "joined", "party": "consultant", "observed_at": START.isoformat(), "external_id": "1"},
+        {
+            "evidence_type": "joined",
+            "party": "consultant",
+            "observed_at": START.isoformat(),
+            "external_id": "1",
+        },
     )
     assert tasks.record_attendance(request=sent)["recorded"] == 1
     assert tasks.record_attendance(request=sent)["recorded"] == 1, "a repeat gets the stored answer"
@@ -117,7 +122,12 @@ def test_the_look_at_the_grace_time_runs_from_the_ledger(stepped: None) -> None:
     tasks.record_attendance(
         request=message(
             session_id,
-            {"evidence_type": "joined", "party": "requester", "observed_at": START.isoformat(), "external_id": "1"},
+            {
+                "evidence_type": "joined",
+                "party": "requester",
+                "observed_at": START.isoformat(),
+                "external_id": "1",
+            },
         )
     )
     assert tasks.check_attendance() == 2

@@ -84,7 +84,12 @@ def test_a_request_becomes_a_consultation_that_happened(journey: Journey) -> Non
     journey.stage.platform.presence(
         session.id,
         [
-            {"id": f"{kind}-{who.id}", "evidence_type": kind, "observed_at": at.isoformat(), "user_id": str(who.id)}
+            {
+                "id": f"{kind}-{who.id}",
+                "evidence_type": kind,
+                "observed_at": at.isoformat(),
+                "user_id": str(who.id),
+            }
             for who in (mira, weber)
             for kind, at in (("joined", start), ("left", start + HOUR))
         ],

@@ -89,9 +89,11 @@ def test_strangers_and_unnamed_guests_are_no_evidence() -> None:
             {{"id": "1", "evidence_type": "room_opened", "observed_at": "2027-03-01T09:00:00Z"}},
             {{"id": "2", "evidence_type": "joined", "user_id": "{str(mira).upper()}",
               "observed_at": "2027-03-01T09:00:01Z"}},
-            {{"id": "3", "evidence_type": "joined", "user_id": "guest", "observed_at": "2027-03-01T09:00:02Z"}},
+            {{"id": "3", "evidence_type": "joined", "user_id": "guest",
+              "observed_at": "2027-03-01T09:00:02Z"}},
             {{"id": "4", "evidence_type": "left", "observed_at": "2027-03-01T09:00:03Z"}},
-            {{"id": "5", "evidence_type": "left", "user_id": "{okafor}", "observed_at": "2027-03-01T10:00:00Z"}}
+            {{"id": "5", "evidence_type": "left", "user_id": "{okafor}",
+              "observed_at": "2027-03-01T10:00:00Z"}}
         ]}}"""
     )
     found = evidence_of(report, {mira: "requester", okafor: "consultant"}, NOW)

@@ -291,7 +291,12 @@ def test_the_platforms_report_becomes_evidence_once_however_often_it_is_told(pla
         session_id,
         [
             {"id": "1", "evidence_type": "room_opened", "observed_at": at},
-            {"id": "2", "evidence_type": "joined", "observed_at": at, "user_id": str(session.requester_user_id)},
+            {
+                "id": "2",
+                "evidence_type": "joined",
+                "observed_at": at,
+                "user_id": str(session.requester_user_id),
+            },
             {"id": "3", "evidence_type": "joined", "observed_at": at, "user_id": "a-stranger"},
         ],
     )

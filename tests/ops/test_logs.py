@@ -91,8 +91,8 @@ def test_every_line_of_a_booking_carries_its_ids_and_none_a_name_an_address_or_a
     assert (answered["request"], answered["result"]) == (str(asked.request_id), "done")
     ran = [one for one in lines if one["event"] == "job.ran"]
     assert {one["job"] for one in ran} >= job_ids
-    assert {one["kind"] for one in ran} >= {"provision_meeting", "send_invite", "publish_event"}
-    assert {one["session"] for one in ran if one["kind"] == "send_invite"} == {str(session_id)}
+    assert {one["job_type"] for one in ran} >= {"provision_meeting", "send_invite", "publish_event"}
+    assert {one["session"] for one in ran if one["job_type"] == "send_invite"} == {str(session_id)}
     assert all(one["attempt"] >= 1 for one in ran)
     [error] = [one for one in lines if "CheckViolation" in one.get("exception", "")]
     assert error["level"] == "error"

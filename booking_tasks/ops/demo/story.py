@@ -289,12 +289,22 @@ class Story:
     def _seen(self, session: ScheduledSession, present: tuple[str, ...]) -> None:
         """Tell the service, and the platform's report, who is in the room."""
         observations = [
-            Observation(evidence_type="room_opened", observed_at=session.scheduled_start_time, external_id="opened")
+            Observation(
+                evidence_type="room_opened", observed_at=session.scheduled_start_time, external_id="opened"
+            )
         ]
         for party in present:
-            for evidence_type, at in (("joined", session.scheduled_start_time), ("left", session.scheduled_end_time)):
+            for evidence_type, at in (
+                ("joined", session.scheduled_start_time),
+                ("left", session.scheduled_end_time),
+            ):
                 observations.append(
-                    Observation(evidence_type=evidence_type, party=party, observed_at=at, external_id=f"{party} {evidence_type}")
+                    Observation(
+                        evidence_type=evidence_type,
+                        party=party,
+                        observed_at=at,
+                        external_id=f"{party} {evidence_type}",
+                    )
                 )
         self._send(
             RecordAttendance, session_id=session.id, source="demo room", observations=tuple(observations)
