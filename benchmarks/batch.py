@@ -27,7 +27,7 @@ from booking_tasks.batch import matching
 from booking_tasks.batch import rounds as matching_rounds
 from booking_tasks.batch import service as batch
 from booking_tasks.batch.plan import Answer, Batch, Objective, greedy
-from booking_tasks.batch.reading import Look
+from booking_tasks.batch.reading import BatchProblem
 from booking_tasks.context import Context
 from booking_tasks.kit.database import transaction
 
@@ -70,7 +70,7 @@ _ROWS = (
 )
 
 
-def read(ground: Ground) -> Look:
+def read(ground: Ground) -> BatchProblem:
     """The batch from the database, as the sweep reads it."""
     with transaction(ground.connection) as db:
         return batch.look(db, ctx())[0]
@@ -86,7 +86,7 @@ def solve(found: Batch) -> Answer:
     return matching.solved(found, 30.0, time.perf_counter)
 
 
-def applied(ground: Ground, look: Look, answer: Answer, count: int) -> float:
+def applied(ground: Ground, look: BatchProblem, answer: Answer, count: int) -> float:
     """Milliseconds for each of the first requests, in a transaction of its own."""
     with transaction(ground.connection) as db:
         plan = batch.keep(db, ctx(), batch.Planned(look, answer, 0.0))

@@ -125,7 +125,7 @@ class _Rehearsal:
         """A session's time with somebody, at its full length."""
         session = self._affected.sessions[session_id]
         request = self._affected.request(session)
-        if assignments.full(self._db, [who], self._occasion.now):
+        if assignments.at_capacity(self._db, [who], self._occasion.now):
             return False
         savepoint = self._db.begin_nested()
         taken = availability.book(
@@ -165,7 +165,7 @@ class _Rehearsal:
         since = session.scheduled_end_time
         until = session.scheduled_start_time + NEW_TIME_WITHIN
         others = standins.could_later(self._db, self._occasion, session, request)
-        full = assignments.full(self._db, others, self._occasion.now)
+        full = assignments.at_capacity(self._db, others, self._occasion.now)
         colleagues = [one for one in others if one != own and one not in full]
         found = dict(self._first(session, request, colleagues, since, until))
         if own in others and away_until is not None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.absence import store
 from booking_tasks.absence.substitutes import standins
 from booking_tasks.assignment import store as assignments
-from booking_tasks.assignment.evaluation import obstacle
+from booking_tasks.assignment.evaluation import ineligibility_for_request
 from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, ranked
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
@@ -55,7 +55,7 @@ def _to(
 ) -> ReassignOutcome:
     """To the one who is named, on the operator's word."""
     store.lock_consultants(db, (session.consultant_user_id, who))
-    why_not = obstacle(db, request, who)
+    why_not = ineligibility_for_request(db, request, who)
     if why_not is not None:
         problem = f"cannot take this request ({why_not}); choose another"
         return _refused(why_not, "consultant_user_id", problem)
@@ -78,7 +78,7 @@ def _to_the_best(
         who = candidate.consultant_user_id
         savepoint = db.begin_nested()
         store.lock_consultants(db, (session.consultant_user_id, who))
-        if assignments.full(db, [who], ctx.now):  # others than this pool give to them as well
+        if assignments.at_capacity(db, [who], ctx.now):  # others than this pool give to them as well
             savepoint.rollback()
             continue
         taken = availability.book(db, ctx, request, who, session.scheduled_start_time, session.id)

@@ -33,7 +33,7 @@ def carry_out(
     if image is None:
         return False
     who = step.consultant_user_id
-    if who not in {None, session.consultant_user_id} and assignments.full(db, [who], ctx.now):
+    if who not in {None, session.consultant_user_id} and assignments.at_capacity(db, [who], ctx.now):
         return False
     if step.action == "reassign":
         done = _given(db, ctx, step, session, request, image)

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
-from booking_tasks.assignment.eligibility import Profile, not_now
-from booking_tasks.assignment.evaluation import criteria_of, evaluate, obstacles
+from booking_tasks.assignment.eligibility import Profile, exclusion_reason
+from booking_tasks.assignment.evaluation import criteria_of, evaluate, ineligibility_reasons
 from booking_tasks.assignment.rules import Candidate, Start
 from booking_tasks.assignment.store import Facts
 from booking_tasks.availability import store as ledger
@@ -68,8 +68,8 @@ def could_later(
     wish = criteria_of(request)
     fit = [
         who
-        for who, reason in obstacles(db, wish).items()
-        if reason is None and (who == own or not_now(Profile(who), wish, ctx.now) is None)
+        for who, reason in ineligibility_reasons(db, wish).items()
+        if reason is None and (who == own or exclusion_reason(Profile(who), wish, ctx.now) is None)
     ]
     asking = ledger.needing_confirmation(db, fit, kind, ctx.now)
     return [who for who in fit if who == own or who not in asking]

@@ -6,12 +6,12 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.decisions import Assigned
 from booking_tasks.assignment.eligibility import Criteria
-from booking_tasks.assignment.evaluation import obstacles
+from booking_tasks.assignment.evaluation import ineligibility_reasons
 from booking_tasks.assignment.service import assign_locked, assign_new
 from booking_tasks.context import Context
 from booking_tasks.contracts import FallbackCost, RequestOutcome, SubmitRequest
 from booking_tasks.intake import service as intake
-from booking_tasks.intake.preference import nobody
+from booking_tasks.intake.preference import preference_refusal
 from booking_tasks.intake.service import Submission
 from booking_tasks.models import ConsultationRequest
 
@@ -45,7 +45,7 @@ def submit_only(db: Session, ctx: Context, command: SubmitRequest) -> RequestOut
 
 def _submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission | RequestOutcome:
     if command.fallback == "only" or command.excluded_consultant_user_ids:
-        leaves_nobody = nobody(command, obstacles(db, _wish(command)))
+        leaves_nobody = preference_refusal(command, ineligibility_reasons(db, _wish(command)))
         if leaves_nobody is not None:
             return RequestOutcome.refusal(*leaves_nobody)
     return intake.submission(db, ctx, command)

@@ -51,7 +51,7 @@ class Assigned:
         return self.reason or ("offered" if self.result == "offered" else "chosen")
 
 
-def cost_of(
+def fallback_cost(
     db: Session,
     ctx: Context,
     request: ConsultationRequest,
@@ -93,12 +93,12 @@ def _first_start(
         until,
         ctx.now,
         1,
-        wanted=False,
+        within_window=False,
     )
     return next(iter(free.by_consultant.get(who, ())), None)
 
 
-def decide(
+def record_decision(
     db: Session,
     ctx: Context,
     request: ConsultationRequest,
@@ -159,11 +159,11 @@ def _inputs(
     inputs = _wanted(request) | {"now": ctx.now.isoformat()}
     if seen is not None:
         inputs["weights"] = seen.weights.by_term()
-        inputs["window"] = [_said(seen.about.since), _said(seen.about.until)]
-        inputs["requester_zone"] = str(seen.about.requester_zone)
+        inputs["window"] = [_said(seen.circumstances.since), _said(seen.circumstances.until)]
+        inputs["requester_zone"] = str(seen.circumstances.requester_zone)
         inputs["standings"] = {
             str(who): [str(one.credits), str(one.weight), _said(one.idle_since)]
-            for who, one in seen.standings.items()
+            for who, one in seen.balances.items()
         }
     if cost is not None:
         inputs["fallback"] = asdict(cost)

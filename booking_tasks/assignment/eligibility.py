@@ -63,9 +63,9 @@ REASONS = (
 LASTING = frozenset(REASONS[: REASONS.index("not_the_preferred") + 1])
 
 
-def ineligibility_reason(one: Profile, wish: Criteria, aliases: Aliases = NO_ALIASES) -> str | None:
+def ineligibility_reason(profile: Profile, criteria: Criteria, aliases: Aliases = NO_ALIASES) -> str | None:
     """Why a consultant can never serve this request as they are, or None."""
-    return next(_obstacles(one, wish, aliases), None)
+    return next(_obstacles(profile, criteria, aliases), None)
 
 
 def _obstacles(one: Profile, wish: Criteria, aliases: Aliases) -> Iterator[str]:
@@ -79,11 +79,11 @@ def _obstacles(one: Profile, wish: Criteria, aliases: Aliases) -> Iterator[str]:
         yield "not_for_company"
     if not has_specializations(one.specializations, wish.required_specializations, aliases):
         yield "missing_specialization"
-    if wish.languages and not speaks(one.languages, wish.languages):
+    if wish.languages and not has_language(one.languages, wish.languages):
         yield "missing_language"
 
 
-def not_now(one: Profile, wish: Criteria, now: datetime) -> str | None:
+def exclusion_reason(one: Profile, wish: Criteria, now: datetime) -> str | None:
     """Why a fit consultant is left out by the requester's own word, or None."""
     who = one.consultant_user_id
     if who in wish.excluded:
@@ -96,10 +96,10 @@ def not_now(one: Profile, wish: Criteria, now: datetime) -> str | None:
     return "waits_for_preferred" if waiting else None
 
 
-def speaks(spoken: Iterable[str], wanted: Iterable[str]) -> bool:
+def has_language(spoken: Iterable[str], tags_accepted: Iterable[str]) -> bool:
     """Whether one of the wanted languages is spoken: `de` is served by `de-AT`, not the other way round
 
     (basic filtering, RFC 4647 section 3.3.1).
     """
     tags = [tag.lower() + "-" for tag in spoken]
-    return any(tag.startswith(one.lower() + "-") for one in wanted for tag in tags)
+    return any(tag.startswith(one.lower() + "-") for one in tags_accepted for tag in tags)

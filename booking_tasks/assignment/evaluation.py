@@ -10,9 +10,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store
-from booking_tasks.assignment.eligibility import Criteria, Profile, not_now
+from booking_tasks.assignment.eligibility import Criteria, Profile, exclusion_reason
 from booking_tasks.assignment.eligibility import ineligibility_reason as never
-from booking_tasks.assignment.rules import Candidate, Start, ranked, scored
+from booking_tasks.assignment.rules import Candidate, Start, ranked, scored_candidates
 from booking_tasks.assignment.scoring import Circumstances
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import NO_ALIASES, Aliases
@@ -35,8 +35,8 @@ class Evaluation:
 
     candidates: tuple[Candidate, ...]
     profiles: dict[UUID, Profile]
-    standings: dict[UUID, Balance]
-    about: Circumstances
+    balances: dict[UUID, Balance]
+    circumstances: Circumstances
     weights: Weights
 
     def best(self) -> Candidate | None:
@@ -71,14 +71,16 @@ class Evaluation:
 
     def scored(self, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
         """Candidates with their terms and totals under these circumstances."""
-        return tuple(scored(candidates, self.profiles, self.standings, self.about, self.weights))
+        return tuple(
+            scored_candidates(candidates, self.profiles, self.balances, self.circumstances, self.weights)
+        )
 
 
 def evaluate(
     db: Session,
     ctx: Context,
     request: ConsultationRequest,
-    kind: ServiceType,
+    service_type: ServiceType,
     openings: Openings | None = None,
 ) -> Evaluation:
     """Everyone, with terms and starts, or the first reason why not.
@@ -88,10 +90,12 @@ def evaluate(
     is over.
     """
     wish, now = criteria_of(request), ctx.now
-    pool = store.entered_pool(db, wish, now)
+    pool = store.lock_pool(db, wish, now)
     profiles, known = pool.profiles, pool.facts
     aliases = _aliases(db, profiles.values(), wish) if known.has_aliases else NO_ALIASES
-    reasons = {who: never(one, wish, aliases) or not_now(one, wish, now) for who, one in profiles.items()}
+    reasons = {
+        who: never(one, wish, aliases) or exclusion_reason(one, wish, now) for who, one in profiles.items()
+    }
     for who, one in profiles.items():
         if reasons[who] is None and one.capacity is not None and known.loads.get(who, 0) >= one.capacity:
             reasons[who] = "at_capacity"
@@ -99,7 +103,7 @@ def evaluate(
     left = [who for who, reason in reasons.items() if reason is None]
     open_at = openings(left, known) if openings else _free(db, ctx, request, left, (since, until))
     about = Circumstances(
-        wish=wish,
+        criteria=wish,
         since=since,
         until=request.preferred_end_time,
         requester_zone=zone(known.requester_zone or ctx.policies.default_time_zone),
@@ -120,7 +124,7 @@ def evaluate(
                 capacity=profiles[who].capacity,
             )
         )
-    seen = Evaluation(tuple(found), profiles, pool.standings, about, weights_of(ctx, kind))
+    seen = Evaluation(tuple(found), profiles, pool.balances, about, weights_of(ctx, service_type))
     return replace(seen, candidates=seen.scored(found))
 
 
@@ -144,25 +148,25 @@ def _free(
     return {**none, **free.by_consultant}
 
 
-def obstacles(db: Session, wish: Criteria) -> dict[UUID, str | None]:
+def ineligibility_reasons(db: Session, wish: Criteria) -> dict[UUID, str | None]:
     """Everyone, with the first reason why they cannot serve a wish as they are, or None. Locks nothing."""
     profiles = store.profiles(db)
     aliases = _aliases(db, profiles.values(), wish)
     return {who: never(one, wish, aliases) for who, one in profiles.items()}
 
 
-def obstacle(db: Session, request: ConsultationRequest, who: UUID) -> str | None:
+def ineligibility_for_request(db: Session, request: ConsultationRequest, who: UUID) -> str | None:
     """Why one consultant can never serve a request, whatever the hour, or None. Locks nothing."""
     wish = criteria_of(request)
-    return obstacles(db, wish).get(who) or ("excluded" if who in wish.excluded else None)
+    return ineligibility_reasons(db, wish).get(who) or ("excluded" if who in wish.excluded else None)
 
 
-def ineligibility_reason(
+def current_ineligibility_reason(
     consultant: Consultant, request: ConsultationRequest, aliases: Aliases, now: datetime
 ) -> str | None:
     """Why a consultant cannot serve a request now, whatever the hour, or None. For many at once."""
     one, wish = store.profile_of(consultant), criteria_of(request)
-    return never(one, wish, aliases) or not_now(one, wish, now)
+    return never(one, wish, aliases) or exclusion_reason(one, wish, now)
 
 
 def aliases_for(
@@ -195,9 +199,9 @@ def criteria_of(request: ConsultationRequest) -> Criteria:
     )
 
 
-def weights_of(ctx: Context, kind: ServiceType) -> Weights:
+def weights_of(ctx: Context, service_type: ServiceType) -> Weights:
     """The deployment's weights, as this kind of consultation changes them."""
-    given = kind.assignment_weights or {}
+    given = service_type.assignment_weights or {}
     own: dict[str, float] = {term: given[term] for term in Term if term in given}
     return ctx.policies.assignment_weights.changed(own)
 

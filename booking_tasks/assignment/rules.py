@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from booking_tasks.assignment.eligibility import LASTING, REASONS, Profile
-from booking_tasks.assignment.scoring import Circumstances, Terms, terms_of, total
+from booking_tasks.assignment.scoring import Circumstances, Terms, score_terms, total_score
 from booking_tasks.context import Weights
-from booking_tasks.credits.rules import Balance, turns
+from booking_tasks.credits.rules import Balance, queue_positions
 from booking_tasks.kit.time_zones import zone
 
 #: Grows with every change of the choice's meaning; stored with each decision.
@@ -59,7 +59,7 @@ class Candidate:
         }
 
 
-def scored(
+def scored_candidates(
     candidates: Iterable[Candidate],
     profiles: Mapping[UUID, Profile],
     standings: Mapping[UUID, Balance],
@@ -69,7 +69,7 @@ def scored(
     """The candidates with their terms and totals. Whose turn it is counts among those who can."""
     candidates = list(candidates)
     able = [one.consultant_user_id for one in candidates if one.is_able]
-    queue = turns({who: standings.get(who) or Balance(weight=profiles[who].weight) for who in able})
+    queue = queue_positions({who: standings.get(who) or Balance(weight=profiles[who].weight) for who in able})
     made = []
     for one in candidates:
         if not one.is_able:
@@ -77,9 +77,9 @@ def scored(
             continue
         who, (start, end) = one.consultant_user_id, one.starts[0]
         profile, standing = profiles[who], standings.get(who)
-        terms = terms_of(profile, start, end, zone(profile.time_zone), queue[who], about)
+        terms = score_terms(profile, start, end, zone(profile.time_zone), queue[who], about)
         idle_since = standing.idle_since if standing else None
-        made.append(replace(one, terms=terms, total=total(terms, weights), idle_since=idle_since))
+        made.append(replace(one, terms=terms, total=total_score(terms, weights), idle_since=idle_since))
     return made
 
 
@@ -95,7 +95,7 @@ def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
 ALL_DECLINED = "all_declined"
 
 
-def why_nobody(candidates: Iterable[Candidate], declined: Collection[UUID] = ()) -> str:
+def unassigned_reason(candidates: Iterable[Candidate], declined: Collection[UUID] = ()) -> str:
     """The reason of an empty choice: the furthest that anyone came.
 
     `declined` are those who were asked about the request and declined or stayed silent.

@@ -28,7 +28,7 @@ class Circumstances:
     `known`: consultant -> 1.0 when they had this requester before, 0.5 for this company.
     """
 
-    wish: Criteria
+    criteria: Criteria
     since: datetime
     until: datetime | None
     requester_zone: tzinfo
@@ -36,37 +36,37 @@ class Circumstances:
     aliases: Aliases
 
 
-def terms_of(
+def score_terms(
     one: Profile, start: datetime, end: datetime, zone: tzinfo, turn: int, about: Circumstances
 ) -> dict[Term, float]:
     """The terms of one consultant at one start. `turn` is their place in the pool's queue, 0 the first."""
     return {
-        Term.PREFERENCE: float(one.consultant_user_id == about.wish.preferred),
-        Term.PRIORITY: priority(one),
+        Term.PREFERENCE: float(one.consultant_user_id == about.criteria.preferred),
+        Term.PRIORITY: tier_priority(one),
         Term.FAIRNESS: 1 / (1 + turn),
-        Term.EARLIEST: earliest(start, about.since, about.until),
-        Term.SPECIALIZATION: closeness(one, about),
+        Term.EARLIEST: earliness(start, about.since, about.until),
+        Term.SPECIALIZATION: specialization_closeness(one, about),
         Term.CONTINUITY: about.known.get(one.consultant_user_id, 0.0),
         Term.LOCAL_TIME: min(
-            suits(moment.astimezone(where))
+            local_time_suitability(moment.astimezone(where))
             for moment in (start, end)
             for where in (zone, about.requester_zone)
         ),
     }
 
 
-def total(terms: Terms, weights: Weights) -> float:
+def total_score(terms: Terms, weights: Weights) -> float:
     """The score. Rounded, so that equals are equal on every machine."""
     by_term = weights.by_term()
     return round(sum(by_term[term] * value for term, value in terms.items()), _DECIMALS)
 
 
-def priority(one: Profile) -> float:
+def tier_priority(one: Profile) -> float:
     """1 for the first tier, 0 for the last."""
     return (_TIERS - one.tier) / (_TIERS - 1)
 
 
-def earliest(start: datetime, since: datetime, until: datetime | None) -> float:
+def earliness(start: datetime, since: datetime, until: datetime | None) -> float:
     """1 at the beginning of the window, 0 at its end; without an end, half of it is gone after a day."""
     waited = max(start - since, timedelta(0))
     if until is None:
@@ -74,16 +74,16 @@ def earliest(start: datetime, since: datetime, until: datetime | None) -> float:
     return max(0.0, 1 - waited / (until - since)) if until > since else 0.0
 
 
-def closeness(one: Profile, about: Circumstances) -> float:
+def specialization_closeness(one: Profile, about: Circumstances) -> float:
     """1 when the consultant has just what is required, less with every specialization more.
 
     So generalists are kept for the requests that need them.
     """
-    required = meant(about.wish.required_specializations, about.aliases)
+    required = meant(about.criteria.required_specializations, about.aliases)
     return 1 / (1 + len(meant(one.specializations, about.aliases) - required))
 
 
-def suits(local: datetime) -> float:
+def local_time_suitability(local: datetime) -> float:
     """1 in the day's hours, falling to 0 within the four hours around them."""
     hour = local.hour + local.minute / 60
     outside = max(_DAY_BEGINS - hour, hour - _DAY_ENDS, 0.0)

@@ -11,9 +11,14 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store
 from booking_tasks.assignment.booking import book_or_hold
-from booking_tasks.assignment.decisions import Assigned, Cost, cost_of, decide, decision_of
-from booking_tasks.assignment.evaluation import Evaluation, aliases_for, evaluate, ineligibility_reason
-from booking_tasks.assignment.rules import ALL_DECLINED, POLICY_VERSION, Candidate, Start, why_nobody
+from booking_tasks.assignment.decisions import Assigned, Cost, decision_of, fallback_cost, record_decision
+from booking_tasks.assignment.evaluation import (
+    Evaluation,
+    aliases_for,
+    current_ineligibility_reason,
+    evaluate,
+)
+from booking_tasks.assignment.rules import ALL_DECLINED, POLICY_VERSION, Candidate, Start, unassigned_reason
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.context import Context
@@ -36,14 +41,14 @@ __all__ = [
     "assign_locked",
     "assign_new",
     "book_or_offer",
-    "candidates",
-    "choice_of_requester",
-    "chosen_by_requester",
-    "decide",
-    "ineligibility_reason",
-    "nobody",
-    "still_waits",
-    "waiting",
+    "current_ineligibility_reason",
+    "evaluated_candidates",
+    "is_assignable",
+    "leave_unassigned",
+    "record_decision",
+    "record_requester_choice",
+    "requester_choice",
+    "waiting_request_ids",
 ]
 
 
@@ -54,18 +59,18 @@ def assign(db: Session, ctx: Context, request_id: UUID) -> Assigned:
 
 
 def assign_locked(
-    db: Session, ctx: Context, request: ConsultationRequest, kind: ServiceType | None = None
+    db: Session, ctx: Context, request: ConsultationRequest, service_type: ServiceType | None = None
 ) -> Assigned:
     """The same for a request that is locked, or new in this transaction.
 
     A request whose time is over is left to the sweep that ends it, whichever of the two comes first.
     """
-    if not still_waits(db, ctx, request):
+    if not is_assignable(db, ctx, request):
         return Assigned("nothing")
-    kind = kind or ledger.service_type(db, request.consultation_service_type_id)
-    if kind is None or not kind.is_active:
+    service_type = service_type or ledger.service_type(db, request.consultation_service_type_id)
+    if service_type is None or not service_type.is_active:
         return _wait(db, ctx, request, None, "service_type_inactive")
-    return _assigned(db, ctx, request, kind, evaluate(db, ctx, request, kind))
+    return _assigned(db, ctx, request, service_type, evaluate(db, ctx, request, service_type))
 
 
 def assign_new(
@@ -107,18 +112,18 @@ def _assigned(
             if taken.code in {"requester_busy", "at_capacity"}:
                 refused = taken.code
         seen = seen.without(best, refused)
-    return nobody(db, ctx, request, kind, seen)
+    return leave_unassigned(db, ctx, request, kind, seen)
 
 
 def _choice(
     db: Session, ctx: Context, request: ConsultationRequest, seen: Evaluation, best: Candidate, span: Start
 ) -> tuple[Cost | None, dict[str, Any]]:
     """What the choice costs, and its row."""
-    cost = cost_of(db, ctx, request, seen, best, span[0])
+    cost = fallback_cost(db, ctx, request, seen, best, span[0])
     return cost, decision_of(ctx, request, seen, best, span[0], cost)
 
 
-def still_waits(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
+def is_assignable(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
     """Whether a locked request is to be looked at: not when it keeps a start, has an offer, or is over."""
     if request.status not in {"pending", "pending_assignment"}:
         return False
@@ -128,10 +133,10 @@ def still_waits(db: Session, ctx: Context, request: ConsultationRequest) -> bool
         request.deadline_at = request.requested_at + ctx.policies.assignment_deadline
     if min(request.deadline_at, request.preferred_end_time or request.deadline_at) <= ctx.now:
         return False
-    return request.waiting_since is None or not offers.busy_with_offers(db, ctx, request)
+    return request.waiting_since is None or not offers.has_offer_or_cooldown(db, ctx, request)
 
 
-def choice_of_requester(
+def requester_choice(
     ctx: Context, request: ConsultationRequest | NewRequest, start: datetime
 ) -> dict[str, Any]:
     """The decision of a booking whose consultant and start the requester chose, to be written with it."""
@@ -147,17 +152,19 @@ def choice_of_requester(
     }
 
 
-def chosen_by_requester(db: Session, ctx: Context, request: ConsultationRequest, start: datetime) -> None:
+def record_requester_choice(db: Session, ctx: Context, request: ConsultationRequest, start: datetime) -> None:
     """Keep that decision where nothing is booked yet."""
-    store.add_decision(db, **choice_of_requester(ctx, request, start))
+    store.add_decision(db, **requester_choice(ctx, request, start))
 
 
-def waiting(db: Session, ctx: Context, limit: int = 100) -> list[UUID]:
+def waiting_request_ids(db: Session, ctx: Context, limit: int = 100) -> list[UUID]:
     """Requests to look at again."""
     return store.waiting_requests(db, ctx.now, limit)
 
 
-def candidates(db: Session, ctx: Context, request: ConsultationRequest, kind: ServiceType) -> list[Candidate]:
+def evaluated_candidates(
+    db: Session, ctx: Context, request: ConsultationRequest, kind: ServiceType
+) -> list[Candidate]:
     """Everyone, with their terms and free starts, or the first reason why not. Locks the pool."""
     return list(evaluate(db, ctx, request, kind).candidates)
 
@@ -166,7 +173,7 @@ def book_or_offer(
     db: Session,
     ctx: Context,
     request: ConsultationRequest,
-    kind: ServiceType,
+    service_type: ServiceType,
     candidate: Candidate,
     start: datetime,
     end: datetime,
@@ -177,8 +184,8 @@ def book_or_offer(
     Who was told to wait may have made other plans: where the kind says so, they are asked first.
     `decision`, the row of the choice, is written with what is given; a lost race gives its locks back.
     """
-    if request.waiting_since is None or kind.waiting_list == "book":
-        return book_or_hold(db, ctx, request, kind, candidate, (start, end), decision)
+    if request.waiting_since is None or service_type.waiting_list == "book":
+        return book_or_hold(db, ctx, request, service_type, candidate, (start, end), decision)
     savepoint = db.begin_nested()
     if _is_full(db, ctx, candidate):
         savepoint.rollback()
@@ -196,10 +203,10 @@ def _is_full(db: Session, ctx: Context, candidate: Candidate) -> bool:
     if candidate.capacity is None:
         return False
     ledger.lock_consultant(db, candidate.consultant_user_id)
-    return bool(store.full(db, [candidate.consultant_user_id], ctx.now))
+    return bool(store.at_capacity(db, [candidate.consultant_user_id], ctx.now))
 
 
-def nobody(
+def leave_unassigned(
     db: Session,
     ctx: Context,
     request: ConsultationRequest,
@@ -208,7 +215,7 @@ def nobody(
     batch: dict[str, Any] | None = None,
 ) -> Assigned:
     """Wait for another day; or end where nobody is left to ask and the kind of consultation wants that."""
-    reason = why_nobody(seen.candidates, who_declined(db, request.id))
+    reason = unassigned_reason(seen.candidates, who_declined(db, request.id))
     waits = _wait(db, ctx, request, seen, reason, batch)
     if reason != ALL_DECLINED or kind.when_all_declined == "wait":
         return waits
@@ -246,6 +253,6 @@ def _wait(
             reason=reason,
         )
     if changed:
-        decide(db, ctx, request, seen.candidates if seen else (), became, seen=seen, batch=batch)
+        record_decision(db, ctx, request, seen.candidates if seen else (), became, seen=seen, batch=batch)
     db.flush()
     return became

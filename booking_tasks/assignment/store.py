@@ -124,11 +124,11 @@ class Pool:
     """Everyone in id order, what the pool's members have, and the facts of one wish."""
 
     profiles: dict[UUID, Profile]
-    standings: dict[UUID, Balance]
+    balances: dict[UUID, Balance]
     facts: Facts
 
 
-def entered_pool(db: Session, wish: Criteria, now: datetime) -> Pool:
+def lock_pool(db: Session, wish: Criteria, now: datetime) -> Pool:
     """Everyone as they are for a wish; its pool is locked from here on. One round trip."""
     rows = db.execute(
         _POOL,
@@ -141,7 +141,7 @@ def entered_pool(db: Session, wish: Criteria, now: datetime) -> Pool:
     ).all()
     return Pool(
         profiles={row.consultant_user_id: profile_of(row) for row in rows},
-        standings={
+        balances={
             row.consultant_user_id: Balance(row.credits, row.assignment_weight, row.assigned_at)
             for row in rows
             if row.credits is not None
@@ -162,7 +162,7 @@ _FULL = text(
 ).bindparams(bindparam("who", type_=ARRAY(PG_UUID(as_uuid=True))))
 
 
-def full(db: Session, consultants: Sequence[UUID], now: datetime) -> set[UUID]:
+def at_capacity(db: Session, consultants: Sequence[UUID], now: datetime) -> set[UUID]:
     """Those of them who have as much ahead as their capacity allows. Holds good while they are locked."""
     return set(db.execute(_FULL, {"who": list(consultants), "now": now}).scalars())
 
@@ -182,9 +182,9 @@ def first_free_starts(
     start: datetime,
     end: datetime,
     now: datetime,
-    each: int,
+    per_consultant: int,
     *,
-    wanted: bool = True,
+    within_window: bool = True,
 ) -> FirstStarts:
     """The first `each` starts of every consultant inside the preferred window, with the requester free
 
@@ -199,9 +199,9 @@ def first_free_starts(
             "request": request.id,
             "from_": start,
             "to": end,
-            "latest_end": request.preferred_end_time if wanted else None,
+            "latest_end": request.preferred_end_time if within_window else None,
             "now": now,
-            "each": each,
+            "each": per_consultant,
         },
     )
     free: dict[UUID, list[tuple[datetime, datetime]]] = {}
@@ -214,7 +214,7 @@ def first_free_starts(
     return FirstStarts(free, frozenset(busy - free.keys()))
 
 
-def to_look_at(now: datetime) -> tuple[ColumnElement[bool], ...]:
+def awaiting_assignment(now: datetime) -> tuple[ColumnElement[bool], ...]:
     """What is true of requests that wait for a consultant: none keeps a start, has an offer, or is to be
 
     left in peace after one. Without those whose job is dead: looking at them ended a process or failed
@@ -246,7 +246,7 @@ def waiting_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
     return list(
         db.execute(
             select(ConsultationRequest.id)
-            .where(*to_look_at(now))
+            .where(*awaiting_assignment(now))
             .order_by(ConsultationRequest.updated_at.nulls_first(), ConsultationRequest.id)
             .limit(limit)
         ).scalars()

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store as assignment_store
-from booking_tasks.assignment.eligibility import Criteria, ineligibility_reason, not_now
+from booking_tasks.assignment.eligibility import Criteria, exclusion_reason, ineligibility_reason
 from booking_tasks.assignment.evaluation import criteria_of, weights_of
 from booking_tasks.availability import store as ledger
 from booking_tasks.batch import store as batch_store
@@ -38,7 +38,7 @@ Shape = tuple[UUID, frozenset[int], datetime, datetime, datetime | None]
 
 
 @dataclass(frozen=True)
-class Look:
+class BatchProblem:
     """A batch as it was read. What is said of each request stands at its place in `requests`.
 
     `seen`: when it had been changed last. `reasons`: why a consultant cannot serve it. `complete`: all its
@@ -59,7 +59,7 @@ class Look:
     batch: Batch
 
 
-def read(db: Session, ctx: Context, ids: Sequence[UUID]) -> Look:
+def read(db: Session, ctx: Context, ids: Sequence[UUID]) -> BatchProblem:
     """The batch of these requests; without those whose kind is no longer offered. Locks nothing."""
     found = batch_store.requests(db, ids) if ids else []
     kinds = batch_store.service_types(db, {one.consultation_service_type_id for one in found})
@@ -89,9 +89,9 @@ class _Reader:
         self._busy: list[frozenset[int]] = [frozenset()] * len(requests)
         self._complete = [True] * len(requests)
 
-    def look(self) -> Look:
+    def look(self) -> BatchProblem:
         """Everything together; the pairs are scored here."""
-        return Look(
+        return BatchProblem(
             now=self._now,
             requests=self._requests,
             seen=[one.updated_at for one in self._requests],
@@ -159,7 +159,9 @@ class _Reader:
 
     def _obstacle(self, who: UUID, wish: Criteria) -> str | None:
         one = self._scene.profiles[who]
-        reason = ineligibility_reason(one, wish, self._scene.aliases) or not_now(one, wish, self._now)
+        reason = ineligibility_reason(one, wish, self._scene.aliases) or exclusion_reason(
+            one, wish, self._now
+        )
         if reason is None and self._ground.capacities.get(who, 1) <= 0:
             return "at_capacity"
         return reason

@@ -9,7 +9,13 @@ from decimal import Decimal
 from uuid import UUID
 
 from booking_tasks.assignment.eligibility import Criteria, Profile
-from booking_tasks.assignment.scoring import Circumstances, closeness, earliest, priority, suits
+from booking_tasks.assignment.scoring import (
+    Circumstances,
+    earliness,
+    local_time_suitability,
+    specialization_closeness,
+    tier_priority,
+)
 from booking_tasks.availability.rules import Aliases
 from booking_tasks.batch.problem import Ground
 from booking_tasks.context import Weights
@@ -50,7 +56,7 @@ class Scene:
     def about(self, wish: Criteria, since: datetime, until: datetime | None) -> Circumstances:
         """What the terms of one request's candidates have in common."""
         return Circumstances(
-            wish=wish,
+            criteria=wish,
             since=since,
             until=until,
             requester_zone=self.zones.get(wish.requester_user_id, self.default_zone),
@@ -65,7 +71,7 @@ class Scene:
 
         The terms are those of `scoring.terms_of`; what many pairs have in common is worked out once.
         """
-        weights = self.weights[about.wish.service_type_id].by_term()
+        weights = self.weights[about.criteria.service_type_id].by_term()
         highest, standing = sum(weights.values()), dict[int, float]()
         found = []
         for opening in openings:
@@ -77,7 +83,7 @@ class Scene:
             value = (
                 standing[place]
                 + weights["fairness"] / (1 + turns[opening])
-                + weights["earliest"] * earliest(ground.starts[opening], about.since, about.until)
+                + weights["earliest"] * earliness(ground.starts[opening], about.since, about.until)
                 + weights["local_time"] * self._local_time(ground, opening, about.requester_zone)
             )
             found.append(value / highest)
@@ -85,12 +91,12 @@ class Scene:
 
     def _lasting(self, one: Profile, about: Circumstances) -> dict[Term, float]:
         """The terms of a consultant that no start changes."""
-        key = (one.consultant_user_id, about.wish.required_specializations)
+        key = (one.consultant_user_id, about.criteria.required_specializations)
         if key not in self._closeness:
-            self._closeness[key] = closeness(one, about)
+            self._closeness[key] = specialization_closeness(one, about)
         return {
-            Term.PREFERENCE: float(one.consultant_user_id == about.wish.preferred),
-            Term.PRIORITY: priority(one),
+            Term.PREFERENCE: float(one.consultant_user_id == about.criteria.preferred),
+            Term.PRIORITY: tier_priority(one),
             Term.SPECIALIZATION: self._closeness[key],
             Term.CONTINUITY: about.known.get(one.consultant_user_id, 0.0),
         }
@@ -100,7 +106,7 @@ class Scene:
         if key not in self._local:
             own = zone(self.profiles[ground.consultants[ground.whose[opening]]].time_zone)
             self._local[key] = min(
-                suits(moment.astimezone(where))
+                local_time_suitability(moment.astimezone(where))
                 for moment in (ground.starts[opening], ground.ends[opening])
                 for where in (own, requester_zone)
             )

@@ -18,14 +18,14 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import evaluation as looking
 from booking_tasks.assignment import service
-from booking_tasks.assignment.decisions import Assigned, cost_of, decide
-from booking_tasks.assignment.rules import Candidate, Start, why_nobody
+from booking_tasks.assignment.decisions import Assigned, fallback_cost, record_decision
+from booking_tasks.assignment.rules import Candidate, Start, unassigned_reason
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.batch import matching
 from booking_tasks.batch import store as batch_store
 from booking_tasks.batch.plan import NOT_SERVED, Answer
-from booking_tasks.batch.reading import Look, read
+from booking_tasks.batch.reading import BatchProblem, read
 from booking_tasks.context import Context
 from booking_tasks.models import Consultant, ConsultationRequest
 from booking_tasks.offers.rules import NOT_TAKEN
@@ -42,7 +42,7 @@ class Planned:
     `batch_id` once it is kept.
     """
 
-    look: Look
+    look: BatchProblem
     answer: Answer
     seconds: float
     others: tuple[UUID, ...] = ()
@@ -89,7 +89,7 @@ class Planned:
     def _reasons(self, place: int) -> set[str]:
         """What its reason may be where nothing changed: with and without somebody who declined."""
         candidates = self.candidates(place)
-        reasons = {why_nobody(candidates), why_nobody(candidates, self.look.ground.consultants)}
+        reasons = {unassigned_reason(candidates), unassigned_reason(candidates, self.look.ground.consultants)}
         return reasons | NOT_TAKEN if "no_free_time" in reasons else reasons
 
     def candidates(self, place: int) -> list[Candidate]:
@@ -148,8 +148,8 @@ class Planned:
         seen = looking.Evaluation(
             candidates=(),
             profiles=dict(scene.profiles),
-            standings=dict(scene.standings[claim.service_type_id]),
-            about=scene.about(looking.criteria_of(request), claim.low, claim.latest),
+            balances=dict(scene.standings[claim.service_type_id]),
+            circumstances=scene.about(looking.criteria_of(request), claim.low, claim.latest),
             weights=scene.weights[claim.service_type_id],
         )
         return replace(seen, candidates=seen.scored(self.candidates(place)))
@@ -157,14 +157,14 @@ class Planned:
     def apply(self, db: Session, ctx: Context, request_id: UUID) -> Assigned:
         """Give one request what the plan has for it, or say why it waits; by itself if that is overtaken."""
         request, place = session_store.locked_request(db, request_id), self._places.get(request_id)
-        if request is None or not service.still_waits(db, ctx, request):
+        if request is None or not service.is_assignable(db, ctx, request):
             return Assigned("nothing")
         kind = ledger.service_type(db, request.consultation_service_type_id)
         if kind is None or not kind.is_active or place is None or not self._stands(db, ctx, request, place):
             return service.assign_locked(db, ctx, request)
         seen, pair = self._as_single_look(request, place), self.answer.plan[place]
         if pair == NOT_SERVED:
-            return service.nobody(db, ctx, request, kind, seen, self.certificate(place))
+            return service.leave_unassigned(db, ctx, request, kind, seen, self.certificate(place))
         opening = self.look.batch.pair_openings[pair]
         candidate = seen.of(self.look.ground.consultants[self.look.ground.whose[opening]])
         start, end = self.look.ground.starts[opening], self.look.ground.ends[opening]
@@ -173,8 +173,10 @@ class Planned:
         taken = service.book_or_offer(db, ctx, request, kind, candidate, start, end)
         if isinstance(taken, NotTaken):
             return service.assign_locked(db, ctx, request)
-        became = replace(taken, cost=cost_of(db, ctx, request, seen, candidate, start))
-        decide(db, ctx, request, seen.candidates, became, candidate, start, seen, self.certificate(place))
+        became = replace(taken, cost=fallback_cost(db, ctx, request, seen, candidate, start))
+        record_decision(
+            db, ctx, request, seen.candidates, became, candidate, start, seen, self.certificate(place)
+        )
         return became
 
     def _stands(self, db: Session, ctx: Context, request: ConsultationRequest, place: int) -> bool:
@@ -188,18 +190,23 @@ class Planned:
         consultant = db.get(Consultant, who, populate_existing=True)
         if consultant is None:
             return False
-        return looking.ineligibility_reason(consultant, request, self.look.scene.aliases, ctx.now) is None
+        return (
+            looking.current_ineligibility_reason(consultant, request, self.look.scene.aliases, ctx.now)
+            is None
+        )
 
 
-def look(db: Session, ctx: Context, limit: int = REQUESTS_MOST) -> tuple[Look, tuple[UUID, ...]]:
+def look(db: Session, ctx: Context, limit: int = REQUESTS_MOST) -> tuple[BatchProblem, tuple[UUID, ...]]:
     """Read everything that waits as one batch; beside it, the requests that are looked at by themselves."""
-    ids = service.waiting(db, ctx, limit)
+    ids = service.waiting_request_ids(db, ctx, limit)
     found = read(db, ctx, ids)
     together = {one.id for one in found.requests}
     return found, tuple(one for one in ids if one not in together)
 
 
-def planned(look: Look, others: tuple[UUID, ...], time: timedelta, now: Callable[[], float]) -> Planned:
+def planned(
+    look: BatchProblem, others: tuple[UUID, ...], time: timedelta, now: Callable[[], float]
+) -> Planned:
     """Solve a batch in a time that `now` counts in seconds. No database."""
     began = now()
     answer = matching.solved(look.batch, time / timedelta(seconds=1), now)

@@ -18,7 +18,7 @@ class Balance:
     idle_since: datetime | None = None
 
 
-def turns(standings: Mapping[UUID, Balance]) -> dict[UUID, int]:
+def queue_positions(standings: Mapping[UUID, Balance]) -> dict[UUID, int]:
     """Place in the queue: 0 for those whose turn it is; equals share a place.
 
     The quota method of Balinski and Young (1975): nobody gets one more than their share of all, rounded

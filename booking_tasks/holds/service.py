@@ -150,7 +150,7 @@ def confirm_hold(db: Session, ctx: Context, command: ConfirmHold) -> HoldOutcome
     if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, ctx.now):
         if not _asked(db, ctx, request, who, start, end):
             return _outcome("refused", request, held, "hold_expired")
-        assignment.chosen_by_requester(db, ctx, request, start)
+        assignment.record_requester_choice(db, ctx, request, start)
     elif not _booked(db, ctx, request, who, start, end):
         return _outcome("refused", request, held, "hold_expired")
     return _outcome("done", request, availability.held_slot(db, request.id), start=start, end=end)
@@ -168,7 +168,7 @@ def _booked(
         start,
         end,
         from_hold=True,
-        decision=assignment.choice_of_requester(ctx, request, start),
+        decision=assignment.requester_choice(ctx, request, start),
     )
     return not isinstance(agreed, NotTaken)
 

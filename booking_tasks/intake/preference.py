@@ -35,7 +35,9 @@ def _contradictions(command: SubmitRequest, now: datetime, deadline: datetime) -
         yield "fallback_after", f"lies after the request's end ({end}); write fallback only instead"
 
 
-def nobody(command: SubmitRequest, obstacles: Mapping[UUID, str | None]) -> tuple[str, str, str] | None:
+def preference_refusal(
+    command: SubmitRequest, obstacles: Mapping[UUID, str | None]
+) -> tuple[str, str, str] | None:
     """(code, field, problem) when the preference leaves nobody who could ever serve, or None.
 
     `obstacles`: everyone with the first reason why not, as far as the request's own word does not matter.

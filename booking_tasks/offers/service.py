@@ -21,7 +21,7 @@ from booking_tasks.outbox import service as history
 from booking_tasks.outbox.event_types import EventType
 
 
-def busy_with_offers(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
+def has_offer_or_cooldown(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
     """Whether the request has an open offer, or is left in peace after one that nobody answered."""
     in_peace = request.offer_cooldown_until is not None and request.offer_cooldown_until > ctx.now
     return in_peace or store.open_offer(db, request.id) is not None
@@ -35,7 +35,7 @@ def offer(
     Codes beside those of every hold: `offer_open` (one at a time, or left in peace), `offered_before`
     (this very start), `too_late` (nobody could answer before it begins).
     """
-    if busy_with_offers(db, ctx, request):
+    if has_offer_or_cooldown(db, ctx, request):
         return NotTaken("offer_open")
     until = rules.stands_until(ctx.now, ctx.policies.offer_time, start, request.deadline_at)
     if until <= ctx.now:

@@ -65,7 +65,7 @@ def _drafted(ctx: Context, command: BookSeries, start: datetime, length: timedel
         request_details=command.details,
         series_id=command.series_id,
     )
-    chosen = assignment.choice_of_requester(ctx, request, start)
+    chosen = assignment.requester_choice(ctx, request, start)
     return drafted(ctx, request, command.consultant_user_id, start, start + length, chosen)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.assignment.evaluation import criteria_of, weights_of
 from booking_tasks.assignment.rules import Candidate
-from booking_tasks.assignment.scoring import Circumstances, closeness
+from booking_tasks.assignment.scoring import Circumstances, specialization_closeness
 from booking_tasks.assignment.store import profile_of
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import Aliases
@@ -46,7 +46,7 @@ def offer_freed(db: Session, ctx: Context, consultant_user_id: UUID) -> UUID | N
     requests = {
         one.id: one
         for one in waiting
-        if assignment.ineligibility_reason(consultant, one, aliases, ctx.now) is None
+        if assignment.current_ineligibility_reason(consultant, one, aliases, ctx.now) is None
     }
     kinds = store.active_kinds(db, {one.consultation_service_type_id for one in requests.values()})
     wishes = _wishes(db, ctx, consultant, requests, kinds, aliases)
@@ -97,9 +97,9 @@ def _wishes(
                 service_type_id=kind.id,
                 waiting_since=one.waiting_since or one.requested_at,
                 terms=terms_of(
-                    preferred=about.wish.preferred == who,
+                    preferred=about.criteria.preferred == who,
                     known=known.get(one.id, 0.0),
-                    closeness=closeness(profile, about),
+                    closeness=specialization_closeness(profile, about),
                 ),
                 weights=weights_of(ctx, kind),
                 earliest=one.preferred_start_time,
@@ -147,7 +147,7 @@ def _given(
         )
         given = assignment.book_or_offer(db, ctx, request, kind, candidate, start, end)
         if not isinstance(given, NotTaken):
-            assignment.decide(db, ctx, request, [candidate], given, candidate, start)
+            assignment.record_decision(db, ctx, request, [candidate], given, candidate, start)
             savepoint.commit()
             return given
     savepoint.rollback()
@@ -162,6 +162,6 @@ def _waits(db: Session, ctx: Context, request: ConsultationRequest, consultant: 
         request.status == "pending_assignment"
         and request.waiting_since is not None
         and all(end is None or end > ctx.now for end in ends)
-        and not offers.busy_with_offers(db, ctx, request)
-        and assignment.ineligibility_reason(consultant, request, aliases, ctx.now) is None
+        and not offers.has_offer_or_cooldown(db, ctx, request)
+        and assignment.current_ineligibility_reason(consultant, request, aliases, ctx.now) is None
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from booking_tasks.assignment.scoring import Terms, total
+from booking_tasks.assignment.scoring import Terms, total_score
 from booking_tasks.context import Weights
 from booking_tasks.enums import Term
 
@@ -35,7 +35,7 @@ class Wish:
     @property
     def score(self) -> float:
         """The weighted terms, as the assignment counts them."""
-        return total(self.terms, self.weights)
+        return total_score(self.terms, self.weights)
 
     def fits(self, start: datetime, end: datetime) -> bool:
         """Whether a session of this span would suit, and was not offered before."""

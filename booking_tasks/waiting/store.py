@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment.store import to_look_at
+from booking_tasks.assignment.store import awaiting_assignment
 from booking_tasks.models import (
     AvailabilitySlot,
     Consultant,
@@ -29,7 +29,7 @@ def consultant(db: Session, consultant_user_id: UUID) -> Consultant | None:
 def waiting_requests(db: Session, now: datetime) -> Sequence[ConsultationRequest]:
     """Every request that was told to wait and may be asked, for reading."""
     found = select(ConsultationRequest).where(
-        *to_look_at(now),
+        *awaiting_assignment(now),
         ConsultationRequest.waiting_since.is_not(None),
         or_(ConsultationRequest.preferred_end_time.is_(None), ConsultationRequest.preferred_end_time > now),
     )

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import asking, service
 from booking_tasks.assignment.eligibility import Criteria
-from booking_tasks.assignment.store import entered_pool
+from booking_tasks.assignment.store import lock_pool
 from booking_tasks.availability.service import NotTaken, hold
 from booking_tasks.context import Context
 from booking_tasks.contracts import FallbackCost, RequestOutcome, SearchSlots, SubmitRequest
@@ -212,7 +212,7 @@ def test_a_look_that_would_wait_too_long_is_left_to_the_job(
         clock.step(db, NOW)
         kind, who = builders.service_type(db).id, _free(db)
     with transaction() as rival:
-        entered_pool(rival, Criteria(uuid4(), kind), NOW)
+        lock_pool(rival, Criteria(uuid4(), kind), NOW)
         outcome = RequestOutcome.model_validate(receive(_command(kind), "booking"))
     assert (outcome.result, outcome.status) == ("done", "pending")
     with transaction() as db:

@@ -109,10 +109,10 @@ def test_a_pair_is_worth_what_a_single_look_would_score_there(db: Session, ctx: 
     assert len(openings) > 20
     for opening, share in zip(openings, scene.worth(ground, openings, about, turns), strict=True):
         one = scene.profiles[ground.consultants[ground.whose[opening]]]
-        terms = scoring.terms_of(
+        terms = scoring.score_terms(
             one, ground.starts[opening], ground.ends[opening], zone(one.time_zone), turns[opening], about
         )
-        assert share * sum(weights.by_term().values()) == pytest.approx(scoring.total(terms, weights))
+        assert share * sum(weights.by_term().values()) == pytest.approx(scoring.total_score(terms, weights))
 
 
 def test_what_equal_consultants_get_in_one_batch_differs_by_one_at_most(db: Session, ctx: Context) -> None:

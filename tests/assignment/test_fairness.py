@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import asking, service
 from booking_tasks.assignment.eligibility import Criteria
-from booking_tasks.assignment.store import entered_pool
+from booking_tasks.assignment.store import lock_pool
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, SubmitRequest
 from booking_tasks.credits.service import calibrate, credit_absence, take_back
@@ -145,7 +145,7 @@ def test_what_is_taken_back_while_others_are_assigned_is_counted_once(own_databa
     with transaction() as db:
         for _ in range(10):  # what the cancelled ones lost is made good
             _ask(db, kind)
-        standings = entered_pool(db, Criteria(uuid4(), kind), NOW).standings
+        standings = lock_pool(db, Criteria(uuid4(), kind), NOW).balances
         counts = [standings[who].credits for who in people]
         assert sum(counts) == 30
         assert max(counts) - min(counts) <= 1
@@ -158,7 +158,7 @@ def test_a_cancellation_does_not_wait_for_the_pool(own_database: str) -> None:
         _ask(db, kind)
         request = db.scalars(select(ConsultationRequest.id)).one()
     with transaction() as rival:
-        entered_pool(rival, Criteria(uuid4(), kind), NOW)
+        lock_pool(rival, Criteria(uuid4(), kind), NOW)
         with transaction() as db:
             db.execute(text("SET LOCAL lock_timeout = '1s'"))
             assert take_back(db, MOMENT, request, "cancelled") == 1
@@ -212,7 +212,7 @@ def test_the_balances_are_the_sums_of_the_counted_entries(db: Session) -> None:
     kind, _ = _pool(db, 3)
     for _ in range(5):
         _ask(db, kind)
-    entered_pool(db, Criteria(uuid4(), kind), NOW)
+    lock_pool(db, Criteria(uuid4(), kind), NOW)
     counted = db.execute(select(func.count()).where(AssignmentCredit.is_counted)).scalar_one()
     assert counted == db.execute(select(func.sum(AssignmentBalance.credits))).scalar_one() == 5
     assert of_rows(db) == []

@@ -17,12 +17,19 @@ from booking_tasks.assignment.eligibility import (
     REASONS,
     Criteria,
     Profile,
+    exclusion_reason,
+    has_language,
     ineligibility_reason,
-    not_now,
-    speaks,
 )
-from booking_tasks.assignment.rules import Candidate, ranked, scored, why_nobody
-from booking_tasks.assignment.scoring import Circumstances, closeness, earliest, suits, terms_of, total
+from booking_tasks.assignment.rules import Candidate, ranked, scored_candidates, unassigned_reason
+from booking_tasks.assignment.scoring import (
+    Circumstances,
+    earliness,
+    local_time_suitability,
+    score_terms,
+    specialization_closeness,
+    total_score,
+)
 from booking_tasks.context import Weights
 from booking_tasks.credits.rules import Balance
 from booking_tasks.enums import Term
@@ -115,52 +122,52 @@ def test_a_specialization_is_known_by_all_its_names() -> None:
 
 
 def test_a_region_is_not_served_by_the_language_alone() -> None:
-    assert speaks(["de"], ["de"])
-    assert speaks(["de-AT"], ["DE"])
-    assert not speaks(["de"], ["de-AT"])
-    assert not speaks(["den"], ["de"])
+    assert has_language(["de"], ["de"])
+    assert has_language(["de-AT"], ["DE"])
+    assert not has_language(["de"], ["de-AT"])
+    assert not has_language(["den"], ["de"])
 
 
 def test_the_requesters_word_excludes_waits_or_allows_anyone() -> None:
     preferred, other = profile(7), profile(8)
     until = wish(preferred=UUID(int=7), fallback="wait", fallback_after=NOW + HOUR)
-    assert not_now(other, until, NOW) == "waits_for_preferred"
-    assert not_now(other, until, NOW + HOUR) is None
+    assert exclusion_reason(other, until, NOW) == "waits_for_preferred"
+    assert exclusion_reason(other, until, NOW + HOUR) is None
     only = wish(preferred=UUID(int=7), fallback="only")
-    assert not_now(other, only, NOW) == "not_the_preferred"
-    assert not_now(preferred, only, NOW) is None
-    assert not_now(other, wish(preferred=UUID(int=7)), NOW) is None
-    assert not_now(other, wish(excluded=frozenset({UUID(int=8)})), NOW) == "excluded"
+    assert exclusion_reason(other, only, NOW) == "not_the_preferred"
+    assert exclusion_reason(preferred, only, NOW) is None
+    assert exclusion_reason(other, wish(preferred=UUID(int=7)), NOW) is None
+    assert exclusion_reason(other, wish(excluded=frozenset({UUID(int=8)})), NOW) == "excluded"
 
 
 def test_an_empty_choice_names_how_far_anyone_came() -> None:
     unskilled = Candidate(uuid4(), False, 0, rejected="missing_specialization")
     full = Candidate(uuid4(), False, 0, rejected="no_free_time")
     away = Candidate(uuid4(), False, 0, rejected="not_available_for_booking")
-    assert why_nobody([]) == why_nobody([away]) == "no_consultant"
-    assert why_nobody([unskilled, away]) == "missing_specialization"
-    assert why_nobody([full, unskilled]) == "no_free_time"
+    assert unassigned_reason([]) == unassigned_reason([away]) == "no_consultant"
+    assert unassigned_reason([unskilled, away]) == "missing_specialization"
+    assert unassigned_reason([full, unskilled]) == "no_free_time"
 
 
 def test_earlier_is_better_inside_the_window_and_ever_less_without_an_end() -> None:
     until = NOW + timedelta(hours=10)
-    assert [earliest(NOW + h * HOUR, NOW, until) for h in (-1, 0, 5, 10, 11)] == [1, 1, 0.5, 0, 0]
-    assert [earliest(NOW + timedelta(days=d), NOW, None) for d in (0, 1, 3)] == [1, 0.5, 0.25]
+    assert [earliness(NOW + h * HOUR, NOW, until) for h in (-1, 0, 5, 10, 11)] == [1, 1, 0.5, 0, 0]
+    assert [earliness(NOW + timedelta(days=d), NOW, None) for d in (0, 1, 3)] == [1, 0.5, 0.25]
 
 
 def test_a_night_suits_nobody_and_a_day_must_suit_both() -> None:
-    at = [suits(datetime(2027, 3, 1, hour, tzinfo=UTC)) for hour in (3, 4, 6, 8, 20, 22)]
+    at = [local_time_suitability(datetime(2027, 3, 1, hour, tzinfo=UTC)) for hour in (3, 4, 6, 8, 20, 22)]
     assert at == [0, 0, 0.5, 1, 1, 0.5]
     tokyo = about(requester_zone=ZoneInfo("Asia/Tokyo"))
     noon = datetime(2027, 3, 1, 12, tzinfo=UTC)  # 21 o'clock in Tokyo, 22 at the end
-    terms = terms_of(profile(), noon, noon + HOUR, ZoneInfo("UTC"), 0, tokyo)
+    terms = score_terms(profile(), noon, noon + HOUR, ZoneInfo("UTC"), 0, tokyo)
     assert terms[Term.LOCAL_TIME] == 0.5
 
 
 def test_who_has_just_what_is_required_comes_before_the_generalist() -> None:
     asked = about(wish=wish(required_specializations=("maths",)), aliases={"maths": "mathematics"})
-    assert closeness(profile(specializations=("Mathematics",)), asked) == 1
-    assert closeness(profile(specializations=("mathematics", "law", "LAW")), asked) == 0.5
+    assert specialization_closeness(profile(specializations=("Mathematics",)), asked) == 1
+    assert specialization_closeness(profile(specializations=("mathematics", "law", "LAW")), asked) == 0.5
 
 
 def test_every_term_lies_between_nought_and_one() -> None:
@@ -170,7 +177,7 @@ def test_every_term_lies_between_nought_and_one() -> None:
         start = NOW + timedelta(minutes=chance.randint(-500, 200_000))
         until = chance.choice([None, NOW + timedelta(minutes=chance.randint(1, 100_000))])
         found = about(until=until, known={one.consultant_user_id: chance.choice([0.0, 0.5, 1.0])})
-        terms = terms_of(one, start, start + HOUR, ZoneInfo("Asia/Tokyo"), chance.randint(0, 9), found)
+        terms = score_terms(one, start, start + HOUR, ZoneInfo("Asia/Tokyo"), chance.randint(0, 9), found)
         assert tuple(terms) == tuple(Term)
         assert all(0 <= value <= 1 for value in terms.values())
 
@@ -183,7 +190,7 @@ def _choose(
 ) -> list[int]:
     people = {one.consultant_user_id: Profile(one.consultant_user_id) for one in candidates}
     people |= profiles or {}
-    made = scored(candidates, people, standings or {}, about(**values), Weights())
+    made = scored_candidates(candidates, people, standings or {}, about(**values), Weights())
     return [one.consultant_user_id.int for one in ranked(made)]
 
 
@@ -223,7 +230,7 @@ def test_the_defaults_rank_strictly() -> None:
     for term, step in steps.items():
         below = names[names.index(term) + 1 :]
         assert weights[term] * step > sum(weights[one] for one in below), term
-    assert total(dict.fromkeys(Term, 1.0), Weights()) == sum(weights.values())
+    assert total_score(dict.fromkeys(Term, 1.0), Weights()) == sum(weights.values())
 
 
 @pytest.mark.parametrize(

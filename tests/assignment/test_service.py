@@ -89,17 +89,17 @@ def test_a_waiting_request_keeps_its_reason_and_is_served_once_time_is_free(
     assert service.assign(db, ctx, request.id).reason == "no_free_time"
     assert (request.status, request.status_reason) == ("pending_assignment", "no_free_time")
     assert decision(db, request.id).reason == "no_free_time"  # one row: nothing changed in between
-    assert service.waiting(db, ctx) == [request.id]
+    assert service.waiting_request_ids(db, ctx) == [request.id]
     builders.window(db, who, TOMORROW)
     assert service.assign(db, ctx, request.id).result == "scheduled"
-    assert service.waiting(db, ctx) == []
+    assert service.waiting_request_ids(db, ctx) == []
     assert service.assign(db, ctx, request.id).result == "nothing"
 
 
 def test_a_request_written_by_another_service_is_looked_at_too(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     request = builders.request(db, kind.id, deadline_at=None)
-    assert service.waiting(db, ctx) == [request.id]
+    assert service.waiting_request_ids(db, ctx) == [request.id]
     service.assign(db, ctx, request.id)
     assert request.deadline_at == NOW + ctx.policies.assignment_deadline
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from booking_tasks.credits.rules import Balance, turns
+from booking_tasks.credits.rules import Balance, queue_positions
 
 
 def _served(weights: list[Decimal], rounds: int, chance: random.Random) -> list[dict[UUID, Balance]]:
@@ -17,7 +17,7 @@ def _served(weights: list[Decimal], rounds: int, chance: random.Random) -> list[
     standings = {UUID(int=number): Balance(weight=weight) for number, weight in enumerate(weights)}
     after = []
     for _ in range(rounds):
-        due = [who for who, place in turns(standings).items() if place == 0]
+        due = [who for who, place in queue_positions(standings).items() if place == 0]
         who = chance.choice(due)
         standings = standings | {who: replace(standings[who], credits=standings[who].credits + 1)}
         after.append(standings)
@@ -45,6 +45,6 @@ def test_equals_are_never_more_than_one_apart(seed: int) -> None:
 def test_equals_share_a_place_and_the_order_of_rows_does_not_matter() -> None:
     one, two, three = (UUID(int=number) for number in range(3))
     standings = {one: Balance(Decimal(2)), two: Balance(Decimal(1)), three: Balance(Decimal(1))}
-    assert turns(standings) == {one: 1, two: 0, three: 0}
-    assert turns(dict(reversed(standings.items()))) == turns(standings)
-    assert turns({}) == {}
+    assert queue_positions(standings) == {one: 1, two: 0, three: 0}
+    assert queue_positions(dict(reversed(standings.items()))) == queue_positions(standings)
+    assert queue_positions({}) == {}

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.eligibility import Criteria
-from booking_tasks.assignment.store import entered_pool
+from booking_tasks.assignment.store import lock_pool
 from booking_tasks.context import Context
 from booking_tasks.credits import service
 from booking_tasks.models import AssignmentCredit, ConsultantLeave
@@ -73,7 +73,7 @@ def test_what_the_requester_chose_is_no_assignment_to_give_back(db: Session, ctx
 def test_who_was_on_leave_is_credited_once_when_it_is_over(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db).id
     there, away = (builders.consultant(db, time_zone="Asia/Tokyo").consultant_user_id for _ in range(2))
-    entered_pool(db, Criteria(uuid4(), kind), NOW)
+    lock_pool(db, Criteria(uuid4(), kind), NOW)
     day = NOW.replace(tzinfo=None, hour=0)
     db.add(
         ConsultantLeave(

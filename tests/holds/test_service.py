@@ -131,7 +131,7 @@ def test_nobody_looks_for_a_consultant_while_a_start_is_kept(db: Session, ctx: C
     counter = Counter(db, ctx)
     held = counter.hold()
     assert held.request_id is not None
-    assert assignment.waiting(db, counter.ctx) == []
+    assert assignment.waiting_request_ids(db, counter.ctx) == []
     assert assignment.assign(db, counter.ctx, held.request_id).result == "nothing"
     assert db.scalar(select(func.count()).where(Job.job_type == "assign_request")) == 0
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
 from booking_tasks.assignment.eligibility import LASTING
-from booking_tasks.assignment.rules import ALL_DECLINED, Candidate, why_nobody
+from booking_tasks.assignment.rules import ALL_DECLINED, Candidate, unassigned_reason
 from booking_tasks.availability import service as availability
 from booking_tasks.catalogue.service import upsert_service_type
 from booking_tasks.context import Context
@@ -204,7 +204,7 @@ def test_nobody_asked_is_not_everybody_declined(db: Session, ctx: Context) -> No
 def test_everybody_declined_means_that_time_would_change_nothing() -> None:
     def why(*reasons: str, declined: bool = True) -> str:
         found = [Candidate(uuid7(), preferred=False, load=0, rejected=one) for one in reasons]
-        return why_nobody(found, [uuid7()] if declined else [])
+        return unassigned_reason(found, [uuid7()] if declined else [])
 
     assert why(*LASTING) == why("excluded") == ALL_DECLINED
     assert why("excluded", declined=False) == "excluded"

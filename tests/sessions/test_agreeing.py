@@ -88,7 +88,7 @@ class Desk:
             self.who,
             start,
             start + length,
-            decision=assignment.choice_of_requester(self.ctx, request, start),
+            decision=assignment.requester_choice(self.ctx, request, start),
         )
 
     def wrong(self) -> list[str]:

@@ -178,7 +178,7 @@ def test_who_did_not_answer_is_left_in_peace_for_a_while(room: WaitingRoom) -> N
     room.later(minutes=30)
     room.sweeps()
     assert room.offers() is None
-    assert assignment.waiting(room.db, room.ctx) == []
+    assert assignment.waiting_request_ids(room.db, room.ctx) == []
     assert assignment.assign(room.db, room.ctx, request.id).result == "nothing"
     room.later(minutes=30)
     assert room.offers() == request.id

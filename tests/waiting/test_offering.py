@@ -186,9 +186,9 @@ def test_where_it_is_booked_at_once_the_consultant_who_confirms_is_asked(db: Ses
 def test_the_sweep_offers_as_well_and_leaves_alone_who_has_an_offer(room: WaitingRoom) -> None:
     request = room.waits()
     room.frees(hours=4)
-    assert assignment.waiting(room.db, room.ctx) == [request.id]
+    assert assignment.waiting_request_ids(room.db, room.ctx) == [request.id]
     assert assignment.assign(room.db, room.ctx, request.id).result == "offered"
-    assert assignment.waiting(room.db, room.ctx) == []
+    assert assignment.waiting_request_ids(room.db, room.ctx) == []
     assert assignment.assign(room.db, room.ctx, request.id).result == "nothing"
     assert room.offers() is None
     assert room.notices(request) == {"time_offered": 1}
