@@ -80,14 +80,14 @@ def booked_session(
     db: Session, start: datetime = NOW + timedelta(days=2), minutes: int = 60, **values: Any
 ) -> ScheduledSession:
     """A scheduled session with everything under it: service type, people, request, booked slot."""
-    kind = service_type(db, default_duration_minutes=minutes)
+    service = service_type(db, default_duration_minutes=minutes)
     consultant_row = consultant(db)
     requester = user(db)
     user(db, user_id=consultant_row.consultant_user_id, name="Dr Okafor", language="en")
     end = start + timedelta(minutes=minutes)
-    wish = request(
+    consultation_request = request(
         db,
-        kind.id,
+        service.id,
         requester_user_id=requester.user_id,
         status="scheduled",
         assigned_consultant_user_id=consultant_row.consultant_user_id,
@@ -95,10 +95,10 @@ def booked_session(
     row = ScheduledSession(
         **(
             {
-                "consultation_request_id": wish.id,
+                "consultation_request_id": consultation_request.id,
                 "requester_user_id": requester.user_id,
                 "consultant_user_id": consultant_row.consultant_user_id,
-                "consultation_service_type_id": kind.id,
+                "consultation_service_type_id": service.id,
                 "scheduled_start_time": start,
                 "scheduled_end_time": end,
                 "revised_at": NOW,
@@ -110,7 +110,7 @@ def booked_session(
     db.add(row)
     db.flush()
     db.refresh(row)
-    wish.scheduled_session_id = row.id
+    consultation_request.scheduled_session_id = row.id
     db.add(
         AvailabilitySlot(
             consultant_user_id=consultant_row.consultant_user_id,
@@ -118,7 +118,7 @@ def booked_session(
             end_time=end,
             status="booked",
             source="session",
-            consultation_request_id=wish.id,
+            consultation_request_id=consultation_request.id,
             scheduled_session_id=row.id,
             requester_user_id=requester.user_id,
             session_start_time=start,

@@ -92,9 +92,9 @@ _QUERIES: dict[str, str] = {
 def catalogue(connection: psycopg.Connection[Any]) -> Catalogue:
     """Every object of the schema: kind and name -> PostgreSQL's own definition."""
     found: Catalogue = {}
-    for kind, query in _QUERIES.items():
+    for object_type, query in _QUERIES.items():
         for name, definition in connection.execute(query.encode()):
-            found[f"{kind} {name}"] = definition
+            found[f"{object_type} {name}"] = definition
     return found
 
 

@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.context import Context
 from booking_tasks.ops.servers import Postgres, Valkey, system_postgres_binaries
 from booking_tasks.ops.stack import ServiceProcess
-from tests import warm
+from tests import preforked_workers
 from tests.accounts import as_deployed, as_role, migrate_with_roles
 from tests.builders import NOW
 
@@ -70,7 +70,7 @@ if _VALKEY is not None:
 os.environ["PYTEST_DEBUG_TEMPROOT"] = _FOLDER.name
 os.environ["BOOKING_HEARTBEAT_FILE"] = str(Path(_FOLDER.name) / "heartbeat")
 _SERVER_URL = os.environ["DATABASE_URL"]
-ServiceProcess.launch = staticmethod(warm.launch)
+ServiceProcess.launch = staticmethod(preforked_workers.launch)
 # Here, for `--hypothesis-profile soak` is looked up before any test is read.
 hypothesis_settings.register_profile("soak", max_examples=500, stateful_step_count=60)
 
@@ -89,7 +89,7 @@ def pytest_runtest_makereport(
     """A test that fails shows what its workers and beats said last."""
     report = yield
     if report.failed:
-        report.sections += warm.last_words(since=call.start)
+        report.sections += preforked_workers.log_tails(since=call.start)
     return report
 
 

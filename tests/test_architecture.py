@@ -159,7 +159,7 @@ def test_every_public_contract_has_its_task(tasks: set[str]) -> None:
     assert sorted(PUBLIC.keys() - tasks) == []
 
 
-def test_every_kind_of_job_has_its_task(tasks: set[str]) -> None:
+def test_every_job_type_has_its_task(tasks: set[str]) -> None:
     assert sorted(JOB_TYPES.keys() - tasks) == []
 
 
@@ -201,7 +201,7 @@ def _locked(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", (ROOT / name).read_text(), flags=re.MULTILINE))
 
 
-def _wanted(requirements: list[str]) -> set[str]:
+def _required(requirements: list[str]) -> set[str]:
     return {re.split(r"[\[<>=!~; ]", one)[0].lower() for one in requirements}
 
 
@@ -209,10 +209,10 @@ def test_the_lock_holds_every_requirement_at_one_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [one for extra in project["optional-dependencies"].values() for one in extra]
 
-    assert _wanted([*project["dependencies"], *extras]) - _locked("requirements.lock").keys() == set()
+    assert _required([*project["dependencies"], *extras]) - _locked("requirements.lock").keys() == set()
     runtime = _locked("requirements-runtime.lock")
     solver = project["optional-dependencies"]["solver"]  # in the image, as the batch is solved there
-    assert _wanted([*project["dependencies"], *solver, "hatchling"]) - runtime.keys() == set()
+    assert _required([*project["dependencies"], *solver, "hatchling"]) - runtime.keys() == set()
     assert runtime.items() <= _locked("requirements.lock").items()
 
 

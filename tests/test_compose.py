@@ -88,10 +88,10 @@ def test_the_services_are_the_two_servers_one_migration_two_workers_a_beat_and_o
 def test_the_two_workers_share_out_every_queue() -> None:
     taken = [one["command"][3].split(",") for one in (OURS["worker-front"], OURS["worker-effects"])]
     assert sorted(taken[0] + taken[1]) == sorted(QUEUES)
-    assert {JOB_TYPES[kind].queue for kind in ("provision_meeting", "send_invite")} == set(taken[1])
+    assert {JOB_TYPES[job_type].queue for job_type in ("provision_meeting", "send_invite")} == set(taken[1])
 
 
-def test_the_extras_come_only_when_asked_for_and_show_their_pages_on_loopback_alone() -> None:
+def test_the_extras_start_only_with_their_profile_and_serve_only_on_loopback() -> None:
     extras = {name: one for name, one in COMPOSE["services"].items() if "profiles" in one}
     assert {name: one["profiles"] for name, one in extras.items()} == {
         "flower": ["monitoring"],
@@ -104,9 +104,9 @@ def test_the_extras_come_only_when_asked_for_and_show_their_pages_on_loopback_al
 
 
 def test_the_mailbox_of_the_profile_is_where_mail_goes_by_default() -> None:
-    given = OURS["worker-effects"]["environment"]
-    assert given["BOOKING_SMTP_HOST"] == "${BOOKING_SMTP_HOST:-mail}"
-    assert given["BOOKING_SMTP_PORT"] == "${BOOKING_SMTP_PORT:-25}"
+    environment = OURS["worker-effects"]["environment"]
+    assert environment["BOOKING_SMTP_HOST"] == "${BOOKING_SMTP_HOST:-mail}"
+    assert environment["BOOKING_SMTP_PORT"] == "${BOOKING_SMTP_PORT:-25}"
     assert COMPOSE["services"]["mail"]["environment"]["MP_SMTP_BIND_ADDR"].endswith(":25")
 
 
@@ -200,7 +200,7 @@ def test_every_variable_is_one_that_the_settings_know() -> None:
     assert _unknown_variables({"BOOKING_SMPT_HOST": "", "DATABASE_URL_FILE": ""}) == {"BOOKING_SMPT_HOST"}
 
 
-def test_the_values_given_by_default_are_accepted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_default_values_are_accepted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in KNOWN:
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "database_url").write_text("postgresql://booking:word@postgres:5432/booking_tasks")

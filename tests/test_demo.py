@@ -48,11 +48,11 @@ class Played:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     """The demo played once, in a directory of its own and with no server given."""
     folder = tmp_path_factory.mktemp("demo")
-    given = ("DATABASE_URL", "REDIS_URL", "CELERY_", "BOOKING_")
+    inherited = ("DATABASE_URL", "REDIS_URL", "CELERY_", "BOOKING_")
     done = subprocess.run(
         [sys.executable, "-m", "booking_tasks.ops", "demo", "--out", str(folder / "out")],
         cwd=folder,
-        env={name: value for name, value in os.environ.items() if not name.startswith(given)},
+        env={name: value for name, value in os.environ.items() if not name.startswith(inherited)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -104,8 +104,8 @@ def test_every_event_it_leaves_is_a_cloud_event(played: Played) -> None:
 def test_the_picture_it_leaves_shows_every_consultant(played: Played) -> None:
     picture = ElementTree.parse(played.folder / "day.svg").getroot()
     assert picture.tag == "{http://www.w3.org/2000/svg}svg"
-    words = {element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")}
-    assert {person.name for person in cast.CONSULTANTS} <= words
+    texts = {element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")}
+    assert {person.name for person in cast.CONSULTANTS} <= texts
 
 
 # -- its checks can fail ---------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def test_without_an_address_there_are_no_links() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "expected"),
     [
         ({"BOOKING_PUBLIC_URL": "https://b.example.org"}, "BOOKING_LINK_SECRET: is needed"),
         ({"BOOKING_LINK_SECRET": "short"}, "BOOKING_LINK_SECRET: must have at least 32"),
@@ -104,12 +104,12 @@ def test_without_an_address_there_are_no_links() -> None:
         ({"BOOKING_PUBLIC_URL": "https://b.example.org?x=1"}, "BOOKING_PUBLIC_URL: must be the address"),
     ],
 )
-def test_a_wrong_setting_of_links_is_said_at_start_without_the_secret(
-    values: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+def test_a_wrong_setting_of_links_is_reported_at_start_without_the_secret(
+    values: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in values.items():
         monkeypatch.setenv(name, value)
 
-    with pytest.raises(Exception, match=said) as caught:
+    with pytest.raises(Exception, match=expected) as caught:
         load_settings()
     assert "short" not in str(caught.value)

@@ -39,8 +39,8 @@ def test_the_source_archive_can_be_built_and_tested_from(built: Path) -> None:
     with tarfile.open(archive) as opened:
         names = {name.partition("/")[2] for name in opened.getnames()}
 
-    wanted = {"beat_schedule.py", "migrations/env.py", "pyproject.toml", "LICENSE", "requirements.lock"}
-    assert wanted | {"tests/conftest.py", "Makefile"} <= names
+    needed = {"beat_schedule.py", "migrations/env.py", "pyproject.toml", "LICENSE", "requirements.lock"}
+    assert needed | {"tests/conftest.py", "Makefile"} <= names
     assert not {name for name in names if name.startswith((".venv/", ".ci/", ".git/"))}
 
 

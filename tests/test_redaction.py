@@ -41,7 +41,7 @@ def test_names_of_fields_that_are_none_are_measured_too() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, -(10**20), 1e300])
-def test_a_number_that_could_not_be_stored_is_only_said_to_be_one(value: float) -> None:
+def test_a_number_that_cannot_be_stored_is_replaced_by_its_type(value: float) -> None:
     assert json.dumps(redacted(value)) == '"<a number>"'
 
 
@@ -52,6 +52,6 @@ def test_an_error_of_the_database_says_what_was_wrong_and_quotes_no_row() -> Non
     )
     with pytest.raises(IntegrityError) as caught, transaction() as db:
         db.execute(insert, {"name": "Mira Lang"})
-    said = f"{caught.value} {caught.value.orig} {caught.value.args}"
-    assert 'null value in column "email"' in said
-    assert "Mira" not in said
+    message = f"{caught.value} {caught.value.orig} {caught.value.args}"
+    assert 'null value in column "email"' in message
+    assert "Mira" not in message

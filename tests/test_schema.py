@@ -73,7 +73,7 @@ def test_migrations_and_models_make_the_same_database(template: str, models_url:
         ("CREATE TABLE stray (id int)", "relation stray"),
     ],
 )
-def test_the_comparison_of_schemas_sees_every_kind_of_difference(
+def test_the_comparison_of_schemas_finds_every_type_of_difference(
     models_url: str, change: str, named: str
 ) -> None:
     with psycopg.connect(models_url) as connection:

@@ -272,8 +272,8 @@ def _signatures(url: str) -> Signatures:
     """How each function is called."""
     found: Signatures = {}
     for one in catalogue_of(url):
-        kind, _, call = one.partition(" ")
-        if kind == "function":
+        object_type, _, call = one.partition(" ")
+        if object_type == "function":
             found.setdefault(call.partition("(")[0], set()).add(call)
     return found
 

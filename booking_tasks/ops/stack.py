@@ -58,7 +58,7 @@ class ServiceProcess:
     `arguments` are those of `booking-tasks`, or of `program`.
     """
 
-    #: How commands of ours are started; the tests have a quicker way (tests/warm.py).
+    #: How commands of ours are started; the tests have a quicker way (tests/preforked_workers.py).
     launch: Launch = staticmethod(launched_here)
 
     def __init__(

@@ -30,8 +30,8 @@ from tests import builders
 from tests.absence.scene import meeting
 from tests.assignment.batches import HOUR, TOMORROW, consultant
 from tests.builders import NOW
+from tests.concurrent_transactions import overtaken
 from tests.invariants import of_rows
-from tests.rivals import overtaken
 
 MOMENT = Context(now=NOW, actor="rival", entry_point="booking")
 

@@ -18,7 +18,7 @@ from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import CalendarFeed
 from tests import builders
 from tests.calendars.conftest import NINE, TERM, blocks, command, kept, looked
-from tests.rivals import overtaken
+from tests.concurrent_transactions import overtaken
 
 
 def test_the_same_again_is_no_change_and_a_change_is_read_anew(

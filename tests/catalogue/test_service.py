@@ -30,7 +30,7 @@ from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot, Consultant, ServiceType
 from tests.builders import NOW, booked_session
-from tests.rivals import overtaken
+from tests.concurrent_transactions import overtaken
 
 
 def service_type(service_type_id: UUID, **values: Any) -> UpsertServiceType:

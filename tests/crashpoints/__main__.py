@@ -1,4 +1,4 @@
-"""Die at every point of the journey: `python -m tests.crashpoints`. Ends with 1 when a rule was broken."""
+"""Kills a worker at each point of each scenario: `python -m tests.crashpoints`; exits 1 on a violation."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from booking_tasks.ops.servers import Postgres, Valkey
-from tests.crashpoints.acts import ACTS
-from tests.crashpoints.cast import build_template
 from tests.crashpoints.harness import Death, Lane, Scene, Verdict
+from tests.crashpoints.people import build_template
 from tests.crashpoints.run import Ledger, act_out, both, deaths, some
+from tests.crashpoints.scenarios import ACTS
 
 _TEMPLATE = "booking_crash_template"
 
@@ -49,9 +49,9 @@ def main() -> int:
     return 1 if total.violations else 0
 
 
-def _chosen(asked: argparse.Namespace, scenes: Sequence[Scene]) -> list[Death]:
-    found = both(scenes) if asked.both else deaths(scenes)
-    return some(found, asked.some, asked.seed) if asked.some else found
+def _chosen(arguments: argparse.Namespace, scenes: Sequence[Scene]) -> list[Death]:
+    found = both(scenes) if arguments.both else deaths(scenes)
+    return some(found, arguments.some, arguments.seed) if arguments.some else found
 
 
 def _tell(count: Iterator[int], verdict: Verdict) -> None:

@@ -28,8 +28,8 @@ from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.test_platform import LocalPlatform
 from tests.accounts import as_deployed, as_role
 from tests.calendars.servers import CERTIFICATE, calendar_server
-from tests.crashpoints.acts import ACTS
-from tests.crashpoints.examination import Outside, differences, examined, told
+from tests.crashpoints.scenarios import ACTS
+from tests.crashpoints.verification import Outside, differences, examined, summary
 
 KILLED = -9
 _PATIENCE = 120.0
@@ -84,7 +84,7 @@ class Scene:
     mails: tuple[bytes, ...]
     published: tuple[dict[str, Any], ...]
     points: tuple[str, ...]
-    story: dict[str, Any]
+    summary_of: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Lane:
         self._log = (self._folder / "player.log").open("w+b")
         opening.callback(self._log.close)
         self._player = subprocess.Popen(
-            [sys.executable, "-m", "tests.crashpoints.player"],
+            [sys.executable, "-m", "tests.crashpoints.killed_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -155,7 +155,7 @@ class Lane:
         self._rehearse()
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._exit.close()
 
@@ -208,10 +208,10 @@ class Lane:
                     wrong = examined(db, played.outside)
                     if wrong:
                         raise AssertionError(f"{act}, step {number}, breaks rules undisturbed: {wrong}")
-                    story = told(db, played.outside)
+                    summary_of = summary(db, played.outside)
                 points = json.loads(self._points.read_text(encoding="utf-8"))
                 scenes.append(
-                    Scene(number, before, platform, calendar, mails, published, tuple(points), story)
+                    Scene(number, before, platform, calendar, mails, published, tuple(points), summary_of)
                 )
                 platform, calendar = played.platform, played.calendar
                 mails, published = played.outside.mails, played.outside.published
@@ -241,10 +241,10 @@ class Lane:
                 return verdict
             with self._rows(url) as db:
                 verdict.wrong += examined(db, played.outside)
-                story = told(db, played.outside)
-        found = differences(scenes[last].story, story)
+                summary_of = summary(db, played.outside)
+        found = differences(scenes[last].summary_of, summary_of)
         verdict.died, verdict.uncertain = played.died, found.uncertain
-        verdict.repeated = story["repeated"] - scenes[last].story["repeated"]
+        verdict.repeated = summary_of["repeated"] - scenes[last].summary_of["repeated"]
         verdict.wrong += found.wrong
         return verdict
 

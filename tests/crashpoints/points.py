@@ -43,7 +43,7 @@ class Points:
 
     @contextmanager
     def not_counted(self) -> Iterator[None]:
-        """What the test itself asks is no point of the journey."""
+        """Do not count the statements of the test itself."""
         self._counting = False
         try:
             yield
@@ -71,14 +71,14 @@ class Points:
         return wrapped
 
     def install(self, rung: Callable[[str], None]) -> None:
-        """Wrap this process's database driver, effects and doorbell; `rung` hears each task's name."""
+        """Wrap this process's database driver, effects and wake-ups; `rung` gets each task's name."""
         event.listen(Engine, "before_cursor_execute", self._statement)
         for name in ("do_commit", "do_rollback"):
             wrapped = self.around(getattr(PGDialect_psycopg, name), name.removeprefix("do_"))
             setattr(PGDialect_psycopg, name, wrapped)
         for owner, name, effect in _EFFECTS:
             setattr(owner, name, self.around(getattr(owner, name), effect))
-        send_task = self.around(app.send_task, "doorbell")
+        send_task = self.around(app.send_task, "wakeup")
 
         def ring(name: str, *args: Any, **kwargs: Any) -> Any:
             result = send_task(name, *args, **kwargs)

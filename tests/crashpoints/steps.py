@@ -12,7 +12,7 @@ from uuid import UUID
 
 from tests.builders import NOW
 from tests.calendars.files import calendar, event
-from tests.crashpoints.cast import address, fixed_id, weekly
+from tests.crashpoints.people import address, fixed_id, weekly
 from tests.replies import mails
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -39,7 +39,7 @@ class World(Protocol):
     def held(self, request: str) -> UUID:
         """The token of what is held for a request."""
 
-    def asked(self, request: str, number: int) -> tuple[UUID, str]:
+    def confirmation_request(self, request: str, number: int) -> tuple[UUID, str]:
         """The question of this number (from 1) about a request, and the address of whoever was asked."""
 
     def proposed(self, request: str) -> UUID:
@@ -144,7 +144,7 @@ def mailed(label: str, number: int, answer: str) -> Step:
     """The calendar of whoever was asked answers the question of this number."""
 
     def step(world: World) -> None:
-        question, sender = world.asked(label, number)
+        question, sender = world.confirmation_request(label, number)
         _replied(world, f"{label} {number}", question, sender, answer)
 
     return step
@@ -162,7 +162,7 @@ def _replied(world: World, name: str, entry: UUID, sender: str, answer: str, seq
     world.say("receive_reply", _signed(f"reply {name}", "mail gateway", body))
 
 
-def given(label: str, consultant: str, reason: str) -> Step:
+def reassigned(label: str, consultant: str, reason: str) -> Step:
     taken = {"consultant_user_id": str(fixed_id(consultant)), "reason": reason}
     return about_session("reassign_session", label, "desk", **taken)
 
@@ -322,7 +322,7 @@ def lobby(label: str) -> Step:
             "external_id": "lobby 1",
             "observed_at": (start + 2 * MINUTE).isoformat(),
         }
-        told = {"source": "lobby", "observations": [observation]}
-        about_session("record_attendance", label, "lobby", **told)(world)
+        report = {"source": "lobby", "observations": [observation]}
+        about_session("record_attendance", label, "lobby", **report)(world)
 
     return step

@@ -13,11 +13,11 @@ import pytest
 
 from booking_tasks.contracts import PUBLIC, Command
 from tests.conftest import database_url
-from tests.crashpoints.acts import ACTS
-from tests.crashpoints.cast import build_template
-from tests.crashpoints.examination import differences
 from tests.crashpoints.harness import Lane, alternating
+from tests.crashpoints.people import build_template
 from tests.crashpoints.run import act_out, deaths, some
+from tests.crashpoints.scenarios import ACTS
+from tests.crashpoints.verification import differences
 
 DEATHS_EACH = 3
 SEED = 20270301
@@ -34,15 +34,15 @@ def lanes(postgres: str, valkey: str) -> Iterator[list[Lane]]:
         yield [one, other]
 
 
-def test_every_command_is_said_in_an_act() -> None:
-    said = "".join(Path(__file__).with_name(f"{name}.py").read_text() for name in ("acts", "steps"))
+def test_every_command_occurs_in_a_scenario() -> None:
+    source = "".join(Path(__file__).with_name(f"{name}.py").read_text() for name in ("scenarios", "steps"))
     commands = {task for task, contract in PUBLIC.items() if issubclass(contract, Command)}
 
-    assert {task for task in commands if f'"{task}"' not in said} == set()
+    assert {task for task in commands if f'"{task}"' not in source} == set()
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_wherever_a_worker_dies_another_ends_the_journey_as_if_it_had_not(
+def test_wherever_a_worker_dies_another_completes_the_scenario_with_the_same_result(
     lanes: list[Lane], act: str
 ) -> None:
     ledger = act_out(act, lanes, lambda scenes: some(deaths(scenes), DEATHS_EACH, SEED))
@@ -82,10 +82,12 @@ def test_a_move_to_an_overlapping_time_is_one_live_session_wherever_its_worker_d
 
 
 def test_the_comparison_sees_what_is_lost_doubled_or_guessed() -> None:
-    told = {"letters": ["a", "b"], "jobs": {"send_reminder:1": "done"}, "events": ["x"], "repeated": 0}
-    assert differences(told, told).wrong == []
-    for part, value in {"letters": ["a"], "events": ["x", "x"], "jobs": {"send_reminder:1": "dead"}}.items():
-        assert differences(told, told | {part: value}).wrong != []
-    left = differences(told, told | {"jobs": {"send_reminder:1": "uncertain"}})
+    summary = {"mails": ["a", "b"], "jobs": {"send_reminder:1": "done"}, "events": ["x"], "repeated": 0}
+    assert differences(summary, summary).wrong == []
+    for part, value in {"mails": ["a"], "events": ["x", "x"], "jobs": {"send_reminder:1": "dead"}}.items():
+        assert differences(summary, summary | {part: value}).wrong != []
+    left = differences(summary, summary | {"jobs": {"send_reminder:1": "uncertain"}})
     assert (left.wrong, left.uncertain) == ([], ["send_reminder:1"])
-    assert differences(told, told | {"jobs": {"send_reminder:1": "uncertain"}, "repeated": 1}).wrong != []
+    assert (
+        differences(summary, summary | {"jobs": {"send_reminder:1": "uncertain"}, "repeated": 1}).wrong != []
+    )

@@ -18,9 +18,9 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from tests.faults.house import House, own_servers
 from tests.faults.invariants import Ledger, examined
-from tests.faults.storm import Storm
+from tests.faults.random_kills import Storm
+from tests.faults.running_service import RunningService, own_servers
 
 #: Mostly pool children, so that between two deaths of a worker there is time to work.
 SOAK = {"child": 60, "worker": 2, "beat": 1, "broker": 1, "database": 1}
@@ -64,19 +64,19 @@ def soak(seed: int, bookings: int) -> int:
         Path(folder).chmod(0o755)  # PostgreSQL runs as a user of its own
         with (
             own_servers(Path(folder)) as servers,
-            House(*servers.fresh(), **_KNOBS).open(_CONSULTANTS, 400) as house,
+            RunningService(*servers.fresh(), **_KNOBS).open(_CONSULTANTS, 400) as service,
         ):
-            house.start()
-            storm = Storm(house, servers, random.Random(seed), SOAK)
+            service.start()
+            storm = Storm(service, servers, random.Random(seed), SOAK)
             days = 1 + bookings // (_CONSULTANTS * _A_DAY)
             began = time.monotonic()
             with storm.over(0.1, 0.4):
-                house.call(house.wishes(bookings, storm.chance, days), seconds=3600)
+                service.call(service.requests(bookings, storm.chance, days), seconds=3600)
             lasted = time.monotonic() - began
             storm.revive()
-            recovery = house.calm(3600)
-            ledger = examined(house)
-            _report(seed, ledger, len(house.sessions()), storm, lasted, recovery)
+            recovery = service.calm(3600)
+            ledger = examined(service)
+            _report(seed, ledger, len(service.sessions()), storm, lasted, recovery)
     return 0 if _kept(ledger, bookings) and ledger.uncertain <= storm.kills.total() else 1
 
 
@@ -98,7 +98,7 @@ def _report(seed: int, ledger: Ledger, booked: int, storm: Storm, lasted: float,
         storm.kills.total(),
     )
     _say("".join(f"{one:>11,}" for one in figures) + f"{lasted:>11.0f}{recovery:>11.1f}")
-    kills = ", ".join(f"{count} {kind}" for kind, count in sorted(storm.kills.items()))
+    kills = ", ".join(f"{count} {name}" for name, count in sorted(storm.kills.items()))
     _say(f"{'':>11} kills: {kills}; in all {timedelta(seconds=round(lasted + recovery))}")
     for one in ledger.wrong[:50]:
         _say(f"{'':>11} {one}")

@@ -30,12 +30,12 @@ from booking_tasks.meetings.provider import HttpMeetingPlatform
 from booking_tasks.meetings.rules import RoomSpec
 from booking_tasks.wakeup import wake
 from tests.builders import NOW
-from tests.faults.nemesis import frozen
+from tests.faults.fault_injector import frozen
 
 Call = Callable[[], object]
 
-_LETTER = letter(
-    Mailbox("House", "house@example.org"),
+_MAIL = letter(
+    Mailbox("Booking", "booking@example.org"),
     Mailbox("Mira", "mira@example.org"),
     "Subject",
     "text",
@@ -57,14 +57,14 @@ def broker_calls() -> dict[str, Call]:
     used.send(_message())
     receipt = waiting.send(_message(), wait=True)
     wake({"publish_event"})
-    kinds = {"assign_request", "provision_meeting", "publish_event", "send_invite"}
+    job_types = {"assign_request", "provision_meeting", "publish_event", "send_invite"}
     event = json.dumps({"id": str(uuid4()), "type": "booking.test.v1"}).encode()
     return {
         "client.send": lambda: used.send(_message()),
         "client.send, first": lambda: BookingClient(settings().redis_url).send(_message()),
         "client.send, to wait": lambda: BookingClient(settings().redis_url).send(_message(), wait=True),
         "receipt.outcome": lambda: receipt.outcome(timeout=2),
-        "doorbell.ring": lambda: wake(kinds),
+        "wakeup.wake": lambda: wake(job_types),
         "an outcome stored": lambda: app.backend.store_result(str(uuid4()), {}, "SUCCESS"),
         "an event published": lambda: Publisher(targets_of(settings()), app.send_task).publish(event),
     }
@@ -89,7 +89,7 @@ def effect_calls() -> dict[str, Call]:
         HttpMeetingPlatform(settings().meeting_url, None, settings().meeting_timeout) for _ in range(4)
     )
     return {
-        "mail.send": lambda: transport(settings()).send(_LETTER),
+        "mail.send": lambda: transport(settings()).send(_MAIL),
         "platform.ensure": lambda: ensuring.ensure(key, spec),
         "platform.end": lambda: ending.end(key, spec.session_id),
         "platform.attendance": lambda: attending.attendance(spec.session_id),
@@ -99,14 +99,14 @@ def effect_calls() -> dict[str, Call]:
 
 def database_calls(open_ones: ExitStack) -> dict[str, Call]:
     """A statement and a commit in the middle of transactions, a new connection, and one that lay idle."""
-    asked, committed = (open_ones.enter_context(engine().connect()) for _ in range(2))
-    for one in (asked, committed):
+    queried, committed = (open_ones.enter_context(engine().connect()) for _ in range(2))
+    for one in (queried, committed):
         one.execute(text("SELECT 1"))
     pooled = create_booking_engine(settings())
     with pooled.connect() as idle:
         idle.execute(text("SELECT 1"))
     return {
-        "a statement": lambda: asked.execute(text("SELECT 1")),
+        "a statement": lambda: queried.execute(text("SELECT 1")),
         "a commit": committed.commit,
         "a connection": lambda: engine().connect(),
         "a statement, after a rest": lambda: pooled.connect().execute(text("SELECT 1")),

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from tests.conftest import copied_database, valkey_url
-from tests.faults.house import House, Servers, own_servers
+from tests.faults.running_service import RunningService, Servers, own_servers
 
 
 @pytest.fixture(scope="module")
@@ -20,26 +20,31 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 
 @contextmanager
-def started_house(servers: Servers, consultants: int, people: int, **knobs: str) -> Iterator[House]:
+def started_service(
+    servers: Servers, consultants: int, people: int, **knobs: str
+) -> Iterator[RunningService]:
     """A running service on the module's servers, with a database and a broker of its own."""
-    with House(*servers.fresh(), **knobs).open(consultants, people) as house:
-        house.start()
-        yield house
+    with RunningService(*servers.fresh(), **knobs).open(consultants, people) as service:
+        service.start()
+        yield service
 
 
-Open = Callable[..., AbstractContextManager[House]]
+Open = Callable[..., AbstractContextManager[RunningService]]
 
 
 @pytest.fixture
-def open_house(template: str, valkey: str) -> Open:
+def open_service(template: str, valkey: str) -> Open:
     """Opens a service on the tests' own servers, which stay alive: settings by name, then its people."""
 
     @contextmanager
-    def opened(consultants: int = 4, people: int = 20, **knobs: str) -> Iterator[House]:
+    def opened(consultants: int = 4, people: int = 20, **knobs: str) -> Iterator[RunningService]:
         broker = valkey_url(valkey, 6)
         with Redis.from_url(broker) as redis:
             redis.flushdb()
-        with copied_database(template) as url, House(url, broker, **knobs).open(consultants, people) as house:
-            yield house
+        with (
+            copied_database(template) as url,
+            RunningService(url, broker, **knobs).open(consultants, people) as service,
+        ):
+            yield service
 
     return opened

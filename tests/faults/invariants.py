@@ -18,8 +18,8 @@ from booking_tasks.kit import clock
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.settings import settings
 from booking_tasks.models import ConsultationRequest, InboxMessage, Job
-from tests.chronicle import of_history
-from tests.faults.house import Book, House
+from tests.event_replay import of_history
+from tests.faults.running_service import Book, RunningService
 from tests.invariants import ALWAYS, of_letters, of_rooms, of_rows, of_stream, still_open
 
 _OVERLAPS = [query for name, query in ALWAYS.items() if "overlap" in name or "two places" in name]
@@ -40,21 +40,21 @@ class Ledger:
     wrong: tuple[str, ...]
 
 
-def examined(house: House, *, stream_kept: bool = True) -> Ledger:
-    """Everything that must hold when all is calm; call it inside `house.open`.
+def examined(service: RunningService, *, stream_kept: bool = True) -> Ledger:
+    """Everything that must hold when all is calm; call it inside `service.open`.
 
     With `stream_kept` false the broker was emptied, and the events' stream with it.
     """
     with transaction() as db:
-        lost = of_callers(db, house.book)
-        letters = of_letters(db, _mails(house), settings().uid_domain)
+        lost = of_callers(db, service.book)
+        letters = of_letters(db, _mails(service), settings().uid_domain)
         left = still_open(db, clock.now(db), settings().verdict_delay.total_seconds())
-        rooms = of_rooms(db, _rooms(house), _made(house.platform.ledger()))
-        events = of_stream(db, _published(house.redis_url)) if stream_kept else []
+        rooms = of_rooms(db, _rooms(service), _made(service.platform.ledger()))
+        events = of_stream(db, _published(service.redis_url)) if stream_kept else []
         states = Counter(db.execute(select(Job.state)).scalars())
         return Ledger(
-            accepted=len(house.book.accepted),
-            terminal=_terminal(db, house.book),
+            accepted=len(service.book.accepted),
+            terminal=_terminal(db, service.book),
             overlaps=sum(len(db.execute(text(query)).all()) for query in _OVERLAPS),
             lost=len(lost),
             duplicates=len(letters),
@@ -100,17 +100,17 @@ def _terminal(db: Session, book: Book) -> int:
     return db.execute(done).scalar_one()
 
 
-def _mails(house: House) -> list[tuple[str, bytes]]:
+def _mails(service: RunningService) -> list[tuple[str, bytes]]:
     found = []
-    for path in sorted(house.mail.folder.glob("*.eml")):
+    for path in sorted(service.mail.folder.glob("*.eml")):
         content = path.read_bytes()
         head = email.message_from_bytes(content.partition(b"\r\n\r\n")[0], policy=email.policy.default)
         found.append((str(head["Message-ID"]), content))
     return found
 
 
-def _rooms(house: House) -> dict[UUID, str]:
-    return {session_id: str(room["room_id"]) for session_id, room in house.platform.rooms().items()}
+def _rooms(service: RunningService) -> dict[UUID, str]:
+    return {session_id: str(room["room_id"]) for session_id, room in service.platform.rooms().items()}
 
 
 def _made(calls: list[dict[str, Any]]) -> list[UUID]:

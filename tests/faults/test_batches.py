@@ -18,7 +18,7 @@ from booking_tasks.ops.servers import wait_until
 from tests import builders
 from tests.accounts import as_superuser
 from tests.faults.conftest import Open
-from tests.faults.house import MONDAY, House
+from tests.faults.running_service import MONDAY, RunningService
 
 #: What is not whole: a request that is served without all that belongs to it once, or waits with any of it.
 _TORN = text("""
@@ -47,18 +47,18 @@ _PACE = """
 
 
 @pytest.fixture
-def house(open_house: Open) -> Iterator[House]:
+def service(open_service: Open) -> Iterator[RunningService]:
     """Everything runs but the worker that is to die."""
-    with open_house(1, 1) as house:
-        house.stack.beat()
-        yield house
+    with open_service(1, 1) as service:
+        service.stack.beat()
+        yield service
 
 
 def waiting(requests: int, consultants: int) -> None:
     """Requests that nobody has looked at, and time for all of them."""
     start = MONDAY + timedelta(days=1)
     with transaction() as db:
-        kind = builders.service_type(db, slot_step_minutes=60)
+        service_type = builders.service_type(db, slot_step_minutes=60)
         for _ in range(consultants):
             who = builders.consultant(db, specializations=["batch"]).consultant_user_id
             builders.window(db, who, start, hours=12)
@@ -66,7 +66,7 @@ def waiting(requests: int, consultants: int) -> None:
             ConsultationRequest(
                 id=uuid7(),
                 requester_user_id=uuid7(),
-                consultation_service_type_id=kind.id,
+                consultation_service_type_id=service_type.id,
                 required_specializations=["batch"],
                 deadline_at=start,
             )
@@ -84,21 +84,21 @@ def reached(goal: int) -> bool:
     return served() >= goal
 
 
-def killed_in_batches(house: House, requests: int, kills: int) -> None:
+def killed_in_batches(service: RunningService, requests: int, kills: int) -> None:
     """Kill the worker with SIGKILL at random moments of its batches, then let one finish."""
     dice = random.Random(5)
-    with psycopg.connect(as_superuser(house.stage.environment["DATABASE_URL"])) as admin:
+    with psycopg.connect(as_superuser(service.stage.environment["DATABASE_URL"])) as admin:
         admin.execute(_PACE)
     waiting(requests, consultants=-(-requests // 10))
     for number in range(kills):
-        doomed, before = house.stack.worker(f"doomed-{number}", ("sweep",), concurrency=1), served()
+        doomed, before = service.stack.worker(f"doomed-{number}", ("sweep",), concurrency=1), served()
         goal = before + dice.randint(1, max(2, requests // (2 * kills)))
         wait_until(partial(reached, goal), "the middle of a batch", 120)
         doomed.kill()
         with transaction() as db:
             assert db.execute(_TORN).all() == []
     assert served() < requests, "the last one died after the end of its batch"
-    house.stack.worker("heir", ("sweep",), concurrency=1)
+    service.stack.worker("heir", ("sweep",), concurrency=1)
     wait_until(partial(reached, requests), "the rest of the batch", 300)
     with transaction() as db:
         assert db.execute(_TORN).all() == []
@@ -108,12 +108,12 @@ def killed_in_batches(house: House, requests: int, kills: int) -> None:
 
 @pytest.mark.stack
 @pytest.mark.timeout(300)
-def test_a_batch_whose_worker_is_killed_serves_everybody_once(house: House) -> None:
-    killed_in_batches(house, requests=40, kills=2)
+def test_a_batch_whose_worker_is_killed_serves_everybody_once(service: RunningService) -> None:
+    killed_in_batches(service, requests=40, kills=2)
 
 
 @pytest.mark.long
 @pytest.mark.stack
 @pytest.mark.timeout(1800)
-def test_a_batch_of_five_hundred_survives_a_dozen_deaths(house: House) -> None:
-    killed_in_batches(house, requests=500, kills=12)
+def test_a_batch_of_five_hundred_survives_a_dozen_deaths(service: RunningService) -> None:
+    killed_in_batches(service, requests=500, kills=12)

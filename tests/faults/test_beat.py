@@ -20,8 +20,8 @@ from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import FRONT, Stack
 from tests.conftest import valkey_url
 from tests.faults.conftest import Open
-from tests.faults.house import TUESDAY
 from tests.faults.invariants import examined
+from tests.faults.running_service import TUESDAY
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -37,32 +37,32 @@ def due() -> int:
         return db.execute(waiting).scalar_one()
 
 
-def test_what_fell_due_in_an_hour_without_beat_happens_once(open_house: Open) -> None:
-    with open_house() as house:
-        house.start()
-        front, beat = house.stack.processes[0], house.stack.processes[-1]
+def test_what_fell_due_in_an_hour_without_beat_happens_once(open_service: Open) -> None:
+    with open_service() as service:
+        service.start()
+        front, beat = service.stack.processes[0], service.stack.processes[-1]
         chance = random.Random(12)
         # Sessions at noon: the reminders of a day before fall into Monday's hour from 11:30 to 12:30.
-        noon = [one for one in house.wishes(200, chance) if one.preferred_start == TUESDAY + 12 * HOUR]
-        house.call(noon)
-        house.calm()
-        house.live_through(TUESDAY - 12.5 * HOUR)
+        noon = [one for one in service.requests(200, chance) if one.preferred_start == TUESDAY + 12 * HOUR]
+        service.call(noon)
+        service.calm()
+        service.live_through(TUESDAY - 12.5 * HOUR)
         beat.kill()
         # A tick that was on its way must not be heard an hour later: a worker that ends has heard it out.
-        with Redis.from_url(house.redis_url) as redis:
+        with Redis.from_url(service.redis_url) as redis:
             wait_until(lambda: redis.llen("sweep") == 0, "the last tick", 30)
         front.end(30)
-        house.stage.step(TUESDAY - 11 * HOUR)
+        service.stage.step(TUESDAY - 11 * HOUR)
 
         # The workers are alive and have nothing that would tell them.
-        house.stack.worker("front-again", FRONT).wait_ready()
-        house.call(house.wishes(201, chance)[200:])
-        reminders = 2 * len([one for one in house.sessions() if one.scheduled_start_time.hour == 12])
+        service.stack.worker("front-again", FRONT).wait_ready()
+        service.call(service.requests(201, chance)[200:])
+        reminders = 2 * len([one for one in service.sessions() if one.scheduled_start_time.hour == 12])
         assert due() >= reminders > 0
 
-        house.stack.beat("beat-again")
-        house.calm()
-        ledger = examined(house)
+        service.stack.beat("beat-again")
+        service.calm()
+        ledger = examined(service)
         assert (ledger.wrong, due()) == ((), 0)
         with transaction() as db:
             sent = select(func.count()).where(Job.job_type == "send_reminder", Job.state == "done")

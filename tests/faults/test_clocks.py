@@ -12,8 +12,8 @@ from sqlalchemy import text
 from booking_tasks.kit.database import transaction
 from booking_tasks.ops.stack import EFFECTS, FRONT
 from tests.faults.conftest import Open
-from tests.faults.house import MONDAY, PATIENT, TUESDAY
 from tests.faults.invariants import examined
+from tests.faults.running_service import MONDAY, PATIENT, TUESDAY
 
 WRONG_CLOCK = str(Path(__file__).parent / "wrong_clock")
 
@@ -35,26 +35,26 @@ _WRITTEN = text("""
 @pytest.mark.long
 @pytest.mark.stack
 @pytest.mark.timeout(300)
-def test_workers_an_hour_ahead_and_an_hour_behind_work_as_one(open_house: Open) -> None:
+def test_workers_an_hour_ahead_and_an_hour_behind_work_as_one(open_service: Open) -> None:
     """And one whose clock is set by two hours, back and forth, while it works."""
-    with open_house(**PATIENT) as house:
-        house.stack.beat()
-        house.stack.environment["PYTHONPATH"] = WRONG_CLOCK
+    with open_service(**PATIENT) as service:
+        service.stack.beat()
+        service.stack.environment["PYTHONPATH"] = WRONG_CLOCK
         for name, queues, wrong in (
             ("ahead", FRONT, "0:3600"),
             ("behind", EFFECTS, "0:-3600"),
             ("unsteady", (*FRONT, *EFFECTS), "0:-3600 6:3600 9:-3600"),
         ):
-            house.stack.environment["WRONG_CLOCK"] = wrong
-            house.stack.worker(name, queues, concurrency=1)
-        house.wait_ready()
+            service.stack.environment["WRONG_CLOCK"] = wrong
+            service.stack.worker(name, queues, concurrency=1)
+        service.wait_ready()
 
-        house.call(house.wishes(25, random.Random(13)))
-        house.calm()
+        service.call(service.requests(25, random.Random(13)))
+        service.calm()
 
         with transaction() as db:
             assert set(db.execute(_WRITTEN).scalars()) <= {MONDAY, None}
-        house.live_through(TUESDAY + timedelta(days=3), hop=timedelta(hours=24))
-        ledger = examined(house)
+        service.live_through(TUESDAY + timedelta(days=3), hop=timedelta(hours=24))
+        ledger = examined(service)
         assert ledger.wrong == ()
         assert (ledger.accepted, ledger.uncertain, ledger.dead) == (25, 0, 0)

@@ -18,8 +18,8 @@ from booking_tasks.client import BookingClient, NoAnswerError
 from booking_tasks.contracts import SubmitRequest
 from tests.accounts import as_superuser
 from tests.faults.conftest import Open
-from tests.faults.house import House, Servers, identity
 from tests.faults.invariants import examined
+from tests.faults.running_service import RunningService, Servers, identity
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -41,31 +41,31 @@ _REFUSE = """
 _WRITTEN = ("inbox", "consultation_requests", "events", "jobs", "assignment_decisions", "scheduled_sessions")
 
 
-def survives(house: House, full: AbstractContextManager[None]) -> None:
+def survives(service: RunningService, full: AbstractContextManager[None]) -> None:
     """Some requests before, some that are refused, and all of them once there is room again."""
-    house.start()
-    before = house.wishes(10, random.Random(11))
-    house.call(before)
+    service.start()
+    before = service.requests(10, random.Random(11))
+    service.call(before)
     with full:
-        tried = until_refused(house)
+        tried = until_refused(service)
     assert 3 <= len(tried) < _MOST
-    assert len(house.book.accepted) == len(before) + len(tried) - 3
-    house.call(tried)
-    house.calm()
-    ledger = examined(house)
+    assert len(service.book.accepted) == len(before) + len(tried) - 3
+    service.call(tried)
+    service.calm()
+    ledger = examined(service)
     assert ledger.wrong == ()
     assert (ledger.accepted, ledger.terminal, ledger.dead) == (10 + len(tried), 10 + len(tried), 0)
 
 
-def until_refused(house: House) -> list[SubmitRequest]:
+def until_refused(service: RunningService) -> list[SubmitRequest]:
     """Send large requests until three in a row are not accepted; all that were sent."""
-    client, tried, refused = BookingClient(house.redis_url), list[SubmitRequest](), 0
+    client, tried, refused = BookingClient(service.redis_url), list[SubmitRequest](), 0
     while refused < 3 and len(tried) < _MOST:
-        wish = large(house, len(tried))
-        tried.append(wish)
-        house.book.sent[wish.message_id] = wish
+        request = large(service, len(tried))
+        tried.append(request)
+        service.book.sent[request.message_id] = request
         try:
-            house.book.answers[wish.message_id] = client.send(wish, wait=True).outcome(timeout=5)
+            service.book.answers[request.message_id] = client.send(request, wait=True).outcome(timeout=5)
             refused = 0
         except NoAnswerError:
             refused += 1
@@ -73,14 +73,14 @@ def until_refused(house: House) -> list[SubmitRequest]:
     return tried
 
 
-def large(house: House, number: int) -> SubmitRequest:
+def large(service: RunningService, number: int) -> SubmitRequest:
     """A request that does not fit into what its tables have left."""
     return SubmitRequest(
         message_id=identity(f"large wish {number}"),
         actor="shop",
         request_id=identity(f"large request {number}"),
-        requester_user_id=house.people[number % len(house.people)],
-        service_type_id=house.kind,
+        requester_user_id=service.people[number % len(service.people)],
+        service_type_id=service.service_type_id,
         details=secrets.token_hex(4500),
     )
 
@@ -139,12 +139,12 @@ def filled(ballast: Path) -> Iterator[None]:
     ballast.unlink()
 
 
-def test_the_error_of_a_full_disk_refuses_requests_and_loses_none(open_house: Open) -> None:
+def test_the_error_of_a_full_disk_refuses_requests_and_loses_none(open_service: Open) -> None:
     """The error itself, raised by triggers: it stands in where no small file system can be mounted."""
-    with open_house() as house:
-        url = as_superuser(house.stage.environment["DATABASE_URL"])
+    with open_service() as service:
+        url = as_superuser(service.stage.environment["DATABASE_URL"])
         prepare(url)
-        survives(house, injected(url))
+        survives(service, injected(url))
 
 
 @pytest.mark.long
@@ -156,8 +156,8 @@ def test_a_full_disk_refuses_requests_and_loses_none(servers: Servers) -> None:
         with psycopg.connect(servers.postgres.url(), autocommit=True) as admin:
             admin.execute(f"CREATE TABLESPACE small LOCATION '{space}'".encode())
             admin.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET TABLESPACE small".encode())
-        with House(url, redis_url).open(4, 20) as house:
-            survives(house, filled(disk / "ballast"))
+        with RunningService(url, redis_url).open(4, 20) as service:
+            survives(service, filled(disk / "ballast"))
         with psycopg.connect(servers.postgres.url(), autocommit=True) as admin:
             admin.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)".encode())
             admin.execute("DROP TABLESPACE small")

@@ -16,8 +16,8 @@ from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import FRONT
 from tests.accounts import as_superuser
 from tests.faults.conftest import Open
-from tests.faults.house import House
-from tests.faults.nemesis import children, send
+from tests.faults.fault_injector import children, send
+from tests.faults.running_service import RunningService
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -42,9 +42,9 @@ def locked(admin: psycopg.Connection, table: str) -> Iterator[None]:
         yield
 
 
-def backend_of(admin: psycopg.Connection, wish: SubmitRequest) -> int | None:
+def backend_of(admin: psycopg.Connection, request: SubmitRequest) -> int | None:
     """The backend that holds the lock of a message and stands still."""
-    found = admin.execute(_AT_WORK.encode(), [str(wish.message_id)]).fetchone()
+    found = admin.execute(_AT_WORK.encode(), [str(request.message_id)]).fetchone()
     return None if found is None else int(found[0])
 
 
@@ -53,35 +53,35 @@ def holds_nothing(admin: psycopg.Connection, backend: int) -> bool:
     return found == (0,)
 
 
-def at_work(admin: psycopg.Connection, wish: SubmitRequest) -> int:
+def at_work(admin: psycopg.Connection, request: SubmitRequest) -> int:
     """Wait until a message's run stands still in PostgreSQL; its backend."""
-    wait_until(lambda: backend_of(admin, wish) is not None, "a message at work", 60)
-    backend = backend_of(admin, wish)
+    wait_until(lambda: backend_of(admin, request) is not None, "a message at work", 60)
+    backend = backend_of(admin, request)
     assert backend is not None
     return backend
 
 
 @pytest.fixture
-def house(open_house: Open) -> Iterator[House]:
+def service(open_service: Open) -> Iterator[RunningService]:
     patient = {"BOOKING_LOCK_TIMEOUT": _MUCH_LATER, "BOOKING_STATEMENT_TIMEOUT": _MUCH_LATER}
-    with open_house(2, 4, **patient) as house:
-        house.stack.worker("front", FRONT, concurrency=1)
-        house.wait_ready()
-        yield house
+    with open_service(2, 4, **patient) as service:
+        service.stack.worker("front", FRONT, concurrency=1)
+        service.wait_ready()
+        yield service
 
 
-def test_the_locks_of_a_process_killed_in_a_query_are_free_soon(house: House) -> None:
-    [wish] = house.wishes(1, random.Random(10))
-    [front] = house.stack.processes
-    client = BookingClient(house.redis_url)
+def test_the_locks_of_a_process_killed_in_a_query_are_free_soon(service: RunningService) -> None:
+    [request] = service.requests(1, random.Random(10))
+    [front] = service.stack.processes
+    client = BookingClient(service.redis_url)
     with (
-        psycopg.connect(as_superuser(house.stage.environment["DATABASE_URL"])) as admin,
+        psycopg.connect(as_superuser(service.stage.environment["DATABASE_URL"])) as admin,
         locked(admin, "consultation_service_types"),
     ):
-        receipt = client.send(wish, wait=True)
-        backend = at_work(admin, wish)
+        receipt = client.send(request, wait=True)
+        backend = at_work(admin, request)
         send(children(front.pid), signal.SIGKILL)
         wait_until(lambda: holds_nothing(admin, backend), "the end of every lock it held", _SOON)
-        assert at_work(admin, wish) != backend  # the message runs again, and waits for nobody's ghost
+        assert at_work(admin, request) != backend  # the message runs again, and waits for nobody's ghost
     assert receipt.outcome(timeout=30).result == "done"
     client.close()

@@ -23,9 +23,9 @@ from booking_tasks.models import Job
 from booking_tasks.outbox import store as outbox_store
 from booking_tasks.outbox.jobs import NewJob
 from tests.faults.conftest import Open
-from tests.faults.house import PATIENT
 from tests.faults.invariants import examined
 from tests.faults.proxy import Wire
+from tests.faults.running_service import PATIENT
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -68,8 +68,8 @@ def pointed_to(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     database.engine.cache_clear()
 
 
-def written(kind: str = "send_reminder") -> UUID:
-    new = NewJob(kind, uuid4(), PAST)
+def written(job_type: str = "send_reminder") -> UUID:
+    new = NewJob(job_type, uuid4(), PAST)
     with transaction() as db:
         outbox_store.insert_jobs(db, [new])
         return db.execute(select(Job.id).where(Job.key == new.key)).scalar_one()
@@ -141,7 +141,7 @@ def test_what_is_known_is_written_down_when_the_database_is_back(
     assert (row(job_id).state, letters.sent) == (state, 1)
 
 
-def test_work_inside_the_house_is_done_once_whichever_reply_is_lost(wire: Wire) -> None:
+def test_work_inside_the_service_is_done_once_whichever_reply_is_lost(wire: Wire) -> None:
     for number in (1, 2):
         job_id = written("assign_request")
         wire.cut = nth(number)
@@ -155,19 +155,19 @@ def test_work_inside_the_house_is_done_once_whichever_reply_is_lost(wire: Wire) 
 
 @pytest.mark.stack
 @pytest.mark.timeout(300)
-def test_any_commit_may_lose_its_reply(open_house: Open) -> None:
+def test_any_commit_may_lose_its_reply(open_service: Open) -> None:
     """Real workers behind a wire that is cut at one commit in twelve."""
     chance = random.Random(53100)
     knobs = {"BOOKING_MESSAGE_ATTEMPTS": "12", "BOOKING_JOB_ATTEMPTS": "30", "BOOKING_RETRY_BASE": "0.05s"}
     with (
-        open_house(**PATIENT | knobs) as house,
-        Wire(house.stage.environment["DATABASE_URL"], lambda: chance.random() < 1 / 12) as wire,
+        open_service(**PATIENT | knobs) as service,
+        Wire(service.stage.environment["DATABASE_URL"], lambda: chance.random() < 1 / 12) as wire,
     ):
-        house.stack.environment["DATABASE_URL"] = wire.url
-        house.start()
-        house.call(house.wishes(25, chance))
-        house.calm()
-        ledger = examined(house)
+        service.stack.environment["DATABASE_URL"] = wire.url
+        service.start()
+        service.call(service.requests(25, chance))
+        service.calm()
+        ledger = examined(service)
         assert ledger.wrong == ()
         assert (ledger.accepted, ledger.uncertain, ledger.dead) == (25, 0, 0)
         assert wire.cuts >= 12

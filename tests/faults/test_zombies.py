@@ -20,37 +20,37 @@ from booking_tasks.models import Job
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.stack import EFFECTS, FRONT, ServiceProcess
 from tests.faults.conftest import Open
-from tests.faults.house import House
+from tests.faults.fault_injector import family, send
 from tests.faults.invariants import examined
-from tests.faults.nemesis import family, send
+from tests.faults.running_service import RunningService
 from tests.faults.test_lost_replies import PAST, Letters
 from tests.mail.servers import STALL, scripted_server
 
 
 @pytest.fixture
-def house(open_house: Open) -> Iterator[House]:
+def service(open_service: Open) -> Iterator[RunningService]:
     """Everything runs but a worker for mail."""
     knobs = {"BOOKING_LEASE": "4s", "BOOKING_SMTP_TIMEOUT": "1.9s", "BOOKING_MEETING_TIMEOUT": "1.9s"}
-    with open_house(2, 4, **knobs) as house:
-        house.stack.worker("front", (*FRONT, "provision"))
-        house.stack.beat()
-        house.wait_ready()
-        yield house
+    with open_service(2, 4, **knobs) as service:
+        service.stack.worker("front", (*FRONT, "provision"))
+        service.stack.beat()
+        service.wait_ready()
+        yield service
 
 
-def jobs(kind: str) -> list[Job]:
+def jobs(job_type: str) -> list[Job]:
     with transaction() as db:
-        return list(db.execute(select(Job).where(Job.job_type == kind).order_by(Job.key)).scalars())
+        return list(db.execute(select(Job).where(Job.job_type == job_type).order_by(Job.key)).scalars())
 
 
-def states(kind: str) -> set[str]:
-    return {job.state for job in jobs(kind)}
+def states(job_type: str) -> set[str]:
+    return {job.state for job in jobs(job_type)}
 
 
-def stopped_while_sending(house: House, kind: str, zombie: ServiceProcess) -> ServiceProcess:
+def stopped_while_sending(service: RunningService, job_type: str, zombie: ServiceProcess) -> ServiceProcess:
     """A worker that stands still in the middle of an effect."""
-    house.call(house.wishes(1, random.Random(9)))
-    wait_until(lambda: "sending" in states(kind), f"{kind} being sent", 60)
+    service.call(service.requests(1, random.Random(9)))
+    wait_until(lambda: "sending" in states(job_type), f"{job_type} being sent", 60)
     send(family(zombie.pid), signal.SIGSTOP)
     return zombie
 
@@ -63,12 +63,12 @@ def woken(zombie: ServiceProcess) -> None:
 
 @pytest.mark.stack
 @pytest.mark.timeout(300)
-def test_a_worker_that_wakes_after_its_lease_changes_nothing(house: House) -> None:
-    house.platform.control(delay_seconds=1.2)  # so long is there time to stop it, and it gets the answer
-    zombie = stopped_while_sending(house, "provision_meeting", house.stack.processes[0])
-    house.platform.control(delay_seconds=0)
-    house.stack.worker("healthy")
-    house.calm()
+def test_a_worker_that_wakes_after_its_lease_changes_nothing(service: RunningService) -> None:
+    service.platform.control(delay_seconds=1.2)  # so long is there time to stop it, and it gets the answer
+    zombie = stopped_while_sending(service, "provision_meeting", service.stack.processes[0])
+    service.platform.control(delay_seconds=0)
+    service.stack.worker("healthy")
+    service.calm()
     [before] = jobs("provision_meeting")
     assert (before.state, before.send_attempts) == ("done", 2)
 
@@ -76,22 +76,22 @@ def test_a_worker_that_wakes_after_its_lease_changes_nothing(house: House) -> No
 
     [after] = jobs("provision_meeting")
     assert (after.state, after.send_attempts, after.finished_at) == ("done", 2, before.finished_at)
-    keys = {call["idempotency_key"] for call in house.platform.ledger() if call["method"] == "PUT"}
+    keys = {call["idempotency_key"] for call in service.platform.ledger() if call["method"] == "PUT"}
     assert keys == {before.key}
-    assert examined(house).wrong == ()
+    assert examined(service).wrong == ()
 
 
 @pytest.mark.stack
 @pytest.mark.timeout(300)
-def test_a_letter_that_was_on_its_way_is_not_finished_after_the_lease(house: House) -> None:
+def test_a_mail_in_transmission_is_not_completed_after_the_lease(service: RunningService) -> None:
     """Paused while the mail server hesitates to greet: another worker sends it, the first one must not."""
     with scripted_server({"greeting": STALL}, {}) as (script, port):
-        house.stack.environment["BOOKING_SMTP_PORT"] = str(port)
-        zombie = house.stack.worker("zombie", ("notify",), concurrency=1)
-        house.wait_ready()
-        stopped_while_sending(house, "send_invite", zombie)
-        house.stack.worker("healthy", EFFECTS)
-        house.calm()
+        service.stack.environment["BOOKING_SMTP_PORT"] = str(port)
+        zombie = service.stack.worker("zombie", ("notify",), concurrency=1)
+        service.wait_ready()
+        stopped_while_sending(service, "send_invite", zombie)
+        service.stack.worker("healthy", EFFECTS)
+        service.calm()
 
         woken(zombie)
 

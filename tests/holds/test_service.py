@@ -31,8 +31,8 @@ from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
 from tests import builders
 from tests.builders import NOW
+from tests.concurrent_transactions import overtaken
 from tests.invariants import ALWAYS
-from tests.rivals import overtaken
 
 START = NOW + timedelta(days=1)
 

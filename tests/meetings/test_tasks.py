@@ -1,4 +1,4 @@
-"""The room's jobs against the local platform: real HTTP, real rows, real doorbells."""
+"""The jobs of the meetings package against the local platform: real HTTP, real rows, real wake-ups."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from booking_tasks.ops.stack import Stack
 from tests import builders
 from tests.calendars.servers import CERTIFICATE, calendar_server
 from tests.calendars.test_tasks import meeting
-from tests.journeys.test_privacy import everything
+from tests.end_to_end.test_privacy import everything
 from tests.processes.rows import PATIENCE, wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]

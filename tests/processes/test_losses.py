@@ -45,7 +45,7 @@ def status_of(request: SubmitRequest) -> str:
         return db.execute(found).scalar_one()
 
 
-def test_emptying_the_broker_in_the_middle_of_a_journey_loses_nothing(
+def test_emptying_the_broker_in_the_middle_of_a_booking_loses_nothing(
     stack: Stack, client: BookingClient, redis: Any, mail: MailSink, platform: LocalPlatform
 ) -> None:
     command = wish()

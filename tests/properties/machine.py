@@ -14,10 +14,10 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from booking_tasks.outbox.jobs import JOB_TYPES
 from tests.builders import NOW
-from tests.properties.correspondence import Correspondence
-from tests.properties.doors import fates, services, some
-from tests.properties.edge import Fate
-from tests.properties.story import CONSULTANTS, SWEEPS
+from tests.properties.base import CONSULTANTS, SWEEPS
+from tests.properties.booking_steps import fates, services, some
+from tests.properties.fake_effects import Fate
+from tests.properties.inbound_steps import Correspondence
 
 #: Weekly hours to choose from.
 HOURS: list[list[dict[str, Any]]] = [
@@ -36,19 +36,19 @@ class Life(Correspondence):
     """What may happen, in any order."""
 
     @initialize(
-        wishes=st.lists(st.tuples(services, some), min_size=1, max_size=4),
+        requests=st.lists(st.tuples(services, some), min_size=1, max_size=4),
         agreed=st.none() | fates,
         doomed=st.none() | st.tuples(st.integers(0, 12), st.booleans()),
     )
     def open(
-        self, wishes: list[tuple[UUID, int]], agreed: list[Fate] | None, doomed: tuple[int, bool] | None
+        self, requests: list[tuple[UUID, int]], agreed: list[Fate] | None, doomed: tuple[int, bool] | None
     ) -> None:
         """The consultants declare their hours and somebody asks for something; mostly it is agreed."""
         self.new_book()
         for consultant in CONSULTANTS:
             self.say("set_availability", consultant_user_id=str(consultant), weekly=HOURS[0])
-        for service, who in wishes:
-            self.submit(service, who, wanted=7, day=-1, hour=0, length=0)
+        for service, who in requests:
+            self.submit(service, who, preference=7, day=-1, hour=0, length=0)
         if agreed is not None:
             self.come_to_rest(agreed)
         self.edge.deadly_commit = doomed
@@ -92,24 +92,30 @@ class Life(Correspondence):
     @precondition(lambda self: self.sessions)
     @rule(
         which=some,
-        kind=st.sampled_from(["joined", "left", "room_opened", "room_closed"]),
+        evidence_type=st.sampled_from(["joined", "left", "room_opened", "room_closed"]),
         minute=st.integers(-20, 80),
         side=st.sampled_from(["requester", "consultant"]),
         platform=st.booleans(),
         complete=st.booleans(),
     )
-    def see(self, which: int, kind: str, minute: int, side: str, platform: bool, complete: bool) -> None:
+    def see(
+        self, which: int, evidence_type: str, minute: int, side: str, platform: bool, complete: bool
+    ) -> None:
         """Something is seen of a room, by the platform or by somebody else."""
         session = self.session(which)
         at = session["scheduled_start_time"] + timedelta(minutes=minute)
         if platform:
-            who = session[f"{side}_user_id"] if kind in {"joined", "left"} else None
-            self.edge.platform.see(session["id"], kind, at, who)
+            who = session[f"{side}_user_id"] if evidence_type in {"joined", "left"} else None
+            self.edge.platform.see(session["id"], evidence_type, at, who)
             if complete:
                 self.edge.platform.complete.add(session["id"])
             return
-        seen = {"evidence_type": kind, "observed_at": at.isoformat(), "external_id": f"{kind} {minute}"}
-        if kind in {"joined", "left"}:
+        seen = {
+            "evidence_type": evidence_type,
+            "observed_at": at.isoformat(),
+            "external_id": f"{evidence_type} {minute}",
+        }
+        if evidence_type in {"joined", "left"}:
             seen["party"] = side
         session_id = str(session["id"])
         self.say("record_attendance", session_id=session_id, source="lobby", observations=[seen])

@@ -38,11 +38,11 @@ def _own_clock(own_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_command_is_among_what_may_happen() -> None:
-    rooms = ("machine", "correspondence", "office", "doors")
-    said = "".join(Path(__file__).with_name(f"{name}.py").read_text() for name in rooms)
+    modules = ("machine", "inbound_steps", "admin_steps", "booking_steps")
+    source = "".join(Path(__file__).with_name(f"{name}.py").read_text() for name in modules)
     commands = {task for task, contract in PUBLIC.items() if issubclass(contract, Command)}
 
-    assert {task for task in commands if f'"{task}"' not in said} == set()
+    assert {task for task in commands if f'"{task}"' not in source} == set()
 
 
 @pytest.mark.timeout(0)
@@ -58,12 +58,12 @@ def test_whatever_the_order_what_must_be_true_stays_true_longer() -> None:
 
 
 @pytest.mark.timeout(0)
-def test_whoever_gets_time_by_whichever_door_may_have_it() -> None:
+def test_every_booking_by_any_command_is_permitted() -> None:
     run_state_machine_as_test(Choices, settings=_FEW_CHOICES)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(0)
-def test_whoever_gets_time_by_whichever_door_may_have_it_longer() -> None:
+def test_every_booking_by_any_command_is_permitted_longer() -> None:
     soaking = settings.get_current_profile_name() == "soak"
     run_state_machine_as_test(Choices, settings=settings() if soaking else _MORE)

@@ -1,4 +1,4 @@
-"""What a finished play must look like: the rules that always hold, and the story it tells."""
+"""Verifies the end of a run: the invariants, and a summary that is compared with the undisturbed run."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from booking_tasks.models import (
     TimeOffer,
 )
 from booking_tasks.outbox.jobs import JOB_TYPES
-from tests.chronicle import of_history
-from tests.crashpoints.cast import CONSULTANTS, HORIZON, REQUESTERS, SERVICES, fixed_id
+from tests.crashpoints.people import CONSULTANTS, HORIZON, REQUESTERS, SERVICES, fixed_id
+from tests.event_replay import of_history
 from tests.invariants import of_letters, of_rooms, of_rows, of_stream, still_open
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -38,7 +38,7 @@ _DOMAIN = "booking.example.org"
 
 @dataclass(frozen=True)
 class Outside:
-    """What the world outside saw of a play."""
+    """What the outside world has received in a run."""
 
     mails: tuple[bytes, ...]
     rooms: dict[UUID, dict[str, Any]]
@@ -48,14 +48,14 @@ class Outside:
 
 @dataclass
 class Found:
-    """How a play differs from the undisturbed one."""
+    """The differences between a run and the undisturbed one."""
 
     wrong: list[str] = field(default_factory=list)
     uncertain: list[str] = field(default_factory=list)
 
 
 def examined(db: Session, outside: Outside) -> list[str]:
-    """Everything that must hold after any play, each breach as a sentence."""
+    """Every violated invariant after a run, each as a sentence."""
     now = db.execute(text("SELECT instant FROM stepped_clock")).scalar_one()
     ours = set(db.execute(select(ScheduledSession.id)).scalars())
     rooms = {one: str(room["room_id"]) for one, room in outside.rooms.items() if one in ours}
@@ -71,7 +71,7 @@ def examined(db: Session, outside: Outside) -> list[str]:
 
 
 def _made_twice(calls: Iterable[dict[str, Any]]) -> list[UUID]:
-    """The sessions of all rooms made, except those the platform lost before."""
+    """The sessions of all rooms created, except rooms that the platform lost before."""
     made: list[UUID] = []
     for call in calls:
         if call["method"] == "PUT" and call["status"] == 201:
@@ -85,8 +85,8 @@ def _parsed(mail: bytes) -> EmailMessage:
     return email.message_from_bytes(mail, EmailMessage, policy=email.policy.default)
 
 
-#: Each part of the story as rows; random ids are replaced by names afterwards.
-_TOLD = {
+#: Each part of the summary as rows; random ids are replaced by names afterwards.
+_SUMMARY_QUERIES = {
     "requests": """
         SELECT id, status, status_reason, assigned_consultant_user_id, excluded_consultant_user_ids,
                deadline_at, scheduled_session_id FROM consultation_requests""",
@@ -122,41 +122,42 @@ _TOLD = {
 }
 
 
-def told(db: Session, outside: Outside) -> dict[str, Any]:
-    """The end of a play in words that two plays share: names for ids, order where order means something."""
+def summary(db: Session, outside: Outside) -> dict[str, Any]:
+    """The end of a run in a form that two runs share: names instead of ids, order where order matters."""
     names = _Names(db)
-    story: dict[str, Any] = {
-        part: sorted(names.spoken(tuple(row)) for row in db.execute(text(query)))
-        for part, query in _TOLD.items()
+    result: dict[str, Any] = {
+        part: sorted(names.to_text(tuple(row)) for row in db.execute(text(query)))
+        for part, query in _SUMMARY_QUERIES.items()
     }
     events = db.execute(select(Event).order_by(Event.position)).scalars()
-    story["events"] = sorted(
-        names.spoken((names.of[one.id], one.occurred_at, one.reason, one.before, one.after)) for one in events
+    result["events"] = sorted(
+        names.to_text((names.of[one.id], one.occurred_at, one.reason, one.before, one.after))
+        for one in events
     )
     jobs = db.execute(select(Job)).scalars().all()
-    # Freed time may be noted once more by whoever goes on: a note that finds nothing to offer does nothing.
-    story["jobs"] = {names.spoken((job.key,)): job.state for job in jobs if job.job_type != "offer_time"}
+    # A recovering worker may record freed time once more; a record without anything to offer has no effect.
+    result["jobs"] = {names.to_text((job.key,)): job.state for job in jobs if job.job_type != "offer_time"}
     letters = Counter(
-        names.spoken((mail["To"], mail["Subject"], names.letter(jobs, str(mail["Message-ID"]))))
+        names.to_text((mail["To"], mail["Subject"], names.job_key(jobs, str(mail["Message-ID"]))))
         for mail in map(_parsed, outside.mails)
     )
-    story["letters"] = sorted(letters)
-    story["repeated"] = sum(letters.values()) - len(letters)
-    story["rooms"] = sorted(names.of[one] for one in outside.rooms if one in names.of)
-    story["published"] = sorted(names.of.get(UUID(one["id"]), one["id"]) for one in outside.published)
-    return story
+    result["mails"] = sorted(letters)
+    result["repeated"] = sum(letters.values()) - len(letters)
+    result["rooms"] = sorted(names.of[one] for one in outside.rooms if one in names.of)
+    result["published"] = sorted(names.of.get(UUID(one["id"]), one["id"]) for one in outside.published)
+    return result
 
 
 class _Names:
-    """Names for the random ids of one play."""
+    """Names for the random ids of one run."""
 
     def __init__(self, db: Session) -> None:
         self.of: dict[UUID, str] = {fixed_id(one): one for one in (*CONSULTANTS, *REQUESTERS, *SERVICES)}
-        for asked in db.execute(select(ConsultationRequest)).scalars():
-            if asked.series_id is not None:
-                self.of[asked.id] = f"request of {asked.series_id} for {asked.preferred_start_time}"
-            if asked.hold_token is not None:
-                self.of[asked.hold_token] = f"token of {asked.id}"
+        for request in db.execute(select(ConsultationRequest)).scalars():
+            if request.series_id is not None:
+                self.of[request.id] = f"request of {request.series_id} for {request.preferred_start_time}"
+            if request.hold_token is not None:
+                self.of[request.hold_token] = f"token of {request.id}"
         sessions = db.execute(select(ScheduledSession.id, ScheduledSession.consultation_request_id))
         self.of |= {one: f"session of {self.of.get(request_id, request_id)}" for one, request_id in sessions}
         count: Counter[tuple[UUID | None, str]] = Counter()
@@ -171,14 +172,14 @@ class _Names:
         for offer in db.execute(select(TimeOffer)).scalars():
             self.of[offer.hold_token] = f"token of {self.of[offer.id]}"
 
-    def spoken(self, row: tuple[Any, ...]) -> str:
-        """A row in words. A link or room that somebody else named is only said to be there."""
-        said = _LINK.sub("<link>", "; ".join(str(part) for part in row))
-        said = _UUID.sub(lambda found: self.of.get(UUID(found[0]), found[0]), said)
-        return re.sub(r"'meeting_platform_session_id': '[^']*'", "'room': '<room>'", said)
+    def to_text(self, row: tuple[Any, ...]) -> str:
+        """A row as text; links and rooms that another system named are replaced by placeholders."""
+        result = _LINK.sub("<link>", "; ".join(str(part) for part in row))
+        result = _UUID.sub(lambda found: self.of.get(UUID(found[0]), found[0]), result)
+        return re.sub(r"'meeting_platform_session_id': '[^']*'", "'room': '<room>'", result)
 
-    def letter(self, jobs: Iterable[Job], name: str) -> str:
-        """The key of the job that a letter belongs to."""
+    def job_key(self, jobs: Iterable[Job], name: str) -> str:
+        """The key of the job that sent a mail."""
         from booking_tasks.mail.message import message_id
 
         keys = [job.key for job in jobs if message_id(job.key, _DOMAIN) == name]
@@ -186,24 +187,24 @@ class _Names:
 
 
 def differences(expected: dict[str, Any], found: dict[str, Any]) -> Found:
-    """Nothing may differ, but for jobs whose lost outcome a person is to decide, and their letters."""
+    """All differences; jobs whose unknown result a person decides, and their mails, are not wrong."""
     result = Found()
-    for part in expected.keys() - {"jobs", "letters", "repeated"}:
+    for part in expected.keys() - {"jobs", "mails", "repeated"}:
         missing = _without(expected[part], found[part])
         more = _without(found[part], expected[part])
         result.wrong += [f"{part}: missing {one}" for one in missing]
         result.wrong += [f"{part}: unexpected {one}" for one in more]
     for key in sorted(expected["jobs"].keys() | found["jobs"].keys()):
-        wanted, state = expected["jobs"].get(key), found["jobs"].get(key)
-        if wanted != state:
+        expected_state, state = expected["jobs"].get(key), found["jobs"].get(key)
+        if expected_state != state:
             left_to_a_person = JOB_TYPES[key.partition(":")[0]].on_unknown_result != "repeat"
-            if (wanted, state) == ("done", "uncertain") and left_to_a_person:
+            if (expected_state, state) == ("done", "uncertain") and left_to_a_person:
                 result.uncertain.append(key)
             else:
-                result.wrong.append(f"job {key} is {state}, undisturbed it is {wanted}")
-    for letter in set(expected["letters"]) ^ set(found["letters"]):
-        if not any(key in letter for key in result.uncertain):
-            result.wrong.append(f"letters differ: {letter}")
+                result.wrong.append(f"job {key} is {state}, undisturbed it is {expected_state}")
+    for mail in set(expected["mails"]) ^ set(found["mails"]):
+        if not any(key in mail for key in result.uncertain):
+            result.wrong.append(f"mails differ: {mail}")
     repeated = found["repeated"] - expected["repeated"]
     if len(result.uncertain) + repeated > 1:
         result.wrong.append(f"one death, yet {result.uncertain} uncertain and {repeated} repeated")

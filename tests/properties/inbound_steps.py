@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from tests.builders import NOW
 from tests.calendars.files import calendar, event
-from tests.properties.doors import some
-from tests.properties.office import Office
-from tests.properties.story import CONSULTANTS
+from tests.properties.admin_steps import Office
+from tests.properties.base import CONSULTANTS
+from tests.properties.booking_steps import some
 from tests.replies import mails
 
 _SPACE = UUID("5eed0004-0000-4000-8000-000000000000")
@@ -64,13 +64,13 @@ class Correspondence(Office):
     @rule(which=some, answer=_ANSWERS, behind=st.integers(0, 1))
     def reply(self, which: int, answer: str, behind: int) -> None:
         """A calendar program answers what it was sent, or an earlier revision of it; or it was not asked."""
-        with self.look() as db:
+        with self.read() as db:
             entries = db.execute(_ENTRIES).all()
         if not entries:
             return
         entry, revision, sender = entries[which % len(entries)]
         attendee = f"ATTENDEE;PARTSTAT={answer}:mailto:{sender}"
         sequence = max(0, revision - behind)
-        told: dict[str, Any] = {"sender": sender}
-        told["calendar"] = mails.calendar(entry, sequence=sequence, attendee=attendee)
-        self.say("receive_reply", **told)
+        reply: dict[str, Any] = {"sender": sender}
+        reply["calendar"] = mails.calendar(entry, sequence=sequence, attendee=attendee)
+        self.say("receive_reply", **reply)

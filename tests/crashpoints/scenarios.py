@@ -1,11 +1,11 @@
-"""The journey in acts, step by step."""
+"""The scenarios that cover the life of a booking, each as a sequence of steps."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from tests.builders import NOW
-from tests.crashpoints.cast import address, fixed_id
+from tests.crashpoints.people import address, fixed_id
 from tests.crashpoints.steps import (
     HOUR,
     MINUTE,
@@ -22,7 +22,6 @@ from tests.crashpoints.steps import (
     busy,
     feed,
     feed_removed,
-    given,
     hold,
     hours,
     leave,
@@ -32,6 +31,7 @@ from tests.crashpoints.steps import (
     of_proposal,
     presence,
     reads,
+    reassigned,
     reply,
     seen,
     series,
@@ -51,7 +51,7 @@ _PERSON = {
     "time_zone": "Europe/Vienna",
     "language": "de",
 }
-_KIND = {
+_SERVICE_TYPE = {
     "service_type_id": _TUTORING,
     "name": "tutoring",
     "default_duration_minutes": 50,
@@ -82,7 +82,7 @@ ACTS: dict[str, tuple[Step, ...]] = {
         after_start("a1", HOUR * 3),
         lambda world: world.tick(),
     ),
-    "asked": (
+    "confirmed": (
         submit("b1", "mira", "review", "review", preferred_start=(NOW + HOUR * 72).isoformat()),
         answer("decline_request", "b1", "bob", reason="ill"),
         answer("decline_request", "b1", "cyd"),
@@ -113,12 +113,12 @@ ACTS: dict[str, tuple[Step, ...]] = {
         about_session("cancel_session", "c1", "mira", cancelled_by="user", reason="exam moved"),
         after_start("c1", HOUR * 2),
     ),
-    "given": (
+    "reassigned": (
         submit("g1", "mira", "review", "review", preferred_start=(NOW + HOUR * 72).isoformat()),
         *(answer("confirm_request", "g1", who) for who in ("bob", "cyd", "eve")),
-        given("g1", "eve", "bob is ill"),
-        while_platform(given("g1", "bob", "eve is ill too"), fail_next=1, status=503),
-        given("g1", "eve", "eve is well"),
+        reassigned("g1", "eve", "bob is ill"),
+        while_platform(reassigned("g1", "bob", "eve is ill too"), fail_next=1, status=503),
+        reassigned("g1", "eve", "eve is well"),
         after_start("g1", -HOUR),
         after_start("g1", timedelta(0)),
         seen("g1", presence("room_opened", timedelta(0)), presence("joined", MINUTE, "eve")),
@@ -129,7 +129,7 @@ ACTS: dict[str, tuple[Step, ...]] = {
         submit("h1", "mira", "algebra"),
         submit("h2", "noor", "review", "review", preferred_start=(NOW + HOUR * 26).isoformat()),
         *(answer("confirm_request", "h2", who) for who in ("bob", "cyd", "eve")),
-        given("h2", "eve", "bob is on leave"),
+        reassigned("h2", "eve", "bob is on leave"),
         away("first", "ada", HOUR * 24),
         about_plan("apply_absence_plan", "first"),
         about_plan("undo_absence_plan", "first"),
@@ -154,7 +154,7 @@ ACTS: dict[str, tuple[Step, ...]] = {
     ),
     "administered": (
         administered("upsert_user", **_PERSON),
-        administered("upsert_service_type", **_KIND),
+        administered("upsert_service_type", **_SERVICE_TYPE),
         administered("set_specialization_aliases", aliases=[_ALIAS]),
         hours("ada", *_TUESDAY),
         administered("upsert_consultant", **_PROFILE),

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from tests.builders import NOW
-from tests.properties.edge import Fate
-from tests.properties.story import CONSULTANTS, REQUESTERS, SERVICES, Story
+from tests.properties.base import CONSULTANTS, REQUESTERS, SERVICES, BaseMachine
+from tests.properties.fake_effects import Fate
 
 _SPACE = UUID("5eed0002-0000-4000-8000-000000000000")
 _FATES: list[Fate] = ["done", "not done", "refused", "lost before", "lost after", "died before", "died after"]
@@ -29,7 +29,7 @@ PROFILES: list[dict[str, Any]] = [
     {"is_available_for_booking": False},
 ]
 #: What a request may want of whoever serves it; and nothing at all.
-WISHES: list[dict[str, Any]] = [
+CRITERIA: list[dict[str, Any]] = [
     {},
     {"required_specializations": ["algebra"]},
     {"required_specializations": ["TOPOLOGY"]},
@@ -37,7 +37,7 @@ WISHES: list[dict[str, Any]] = [
 ]
 
 
-class Doors(Story):
+class Doors(BaseMachine):
     """What callers may do with time, and what time does with it."""
 
     def __init__(self) -> None:
@@ -49,22 +49,22 @@ class Doors(Story):
     @rule(
         service=services,
         who=some,
-        wanted=some,
+        preference=some,
         day=st.integers(-8, 7),
         hour=st.integers(0, 23),
         length=some,
-        wish=st.sampled_from(WISHES),
+        criteria=st.sampled_from(CRITERIA),
         fallback=st.sampled_from(["anyone", "only"]),
     )
     def submit(
         self,
         service: UUID,
         who: int,
-        wanted: int,
+        preference: int,
         day: int,
         hour: int,
         length: int,
-        wish: dict[str, Any] | None = None,
+        criteria: dict[str, Any] | None = None,
         fallback: str = "anyone",
     ) -> None:
         """Ask for a consultation; sometimes with a window, sometimes with somebody in mind."""
@@ -74,16 +74,16 @@ class Doors(Story):
             "requester_user_id": str(REQUESTERS[who % 3]),
             "service_type_id": str(service),
         }
-        if wanted < 2:
-            body |= {"preferred_consultant_user_id": str(CONSULTANTS[wanted]), "fallback": fallback}
-        elif wanted < 4:
-            body["excluded_consultant_user_ids"] = [str(CONSULTANTS[wanted - 2])]
+        if preference < 2:
+            body |= {"preferred_consultant_user_id": str(CONSULTANTS[preference]), "fallback": fallback}
+        elif preference < 4:
+            body["excluded_consultant_user_ids"] = [str(CONSULTANTS[preference - 2])]
         if day >= 0:
             start = NOW.replace(hour=hour) + timedelta(days=day)
             body["preferred_start"] = start.isoformat()
             body["preferred_end"] = (start + timedelta(hours=1 + length * 3)).isoformat()
         self.requests.append(request)
-        self.say("submit_request", **body, **(wish or {}))
+        self.say("submit_request", **body, **(criteria or {}))
 
     @precondition(lambda self: self.requests)
     @rule(which=some, who=some, task=st.sampled_from(["confirm_request", "decline_request"]))

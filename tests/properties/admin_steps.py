@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from tests.builders import NOW
-from tests.properties.doors import Doors, services, some
-from tests.properties.story import CONSULTANTS, HORIZON_DAYS, REQUESTERS, SERVICES
+from tests.properties.base import CONSULTANTS, HORIZON_DAYS, REQUESTERS, SERVICES
+from tests.properties.booking_steps import Doors, services, some
 
 _SPACE = UUID("5eed0003-0000-4000-8000-000000000000")
 #: What one consultant may do differently; the first takes it all away.
@@ -23,7 +23,7 @@ POLICIES: list[dict[str, Any]] = [
     {"requires_confirmation": True},
 ]
 #: What a kind of consultation may become.
-KINDS: list[dict[str, Any]] = [
+SERVICE_CHANGES: list[dict[str, Any]] = [
     {"default_duration_minutes": 60},
     {"default_duration_minutes": 30, "slot_step_minutes": 20, "buffer_before_minutes": 15},
     {"default_duration_minutes": 90, "minimum_notice_minutes": 120, "waiting_list": "book"},
@@ -71,8 +71,8 @@ class Office(Doors):
             **policy,
         )
 
-    @rule(service=services, kind=st.sampled_from(KINDS))
-    def redefine(self, service: UUID, kind: dict[str, Any]) -> None:
+    @rule(service=services, changes=st.sampled_from(SERVICE_CHANGES))
+    def redefine(self, service: UUID, changes: dict[str, Any]) -> None:
         """A kind of consultation becomes longer, shorter, tighter."""
         self.say(
             "upsert_service_type",
@@ -80,14 +80,14 @@ class Office(Doors):
             name=f"kind {SERVICES.index(service)}",
             requires_confirmation=service == SERVICES[1],
             horizon_days=HORIZON_DAYS,
-            **kind,
+            **changes,
         )
 
     @rule(aliases=st.sampled_from(ALIASES))
     def rename(self, aliases: list[tuple[str, str]]) -> None:
         """Other words mean the same."""
-        told = [{"alias": alias, "specialization": word} for alias, word in aliases]
-        self.say("set_specialization_aliases", aliases=told)
+        pairs = [{"alias": alias, "specialization": word} for alias, word in aliases]
+        self.say("set_specialization_aliases", aliases=pairs)
 
     @rule(who=some, zone=st.sampled_from(["UTC", "Europe/Vienna"]), language=st.sampled_from(["en", "de"]))
     def tell(self, who: int, zone: str, language: str) -> None:

@@ -78,7 +78,7 @@ class Platform:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """There is no connection to close."""
 
@@ -121,12 +121,17 @@ class Platform:
             if start <= one.starts_at < end
         ]
 
-    def see(self, session_id: UUID, kind: str, at: datetime, who: UUID | None) -> None:
+    def see(self, session_id: UUID, evidence_type: str, at: datetime, who: UUID | None) -> None:
         """Somebody comes or goes, or the room opens or closes."""
         seen = self._presence.setdefault(session_id, [])
         user = None if who is None else str(who)
-        told = {"id": f"seen {len(seen)}", "evidence_type": kind, "observed_at": at, "user_id": user}
-        seen.append(Observation.model_validate(told))
+        report = {
+            "id": f"seen {len(seen)}",
+            "evidence_type": evidence_type,
+            "observed_at": at,
+            "user_id": user,
+        }
+        seen.append(Observation.model_validate(report))
 
 
 class Edge:

@@ -66,7 +66,7 @@ class Book:
         return {one for one, answer in self.answers.items() if answer.result in {"done", "already_done"}}
 
 
-class House:
+class RunningService:
     """One running service with its world: mail server, meeting platform, clock, callers.
 
     The servers are the caller's, so that it may kill them; the stepped clock stands at `MONDAY`.
@@ -80,7 +80,7 @@ class House:
         self.book = Book()
 
     @contextmanager
-    def open(self, consultants: int, people: int) -> Iterator[House]:
+    def open(self, consultants: int, people: int) -> Iterator[RunningService]:
         """The stage with a catalogue; no worker and no beat runs yet."""
         with self.stage:
             self.stage.step(MONDAY)
@@ -93,11 +93,11 @@ class House:
     def _fill(self, consultants: int, people: int) -> None:
         self.people = [identity(f"person {number}") for number in range(people)]
         self.consultants = [identity(f"consultant {number}") for number in range(consultants)]
-        self.kind = identity("tutoring")
+        self.service_type_id = identity("tutoring")
         with unit_of_work("setup", "admin") as (db, ctx):
             db.add(
                 ServiceType(
-                    id=self.kind,
+                    id=self.service_type_id,
                     name="Tutoring",
                     default_duration_minutes=30,
                     buffer_after_minutes=5,
@@ -124,18 +124,18 @@ class House:
         for process in self.stack.processes:
             wait_until(process.heartbeat.exists, f"the start of {process.name}", _READY_SECONDS)
 
-    def wishes(self, count: int, chance: random.Random, days: int = 2) -> list[SubmitRequest]:
+    def requests(self, count: int, chance: random.Random, days: int = 2) -> list[SubmitRequest]:
         """Requests of which several want the same time of the same few consultants."""
-        return [self._wish(number, chance, days) for number in range(count)]
+        return [self._request(number, chance, days) for number in range(count)]
 
-    def _wish(self, number: int, chance: random.Random, days: int) -> SubmitRequest:
+    def _request(self, number: int, chance: random.Random, days: int) -> SubmitRequest:
         start = TUESDAY + timedelta(minutes=30 * chance.randrange(48 * days))
         return SubmitRequest(
             message_id=identity(f"wish {number}"),
             actor="shop",
             request_id=identity(f"request {number}"),
             requester_user_id=chance.choice(self.people),
-            service_type_id=self.kind,
+            service_type_id=self.service_type_id,
             preferred_start=start,
             preferred_end=start + timedelta(minutes=30 * chance.choice((1, 4, 8))),
             required_specializations=(skill(chance.randrange(len(self.consultants))),),

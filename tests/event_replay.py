@@ -1,4 +1,4 @@
-"""The history told again: every step against the tables of states, every job against its event."""
+"""Replays the events: every step is compared with the tables of states, every job with its event."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from booking_tasks.outbox.workflow import (
 )
 from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS
 
-#: Jobs that follow from no event, but from what the world outside answered or from freed time:
-#: kind -> detail begins with.
+#: Jobs that follow from no event, but from an answer of the outside world or from freed time:
+#: job type -> beginnings of the detail.
 _FROM_OUTSIDE = {
     "provision_meeting": ("reconcile:",),
     "close_meeting": ("late", "orphan:"),
@@ -34,8 +34,8 @@ _REVISING = {"session.rescheduled", "session.reassigned", "session.cancelled", "
 
 
 @dataclass
-class _Told:
-    """A request or session as the events so far leave it."""
+class _ReplayedState:
+    """The state of a request or session after the events so far."""
 
     status: str | None = None
     revision: int = 0
@@ -45,32 +45,32 @@ class _Told:
 
 
 @dataclass
-class Chronicle:
-    """All events in their order, replayed over nothing."""
+class EventReplay:
+    """Applies all events in their order to an empty state and collects what is wrong."""
 
     policies: Policies
     wrong: list[str] = field(default_factory=list)
-    requests: dict[UUID, _Told] = field(default_factory=dict)
-    sessions: dict[UUID, _Told] = field(default_factory=dict)
+    requests: dict[UUID, _ReplayedState] = field(default_factory=dict)
+    sessions: dict[UUID, _ReplayedState] = field(default_factory=dict)
     jobs: set[str] = field(default_factory=set)
     questions: set[UUID] = field(default_factory=set)
 
-    def tell(self, event: Event, requester: UUID) -> None:
-        """One event more."""
+    def apply(self, event: Event, requester: UUID) -> None:
+        """Apply one more event."""
         if event.consultation_request_id is None:
             self.wrong.append(f"{event.type} {event.id} is about no request")
             return
-        request = self.requests.setdefault(event.consultation_request_id, _Told())
+        request = self.requests.setdefault(event.consultation_request_id, _ReplayedState())
         if event.type == "request.confirmation_requested":
             self.questions.add(event.id)
         if event.scheduled_session_id is None:
             self._step(event, request, REQUEST_STEPS, "status")
         else:
-            session = self.sessions.setdefault(event.scheduled_session_id, _Told())
+            session = self.sessions.setdefault(event.scheduled_session_id, _ReplayedState())
             self._session(event, request, session)
-        self.jobs |= {job.key for job in jobs_for(self._happening(event, requester))}
+        self.jobs |= {job.key for job in jobs_for(self._domain_event(event, requester))}
 
-    def _session(self, event: Event, request: _Told, session: _Told) -> None:
+    def _session(self, event: Event, request: _ReplayedState, session: _ReplayedState) -> None:
         if event.type == "session.cancelled":
             request.status = self._stepped(event, REQUEST_STEPS, request.status, "cancelled")
         else:
@@ -89,13 +89,15 @@ class Chronicle:
                 setattr(session, name, datetime.fromisoformat(event.after[name]))
         session.url = event.after.get("meeting_platform_join_url", session.url)
 
-    def _step(self, event: Event, told: _Told, steps: Mapping[str, frozenset[str]], name: str) -> None:
+    def _step(
+        self, event: Event, state: _ReplayedState, steps: Mapping[str, frozenset[str]], name: str
+    ) -> None:
         if name not in event.after:
             return
         before, after = event.before.get(name), event.after[name]
-        if before != told.status:
-            self.wrong.append(f"{event.type} {event.id} begins at {before}, its {name} was {told.status}")
-        told.status = self._stepped(event, steps, told.status, after)
+        if before != state.status:
+            self.wrong.append(f"{event.type} {event.id} begins at {before}, its {name} was {state.status}")
+        state.status = self._stepped(event, steps, state.status, after)
 
     def _stepped(
         self, event: Event, steps: Mapping[str, frozenset[str]], before: str | None, after: str
@@ -106,24 +108,24 @@ class Chronicle:
             self.wrong.append(f"{event.type} {event.id}: no step leads from {before} to {after}")
         return after
 
-    def _happening(self, event: Event, requester: UUID) -> DomainEvent:
-        told = self.sessions.get(event.scheduled_session_id) if event.scheduled_session_id else None
+    def _domain_event(self, event: Event, requester: UUID) -> DomainEvent:
+        state = self.sessions.get(event.scheduled_session_id) if event.scheduled_session_id else None
         session = request = None
         assert event.consultation_request_id is not None
-        if told is not None:
+        if state is not None:
             assert event.scheduled_session_id
-            assert told.start
-            assert told.end
+            assert state.start
+            assert state.end
             assert event.consultant_user_id
             session = SessionSnapshot(
                 event.scheduled_session_id,
                 event.consultation_request_id,
-                told.revision,
-                told.start,
-                told.end,
+                state.revision,
+                state.start,
+                state.end,
                 requester,
                 event.consultant_user_id,
-                told.url,
+                state.url,
                 _former(event),
             )
         else:
@@ -146,49 +148,52 @@ def _of_plan(event: Event, policies: Policies) -> DomainEvent:
 
 
 def _former(event: Event) -> UUID | None:
-    """Whose session it was until this event took it from them."""
+    """The consultant who had the session before this event, for a reassignment."""
     return UUID(event.before["consultant_user_id"]) if event.type == "session.reassigned" else None
 
 
 def of_history(db: Session, policies: Policies) -> list[str]:
-    """What is wrong with events and jobs: a forbidden step, a row the history does not lead to,
+    """Every fault of events and jobs, each as a sentence.
 
-    a job that no event asked for, an event whose job is missing.
+    A fault is a forbidden step, a row that differs from what its events lead to, a job that follows from no
+    event, or an event whose job is missing.
     """
     requests = {row.id: row for row in db.execute(select(ConsultationRequest)).scalars()}
     sessions = {row.id: row for row in db.execute(select(ScheduledSession)).scalars()}
-    told = Chronicle(policies)
-    # A request of a series comes about with its session: no event of its own says that it began.
-    told.requests |= {row.id: _Told("pending") for row in requests.values() if row.series_id is not None}
+    replay = EventReplay(policies)
+    # A request of a series is created together with its session and has no event of its own for that.
+    replay.requests |= {
+        row.id: _ReplayedState("pending") for row in requests.values() if row.series_id is not None
+    }
     for event in db.execute(select(Event).order_by(Event.position)).scalars():
-        if event.type == "absence.applied":  # of plans, what sessions come to is told by sessions
-            told.jobs |= {job.key for job in jobs_for(_of_plan(event, policies))}
+        if event.type == "absence.applied":  # what a plan does to sessions is in the sessions' events
+            replay.jobs |= {job.key for job in jobs_for(_of_plan(event, policies))}
         if event.type.startswith(("job.", "message.", "absence.")):
             continue  # an operator's decision about a job or message: no step of request or session
         if event.consultation_request_id is not None and event.consultation_request_id not in requests:
-            told.wrong.append(f"{event.type} {event.id} is about a request that is not there")
+            replay.wrong.append(f"{event.type} {event.id} is about a request that is not there")
             continue
         request_id = event.consultation_request_id
-        told.tell(event, requests[request_id].requester_user_id if request_id else event.id)
-    wrong = told.wrong
+        replay.apply(event, requests[request_id].requester_user_id if request_id else event.id)
+    wrong = replay.wrong
     for request_id, request in requests.items():
-        found = told.requests.get(request_id, _Told())
+        found = replay.requests.get(request_id, _ReplayedState())
         if found.status != request.status:
             wrong.append(f"request {request_id} is {request.status}, the history says {found.status}")
     for session_id, row in sessions.items():
-        known = told.sessions.get(session_id, _Told())
+        known = replay.sessions.get(session_id, _ReplayedState())
         state = (row.status, row.revision, row.scheduled_start_time, row.scheduled_end_time)
         if (known.status, known.revision, known.start, known.end) != state:
             wrong.append(f"session {session_id} is {state}, the history says {known}")
-    return wrong + _of_jobs(db, told.jobs)
+    return wrong + _of_jobs(db, replay.jobs)
 
 
 def _of_jobs(db: Session, expected: set[str]) -> list[str]:
     rows = db.execute(select(Job.key, Job.job_type, Job.detail)).all()
-    unasked = [
+    unexpected = [
         key
         for key, kind, detail in rows
         if key not in expected and not detail.startswith(_FROM_OUTSIDE.get(kind, ("\0",)))
     ]
     missing = expected - {key for key, _, _ in rows}
-    return [f"a job no event leads to: {key}" for key in unasked] + [f"no job: {key}" for key in missing]
+    return [f"a job no event leads to: {key}" for key in unexpected] + [f"no job: {key}" for key in missing]

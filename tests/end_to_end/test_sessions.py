@@ -13,53 +13,53 @@ import pytest
 from booking_tasks.contracts import CancelSession, RecordBilling, RecordOutcome, RescheduleSession
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ScheduledSession
-from tests.journeys.world import DAY, HOUR, MINUTE, SERVICE, Call, Journey, Person, told
+from tests.end_to_end.scenario import DAY, HOUR, MINUTE, SERVICE, Call, Person, Scenario, summary
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
 
-def agreed(journey: Journey, *, days: int = 2) -> tuple[UUID, Person, Person, UUID]:
+def agreed(scenario: Scenario, *, days: int = 2) -> tuple[UUID, Person, Person, UUID]:
     """A service, a consultant, a requester, and their agreed session at 10:00; the request's id last."""
-    service = journey.offer()
-    consultant, requester = journey.consultant("Weber"), journey.person("Mira")
-    request_id = journey.submit(requester, service, journey.morning + days * DAY + 2 * HOUR)
+    service = scenario.offer()
+    consultant, requester = scenario.consultant("Weber"), scenario.person("Mira")
+    request_id = scenario.submit(requester, service, scenario.morning + days * DAY + 2 * HOUR)
     return service, consultant, requester, request_id
 
 
-def rooms_told(calls: list[Call]) -> list[tuple[int | None, datetime | None]]:
+def room_revisions(calls: list[Call]) -> list[tuple[int | None, datetime | None]]:
     """The revisions and starts that a room was given, without repeats of the daily comparison."""
     return list(dict.fromkeys((call.revision, call.starts_at) for call in calls))
 
 
-def test_a_request_becomes_a_consultation_that_happened(journey: Journey) -> None:
-    service = journey.offer(buffer_after_minutes=10)
-    weber = journey.consultant("Weber", "Europe/Berlin", "de")
-    mira = journey.person("Mira", "Asia/Tokyo")
-    start, company = journey.morning + 2 * DAY + 2 * HOUR, uuid7()
-    assert journey.free(service, start, weber)
+def test_a_request_becomes_a_consultation_that_happened(scenario: Scenario) -> None:
+    service = scenario.offer(buffer_after_minutes=10)
+    weber = scenario.consultant("Weber", "Europe/Berlin", "de")
+    mira = scenario.person("Mira", "Asia/Tokyo")
+    start, company = scenario.morning + 2 * DAY + 2 * HOUR, uuid7()
+    assert scenario.free(service, start, weber)
 
-    request_id = journey.submit(
+    request_id = scenario.submit(
         mira, service, start, company_id=company, preferred_consultant_user_id=weber.id, details="Jordan form"
     )
 
     # agreed, linked, and both sides invited
-    session = journey.session(request_id)
+    session = scenario.session(request_id)
     assert (session.status, session.revision, session.scheduled_start_time) == ("scheduled", 0, start)
     assert (session.requester_user_id, session.consultant_user_id) == (mira.id, weber.id)
-    assert journey.request(request_id).company_id == company
-    assert journey.request(request_id).scheduled_session_id == session.id
-    assert journey.facts(weber) == [("booked", start)]
-    assert not journey.free(service, start, weber)
-    assert journey.search(service, start).empty_reason == "all_taken"
-    (decision,) = journey.decisions(request_id)
+    assert scenario.request(request_id).company_id == company
+    assert scenario.request(request_id).scheduled_session_id == session.id
+    assert scenario.facts(weber) == [("booked", start)]
+    assert not scenario.free(service, start, weber)
+    assert scenario.search(service, start).empty_reason == "all_taken"
+    (decision,) = scenario.decisions(request_id)
     assert (decision.reason, decision.consultant_user_id) == ("chosen", weber.id)
-    room = journey.room(session.id)
+    room = scenario.room(session.id)
     assert room is not None
     assert session.meeting_platform_join_url == room["join_url"]
-    puts = journey.calls(session.id, "PUT")
+    puts = scenario.calls(session.id, "PUT")
     assert puts[0].status == 201
-    assert rooms_told(puts) == [(0, start)]
-    invites = journey.letters(mira, weber)
+    assert room_revisions(puts) == [(0, start)]
+    invites = scenario.letters(mira, weber)
     assert {one.to for one in invites} == {mira.email, weber.email}
     assert [(one.method, one.uid, one.sequence, one.start) for one in invites] == [
         ("REQUEST", f"{session.id}@booking.example.org", 0, start)
@@ -69,11 +69,11 @@ def test_a_request_becomes_a_consultation_that_happened(journey: Journey) -> Non
     assert {one.to for one in invites if "Asia/Tokyo" in one.text} == {mira.email}
 
     # reminded a day and an hour before
-    journey.stage.advance(start - MINUTE)
-    reminders = journey.letters(mira, weber)[2:]
+    scenario.stage.advance(start - MINUTE)
+    reminders = scenario.letters(mira, weber)[2:]
     assert [one.method for one in reminders] == [None] * 4
     assert sorted(one.to for one in reminders) == sorted([mira.email, weber.email] * 2)
-    assert [job.due_at for job in journey.jobs(session.id, "send_reminder")] == [
+    assert [job.due_at for job in scenario.jobs(session.id, "send_reminder")] == [
         start - DAY,
         start - DAY,
         start - HOUR,
@@ -81,41 +81,41 @@ def test_a_request_becomes_a_consultation_that_happened(journey: Journey) -> Non
     ]
 
     # held, watched by the platform, judged
-    journey.stage.platform.presence(
+    scenario.stage.platform.presence(
         session.id,
         [
             {
-                "id": f"{kind}-{who.id}",
-                "evidence_type": kind,
+                "id": f"{evidence_type}-{who.id}",
+                "evidence_type": evidence_type,
                 "observed_at": at.isoformat(),
                 "user_id": str(who.id),
             }
             for who in (mira, weber)
-            for kind, at in (("joined", start), ("left", start + HOUR))
+            for evidence_type, at in (("joined", start), ("left", start + HOUR))
         ],
         complete=True,
     )
-    journey.stage.advance(start)
-    assert journey.session(request_id).status == "in_progress"
-    journey.stage.advance(start + HOUR + 15 * MINUTE)
-    session = journey.session(request_id)
+    scenario.stage.advance(start)
+    assert scenario.session(request_id).status == "in_progress"
+    scenario.stage.advance(start + HOUR + 15 * MINUTE)
+    session = scenario.session(request_id)
     assert session.status == "completed"
     assert (session.requester_attendance, session.consultant_attendance) == ("attended", "attended")
-    assert journey.request(request_id).status == "completed"
-    assert journey.room(session.id) is None
+    assert scenario.request(request_id).status == "completed"
+    assert scenario.room(session.id) is None
 
     # noted and billed
-    noted = journey.send(RecordOutcome, actor="notes", session_id=session.id, notes="understood")
-    billed = journey.send(
+    noted = scenario.send(RecordOutcome, actor="notes", session_id=session.id, notes="understood")
+    billed = scenario.send(
         RecordBilling, actor="billing", session_id=session.id, billed_amount=Decimal("45.50")
     )
-    journey.stage.settle()
+    scenario.stage.settle()
     assert (noted.result, billed.result) == ("done", "done")
-    session = journey.session(request_id)
+    session = scenario.session(request_id)
     assert (session.outcome_notes, session.billed_amount) == ("understood", Decimal("45.50"))
 
-    history = journey.history(request_id)
-    assert told(history) == [
+    history = scenario.history(request_id)
+    assert summary(history) == [
         ("request.submitted", str(mira.id), None),
         ("session.scheduled", SERVICE, None),
         ("session.meeting_ready", SERVICE, None),
@@ -134,7 +134,7 @@ def test_a_request_becomes_a_consultation_that_happened(journey: Journey) -> Non
         "evidence",
     ]
     end = start + HOUR + 15 * MINUTE
-    assert [event.occurred_at for event in history] == [*[journey.morning] * 3, start, *[end] * 3]
+    assert [event.occurred_at for event in history] == [*[scenario.morning] * 3, start, *[end] * 3]
     span = {"start": start.isoformat(), "end": (start + HOUR).isoformat()}
     scheduled = {"status": "scheduled", "revision": 0} | span
     assert history[0].after == {"status": "pending"}
@@ -145,82 +145,82 @@ def test_a_request_becomes_a_consultation_that_happened(journey: Journey) -> Non
     assert history[4].before == {"status": "in_progress", "request_status": "scheduled"}
     assert history[4].after["status"] == "completed"
     assert history[6].after == {"billed_amount": "45.50"}
-    assert len(journey.letters(mira, weber)) == 6
-    journey.assert_told_once(request_id, (mira, weber))
+    assert len(scenario.letters(mira, weber)) == 6
+    scenario.assert_notified_once(request_id, (mira, weber))
 
 
 @pytest.mark.parametrize(
     ("side", "status"), [("user", "cancelled_by_user"), ("consultant", "cancelled_by_consultant")]
 )
 def test_a_cancelled_session_leaves_both_calendars_and_its_time_is_free_again(
-    journey: Journey, side: str, status: str
+    scenario: Scenario, side: str, status: str
 ) -> None:
-    service, weber, mira, request_id = agreed(journey)
-    session, actor = journey.session(request_id), str(mira.id if side == "user" else weber.id)
+    service, weber, mira, request_id = agreed(scenario)
+    session, actor = scenario.session(request_id), str(mira.id if side == "user" else weber.id)
     start = session.scheduled_start_time
-    journey.stage.advance(journey.morning + 4 * HOUR)
-    assert not journey.free(service, start, weber)
+    scenario.stage.advance(scenario.morning + 4 * HOUR)
+    assert not scenario.free(service, start, weber)
 
-    outcome = journey.send(
+    outcome = scenario.send(
         CancelSession, actor=actor, session_id=session.id, cancelled_by=side, reason="a cold"
     )
-    journey.stage.settle()
+    scenario.stage.settle()
 
     assert (outcome.result, outcome.status, outcome.revision) == ("done", status, 1)
-    session = journey.session(request_id)
+    session = scenario.session(request_id)
     assert (session.status, session.status_reason) == (status, "a cold")
-    assert journey.request(request_id).status == "cancelled"
-    assert journey.facts(weber) == []
-    assert journey.free(service, start, weber)
-    assert journey.room(session.id) is None
-    cancellations = journey.letters(mira, weber)[2:]
+    assert scenario.request(request_id).status == "cancelled"
+    assert scenario.facts(weber) == []
+    assert scenario.free(service, start, weber)
+    assert scenario.room(session.id) is None
+    cancellations = scenario.letters(mira, weber)[2:]
     assert {one.to for one in cancellations} == {mira.email, weber.email}
     assert [(one.method, one.uid, one.sequence) for one in cancellations] == [
         ("CANCEL", f"{session.id}@booking.example.org", 1)
     ] * 2
 
-    journey.stage.advance(start + HOUR)  # past both reminders and the start: nothing more is sent
-    assert len(journey.letters(mira, weber)) == 4
-    assert journey.job_states(session.id, "send_reminder") == {(0, "skipped"): 4}
-    assert journey.session(request_id).status == status
-    history = journey.history(request_id)
-    assert told(history)[3:] == [("session.cancelled", actor, "a cold")]
-    assert history[3].occurred_at == journey.morning + 4 * HOUR
+    scenario.stage.advance(start + HOUR)  # past both reminders and the start: nothing more is sent
+    assert len(scenario.letters(mira, weber)) == 4
+    assert scenario.job_states(session.id, "send_reminder") == {(0, "skipped"): 4}
+    assert scenario.session(request_id).status == status
+    history = scenario.history(request_id)
+    assert summary(history)[3:] == [("session.cancelled", actor, "a cold")]
+    assert history[3].occurred_at == scenario.morning + 4 * HOUR
     assert (history[3].before["status"], history[3].after["status"]) == ("scheduled", status)
-    journey.assert_told_once(request_id, (mira, weber))
+    scenario.assert_notified_once(request_id, (mira, weber))
 
 
-def test_a_moved_session_is_the_same_event_at_another_time(journey: Journey) -> None:
-    service, weber, mira, request_id = agreed(journey)
-    session = journey.session(request_id)
+def test_a_moved_session_is_the_same_event_at_another_time(scenario: Scenario) -> None:
+    service, weber, mira, request_id = agreed(scenario)
+    session = scenario.session(request_id)
     old, new = session.scheduled_start_time, session.scheduled_start_time + 30 * MINUTE
 
-    outcome = journey.send(
+    outcome = scenario.send(
         RescheduleSession, actor=str(mira.id), session_id=session.id, new_start=new, reason="a train"
     )
-    journey.stage.settle()
+    scenario.stage.settle()
 
     assert (outcome.result, outcome.revision, outcome.start) == ("done", 1, new)
-    moved = journey.session(request_id)
+    moved = scenario.session(request_id)
     assert (moved.id, moved.scheduled_start_time, moved.status) == (session.id, new, "scheduled")
     assert moved.meeting_platform_join_url == session.meeting_platform_join_url
-    assert journey.facts(weber) == [("booked", new)]
-    assert journey.free(service, old - 30 * MINUTE, weber)
-    assert rooms_told(journey.calls(session.id, "PUT")) == [(0, old), (1, new)]
-    room = journey.room(session.id)
+    assert scenario.facts(weber) == [("booked", new)]
+    assert scenario.free(service, old - 30 * MINUTE, weber)
+    assert room_revisions(scenario.calls(session.id, "PUT")) == [(0, old), (1, new)]
+    room = scenario.room(session.id)
     assert room is not None
     assert datetime.fromisoformat(room["starts_at"]) == new
-    updates = journey.letters(mira, weber)[2:]
+    updates = scenario.letters(mira, weber)[2:]
     assert {one.to for one in updates} == {mira.email, weber.email}
     assert [(one.method, one.uid, one.sequence, one.start) for one in updates] == [
         ("REQUEST", f"{session.id}@booking.example.org", 1, new)
     ] * 2
 
-    journey.stage.advance(new - MINUTE)
-    assert journey.job_states(session.id, "send_reminder") == {(0, "skipped"): 4, (1, "done"): 4}
-    assert len(journey.letters(mira, weber)) == 8
-    history = journey.history(request_id)
-    assert told(history)[2:] == [
+    scenario.stage.advance(new - MINUTE)
+    assert scenario.job_states(session.id, "send_reminder") == {(0, "skipped"): 4, (1, "done"): 4}
+    assert len(scenario.letters(mira, weber)) == 8
+    history = scenario.history(request_id)
+    assert summary(history)[2:] == [
         ("session.meeting_ready", SERVICE, None),
         ("session.rescheduled", str(mira.id), "a train"),
         ("session.meeting_ready", SERVICE, None),
@@ -229,24 +229,24 @@ def test_a_moved_session_is_the_same_event_at_another_time(journey: Journey) -> 
     assert (history[3].before["revision"], history[3].after["revision"]) == (0, 1)
 
 
-def held(journey: Journey, request_id: UUID, *present: str) -> ScheduledSession:
+def held(scenario: Scenario, request_id: UUID, *present: str) -> ScheduledSession:
     """Let an agreed session pass in a watched room with these sides in it; the session as judged."""
-    session = journey.session(request_id)
+    session = scenario.session(request_id)
     start, end = session.scheduled_start_time, session.scheduled_end_time
-    journey.stage.advance(start)
-    journey.observe(
+    scenario.stage.advance(start)
+    scenario.observe(
         session,
         ("room_opened", None, start),
         *(("joined", side, start) for side in present),  # type: ignore[arg-type]
     )
-    journey.stage.advance(end)
-    journey.observe(
+    scenario.stage.advance(end)
+    scenario.observe(
         session,
         *(("left", side, end) for side in present),  # type: ignore[arg-type]
         ("room_closed", None, end),
     )
-    journey.stage.advance(end + 15 * MINUTE)
-    return journey.session(request_id)
+    scenario.stage.advance(end + 15 * MINUTE)
+    return scenario.session(request_id)
 
 
 @pytest.mark.parametrize(
@@ -254,19 +254,19 @@ def held(journey: Journey, request_id: UUID, *present: str) -> ScheduledSession:
     [("consultant", "requester", "no_show_user"), ("requester", "consultant", "no_show_consultant")],
 )
 def test_who_does_not_come_to_a_watched_room_is_absent(
-    journey: Journey, present: str, missing: str, status: str
+    scenario: Scenario, present: str, missing: str, status: str
 ) -> None:
-    _, weber, mira, request_id = agreed(journey, days=1)
+    _, weber, mira, request_id = agreed(scenario, days=1)
 
-    session = held(journey, request_id, present)
+    session = held(scenario, request_id, present)
 
     assert session.status == status
     attendance = {"requester": session.requester_attendance, "consultant": session.consultant_attendance}
     assert attendance == {present: "attended", missing: "absent"}
-    assert journey.request(request_id).status == "completed"
-    assert journey.room(session.id) is None
-    history = journey.history(request_id)
-    assert told(history)[3:] == [
+    assert scenario.request(request_id).status == "completed"
+    assert scenario.room(session.id) is None
+    history = scenario.history(request_id)
+    assert summary(history)[3:] == [
         ("session.started", SERVICE, None),
         ("session.side_missing", SERVICE, None),
         ("session.no_show", SERVICE, None),
@@ -274,60 +274,60 @@ def test_who_does_not_come_to_a_watched_room_is_absent(
     assert history[4].after == {"missing": [missing]}
     assert history[4].occurred_at == session.scheduled_start_time + 10 * MINUTE
     assert history[5].after["status"] == status
-    journey.assert_told_once(request_id, (mira, weber))
+    scenario.assert_notified_once(request_id, (mira, weber))
 
 
-def test_without_evidence_nobody_is_accused_and_a_corrected_verdict_is_published(journey: Journey) -> None:
-    _, weber, mira, request_id = agreed(journey, days=1)
-    session = journey.session(request_id)
-    journey.stage.advance(session.scheduled_end_time + 15 * MINUTE)
-    session = journey.session(request_id)
+def test_without_evidence_nobody_is_accused_and_a_corrected_verdict_is_published(scenario: Scenario) -> None:
+    _, weber, mira, request_id = agreed(scenario, days=1)
+    session = scenario.session(request_id)
+    scenario.stage.advance(session.scheduled_end_time + 15 * MINUTE)
+    session = scenario.session(request_id)
     assert session.status == "attendance_unknown"
     assert (session.requester_attendance, session.consultant_attendance) == ("unknown", "unknown")
-    before = [event["type"] for event in journey.published(request_id)]
+    before = [event["type"] for event in scenario.published(request_id)]
     assert before[-1] == "booking.session.attendance_unknown.v1"
 
-    early = journey.send(
+    early = scenario.send(
         RecordOutcome, actor=str(weber.id), session_id=session.id, requester_attendance="absent"
     )
     assert (early.result, early.status) == ("done", "attendance_unknown")
-    outcome = journey.send(
+    outcome = scenario.send(
         RecordOutcome,
         actor=str(weber.id),
         session_id=session.id,
         requester_attendance="attended",
         consultant_attendance="attended",
     )
-    journey.stage.settle()
+    scenario.stage.settle()
 
     assert (outcome.result, outcome.status) == ("done", "completed")
-    assert journey.session(request_id).status == "completed"
-    history = journey.history(request_id)
-    assert told(history)[4:] == [
+    assert scenario.session(request_id).status == "completed"
+    history = scenario.history(request_id)
+    assert summary(history)[4:] == [
         ("session.attendance_unknown", SERVICE, None),
         ("session.attendance_corrected", str(weber.id), None),
         ("session.attendance_corrected", str(weber.id), None),
     ]
     assert (history[6].before["status"], history[6].after["status"]) == ("attendance_unknown", "completed")
-    after = journey.published(request_id)[len(before) :]
+    after = scenario.published(request_id)[len(before) :]
     assert [event["type"] for event in after] == ["booking.session.attendance_corrected.v1"] * 2
     assert after[1]["data"]["before"]["requester_attendance"] == "absent"
     assert after[1]["data"]["after"]["requester_attendance"] == "attended"
-    journey.assert_told_once(request_id, (mira, weber))
+    scenario.assert_notified_once(request_id, (mira, weber))
 
 
-def test_a_platform_that_stays_away_delays_the_link_and_not_the_invitation(journey: Journey) -> None:
-    journey.stage.platform.control(fail_next=1000, status=503)
+def test_a_platform_that_stays_away_delays_the_link_and_not_the_invitation(scenario: Scenario) -> None:
+    scenario.stage.platform.control(fail_next=1000, status=503)
     try:
-        _, weber, mira, request_id = agreed(journey)
+        _, weber, mira, request_id = agreed(scenario)
     finally:
-        journey.stage.platform.control(fail_next=0)
-    session = journey.session(request_id)
-    (dead,) = journey.jobs(session.id, "provision_meeting")
+        scenario.stage.platform.control(fail_next=0)
+    session = scenario.session(request_id)
+    (dead,) = scenario.jobs(session.id, "provision_meeting")
     assert (dead.state, dead.attempts) == ("dead", 3)
-    puts = journey.calls(session.id, "PUT")
+    puts = scenario.calls(session.id, "PUT")
     assert [(call.status, call.key) for call in puts] == [(503, dead.key)] * 3
-    invites = journey.letters(mira, weber)
+    invites = scenario.letters(mira, weber)
     assert {one.to for one in invites} == {mira.email, weber.email}
     assert [(one.method, one.sequence) for one in invites] == [("REQUEST", 0)] * 2
     assert all("The link to join follows." in one.text for one in invites)
@@ -351,17 +351,17 @@ def test_a_platform_that_stays_away_delays_the_link_and_not_the_invitation(journ
         timeout=30,
     )
     assert replayed.returncode == 0, replayed.stderr
-    journey.stage.settle()
+    scenario.stage.settle()
 
-    session = journey.session(request_id)
-    room = journey.room(session.id)
+    session = scenario.session(request_id)
+    room = scenario.room(session.id)
     assert room is not None
     assert (session.meeting_platform_join_url, session.revision) == (room["join_url"], 1)
-    updates = journey.letters(mira, weber)[2:]
+    updates = scenario.letters(mira, weber)[2:]
     assert {one.to for one in updates} == {mira.email, weber.email}
     assert [(one.method, one.uid, one.sequence) for one in updates] == [("REQUEST", invites[0].uid, 1)] * 2
     assert all(room["join_url"] in one.text for one in updates)
-    everything = told(journey.history(request_id))[1:]
+    everything = summary(scenario.history(request_id))[1:]
     replay = ("job.replayed", "ann", "the platform is back")
     assert everything.count(replay) == 1
     assert [one for one in everything if one != replay] == [
@@ -370,8 +370,8 @@ def test_a_platform_that_stays_away_delays_the_link_and_not_the_invitation(journ
         ("session.link_changed", SERVICE, None),
         ("session.meeting_ready", SERVICE, None),
     ]
-    journey.stage.advance(session.scheduled_start_time - 2 * HOUR)
-    assert journey.job_states(session.id, "send_reminder") == {
+    scenario.stage.advance(session.scheduled_start_time - 2 * HOUR)
+    assert scenario.job_states(session.id, "send_reminder") == {
         (0, "skipped"): 2,
         (0, "waiting"): 2,
         (1, "done"): 2,

@@ -72,7 +72,7 @@ def launch(
     logs[log] = None
     if any(name.startswith("PYTHON") and os.environ.get(name) != environment[name] for name in environment):
         return stack.launched_here(arguments, folder, environment, log)
-    _context.set_forkserver_preload(["tests.preloaded"])
+    _context.set_forkserver_preload(["tests.preforked_imports"])
     process = _context.Process(
         target=_become, args=(list(arguments), str(folder), dict(environment), str(log)), daemon=True
     )
@@ -82,7 +82,7 @@ def launch(
     return running
 
 
-def last_words(since: float) -> list[tuple[str, str]]:
+def log_tails(since: float) -> list[tuple[str, str]]:
     """The name and the end of each log that was written to since then (seconds since the epoch)."""
     written = [log for log in logs if log.exists() and log.stat().st_mtime >= since]
     return [(log.name, log.read_text(errors="replace")[-_TAIL:]) for log in written]

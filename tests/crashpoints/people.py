@@ -75,8 +75,8 @@ def build_template(admin_url: str, name: str) -> None:
 
 def _open(db: Session, consultant: str, now: datetime) -> None:
     hours = weekly(*((day, "09:00", "17:00") for day in range(1, 6)))
-    wanted = {"message_id": fixed_id(f"hours of {consultant}"), "actor": "cast", "weekly": hours}
-    command = SetAvailability.model_validate(wanted | {"consultant_user_id": fixed_id(consultant)})
+    arguments = {"message_id": fixed_id(f"hours of {consultant}"), "actor": "cast", "weekly": hours}
+    command = SetAvailability.model_validate(arguments | {"consultant_user_id": fixed_id(consultant)})
     policies = Policies(horizon=HORIZON)
     hours_room.set_availability(
         db, Context(now=now, actor="cast", entry_point="admin", policies=policies), command

@@ -27,7 +27,7 @@ from booking_tasks.unit_of_work import unit_of_work
 from tests import builders
 from tests.accounts import as_superuser
 from tests.builders import NOW
-from tests.chronicle import of_history
+from tests.event_replay import of_history
 from tests.invariants import (
     NEXT_DUE,
     SWEEP_FOR,
@@ -38,8 +38,8 @@ from tests.invariants import (
     of_stream,
     still_open,
 )
-from tests.properties.edge import DiedError, Edge, Fate
-from tests.properties.judge import Judge
+from tests.properties.booking_oracle import Judge
+from tests.properties.fake_effects import DiedError, Edge, Fate
 
 _SPACE = UUID("5eed0000-0000-4000-8000-000000000000")
 SWEEPS = tuple(schedule_module().SWEEPS)
@@ -55,7 +55,7 @@ class _UndoneError(Exception):
     """Ends a transaction that was only a try."""
 
 
-class Story(RuleBasedStateMachine):
+class BaseMachine(RuleBasedStateMachine):
     """The service among its callers, on real rows. Time moves only by rules."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class Story(RuleBasedStateMachine):
             db.add(SpecializationAlias(alias="linear algebra", specialization="algebra"))
 
     @contextmanager
-    def look(self) -> Iterator[Session]:
+    def read(self) -> Iterator[Session]:
         """A transaction of the test itself: nobody dies in it."""
         doom, self.edge.deadly_commit = self.edge.deadly_commit, None
         with transaction() as db:
@@ -121,19 +121,19 @@ class Story(RuleBasedStateMachine):
 
     def now(self) -> datetime:
         """The business clock's instant."""
-        with self.look() as db:
+        with self.read() as db:
             instant: datetime = db.execute(text("SELECT instant FROM stepped_clock")).scalar_one()
         return instant
 
     def step(self, to: datetime) -> None:
         """Move the business clock."""
-        with self.look() as db:
+        with self.read() as db:
             db.execute(text("UPDATE stepped_clock SET instant = :to"), {"to": to})
 
     def next_due(self) -> datetime | None:
         """When something is due next of itself."""
         now = self.now()
-        with self.look() as db:
+        with self.read() as db:
             due: datetime | None = db.execute(
                 text(NEXT_DUE), {"now": now, "verdict_delay": _verdict_delay()}
             ).scalar_one()
@@ -141,7 +141,7 @@ class Story(RuleBasedStateMachine):
 
     def let_time_pass(self) -> None:
         """Real time goes by: leases and back-off are over."""
-        with self.look() as db:
+        with self.read() as db:
             for statement in TIME_PASSES:
                 db.execute(text(statement))
 
@@ -187,9 +187,9 @@ class Story(RuleBasedStateMachine):
 
     def check_choices(self) -> None:
         """Nobody unqualified, nobody over a limit, nobody double: asked of what is new."""
-        with self.look() as db:
+        with self.read() as db:
             now = db.execute(text("SELECT instant FROM stepped_clock")).scalar_one()
-            self._none(self.judge.look(db, now))
+            self._none(self.judge.check(db, now))
 
     def come_to_rest(self, fates: Sequence[Fate] = ()) -> None:
         """Everybody catches up: nothing is left to do afterwards, and everything is as it must be.
@@ -223,7 +223,7 @@ class Story(RuleBasedStateMachine):
                 self._catch_up()
         self.step(self.now() + timedelta(days=30))
         self.come_to_rest()
-        with self.look() as db:
+        with self.read() as db:
             unfinished = db.execute(
                 text(
                     "SELECT id, status FROM consultation_requests"
@@ -239,7 +239,7 @@ class Story(RuleBasedStateMachine):
 
     def check_rows(self) -> None:
         """What is true after every transaction."""
-        with self.look() as db:
+        with self.read() as db:
             self._none(of_rows(db))
             found = db.execute(text("SELECT * FROM scheduled_sessions ORDER BY id")).mappings()
             self.sessions = [dict(row) for row in found]
@@ -253,7 +253,7 @@ class Story(RuleBasedStateMachine):
     def _check_all(self) -> None:
         """What is true when all is calm."""
         platform = self.edge.platform
-        with self.look() as db:
+        with self.read() as db:
             wrong = [
                 *of_history(db, settings().policies),
                 *of_letters(db, self.edge.mails, settings().uid_domain),
@@ -268,12 +268,12 @@ class Story(RuleBasedStateMachine):
 
     def _left(self) -> list[str]:
         now = self.now()
-        with self.look() as db:
+        with self.read() as db:
             return still_open(db, now, _verdict_delay())
 
     def offered(self, service: UUID) -> list[tuple[UUID, datetime]]:
         """Every start that a search offers at this moment."""
-        with self.look(), unit_of_work("query", "booking") as (db, ctx):
+        with self.read(), unit_of_work("query", "booking") as (db, ctx):
             until = ctx.now + timedelta(days=HORIZON_DAYS + 1)
             query = SearchSlots(service_type_id=service, start=ctx.now, end=until, limit=500)
             found = search.search_slots(db, ctx, query)
@@ -283,9 +283,9 @@ class Story(RuleBasedStateMachine):
         """Whether a start can be taken at this moment; it is not."""
         taken = False
         try:
-            with self.look(), unit_of_work("test", "booking") as (db, ctx):
-                wish, until = builders.request(db, service), ctx.now + timedelta(days=1)
-                found = availability.hold(db, ctx, wish, consultant, start, until)
+            with self.read(), unit_of_work("test", "booking") as (db, ctx):
+                request, until = builders.request(db, service), ctx.now + timedelta(days=1)
+                found = availability.hold(db, ctx, request, consultant, start, until)
                 taken = isinstance(found, Taken)
                 raise _UndoneError
         except _UndoneError:

@@ -1,4 +1,4 @@
-"""One running service for all journeys; each takes its own days on the stepped clock, one after another."""
+"""One running service for all scenarios; each takes its own days on the stepped clock, one after another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redis import Redis
 from booking_tasks.ops.servers import free_port
 from booking_tasks.ops.stage import Stage
 from tests.conftest import copied_database, valkey_url
-from tests.journeys.world import Journey
+from tests.end_to_end.scenario import Scenario
 
 BEGIN = datetime(2027, 3, 1, 7, 0, tzinfo=UTC)
 
@@ -39,7 +39,7 @@ def stage(template: str, broker: str) -> Iterator[Stage]:
             BOOKING_JOB_ATTEMPTS="3",
             BOOKING_HORIZON="7d",
             BOOKING_PUBLIC_URL=f"http://127.0.0.1:{free_port()}",
-            BOOKING_LINK_SECRET="of the journeys, and as long as it must be",
+            BOOKING_LINK_SECRET="of the scenarios, and as long as it must be",
         ) as stage,
     ):
         stage.open(BEGIN)
@@ -47,6 +47,6 @@ def stage(template: str, broker: str) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def journey(stage: Stage) -> Journey:
-    """The next journey: its own people, its own days."""
-    return Journey(stage)
+def scenario(stage: Stage) -> Scenario:
+    """The next scenario: its own people, its own days."""
+    return Scenario(stage)

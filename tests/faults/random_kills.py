@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from booking_tasks.ops.stack import EFFECTS, FRONT, ServiceProcess
-from tests.faults.house import House, Nuisance, Servers
-from tests.faults.nemesis import children, crash, running, send
+from tests.faults.fault_injector import children, crash, running, send
+from tests.faults.running_service import Nuisance, RunningService, Servers
 
 #: How often each kind of process is chosen. A worker or a server that dies takes seconds to come back.
 EVERYTHING = {"child": 24, "worker": 2, "beat": 2, "broker": 2, "database": 1}
@@ -20,7 +20,7 @@ EVERYTHING = {"child": 24, "worker": 2, "beat": 2, "broker": 2, "database": 1}
 class Storm:
     """Kills one process after another and starts again what died, as a supervisor does."""
 
-    house: House
+    service: RunningService
     servers: Servers
     chance: random.Random
     weights: Mapping[str, int] = field(default_factory=lambda: EVERYTHING)
@@ -30,7 +30,7 @@ class Storm:
     _deck: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        stack = self.house.stack
+        stack = self.service.stack
         starts: dict[str, Callable[[], ServiceProcess]] = {
             "front": lambda: stack.worker("front", FRONT),
             "effects": lambda: stack.worker("effects", EFFECTS),
@@ -50,19 +50,19 @@ class Storm:
     def strike(self) -> None:
         """One kill, after everything that died by now was started again, unless it is too soon."""
         self.revive()
-        answered = len(self.house.book.answers)
+        answered = len(self.service.book.answers)
         if answered < self._calm_until:
             return
-        kind = self._next()
-        if getattr(self, f"_{kind}")():
-            self.kills[kind] += 1
+        target = self._next()
+        if getattr(self, f"_{target}")():
+            self.kills[target] += 1
             self._calm_until = answered + self.answers
             self._deck.pop()
 
     def _next(self) -> str:
         """A card of a shuffled deck: however short the storm, every kind gets its share."""
         if not self._deck:
-            self._deck = [kind for kind, often in self.weights.items() for _ in range(often)]
+            self._deck = [target for target, often in self.weights.items() for _ in range(often)]
             self.chance.shuffle(self._deck)
         return self._deck[-1]
 

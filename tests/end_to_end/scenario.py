@@ -1,4 +1,4 @@
-"""One journey on the shared stage: how its people act, and what can be read of it afterwards."""
+"""One scenario on the shared stage: how its people act, and what can be read of it afterwards."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ Side = Literal["requester", "consultant"]
 
 @dataclass(frozen=True)
 class Person:
-    """Someone of one journey only; the name is found in nobody else's."""
+    """Someone of one scenario only; the name is found in nobody else's."""
 
     id: UUID
     name: str
@@ -61,7 +61,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Letter:
+class ReceivedMail:
     """A mail as its reader has it; the last four are None without a calendar part."""
 
     to: str
@@ -85,7 +85,7 @@ class Call:
     starts_at: datetime | None
 
 
-class Journey:
+class Scenario:
     """A day of its own on the stage's clock, with a skill that only its own consultants have."""
 
     def __init__(self, stage: Stage) -> None:
@@ -100,7 +100,7 @@ class Journey:
 
     # -- acting, by public messages only ---------------------------------------------------------------
 
-    def send(self, contract: Any, actor: str = "journey", **values: Any) -> Any:
+    def send(self, contract: Any, actor: str = "scenario", **values: Any) -> Any:
         """Send a command as `actor` until its outcome is there."""
         return self.stage.send(contract(message_id=uuid7(), actor=actor, **values))
 
@@ -167,10 +167,15 @@ class Journey:
         }
 
     def observe(self, session: ScheduledSession, *seen: tuple[str, Side | None, datetime]) -> None:
-        """Tell what was seen of a session's room."""
+        """Record what was observed of a session's room."""
         observations = tuple(
-            Observation(evidence_type=kind, party=party, observed_at=at, external_id=f"{kind} {party}")
-            for kind, party, at in seen
+            Observation(
+                evidence_type=evidence_type,
+                party=party,
+                observed_at=at,
+                external_id=f"{evidence_type} {party}",
+            )
+            for evidence_type, party, at in seen
         )
         self.send(
             RecordAttendance,
@@ -243,26 +248,26 @@ class Journey:
             )
             return [(status, start) for status, start in rows if start is not None]
 
-    def jobs(self, subject_id: UUID, kind: str) -> list[Job]:
+    def jobs(self, subject_id: UUID, job_type: str) -> list[Job]:
         """A subject's jobs of one kind, in order of their due time."""
         with transaction() as db:
             return list(
                 db.execute(
                     select(Job)
-                    .where(Job.subject_id == subject_id, Job.job_type == kind)
+                    .where(Job.subject_id == subject_id, Job.job_type == job_type)
                     .order_by(Job.due_at, Job.revision, Job.recipient)
                 ).scalars()
             )
 
-    def job_states(self, subject_id: UUID, kind: str) -> Counter[tuple[int, str]]:
+    def job_states(self, subject_id: UUID, job_type: str) -> Counter[tuple[int, str]]:
         """How often each (revision, state) occurs among a subject's jobs of one kind."""
-        return Counter((job.revision, job.state) for job in self.jobs(subject_id, kind))
+        return Counter((job.revision, job.state) for job in self.jobs(subject_id, job_type))
 
-    def letters(self, *people: Person) -> list[Letter]:
+    def letters(self, *people: Person) -> list[ReceivedMail]:
         """The mails that people got, in order of arrival."""
-        wanted = {one.email for one in people}
-        letters = [_letter(mail) for mail in self.stage.mail.mails()]
-        return [one for one in letters if one.to in wanted]
+        addresses = {one.email for one in people}
+        letters = [_received_mail(mail) for mail in self.stage.mail.mails()]
+        return [one for one in letters if one.to in addresses]
 
     def calls(self, session_id: UUID, method: str) -> list[Call]:
         """What the platform was asked about a session's room, in order."""
@@ -284,14 +289,14 @@ class Journey:
         mine = [event for event in heard if event["data"]["request_id"] == str(request_id)]
         return sorted(mine, key=lambda event: event["data"]["position"])
 
-    # -- what is true at the end of every journey ------------------------------------------------------
+    # -- what is true at the end of every scenario ------------------------------------------------------
 
-    def assert_told_once(self, request_id: UUID, people: Sequence[Person]) -> None:
+    def assert_notified_once(self, request_id: UUID, people: Sequence[Person]) -> None:
         """Each published event went out once, no mail twice, and no job of it is open or has failed."""
         history = self.history(request_id)
         heard = [(event["id"], event["type"]) for event in self.published(request_id)]
         assert heard == [(str(one.id), f"booking.{one.type}.v1") for one in history if one.type in PUBLISHED]
-        repeated = Counter(letter.message_id for letter in self.letters(*people))
+        repeated = Counter(mail.message_id for mail in self.letters(*people))
         assert set(repeated.values()) <= {1}
         subjects = {request_id, *(one.scheduled_session_id for one in history)}
         with transaction() as db:
@@ -303,7 +308,7 @@ class Journey:
 SERVICE = "the service"
 
 
-def told(history: Sequence[Event]) -> list[tuple[str, str, str | None]]:
+def summary(history: Sequence[Event]) -> list[tuple[str, str, str | None]]:
     """A history as what happened, on whose word, and why."""
     return [
         (event.type, SERVICE if event.actor in {"jobs", "sweep"} else event.actor, event.reason)
@@ -311,7 +316,7 @@ def told(history: Sequence[Event]) -> list[tuple[str, str, str | None]]:
     ]
 
 
-def _letter(mail: EmailMessage) -> Letter:
+def _received_mail(mail: EmailMessage) -> ReceivedMail:
     plain = next(part for part in mail.walk() if part.get_content_type() == "text/plain")
     body = calendar_of(mail)
     values: dict[str, Any] = {}
@@ -324,7 +329,7 @@ def _letter(mail: EmailMessage) -> Letter:
             "sequence": int(str(event["SEQUENCE"])),
             "start": event.DTSTART,
         }
-    return Letter(
+    return ReceivedMail(
         to=str(mail["To"].addresses[0].addr_spec),
         subject=str(mail["Subject"]),
         text=plain.get_content(),

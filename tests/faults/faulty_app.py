@@ -1,4 +1,4 @@
-"""The service's app in a process with something wrong about it: `celery -A tests.faults.twisted worker`.
+"""The service's app in a process with something wrong about it: `celery -A tests.faults.faulty_app worker`.
 
 `TWIST_RINGS`: `lost` swallows every ring but the sweep's own, `doubled` sends each twice.
 `TWIST_POISON`: a text; the process dies by SIGKILL at the first statement that has it as a parameter,

@@ -71,7 +71,7 @@ class Scene:
             {Claim(**row) for row in _rows(db, _NAMED, now)},
         )
 
-    def words(self, of: Iterable[str]) -> set[str]:
+    def specializations(self, of: Iterable[str]) -> set[str]:
         """Specializations under the one name that each has."""
         return {self.aliases.get(one.casefold(), one.casefold()) for one in of}
 
@@ -88,7 +88,7 @@ class Judge:
     #: How many claims were judged, by door: a test that judges none proves nothing.
     judged: dict[str, int] = field(default_factory=dict)
 
-    def look(self, db: Session, now: datetime) -> list[str]:
+    def check(self, db: Session, now: datetime) -> list[str]:
         """What is wrong with what came about since the last look."""
         rows = _rows(db, _CLAIMS, now)
         found = _rows(db, "SELECT * FROM consultant_profiles", now)
@@ -101,20 +101,20 @@ class Judge:
     def _wrong(self, scene: Scene, before: dict[UUID, Row], new: list[Claim]) -> list[str]:
         wrong = _double(scene)
         for claim in new:
-            door = self._door(scene, claim)
-            self.judged[door] = self.judged.get(door, 0) + 1
+            entry = self._entry(scene, claim)
+            self.judged[entry] = self.judged.get(entry, 0) + 1
             found = [
-                _against(one[claim.who], scene, claim, door)
+                _against(one[claim.who], scene, claim, entry)
                 for one in (before, scene.consultants)
                 if claim.who in one
             ]
             if all(found):
-                wrong.append(f"{door}: {claim.who} has {claim.start} of {claim.request}: {found[-1]}")
+                wrong.append(f"{entry}: {claim.who} has {claim.start} of {claim.request}: {found[-1]}")
         for request, who, _ in new:
             self.served.setdefault(request, set()).add(who)
         return wrong
 
-    def _door(self, scene: Scene, claim: Claim) -> str:
+    def _entry(self, scene: Scene, claim: Claim) -> str:
         request, had = scene.requests[claim.request], self.served.get(claim.request, set())
         if claim in scene.named:
             return "named"
@@ -140,21 +140,21 @@ def _double(scene: Scene) -> list[str]:
     return wrong
 
 
-def _against(one: Row, scene: Scene, claim: Claim, door: str) -> list[str]:
+def _against(one: Row, scene: Scene, claim: Claim, entry: str) -> list[str]:
     """What speaks against a claim, by a profile of one moment and the time that is taken now."""
     request = scene.requests[claim.request]
-    kind = scene.kinds[request["consultation_service_type_id"]]
+    service_type = scene.kinds[request["consultation_service_type_id"]]
     wrong = []
     if not one["is_available_for_booking"]:
         wrong.append("takes no bookings")
-    if one["service_type_ids"] is not None and kind["id"] not in one["service_type_ids"]:
+    if one["service_type_ids"] is not None and service_type["id"] not in one["service_type_ids"]:
         wrong.append("does not offer this")
     if claim.who == request["requester_user_id"]:
         wrong.append("is the requester")
-    wrong += _limits(one, kind, scene, claim)
-    if door in {"named", "assigned"}:
+    wrong += _limits(one, service_type, scene, claim)
+    if entry in {"named", "assigned"}:
         wrong += _unqualified(scene, one, request)
-    if door == "assigned":
+    if entry == "assigned":
         wrong += _unwanted(one, request, scene)
     return wrong
 
@@ -163,13 +163,15 @@ def _unqualified(scene: Scene, one: Row, request: Row) -> list[str]:
     wrong = []
     if one["company_ids"] is not None and request["company_id"] not in one["company_ids"]:
         wrong.append("is not for this company")
-    missing = scene.words(request["required_specializations"]) - scene.words(one["specializations"])
+    missing = scene.specializations(request["required_specializations"]) - scene.specializations(
+        one["specializations"]
+    )
     if missing:
         wrong.append(f"does not know {missing}")
     spoken = [tag.lower() for tag in one["languages"]]
-    wanted = [tag.lower() for tag in request["languages"]]
-    if wanted and not any(tag == one or tag.startswith(one + "-") for one in wanted for tag in spoken):
-        wrong.append(f"speaks none of {wanted}")
+    languages = [tag.lower() for tag in request["languages"]]
+    if languages and not any(tag == one or tag.startswith(one + "-") for one in languages for tag in spoken):
+        wrong.append(f"speaks none of {languages}")
     if one["consultant_user_id"] in request["excluded_consultant_user_ids"]:
         wrong.append("is excluded")
     return wrong
@@ -189,7 +191,7 @@ def _unwanted(one: Row, request: Row, scene: Scene) -> list[str]:
     return wrong
 
 
-def _limits(one: Row, kind: Row, scene: Scene, claim: Claim) -> list[str]:
+def _limits(one: Row, service_type: Row, scene: Scene, claim: Claim) -> list[str]:
     """Sessions and minutes in the day and week of a claim, in the consultant's zone: of all, of the kind."""
     zone = ZoneInfo(one["time_zone"])
     day = claim.start.astimezone(zone).date()
@@ -197,9 +199,11 @@ def _limits(one: Row, kind: Row, scene: Scene, claim: Claim) -> list[str]:
     wrong = []
     taken = [row for row in scene.claims if row["counts"] and row["who"] == claim.who]
     same = [
-        row for row in taken if scene.requests[row["request"]]["consultation_service_type_id"] == kind["id"]
+        row
+        for row in taken
+        if scene.requests[row["request"]]["consultation_service_type_id"] == service_type["id"]
     ]
-    for limits, rows, what in ((one, taken, "all"), (kind, same, "this kind")):
+    for limits, rows, what in ((one, taken, "all"), (service_type, same, "this kind")):
         for span, first, days in (("day", day, 1), ("week", monday, 7)):
             within = [
                 row["until"] - row["start"]

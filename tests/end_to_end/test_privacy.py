@@ -1,4 +1,4 @@
-"""What the broker and the logs know of people after a whole journey: nothing."""
+"""What the broker and the logs know of people after a whole scenario: nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import DirectoryUser
 from booking_tasks.ops.servers import wait_until
-from tests.journeys.world import DAY, HOUR, STREAM, Journey
+from tests.end_to_end.scenario import DAY, HOUR, STREAM, Scenario
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
@@ -31,9 +31,9 @@ RESULT = b"celery-task-meta-"
 
 
 @pytest.fixture
-def redis(journey: Journey) -> Iterator[Any]:
+def redis(scenario: Scenario) -> Iterator[Any]:
     """The stage's broker, stream and result store."""
-    with Redis.from_url(journey.stage.environment["REDIS_URL"]) as connection:
+    with Redis.from_url(scenario.stage.environment["REDIS_URL"]) as connection:
         yield connection
 
 
@@ -58,52 +58,52 @@ def people() -> set[str]:
     return {word for one in users for word in (one.name, one.email)}
 
 
-def test_broker_results_and_logs_hold_nothing_about_people(journey: Journey, redis: Any) -> None:
-    words = {f"{topic} {uuid4().hex}" for topic in ("details", "reason", "notes")}
-    details, reason, notes = sorted(words)
-    service = journey.offer()
-    weber, mira = journey.consultant("Weber"), journey.person("Mira")
-    start = journey.morning + 2 * HOUR
-    held = journey.submit(mira, service, start, details=details)
-    called_off = journey.submit(mira, service, start + DAY, details=details)
-    journey.send(
+def test_broker_results_and_logs_hold_nothing_about_people(scenario: Scenario, redis: Any) -> None:
+    texts = {f"{topic} {uuid4().hex}" for topic in ("details", "reason", "notes")}
+    details, reason, notes = sorted(texts)
+    service = scenario.offer()
+    weber, mira = scenario.consultant("Weber"), scenario.person("Mira")
+    start = scenario.morning + 2 * HOUR
+    held = scenario.submit(mira, service, start, details=details)
+    called_off = scenario.submit(mira, service, start + DAY, details=details)
+    scenario.send(
         CancelSession,
-        session_id=journey.session(called_off).id,
+        session_id=scenario.session(called_off).id,
         cancelled_by="user",
         reason=reason,
     )
-    journey.stage.advance(start + 2 * HOUR)
-    journey.send(RecordOutcome, session_id=journey.session(held).id, notes=notes)
-    journey.stage.settle()
-    assert any(details in letter.text for letter in journey.letters(weber))
+    scenario.stage.advance(start + 2 * HOUR)
+    scenario.send(RecordOutcome, session_id=scenario.session(held).id, notes=notes)
+    scenario.stage.settle()
+    assert any(details in mail.text for mail in scenario.letters(weber))
 
-    canaries = words | people()
+    canaries = texts | people()
     assert {mira.name, mira.email, weber.name, weber.email} < canaries
     stored = everything(redis)
     assert any(key.startswith(RESULT) for key in stored)
     assert STREAM.encode() in stored
-    logs = {log.name: log.read_text() for log in journey.stage.stack.folder.glob("*.log")}
+    logs = {log.name: log.read_text() for log in scenario.stage.stack.folder.glob("*.log")}
     assert set(logs) - {"web.log"} == {"front.log", "effects.log", "beat.log"}
-    assert str(journey.jobs(journey.session(held).id, "send_invite")[0].id) in logs["effects.log"]
+    assert str(scenario.jobs(scenario.session(held).id, "send_invite")[0].id) in logs["effects.log"]
     for place, content in (stored | logs).items():
         assert [one for one in canaries if one in content] == [], place
 
 
 def test_a_result_exists_only_where_a_caller_waits_and_expires_within_minutes(
-    journey: Journey, redis: Any
+    scenario: Scenario, redis: Any
 ) -> None:
     who = uuid7()
-    with_client = BookingClient(journey.stage.environment["REDIS_URL"])
+    with_client = BookingClient(scenario.stage.environment["REDIS_URL"])
     try:
         command = UpsertUser(
             message_id=uuid7(), actor="test", user_id=who, name="Ada", email="a@example.org", time_zone="UTC"
         )
         unwaited = with_client.send(command)
-        query = SearchSlots(service_type_id=uuid7(), start=journey.morning, end=journey.morning + HOUR)
+        query = SearchSlots(service_type_id=uuid7(), start=scenario.morning, end=scenario.morning + HOUR)
         waited = with_client.send(query, wait=True)
         assert waited.outcome().code == "unknown_service_type"
         wait_until(lambda: _known(who), "the command without a waiting caller")
-        journey.stage.settle()
+        scenario.stage.settle()
     finally:
         with_client.close()
 

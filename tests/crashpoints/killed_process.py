@@ -31,9 +31,9 @@ from booking_tasks.kit.database import transaction
 from booking_tasks.kit.logs import configure_logging
 from booking_tasks.kit.settings import settings
 from tests.calendars.servers import CERTIFICATE
-from tests.crashpoints.acts import ACTS
-from tests.crashpoints.cast import fixed_id
+from tests.crashpoints.people import fixed_id
 from tests.crashpoints.points import Points
+from tests.crashpoints.scenarios import ACTS
 from tests.invariants import SWEEP_FOR, TIME_PASSES, still_open
 
 SWEEPS: tuple[str, ...] = tuple(schedule_module().SWEEPS)
@@ -59,7 +59,7 @@ class Child:
         self._platform = settings().meeting_url
 
     def hear(self, task: str) -> None:
-        """A doorbell rang for this task."""
+        """Note a wake-up for this task."""
         self._rung.add(task)
 
     def say(self, task: str, body: dict[str, Any]) -> None:
@@ -101,8 +101,8 @@ class Child:
             if not left:
                 return
             self.let_time_pass()
-            wanted = {SWEEP_FOR[one] for one in left if one in SWEEP_FOR}
-            self._sweep([one for one in SWEEPS if one in wanted])
+            sweeps = {SWEEP_FOR[one] for one in left if one in SWEEP_FOR}
+            self._sweep([one for one in SWEEPS if one in sweeps])
         raise AssertionError(f"never calm: {self.left()}")
 
     def _sweep(self, names: Iterable[str]) -> None:
@@ -146,7 +146,7 @@ class Child:
         found: UUID = row["hold_token"]
         return found
 
-    def asked(self, request: str, number: int) -> tuple[UUID, str]:
+    def confirmation_request(self, request: str, number: int) -> tuple[UUID, str]:
         """The question of this number (from 1) about a request, and the address of whoever was asked."""
         found = self._one(f"{_QUESTIONS} OFFSET {number - 1}", request)
         return found["id"], found["email"]
@@ -178,8 +178,8 @@ class Child:
     def seen(self, request: str, *observations: dict[str, Any], complete: bool) -> None:
         """Let the platform see something in a session's room."""
         session = self._session(request)
-        told = [_told(one, session["scheduled_start_time"]) for one in observations]
-        body = {"session_id": str(session["id"]), "observations": told, "complete": complete}
+        payload = [_observation(one, session["scheduled_start_time"]) for one in observations]
+        body = {"session_id": str(session["id"]), "observations": payload, "complete": complete}
         self._tell("POST", "/_control/presence", body)
 
     def lose_room(self, request: str) -> None:
@@ -216,7 +216,7 @@ class Child:
         return found
 
 
-def _told(observation: dict[str, Any], start: datetime) -> dict[str, Any]:
+def _observation(observation: dict[str, Any], start: datetime) -> dict[str, Any]:
     at: timedelta = observation["observed_at"]
     who = observation["user_id"]
     return observation | {
@@ -227,7 +227,7 @@ def _told(observation: dict[str, Any], start: datetime) -> dict[str, Any]:
 
 def play(order: dict[str, Any]) -> None:
     """Play steps of an act in this process, to its end or to the chosen point."""
-    _look_at(order)
+    _open(order)
     points = Points(order["die_at"])
     world = Child(order, points, repeating=order["after"] is not None)
     points.install(world.hear)
@@ -242,7 +242,7 @@ def rehearse(order: dict[str, Any]) -> None:
     and opens its own.
     """
     event.listen(Engine, "do_connect", _as_ordered)
-    _look_at(order)
+    _open(order)
     points, send_task = Points(None), app.send_task
     world = Child(order, points, repeating=False)
 
@@ -259,7 +259,7 @@ def rehearse(order: dict[str, Any]) -> None:
     app._after_fork()
 
 
-def _look_at(order: dict[str, Any]) -> None:
+def _open(order: dict[str, Any]) -> None:
     os.environ["DATABASE_URL"] = order["database"]
     os.environ["BOOKING_MEETING_URL"] = order["platform"]
     settings.cache_clear()

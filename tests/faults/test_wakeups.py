@@ -1,0 +1,39 @@
+"""The broker only wakes workers: each wake-up may be lost or arrive twice, and everything is done once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from booking_tasks.ops.stack import EFFECTS, FRONT
+from tests.faults.conftest import Open
+from tests.faults.invariants import examined
+from tests.faults.running_service import PATIENT, TUESDAY, RunningService
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def service(open_service: Open) -> Iterator[RunningService]:
+    with open_service(**PATIENT) as service:
+        yield service
+
+
+@pytest.mark.parametrize("rings", ["lost", "doubled"])
+def test_whatever_becomes_of_the_rings_everything_is_done_once(service: RunningService, rings: str) -> None:
+    service.stack.environment["TWIST_RINGS"] = rings
+    for name, queues in (("front", FRONT), ("effects", EFFECTS)):
+        service.stack.plain(name, "worker", "-Q", ",".join(queues), "-c", "2", app="tests.faults.faulty_app")
+    service.stack.beat()
+    service.wait_ready()
+
+    service.call(service.requests(12, random.Random(6)))
+    service.calm()
+    service.live_through(TUESDAY + timedelta(days=3), hop=timedelta(hours=24))
+
+    ledger = examined(service)
+    assert ledger.wrong == ()
+    assert (ledger.accepted, ledger.uncertain, ledger.dead) == (12, 0, 0)
