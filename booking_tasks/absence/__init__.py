@@ -1,1 +1,1 @@
-"""When a consultant cannot: who takes over, and what becomes of everyone they were to meet."""
+"""Sessions whose consultant is away: who takes over, and what happens to each requester's session."""

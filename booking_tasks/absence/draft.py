@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
 from booking_tasks.absence import substitutes as standins
-from booking_tasks.absence.rules import Giving, announce_at, answer_by
+from booking_tasks.absence.rules import Distribution, announce_at, answer_deadline
 from booking_tasks.assignment import store as assignments
 from booking_tasks.assignment.rules import Candidate, ranked
 from booking_tasks.availability import service as availability
@@ -29,7 +29,7 @@ _TRIES = 10
 
 
 @dataclass(frozen=True)
-class Affected:
+class AffectedSessions:
     """The sessions of a plan with their requests, locked, in order of time."""
 
     sessions: dict[UUID, ScheduledSession]
@@ -38,42 +38,42 @@ class Affected:
     def request(self, session: ScheduledSession) -> ConsultationRequest:
         return self.requests[session.consultation_request_id]
 
-    def in_time(self) -> list[ScheduledSession]:
+    def in_order(self) -> list[ScheduledSession]:
         return sorted(self.sessions.values(), key=lambda one: (one.scheduled_start_time, one.id))
 
 
-def lock_affected(db: Session, ids: Sequence[UUID]) -> Affected:
+def lock_affected(db: Session, ids: Sequence[UUID]) -> AffectedSessions:
     """Lock sessions, then their requests, each in the order of ids."""
     sessions = store.lock_sessions(db, ids)
-    return Affected(
+    return AffectedSessions(
         sessions, store.lock_requests(db, (one.consultation_request_id for one in sessions.values()))
     )
 
 
-def worked_out(db: Session, ctx: Context, plan: AbsencePlan, affected: Affected) -> list[AbsencePlanStep]:
+def draft_steps(db: Session, ctx: Context, plan: AbsencePlan, affected: AffectedSessions) -> list[AbsencePlanStep]:
     """A step for each session. Nothing is written; consultants are locked as if it were."""
     chosen = {UUID(one): UUID(who) for one, who in plan.criteria.get("chosen", {}).items()}
     looked = {
         one.id: _choices(db, ctx, one, affected.request(one), chosen.get(one.id))
-        for one in affected.in_time()
+        for one in affected.in_order()
     }
     who = {one.consultant_user_id for able, _ in looked.values() for one in able}
     store.lock_consultants(db, {plan.consultant_user_id, *who})
     store.lock_requesters(db, (one.requester_user_id for one in affected.sessions.values()))
-    rehearsal = _Rehearsal(db, ctx, plan, affected)
+    rehearsal = DryRun(db, ctx, plan, affected)
     savepoint = db.begin_nested()
-    given = Giving(
+    given = Distribution(
         {one: [candidate.consultant_user_id for candidate in able] for one, (able, _) in looked.items()},
-        rehearsal.take,
-        rehearsal.free,
-    ).all()
+        rehearsal.reserve,
+        rehearsal.release,
+    ).distribute()
     steps = []
-    for position, session in enumerate(affected.in_time(), 1):
+    for position, session in enumerate(affected.in_order(), 1):
         able, why = looked[session.id]
         if session.id in given:
             step = _reassigned(session, given[session.id], able, chosen.get(session.id))
         else:
-            step = rehearsal.another_time(session, why)
+            step = rehearsal.fallback_step(session, why)
         step.id, step.plan_id, step.position, step.state = uuid7(), plan.id, position, "planned"
         steps.append(step)
     savepoint.rollback()
@@ -88,7 +88,7 @@ def _choices(
     chosen: UUID | None,
 ) -> tuple[list[Candidate], str]:
     """Who could take the session, best first, those who confirm bookings last; and why nobody else can."""
-    found = standins.standins(db, ctx, session, request, confirming=True)
+    found = standins.substitutes_at_session_time(db, ctx, session, request, confirming=True)
     if chosen is not None:
         found = [one for one in found if one.consultant_user_id == chosen]
     able = sorted(ranked(found), key=lambda one: one.must_confirm)
@@ -113,23 +113,23 @@ def _reassigned(
     return step
 
 
-class _Rehearsal:
+class DryRun:
     """Takes and gives back real time while a plan is worked out."""
 
-    def __init__(self, db: Session, ctx: Context, plan: AbsencePlan, affected: Affected) -> None:
-        self._db, self._occasion, self._plan, self._affected = db, ctx, plan, affected
+    def __init__(self, db: Session, ctx: Context, plan: AbsencePlan, affected: AffectedSessions) -> None:
+        self._db, self._ctx, self._plan, self._affected = db, ctx, plan, affected
         starts = [one.scheduled_start_time for one in affected.sessions.values()]
         self._announced = announce_at(ctx.now, ctx.policies.absence_grace, starts)
 
-    def take(self, session_id: UUID, who: UUID) -> bool:
+    def reserve(self, session_id: UUID, who: UUID) -> bool:
         """A session's time with somebody, at its full length."""
         session = self._affected.sessions[session_id]
         request = self._affected.request(session)
-        if assignments.at_capacity(self._db, [who], self._occasion.now):
+        if assignments.at_capacity(self._db, [who], self._ctx.now):
             return False
         savepoint = self._db.begin_nested()
         taken = availability.book(
-            self._db, self._occasion, request, who, session.scheduled_start_time, session.id
+            self._db, self._ctx, request, who, session.scheduled_start_time, session.id
         )
         if isinstance(taken, NotTaken) or taken.end != session.scheduled_end_time:
             savepoint.rollback()
@@ -137,20 +137,20 @@ class _Rehearsal:
         savepoint.commit()
         return True
 
-    def free(self, session_id: UUID) -> None:
+    def release(self, session_id: UUID) -> None:
         """Give back what was taken for a session."""
         ledger.delete_booking(self._db, session_id)
 
-    def another_time(self, session: ScheduledSession, why: str) -> AbsencePlanStep:
+    def fallback_step(self, session: ScheduledSession, why: str) -> AbsencePlanStep:
         """The first other time that can be kept for its requester; else the session ends."""
         request = self._affected.request(session)
         for start, end, who in self._starts(session, request):
-            until = answer_by(
-                self._announced, self._occasion.policies.absence_answer, session.scheduled_start_time, start
+            until = answer_deadline(
+                self._announced, self._ctx.policies.absence_answer, session.scheduled_start_time, start
             )
             if until is None:
                 return _step(session, "cancel", "too_soon_to_ask")
-            if isinstance(availability.hold(self._db, self._occasion, request, who, start, until), NotTaken):
+            if isinstance(availability.hold(self._db, self._ctx, request, who, start, until), NotTaken):
                 continue
             step = _step(session, "propose", why)
             step.consultant_user_id, step.start_time, step.end_time = who, start, end
@@ -164,8 +164,8 @@ class _Rehearsal:
         own, away_until = self._plan.consultant_user_id, self._plan.ends_at
         since = session.scheduled_end_time
         until = session.scheduled_start_time + NEW_TIME_WITHIN
-        others = standins.could_later(self._db, self._occasion, session, request)
-        full = assignments.at_capacity(self._db, others, self._occasion.now)
+        others = standins.substitutes_at_other_times(self._db, self._ctx, session, request)
+        full = assignments.at_capacity(self._db, others, self._ctx.now)
         colleagues = [one for one in others if one != own and one not in full]
         found = dict(self._first(session, request, colleagues, since, until))
         if own in others and away_until is not None:
@@ -182,5 +182,5 @@ class _Rehearsal:
         since: datetime,
         until: datetime,
     ) -> Mapping[UUID, tuple[datetime, datetime]]:
-        kind, now = session.consultation_service_type_id, self._occasion.now
+        kind, now = session.consultation_service_type_id, self._ctx.now
         return store.first_starts(self._db, who, kind, request.requester_user_id, since, until, now)

@@ -11,10 +11,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
-from booking_tasks.absence.announcing import announce
-from booking_tasks.absence.draft import Affected, lock_affected, worked_out
+from booking_tasks.absence.announcing import announce_plan
+from booking_tasks.absence.draft import AffectedSessions, lock_affected, draft_steps
 from booking_tasks.absence.rules import announce_at
-from booking_tasks.absence.steps import carry_out, is_untouched, take_back
+from booking_tasks.absence.steps import apply_step, is_untouched, revert_step
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
     MOST_SESSIONS,
@@ -41,7 +41,7 @@ def plan_absence(db: Session, ctx: Context, command: PlanAbsence) -> AbsencePlan
     consultant = declared.consultant(db, command.consultant_user_id)
     if consultant is None:
         return _refused("unknown_consultant", "consultant_user_id", "names no consultant")
-    plan = store.locked_plan(db, command.plan_id)
+    plan = store.lock_plan(db, command.plan_id)
     if plan is not None and (plan.state, plan.consultant_user_id) != ("draft", command.consultant_user_id):
         return _refused(
             "plan_exists", "plan_id", "names another plan, or one applied already; choose a new id"
@@ -51,7 +51,7 @@ def plan_absence(db: Session, ctx: Context, command: PlanAbsence) -> AbsencePlan
         return _refused("unknown_leave", "leave_id", "names no leave of this consultant")
     span = _span(db, ctx, consultant, leave)
     affected = store.affected_sessions(db, command.consultant_user_id, span, ctx.now)
-    refusal = _unusable(command, affected)
+    refusal = _scope_refusal(command, affected)
     if refusal is not None:
         return refusal
     if plan is None:
@@ -64,7 +64,7 @@ def plan_absence(db: Session, ctx: Context, command: PlanAbsence) -> AbsencePlan
         "chosen": {str(one.session_id): str(one.consultant_user_id) for one in command.chosen},
     }
     db.flush()
-    return _drafted(db, ctx, plan)
+    return _draft_again(db, ctx, plan)
 
 
 def _leave(db: Session, command: PlanAbsence) -> Leave | None:
@@ -86,7 +86,7 @@ def _span(db: Session, ctx: Context, consultant: Consultant, leave: Leave | None
     return spans[0] if spans else (ctx.now, ctx.now + datetime.resolution)
 
 
-def _unusable(command: PlanAbsence, affected: Sequence[UUID]) -> AbsencePlanOutcome | None:
+def _scope_refusal(command: PlanAbsence, affected: Sequence[UUID]) -> AbsencePlanOutcome | None:
     named = {one.session_id for one in command.chosen}
     for field, ids in (("except_session_ids", set(command.except_session_ids)), ("chosen", named)):
         if ids - set(affected):
@@ -97,23 +97,23 @@ def _unusable(command: PlanAbsence, affected: Sequence[UUID]) -> AbsencePlanOutc
     return None
 
 
-def _affected_now(db: Session, ctx: Context, plan: AbsencePlan) -> list[UUID]:
+def _affected_session_ids(db: Session, ctx: Context, plan: AbsencePlan) -> list[UUID]:
     span = (plan.starts_at, plan.ends_at) if plan.starts_at and plan.ends_at else None
     found = store.affected_sessions(db, plan.consultant_user_id, span, ctx.now)
     return [one for one in found if str(one) not in plan.criteria.get("except", [])]
 
 
-def _drafted(db: Session, ctx: Context, plan: AbsencePlan, code: str | None = None) -> AbsencePlanOutcome:
+def _draft_again(db: Session, ctx: Context, plan: AbsencePlan, code: str | None = None) -> AbsencePlanOutcome:
     """Work the plan out anew, and keep that."""
-    affected = lock_affected(db, _affected_now(db, ctx, plan))
-    steps = worked_out(db, ctx, plan, affected)
+    affected = lock_affected(db, _affected_session_ids(db, ctx, plan))
+    steps = draft_steps(db, ctx, plan, affected)
     store.replace_steps(db, plan.id, steps)
     return _outcome("refused" if code else "done", plan, steps, code)
 
 
-def apply(db: Session, ctx: Context, command: ApplyAbsencePlan) -> AbsencePlanOutcome:
+def apply_plan(db: Session, ctx: Context, command: ApplyAbsencePlan) -> AbsencePlanOutcome:
     """Do what the draft shows under the locks of everything it touches: all of it, or nothing."""
-    plan = store.locked_plan(db, command.plan_id)
+    plan = store.lock_plan(db, command.plan_id)
     if plan is None:
         return _refused("unknown_plan", "plan_id", "names no plan; ask for one by plan_absence")
     steps = store.steps_of(db, plan.id)
@@ -121,19 +121,19 @@ def apply(db: Session, ctx: Context, command: ApplyAbsencePlan) -> AbsencePlanOu
         return _outcome("already_done", plan, steps)
     if plan.state == "undone":
         return _outcome("refused", plan, steps, "already_undone")
-    affected = _locked(db, plan, steps)
+    affected = _lock_all(db, plan, steps)
     savepoint = db.begin_nested()
-    if not _all_done(db, ctx, plan, steps, affected):
+    if not _apply_steps(db, ctx, plan, steps, affected):
         savepoint.rollback()
-        return _drafted(db, ctx, plan, "plan_outdated")
+        return _draft_again(db, ctx, plan, "plan_outdated")
     savepoint.commit()
     _record(db, ctx, plan, EventType.ABSENCE_APPLIED, {"steps": len(steps)})
     if plan.announce_at is not None and plan.announce_at <= ctx.now:
-        announce(db, ctx, plan)
+        announce_plan(db, ctx, plan)
     return _outcome("done", plan, store.steps_of(db, plan.id))
 
 
-def _locked(db: Session, plan: AbsencePlan, steps: Sequence[AbsencePlanStep]) -> Affected:
+def _lock_all(db: Session, plan: AbsencePlan, steps: Sequence[AbsencePlanStep]) -> AffectedSessions:
     """Sessions, requests, consultants and requesters of a plan, locked in the order of the house."""
     affected = lock_affected(db, [one.scheduled_session_id for one in steps])
     who = {one.consultant_user_id for one in steps if one.consultant_user_id}
@@ -142,14 +142,14 @@ def _locked(db: Session, plan: AbsencePlan, steps: Sequence[AbsencePlanStep]) ->
     return affected
 
 
-def _all_done(
+def _apply_steps(
     db: Session,
     ctx: Context,
     plan: AbsencePlan,
     steps: Sequence[AbsencePlanStep],
-    affected: Affected,
+    affected: AffectedSessions,
 ) -> bool:
-    if {one.scheduled_session_id for one in steps} != set(_affected_now(db, ctx, plan)):
+    if {one.scheduled_session_id for one in steps} != set(_affected_session_ids(db, ctx, plan)):
         return False
     starts = [one.scheduled_start_time for one in affected.sessions.values()]
     plan.announce_at = announce_at(ctx.now, ctx.policies.absence_grace, starts)
@@ -157,14 +157,14 @@ def _all_done(
     for step in steps:
         session = affected.sessions[step.scheduled_session_id]
         same = step.session_revision == session.revision
-        if not same or not carry_out(db, ctx, step, session, affected.request(session), plan.announce_at):
+        if not same or not apply_step(db, ctx, step, session, affected.request(session), plan.announce_at):
             return False
     return True
 
 
-def undo(db: Session, ctx: Context, command: UndoAbsencePlan) -> AbsencePlanOutcome:
+def undo_plan(db: Session, ctx: Context, command: UndoAbsencePlan) -> AbsencePlanOutcome:
     """Put everything back as it was before the plan was applied, to the last bit; nobody hears of it."""
-    plan = store.locked_plan(db, command.plan_id)
+    plan = store.lock_plan(db, command.plan_id)
     if plan is None:
         return _refused("unknown_plan", "plan_id", "names no plan")
     steps = store.steps_of(db, plan.id)
@@ -173,10 +173,10 @@ def undo(db: Session, ctx: Context, command: UndoAbsencePlan) -> AbsencePlanOutc
     if plan.state != "applied":
         code = "already_announced" if plan.state == "announced" else "not_applied"
         return _outcome("refused", plan, steps, code)
-    affected = _locked(db, plan, steps)
+    affected = _lock_all(db, plan, steps)
     for step in steps:
         untouched = is_untouched(db, step, affected.sessions[step.scheduled_session_id])
-        take_back(db, ctx, step, untouched=untouched)
+        revert_step(db, ctx, step, untouched=untouched)
         step.state = "undone" if untouched else "overtaken"
     plan.state, plan.finished_at = "undone", ctx.now
     db.flush()
@@ -207,12 +207,12 @@ def _outcome(
             "plan_id": plan.id,
             "state": plan.state,
             "announce_at": plan.announce_at,
-            "steps": tuple(_said(one) for one in sorted(steps, key=lambda one: one.position)),
+            "steps": tuple(_step_outcome(one) for one in sorted(steps, key=lambda one: one.position)),
         }
     )
 
 
-def _said(step: AbsencePlanStep) -> AbsenceStep:
+def _step_outcome(step: AbsencePlanStep) -> AbsenceStep:
     return AbsenceStep.model_validate(
         {
             "session_id": step.scheduled_session_id,

@@ -1,4 +1,4 @@
-"""Who gets which session, so that as many as possible keep their time; and when a plan is told. Pure."""
+"""The rules of absence plans: allowed changes of state, distribution of sessions, deadlines. Pure."""
 
 from __future__ import annotations
 
@@ -7,83 +7,111 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-#: So much time an answer needs at the very least.
-SHORTEST_ANSWER = timedelta(minutes=10)
+from booking_tasks.enums import PlanState, StepState
 
-Take = Callable[[UUID, UUID], bool]
+#: The states that an absence plan may change to, by its state. A new plan is a draft.
+PLAN_STEPS: Mapping[str, frozenset[str]] = {
+    PlanState.DRAFT: frozenset({PlanState.APPLIED}),
+    PlanState.APPLIED: frozenset({PlanState.ANNOUNCED, PlanState.UNDONE}),
+    PlanState.ANNOUNCED: frozenset(),
+    PlanState.UNDONE: frozenset(),
+}
+
+#: The states that one step of a plan may change to, by its state. A new step is planned.
+PLAN_STEP_STEPS: Mapping[str, frozenset[str]] = {
+    StepState.PLANNED: frozenset({StepState.APPLIED}),
+    StepState.APPLIED: frozenset(
+        {StepState.OFFERED, StepState.DONE, StepState.CANCELLED, StepState.UNDONE, StepState.OVERTAKEN}
+    ),
+    StepState.OFFERED: frozenset({StepState.DONE, StepState.CANCELLED, StepState.OVERTAKEN}),
+    StepState.DONE: frozenset(),
+    StepState.CANCELLED: frozenset(),
+    StepState.UNDONE: frozenset(),
+    StepState.OVERTAKEN: frozenset(),
+}
+
+#: A step in one of these states still keeps time in the slot ledger for its plan.
+UNDER_WAY = (StepState.APPLIED, StepState.OFFERED)
+
+#: A requester has at least this much time to answer a proposal; otherwise nothing is proposed.
+SHORTEST_ANSWER_TIME = timedelta(minutes=10)
+
+Reserve = Callable[[UUID, UUID], bool]
 
 
-class Giving:
-    """Gives sessions to colleagues, one after the other; who has one already may be moved on for another.
+class Distribution:
+    """Distributes sessions over colleagues, one session after the other.
 
-    `choices`: for each session who could take it, best first. `take` takes a session's time with somebody,
-    and says whether it was to be had; `free` gives back what was taken for it. What nobody but they can
-    tell (limits, buffers, other bookings) stays their judgement: nothing here guesses it.
+    A colleague who already has a session may pass it on to another colleague to take a new one. `choices`
+    are, for each session, the consultants who could take it, best first. `reserve` reserves a session's time
+    with a consultant and returns whether that succeeded; `release` releases what was reserved for a session.
+    Limits, buffers and other bookings are decided by `reserve` alone: nothing here guesses them.
 
-    Never fewer than one after the other without moving anybody on: whatever was given once stays given, to
-    somebody. The most that can be given where a colleague's sessions stand in each other's way one for one
-    (limits by number); where one session stands in the way of two it may miss one.
+    The result never has fewer sessions than one after the other without passing on: an assigned session
+    stays assigned, to somebody. It has the most possible sessions where the sessions of a colleague exclude
+    each other one for one (limits by number); where one session excludes two others it may miss one.
     """
 
     def __init__(
-        self, choices: Mapping[UUID, Sequence[UUID]], take: Take, free: Callable[[UUID], None]
+        self, choices: Mapping[UUID, Sequence[UUID]], reserve: Reserve, release: Callable[[UUID], None]
     ) -> None:
-        self._choices, self._take, self._free = choices, take, free
-        self.given: dict[UUID, UUID] = {}
+        self._choices, self._reserve, self._release = choices, reserve, release
+        self.assigned: dict[UUID, UUID] = {}
 
-    def all(self) -> dict[UUID, UUID]:
-        """Session -> who gets it. Those with the fewest choices first, so that they do not come too late."""
+    def distribute(self) -> dict[UUID, UUID]:
+        """Assign the sessions with the fewest choices first; return the consultant of each session."""
         for session in sorted(self._choices, key=lambda one: len(self._choices[one])):
-            self._place(session, set())
-        return self.given
+            self._assign(session, set())
+        return self.assigned
 
-    def _place(self, session: UUID, tried: set[UUID]) -> bool:
-        evenly = self._evenly(session)
-        return any(self._give(session, who) for who in evenly) or any(
-            self._make_room(session, who, tried) for who in evenly
+    def _assign(self, session: UUID, tried: set[UUID]) -> bool:
+        by_load = self._by_load(session)
+        return any(self._try_assign(session, who) for who in by_load) or any(
+            self._try_displace(session, who, tried) for who in by_load
         )
 
-    def _evenly(self, session: UUID) -> list[UUID]:
-        """Its choices: whoever has the fewest of these sessions first, of them the best."""
-        has = Counter(self.given.values())
-        return sorted(self._choices[session], key=lambda who: has[who])
+    def _by_load(self, session: UUID) -> list[UUID]:
+        """The choices of a session: those with the fewest of these sessions first, then the best."""
+        load = Counter(self.assigned.values())
+        return sorted(self._choices[session], key=lambda who: load[who])
 
-    def _give(self, session: UUID, who: UUID) -> bool:
-        if not self._take(session, who):
+    def _try_assign(self, session: UUID, who: UUID) -> bool:
+        if not self._reserve(session, who):
             return False
-        self.given[session] = who
+        self.assigned[session] = who
         return True
 
-    def _make_room(self, session: UUID, who: UUID, tried: set[UUID]) -> bool:
-        """Give the session to somebody who then hands one of theirs on."""
+    def _try_displace(self, session: UUID, who: UUID, tried: set[UUID]) -> bool:
+        """Assign the session to a consultant who then passes one of their sessions on."""
         if who in tried:
             return False
         tried.add(who)
-        for other in [one for one, holder in self.given.items() if holder == who]:
-            self._drop(other)
-            if self._give(session, who):
-                if self._place(other, tried):
+        for other in [one for one, holder in self.assigned.items() if holder == who]:
+            self._unassign(other)
+            if self._try_assign(session, who):
+                if self._assign(other, tried):
                     return True
-                self._drop(session)
-            if not self._give(other, who):
-                raise AssertionError("what was just given back could not be taken again")
+                self._unassign(session)
+            if not self._try_assign(other, who):
+                raise AssertionError("time that was just released could not be reserved again")
         return False
 
-    def _drop(self, session: UUID) -> None:
-        self._free(session)
-        del self.given[session]
+    def _unassign(self, session: UUID) -> None:
+        self._release(session)
+        del self.assigned[session]
 
 
 def announce_at(now: datetime, grace: timedelta, starts: Iterable[datetime]) -> datetime:
-    """When a plan is told: after the grace, and so long before the first session, as far as there is time."""
+    """The instant of a plan's announcement: after the grace, and if possible a grace before the first start."""
     first = min(starts, default=None)
     latest = now + grace if first is None else max(now, first - grace)
     return min(now + grace, latest)
 
 
-def answer_by(
-    announced: datetime, patience: timedelta, session: datetime, proposed: datetime
+def answer_deadline(
+    announced: datetime, answer_time: timedelta, session_start: datetime, proposed_start: datetime
 ) -> datetime | None:
-    """Until when a requester may answer: before either time comes. None when that is too soon to ask."""
-    until = min(announced + patience, session - timedelta(seconds=1), proposed - timedelta(seconds=1))
-    return until if until - announced >= SHORTEST_ANSWER else None
+    """The end of a requester's time to answer, before both starts; None when it would be too short."""
+    last_moment = min(session_start, proposed_start) - timedelta(seconds=1)
+    until = min(announced + answer_time, last_moment)
+    return until if until - announced >= SHORTEST_ANSWER_TIME else None

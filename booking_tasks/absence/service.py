@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
-from booking_tasks.absence.substitutes import standins
+from booking_tasks.absence.substitutes import substitutes_at_session_time
 from booking_tasks.assignment import store as assignments
 from booking_tasks.assignment.evaluation import ineligibility_for_request
 from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, ranked
@@ -35,17 +35,17 @@ def reassign(db: Session, ctx: Context, command: ReassignSession) -> ReassignOut
     who = command.consultant_user_id
     refusal = sessions.why_fixed(session, ctx)
     if refusal is not None:
-        return outcome_of("refused", session, refusal)
+        return session_outcome("refused", session, refusal)
     if who is None:
-        return _to_the_best(db, ctx, session, request, command.reason)
+        return _reassign_to_best(db, ctx, session, request, command.reason)
     if who == session.consultant_user_id:
-        return outcome_of("already_done", session)
+        return session_outcome("already_done", session)
     if not consultant_exists(db, who):
         return _refused("unknown_consultant", "consultant_user_id", "names no consultant")
-    return _to(db, ctx, session, request, who, command.reason)
+    return _reassign_to(db, ctx, session, request, who, command.reason)
 
 
-def _to(
+def _reassign_to(
     db: Session,
     ctx: Context,
     session: ScheduledSession,
@@ -61,11 +61,11 @@ def _to(
         return _refused(why_not, "consultant_user_id", problem)
     taken = availability.book(db, ctx, request, who, session.scheduled_start_time, session.id)
     if isinstance(taken, NotTaken):
-        return outcome_of("refused", session, taken.code)
-    return _given(db, ctx, session, request, who, taken, reason, [])
+        return session_outcome("refused", session, taken.code)
+    return _complete(db, ctx, session, request, who, taken, reason, [])
 
 
-def _to_the_best(
+def _reassign_to_best(
     db: Session,
     ctx: Context,
     session: ScheduledSession,
@@ -73,7 +73,7 @@ def _to_the_best(
     reason: str,
 ) -> ReassignOutcome:
     """To the best who can. A lost race gives its locks back, and the next one is tried."""
-    candidates = standins(db, ctx, session, request)
+    candidates = substitutes_at_session_time(db, ctx, session, request)
     for candidate in ranked(candidates):
         who = candidate.consultant_user_id
         savepoint = db.begin_nested()
@@ -84,12 +84,12 @@ def _to_the_best(
         taken = availability.book(db, ctx, request, who, session.scheduled_start_time, session.id)
         if isinstance(taken, Taken) and taken.end == session.scheduled_end_time:
             savepoint.commit()
-            return _given(db, ctx, session, request, who, taken, reason, candidates)
+            return _complete(db, ctx, session, request, who, taken, reason, candidates)
         savepoint.rollback()
-    return outcome_of("refused", session, "nobody_can")
+    return session_outcome("refused", session, "nobody_can")
 
 
-def _given(
+def _complete(
     db: Session,
     ctx: Context,
     session: ScheduledSession,
@@ -101,11 +101,11 @@ def _given(
 ) -> ReassignOutcome:
     former = session.consultant_user_id
     sessions.hand_over(db, ctx, session, request, who, taken, reason)
-    decided(db, ctx, session, former, candidates)
-    return outcome_of("done", session)
+    record_decision(db, ctx, session, former, candidates)
+    return session_outcome("done", session)
 
 
-def decided(
+def record_decision(
     db: Session,
     ctx: Context,
     session: ScheduledSession,
@@ -131,7 +131,7 @@ def decided(
     )
 
 
-def outcome_of(result: Any, session: ScheduledSession, code: str | None = None) -> ReassignOutcome:
+def session_outcome(result: Any, session: ScheduledSession, code: str | None = None) -> ReassignOutcome:
     """The session as it stands now."""
     return ReassignOutcome(
         result=result,

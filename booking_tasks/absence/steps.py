@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
-from booking_tasks.absence.rules import answer_by
+from booking_tasks.absence.rules import answer_deadline
 from booking_tasks.assignment import store as assignments
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken
@@ -20,7 +20,7 @@ from booking_tasks.models import AbsencePlanStep, ConsultationRequest, Scheduled
 from booking_tasks.outbox.capacity_released import record_capacity_released
 
 
-def carry_out(
+def apply_step(
     db: Session,
     ctx: Context,
     step: AbsencePlanStep,
@@ -36,10 +36,10 @@ def carry_out(
     if who not in {None, session.consultant_user_id} and assignments.at_capacity(db, [who], ctx.now):
         return False
     if step.action == "reassign":
-        done = _given(db, ctx, step, session, request, image)
+        done = _reserve_for_colleague(db, ctx, step, session, request, image)
     elif step.action == "propose":
         step.booking_id = image["id"]
-        done = _kept(db, ctx, step, session, request, announced)
+        done = _hold_proposed_time(db, ctx, step, session, request, announced)
     else:
         step.booking_id = image["id"]
         done = True
@@ -49,7 +49,7 @@ def carry_out(
     return done
 
 
-def _given(
+def _reserve_for_colleague(
     db: Session,
     ctx: Context,
     step: AbsencePlanStep,
@@ -66,11 +66,11 @@ def _given(
     if isinstance(taken, NotTaken) or (taken.start, taken.end) != (step.start_time, step.end_time):
         return False
     step.before, step.booking_id = image, taken.slot_id
-    step.block_id = store.added_block(db, session.consultant_user_id, image["start_time"], image["end_time"])
+    step.block_id = store.insert_block(db, session.consultant_user_id, image["start_time"], image["end_time"])
     return True
 
 
-def _kept(
+def _hold_proposed_time(
     db: Session,
     ctx: Context,
     step: AbsencePlanStep,
@@ -81,7 +81,7 @@ def _kept(
     """The proposed time as a hold of the session's own request."""
     if step.consultant_user_id is None or step.start_time is None:
         return False
-    until = answer_by(announced, ctx.policies.absence_answer, session.scheduled_start_time, step.start_time)
+    until = answer_deadline(announced, ctx.policies.absence_answer, session.scheduled_start_time, step.start_time)
     if until is None:
         return False
     taken = availability.hold(db, ctx, request, step.consultant_user_id, step.start_time, until)
@@ -99,20 +99,20 @@ def is_untouched(db: Session, step: AbsencePlanStep, session: ScheduledSession) 
     return store.booking_id(db, session.id) == step.booking_id
 
 
-def take_back(db: Session, ctx: Context, step: AbsencePlanStep, *, untouched: bool) -> None:
+def revert_step(db: Session, ctx: Context, step: AbsencePlanStep, *, untouched: bool) -> None:
     """Give back what the step took, and put the session's own slot back as it was.
 
     Where somebody acted on the session since, only what the plan still keeps is given back.
     """
-    store.deleted_slot(db, step.block_id, "unavailable")
-    give_up_hold(db, ctx, step)
+    store.delete_slot(db, step.block_id, "unavailable")
+    release_hold(db, ctx, step)
     if untouched and step.before is not None:
-        if store.deleted_slot(db, step.booking_id, "booked") and step.consultant_user_id is not None:
+        if store.delete_slot(db, step.booking_id, "booked") and step.consultant_user_id is not None:
             record_capacity_released(db, ctx, [step.consultant_user_id], "absence_undone")
-        store.restored_booking(db, step.before)
+        store.restore_booking(db, step.before)
 
 
-def give_up_hold(db: Session, ctx: Context, step: AbsencePlanStep) -> None:
+def release_hold(db: Session, ctx: Context, step: AbsencePlanStep) -> None:
     """Give back the time that was kept for an answer."""
-    if store.deleted_slot(db, step.hold_id, "held") and step.consultant_user_id is not None:
+    if store.delete_slot(db, step.hold_id, "held") and step.consultant_user_id is not None:
         record_capacity_released(db, ctx, [step.consultant_user_id], "not_accepted")

@@ -23,7 +23,7 @@ from booking_tasks.models import (
 )
 
 #: What a hold and the booking made of it have in common.
-_KEPT = (
+_COPIED_COLUMNS = (
     "consultant_user_id",
     "start_time",
     "end_time",
@@ -34,7 +34,7 @@ _KEPT = (
 )
 _INSTANT = timedelta(microseconds=1)
 
-_JUDGED = text(
+_EVALUATED_START = text(
     "SELECT consultant_user_id, end_time, obstacle"
     "  FROM evaluate_starts_v1(:consultants, :service_type, :start, :just_after, :now, :session)"
     " WHERE start_time = :start"
@@ -61,27 +61,27 @@ _FIRST_STARTS = text(
 )
 
 
-class Judged(NamedTuple):
+class EvaluatedStart(NamedTuple):
     """One consultant's start: until when it would last, and what is in its way."""
 
     end: datetime
     obstacle: str | None
 
 
-def judged_at(
+def evaluated_start(
     db: Session,
     consultants: Sequence[UUID],
     service_type_id: UUID,
     start: datetime,
     now: datetime,
     session_id: UUID | None,
-) -> dict[UUID, Judged]:
+) -> dict[UUID, EvaluatedStart]:
     """What stands against one start with each consultant; who does not work then is not in it.
 
     The session's own booking is no obstacle.
     """
     rows = db.execute(
-        _JUDGED,
+        _EVALUATED_START,
         {
             "consultants": list(consultants),
             "service_type": service_type_id,
@@ -91,7 +91,7 @@ def judged_at(
             "session": session_id,
         },
     )
-    return {who: Judged(end, obstacle) for who, end, obstacle in rows}
+    return {who: EvaluatedStart(end, obstacle) for who, end, obstacle in rows}
 
 
 def first_starts(
@@ -169,7 +169,7 @@ def lock_requesters(db: Session, ids: Iterable[UUID]) -> None:
 # -- plans ------------------------------------------------------------------------------------------------
 
 
-def locked_plan(db: Session, plan_id: UUID) -> AbsencePlan | None:
+def lock_plan(db: Session, plan_id: UUID) -> AbsencePlan | None:
     """A plan, locked before the sessions that it is about."""
     return db.execute(
         select(AbsencePlan)
@@ -191,7 +191,7 @@ def steps_of(db: Session, plan_id: UUID) -> list[AbsencePlanStep]:
     )
 
 
-def step(db: Session, step_id: UUID) -> AbsencePlanStep | None:
+def plan_step(db: Session, step_id: UUID) -> AbsencePlanStep | None:
     """One step, as it stands."""
     return db.get(AbsencePlanStep, step_id, populate_existing=True)
 
@@ -254,7 +254,7 @@ def booking_id(db: Session, session_id: UUID) -> UUID | None:
     ).scalar_one_or_none()
 
 
-def restored_booking(db: Session, image: dict[str, Any]) -> None:
+def restore_booking(db: Session, image: dict[str, Any]) -> None:
     """Put a slot back to the last bit, its id included."""
     statement = text(
         "INSERT INTO consultant_availability_slots"
@@ -263,7 +263,7 @@ def restored_booking(db: Session, image: dict[str, Any]) -> None:
     db.execute(statement, {"image": image})
 
 
-def added_block(db: Session, consultant_user_id: UUID, start: str, end: str) -> UUID:
+def insert_block(db: Session, consultant_user_id: UUID, start: str, end: str) -> UUID:
     """Keep a consultant's time from being booked until a plan is told; the block's id."""
     block = AvailabilitySlot(
         consultant_user_id=consultant_user_id,
@@ -277,25 +277,25 @@ def added_block(db: Session, consultant_user_id: UUID, start: str, end: str) -> 
     return block.id
 
 
-def deleted_slot(db: Session, slot_id: UUID | None, status: str) -> bool:
+def delete_slot(db: Session, slot_id: UUID | None, status: str) -> bool:
     """Take one slot away; False when it is no longer there as that."""
     gone = delete(AvailabilitySlot).where(AvailabilitySlot.id == slot_id, AvailabilitySlot.status == status)
     found = db.execute(gone.returning(AvailabilitySlot.id).execution_options(synchronize_session="fetch"))
     return found.first() is not None
 
 
-def booked_hold(db: Session, slot_id: UUID | None, session_id: UUID, now: datetime) -> Taken | None:
+def book_hold(db: Session, slot_id: UUID | None, session_id: UUID, now: datetime) -> Taken | None:
     """Make a live hold the booking of a session, in the place of the one it has; None when it is over.
 
     The consultants are locked. A booking is a new row, as everywhere.
     """
-    if slot_id is None or not live_hold(db, slot_id, now):
+    if slot_id is None or not lock_live_hold(db, slot_id, now):
         return None
     own = AvailabilitySlot.scheduled_session_id == session_id, AvailabilitySlot.status == "booked"
     db.execute(delete(AvailabilitySlot).where(*own).execution_options(synchronize_session="fetch"))
     held = db.get_one(AvailabilitySlot, slot_id, populate_existing=True)
     booking = AvailabilitySlot(
-        **{name: getattr(held, name) for name in _KEPT},
+        **{name: getattr(held, name) for name in _COPIED_COLUMNS},
         status="booked",
         source="session",
         scheduled_session_id=session_id,
@@ -309,7 +309,7 @@ def booked_hold(db: Session, slot_id: UUID | None, session_id: UUID, now: dateti
     return Taken(booking.id, booking.session_start_time, booking.session_end_time)
 
 
-def live_hold(db: Session, slot_id: UUID | None, now: datetime) -> bool:
+def lock_live_hold(db: Session, slot_id: UUID | None, now: datetime) -> bool:
     """Whether a hold is still there and not over. Locks it, so that no sweep tidies it away meanwhile."""
     found = select(AvailabilitySlot.id).where(
         AvailabilitySlot.id == slot_id, AvailabilitySlot.status == "held", AvailabilitySlot.held_until > now

@@ -25,7 +25,7 @@ _CODES = {
 }
 
 
-def standins(
+def substitutes_at_session_time(
     db: Session,
     ctx: Context,
     session: ScheduledSession,
@@ -45,7 +45,7 @@ def standins(
         return []
 
     def openings(fit: Sequence[UUID], known: Facts) -> dict[UUID, Sequence[Start] | str]:
-        judged = store.judged_at(db, fit, kind.id, start, ctx.now, session.id)
+        judged = store.evaluated_start(db, fit, kind.id, start, ctx.now, session.id)
         return {
             who: "must_confirm"
             if who in known.confirming and not confirming
@@ -57,7 +57,7 @@ def standins(
     return [one for one in found if one.consultant_user_id != session.consultant_user_id]
 
 
-def could_later(
+def substitutes_at_other_times(
     db: Session, ctx: Context, session: ScheduledSession, request: ConsultationRequest
 ) -> list[UUID]:
     """Who could have the session at another time: candidates for its request who need not be asked first.
@@ -75,7 +75,7 @@ def could_later(
     return [who for who in fit if who == own or who not in asking]
 
 
-def _opening(judged: store.Judged | None, wanted: Start) -> Sequence[Start] | str:
+def _opening(judged: store.EvaluatedStart | None, wanted: Start) -> Sequence[Start] | str:
     """The wanted time, or why not."""
     if judged is None:
         return "slot_not_free"

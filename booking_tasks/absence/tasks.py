@@ -23,16 +23,16 @@ from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_du
 
 reassign_session = accepts(ReassignSession)(service.reassign)
 plan_absence = accepts(PlanAbsence)(plans.plan_absence)
-apply_absence_plan = accepts(ApplyAbsencePlan)(plans.apply)
-undo_absence_plan = accepts(UndoAbsencePlan)(plans.undo)
-answer_proposal = accepts(AnswerProposal)(announcing.answer)
+apply_absence_plan = accepts(ApplyAbsencePlan)(plans.apply_plan)
+undo_absence_plan = accepts(UndoAbsencePlan)(plans.undo_plan)
+answer_proposal = accepts(AnswerProposal)(announcing.answer_proposal)
 
 
 class AnnounceAbsence(InternalHandler):
     """Tells what a plan did."""
 
     def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Finished | Skipped:
-        why_not = announcing.announce_due(db, ctx, job.subject_id)
+        why_not = announcing.announce_due_plan(db, ctx, job.subject_id)
         return Finished() if why_not is None else Skipped(why_not)
 
 
@@ -40,7 +40,7 @@ class EndProposal(InternalHandler):
     """Ends what nobody answered."""
 
     def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Finished | Skipped:
-        why_not = announcing.end_unanswered(db, ctx, job.subject_id, UUID(job.detail))
+        why_not = announcing.end_unanswered_proposal(db, ctx, job.subject_id, UUID(job.detail))
         return Finished() if why_not is None else Skipped(why_not)
 
 

@@ -71,7 +71,7 @@ def apply(plan: Plan, who: Who, as_json: AsJson = False) -> None:
     from booking_tasks.absence import plans
     from booking_tasks.contracts import ApplyAbsencePlan
 
-    _show(_ran(ApplyAbsencePlan, plans.apply, who, {"plan_id": plan}), as_json=as_json)
+    _show(_ran(ApplyAbsencePlan, plans.apply_plan, who, {"plan_id": plan}), as_json=as_json)
 
 
 @absence.command()
@@ -80,7 +80,7 @@ def undo(plan: Plan, who: Who, as_json: AsJson = False) -> None:
     from booking_tasks.absence import plans
     from booking_tasks.contracts import UndoAbsencePlan
 
-    _show(_ran(UndoAbsencePlan, plans.undo, who, {"plan_id": plan}), as_json=as_json)
+    _show(_ran(UndoAbsencePlan, plans.undo_plan, who, {"plan_id": plan}), as_json=as_json)
 
 
 def _ran(contract: Any, use_case: Any, who: str, request: dict[str, Any]) -> AbsencePlanOutcome:

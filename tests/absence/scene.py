@@ -145,12 +145,12 @@ def plan(db: Session, ctx: Context, who: UUID, **values: Any) -> AbsencePlanOutc
 
 def apply(db: Session, ctx: Context, plan_id: UUID | None) -> AbsencePlanOutcome:
     assert plan_id is not None
-    return plans.apply(db, ctx, ApplyAbsencePlan(message_id=uuid4(), actor="desk", plan_id=plan_id))
+    return plans.apply_plan(db, ctx, ApplyAbsencePlan(message_id=uuid4(), actor="desk", plan_id=plan_id))
 
 
 def undo(db: Session, ctx: Context, plan_id: UUID | None) -> AbsencePlanOutcome:
     assert plan_id is not None
-    return plans.undo(db, ctx, UndoAbsencePlan(message_id=uuid4(), actor="desk", plan_id=plan_id))
+    return plans.undo_plan(db, ctx, UndoAbsencePlan(message_id=uuid4(), actor="desk", plan_id=plan_id))
 
 
 def shown(outcome: AbsencePlanOutcome) -> list[tuple[UUID, str, UUID | None, datetime | None]]:

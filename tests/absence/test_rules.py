@@ -9,7 +9,7 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from booking_tasks.absence.rules import Giving, announce_at, answer_by
+from booking_tasks.absence.rules import Distribution, announce_at, answer_deadline
 from tests.builders import NOW
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -80,7 +80,7 @@ def one_after_the_other(choices: dict[UUID, list[UUID]], world: World) -> int:
 @given(worlds(with_pairs=False))
 def test_under_limits_as_many_are_given_as_can_be(found: tuple[dict[UUID, list[UUID]], World]) -> None:
     choices, world = found
-    given = Giving(choices, world.take, world.free).all()
+    given = Distribution(choices, world.take, world.free).distribute()
     assert given == world.taken
     assert all(who in choices[one] for one, who in given.items())
     assert len(given) == world.most(choices)
@@ -92,7 +92,7 @@ def test_where_sessions_stand_in_each_others_way_never_fewer_than_one_after_the_
     found: tuple[dict[UUID, list[UUID]], World],
 ) -> None:
     choices, world = found
-    given = Giving(choices, world.take, world.free).all()
+    given = Distribution(choices, world.take, world.free).distribute()
     assert given == world.taken
     assert one_after_the_other(choices, world) <= len(given) <= world.most(choices)
 
@@ -102,13 +102,13 @@ def test_one_is_moved_on_so_that_another_can_be_given() -> None:
     world = World({ada: 1, bob: 1}, set())
     #: The first could go to either and comes first by its choices; the second to one of them alone.
     choices = {first: [ada, bob], second: [ada, ada]}
-    assert Giving(choices, world.take, world.free).all() == {first: bob, second: ada}
+    assert Distribution(choices, world.take, world.free).distribute() == {first: bob, second: ada}
 
 
 def test_equals_get_them_evenly_and_of_those_with_as_many_the_best_comes_first() -> None:
     who, ids = people(3), sessions(5)
     world = World(dict.fromkeys(who, 9), set())
-    given = Giving(dict.fromkeys(ids, who), world.take, world.free).all()
+    given = Distribution(dict.fromkeys(ids, who), world.take, world.free).distribute()
     assert [given[one] for one in ids] == [who[0], who[1], who[2], who[0], who[1]]
 
 
@@ -123,7 +123,7 @@ def test_a_plan_is_told_after_the_grace_but_a_grace_before_the_first_session_and
 
 def test_an_answer_has_its_time_and_comes_before_either_session() -> None:
     day = 24 * HOUR
-    assert answer_by(NOW, day, NOW + 3 * day, NOW + 4 * day) == NOW + day
-    assert answer_by(NOW, day, NOW + HOUR, NOW + 4 * day) == NOW + HOUR - timedelta(seconds=1)
-    assert answer_by(NOW, day, NOW + day, NOW + HOUR) == NOW + HOUR - timedelta(seconds=1)
-    assert answer_by(NOW, day, NOW + 10 * MINUTE, NOW + 4 * day) is None
+    assert answer_deadline(NOW, day, NOW + 3 * day, NOW + 4 * day) == NOW + day
+    assert answer_deadline(NOW, day, NOW + HOUR, NOW + 4 * day) == NOW + HOUR - timedelta(seconds=1)
+    assert answer_deadline(NOW, day, NOW + day, NOW + HOUR) == NOW + HOUR - timedelta(seconds=1)
+    assert answer_deadline(NOW, day, NOW + 10 * MINUTE, NOW + 4 * day) is None

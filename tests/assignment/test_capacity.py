@@ -74,7 +74,7 @@ def actions(db: Session, who: UUID) -> Counter[tuple[str, UUID | None]]:
 
 
 def apply(db: Session, plan: UUID) -> str:
-    found = plans.apply(db, MOMENT, ApplyAbsencePlan(message_id=uuid4(), actor="desk", plan_id=plan))
+    found = plans.apply_plan(db, MOMENT, ApplyAbsencePlan(message_id=uuid4(), actor="desk", plan_id=plan))
     return found.code or found.result
 
 
