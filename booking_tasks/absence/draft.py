@@ -1,4 +1,4 @@
-"""What can become of each session: found by really taking the time, in a savepoint that is rolled back."""
+"""Drafting a plan: a dry run reserves real time for each session in a savepoint that is rolled back."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
-from booking_tasks.absence import substitutes as standins
 from booking_tasks.absence.rules import Distribution, announce_at, answer_deadline
+from booking_tasks.absence.substitutes import substitutes_at_other_times, substitutes_at_session_time
 from booking_tasks.assignment import store as assignments
 from booking_tasks.assignment.rules import Candidate, ranked
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.context import Context
+from booking_tasks.enums import StepAction, StepState
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, ConsultationRequest, ScheduledSession
 
-#: How many colleagues are looked at for one session, best first.
+#: How many colleagues are tried for one session, best first.
 CANDIDATES_EACH = 20
-#: How far after a session a new time is looked for, and how many are tried.
+#: How far after a session a new time is searched, and how many times are tried.
 NEW_TIME_WITHIN = timedelta(days=14)
-_TRIES = 10
+_NEW_TIMES_TRIED = 10
 
 
 @dataclass(frozen=True)
 class AffectedSessions:
-    """The sessions of a plan with their requests, locked, in order of time."""
+    """The sessions of a plan with their requests, all locked."""
 
     sessions: dict[UUID, ScheduledSession]
     requests: dict[UUID, ConsultationRequest]
@@ -39,42 +40,45 @@ class AffectedSessions:
         return self.requests[session.consultation_request_id]
 
     def in_order(self) -> list[ScheduledSession]:
+        """The sessions in order of start."""
         return sorted(self.sessions.values(), key=lambda one: (one.scheduled_start_time, one.id))
 
 
 def lock_affected(db: Session, ids: Sequence[UUID]) -> AffectedSessions:
-    """Lock sessions, then their requests, each in the order of ids."""
+    """Lock sessions, then their requests, each in the order of their ids."""
     sessions = store.lock_sessions(db, ids)
     return AffectedSessions(
         sessions, store.lock_requests(db, (one.consultation_request_id for one in sessions.values()))
     )
 
 
-def draft_steps(db: Session, ctx: Context, plan: AbsencePlan, affected: AffectedSessions) -> list[AbsencePlanStep]:
-    """A step for each session. Nothing is written; consultants are locked as if it were."""
+def draft_steps(
+    db: Session, ctx: Context, plan: AbsencePlan, affected: AffectedSessions
+) -> list[AbsencePlanStep]:
+    """Draft a step for each session. Nothing is written, but the consultants and requesters are locked."""
     chosen = {UUID(one): UUID(who) for one, who in plan.criteria.get("chosen", {}).items()}
-    looked = {
+    choices = {
         one.id: _choices(db, ctx, one, affected.request(one), chosen.get(one.id))
         for one in affected.in_order()
     }
-    who = {one.consultant_user_id for able, _ in looked.values() for one in able}
+    who = {one.consultant_user_id for able, _ in choices.values() for one in able}
     store.lock_consultants(db, {plan.consultant_user_id, *who})
     store.lock_requesters(db, (one.requester_user_id for one in affected.sessions.values()))
-    rehearsal = DryRun(db, ctx, plan, affected)
+    dry_run = DryRun(db, ctx, plan, affected)
     savepoint = db.begin_nested()
-    given = Distribution(
-        {one: [candidate.consultant_user_id for candidate in able] for one, (able, _) in looked.items()},
-        rehearsal.reserve,
-        rehearsal.release,
+    assigned = Distribution(
+        {one: [candidate.consultant_user_id for candidate in able] for one, (able, _) in choices.items()},
+        dry_run.reserve,
+        dry_run.release,
     ).distribute()
     steps = []
     for position, session in enumerate(affected.in_order(), 1):
-        able, why = looked[session.id]
-        if session.id in given:
-            step = _reassigned(session, given[session.id], able, chosen.get(session.id))
+        able, why = choices[session.id]
+        if session.id in assigned:
+            step = _reassigned(session, assigned[session.id], able, chosen.get(session.id))
         else:
-            step = rehearsal.fallback_step(session, why)
-        step.id, step.plan_id, step.position, step.state = uuid7(), plan.id, position, "planned"
+            step = dry_run.fallback_step(session, why)
+        step.id, step.plan_id, step.position, step.state = uuid7(), plan.id, position, StepState.PLANNED
         steps.append(step)
     savepoint.rollback()
     return steps
@@ -87,8 +91,11 @@ def _choices(
     request: ConsultationRequest,
     chosen: UUID | None,
 ) -> tuple[list[Candidate], str]:
-    """Who could take the session, best first, those who confirm bookings last; and why nobody else can."""
-    found = standins.substitutes_at_session_time(db, ctx, session, request, confirming=True)
+    """The consultants who could take the session, best first, and the reason when there is none.
+
+    Consultants who confirm bookings themselves come last.
+    """
+    found = substitutes_at_session_time(db, ctx, session, request, confirming=True)
     if chosen is not None:
         found = [one for one in found if one.consultant_user_id == chosen]
     able = sorted(ranked(found), key=lambda one: one.must_confirm)
@@ -96,7 +103,7 @@ def _choices(
     return able[:CANDIDATES_EACH], why or "nobody_can"
 
 
-def _step(session: ScheduledSession, action: str, reason: str) -> AbsencePlanStep:
+def _step(session: ScheduledSession, action: StepAction, reason: str) -> AbsencePlanStep:
     return AbsencePlanStep(
         scheduled_session_id=session.id, session_revision=session.revision, action=action, reason=reason
     )
@@ -105,16 +112,16 @@ def _step(session: ScheduledSession, action: str, reason: str) -> AbsencePlanSte
 def _reassigned(
     session: ScheduledSession, who: UUID, able: Sequence[Candidate], chosen: UUID | None
 ) -> AbsencePlanStep:
-    asked = any(one.must_confirm for one in able if one.consultant_user_id == who)
-    reason = "chosen" if who == chosen else "must_confirm" if asked else "best"
-    step = _step(session, "reassign", reason)
+    confirms = any(one.must_confirm for one in able if one.consultant_user_id == who)
+    reason = "chosen" if who == chosen else "must_confirm" if confirms else "best"
+    step = _step(session, StepAction.REASSIGN, reason)
     step.consultant_user_id = who
     step.start_time, step.end_time = session.scheduled_start_time, session.scheduled_end_time
     return step
 
 
 class DryRun:
-    """Takes and gives back real time while a plan is worked out."""
+    """Reserves and releases real time while a plan is drafted; the caller rolls it back."""
 
     def __init__(self, db: Session, ctx: Context, plan: AbsencePlan, affected: AffectedSessions) -> None:
         self._db, self._ctx, self._plan, self._affected = db, ctx, plan, affected
@@ -122,15 +129,13 @@ class DryRun:
         self._announced = announce_at(ctx.now, ctx.policies.absence_grace, starts)
 
     def reserve(self, session_id: UUID, who: UUID) -> bool:
-        """A session's time with somebody, at its full length."""
+        """Reserve a session's time with a consultant, at its full length; return whether that succeeded."""
         session = self._affected.sessions[session_id]
         request = self._affected.request(session)
         if assignments.at_capacity(self._db, [who], self._ctx.now):
             return False
         savepoint = self._db.begin_nested()
-        taken = availability.book(
-            self._db, self._ctx, request, who, session.scheduled_start_time, session.id
-        )
+        taken = availability.book(self._db, self._ctx, request, who, session.scheduled_start_time, session.id)
         if isinstance(taken, NotTaken) or taken.end != session.scheduled_end_time:
             savepoint.rollback()
             return False
@@ -138,33 +143,33 @@ class DryRun:
         return True
 
     def release(self, session_id: UUID) -> None:
-        """Give back what was taken for a session."""
+        """Release what was reserved for a session."""
         ledger.delete_booking(self._db, session_id)
 
     def fallback_step(self, session: ScheduledSession, why: str) -> AbsencePlanStep:
-        """The first other time that can be kept for its requester; else the session ends."""
+        """Propose the first other time that can be held for the requester; otherwise cancel."""
         request = self._affected.request(session)
         for start, end, who in self._starts(session, request):
             until = answer_deadline(
                 self._announced, self._ctx.policies.absence_answer, session.scheduled_start_time, start
             )
             if until is None:
-                return _step(session, "cancel", "too_soon_to_ask")
+                return _step(session, StepAction.CANCEL, "too_soon_to_ask")
             if isinstance(availability.hold(self._db, self._ctx, request, who, start, until), NotTaken):
                 continue
-            step = _step(session, "propose", why)
+            step = _step(session, StepAction.PROPOSE, why)
             step.consultant_user_id, step.start_time, step.end_time = who, start, end
             return step
-        return _step(session, "cancel", why)
+        return _step(session, StepAction.CANCEL, why)
 
     def _starts(
         self, session: ScheduledSession, request: ConsultationRequest
     ) -> list[tuple[datetime, datetime, UUID]]:
-        """The first start of each who could, earliest first; at one moment whose the session was."""
+        """The first start of each substitute, earliest first; the absent consultant comes first of equals."""
         own, away_until = self._plan.consultant_user_id, self._plan.ends_at
         since = session.scheduled_end_time
         until = session.scheduled_start_time + NEW_TIME_WITHIN
-        others = standins.substitutes_at_other_times(self._db, self._ctx, session, request)
+        others = substitutes_at_other_times(self._db, self._ctx, session, request)
         full = assignments.at_capacity(self._db, others, self._ctx.now)
         colleagues = [one for one in others if one != own and one not in full]
         found = dict(self._first(session, request, colleagues, since, until))
@@ -172,7 +177,7 @@ class DryRun:
             found |= self._first(session, request, [own], max(since, away_until), until)
         length = session.scheduled_end_time - session.scheduled_start_time
         fitting = [(start, end, who) for who, (start, end) in found.items() if end - start == length]
-        return sorted(fitting, key=lambda one: (one[0], one[2] != own, one[2]))[:_TRIES]
+        return sorted(fitting, key=lambda one: (one[0], one[2] != own, one[2]))[:_NEW_TIMES_TRIED]
 
     def _first(
         self,
@@ -182,5 +187,12 @@ class DryRun:
         since: datetime,
         until: datetime,
     ) -> Mapping[UUID, tuple[datetime, datetime]]:
-        kind, now = session.consultation_service_type_id, self._ctx.now
-        return store.first_starts(self._db, who, kind, request.requester_user_id, since, until, now)
+        return store.first_starts(
+            self._db,
+            who,
+            session.consultation_service_type_id,
+            request.requester_user_id,
+            since,
+            until,
+            self._ctx.now,
+        )

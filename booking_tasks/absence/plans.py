@@ -1,19 +1,19 @@
-"""Plans for the sessions of a consultant who is away: shown, applied in one go, undone until told."""
+"""Plans for the sessions of an absent consultant: drafted, applied as a whole, undone until announced."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
-from booking_tasks.absence.announcing import announce_plan
-from booking_tasks.absence.draft import AffectedSessions, lock_affected, draft_steps
+from booking_tasks.absence.announcement import announce_plan
+from booking_tasks.absence.draft import AffectedSessions, draft_steps, lock_affected
 from booking_tasks.absence.rules import announce_at
+from booking_tasks.absence.state import transition_plan, transition_step
 from booking_tasks.absence.steps import apply_step, is_untouched, revert_step
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
@@ -24,25 +24,24 @@ from booking_tasks.contracts import (
     PlanAbsence,
     UndoAbsencePlan,
 )
+from booking_tasks.contracts.base import Result
+from booking_tasks.enums import PlanState, StepAction, StepState
 from booking_tasks.hours import service as hours
 from booking_tasks.hours import store as declared
 from booking_tasks.hours.rules import Leave, leave_spans
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, Consultant
-from booking_tasks.outbox import service as history
-from booking_tasks.outbox.event_types import EventType
-from booking_tasks.outbox.workflow import PlanSnapshot
 
 _refused = AbsencePlanOutcome.refusal
 Span = tuple[datetime, datetime]
 
 
 def plan_absence(db: Session, ctx: Context, command: PlanAbsence) -> AbsencePlanOutcome:
-    """What can become of the sessions: a draft, kept beside everything else and changing none of it."""
+    """Draft a plan: what can happen to each session. The draft is stored and changes nothing else."""
     consultant = declared.consultant(db, command.consultant_user_id)
     if consultant is None:
         return _refused("unknown_consultant", "consultant_user_id", "names no consultant")
     plan = store.lock_plan(db, command.plan_id)
-    if plan is not None and (plan.state, plan.consultant_user_id) != ("draft", command.consultant_user_id):
+    if plan is not None and not _is_draft_of(plan, command.consultant_user_id):
         return _refused(
             "plan_exists", "plan_id", "names another plan, or one applied already; choose a new id"
         )
@@ -55,7 +54,9 @@ def plan_absence(db: Session, ctx: Context, command: PlanAbsence) -> AbsencePlan
     if refusal is not None:
         return refusal
     if plan is None:
-        plan = AbsencePlan(id=command.plan_id, consultant_user_id=command.consultant_user_id, state="draft")
+        plan = AbsencePlan(
+            id=command.plan_id, consultant_user_id=command.consultant_user_id, state=PlanState.DRAFT
+        )
         db.add(plan)
     plan.starts_at, plan.ends_at = span or (None, None)
     plan.reason, plan.actor, plan.planned_at = command.reason, ctx.actor, ctx.now
@@ -67,8 +68,12 @@ def plan_absence(db: Session, ctx: Context, command: PlanAbsence) -> AbsencePlan
     return _draft_again(db, ctx, plan)
 
 
+def _is_draft_of(plan: AbsencePlan, consultant_user_id: UUID) -> bool:
+    return plan.state == PlanState.DRAFT and plan.consultant_user_id == consultant_user_id
+
+
 def _leave(db: Session, command: PlanAbsence) -> Leave | None:
-    """The time away in the consultant's wall-clock time, where there is one."""
+    """The absence in the consultant's wall-clock time, or None when the command names no existing one."""
     if command.start is not None and command.end is not None:
         return Leave(command.start, command.end)
     found = declared.leave(db, command.leave_id) if command.leave_id else None
@@ -78,7 +83,7 @@ def _leave(db: Session, command: PlanAbsence) -> Leave | None:
 
 
 def _span(db: Session, ctx: Context, consultant: Consultant, leave: Leave | None) -> Span | None:
-    """The instants of a time away, read as leave is read. One that is over already is an empty one."""
+    """The instants of an absence, by the rules for leave; an empty span when it is over already."""
     if leave is None:
         return None
     plan = replace(hours.stored_plan(db, ctx, consultant), leaves=(leave,))
@@ -104,7 +109,7 @@ def _affected_session_ids(db: Session, ctx: Context, plan: AbsencePlan) -> list[
 
 
 def _draft_again(db: Session, ctx: Context, plan: AbsencePlan, code: str | None = None) -> AbsencePlanOutcome:
-    """Work the plan out anew, and keep that."""
+    """Draft the steps again from the present sessions, and store them."""
     affected = lock_affected(db, _affected_session_ids(db, ctx, plan))
     steps = draft_steps(db, ctx, plan, affected)
     store.replace_steps(db, plan.id, steps)
@@ -112,14 +117,14 @@ def _draft_again(db: Session, ctx: Context, plan: AbsencePlan, code: str | None 
 
 
 def apply_plan(db: Session, ctx: Context, command: ApplyAbsencePlan) -> AbsencePlanOutcome:
-    """Do what the draft shows under the locks of everything it touches: all of it, or nothing."""
+    """Apply a draft exactly as it was shown, as a whole or not at all."""
     plan = store.lock_plan(db, command.plan_id)
     if plan is None:
-        return _refused("unknown_plan", "plan_id", "names no plan; ask for one by plan_absence")
+        return _refused("unknown_plan", "plan_id", "names no plan; create one by plan_absence")
     steps = store.steps_of(db, plan.id)
-    if plan.state in {"applied", "announced"}:
+    if plan.state in {PlanState.APPLIED, PlanState.ANNOUNCED}:
         return _outcome("already_done", plan, steps)
-    if plan.state == "undone":
+    if plan.state == PlanState.UNDONE:
         return _outcome("refused", plan, steps, "already_undone")
     affected = _lock_all(db, plan, steps)
     savepoint = db.begin_nested()
@@ -127,14 +132,13 @@ def apply_plan(db: Session, ctx: Context, command: ApplyAbsencePlan) -> AbsenceP
         savepoint.rollback()
         return _draft_again(db, ctx, plan, "plan_outdated")
     savepoint.commit()
-    _record(db, ctx, plan, EventType.ABSENCE_APPLIED, {"steps": len(steps)})
     if plan.announce_at is not None and plan.announce_at <= ctx.now:
         announce_plan(db, ctx, plan)
     return _outcome("done", plan, store.steps_of(db, plan.id))
 
 
 def _lock_all(db: Session, plan: AbsencePlan, steps: Sequence[AbsencePlanStep]) -> AffectedSessions:
-    """Sessions, requests, consultants and requesters of a plan, locked in the order of the house."""
+    """Lock the sessions, requests, consultants and requesters of a plan, in the one lock order."""
     affected = lock_affected(db, [one.scheduled_session_id for one in steps])
     who = {one.consultant_user_id for one in steps if one.consultant_user_id}
     store.lock_consultants(db, {plan.consultant_user_id, *who})
@@ -149,56 +153,44 @@ def _apply_steps(
     steps: Sequence[AbsencePlanStep],
     affected: AffectedSessions,
 ) -> bool:
+    """Apply every step and the plan; return False when something changed since the draft was made."""
     if {one.scheduled_session_id for one in steps} != set(_affected_session_ids(db, ctx, plan)):
         return False
     starts = [one.scheduled_start_time for one in affected.sessions.values()]
     plan.announce_at = announce_at(ctx.now, ctx.policies.absence_grace, starts)
-    plan.state, plan.applied_at, plan.actor = "applied", ctx.now, ctx.actor
+    plan.actor = ctx.actor
     for step in steps:
         session = affected.sessions[step.scheduled_session_id]
-        same = step.session_revision == session.revision
-        if not same or not apply_step(db, ctx, step, session, affected.request(session), plan.announce_at):
+        if step.session_revision != session.revision:
             return False
+        if not apply_step(db, ctx, step, session, affected.request(session), plan.announce_at):
+            return False
+    transition_plan(db, ctx, plan, PlanState.APPLIED, steps=len(steps))
     return True
 
 
 def undo_plan(db: Session, ctx: Context, command: UndoAbsencePlan) -> AbsencePlanOutcome:
-    """Put everything back as it was before the plan was applied, to the last bit; nobody hears of it."""
+    """Restore everything exactly as it was before the plan was applied; nobody is notified."""
     plan = store.lock_plan(db, command.plan_id)
     if plan is None:
         return _refused("unknown_plan", "plan_id", "names no plan")
     steps = store.steps_of(db, plan.id)
-    if plan.state == "undone":
+    if plan.state == PlanState.UNDONE:
         return _outcome("already_done", plan, steps)
-    if plan.state != "applied":
-        code = "already_announced" if plan.state == "announced" else "not_applied"
+    if plan.state != PlanState.APPLIED:
+        code = "already_announced" if plan.state == PlanState.ANNOUNCED else "not_applied"
         return _outcome("refused", plan, steps, code)
     affected = _lock_all(db, plan, steps)
     for step in steps:
         untouched = is_untouched(db, step, affected.sessions[step.scheduled_session_id])
         revert_step(db, ctx, step, untouched=untouched)
-        step.state = "undone" if untouched else "overtaken"
-    plan.state, plan.finished_at = "undone", ctx.now
-    db.flush()
-    _record(db, ctx, plan, EventType.ABSENCE_UNDONE, {})
+        transition_step(step, StepState.UNDONE if untouched else StepState.OVERTAKEN)
+    transition_plan(db, ctx, plan, PlanState.UNDONE)
     return _outcome("done", plan, steps)
 
 
-def _record(db: Session, ctx: Context, plan: AbsencePlan, type_: EventType, more: dict[str, Any]) -> None:
-    due = plan.announce_at or ctx.now
-    history.record_event(
-        db,
-        ctx,
-        type_,
-        consultant_user_id=plan.consultant_user_id,
-        reason=plan.reason,
-        plan=PlanSnapshot(plan.id, due),
-        after={"plan_id": str(plan.id), "announce_at": due.astimezone(UTC).isoformat(), **more},
-    )
-
-
 def _outcome(
-    result: Any, plan: AbsencePlan, steps: Sequence[AbsencePlanStep], code: str | None = None
+    result: Result, plan: AbsencePlan, steps: Sequence[AbsencePlanStep], code: str | None = None
 ) -> AbsencePlanOutcome:
     return AbsencePlanOutcome.model_validate(
         {
@@ -223,6 +215,6 @@ def _step_outcome(step: AbsencePlanStep) -> AbsenceStep:
             "start": step.start_time,
             "end": step.end_time,
             "answer_by": step.answer_by,
-            "proposal_id": step.id if step.action == "propose" else None,
+            "proposal_id": step.id if step.action == StepAction.PROPOSE else None,
         }
     )

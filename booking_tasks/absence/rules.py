@@ -102,7 +102,7 @@ class Distribution:
 
 
 def announce_at(now: datetime, grace: timedelta, starts: Iterable[datetime]) -> datetime:
-    """The instant of a plan's announcement: after the grace, and if possible a grace before the first start."""
+    """When a plan is announced: after the grace, and if possible one grace before the first start."""
     first = min(starts, default=None)
     latest = now + grace if first is None else max(now, first - grace)
     return min(now + grace, latest)

@@ -1,10 +1,9 @@
-"""Giving one session to another consultant, by hand."""
+"""Reassignment of one session to another consultant, by an operator."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -18,6 +17,7 @@ from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken, Taken
 from booking_tasks.context import Context
 from booking_tasks.contracts import ReassignOutcome, ReassignSession
+from booking_tasks.contracts.base import Result
 from booking_tasks.intake.store import consultant_exists
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.sessions import service as sessions
@@ -27,7 +27,7 @@ _refused = ReassignOutcome.refusal
 
 
 def reassign(db: Session, ctx: Context, command: ReassignSession) -> ReassignOutcome:
-    """Give a session to another consultant: their time is taken and the old one's freed in one go."""
+    """Reassign a session: book the new consultant's time and release the former one's together."""
     session = locked_session(db, command.session_id)
     request = locked_request(db, session.consultation_request_id) if session else None
     if session is None or request is None:
@@ -53,12 +53,12 @@ def _reassign_to(
     who: UUID,
     reason: str,
 ) -> ReassignOutcome:
-    """To the one who is named, on the operator's word."""
+    """Reassign to the consultant whom the operator named."""
     store.lock_consultants(db, (session.consultant_user_id, who))
-    why_not = ineligibility_for_request(db, request, who)
-    if why_not is not None:
-        problem = f"cannot take this request ({why_not}); choose another"
-        return _refused(why_not, "consultant_user_id", problem)
+    ineligible = obstacle(db, request, who)
+    if ineligible is not None:
+        problem = f"cannot take this request ({ineligible}); choose another"
+        return _refused(ineligible, "consultant_user_id", problem)
     taken = availability.book(db, ctx, request, who, session.scheduled_start_time, session.id)
     if isinstance(taken, NotTaken):
         return session_outcome("refused", session, taken.code)
@@ -72,13 +72,13 @@ def _reassign_to_best(
     request: ConsultationRequest,
     reason: str,
 ) -> ReassignOutcome:
-    """To the best who can. A lost race gives its locks back, and the next one is tried."""
+    """Reassign to the best eligible consultant; a lost race releases its locks, and the next one is tried."""
     candidates = substitutes_at_session_time(db, ctx, session, request)
     for candidate in ranked(candidates):
         who = candidate.consultant_user_id
         savepoint = db.begin_nested()
         store.lock_consultants(db, (session.consultant_user_id, who))
-        if assignments.at_capacity(db, [who], ctx.now):  # others than this pool give to them as well
+        if assignments.at_capacity(db, [who], ctx.now):  # assigned to outside of this pool as well
             savepoint.rollback()
             continue
         taken = availability.book(db, ctx, request, who, session.scheduled_start_time, session.id)
@@ -99,6 +99,7 @@ def _complete(
     reason: str,
     candidates: Sequence[Candidate],
 ) -> ReassignOutcome:
+    """Hand the session over to the consultant whose time is booked, and store the decision."""
     former = session.consultant_user_id
     sessions.hand_over(db, ctx, session, request, who, taken, reason)
     record_decision(db, ctx, session, former, candidates)
@@ -113,7 +114,7 @@ def record_decision(
     candidates: Sequence[Candidate],
     plan_id: UUID | None = None,
 ) -> None:
-    """Keep why a session went to whom it is now."""
+    """Store the decision by which a session went to its present consultant."""
     assignments.add_decision(
         db,
         consultation_request_id=session.consultation_request_id,
@@ -131,8 +132,8 @@ def record_decision(
     )
 
 
-def session_outcome(result: Any, session: ScheduledSession, code: str | None = None) -> ReassignOutcome:
-    """The session as it stands now."""
+def session_outcome(result: Result, session: ScheduledSession, code: str | None = None) -> ReassignOutcome:
+    """The outcome of a command, with the session's present state."""
     return ReassignOutcome(
         result=result,
         code=code,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -10,10 +9,18 @@ from sqlalchemy.orm import Session
 from booking_tasks.absence.rules import PLAN_STEP_STEPS, PLAN_STEPS
 from booking_tasks.context import Context
 from booking_tasks.enums import PlanState, StepState
+from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import AbsencePlan, AbsencePlanStep
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.service import record_event
 from booking_tasks.outbox.workflow import PlanSnapshot
 from booking_tasks.sessions.rules import check_step
+
+_EVENTS = {
+    PlanState.APPLIED: EventType.ABSENCE_APPLIED,
+    PlanState.ANNOUNCED: EventType.ABSENCE_ANNOUNCED,
+    PlanState.UNDONE: EventType.ABSENCE_UNDONE,
+}
 
 
 def transition_plan(db: Session, ctx: Context, plan: AbsencePlan, state: PlanState, **after: Any) -> None:
@@ -26,15 +33,15 @@ def transition_plan(db: Session, ctx: Context, plan: AbsencePlan, state: PlanSta
     if state == PlanState.APPLIED:
         plan.applied_at = ctx.now
     else:
-        plan.settled_at = ctx.now
+        plan.finished_at = ctx.now
     db.flush()
     due = plan.announce_at or ctx.now
     if state != PlanState.ANNOUNCED:
-        after = {"announce_at": due.astimezone(UTC).isoformat(), **after}
+        after = {"announce_at": to_iso(due), **after}
     record_event(
         db,
         ctx,
-        f"absence.{state}",
+        _EVENTS[state],
         consultant_user_id=plan.consultant_user_id,
         reason=plan.reason,
         plan=PlanSnapshot(plan.id, due),

@@ -1,7 +1,7 @@
-"""One step of a plan in the slot ledger: taken when the plan is applied, given back when it is undone.
+"""The steps of a plan in the slot ledger: time is reserved on application and released when undone.
 
-The session and its request stay as they are until the plan is told: what people were told holds until then.
-The caller holds the locks: session, request, consultants, requester.
+The session and its request stay as they are until the announcement: what people know holds until then.
+The caller holds the locks of the session, its request, the consultants and the requester.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
 from booking_tasks.absence.rules import answer_deadline
+from booking_tasks.absence.state import transition_step
 from booking_tasks.assignment import store as assignments
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.context import Context
+from booking_tasks.enums import SlotStatus, StepAction, StepState
 from booking_tasks.models import AbsencePlanStep, ConsultationRequest, ScheduledSession
 from booking_tasks.outbox.capacity_released import record_capacity_released
 
@@ -28,25 +30,24 @@ def apply_step(
     request: ConsultationRequest,
     announced: datetime,
 ) -> bool:
-    """Take what the step needs; False when it is not to be had as it was shown."""
+    """Reserve what the step needs; return False when it is not available as the draft showed it."""
     image = store.booking_image(db, session.id)
     if image is None:
         return False
     who = step.consultant_user_id
     if who not in {None, session.consultant_user_id} and assignments.at_capacity(db, [who], ctx.now):
         return False
-    if step.action == "reassign":
-        done = _reserve_for_colleague(db, ctx, step, session, request, image)
-    elif step.action == "propose":
-        step.booking_id = image["id"]
-        done = _hold_proposed_time(db, ctx, step, session, request, announced)
+    if step.action == StepAction.REASSIGN:
+        reserved = _reserve_for_colleague(db, ctx, step, session, request, image)
     else:
         step.booking_id = image["id"]
-        done = True
-    if done:
-        step.state = "applied"
+        reserved = step.action == StepAction.CANCEL or _hold_proposed_time(
+            db, ctx, step, session, request, announced
+        )
+    if reserved:
+        transition_step(step, StepState.APPLIED)
         db.flush()
-    return done
+    return reserved
 
 
 def _reserve_for_colleague(
@@ -57,7 +58,7 @@ def _reserve_for_colleague(
     request: ConsultationRequest,
     image: dict[str, str],
 ) -> bool:
-    """The session's time with the colleague; its old time stays closed, so that it can come back."""
+    """Book the session's time with the colleague; block its old time, so that it can be restored."""
     if step.consultant_user_id is None:
         return False
     taken = availability.book(
@@ -78,10 +79,12 @@ def _hold_proposed_time(
     request: ConsultationRequest,
     announced: datetime,
 ) -> bool:
-    """The proposed time as a hold of the session's own request."""
+    """Hold the proposed time for the session's own request."""
     if step.consultant_user_id is None or step.start_time is None:
         return False
-    until = answer_deadline(announced, ctx.policies.absence_answer, session.scheduled_start_time, step.start_time)
+    until = answer_deadline(
+        announced, ctx.policies.absence_answer, session.scheduled_start_time, step.start_time
+    )
     if until is None:
         return False
     taken = availability.hold(db, ctx, request, step.consultant_user_id, step.start_time, until)
@@ -92,27 +95,28 @@ def _hold_proposed_time(
 
 
 def is_untouched(db: Session, step: AbsencePlanStep, session: ScheduledSession) -> bool:
-    """Whether the session is still as the applied plan left it: whoever acts on one gives it another slot,
+    """Whether the session still has the booked slot that the applied plan left it.
 
-    or none. That it began or ended meanwhile is nobody's act: its slot is still where the plan put it.
+    Whoever moves, reassigns or cancels a session gives it another slot, or none. A session that began or
+    ended meanwhile keeps its slot, and so is untouched.
     """
     return store.booking_id(db, session.id) == step.booking_id
 
 
 def revert_step(db: Session, ctx: Context, step: AbsencePlanStep, *, untouched: bool) -> None:
-    """Give back what the step took, and put the session's own slot back as it was.
+    """Release what the step reserved, and restore the session's own slot as it was.
 
-    Where somebody acted on the session since, only what the plan still keeps is given back.
+    Where somebody changed the session since, only what the plan still keeps is released.
     """
-    store.delete_slot(db, step.block_id, "unavailable")
+    store.delete_slot(db, step.block_id, SlotStatus.UNAVAILABLE)
     release_hold(db, ctx, step)
     if untouched and step.before is not None:
-        if store.delete_slot(db, step.booking_id, "booked") and step.consultant_user_id is not None:
+        if store.delete_slot(db, step.booking_id, SlotStatus.BOOKED) and step.consultant_user_id is not None:
             record_capacity_released(db, ctx, [step.consultant_user_id], "absence_undone")
         store.restore_booking(db, step.before)
 
 
 def release_hold(db: Session, ctx: Context, step: AbsencePlanStep) -> None:
-    """Give back the time that was kept for an answer."""
-    if store.delete_slot(db, step.hold_id, "held") and step.consultant_user_id is not None:
+    """Release the time that was held for the requester's answer."""
+    if store.delete_slot(db, step.hold_id, SlotStatus.HELD) and step.consultant_user_id is not None:
         record_capacity_released(db, ctx, [step.consultant_user_id], "not_accepted")

@@ -1,4 +1,4 @@
-"""Public tasks of the room, and the jobs that tell a plan and end a proposal."""
+"""The package's public tasks, and the jobs that announce a plan and end an unanswered proposal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.absence import announcing, plans, service
+from booking_tasks.absence import announcement, plans, service
 from booking_tasks.celery import app
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
@@ -25,32 +25,32 @@ reassign_session = accepts(ReassignSession)(service.reassign)
 plan_absence = accepts(PlanAbsence)(plans.plan_absence)
 apply_absence_plan = accepts(ApplyAbsencePlan)(plans.apply_plan)
 undo_absence_plan = accepts(UndoAbsencePlan)(plans.undo_plan)
-answer_proposal = accepts(AnswerProposal)(announcing.answer_proposal)
+answer_proposal = accepts(AnswerProposal)(announcement.answer_proposal)
 
 
 class AnnounceAbsence(InternalHandler):
-    """Tells what a plan did."""
+    """Announces an applied plan."""
 
     def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Finished | Skipped:
-        why_not = announcing.announce_due_plan(db, ctx, job.subject_id)
-        return Finished() if why_not is None else Skipped(why_not)
+        skip_reason = announcement.announce_due_plan(db, ctx, job.subject_id)
+        return Finished() if skip_reason is None else Skipped(skip_reason)
 
 
 class EndProposal(InternalHandler):
-    """Ends what nobody answered."""
+    """Ends a proposal that the requester did not answer."""
 
     def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Finished | Skipped:
-        why_not = announcing.end_unanswered_proposal(db, ctx, job.subject_id, UUID(job.detail))
-        return Finished() if why_not is None else Skipped(why_not)
+        skip_reason = announcement.end_unanswered_proposal(db, ctx, job.subject_id, UUID(job.detail))
+        return Finished() if skip_reason is None else Skipped(skip_reason)
 
 
 @app.task(name=TASK_PREFIX + "announce_absence")
 def announce_absence() -> int:
-    """Tell the plans that can no longer be undone."""
+    """Announce the plans whose grace period is over; return how many jobs were run."""
     return run_due("announce_absence", AnnounceAbsence())
 
 
 @app.task(name=TASK_PREFIX + "end_proposal")
 def end_proposal() -> int:
-    """End the sessions whose requester did not answer in time."""
+    """Cancel the sessions whose requester did not answer in time; return how many jobs were run."""
     return run_due("end_proposal", EndProposal())

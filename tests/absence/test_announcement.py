@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from booking_tasks.absence import announcing
+from booking_tasks.absence import announcement
 from booking_tasks.absence import service as by_hand
 from booking_tasks.context import Context, Policies
 from booking_tasks.contracts import (
@@ -50,7 +50,7 @@ def told(db: Session, ctx: Context, day: Day) -> AbsencePlanOutcome:
             tried_before(db, "send_invite", session.id, who)
     outcome = apply(db, ctx, plan(db, ctx, day.okafor).plan_id)
     assert outcome.plan_id is not None
-    assert announcing.announce_due_plan(db, replace(ctx, now=NOW + GRACE), outcome.plan_id) is None
+    assert announcement.announce_due_plan(db, replace(ctx, now=NOW + GRACE), outcome.plan_id) is None
     return outcome
 
 
@@ -149,7 +149,7 @@ def test_without_a_grace_it_is_told_at_once(db: Session, ctx: Context, day: Day)
     assert (outcome.state, outcome.announce_at) == ("announced", NOW)
     assert [one.state for one in outcome.steps] == ["done", "offered", "cancelled"]
     assert outcome.plan_id is not None
-    assert announcing.announce_due_plan(db, ctx, outcome.plan_id) == "the plan is announced"
+    assert announcement.announce_due_plan(db, ctx, outcome.plan_id) == "the plan is announced"
 
 
 # -- whoever acts on a session while the plan can be undone ---------------------------------------------
@@ -162,7 +162,7 @@ def _applied(db: Session, ctx: Context, day: Day) -> UUID:
 
 
 def _tell(db: Session, ctx: Context, plan_id: UUID) -> None:
-    announcing.announce_due_plan(db, replace(ctx, now=NOW + GRACE), plan_id)
+    announcement.announce_due_plan(db, replace(ctx, now=NOW + GRACE), plan_id)
 
 
 def test_what_its_requester_calls_off_is_not_told_to_the_colleague(
@@ -218,7 +218,7 @@ def test_a_session_that_began_before_anybody_came_to_tell_stays_with_its_consult
     db.execute(update(ScheduledSession).values(status=status))
     db.expire_all()
     sessions_then = rows(db, "scheduled_sessions")
-    announcing.announce_due_plan(db, replace(ctx, now=TEN + 3 * HOUR), plan_id)
+    announcement.announce_due_plan(db, replace(ctx, now=TEN + 3 * HOUR), plan_id)
     assert states(db) == ["overtaken"] * 3
     assert rows(db, "consultant_availability_slots") == before
     assert rows(db, "scheduled_sessions") == sessions_then
@@ -240,7 +240,7 @@ def test_a_kept_time_that_is_over_before_anybody_came_to_tell_is_not_proposed(
     db: Session, ctx: Context, day: Day
 ) -> None:
     plan_id = _applied(db, ctx, day)
-    announcing.announce_due_plan(db, replace(ctx, now=NOW + 2 * DAY), plan_id)
+    announcement.announce_due_plan(db, replace(ctx, now=NOW + 2 * DAY), plan_id)
     assert states(db) == ["done", "cancelled", "cancelled"]
     assert of_rows(db) == []
 
@@ -256,7 +256,7 @@ def answer(db: Session, ctx: Context, accepted: bool, proposal: UUID | None = No
         proposal_id=proposal or db.execute(found).scalar_one(),
         accepted=accepted,
     )
-    return announcing.answer_proposal(db, replace(ctx, now=NOW + HOUR), command)
+    return announcement.answer_proposal(db, replace(ctx, now=NOW + HOUR), command)
 
 
 def test_accepted_the_session_is_the_other_consultants_at_the_new_time_under_its_own_name(
@@ -312,7 +312,7 @@ def test_a_session_that_its_requester_cancels_gives_the_kept_time_back_at_once(
     assert plan_id is not None
     late = replace(ctx, now=NOW + GRACE)
     if asked:
-        assert announcing.announce_due_plan(db, late, plan_id) is None
+        assert announcement.announce_due_plan(db, late, plan_id) is None
     command = CancelSession(
         message_id=uuid4(), actor="mira", session_id=day.second.id, cancelled_by="user", reason="well again"
     )
@@ -320,12 +320,12 @@ def test_a_session_that_its_requester_cancels_gives_the_kept_time_back_at_once(
     assert db.execute(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).all() == []
     assert of_rows(db) == []
     assert answer(db, ctx, accepted=True).result == "refused"
-    assert announcing.end_unanswered_proposal(db, late, day.second.id, _proposal_of(db, day.second)) in {
+    assert announcement.end_unanswered_proposal(db, late, day.second.id, _proposal_of(db, day.second)) in {
         None,
         "the proposal is applied",
     }
     if not asked:
-        assert announcing.announce_due_plan(db, late, plan_id) is None
+        assert announcement.announce_due_plan(db, late, plan_id) is None
     step = db.get_one(AbsencePlanStep, _proposal_of(db, day.second), populate_existing=True)
     assert (step.state, day.second.status) == ("overtaken", "cancelled_by_user")
     assert of_rows(db) == []
@@ -334,9 +334,9 @@ def test_a_session_that_its_requester_cancels_gives_the_kept_time_back_at_once(
 def test_without_an_answer_it_ends_when_the_time_is_over(db: Session, ctx: Context, day: Day) -> None:
     told(db, ctx, day)
     step, late = _proposal_of(db, day.second), replace(ctx, now=NOW + GRACE + DAY)
-    assert announcing.end_unanswered_proposal(db, late, day.second.id, step) is None
+    assert announcement.end_unanswered_proposal(db, late, day.second.id, step) is None
     assert day.second.status == "cancelled_by_consultant"
-    assert announcing.end_unanswered_proposal(db, late, day.second.id, step) == "the proposal is cancelled"
+    assert announcement.end_unanswered_proposal(db, late, day.second.id, step) == "the proposal is cancelled"
     assert answer(db, ctx, accepted=True).code == "not_offered"
     assert of_rows(db) == []
 
@@ -361,7 +361,7 @@ def test_a_session_that_was_called_off_meanwhile_takes_no_answer(
     sessions.cancel(db, ctx, command)
     assert answer(db, ctx, accepted=accepted).code == "not_offered"
     late = replace(ctx, now=NOW + GRACE + DAY)
-    assert announcing.end_unanswered_proposal(db, late, day.second.id, _proposal_of(db, day.second)) is None
+    assert announcement.end_unanswered_proposal(db, late, day.second.id, _proposal_of(db, day.second)) is None
     assert db.execute(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).all() == []
     assert states(db)[1] == "overtaken"
 
