@@ -1,9 +1,9 @@
-"""What giving sessions to others reads and locks beside the slot ledger."""
+"""The queries and locks of absence plans, and their guarded writes to the slot ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -12,7 +12,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
+from booking_tasks.absence.rules import UNDER_WAY
 from booking_tasks.availability.service import Taken
+from booking_tasks.enums import SessionStatus, SlotStatus
 from booking_tasks.models import (
     AbsencePlan,
     AbsencePlanStep,
@@ -21,8 +23,9 @@ from booking_tasks.models import (
     ConsultationRequest,
     ScheduledSession,
 )
+from booking_tasks.sql import query
 
-#: What a hold and the booking made of it have in common.
+#: The columns that a booking takes over from the hold that it replaces.
 _COPIED_COLUMNS = (
     "consultant_user_id",
     "start_time",
@@ -32,40 +35,26 @@ _COPIED_COLUMNS = (
     "session_start_time",
     "session_end_time",
 )
-_INSTANT = timedelta(microseconds=1)
+_UUIDS, _UUID = ARRAY(PG_UUID(as_uuid=True)), PG_UUID(as_uuid=True)
 
-_EVALUATED_START = text(
-    "SELECT consultant_user_id, end_time, obstacle"
-    "  FROM evaluate_starts_v1(:consultants, :service_type, :start, :just_after, :now, :session)"
-    " WHERE start_time = :start"
-).bindparams(
-    bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
-    bindparam("service_type", type_=PG_UUID(as_uuid=True)),
-    bindparam("session", type_=PG_UUID(as_uuid=True)),
+_EVALUATED_START = query(__package__, "evaluated_start").bindparams(
+    bindparam("consultants", type_=_UUIDS),
+    bindparam("service_type", type_=_UUID),
+    bindparam("session", type_=_UUID),
 )
 
-
-_FIRST_STARTS = text(
-    "SELECT DISTINCT ON (f.consultant_user_id) f.consultant_user_id, f.start_time, f.end_time"
-    "  FROM free_starts_v1(:consultants, :service_type, :since, :until, :now) f"
-    " WHERE NOT EXISTS (SELECT FROM consultant_availability_slots t"
-    "        WHERE t.requester_user_id = :requester"
-    "          AND (t.status = 'booked' OR (t.status = 'held' AND t.held_until > :now))"
-    "          AND tstzrange(t.session_start_time, t.session_end_time)"
-    "              && tstzrange(f.start_time, f.end_time))"
-    " ORDER BY f.consultant_user_id, f.start_time"
-).bindparams(
-    bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
-    bindparam("service_type", type_=PG_UUID(as_uuid=True)),
-    bindparam("requester", type_=PG_UUID(as_uuid=True)),
+_FIRST_STARTS = query(__package__, "first_starts").bindparams(
+    bindparam("consultants", type_=_UUIDS),
+    bindparam("service_type", type_=_UUID),
+    bindparam("requester", type_=_UUID),
 )
 
 
 class EvaluatedStart(NamedTuple):
-    """One consultant's start: until when it would last, and what is in its way."""
+    """One start with one consultant: its end, and the code that booking it is refused with, or None."""
 
     end: datetime
-    obstacle: str | None
+    refusal: str | None
 
 
 def evaluated_start(
@@ -76,9 +65,9 @@ def evaluated_start(
     now: datetime,
     session_id: UUID | None,
 ) -> dict[UUID, EvaluatedStart]:
-    """What stands against one start with each consultant; who does not work then is not in it.
+    """One start with each consultant who takes the service type, by the codes of a booking.
 
-    The session's own booking is no obstacle.
+    The reservation of `session_id` does not count.
     """
     rows = db.execute(
         _EVALUATED_START,
@@ -86,12 +75,11 @@ def evaluated_start(
             "consultants": list(consultants),
             "service_type": service_type_id,
             "start": start,
-            "just_after": start + _INSTANT,
             "now": now,
             "session": session_id,
         },
     )
-    return {who: EvaluatedStart(end, obstacle) for who, end, obstacle in rows}
+    return {who: EvaluatedStart(end, refusal) for who, end, refusal in rows}
 
 
 def first_starts(
@@ -103,7 +91,7 @@ def first_starts(
     until: datetime,
     now: datetime,
 ) -> dict[UUID, tuple[datetime, datetime]]:
-    """The first start of each, in [since, until), at which the requester is free too."""
+    """The first start of each consultant in [since, until) at which the requester is free too."""
     rows = db.execute(
         _FIRST_STARTS,
         {
@@ -119,7 +107,7 @@ def first_starts(
 
 
 def lock_consultants(db: Session, ids: Iterable[UUID]) -> dict[UUID, Consultant]:
-    """Several consultants, locked in the order of their ids; those that exist."""
+    """Lock several consultants in the order of their ids; return those that exist."""
     rows = db.execute(
         select(Consultant)
         .where(Consultant.consultant_user_id.in_(set(ids)))
@@ -130,11 +118,8 @@ def lock_consultants(db: Session, ids: Iterable[UUID]) -> dict[UUID, Consultant]
     return {one.consultant_user_id: one for one in rows}
 
 
-# -- several at once, in the order in which everyone locks ----------------------------------------------
-
-
 def lock_sessions(db: Session, ids: Iterable[UUID]) -> dict[UUID, ScheduledSession]:
-    """Several sessions, locked in the order of their ids; those that exist."""
+    """Lock several sessions in the order of their ids; return those that exist."""
     rows = db.execute(
         select(ScheduledSession)
         .where(ScheduledSession.id.in_(set(ids)))
@@ -146,7 +131,7 @@ def lock_sessions(db: Session, ids: Iterable[UUID]) -> dict[UUID, ScheduledSessi
 
 
 def lock_requests(db: Session, ids: Iterable[UUID]) -> dict[UUID, ConsultationRequest]:
-    """Several requests, locked in the order of their ids; those that exist."""
+    """Lock several requests in the order of their ids; return those that exist."""
     rows = db.execute(
         select(ConsultationRequest)
         .where(ConsultationRequest.id.in_(set(ids)))
@@ -158,7 +143,7 @@ def lock_requests(db: Session, ids: Iterable[UUID]) -> dict[UUID, ConsultationRe
 
 
 def lock_requesters(db: Session, ids: Iterable[UUID]) -> None:
-    """Several requesters, in order, by the lock that taking time for them takes."""
+    """Lock several requesters in the order of their ids, as every reservation locks them."""
     for one in sorted(set(ids)):
         db.execute(
             text("SELECT pg_advisory_xact_lock(hashtextextended('requester:' || CAST(:who AS uuid), 0))"),
@@ -170,7 +155,7 @@ def lock_requesters(db: Session, ids: Iterable[UUID]) -> None:
 
 
 def lock_plan(db: Session, plan_id: UUID) -> AbsencePlan | None:
-    """A plan, locked before the sessions that it is about."""
+    """Lock a plan; return it as it is now. Its sessions are locked after it."""
     return db.execute(
         select(AbsencePlan)
         .where(AbsencePlan.id == plan_id)
@@ -180,7 +165,7 @@ def lock_plan(db: Session, plan_id: UUID) -> AbsencePlan | None:
 
 
 def steps_of(db: Session, plan_id: UUID) -> list[AbsencePlanStep]:
-    """A plan's steps, in order."""
+    """The steps of a plan, in order of position."""
     return list(
         db.execute(
             select(AbsencePlanStep)
@@ -192,12 +177,12 @@ def steps_of(db: Session, plan_id: UUID) -> list[AbsencePlanStep]:
 
 
 def plan_step(db: Session, step_id: UUID) -> AbsencePlanStep | None:
-    """One step, as it stands."""
+    """One step, as it is now."""
     return db.get(AbsencePlanStep, step_id, populate_existing=True)
 
 
 def replace_steps(db: Session, plan_id: UUID, steps: Sequence[AbsencePlanStep]) -> None:
-    """Put these in the place of a draft's steps."""
+    """Replace the steps of a draft."""
     db.execute(delete(AbsencePlanStep).where(AbsencePlanStep.plan_id == plan_id))
     db.add_all(steps)
     db.flush()
@@ -206,19 +191,19 @@ def replace_steps(db: Session, plan_id: UUID, steps: Sequence[AbsencePlanStep]) 
 def affected_sessions(
     db: Session, consultant_user_id: UUID, span: tuple[datetime, datetime] | None, now: datetime
 ) -> list[UUID]:
-    """The consultant's sessions ahead in a time, or all of them, in order of start.
+    """The consultant's future sessions, in order of start: those within `span`, or all.
 
-    Without those that a plan has under way already.
+    Sessions that another plan has under way are left out.
     """
     under_way = exists().where(
         AbsencePlanStep.scheduled_session_id == ScheduledSession.id,
-        AbsencePlanStep.state.in_(("applied", "offered")),
+        AbsencePlanStep.state.in_(UNDER_WAY),
     )
     found = (
         select(ScheduledSession.id)
         .where(
             ScheduledSession.consultant_user_id == consultant_user_id,
-            ScheduledSession.status == "scheduled",
+            ScheduledSession.status == SessionStatus.SCHEDULED,
             ScheduledSession.scheduled_start_time > now,
             ~under_way,
         )
@@ -231,11 +216,11 @@ def affected_sessions(
     return list(db.execute(found).scalars())
 
 
-# -- slots, whole -------------------------------------------------------------------------------------------
+# -- slots -------------------------------------------------------------------------------------------
 
 
 def booking_image(db: Session, session_id: UUID) -> dict[str, Any] | None:
-    """A session's booked slot with every column, as JSON; None when it has none."""
+    """A session's booked slot with every column, as JSON, or None."""
     return db.execute(
         text(
             "SELECT to_jsonb(f) FROM consultant_availability_slots f"
@@ -246,16 +231,16 @@ def booking_image(db: Session, session_id: UUID) -> dict[str, Any] | None:
 
 
 def booking_id(db: Session, session_id: UUID) -> UUID | None:
-    """Which slot a session has now."""
+    """The id of a session's booked slot, or None."""
     return db.execute(
         select(AvailabilitySlot.id).where(
-            AvailabilitySlot.scheduled_session_id == session_id, AvailabilitySlot.status == "booked"
+            AvailabilitySlot.scheduled_session_id == session_id, AvailabilitySlot.status == SlotStatus.BOOKED
         )
     ).scalar_one_or_none()
 
 
 def restore_booking(db: Session, image: dict[str, Any]) -> None:
-    """Put a slot back to the last bit, its id included."""
+    """Insert a slot exactly as `booking_image` returned it, its id included."""
     statement = text(
         "INSERT INTO consultant_availability_slots"
         " SELECT * FROM jsonb_populate_record(NULL::consultant_availability_slots, :image)"
@@ -264,12 +249,12 @@ def restore_booking(db: Session, image: dict[str, Any]) -> None:
 
 
 def insert_block(db: Session, consultant_user_id: UUID, start: str, end: str) -> UUID:
-    """Keep a consultant's time from being booked until a plan is told; the block's id."""
+    """Block a consultant's time until a plan is announced or undone; return the block's id."""
     block = AvailabilitySlot(
         consultant_user_id=consultant_user_id,
         start_time=datetime.fromisoformat(start),
         end_time=datetime.fromisoformat(end),
-        status="unavailable",
+        status=SlotStatus.UNAVAILABLE,
         source="absence",
     )
     db.add(block)
@@ -277,26 +262,26 @@ def insert_block(db: Session, consultant_user_id: UUID, start: str, end: str) ->
     return block.id
 
 
-def delete_slot(db: Session, slot_id: UUID | None, status: str) -> bool:
-    """Take one slot away; False when it is no longer there as that."""
+def delete_slot(db: Session, slot_id: UUID | None, status: SlotStatus) -> bool:
+    """Delete a slot of this status; return False when there is none."""
     gone = delete(AvailabilitySlot).where(AvailabilitySlot.id == slot_id, AvailabilitySlot.status == status)
     found = db.execute(gone.returning(AvailabilitySlot.id).execution_options(synchronize_session="fetch"))
     return found.first() is not None
 
 
 def book_hold(db: Session, slot_id: UUID | None, session_id: UUID, now: datetime) -> Taken | None:
-    """Make a live hold the booking of a session, in the place of the one it has; None when it is over.
+    """Replace a session's booking by a booking of the held time; return None when the hold has expired.
 
-    The consultants are locked. A booking is a new row, as everywhere.
+    The caller has locked the consultants. The booking is a new row with a new id, like every reservation.
     """
     if slot_id is None or not lock_live_hold(db, slot_id, now):
         return None
-    own = AvailabilitySlot.scheduled_session_id == session_id, AvailabilitySlot.status == "booked"
+    own = AvailabilitySlot.scheduled_session_id == session_id, AvailabilitySlot.status == SlotStatus.BOOKED
     db.execute(delete(AvailabilitySlot).where(*own).execution_options(synchronize_session="fetch"))
     held = db.get_one(AvailabilitySlot, slot_id, populate_existing=True)
     booking = AvailabilitySlot(
         **{name: getattr(held, name) for name in _COPIED_COLUMNS},
-        status="booked",
+        status=SlotStatus.BOOKED,
         source="session",
         scheduled_session_id=session_id,
     )
@@ -305,13 +290,15 @@ def book_hold(db: Session, slot_id: UUID | None, session_id: UUID, now: datetime
     db.add(booking)
     db.flush()
     if booking.session_start_time is None or booking.session_end_time is None:
-        raise AssertionError("the database holds every hold to the session's times")
+        raise AssertionError("every hold has the session's times (database constraint)")
     return Taken(booking.id, booking.session_start_time, booking.session_end_time)
 
 
 def lock_live_hold(db: Session, slot_id: UUID | None, now: datetime) -> bool:
-    """Whether a hold is still there and not over. Locks it, so that no sweep tidies it away meanwhile."""
+    """Lock a hold, so that no sweep deletes it; return whether it exists and has not expired."""
     found = select(AvailabilitySlot.id).where(
-        AvailabilitySlot.id == slot_id, AvailabilitySlot.status == "held", AvailabilitySlot.held_until > now
+        AvailabilitySlot.id == slot_id,
+        AvailabilitySlot.status == SlotStatus.HELD,
+        AvailabilitySlot.held_until > now,
     )
     return db.execute(found.with_for_update()).first() is not None

@@ -21,6 +21,7 @@ FUNCTIONS = (
     "evaluate_starts",
     "free_starts",
     "page_of_starts",
+    "start_refusals",
     "evaluate_start",
     "insert_reservation",
     "reserve_start",

@@ -37,6 +37,7 @@ ROUTINES = (
     "evaluate_starts",
     "free_starts",
     "page_of_starts",
+    "start_refusals",
     "evaluate_start",
     "insert_reservation",
     "reserve_start",
