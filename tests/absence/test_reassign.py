@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import service
+from booking_tasks.absence.substitutes import substitutes_at_session_time
 from booking_tasks.attendance import store as attendance
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, ReassignOutcome, ReassignSession
@@ -224,6 +225,45 @@ def test_without_a_name_the_best_who_can_takes_it_and_the_decision_says_why_nobo
     assert reasons[str(resting)] == "slot_not_free"
     assert reasons[str(served)] is reasons[str(free)] is None
     assert str(former) not in reasons
+
+
+def test_each_reason_of_the_choice_is_the_code_that_naming_the_consultant_is_refused_with(
+    db: Session, ctx: Context, session: ScheduledSession
+) -> None:
+    without_hours, on_leave, booked = colleague(db, hours=0), colleague(db), colleague(db)
+    booked_without_hours, booked_shortly_after = colleague(db, hours=0), colleague(db)
+    db.add(
+        AvailabilitySlot(
+            consultant_user_id=on_leave,
+            start_time=START,
+            end_time=START + timedelta(hours=1),
+            status="unavailable",
+            source="leave",
+        )
+    )
+    for who, start in (
+        (booked, START),
+        (booked_without_hours, START),
+        (booked_shortly_after, START + timedelta(minutes=90)),
+    ):
+        other = builders.booked_session(db, start=start)
+        own = AvailabilitySlot.scheduled_session_id == other.id
+        db.execute(select(AvailabilitySlot).where(own)).scalar_one().consultant_user_id = who
+    _service_type(db, session).buffer_after_minutes = 45
+    db.flush()
+    codes = {
+        without_hours: "slot_not_free",
+        on_leave: "slot_not_free",
+        booked: "slot_taken",
+        booked_without_hours: "slot_taken",
+        booked_shortly_after: "slot_taken",
+    }
+
+    request = db.get_one(ConsultationRequest, session.consultation_request_id)
+    found = substitutes_at_session_time(db, ctx, session, request)
+
+    assert {one.consultant_user_id: one.rejected for one in found if one.consultant_user_id in codes} == codes
+    assert {who: give(db, ctx, session, who).code for who in codes} == codes
 
 
 def test_nobody_is_chosen_who_confirms_or_is_there_for_another_length_but_either_may_be_named(
