@@ -55,7 +55,7 @@ def _reassign_to(
 ) -> ReassignOutcome:
     """Reassign to the consultant whom the operator named."""
     store.lock_consultants(db, (session.consultant_user_id, who))
-    ineligible = obstacle(db, request, who)
+    ineligible = ineligibility_for_request(db, request, who)
     if ineligible is not None:
         problem = f"cannot take this request ({ineligible}); choose another"
         return _refused(ineligible, "consultant_user_id", problem)
