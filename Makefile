@@ -52,6 +52,10 @@ check: $(INSTALLED) ## Check format, lint, types and import rules, and run the a
 	@$(VENV)/bin/lint-imports
 	@$(VENV)/bin/python -m pytest -q tests/test_architecture.py tests/test_schema.py
 
+.PHONY: states
+states: $(INSTALLED) ## Write docs/states.md from the tables of allowed steps
+	@$(VENV)/bin/python -m booking_tasks.ops.states > docs/states.md
+
 .PHONY: install
 install: $(INSTALLED) ## Make .venv with everything at its locked version (other targets do this when needed)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -20,7 +19,7 @@ from booking_tasks.outbox.workflow import (
     SessionSnapshot,
     jobs_for,
 )
-from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS
+from booking_tasks.states import REQUEST_STEPS, SESSION_STEPS, Steps
 
 #: Jobs that follow from no event, but from an answer of the outside world or from freed time:
 #: job type -> beginnings of the detail.
@@ -89,9 +88,7 @@ class EventReplay:
                 setattr(session, name, datetime.fromisoformat(event.after[name]))
         session.url = event.after.get("meeting_platform_join_url", session.url)
 
-    def _step(
-        self, event: Event, state: _ReplayedState, steps: Mapping[str, frozenset[str]], name: str
-    ) -> None:
+    def _step(self, event: Event, state: _ReplayedState, steps: Steps, name: str) -> None:
         if name not in event.after:
             return
         before, after = event.before.get(name), event.after[name]
@@ -99,11 +96,9 @@ class EventReplay:
             self.wrong.append(f"{event.type} {event.id} begins at {before}, its {name} was {state.status}")
         state.status = self._stepped(event, steps, state.status, after)
 
-    def _stepped(
-        self, event: Event, steps: Mapping[str, frozenset[str]], before: str | None, after: str
-    ) -> str:
+    def _stepped(self, event: Event, steps: Steps, before: str | None, after: str) -> str:
         first = {"pending", "scheduled"}
-        allowed = first if before is None else steps[before] | {before}
+        allowed = first if before is None else {*steps[before], before}
         if after not in allowed:
             self.wrong.append(f"{event.type} {event.id}: no step leads from {before} to {after}")
         return after

@@ -7,28 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from booking_tasks.enums import PlanState, StepState
-
-#: The states that an absence plan may change to, by its state. A new plan is a draft.
-PLAN_STEPS: Mapping[str, frozenset[str]] = {
-    PlanState.DRAFT: frozenset({PlanState.APPLIED}),
-    PlanState.APPLIED: frozenset({PlanState.ANNOUNCED, PlanState.UNDONE}),
-    PlanState.ANNOUNCED: frozenset(),
-    PlanState.UNDONE: frozenset(),
-}
-
-#: The states that one step of a plan may change to, by its state. A new step is planned.
-PLAN_STEP_STEPS: Mapping[str, frozenset[str]] = {
-    StepState.PLANNED: frozenset({StepState.APPLIED}),
-    StepState.APPLIED: frozenset(
-        {StepState.OFFERED, StepState.DONE, StepState.CANCELLED, StepState.UNDONE, StepState.OVERTAKEN}
-    ),
-    StepState.OFFERED: frozenset({StepState.DONE, StepState.CANCELLED, StepState.OVERTAKEN}),
-    StepState.DONE: frozenset(),
-    StepState.CANCELLED: frozenset(),
-    StepState.UNDONE: frozenset(),
-    StepState.OVERTAKEN: frozenset(),
-}
+from booking_tasks.enums import StepState
 
 #: A step in one of these states still keeps time in the slot ledger for its plan.
 UNDER_WAY = (StepState.APPLIED, StepState.OFFERED)

@@ -20,8 +20,9 @@ from booking_tasks.contracts import ReassignOutcome, ReassignSession
 from booking_tasks.contracts.base import Result
 from booking_tasks.intake.store import consultant_exists
 from booking_tasks.models import ConsultationRequest, ScheduledSession
+from booking_tasks.requests.store import locked_request
 from booking_tasks.sessions import service as sessions
-from booking_tasks.sessions.store import locked_request, locked_session
+from booking_tasks.sessions.store import locked_session
 
 _refused = ReassignOutcome.refusal
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.absence.rules import PLAN_STEP_STEPS, PLAN_STEPS
 from booking_tasks.context import Context
 from booking_tasks.enums import PlanState, StepState
 from booking_tasks.kit.instants import to_iso
@@ -14,7 +13,7 @@ from booking_tasks.models import AbsencePlan, AbsencePlanStep
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.service import record_event
 from booking_tasks.outbox.workflow import PlanSnapshot
-from booking_tasks.sessions.rules import check_step
+from booking_tasks.states import PLAN_STEP_STEPS, PLAN_STEPS, check_step
 
 _EVENTS = {
     PlanState.APPLIED: EventType.ABSENCE_APPLIED,

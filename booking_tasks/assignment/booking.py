@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy.orm import Session
@@ -14,15 +13,12 @@ from booking_tasks.assignment.decisions import Assigned
 from booking_tasks.assignment.rules import Candidate, Start
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.context import Context
-from booking_tasks.intake.rules import answer_until
 from booking_tasks.intake.service import Submission
 from booking_tasks.models import ConsultationRequest, ServiceType
-from booking_tasks.outbox import service as history
-from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
-from booking_tasks.outbox.workflow import RequestSnapshot
+from booking_tasks.requests import service as requests
+from booking_tasks.requests.rules import confirmation_deadline
 from booking_tasks.sessions import service as sessions
-from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
 
 
 def book_or_hold(
@@ -71,22 +67,8 @@ def _pending_booking(
     if not candidate.must_confirm:
         draft = sessions.drafted(ctx, request, who, start, end, decision)
         return PendingBooking(who, start, end, draft.entry, decision, session_id=draft.session.id, new=new)
-    until = answer_until(ctx.now, kind.confirmation_minutes, ctx.policies.confirmation_deadline, start)
-    check_step(REQUEST_STEPS, request.status, "pending_confirmation")
-    entry = history.outbox_entry(
-        ctx,
-        EventType.REQUEST_CONFIRMATION_REQUESTED,
-        request=RequestSnapshot(request.id, request.requester_user_id, who, request.fallback_after),
-        before={"status": request.status},
-        after={
-            "status": "pending_confirmation",
-            "until": _said(until),
-            "start": _said(start),
-            "end": _said(end),
-        },
+    until = confirmation_deadline(
+        ctx.now, kind.confirmation_minutes, ctx.policies.confirmation_deadline, start
     )
+    entry = requests.confirmation_entry(ctx, request, who, start, end, until)
     return PendingBooking(who, start, end, entry, decision, until=until, new=new)
-
-
-def _said(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat()

@@ -12,11 +12,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
+from booking_tasks.enums import RequestStatus
 from booking_tasks.intake.service import Submission
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.outbox.service import OutboxEntry
-from booking_tasks.sessions.store import as_json, reflect
+from booking_tasks.requests.store import mirror_written
+from booking_tasks.sessions.store import as_json
 
 #: What a new request brings along besides its ids and where it stands.
 _OF_NEW = (
@@ -99,12 +101,12 @@ def book_start(
         },
     ).one()
     if row.refusal is None:
-        reflect(
+        mirror_written(
             request,
             now,
+            RequestStatus.PENDING_CONFIRMATION if gift.session_id is None else RequestStatus.SCHEDULED,
             scheduled_session_id=gift.session_id,
             assigned_consultant_user_id=gift.consultant_user_id,
-            status="pending_confirmation" if gift.session_id is None else "scheduled",
         )
     return row.refusal, row.session_end
 

@@ -14,6 +14,7 @@ from booking_tasks.assignment import store
 from booking_tasks.assignment.evaluation import Evaluation
 from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, Start
 from booking_tasks.context import Context
+from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ConsultationRequest
 
 
@@ -156,13 +157,13 @@ def _inputs(
     ctx: Context, request: ConsultationRequest, seen: Evaluation | None, cost: Cost | None
 ) -> dict[str, Any]:
     """All that the choice was made of."""
-    inputs = _wanted(request) | {"now": ctx.now.isoformat()}
+    inputs = _wanted(request) | {"now": to_iso(ctx.now)}
     if seen is not None:
         inputs["weights"] = seen.weights.by_term()
-        inputs["window"] = [_said(seen.circumstances.since), _said(seen.circumstances.until)]
+        inputs["window"] = [_iso(seen.circumstances.since), _iso(seen.circumstances.until)]
         inputs["requester_zone"] = str(seen.circumstances.requester_zone)
         inputs["standings"] = {
-            str(who): [str(one.credits), str(one.weight), _said(one.idle_since)]
+            str(who): [str(one.credits), str(one.weight), _iso(one.idle_since)]
             for who, one in seen.balances.items()
         }
     if cost is not None:
@@ -174,8 +175,8 @@ def _wanted(request: ConsultationRequest) -> dict[str, Any]:
     """What the requester asked for, as far as it decides."""
     return {
         "preferred_consultant_user_id": str(request.preferred_consultant_user_id or "") or None,
-        "preferred_window": [_said(request.preferred_start_time), _said(request.preferred_end_time)],
-        "preferred_fallback": [request.preferred_fallback, _said(request.fallback_after)],
+        "preferred_window": [_iso(request.preferred_start_time), _iso(request.preferred_end_time)],
+        "preferred_fallback": [request.preferred_fallback, _iso(request.fallback_after)],
         "required_specializations": request.required_specializations,
         "languages": request.languages,
         "company_id": str(request.company_id or "") or None,
@@ -183,5 +184,5 @@ def _wanted(request: ConsultationRequest) -> dict[str, Any]:
     }
 
 
-def _said(instant: datetime | None) -> str | None:
-    return instant.isoformat() if instant else None
+def _iso(instant: datetime | None) -> str | None:
+    return to_iso(instant) if instant else None

@@ -12,6 +12,7 @@ from booking_tasks.assignment.eligibility import LASTING, REASONS, Profile
 from booking_tasks.assignment.scoring import Circumstances, Terms, score_terms, total_score
 from booking_tasks.context import Weights
 from booking_tasks.credits.rules import Balance, queue_positions
+from booking_tasks.kit.instants import to_iso
 from booking_tasks.kit.time_zones import zone
 
 #: Grows with every change of the choice's meaning; stored with each decision.
@@ -52,7 +53,7 @@ class Candidate:
             "consultant_user_id": str(self.consultant_user_id),
             "preferred": self.preferred,
             "load": self.load,
-            "earliest_start": self.starts[0][0].isoformat() if self.starts else None,
+            "earliest_start": to_iso(self.starts[0][0]) if self.starts else None,
             "rejected": self.rejected,
             "terms": {term: round(value, 6) for term, value in self.terms.items()},
             "total": self.total if self.is_able else None,

@@ -23,16 +23,17 @@ from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.context import Context
 from booking_tasks.contracts import RequestOutcome
+from booking_tasks.enums import RequestStatus
 from booking_tasks.intake import service as intake
 from booking_tasks.intake.confirmation_requests import who_declined
 from booking_tasks.intake.service import Submission
 from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers
 from booking_tasks.offers.rules import NOT_TAKEN
-from booking_tasks.outbox import service as history
 from booking_tasks.outbox.event_types import EventType
-from booking_tasks.sessions import store as session_store
-from booking_tasks.sessions.rules import REQUEST_STEPS, NewRequest, check_step
+from booking_tasks.requests import service as requests
+from booking_tasks.requests.rules import NewRequest
+from booking_tasks.requests.store import locked_request
 
 __all__ = [
     "Assigned",
@@ -54,7 +55,7 @@ __all__ = [
 
 def assign(db: Session, ctx: Context, request_id: UUID) -> Assigned:
     """Find a consultant and a time for one waiting request and take them; store why."""
-    request = session_store.locked_request(db, request_id)
+    request = locked_request(db, request_id)
     return Assigned("nothing") if request is None else assign_locked(db, ctx, request)
 
 
@@ -65,6 +66,7 @@ def assign_locked(
 
     A request whose time is over is left to the sweep that ends it, whichever of the two comes first.
     """
+    requests.ensure_deadline(ctx, request)
     if not is_assignable(db, ctx, request):
         return Assigned("nothing")
     service_type = service_type or ledger.service_type(db, request.consultation_service_type_id)
@@ -129,9 +131,8 @@ def is_assignable(db: Session, ctx: Context, request: ConsultationRequest) -> bo
         return False
     if request.status == "pending" and request.hold_token is not None:
         return False
-    if request.deadline_at is None:
-        request.deadline_at = request.requested_at + ctx.policies.assignment_deadline
-    if min(request.deadline_at, request.preferred_end_time or request.deadline_at) <= ctx.now:
+    ends = [end for end in (request.deadline_at, request.preferred_end_time) if end is not None]
+    if ends and min(ends) <= ctx.now:
         return False
     return request.waiting_since is None or not offers.has_offer_or_cooldown(db, ctx, request)
 
@@ -237,19 +238,17 @@ def _wait(
     if reason == "no_free_time" and request.status_reason in NOT_TAKEN:
         reason = request.status_reason  # there was time; who asks why nothing came of it should hear that
     became = Assigned("waiting", reason=reason)
-    changed = before != "pending_assignment" or request.status_reason != reason
+    changed = before != RequestStatus.PENDING_ASSIGNMENT or request.status_reason != reason
     request.status_reason = reason
     request.waiting_since = request.waiting_since or ctx.now
-    if before != "pending_assignment":
-        check_step(REQUEST_STEPS, before, "pending_assignment")
-        request.status = "pending_assignment"
-        history.record_event(
+    if before != RequestStatus.PENDING_ASSIGNMENT:
+        requests.transition(
             db,
             ctx,
+            request,
+            RequestStatus.PENDING_ASSIGNMENT,
             EventType.REQUEST_WAITING,
-            request=request,
-            before={"status": before},
-            after={"status": request.status},
+            status_reason=reason,
             reason=reason,
         )
     if changed:

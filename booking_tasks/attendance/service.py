@@ -18,19 +18,14 @@ from booking_tasks.contracts import (
     SessionOutcome,
 )
 from booking_tasks.credits.service import note_verdict
-from booking_tasks.enums import Party
+from booking_tasks.enums import Attendance, Party, RequestStatus, SessionStatus
+from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox.event_types import EventType
-from booking_tasks.sessions.rules import CANCELLED, OPEN, SESSION_STEPS, VERDICTS, check_step
-
-#: The event that tells of a verdict.
-_TOLD = {
-    "completed": EventType.SESSION_COMPLETED,
-    "no_show_user": EventType.SESSION_NO_SHOW,
-    "no_show_consultant": EventType.SESSION_NO_SHOW,
-    "attendance_unknown": EventType.SESSION_ATTENDANCE_UNKNOWN,
-}
+from booking_tasks.requests import service as requests
+from booking_tasks.sessions import service as sessions
+from booking_tasks.states import CANCELLED, OPEN, VERDICT_EVENTS, VERDICTS
 
 
 def record_attendance(db: Session, ctx: Context, command: RecordAttendance) -> EvidenceOutcome:
@@ -77,31 +72,23 @@ def _judge(db: Session, ctx: Context, session: ScheduledSession, seen: list[Seen
     agreed, minimum = _agreed(session), ctx.policies.attendance_minimum
     requester = rules.side_attendance(seen, Party.REQUESTER, agreed, minimum)
     consultant = rules.side_attendance(seen, Party.CONSULTANT, agreed, minimum)
-    status, before = rules.verdict(requester, consultant), session.status
-    check_step(SESSION_STEPS, before, status)
-    judged = store.changed_session(
-        db,
-        session.id,
-        before,
-        status=status,
-        requester_attendance=requester,
-        consultant_attendance=consultant,
-        judged_at=ctx.now,
-        updated_at=ctx.now,
-    )
-    request_before = store.ended_request(db, session.consultation_request_id, status, ctx.now)
-    if status == "no_show_user":
-        note_verdict(db, ctx, session.consultation_request_id, session.consultant_user_id, status)
-    history.record_event(
+    status = rules.verdict(requester, consultant)
+    request_before = requests.complete(db, ctx, session.consultation_request_id, status)
+    session.requester_attendance, session.consultant_attendance = requester, consultant
+    session.judged_at = ctx.now
+    sessions.transition(
         db,
         ctx,
-        _TOLD[status],
-        session=judged,
-        before={"status": before} | _of_request(request_before),
-        after={"status": status, "requester_attendance": requester, "consultant_attendance": consultant}
-        | _of_request(request_before and "completed")
+        session,
+        status,
+        VERDICT_EVENTS[status],
+        before=_of_request(request_before),
+        after={"requester_attendance": requester, "consultant_attendance": consultant}
+        | _of_request(request_before and RequestStatus.COMPLETED)
         | _summary(seen, agreed),
     )
+    if status == SessionStatus.NO_SHOW_USER:
+        note_verdict(db, ctx, session.consultation_request_id, session.consultant_user_id, status)
 
 
 def record_outcome(db: Session, ctx: Context, command: RecordOutcome) -> SessionOutcome:
@@ -146,7 +133,7 @@ def _why_not(session: ScheduledSession, command: RecordOutcome) -> SessionOutcom
         return SessionOutcome(
             result="refused", code="cancelled", message="a cancelled session has no outcome"
         )
-    if session.status == "scheduled":
+    if session.status == SessionStatus.SCHEDULED:
         return SessionOutcome(
             result="refused", code="not_ended", message="the session has not begun; tell its outcome later"
         )
@@ -180,21 +167,24 @@ def _note(db: Session, ctx: Context, session: ScheduledSession, notes: str | Non
 def _correct(db: Session, ctx: Context, session: ScheduledSession, command: RecordOutcome) -> bool:
     """Judge anew with what is now known of either side; a side that is not given stays as it was."""
     before = _judgement(session)
-    requester = command.requester_attendance or before["requester_attendance"]
-    consultant = command.consultant_attendance or before["consultant_attendance"]
+    requester = Attendance(command.requester_attendance or before["requester_attendance"])
+    consultant = Attendance(command.consultant_attendance or before["consultant_attendance"])
     status = rules.verdict(requester, consultant)
-    after = {"status": status, "requester_attendance": requester, "consultant_attendance": consultant}
-    if session.status not in VERDICTS or after == before:
+    after = {"requester_attendance": requester, "consultant_attendance": consultant}
+    if session.status not in VERDICTS or {"status": status, **after} == before:
         return False
+    requests.complete(db, ctx, session.consultation_request_id, status)
+    session.requester_attendance, session.consultant_attendance = requester, consultant
+    session.updated_at = ctx.now
+    event = EventType.SESSION_ATTENDANCE_CORRECTED
     if status != session.status:
-        check_step(SESSION_STEPS, session.status, status)
-    corrected = store.changed_session(db, session.id, session.status, **after, updated_at=ctx.now)
-    store.ended_request(db, session.consultation_request_id, status, ctx.now)
-    if "no_show_user" in {before["status"], status}:
+        sessions.transition(db, ctx, session, status, event, before=before, after=after)
+    else:
+        history.record_event(
+            db, ctx, event, session=session, before=before, after={"status": status, **after}
+        )
+    if SessionStatus.NO_SHOW_USER in {before["status"], status}:
         note_verdict(db, ctx, session.consultation_request_id, session.consultant_user_id, status)
-    history.record_event(
-        db, ctx, EventType.SESSION_ATTENDANCE_CORRECTED, session=corrected, before=before, after=after
-    )
     return True
 
 
@@ -234,9 +224,7 @@ def _of_request(status: str | None) -> dict[str, Any]:
 def _summary(seen: list[Seen], agreed: Interval) -> dict[str, Any]:
     """The evidence behind a verdict: presence of each side as ISO 8601 instants, how much was seen."""
     presence = {
-        party: [
-            [one.start.isoformat(), one.end.isoformat()] for one in rules.trace(seen, party, agreed).presence
-        ]
+        party: [[to_iso(one.start), to_iso(one.end)] for one in rules.trace(seen, party, agreed).presence]
         for party in rules.SIDES
     }
     return {"presence": presence, "observations": len(seen)}

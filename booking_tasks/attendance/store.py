@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.attendance.rules import Seen
 from booking_tasks.kit.ids import uuid7
-from booking_tasks.models import AttendanceEvidence, ConsultationRequest, Event, Job, ScheduledSession
+from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession
 from booking_tasks.outbox.event_types import EventType
 
 #: PostgreSQL takes 65,535 values in one statement; a row has seven.
@@ -128,36 +128,3 @@ def add_evidence(db: Session, session_id: UUID, source: str, seen: Iterable[Obse
         new = new.on_conflict_do_nothing(index_elements=["scheduled_session_id", "source", "external_id"])
         kept += len(db.execute(new.returning(AttendanceEvidence.id)).all())
     return kept
-
-
-def changed_session(db: Session, session_id: UUID, expected: str, **values: Any) -> ScheduledSession:
-    """Change a session that the caller holds locked and that has the expected status; the row after."""
-    return db.execute(
-        update(ScheduledSession)
-        .where(ScheduledSession.id == session_id, ScheduledSession.status == expected)
-        .values(**values)
-        .returning(ScheduledSession)
-        .execution_options(populate_existing=True, synchronize_session=False)
-    ).scalar_one()
-
-
-def ended_request(db: Session, request_id: UUID, verdict: str, now: datetime) -> str | None:
-    """Complete the request of a judged session, with the verdict as reason; its status before.
-
-    A request that is completed already only takes on the corrected verdict. None: neither of both.
-    """
-    before = db.execute(
-        select(ConsultationRequest.status)
-        .where(
-            ConsultationRequest.id == request_id, ConsultationRequest.status.in_(("scheduled", "completed"))
-        )
-        .with_for_update()
-    ).scalar_one_or_none()
-    if before is not None:
-        db.execute(
-            update(ConsultationRequest)
-            .where(ConsultationRequest.id == request_id, ConsultationRequest.status == before)
-            .values(status="completed", status_reason=verdict, updated_at=now)
-            .execution_options(synchronize_session="fetch")
-        )
-    return before

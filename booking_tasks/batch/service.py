@@ -29,7 +29,8 @@ from booking_tasks.batch.reading import BatchProblem, read
 from booking_tasks.context import Context
 from booking_tasks.models import Consultant, ConsultationRequest
 from booking_tasks.offers.rules import NOT_TAKEN
-from booking_tasks.sessions import store as session_store
+from booking_tasks.requests import service as requests
+from booking_tasks.requests.store import locked_request
 
 #: Requests of one batch; those that were looked at longest ago first.
 REQUESTS_MOST = 5_000
@@ -156,7 +157,9 @@ class Planned:
 
     def apply(self, db: Session, ctx: Context, request_id: UUID) -> Assigned:
         """Give one request what the plan has for it, or say why it waits; by itself if that is overtaken."""
-        request, place = session_store.locked_request(db, request_id), self._places.get(request_id)
+        request, place = locked_request(db, request_id), self._places.get(request_id)
+        if request is not None:
+            requests.ensure_deadline(ctx, request)
         if request is None or not service.is_assignable(db, ctx, request):
             return Assigned("nothing")
         kind = ledger.service_type(db, request.consultation_service_type_id)

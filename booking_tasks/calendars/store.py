@@ -24,7 +24,7 @@ from booking_tasks.models import (
     ScheduledSession,
 )
 from booking_tasks.models.upsert import upsert
-from booking_tasks.sessions.rules import OPEN
+from booking_tasks.states import OPEN
 
 _REAL_TIME = func.clock_timestamp()
 

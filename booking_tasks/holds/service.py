@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,16 +21,17 @@ from booking_tasks.contracts import (
     ReleaseHold,
     RenewHold,
 )
+from booking_tasks.enums import RequestStatus
 from booking_tasks.intake import service as intake
 from booking_tasks.intake import store as intake_store
-from booking_tasks.intake.rules import answer_until
 from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox.event_types import EventType
+from booking_tasks.requests import service as requests
+from booking_tasks.requests.store import locked_request
 from booking_tasks.sessions import service as sessions
-from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
-from booking_tasks.sessions.store import locked_request
 
 _refused = HoldOutcome.refusal
 
@@ -81,7 +82,7 @@ def _added(db: Session, ctx: Context, command: HoldSlot, until: datetime) -> Con
         required_specializations=[],
         excluded_consultant_user_ids=[],
         request_details=command.details,
-        status="pending",
+        status=RequestStatus.PENDING,
         requested_at=ctx.now,
         deadline_at=until,
         hold_token=uuid7(),
@@ -121,9 +122,9 @@ def release_hold(db: Session, ctx: Context, command: ReleaseHold) -> HoldOutcome
     request = _of_token(db, command.request_id, command.hold_token)
     if request is None:
         return HoldOutcome(result="refused", code="unknown_hold")
-    if request.status == "cancelled":
+    if request.status == RequestStatus.CANCELLED:
         return _outcome("already_done", request, None)
-    if request.status != "pending":
+    if request.status != RequestStatus.PENDING:
         return _outcome("refused", request, None, "not_held")
     intake.end_hold(db, ctx, request, "released")
     return _outcome("done", request, None)
@@ -135,7 +136,7 @@ def confirm_hold(db: Session, ctx: Context, command: ConfirmHold) -> HoldOutcome
     if request is None:
         return HoldOutcome(result="refused", code="unknown_hold")
     held = availability.held_slot(db, request.id)
-    if request.status in {"scheduled", "pending_confirmation"}:
+    if request.status in {RequestStatus.SCHEDULED, RequestStatus.PENDING_CONFIRMATION}:
         return _outcome("already_done", request, held)
     refusal = _not_live(ctx, request, held)
     if (
@@ -148,7 +149,7 @@ def confirm_hold(db: Session, ctx: Context, command: ConfirmHold) -> HoldOutcome
     who, start, end = held.consultant_user_id, held.session_start_time, held.session_end_time
     ledger.lock_consultant(db, who)  # what they want of a booking holds good from here on
     if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, ctx.now):
-        if not _asked(db, ctx, request, who, start, end):
+        if not requests.request_confirmation(db, ctx, request, who, start, end):
             return _outcome("refused", request, held, "hold_expired")
         assignment.record_requester_choice(db, ctx, request, start)
     elif not _booked(db, ctx, request, who, start, end):
@@ -173,36 +174,6 @@ def _booked(
     return not isinstance(agreed, NotTaken)
 
 
-def _asked(
-    db: Session, ctx: Context, request: ConsultationRequest, who: UUID, start: datetime, end: datetime
-) -> bool:
-    """From now on the hold is the consultant's to answer; False when it is over."""
-    kind = ledger.service_type(db, request.consultation_service_type_id)
-    minutes = None if kind is None else kind.confirmation_minutes
-    until = answer_until(ctx.now, minutes, ctx.policies.confirmation_deadline, start)
-    if not availability.prolong_hold(db, ctx, request.id, until):
-        return False
-    check_step(REQUEST_STEPS, request.status, "pending_confirmation")
-    request.status, request.assigned_consultant_user_id = "pending_confirmation", who
-    request.deadline_at = ctx.now + ctx.policies.assignment_deadline
-    request.updated_at = ctx.now
-    db.flush()
-    history.record_event(
-        db,
-        ctx,
-        EventType.REQUEST_CONFIRMATION_REQUESTED,
-        request=request,
-        before={"status": "pending"},
-        after={
-            "status": request.status,
-            "start": start.isoformat(),
-            "end": end.isoformat(),
-            "until": until.isoformat(),
-        },
-    )
-    return True
-
-
 def _of_token(db: Session, request_id: UUID, token: UUID) -> ConsultationRequest | None:
     """The locked request, when the token is its own."""
     request = locked_request(db, request_id)
@@ -210,7 +181,7 @@ def _of_token(db: Session, request_id: UUID, token: UUID) -> ConsultationRequest
 
 
 def _not_live(ctx: Context, request: ConsultationRequest, held: AvailabilitySlot | None) -> str | None:
-    if request.status != "pending":
+    if request.status != RequestStatus.PENDING:
         return "hold_expired" if request.status_reason == "hold_expired" else "not_held"
     live = held is not None and held.held_until is not None and held.held_until > ctx.now
     return None if live else "hold_expired"
@@ -237,8 +208,8 @@ def _record(
 def _kept(request: ConsultationRequest, start: datetime, until: datetime) -> dict[str, str]:
     return {
         "status": request.status,
-        "start": start.astimezone(UTC).isoformat(),
-        "held_until": until.astimezone(UTC).isoformat(),
+        "start": to_iso(start),
+        "held_until": to_iso(until),
     }
 
 

@@ -20,6 +20,7 @@ from booking_tasks.contracts import (
     SubmitRequest,
 )
 from booking_tasks.credits.service import take_back
+from booking_tasks.enums import RequestStatus
 from booking_tasks.intake import store
 from booking_tasks.intake.confirmation_requests import open_question
 from booking_tasks.intake.preference import contradiction
@@ -27,9 +28,11 @@ from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox.event_types import EventType
+from booking_tasks.requests import service as requests
+from booking_tasks.requests.store import locked_request
 from booking_tasks.sessions import service as sessions
-from booking_tasks.sessions.rules import REQUEST_STEPS, Asked, check_step
-from booking_tasks.sessions.store import locked_request
+from booking_tasks.sessions.rules import Asked
+from booking_tasks.states import REQUEST_STEPS, check_step, is_allowed
 
 _refused = RequestOutcome.refusal
 
@@ -100,7 +103,10 @@ def confirm(db: Session, ctx: Context, command: ConfirmRequest) -> RequestOutcom
     request = locked_request(db, command.request_id)
     if request is None:
         return RequestOutcome(result="refused", code="unknown_request")
-    if request.status == "scheduled" and request.assigned_consultant_user_id == command.consultant_user_id:
+    if (
+        request.status == RequestStatus.SCHEDULED
+        and request.assigned_consultant_user_id == command.consultant_user_id
+    ):
         return _outcome("already_done", request)
     refusal = _not_answerable(db, request, command)
     if refusal is not None:
@@ -141,21 +147,21 @@ def cancel(db: Session, ctx: Context, command: CancelRequest) -> RequestOutcome:
     request = locked_request(db, command.request_id)
     if request is None:
         return RequestOutcome(result="refused", code="unknown_request")
-    if request.status == "cancelled":
+    if request.status == RequestStatus.CANCELLED:
         return _outcome("already_done", request)
-    if request.status == "scheduled":
+    if request.status == RequestStatus.SCHEDULED:
         return _outcome("refused", request, "already_scheduled")
-    if "cancelled" not in REQUEST_STEPS[request.status]:
+    if not is_allowed(REQUEST_STEPS, request.status, RequestStatus.CANCELLED):
         return _outcome("refused", request, "already_ended")
     availability.release_hold(db, ctx, request.id)
-    _end(db, ctx, request, "cancelled", command.reason)
+    _end(db, ctx, request, RequestStatus.CANCELLED, command.reason)
     return _outcome("done", request)
 
 
 def expire_unanswered(db: Session, ctx: Context, request_id: UUID) -> bool:
     """A consultant did not answer in time: look for another, without them."""
     request = locked_request(db, request_id)
-    if request is None or request.status != "pending_confirmation":
+    if request is None or request.status != RequestStatus.PENDING_CONFIRMATION:
         return False
     held = availability.held_slot(db, request.id)
     if held is not None and held.held_until is not None and held.held_until > ctx.now:
@@ -172,9 +178,9 @@ def give_up(db: Session, ctx: Context, request_id: UUID) -> bool:
     One that kept a start its requester did not confirm is cancelled; they know.
     """
     request = locked_request(db, request_id)
-    if request is None or request.status not in {"pending", "pending_assignment"}:
+    if request is None or request.status not in {RequestStatus.PENDING, RequestStatus.PENDING_ASSIGNMENT}:
         return False
-    if request.status == "pending" and request.hold_token is not None:
+    if request.status == RequestStatus.PENDING and request.hold_token is not None:
         if request.deadline_at is not None and request.deadline_at > ctx.now:
             return False  # renewed since somebody looked
         end_hold(db, ctx, request, "hold_expired")
@@ -182,19 +188,19 @@ def give_up(db: Session, ctx: Context, request_id: UUID) -> bool:
     ends = [one for one in (request.deadline_at, request.preferred_end_time) if one is not None]
     if ends and min(ends) > ctx.now:
         return False  # a consultant was asked since somebody looked, and declined
-    _end(db, ctx, request, "rejected", request.status_reason or "never_looked_at")
+    _end(db, ctx, request, RequestStatus.REJECTED, request.status_reason or "never_looked_at")
     return True
 
 
 def reject(db: Session, ctx: Context, request: ConsultationRequest, reason: str) -> None:
     """End a locked request that nobody will take; the requester hears of it once."""
-    _end(db, ctx, request, "rejected", reason)
+    _end(db, ctx, request, RequestStatus.REJECTED, reason)
 
 
 def end_hold(db: Session, ctx: Context, request: ConsultationRequest, reason: str) -> None:
     """Give a locked request's hold back, and end it."""
     availability.release_hold(db, ctx, request.id)
-    _end(db, ctx, request, "cancelled", reason)
+    _end(db, ctx, request, RequestStatus.CANCELLED, reason)
 
 
 def unanswered(db: Session, ctx: Context, limit: int = 200) -> list[UUID]:
@@ -210,7 +216,7 @@ def overdue(db: Session, ctx: Context, limit: int = 200) -> list[UUID]:
 def _not_answerable(
     db: Session, request: ConsultationRequest, answer: ConfirmRequest | DeclineRequest
 ) -> str | None:
-    if request.status != "pending_confirmation":
+    if request.status != RequestStatus.PENDING_CONFIRMATION:
         return "not_waiting"
     if request.assigned_consultant_user_id != answer.consultant_user_id:
         return "not_assigned_consultant"
@@ -224,51 +230,40 @@ def _not_answerable(
 def _back_to_assignment(
     db: Session, ctx: Context, request: ConsultationRequest, event: EventType, reason: str | None
 ) -> None:
-    """Free the hold and exclude the consultant; the event still names them, the row then does not.
+    """Release the hold, exclude the consultant and wait for another one.
 
-    What the consultant said is for the history: the request's own reason is shown to the requester.
+    The event still names the consultant, the row then does not. What the consultant wrote stays in the
+    history: the request's own reason is shown to the requester.
     """
     availability.release_hold(db, ctx, request.id)
-    before = request.status
-    check_step(REQUEST_STEPS, before, "pending_assignment")
-    asked = request.assigned_consultant_user_id
-    if asked is not None:
-        request.excluded_consultant_user_ids = [*request.excluded_consultant_user_ids, asked]
+    declined_by = request.assigned_consultant_user_id
+    if declined_by is not None:
+        request.excluded_consultant_user_ids = [*request.excluded_consultant_user_ids, declined_by]
     take_back(db, ctx, request.id, event)
-    request.status, request.updated_at = "pending_assignment", ctx.now
-    request.status_reason = event.removeprefix("request.")
-    db.flush()
-    history.record_event(
+    requests.transition(
         db,
         ctx,
+        request,
+        RequestStatus.PENDING_ASSIGNMENT,
         event,
-        request=request,
-        before={"status": before},
-        after={"status": request.status},
+        status_reason=event.removeprefix("request."),
         reason=reason,
     )
     request.assigned_consultant_user_id = None
     db.flush()
 
 
-def _end(db: Session, ctx: Context, request: ConsultationRequest, status: str, reason: str | None) -> None:
-    before = request.status
-    check_step(REQUEST_STEPS, before, status)
-    if before == "pending_assignment":
+def _end(
+    db: Session, ctx: Context, request: ConsultationRequest, status: RequestStatus, reason: str | None
+) -> None:
+    check_step(REQUEST_STEPS, request.status, status)
+    if request.status == RequestStatus.PENDING_ASSIGNMENT:
         offers.end_open(db, ctx, request)
     take_back(db, ctx, request.id, f"request.{status}")
-    if before != "pending_confirmation":
+    if request.status != RequestStatus.PENDING_CONFIRMATION:
         request.assigned_consultant_user_id = None
-    request.status, request.status_reason, request.updated_at = status, reason, ctx.now
-    db.flush()
-    history.record_event(
-        db,
-        ctx,
-        EventType(f"request.{status}"),
-        request=request,
-        before={"status": before},
-        after={"status": status},
-        reason=reason,
+    requests.transition(
+        db, ctx, request, status, EventType(f"request.{status}"), status_reason=reason, reason=reason
     )
 
 

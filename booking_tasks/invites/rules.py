@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from booking_tasks.sessions.rules import OPEN
+from booking_tasks.states import OPEN
 
 
 @dataclass(frozen=True)

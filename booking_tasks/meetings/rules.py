@@ -14,7 +14,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from booking_tasks.outbox.event_types import EventType
-from booking_tasks.sessions.rules import OPEN
+from booking_tasks.states import OPEN
 
 MOST_OBSERVATIONS = 10_000
 

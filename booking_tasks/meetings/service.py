@@ -31,7 +31,7 @@ from booking_tasks.outbox import store as outbox_store
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.jobs import NewJob
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
-from booking_tasks.sessions.rules import OPEN
+from booking_tasks.states import OPEN
 
 #: How far back rooms of ended sessions are looked for.
 LOOK_BACK = timedelta(days=2)

@@ -5,7 +5,7 @@ The request is locked first.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -15,6 +15,7 @@ from booking_tasks.availability.service import NotTaken, Taken
 from booking_tasks.context import Context
 from booking_tasks.credits.service import give, take_back
 from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ConsultationRequest, TimeOffer
 from booking_tasks.offers import rules, store
 from booking_tasks.outbox import service as history
@@ -57,9 +58,9 @@ def offer(
         before={"status": request.status},
         after={
             "status": request.status,
-            "start": _text(taken.start),
-            "end": _text(taken.end),
-            "offered_until": _text(until),
+            "start": to_iso(taken.start),
+            "end": to_iso(taken.end),
+            "offered_until": to_iso(until),
             "hold_token": str(token),
         },
     )
@@ -157,10 +158,6 @@ def _record(
         request=request,
         consultant_user_id=one.consultant_user_id,
         before={"status": request.status},
-        after={"status": request.status, "start": _text(one.start_time)},
+        after={"status": request.status, "start": to_iso(one.start_time)},
         reason=reason,
     )
-
-
-def _text(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat()

@@ -15,8 +15,8 @@ from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.replies import store
 from booking_tasks.replies.rules import Rejected, Reply, entry_of, is_from, is_stale
-from booking_tasks.sessions.rules import OPEN
 from booking_tasks.sessions.store import locked_session
+from booking_tasks.states import OPEN
 
 _refused = ReplyOutcome.refusal
 

@@ -27,7 +27,7 @@ from booking_tasks.models import (
     ScheduledSession,
     ScheduleRun,
 )
-from booking_tasks.sessions.rules import OPEN
+from booking_tasks.states import OPEN
 
 _REAL_TIME = func.statement_timestamp()
 

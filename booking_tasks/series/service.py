@@ -13,9 +13,9 @@ from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome, SeriesS
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.outbox.workflow import SessionSnapshot
+from booking_tasks.requests.rules import NewRequest
 from booking_tasks.series import store
 from booking_tasks.series.rules import starts_of
-from booking_tasks.sessions.rules import NewRequest
 from booking_tasks.sessions.service import drafted
 from booking_tasks.sessions.store import Draft
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,16 +14,22 @@ from booking_tasks.availability.service import NotTaken, Taken
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
 from booking_tasks.credits.service import give, take_back
+from booking_tasks.enums import RequestStatus, SessionStatus
 from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox.capacity_released import record_capacity_released
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.outbox.workflow import SessionSnapshot
+from booking_tasks.requests import service as requests
+from booking_tasks.requests.rules import NewRequest
+from booking_tasks.requests.store import locked_request
 from booking_tasks.sessions import store
-from booking_tasks.sessions.rules import REQUEST_STEPS, SESSION_STEPS, Asked, NewRequest, check_step
+from booking_tasks.sessions.rules import Asked
 from booking_tasks.sessions.store import Draft
+from booking_tasks.states import REQUEST_STEPS, SESSION_STEPS, check_step, is_allowed
 
 
 def agree(
@@ -70,7 +77,7 @@ def drafted(
     question: Asked | None = None,
 ) -> Draft:
     """A booking with what follows from it, not written yet."""
-    check_step(REQUEST_STEPS, request.status, "scheduled")
+    check_step(REQUEST_STEPS, request.status, RequestStatus.SCHEDULED)
     session = SessionSnapshot(
         id=uuid7() if question is None else question.id,
         request_id=request.id,
@@ -86,7 +93,11 @@ def drafted(
         EventType.SESSION_SCHEDULED,
         session=session,
         before={"request_status": request.status},
-        after={"request_status": "scheduled", "status": "scheduled", "revision": session.revision}
+        after={
+            "request_status": RequestStatus.SCHEDULED,
+            "status": SessionStatus.SCHEDULED,
+            "revision": session.revision,
+        }
         | _span(session),
     )
     return Draft(request, session, entry, decision)
@@ -94,8 +105,8 @@ def drafted(
 
 def _span(session: SessionSnapshot) -> dict[str, str]:
     return {
-        "start": session.start.astimezone(UTC).isoformat(),
-        "end": session.end.astimezone(UTC).isoformat(),
+        "start": to_iso(session.start),
+        "end": to_iso(session.end),
     }
 
 
@@ -109,7 +120,7 @@ def reschedule(db: Session, ctx: Context, command: RescheduleSession) -> Session
         return _outcome("refused", session, refusal)
     if session.scheduled_start_time == command.new_start:
         return _outcome("already_done", session)
-    request = store.locked_request(db, session.consultation_request_id)
+    request = locked_request(db, session.consultation_request_id)
     if request is None:
         return SessionOutcome(result="refused", code="unknown_session")
     taken = availability.book(db, ctx, request, session.consultant_user_id, command.new_start, session.id)
@@ -168,58 +179,84 @@ def hand_over(
     )
 
 
-def cancel(db: Session, ctx: Context, command: CancelSession) -> SessionOutcome:
-    """End a session before it begins, on one side's word; its time is free at once."""
-    session = store.locked_session(db, command.session_id)
-    if session is None:
-        return SessionOutcome(result="refused", code="unknown_session")
-    wanted = f"cancelled_by_{command.cancelled_by}"
-    if session.status == wanted:
-        return _outcome("already_done", session)
-    refusal = why_fixed(session, ctx)
-    if refusal is not None:
-        return _outcome("refused", session, refusal)
-    call_off(db, ctx, session, wanted, command.reason)
-    return _outcome("done", session)
+def transition(
+    db: Session,
+    ctx: Context,
+    session: ScheduledSession,
+    status: SessionStatus,
+    event: EventType,
+    *,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    reason: str | None = None,
+) -> None:
+    """Change the status of a locked session and record the event, with the jobs that follow from it.
 
-
-def call_off(db: Session, ctx: Context, session: ScheduledSession, wanted: str, reason: str) -> None:
-    """End a locked session that has not begun, as `cancelled_by_user` or `cancelled_by_consultant`."""
-    before = _state(session)
-    check_step(SESSION_STEPS, session.status, wanted)
-    session.status = wanted
-    session.status_reason = reason
-    revise(session, ctx)
-    request = store.locked_request(db, session.consultation_request_id)
-    if request is not None and "cancelled" in REQUEST_STEPS[request.status]:
-        request.status, request.status_reason, request.updated_at = "cancelled", wanted, ctx.now
-    take_back(db, ctx, session.consultation_request_id, wanted)
-    availability.free_session(
-        db, ctx, session.consultant_user_id, session.id, session.consultation_request_id
-    )
+    `before` and `after` are recorded beside the status. Raises IllegalTransitionError for a step that is
+    not in SESSION_STEPS.
+    """
+    status_before = session.status
+    check_step(SESSION_STEPS, status_before, status)
+    session.status, session.status_reason, session.updated_at = status, reason, ctx.now
     db.flush()
     history.record_event(
         db,
         ctx,
-        EventType.SESSION_CANCELLED,
+        event,
         session=session,
+        before={"status": status_before, **before},
+        after={"status": status, **after},
+        reason=reason,
+    )
+
+
+def cancel(db: Session, ctx: Context, command: CancelSession) -> SessionOutcome:
+    """Cancel a session before it begins, for one of its sides; its time is free at once."""
+    session = store.locked_session(db, command.session_id)
+    if session is None:
+        return SessionOutcome(result="refused", code="unknown_session")
+    status = SessionStatus(f"cancelled_by_{command.cancelled_by}")
+    if session.status == status:
+        return _outcome("already_done", session)
+    refusal = why_fixed(session, ctx)
+    if refusal is not None:
+        return _outcome("refused", session, refusal)
+    call_off(db, ctx, session, status, command.reason)
+    return _outcome("done", session)
+
+
+def call_off(
+    db: Session, ctx: Context, session: ScheduledSession, status: SessionStatus, reason: str
+) -> None:
+    """Cancel a locked session that has not begun, as `cancelled_by_user` or `cancelled_by_consultant`."""
+    before = _times(session)
+    request = locked_request(db, session.consultation_request_id)
+    if request is not None and is_allowed(REQUEST_STEPS, request.status, RequestStatus.CANCELLED):
+        requests.follow_session(ctx, request, RequestStatus.CANCELLED, status)
+    take_back(db, ctx, session.consultation_request_id, status)
+    availability.free_session(
+        db, ctx, session.consultant_user_id, session.id, session.consultation_request_id
+    )
+    revise(session, ctx)
+    transition(
+        db,
+        ctx,
+        session,
+        status,
+        EventType.SESSION_CANCELLED,
         before=before,
-        after=_state(session),
+        after=_times(session),
         reason=reason,
     )
 
 
 def start_due(db: Session, ctx: Context, limit: int = 200) -> int:
-    """Set sessions whose start has come to in_progress; how many."""
+    """Set sessions whose start has come to in_progress; return how many."""
     sessions = store.sessions_to_start(db, ctx.now, limit)
     for session in sessions:
-        before = _state(session)
-        check_step(SESSION_STEPS, session.status, "in_progress")
-        session.status = "in_progress"
-        session.updated_at = ctx.now
-        db.flush()
-        history.record_event(
-            db, ctx, EventType.SESSION_STARTED, session=session, before=before, after=_state(session)
+        times = _times(session)
+        transition(
+            db, ctx, session, SessionStatus.IN_PROGRESS, EventType.SESSION_STARTED, before=times, after=times
         )
     return len(sessions)
 
@@ -233,19 +270,19 @@ def revise(session: ScheduledSession, ctx: Context) -> None:
 
 def why_fixed(session: ScheduledSession, ctx: Context) -> str | None:
     """Why a session can no longer be moved, given away or cancelled, or None."""
-    if session.status == "in_progress":
+    if session.status == SessionStatus.IN_PROGRESS:
         return "already_started"
-    if session.status != "scheduled":
+    if session.status != SessionStatus.SCHEDULED:
         return "already_ended"
     return "already_started" if session.scheduled_start_time <= ctx.now else None
 
 
 def _state(session: ScheduledSession) -> dict[str, Any]:
-    return {
-        "status": session.status,
-        "revision": session.revision,
-        **_span(history.session_snapshot(session)),
-    }
+    return {"status": session.status, **_times(session)}
+
+
+def _times(session: ScheduledSession) -> dict[str, Any]:
+    return {"revision": session.revision, **_span(history.session_snapshot(session))}
 
 
 def _outcome(result: Any, session: ScheduledSession, code: str | None = None) -> SessionOutcome:

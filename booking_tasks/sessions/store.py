@@ -1,4 +1,4 @@
-"""Sessions and the circle between a request and its session, written here alone."""
+"""The rows of sessions, and the statement that books one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
-from sqlalchemy.orm.attributes import set_committed_value
 
+from booking_tasks.enums import RequestStatus, SessionStatus
 from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.outbox.service import OutboxEntry
 from booking_tasks.outbox.workflow import SessionSnapshot
-from booking_tasks.sessions.rules import NewRequest
+from booking_tasks.requests.rules import NewRequest
+from booking_tasks.requests.store import mirror_written
 
 
 def locked_session(db: Session, session_id: UUID) -> ScheduledSession | None:
@@ -26,16 +28,6 @@ def locked_session(db: Session, session_id: UUID) -> ScheduledSession | None:
     return db.execute(
         select(ScheduledSession)
         .where(ScheduledSession.id == session_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).scalar_one_or_none()
-
-
-def locked_request(db: Session, request_id: UUID) -> ConsultationRequest | None:
-    """The request, locked for change; always before its consultant."""
-    return db.execute(
-        select(ConsultationRequest)
-        .where(ConsultationRequest.id == request_id)
         .with_for_update()
         .execution_options(populate_existing=True)
     ).scalar_one_or_none()
@@ -110,10 +102,10 @@ def booked(
         },
     ).one()
     if row.refusal is None and isinstance(request, ConsultationRequest):
-        reflect(
+        mirror_written(
             request,
             now,
-            status="scheduled",
+            RequestStatus.SCHEDULED,
             assigned_consultant_user_id=session.consultant_user_id,
             scheduled_session_id=session.id,
         )
@@ -129,13 +121,6 @@ def set_revision(db: Session, session_id: UUID, revision: int, revised_at: datet
     )
 
 
-def reflect(request: ConsultationRequest, now: datetime, **written: Any) -> None:
-    """Let the object say what the database wrote, without asking it; a reason it had is over."""
-    for name, value in {**written, "status_reason": None, "updated_at": now}.items():
-        set_committed_value(request, name, value)
-    request.updated_at = now  # no change, so nothing is written; but who undoes a savepoint forgets it
-
-
 def as_json(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row's values as JSON has them; what is JSON already stays."""
     return {name: _json_value(value) for name, value in row.items()}
@@ -143,7 +128,7 @@ def as_json(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _json_value(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.isoformat()
+        return to_iso(value)
     if isinstance(value, list):
         return [_json_value(one) for one in value]
     return str(value) if isinstance(value, UUID) else value
@@ -154,7 +139,10 @@ def sessions_to_start(db: Session, now: datetime, limit: int) -> list[ScheduledS
     return list(
         db.execute(
             select(ScheduledSession)
-            .where(ScheduledSession.status == "scheduled", ScheduledSession.scheduled_start_time <= now)
+            .where(
+                ScheduledSession.status == SessionStatus.SCHEDULED,
+                ScheduledSession.scheduled_start_time <= now,
+            )
             .order_by(ScheduledSession.scheduled_start_time)
             .limit(limit)
             .with_for_update(skip_locked=True)

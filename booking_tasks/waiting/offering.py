@@ -21,7 +21,7 @@ from booking_tasks.enums import Term
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers
 from booking_tasks.outbox.capacity_released import record_capacity_released
-from booking_tasks.sessions.store import locked_request
+from booking_tasks.requests.store import locked_request
 from booking_tasks.waiting import store
 from booking_tasks.waiting.rules import Span, Wish, matches, terms_of
 

@@ -7,22 +7,17 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.context import Context
 from booking_tasks.contracts import AcceptOffer, DeclineOffer, HoldOutcome
-from booking_tasks.intake.rules import answer_until
 from booking_tasks.models import ConsultationRequest, TimeOffer
 from booking_tasks.offers import service as offers
 from booking_tasks.offers import store as offer_store
 from booking_tasks.offers.rules import standing
-from booking_tasks.outbox import service as history
-from booking_tasks.outbox.event_types import EventType
+from booking_tasks.requests import service as requests
+from booking_tasks.requests.store import locked_request
 from booking_tasks.sessions import service as sessions
-from booking_tasks.sessions.rules import REQUEST_STEPS, check_step
-from booking_tasks.sessions.store import locked_request
-from booking_tasks.waiting.rules import Span
 
 
 def accept_offer(db: Session, ctx: Context, command: AcceptOffer) -> HoldOutcome:
@@ -34,7 +29,7 @@ def accept_offer(db: Session, ctx: Context, command: AcceptOffer) -> HoldOutcome
     who, start = one.consultant_user_id, one.start_time
     ledger.lock_consultant(db, who)  # what they want of a booking holds good from here on
     if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, ctx.now):
-        taken = _asked(db, ctx, request, who, (start, one.end_time))
+        taken = requests.request_confirmation(db, ctx, request, who, start, one.end_time)
     else:
         agreed = sessions.agree(db, ctx, request, who, start, one.end_time, from_hold=True)
         taken = not isinstance(agreed, NotTaken)
@@ -69,35 +64,6 @@ def _open(
     if state == wanted:
         return _outcome("already_done", request, one)
     return _outcome("refused", request, one, "offer_expired" if state == "lapsed" else "offer_over")
-
-
-def _asked(db: Session, ctx: Context, request: ConsultationRequest, who: UUID, span: Span) -> bool:
-    """From now on the hold is the consultant's to answer; False when it is over."""
-    start, end = span
-    kind = ledger.service_type(db, request.consultation_service_type_id)
-    minutes = None if kind is None else kind.confirmation_minutes
-    until = answer_until(ctx.now, minutes, ctx.policies.confirmation_deadline, start)
-    if not availability.prolong_hold(db, ctx, request.id, until):
-        return False
-    before = request.status
-    check_step(REQUEST_STEPS, before, "pending_confirmation")
-    request.status, request.status_reason = "pending_confirmation", None
-    request.assigned_consultant_user_id, request.updated_at = who, ctx.now
-    db.flush()
-    history.record_event(
-        db,
-        ctx,
-        EventType.REQUEST_CONFIRMATION_REQUESTED,
-        request=request,
-        before={"status": before},
-        after={
-            "status": request.status,
-            "start": start.isoformat(),
-            "end": end.isoformat(),
-            "until": until.isoformat(),
-        },
-    )
-    return True
 
 
 def _outcome(

@@ -23,9 +23,9 @@ from booking_tasks.contracts import ConfirmHold, HoldSlot, UpsertServiceType
 from booking_tasks.holds import service as holds
 from booking_tasks.intake import service
 from booking_tasks.intake.confirmation_requests import latest_question, question
-from booking_tasks.intake.rules import answer_until
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentDecision, ConsultationRequest, Event, ServiceType
+from booking_tasks.requests.rules import confirmation_deadline
 from tests import builders
 from tests.builders import NOW
 from tests.intake.office import TOMORROW, Office, asked_consultant
@@ -58,7 +58,7 @@ def test_a_question_waits_as_long_as_its_kind_says_and_never_past_the_start(
 ) -> None:
     wanted = default if minutes is None else timedelta(minutes=minutes)
 
-    assert answer_until(NOW, minutes, default, NOW + ahead) == NOW + min(wanted, ahead)
+    assert confirmation_deadline(NOW, minutes, default, NOW + ahead) == NOW + min(wanted, ahead)
 
 
 @pytest.mark.parametrize(("minutes", "waits"), [(None, DAY), (90, timedelta(minutes=90)), (10_000, DAY)])

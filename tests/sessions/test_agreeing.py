@@ -31,9 +31,9 @@ from booking_tasks.models import (
 )
 from booking_tasks.outbox.pending_wakeups import pending_wakeups
 from booking_tasks.outbox.workflow import SessionSnapshot
+from booking_tasks.requests.rules import NewRequest
 from booking_tasks.series import service as series
 from booking_tasks.sessions import service
-from booking_tasks.sessions.rules import NewRequest
 from tests import builders
 from tests.builders import NOW
 from tests.invariants import ALWAYS
