@@ -17,28 +17,9 @@ from booking_tasks.assignment.eligibility import Criteria, Profile
 from booking_tasks.credits.rules import Balance
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentDecision, Consultant, ConsultationRequest, Job, TimeOffer
+from booking_tasks.sql import query
 
-_FREE_STARTS_EACH = text(
-    "WITH requester AS ("
-    " SELECT range_agg(tstzrange(session_start_time, session_end_time)) AS taken"
-    "   FROM consultant_availability_slots"
-    "  WHERE requester_user_id = :requester AND status IN ('held', 'booked')"
-    "    AND (status = 'booked' OR held_until > :now)"
-    "), offered AS ("
-    " SELECT f.*, coalesce(r.taken && tstzrange(f.start_time, f.end_time), false) AS collides"
-    "   FROM free_starts_v1(:consultants, :service_type, :from_, :to, :now) f CROSS JOIN requester r"
-    "  WHERE (CAST(:latest_end AS timestamptz) IS NULL OR f.end_time <= :latest_end)"
-    "    AND NOT EXISTS ("  # nobody is asked about the same start twice
-    "        SELECT FROM time_offers o"
-    "         WHERE o.consultation_request_id = :request"
-    "           AND o.consultant_user_id = f.consultant_user_id AND o.start_time = f.start_time)"
-    "), ranked AS ("
-    " SELECT o.*, row_number() OVER (PARTITION BY consultant_user_id, collides ORDER BY start_time) AS place"
-    "   FROM offered o"
-    ")"
-    " SELECT consultant_user_id, start_time, end_time, collides FROM ranked"
-    " WHERE place <= CASE WHEN collides THEN 1 ELSE :each END ORDER BY start_time, consultant_user_id"
-).bindparams(
+_FREE_STARTS_EACH = query(__package__, "first_free_starts").bindparams(
     bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
     bindparam("service_type", type_=PG_UUID(as_uuid=True)),
     bindparam("requester", type_=PG_UUID(as_uuid=True)),
@@ -75,28 +56,7 @@ def profile_of(row: Row[Any] | Consultant) -> Profile:
 
 
 _LOAD = "count_reservations_ahead_v1(p.consultant_user_id, :now)"
-_POOL = text(
-    f"SELECT {_PROFILE}, s.credits, s.assigned_at, b.requires_confirmation,"  # noqa: S608 - of constants
-    "       CASE WHEN NOT p.is_available_for_booking THEN 0.0"
-    "            WHEN EXISTS (SELECT FROM scheduled_sessions s"
-    "                          WHERE s.requester_user_id = :requester"
-    "                            AND s.consultant_user_id = p.consultant_user_id"
-    "                            AND s.status NOT LIKE 'cancelled%') THEN 1.0"
-    "            WHEN EXISTS (SELECT FROM consultation_requests r"
-    "                          WHERE r.company_id = :company"
-    "                            AND r.assigned_consultant_user_id = p.consultant_user_id"
-    "                            AND r.status IN ('scheduled', 'completed')) THEN 0.5"
-    "            ELSE 0.0 END AS known,"
-    f"      CASE WHEN p.assignment_capacity IS NULL THEN 0 ELSE {_LOAD} END AS load,"
-    "       (SELECT u.time_zone FROM directory_users u WHERE u.user_id = :requester) AS requester_zone,"
-    "       EXISTS (SELECT FROM specialization_aliases) AS has_aliases"
-    "  FROM consultant_profiles p"
-    "  LEFT JOIN lock_pool_v1(:pool, :now) s USING (consultant_user_id)"
-    "  LEFT JOIN booking_policies_v1("
-    "           ARRAY(SELECT consultant_user_id FROM consultant_profiles), :pool, :now"
-    "       ) b USING (consultant_user_id)"
-    " ORDER BY p.consultant_user_id"
-).bindparams(
+_POOL = query(__package__, "pool").bindparams(
     bindparam("pool", type_=PG_UUID(as_uuid=True)),
     bindparam("requester", type_=PG_UUID(as_uuid=True)),
     bindparam("company", type_=PG_UUID(as_uuid=True)),
@@ -197,8 +157,8 @@ def first_free_starts(
             "service_type": request.consultation_service_type_id,
             "requester": request.requester_user_id,
             "request": request.id,
-            "from_": start,
-            "to": end,
+            "since": start,
+            "until": end,
             "latest_end": request.preferred_end_time if within_window else None,
             "now": now,
             "each": per_consultant,

@@ -21,33 +21,23 @@ from booking_tasks.models import (
     ServiceType,
     SpecializationAlias,
 )
+from booking_tasks.sql import query
 
 _IDS = ARRAY(PG_UUID(as_uuid=True))
 _WHOSE = bindparam("consultants", type_=_IDS)
 _FREE_STARTS = text(
     "SELECT consultant_user_id, start_time, end_time "
-    "FROM free_starts_v1(:consultants, :service_type, :from_, :to, :now) "
+    "FROM free_starts_v1(:consultants, :service_type, :since, :until, :now) "
     "ORDER BY start_time, consultant_user_id LIMIT :limit"
 ).bindparams(_WHOSE, bindparam("service_type", type_=PG_UUID(as_uuid=True)))
 FreeStartRow = tuple[UUID, datetime, datetime]
 # One row for each consultant, their times as arrays: a row for each time costs ten times as much to read.
-_STARTS_OF_EACH = text(
-    "SELECT consultant_user_id, array_agg(start_time ORDER BY start_time),"
-    "       array_agg(end_time ORDER BY start_time)"
-    " FROM free_starts_v1(:consultants, :service_type, :from_, :to, :now, :ignored)"
-    " GROUP BY consultant_user_id"
-).bindparams(
+_STARTS_OF_EACH = query(__package__, "starts_by_consultant").bindparams(
     _WHOSE,
     bindparam("service_type", type_=PG_UUID(as_uuid=True)),
     bindparam("ignored", type_=PG_UUID(as_uuid=True)),
 )
-_PIECES_OF_EACH = text(
-    "SELECT r.consultant_user_id, each.starts, each.ends"
-    " FROM free_ranges_v1(:consultants, :from_, :to, :now) r CROSS JOIN LATERAL ("
-    "  SELECT array_agg(lower(piece)) AS starts, array_agg(upper(piece)) AS ends FROM unnest(r.free) AS piece"
-    " ) AS each JOIN consultant_profiles c USING (consultant_user_id)"
-    " WHERE c.is_available_for_booking AND NOT isempty(r.free)"
-).bindparams(_WHOSE)
+_PIECES_OF_EACH = query(__package__, "free_time_by_consultant").bindparams(_WHOSE)
 
 
 @dataclass(frozen=True)
@@ -149,8 +139,8 @@ def free_starts(
     values = {
         "consultants": list(consultants),
         "service_type": service_type_id,
-        "from_": start,
-        "to": end,
+        "since": start,
+        "until": end,
         "now": now,
         "limit": limit,
     }
@@ -170,8 +160,8 @@ def free_starts_of_each(
     values = {
         "consultants": list(consultants),
         "service_type": service_type_id,
-        "from_": start,
-        "to": end,
+        "since": start,
+        "until": end,
         "now": now,
         "ignored": ignored_session,
     }
@@ -182,7 +172,7 @@ def free_pieces_of_each(
     db: Session, consultants: Sequence[UUID], start: datetime, end: datetime, now: datetime
 ) -> dict[UUID, Spans]:
     """What is free of the hours of each who takes bookings, in order; policies do not matter."""
-    values = {"consultants": list(consultants), "from_": start, "to": end, "now": now}
+    values = {"consultants": list(consultants), "since": start, "until": end, "now": now}
     return _spans_of_each(db, _PIECES_OF_EACH, values)
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, or_, select, text, update
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
@@ -24,36 +24,16 @@ from booking_tasks.models import (
     ServiceType,
     TimeOffer,
 )
+from booking_tasks.sql import query
 
 #: A week and both its ends, whatever the zone: where sessions that count for a limit can lie.
 _AROUND = timedelta(days=9)
 
-_TERMS = text(
-    "SELECT p.consultant_user_id, p.duration, p.buffer_before, p.buffer_after, p.requires_confirmation,"
-    " p.time_zone, p.day_sessions, p.week_sessions, p.day_minutes, p.week_minutes,"
-    " c.max_sessions_per_day, c.max_sessions_per_week, c.max_minutes_per_day, c.max_minutes_per_week"
-    " FROM booking_policies_v1(:consultants, :service_type, :now) p"
-    " JOIN consultant_profiles c USING (consultant_user_id)"
-).bindparams(
+_TERMS = query(__package__, "booking_terms").bindparams(
     bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
     bindparam("service_type", type_=PG_UUID(as_uuid=True)),
 )
-_USED = text(
-    "WITH used AS ("
-    " SELECT f.consultant_user_id, (f.session_start_time AT TIME ZONE c.time_zone)::date AS day,"
-    "        extract(epoch FROM f.session_end_time - f.session_start_time) / 60 AS minutes,"
-    "        r.consultation_service_type_id = :service_type AS same_kind"
-    "   FROM consultant_availability_slots f"
-    "   JOIN consultation_requests r ON r.id = f.consultation_request_id"
-    "   JOIN consultant_profiles c ON c.consultant_user_id = f.consultant_user_id"
-    "  WHERE f.consultant_user_id = ANY (:consultants)"
-    "    AND f.status IN ('held', 'booked') AND (f.status = 'booked' OR f.held_until > :now)"
-    "    AND tstzrange(f.start_time, f.end_time) && tstzrange(:from_, :to)"
-    ")"
-    " SELECT consultant_user_id, day, count(*) FILTER (WHERE same_kind),"
-    "        coalesce(sum(minutes) FILTER (WHERE same_kind), 0), count(*), sum(minutes)"
-    "   FROM used GROUP BY 1, 2"
-).bindparams(
+_USED = query(__package__, "used_by_day").bindparams(
     bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
     bindparam("service_type", type_=PG_UUID(as_uuid=True)),
 )
@@ -100,27 +80,10 @@ class Terms:
         return (self.own, self.overall) != (Limits(), Limits())
 
 
-_STANDINGS = text(
-    "SELECT c.consultant_user_id, b.credits + coalesce(e.credits, 0), c.assignment_weight,"
-    "       greatest(b.assigned_at, e.assigned_at)"
-    "  FROM consultant_profiles c"
-    "  LEFT JOIN assignment_balances b"
-    "    ON b.consultation_service_type_id = :pool AND b.consultant_user_id = c.consultant_user_id"
-    "  LEFT JOIN (SELECT consultant_user_id, sum(amount) AS credits,"
-    "                    max(credited_at) FILTER (WHERE credit_type = 'assignment') AS assigned_at"
-    "               FROM assignment_credits"
-    "              WHERE consultation_service_type_id = :pool AND NOT is_counted"
-    "              GROUP BY consultant_user_id) e ON e.consultant_user_id = c.consultant_user_id"
-    " WHERE c.is_available_for_booking AND (c.service_type_ids IS NULL OR :pool = ANY (c.service_type_ids))"
-    " ORDER BY c.consultant_user_id"
-).bindparams(bindparam("pool", type_=PG_UUID(as_uuid=True)))
-_LOADS = text(
-    "SELECT consultant_user_id, count(*) FROM consultant_availability_slots"
-    " WHERE consultant_user_id = ANY (:consultants) AND status IN ('held', 'booked')"
-    "   AND tstzrange(start_time, end_time) && tstzrange(:now, NULL)"
-    "   AND (status = 'booked' OR held_until > :now)"
-    " GROUP BY consultant_user_id"
-).bindparams(bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))))
+_STANDINGS = query(__package__, "balances").bindparams(bindparam("pool", type_=PG_UUID(as_uuid=True)))
+_LOADS = query(__package__, "reservations_ahead").bindparams(
+    bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True)))
+)
 
 
 def standings(
@@ -222,8 +185,8 @@ def used(
         {
             "consultants": list(consultants),
             "service_type": service_type_id,
-            "from_": start - _AROUND,
-            "to": end + _AROUND,
+            "since": start - _AROUND,
+            "until": end + _AROUND,
             "now": now,
         },
     )

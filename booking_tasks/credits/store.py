@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, exists, insert, select, text
+from sqlalchemy import bindparam, exists, insert, select
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import insert as upserting
@@ -15,17 +15,9 @@ from sqlalchemy.orm import Session, aliased
 
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentCredit, Consultant, ConsultantLeave, ConsultationRequest
+from booking_tasks.sql import query
 
-_ASSIGNMENT = text(
-    "INSERT INTO assignment_credits (id, consultation_service_type_id, consultant_user_id, credit_type,"
-    "                                amount, credited_at, consultation_request_id)"
-    " SELECT :id, :pool, :who, 'assignment', 1, :now, :request"
-    "  WHERE NOT EXISTS (SELECT FROM assignment_credits e"
-    "                     WHERE e.consultation_request_id = :request AND e.consultant_user_id = :who"
-    "                       AND e.credit_type = 'assignment'"
-    "                       AND NOT EXISTS (SELECT FROM assignment_credits r WHERE r.reverses = e.id))"
-    " RETURNING id"
-).bindparams(
+_ASSIGNMENT = query(__package__, "insert_assignment").bindparams(
     *(bindparam(name, type_=PG_UUID(as_uuid=True)) for name in ("id", "pool", "who", "request")),
     bindparam("now", type_=TIMESTAMP(timezone=True)),
 )
@@ -119,27 +111,8 @@ def missed(db: Session, consultant: UUID, since: datetime, until: datetime) -> d
     return {row.pool: row.amount for row in rows if row.amount is not None and row.amount > 0}
 
 
-_TOTALS = text(
-    "SELECT b.consultation_service_type_id AS pool, b.credits + coalesce(("
-    "           SELECT sum(e.amount) FROM assignment_credits e"
-    "            WHERE e.consultation_service_type_id = b.consultation_service_type_id"
-    "              AND e.consultant_user_id = b.consultant_user_id AND NOT e.is_counted), 0) AS credits"
-    "  FROM assignment_balances b WHERE b.consultant_user_id = :who"
-)
-_MISSED = text(
-    "SELECT b.consultation_service_type_id AS pool, own.assignment_weight * ("
-    "           SELECT coalesce(sum(e.amount), 0) FROM assignment_credits e"
-    "            WHERE e.consultation_service_type_id = b.consultation_service_type_id"
-    "              AND e.consultant_user_id <> :who"
-    "              AND e.credit_type IN ('assignment', 'reversal', 'no_show')"
-    "              AND e.credited_at >= :since AND e.credited_at < :until"
-    "       ) / (SELECT sum(c.assignment_weight) FROM assignment_balances o"
-    "              JOIN consultant_profiles c USING (consultant_user_id)"
-    "             WHERE o.consultation_service_type_id = b.consultation_service_type_id"
-    "               AND o.consultant_user_id <> :who AND c.is_available_for_booking) AS amount"
-    "  FROM assignment_balances b JOIN consultant_profiles own USING (consultant_user_id)"
-    " WHERE b.consultant_user_id = :who"
-)
+_TOTALS = query(__package__, "totals")
+_MISSED = query(__package__, "missed_turns")
 
 
 class EndedLeave(NamedTuple):
@@ -181,16 +154,7 @@ def leaves_to_credit(db: Session, now: datetime, limit: int) -> list[EndedLeave]
 _LOOKED_BACK = timedelta(days=7)
 _ZONES = timedelta(days=1)
 
-_NO_SHOW = text(
-    "SELECT e.consultation_service_type_id AS pool, coalesce(("
-    "           SELECT sum(n.amount) FROM assignment_credits n"
-    "            WHERE n.consultation_request_id = :request AND n.consultant_user_id = :who"
-    "              AND n.credit_type = 'no_show'), 0) AS had"
-    "  FROM assignment_credits e"
-    " WHERE e.consultation_request_id = :request AND e.consultant_user_id = :who"
-    "   AND e.credit_type = 'assignment'"
-    "   AND NOT EXISTS (SELECT FROM assignment_credits r WHERE r.reverses = e.id)"
-)
+_NO_SHOW = query(__package__, "no_show_credit")
 
 
 def no_show(db: Session, request_id: UUID, consultant: UUID) -> tuple[UUID, Decimal] | None:

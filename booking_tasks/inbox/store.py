@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.inbox.rules import WantedLetters
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage, ScheduledSession
+from booking_tasks.sql import query
 
 _REAL_TIME = func.clock_timestamp()
 
@@ -40,23 +41,11 @@ class Abandoned(NamedTuple):
 
 
 # As text, not built anew: they stand in the way of every single message.
-_COUNTED = text(
-    "INSERT INTO inbox AS i (message_id, task, body_hash, entry_point, body, attempts)"
-    " VALUES (:message_id, :task, :body_hash, :entry_point, :body, 1)"
-    " ON CONFLICT (message_id) DO UPDATE"
-    "     SET attempts = i.attempts + 1, attempted_at = clock_timestamp()"
-    "   WHERE i.state = 'received' AND i.body_hash = excluded.body_hash"
-    " RETURNING i.body_hash, i.outcome, i.attempts,"
-    "     CASE WHEN :awaited AND i.attempts = 1 THEN set_config('synchronous_commit', 'off', true) END"
-).bindparams(bindparam("message_id", type_=PG_UUID(as_uuid=True)), bindparam("body", type_=JSONB))
+_COUNTED = query(__package__, "count_attempt").bindparams(
+    bindparam("message_id", type_=PG_UUID(as_uuid=True)), bindparam("body", type_=JSONB)
+)
 _LOCKED = text("SELECT body_hash, outcome, attempts FROM inbox WHERE message_id = :message_id FOR UPDATE")
-_FINISHED = text(
-    "UPDATE inbox SET state = :state, outcome = :outcome, finished_at = clock_timestamp(),"
-    "                 body = CASE WHEN :state = 'dead' THEN body WHEN :without_event THEN NULLIF("
-    "                     jsonb_strip_nulls(jsonb_build_object("
-    "                         'request_id', body->'request_id', 'session_id', body->'session_id')), '{}') END"
-    " WHERE message_id = :message_id"
-).bindparams(
+_FINISHED = query(__package__, "finish").bindparams(
     bindparam("state", type_=String),
     bindparam("message_id", type_=PG_UUID(as_uuid=True)),
     bindparam("outcome", type_=JSONB),

@@ -17,10 +17,10 @@ _ID = PG_UUID(as_uuid=True)
 _IDS = ARRAY(_ID)
 _INSTANT = TIMESTAMP(timezone=True)
 _OBSTACLES = text(
-    "SELECT consultant_user_id, array_agg(DISTINCT obstacle)"
+    "SELECT consultant_user_id, array_agg(DISTINCT ineligibility_reason)"
     " FROM evaluate_starts_v1(:consultants, :service_type, greatest(:from_, CAST(:now AS timestamptz)),"
     "                    coalesce(:to, :now + interval '731 days'), :now)"
-    " WHERE obstacle IS NOT NULL GROUP BY consultant_user_id"
+    " WHERE ineligibility_reason IS NOT NULL GROUP BY consultant_user_id"
 ).bindparams(
     bindparam("consultants", type_=_IDS),
     bindparam("service_type", type_=_ID),

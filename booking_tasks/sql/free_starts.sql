@@ -8,7 +8,7 @@ CREATE FUNCTION free_starts_v1(
 RETURNS TABLE (consultant_user_id uuid, start_time timestamptz, end_time timestamptz)
 LANGUAGE sql STABLE
 AS $$
-    SELECT j.consultant_user_id, j.start_time, j.end_time
+    SELECT e.consultant_user_id, e.start_time, e.end_time
       FROM evaluate_starts_v1(
                p_consultants,
                p_service_type,
@@ -16,6 +16,6 @@ AS $$
                greatest(p_from, p_now, least(p_to, p_now + interval '731 days')),
                p_now,
                p_ignored_session
-           ) j
-     WHERE j.obstacle IS NULL
+           ) e
+     WHERE e.ineligibility_reason IS NULL
 $$;

@@ -8,7 +8,9 @@ CREATE FUNCTION evaluate_starts_v1(
     p_consultants uuid[], p_service_type uuid, p_from timestamptz, p_to timestamptz, p_now timestamptz,
     p_ignored_session uuid DEFAULT NULL
 )
-RETURNS TABLE (consultant_user_id uuid, start_time timestamptz, end_time timestamptz, obstacle text)
+RETURNS TABLE (
+    consultant_user_id uuid, start_time timestamptz, end_time timestamptz, ineligibility_reason text
+)
 LANGUAGE sql STABLE
 AS $$
     WITH policy AS MATERIALIZED (

@@ -26,7 +26,7 @@ DECLARE
     longest integer := p_limit + p_limit / 2 + 10;
     last_start timestamptz;
     last_one uuid;
-    missing bigint := p_limit;
+    missing bigint := p_limit::bigint;
     came bigint;
 BEGIN
     WHILE since < until AND missing > 0 LOOP

@@ -11,10 +11,10 @@ LANGUAGE sql STABLE
 AS $$
     SELECT p.consultant_user_id, p_start + p.duration,
            CASE
-               WHEN j.start_time IS NOT NULL AND j.obstacle IS NULL THEN NULL
-               WHEN j.obstacle = 'notice' THEN 'notice_too_short'
-               WHEN j.obstacle = 'horizon' THEN 'beyond_horizon'
-               WHEN j.obstacle = 'limit' THEN 'limit_reached'
+               WHEN j.start_time IS NOT NULL AND j.ineligibility_reason IS NULL THEN NULL
+               WHEN j.ineligibility_reason = 'notice' THEN 'notice_too_short'
+               WHEN j.ineligibility_reason = 'horizon' THEN 'beyond_horizon'
+               WHEN j.ineligibility_reason = 'limit' THEN 'limit_reached'
                WHEN EXISTS (
                    SELECT FROM consultant_availability_slots f
                     WHERE f.consultant_user_id = p.consultant_user_id
