@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -178,6 +179,46 @@ def test_a_reader_sees_no_text_but_those_that_say_nothing_of_a_person(roled: str
         }
 
     assert seen == _FOR_READERS
+
+
+#: Columns of other types that say who somebody is, what they wrote, or what a message contained.
+_HIDDEN_FROM_READERS = {
+    "directory_users.name",
+    "directory_users.email",
+    "inbox.body",
+    "inbox.outcome",
+    "parked_messages.arguments",
+    "events.before",
+    "events.after",
+    "calendar_feeds.addresses",
+    "jobs.payload",
+}
+
+
+def test_every_other_column_is_listed_for_readers_and_nothing_else_is(roled: str) -> None:
+    texts = {str(one) for table in Base.metadata.tables.values() for one in table.columns if _is_text(one)}
+    known = {str(one) for table in Base.metadata.tables.values() for one in table.columns}
+    listed = {
+        f"{table}.{column}"
+        for table, columns in re.findall(r"\('(\w+)', '\s*([\w,\s]+?)\s*'\)", grants_sql())
+        for column in re.split(r",\s*", columns)
+    }
+    beside = {f"free_slots.{one}" for one in ("consultant_user_id", "start_time", "end_time")}
+    beside.add("alembic_version.version_num")
+
+    assert listed == (known - texts - _HIDDEN_FROM_READERS) | _FOR_READERS | beside
+
+
+def test_a_new_column_or_table_is_hidden_until_it_is_listed(server: str) -> None:
+    with _roled(server) as url:
+        with psycopg.connect(as_role(url, "booking_migrator")) as migrator:
+            migrator.execute("ALTER TABLE jobs ADD COLUMN added text")
+            migrator.execute("CREATE TABLE added (id int)")
+            migrator.execute(grants_sql().encode())
+        for statement in ("SELECT added FROM jobs", "SELECT id FROM added"):
+            assert not _allowed(url, "booking_reader", statement)
+            assert _allowed(url, "booking_app", statement)
+        assert _allowed(url, "booking_reader", "SELECT state FROM jobs")
 
 
 def _is_text(column: Column[Any]) -> bool:
