@@ -17,7 +17,7 @@ from booking_tasks.contracts import (
     ReassignSession,
     UndoAbsencePlan,
 )
-from booking_tasks.inbox.tasks import accepts
+from booking_tasks.inbox.receiver import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
 

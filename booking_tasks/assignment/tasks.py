@@ -8,7 +8,7 @@ from booking_tasks.assignment import asking, explaining, service
 from booking_tasks.celery import app
 from booking_tasks.context import Context
 from booking_tasks.contracts import TASK_PREFIX, ExplainAssignment, SubmitRequest
-from booking_tasks.inbox.tasks import accepts, answers
+from booking_tasks.inbox.receiver import accepts, answers
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
 

@@ -8,7 +8,7 @@ from booking_tasks.attendance import service
 from booking_tasks.celery import app
 from booking_tasks.context import Context
 from booking_tasks.contracts import TASK_PREFIX, RecordAttendance, RecordBilling, RecordOutcome
-from booking_tasks.inbox.tasks import accepts
+from booking_tasks.inbox.receiver import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, Step, run_due
 from booking_tasks.unit_of_work import unit_of_work

@@ -16,7 +16,7 @@ from booking_tasks.calendars.service import Kept, Look
 from booking_tasks.celery import app
 from booking_tasks.context import Context
 from booking_tasks.contracts import TASK_PREFIX, ListCalendarFeeds, RemoveCalendarFeed, SetCalendarFeed
-from booking_tasks.inbox.tasks import accepts, answers
+from booking_tasks.inbox.receiver import accepts, answers
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.settings import settings
 from booking_tasks.kit.shutdown import is_requested

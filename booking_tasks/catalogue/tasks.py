@@ -10,7 +10,7 @@ from booking_tasks.contracts import (
     UpsertServiceType,
     UpsertUser,
 )
-from booking_tasks.inbox.tasks import accepts
+from booking_tasks.inbox.receiver import accepts
 
 upsert_service_type = accepts(UpsertServiceType)(service.upsert_service_type)
 upsert_consultant = accepts(UpsertConsultant)(service.upsert_consultant)

@@ -13,9 +13,9 @@ from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.guard import store
 from booking_tasks.guard.doors import doors_of
 from booking_tasks.guard.rules import BURY, PARK, Door, message_id_of, misfit_of
+from booking_tasks.inbox.receiver import once_there
 from booking_tasks.inbox.rules import body_hash
 from booking_tasks.inbox.store import add_dead_letter
-from booking_tasks.inbox.tasks import once_there
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.redaction import redacted

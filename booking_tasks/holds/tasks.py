@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from booking_tasks.contracts import ConfirmHold, HoldSlot, ReleaseHold, RenewHold
 from booking_tasks.holds import service
-from booking_tasks.inbox.tasks import accepts
+from booking_tasks.inbox.receiver import accepts
 
 hold_slot = accepts(HoldSlot)(service.hold_slot)
 renew_hold = accepts(RenewHold)(service.renew_hold)

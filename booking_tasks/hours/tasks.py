@@ -5,7 +5,7 @@ from __future__ import annotations
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX, AddLeave, PreviewAvailability, RemoveLeave, SetAvailability
 from booking_tasks.hours import preview, service
-from booking_tasks.inbox.tasks import accepts, answers
+from booking_tasks.inbox.receiver import accepts, answers
 from booking_tasks.kit.shutdown import is_requested
 from booking_tasks.outbox.daily_runs import claim_daily_run, has_run_today
 from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work

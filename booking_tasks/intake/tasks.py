@@ -9,7 +9,7 @@ from booking_tasks.contracts import (
     ConfirmRequest,
     DeclineRequest,
 )
-from booking_tasks.inbox.tasks import accepts
+from booking_tasks.inbox.receiver import accepts
 from booking_tasks.intake import service
 from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work
 

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import ReceiveReply, ReplyOutcome
-from booking_tasks.inbox.tasks import accepts
+from booking_tasks.inbox.receiver import accepts
 from booking_tasks.replies import service
 from booking_tasks.replies.sandbox import read
 

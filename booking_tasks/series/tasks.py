@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from booking_tasks.contracts import BookSeries
-from booking_tasks.inbox.tasks import accepts
+from booking_tasks.inbox.receiver import accepts
 from booking_tasks.series import service
 
 book_series = accepts(BookSeries)(service.book_series)

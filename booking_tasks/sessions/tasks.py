@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX, CancelSession, RescheduleSession
-from booking_tasks.inbox.tasks import accepts
+from booking_tasks.inbox.receiver import accepts
 from booking_tasks.sessions import service
 from booking_tasks.unit_of_work import unit_of_work
 

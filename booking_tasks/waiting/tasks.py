@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.celery import app
 from booking_tasks.context import Context
 from booking_tasks.contracts import TASK_PREFIX, AcceptOffer, DeclineOffer
-from booking_tasks.inbox.tasks import accepts
+from booking_tasks.inbox.receiver import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
 from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work

@@ -24,7 +24,7 @@ from starlette.routing import Route
 import booking_tasks.intake.tasks
 import booking_tasks.waiting.tasks  # noqa: F401 - and these
 from booking_tasks.contracts import AcceptOffer, Command, ConfirmRequest, DeclineOffer, DeclineRequest
-from booking_tasks.inbox.tasks import receive
+from booking_tasks.inbox.receiver import receive
 from booking_tasks.invites.notices import ANSWERS, OFFERS
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.logs import logger

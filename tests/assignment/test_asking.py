@@ -18,7 +18,7 @@ from booking_tasks.assignment.store import lock_pool
 from booking_tasks.availability.service import NotTaken, hold
 from booking_tasks.context import Context
 from booking_tasks.contracts import FallbackCost, RequestOutcome, SearchSlots, SubmitRequest
-from booking_tasks.inbox.tasks import receive
+from booking_tasks.inbox.receiver import receive
 from booking_tasks.kit import clock, database
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.settings import settings

@@ -21,7 +21,7 @@ from tests.faults.running_service import RunningService
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
-#: A backend that runs a message (booking_tasks/inbox/tasks.py) and waits for somebody's lock on a table.
+#: A backend that runs a message (booking_tasks/inbox/receiver.py) and waits for somebody's lock on a table.
 _AT_WORK = """
     SELECT held.pid
       FROM pg_locks held JOIN pg_locks awaited ON awaited.pid = held.pid

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
-from booking_tasks.inbox import tasks
+from booking_tasks.inbox import receiver
 from booking_tasks.kit.database import transaction
 from tests import builders
 
@@ -23,7 +23,7 @@ def kind() -> UUID:
 @pytest.fixture
 def failing_use_case(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """submit_request fails as often as the list says, then works; the list counts the runs."""
-    real = tasks._use_cases["submit_request"]
+    real = receiver._use_cases["submit_request"]
     runs: list[int] = [0, 99]
 
     def use_case(db: Session, ctx: Context, command: Any) -> Any:
@@ -33,5 +33,5 @@ def failing_use_case(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             raise RuntimeError("the worker dies here, all its work done and nothing committed")
         return answer
 
-    monkeypatch.setitem(tasks._use_cases, "submit_request", use_case)
+    monkeypatch.setitem(receiver._use_cases, "submit_request", use_case)
     return runs

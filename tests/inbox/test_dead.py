@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.context import Context
-from booking_tasks.inbox import service, tasks
+from booking_tasks.inbox import receiver, service, tasks
 from booking_tasks.inbox.rules import WantedLetters
 from booking_tasks.inbox.service import Replayed
 from booking_tasks.kit.database import transaction
@@ -40,7 +40,7 @@ def wish(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         raise RuntimeError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setitem(tasks._use_cases, "submit_request", broken)
+        patch.setitem(receiver._use_cases, "submit_request", broken)
         for _ in range(3):
             with pytest.raises(RuntimeError):
                 submit_request(body)

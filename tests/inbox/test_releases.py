@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.contracts import PUBLIC, SubmitRequest
-from booking_tasks.inbox import service, tasks
+from booking_tasks.inbox import receiver, service, tasks
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage
 from tests.inbox.test_tasks import abandon, count, inbox_row, message
@@ -68,7 +68,7 @@ def test_the_release_after_gives_a_repeat_the_stored_answer(kind: UUID) -> None:
     body = message(kind)
     first = submit_request(body)
 
-    again = tasks.receive(SubmitRequestOfTomorrow.model_validate(body), "booking")
+    again = receiver.receive(SubmitRequestOfTomorrow.model_validate(body), "booking")
 
     assert again == first
 

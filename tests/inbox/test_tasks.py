@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.celery import app
 from booking_tasks.contracts import SubmitRequest
-from booking_tasks.inbox import service, store, tasks
+from booking_tasks.inbox import receiver, service, store, tasks
 from booking_tasks.jobs.tasks import wake_due_jobs
 from booking_tasks.kit.database import engine, transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, Event, InboxMessage, Job
@@ -230,14 +230,14 @@ def test_whoever_waits_for_an_answer_has_it_before_the_bells_ring(
     kind: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []
-    answered = tasks._receive
+    answered = receiver._receive
 
     def answering(*args: Any) -> dict[str, Any]:
         outcome = answered(*args)
         heard.append("answer")
         return outcome
 
-    monkeypatch.setattr(tasks, "_receive", answering)
+    monkeypatch.setattr(receiver, "_receive", answering)
     monkeypatch.setattr(app, "send_task", lambda name, **_: heard.append(name.rpartition(".")[2]))
     with transaction() as db:
         builders.window(db, builders.consultant(db).consultant_user_id, datetime.now(UTC) + timedelta(days=1))
