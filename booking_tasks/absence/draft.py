@@ -20,6 +20,7 @@ from booking_tasks.availability.service import NotTaken
 from booking_tasks.context import Context
 from booking_tasks.enums import StepAction, StepState
 from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, ConsultationRequest, ScheduledSession
 
 #: How many colleagues are tried for one session, best first.
@@ -65,22 +66,22 @@ def draft_steps(
     store.lock_consultants(db, {plan.consultant_user_id, *who})
     store.lock_requesters(db, (one.requester_user_id for one in affected.sessions.values()))
     dry_run = DryRun(db, ctx, plan, affected)
-    savepoint = db.begin_nested()
-    assigned = Distribution(
-        {one: [candidate.consultant_user_id for candidate in able] for one, (able, _) in choices.items()},
-        dry_run.reserve,
-        dry_run.release,
-    ).distribute()
-    steps = []
-    for position, session in enumerate(affected.in_order(), 1):
-        able, why = choices[session.id]
-        if session.id in assigned:
-            step = _reassigned(session, assigned[session.id], able, chosen.get(session.id))
-        else:
-            step = dry_run.fallback_step(session, why)
-        step.id, step.plan_id, step.position, step.state = uuid7(), plan.id, position, StepState.PLANNED
-        steps.append(step)
-    savepoint.rollback()
+    with savepoint(db) as attempt:
+        attempt.discard()
+        assigned = Distribution(
+            {one: [candidate.consultant_user_id for candidate in able] for one, (able, _) in choices.items()},
+            dry_run.reserve,
+            dry_run.release,
+        ).distribute()
+        steps = []
+        for position, session in enumerate(affected.in_order(), 1):
+            able, why = choices[session.id]
+            if session.id in assigned:
+                step = _reassigned(session, assigned[session.id], able, chosen.get(session.id))
+            else:
+                step = dry_run.fallback_step(session, why)
+            step.id, step.plan_id, step.position, step.state = uuid7(), plan.id, position, StepState.PLANNED
+            steps.append(step)
     return steps
 
 
@@ -134,13 +135,13 @@ class DryRun:
         request = self._affected.request(session)
         if assignments.at_capacity(self._db, [who], self._ctx.now):
             return False
-        savepoint = self._db.begin_nested()
-        taken = availability.book(self._db, self._ctx, request, who, session.scheduled_start_time, session.id)
-        if isinstance(taken, NotTaken) or taken.end != session.scheduled_end_time:
-            savepoint.rollback()
-            return False
-        savepoint.commit()
-        return True
+        with savepoint(self._db) as attempt:
+            start = session.scheduled_start_time
+            taken = availability.book(self._db, self._ctx, request, who, start, session.id)
+            is_reserved = not isinstance(taken, NotTaken) and taken.end == session.scheduled_end_time
+            if not is_reserved:
+                attempt.discard()
+        return is_reserved
 
     def release(self, session_id: UUID) -> None:
         """Release what was reserved for a session."""

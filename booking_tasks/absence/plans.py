@@ -29,6 +29,7 @@ from booking_tasks.enums import PlanState, StepAction, StepState
 from booking_tasks.hours import service as hours
 from booking_tasks.hours import store as declared
 from booking_tasks.hours.rules import Leave, leave_spans
+from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, Consultant
 
 _refused = AbsencePlanOutcome.refusal
@@ -127,11 +128,12 @@ def apply_plan(db: Session, ctx: Context, command: ApplyAbsencePlan) -> AbsenceP
     if plan.state == PlanState.UNDONE:
         return _outcome("refused", plan, steps, "already_undone")
     affected = _lock_all(db, plan, steps)
-    savepoint = db.begin_nested()
-    if not _apply_steps(db, ctx, plan, steps, affected):
-        savepoint.rollback()
+    with savepoint(db) as attempt:
+        is_applied = _apply_steps(db, ctx, plan, steps, affected)
+        if not is_applied:
+            attempt.discard()
+    if not is_applied:
         return _draft_again(db, ctx, plan, "plan_outdated")
-    savepoint.commit()
     if plan.announce_at is not None and plan.announce_at <= ctx.now:
         announce_plan(db, ctx, plan)
     return _outcome("done", plan, store.steps_of(db, plan.id))

@@ -19,6 +19,7 @@ from booking_tasks.context import Context
 from booking_tasks.contracts import ReassignOutcome, ReassignSession
 from booking_tasks.contracts.base import Result
 from booking_tasks.intake.store import consultant_exists
+from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.requests.store import locked_request
 from booking_tasks.sessions import service as sessions
@@ -77,16 +78,16 @@ def _reassign_to_best(
     candidates = substitutes_at_session_time(db, ctx, session, request)
     for candidate in ranked(candidates):
         who = candidate.consultant_user_id
-        savepoint = db.begin_nested()
-        store.lock_consultants(db, (session.consultant_user_id, who))
-        if assignments.at_capacity(db, [who], ctx.now):  # assigned to outside of this pool as well
-            savepoint.rollback()
-            continue
-        taken = availability.book(db, ctx, request, who, session.scheduled_start_time, session.id)
-        if isinstance(taken, Taken) and taken.end == session.scheduled_end_time:
-            savepoint.commit()
-            return _complete(db, ctx, session, request, who, taken, reason, candidates)
-        savepoint.rollback()
+        with savepoint(db) as attempt:
+            store.lock_consultants(db, (session.consultant_user_id, who))
+            if assignments.at_capacity(db, [who], ctx.now):  # assigned to outside of this pool as well
+                attempt.discard()
+                continue
+            taken = availability.book(db, ctx, request, who, session.scheduled_start_time, session.id)
+            if not isinstance(taken, Taken) or taken.end != session.scheduled_end_time:
+                attempt.discard()
+                continue
+        return _complete(db, ctx, session, request, who, taken, reason, candidates)
     return session_outcome("refused", session, "nobody_can")
 
 

@@ -27,6 +27,7 @@ from booking_tasks.enums import RequestStatus
 from booking_tasks.intake import service as intake
 from booking_tasks.intake.confirmation_requests import who_declined
 from booking_tasks.intake.service import Submission
+from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers
 from booking_tasks.offers.rules import NOT_TAKEN
@@ -187,15 +188,14 @@ def book_or_offer(
     """
     if request.waiting_since is None or service_type.waiting_list == "book":
         return book_or_hold(db, ctx, request, service_type, candidate, (start, end), decision)
-    savepoint = db.begin_nested()
-    if _is_full(db, ctx, candidate):
-        savepoint.rollback()
-        return NotTaken("at_capacity")
-    taken = offers.offer(db, ctx, request, candidate.consultant_user_id, start)
-    if isinstance(taken, NotTaken):
-        savepoint.rollback()
-        return taken
-    savepoint.commit()
+    with savepoint(db) as attempt:
+        if _is_full(db, ctx, candidate):
+            attempt.discard()
+            return NotTaken("at_capacity")
+        taken = offers.offer(db, ctx, request, candidate.consultant_user_id, start)
+        if isinstance(taken, NotTaken):
+            attempt.discard()
+            return taken
     return Assigned("offered", candidate.consultant_user_id, start=start, end=end)
 
 

@@ -26,6 +26,7 @@ from booking_tasks.intake import service as intake
 from booking_tasks.intake import store as intake_store
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.instants import to_iso
+from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox.event_types import EventType
@@ -44,15 +45,14 @@ def hold_slot(db: Session, ctx: Context, command: HoldSlot) -> HoldOutcome:
     until = min(ctx.now + timedelta(minutes=command.minutes), command.start)
     if until <= ctx.now:
         return _refused("slot_not_free", "start", "lies in the past; choose one that is offered")
-    savepoint = db.begin_nested()
-    request = _added(db, ctx, command, until)
-    taken = availability.hold(
-        db, ctx, request, command.consultant_user_id, command.start, until, request.hold_token
-    )
-    if isinstance(taken, NotTaken):
-        savepoint.rollback()
-        return HoldOutcome(result="refused", code=taken.code)
-    savepoint.commit()
+    with savepoint(db) as attempt:
+        request = _added(db, ctx, command, until)
+        taken = availability.hold(
+            db, ctx, request, command.consultant_user_id, command.start, until, request.hold_token
+        )
+        if isinstance(taken, NotTaken):
+            attempt.discard()
+            return HoldOutcome(result="refused", code=taken.code)
     request.preferred_start_time, request.preferred_end_time = taken.start, taken.end
     db.flush()
     _record(db, ctx, request, taken.start, until)

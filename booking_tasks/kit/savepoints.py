@@ -25,7 +25,7 @@ class _DiscardedError(Exception):
 
 @contextmanager
 def savepoint(db: Session) -> Iterator[Savepoint]:
-    """Run a block in a savepoint, which `discard()` or an exception undoes; exceptions are not caught here."""
+    """Run a block in a savepoint, which `discard()` or an exception undoes; the exception is passed on."""
     attempt = Savepoint()
     try:
         with db.begin_nested():

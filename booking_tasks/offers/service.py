@@ -16,6 +16,7 @@ from booking_tasks.context import Context
 from booking_tasks.credits.service import give, take_back
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.instants import to_iso
+from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import ConsultationRequest, TimeOffer
 from booking_tasks.offers import rules, store
 from booking_tasks.outbox import service as history
@@ -41,45 +42,45 @@ def offer(
     until = rules.stands_until(ctx.now, ctx.policies.offer_time, start, request.deadline_at)
     if until <= ctx.now:
         return NotTaken("too_late")
-    savepoint, token = db.begin_nested(), uuid7()
-    taken = availability.hold(db, ctx, request, consultant_user_id, start, until, token)
-    if isinstance(taken, NotTaken):
-        savepoint.rollback()
-        return taken
-    give(db, ctx, request, consultant_user_id)
-    request.updated_at = ctx.now
-    db.flush()
-    told = history.record_event(
-        db,
-        ctx,
-        EventType.REQUEST_OFFERED,
-        request=request,
-        consultant_user_id=consultant_user_id,
-        before={"status": request.status},
-        after={
-            "status": request.status,
-            "start": to_iso(taken.start),
-            "end": to_iso(taken.end),
-            "offered_until": to_iso(until),
-            "hold_token": str(token),
-        },
-    )
-    made = store.added(
-        db,
-        id=told,
-        consultation_request_id=request.id,
-        consultant_user_id=consultant_user_id,
-        start_time=taken.start,
-        end_time=taken.end,
-        hold_token=token,
-        state="open",
-        offered_at=ctx.now,
-        offered_until=until,
-    )
-    if not made:
-        savepoint.rollback()
-        return NotTaken("offered_before")
-    savepoint.commit()
+    token = uuid7()
+    with savepoint(db) as attempt:
+        taken = availability.hold(db, ctx, request, consultant_user_id, start, until, token)
+        if isinstance(taken, NotTaken):
+            attempt.discard()
+            return taken
+        give(db, ctx, request, consultant_user_id)
+        request.updated_at = ctx.now
+        db.flush()
+        told = history.record_event(
+            db,
+            ctx,
+            EventType.REQUEST_OFFERED,
+            request=request,
+            consultant_user_id=consultant_user_id,
+            before={"status": request.status},
+            after={
+                "status": request.status,
+                "start": to_iso(taken.start),
+                "end": to_iso(taken.end),
+                "offered_until": to_iso(until),
+                "hold_token": str(token),
+            },
+        )
+        made = store.added(
+            db,
+            id=told,
+            consultation_request_id=request.id,
+            consultant_user_id=consultant_user_id,
+            start_time=taken.start,
+            end_time=taken.end,
+            hold_token=token,
+            state="open",
+            offered_at=ctx.now,
+            offered_until=until,
+        )
+        if not made:
+            attempt.discard()
+            return NotTaken("offered_before")
     return taken
 
 

@@ -18,6 +18,7 @@ from booking_tasks.availability.rules import Aliases
 from booking_tasks.availability.service import NotTaken
 from booking_tasks.context import Context
 from booking_tasks.enums import Term
+from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers
 from booking_tasks.outbox.capacity_released import record_capacity_released
@@ -130,27 +131,26 @@ def _given(
 ) -> assignment.Assigned | NotTaken:
     """Give a start to a request, once it is locked and waits still; else all locks come back."""
     who, (start, end) = consultant.consultant_user_id, span
-    savepoint = db.begin_nested()
-    request = locked_request(db, wish.request_id)
-    given: assignment.Assigned | NotTaken = NotTaken("not_waiting")
-    if request is not None and _waits(db, ctx, request, consultant):
-        asking = ledger.needing_confirmation(db, [who], kind.id, ctx.now)
-        candidate = Candidate(
-            who,
-            wish.terms[Term.PREFERENCE] > 0,
-            0,
-            starts=(span,),
-            must_confirm=who in asking,
-            terms=wish.terms,
-            total=wish.score,
-            capacity=consultant.assignment_capacity,
-        )
-        given = assignment.book_or_offer(db, ctx, request, kind, candidate, start, end)
-        if not isinstance(given, NotTaken):
-            assignment.record_decision(db, ctx, request, [candidate], given, candidate, start)
-            savepoint.commit()
-            return given
-    savepoint.rollback()
+    with savepoint(db) as attempt:
+        request = locked_request(db, wish.request_id)
+        given: assignment.Assigned | NotTaken = NotTaken("not_waiting")
+        if request is not None and _waits(db, ctx, request, consultant):
+            asking = ledger.needing_confirmation(db, [who], kind.id, ctx.now)
+            candidate = Candidate(
+                who,
+                wish.terms[Term.PREFERENCE] > 0,
+                0,
+                starts=(span,),
+                must_confirm=who in asking,
+                terms=wish.terms,
+                total=wish.score,
+                capacity=consultant.assignment_capacity,
+            )
+            given = assignment.book_or_offer(db, ctx, request, kind, candidate, start, end)
+            if not isinstance(given, NotTaken):
+                assignment.record_decision(db, ctx, request, [candidate], given, candidate, start)
+                return given
+        attempt.discard()
     return given
 
 
