@@ -23,7 +23,7 @@ from uuid import UUID
 
 import psycopg
 
-from benchmarks.ground import grounds, say
+from benchmarks.databases import benchmark_databases, say
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import TASK_PREFIX, SubmitRequest
 from booking_tasks.kit.ids import uuid7
@@ -54,16 +54,16 @@ def main() -> int:
     options.add_argument("--rounds", type=int, default=100)
     given = options.parse_args()
     with ExitStack() as stack:
-        [ground] = stack.enter_context(grounds(given.consultants))
+        [database] = stack.enter_context(benchmark_databases(given.consultants))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         valkey = stack.enter_context(Valkey(folder / "valkey", durable=False))
         first = (datetime.now(UTC) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-        with psycopg.connect(ground.url, autocommit=True) as connection:
+        with psycopg.connect(database.url, autocommit=True) as connection:
             filling = _FILL.format(
                 booked=BOOKED, held=HELD, consultants=given.consultants, first=first.isoformat()
             )
             connection.execute(filling.encode())
-        running = Stack(folder / "worker", {"DATABASE_URL": ground.url, "REDIS_URL": valkey.url()})
+        running = Stack(folder / "worker", {"DATABASE_URL": database.url, "REDIS_URL": valkey.url()})
         stack.callback(running.stop)
         running.plain("worker", "worker", "-Q", "booking,sweep", "-c", "1", app="benchmarks.noop_worker")
         running.wait_ready()

@@ -22,12 +22,20 @@ import psycopg
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from sqlalchemy import text
 
-from benchmarks.ground import GROWING_ID, Ground, grounds, milliseconds, say, turns, typical
+from benchmarks.databases import (
+    GROWING_ID,
+    BenchmarkDatabase,
+    benchmark_databases,
+    milliseconds,
+    say,
+    turns,
+    typical,
+)
 from booking_tasks.batch import matching
 from booking_tasks.batch import rounds as matching_rounds
 from booking_tasks.batch import service as batch
-from booking_tasks.batch.plan import Answer, Batch, Objective, greedy
-from booking_tasks.batch.reading import BatchProblem
+from booking_tasks.batch.plan import Batch, Objective, Solution, greedy_plan
+from booking_tasks.batch.reading import BatchSnapshot
 from booking_tasks.context import Context
 from booking_tasks.kit.database import transaction
 
@@ -70,10 +78,10 @@ _ROWS = (
 )
 
 
-def read(ground: Ground) -> BatchProblem:
+def read(database: BenchmarkDatabase) -> BatchSnapshot:
     """The batch from the database, as the sweep reads it."""
-    with transaction(ground.connection) as db:
-        return batch.look(db, ctx())[0]
+    with transaction(database.connection) as db:
+        return batch.read_batch(db, ctx())[0]
 
 
 def ctx() -> Context:
@@ -81,18 +89,18 @@ def ctx() -> Context:
     return Context(now=NOW, actor="bench", entry_point="sweep")
 
 
-def solve(found: Batch) -> Answer:
+def solve(found: Batch) -> Solution:
     """As the sweep solves it, in half a minute at most."""
-    return matching.solved(found, 30.0, time.perf_counter)
+    return matching.solve(found, 30.0, time.perf_counter)
 
 
-def applied(ground: Ground, look: BatchProblem, answer: Answer, count: int) -> float:
+def applied(database: BenchmarkDatabase, snapshot: BatchSnapshot, solution: Solution, count: int) -> float:
     """Milliseconds for each of the first requests, in a transaction of its own."""
-    with transaction(ground.connection) as db:
-        plan = batch.keep(db, ctx(), batch.Planned(look, answer, 0.0))
+    with transaction(database.connection) as db:
+        plan = batch.store_plan(db, ctx(), batch.BatchPlan(snapshot, solution, 0.0))
     began = time.perf_counter()
-    for request_id in plan.to_do[:count]:
-        with transaction(ground.connection) as db:
+    for request_id in plan.request_ids_to_apply[:count]:
+        with transaction(database.connection) as db:
             plan.apply(db, ctx(), request_id)
     return (time.perf_counter() - began) * 1000 / count
 
@@ -109,39 +117,39 @@ def gap(found: Objective, bound: Objective) -> tuple[float, float]:
     return 1 - found.served / max(1, bound.served), 1 - found.score / max(1, bound.score)
 
 
-def measured(ground: Ground, chosen: argparse.Namespace, step: int) -> tuple[float, float]:
+def measured(database: BenchmarkDatabase, chosen: argparse.Namespace, step: int) -> tuple[float, float]:
     """One batch part by part; the solve's ratio and the larger of the gaps."""
     names = {"id": GROWING_ID, "kind": _KIND, "step": step} | vars(chosen)
-    with psycopg.connect(ground.url, autocommit=True) as connection:
+    with psycopg.connect(database.url, autocommit=True) as connection:
         for statement in _ROWS:
             connection.execute(statement.format(**names).encode())
     began = time.perf_counter()
-    look = read(ground)
+    snapshot = read(database)
     say(
-        f"sessions of an hour every {step} minutes: {len(look.requests):,} requests,"
-        f" {chosen.consultants:,} consultants, {len(look.batch.starts):,} starts,"
-        f" {len(look.batch.pair_scores):,} pairs"
+        f"sessions of an hour every {step} minutes: {len(snapshot.requests):,} requests,"
+        f" {chosen.consultants:,} consultants, {len(snapshot.batch.starts):,} starts,"
+        f" {len(snapshot.batch.pair_scores):,} pairs"
     )
     say(f"  read from the database      {(time.perf_counter() - began) * 1000:9.0f} ms")
-    ready = matching_rounds.ready_cells(look.batch)[0].matrix
-    works = (lambda: min_weight_full_bipartite_matching(ready), lambda: solve(look.batch))
+    ready = matching_rounds.cell_matrix(snapshot.batch)[0].matrix
+    works = (lambda: min_weight_full_bipartite_matching(ready), lambda: solve(snapshot.batch))
     runs: list[list[float]] = [[], []]
     for number in turns(2, chosen.rounds):
         runs[number].append(processor_milliseconds(works[number]))
     matrix, whole = typical(runs[0]), typical(runs[1])
-    answer = solve(look.batch)
+    solution = solve(snapshot.batch)
     say(f"  scipy's matching alone      {matrix:9.1f} ms")
-    say(f"  solve                       {whole:9.1f} ms   x {whole / matrix:.2f}   by {answer.method}")
-    say(f"  take one request            {applied(ground, look, answer, chosen.apply):9.1f} ms")
-    simple = greedy(look.batch)
-    say(f"  greedy plan                 {milliseconds(lambda: greedy(look.batch)):9.1f} ms")
-    for name, plan in (("plan", answer.objective), ("greedy", Objective.of(look.batch, simple))):
-        served, score = gap(plan, answer.bound)
+    say(f"  solve                       {whole:9.1f} ms   x {whole / matrix:.2f}   by {solution.method}")
+    say(f"  take one request            {applied(database, snapshot, solution, chosen.apply):9.1f} ms")
+    simple = greedy_plan(snapshot.batch)
+    say(f"  greedy plan                 {milliseconds(lambda: greedy_plan(snapshot.batch)):9.1f} ms")
+    for name, plan in (("plan", solution.objective), ("greedy", Objective.of(snapshot.batch, simple))):
+        served, score = gap(plan, solution.bound)
         say(
-            f"  {name:<7} serves {plan.served:,} of at most {answer.bound.served:,} ({served:.2%} below),"
+            f"  {name:<7} serves {plan.served:,} of at most {solution.bound.served:,} ({served:.2%} below),"
             f" scores {score:.2%} below the bound"
         )
-    return whole / matrix, max(gap(answer.objective, answer.bound))
+    return whole / matrix, max(gap(solution.objective, solution.bound))
 
 
 def main() -> int:
@@ -152,7 +160,7 @@ def main() -> int:
     parser.add_argument("--apply", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
-    with grounds(chosen.requests, chosen.requests) as (apart, overlapping):
+    with benchmark_databases(chosen.requests, chosen.requests) as (apart, overlapping):
         version = apart.connection.execute(text("SHOW server_version")).scalar_one()
         apart.connection.rollback()
         say(f"PostgreSQL {version}, lower quartile of {chosen.rounds} rounds in turns")

@@ -16,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from benchmarks.ground import (
+from benchmarks.databases import (
     GROWING_ID,
-    Ground,
+    BenchmarkDatabase,
+    benchmark_databases,
     fill,
-    grounds,
     long_transactions,
     milliseconds,
     say,
@@ -59,31 +59,31 @@ _SETTLE = text(
 )
 
 
-def one_round(ground: Ground) -> tuple[float, float]:
+def one_round(database: BenchmarkDatabase) -> tuple[float, float]:
     """Milliseconds of looking for kinds, and of leasing all that is due, commits included."""
     now = datetime.now(UTC)
-    with transaction(ground.connection) as db:
+    with transaction(database.connection) as db:
         outbox_store.insert_jobs(
             db, [NewJob("send_reminder", uuid7(), now - timedelta(seconds=1)) for _ in range(DUE)]
         )
 
     def look() -> None:
-        with transaction(ground.connection) as db:
+        with transaction(database.connection) as db:
             assert store.due_kinds(db, now) == {"send_reminder"}
 
     def lease() -> None:
-        with transaction(ground.connection) as db:
+        with transaction(database.connection) as db:
             leased.extend(store.lease(db, "send_reminder", now, DUE, timedelta(minutes=5)))
 
     leased: list[LeasedJob] = []
     looked, took = milliseconds(look), milliseconds(lease)
     assert len(leased) == DUE
-    with transaction(ground.connection) as db:
+    with transaction(database.connection) as db:
         db.execute(_SETTLE)
     return looked, took
 
 
-def in_turns(both: list[Ground], rounds: int) -> list[tuple[float, float]]:
+def in_turns(both: list[BenchmarkDatabase], rounds: int) -> list[tuple[float, float]]:
     """What looking and leasing typically take in each of them."""
     runs: list[list[tuple[float, float]]] = [[] for _ in both]
     for number in turns(len(both), rounds):
@@ -91,10 +91,10 @@ def in_turns(both: list[Ground], rounds: int) -> list[tuple[float, float]]:
     return [(typical(looked for looked, _ in times), typical(took for _, took in times)) for times in runs]
 
 
-def leave_dead_entries(ground: Ground) -> None:
+def leave_dead_entries(database: BenchmarkDatabase) -> None:
     """Jobs that are due and done, one by one, before those of the rounds."""
     for statement in (_DONE_MEANWHILE, _SETTLE_THEM):
-        with transaction(ground.connection) as db:
+        with transaction(database.connection) as db:
             db.execute(statement)
 
 
@@ -111,14 +111,14 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--baseline", type=int, default=10_000)
     chosen = parser.parse_args()
-    with grounds(chosen.baseline, chosen.rows) as both:
-        for ground in both:
-            fill(ground, "jobs", _ROWS)
+    with benchmark_databases(chosen.baseline, chosen.rows) as both:
+        for database in both:
+            fill(database, "jobs", _ROWS)
         in_turns(both, 3)  # warm
         quiet = in_turns(both, ROUNDS)
         with long_transactions(both):
-            for ground in both:
-                leave_dead_entries(ground)
+            for database in both:
+                leave_dead_entries(database)
             in_turns(both, 3)
             held = in_turns(both, ROUNDS)
     apart = compared("", *quiet)

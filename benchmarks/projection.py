@@ -29,7 +29,7 @@ import psycopg
 from sqlalchemy import delete, insert, select, text
 from sqlalchemy.orm import Session
 
-from benchmarks.ground import Ground, grounds, milliseconds, say
+from benchmarks.databases import BenchmarkDatabase, benchmark_databases, milliseconds, say
 from booking_tasks.availability.store import lock_consultant
 from booking_tasks.context import Context, Policies
 from booking_tasks.contracts import Hours
@@ -97,42 +97,44 @@ def people(db: Session, who: Sequence[UUID]) -> None:
             store.add_leave(db, consultant_user_id=one, reason="bench", start_local=start, end_local=end)
 
 
-def everyone(ground: Ground, who: Sequence[UUID], step: Callable[[Session, UUID], object]) -> float:
+def everyone(
+    database: BenchmarkDatabase, who: Sequence[UUID], step: Callable[[Session, UUID], object]
+) -> float:
     """Seconds for all of them, a transaction each."""
 
     def run() -> None:
         for one in who:
-            with transaction(ground.connection) as db:
+            with transaction(database.connection) as db:
                 step(db, one)
 
     return milliseconds(run) / 1000
 
 
-def emptied(ground: Ground) -> None:
-    with transaction(ground.connection) as db:
+def emptied(database: BenchmarkDatabase) -> None:
+    with transaction(database.connection) as db:
         db.execute(delete(AvailabilitySlot))
         db.execute(delete(AvailabilityProjection))
-    with psycopg.connect(ground.url, autocommit=True) as connection:
+    with psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE consultant_availability_slots")
 
 
-def ready_made(ground: Ground) -> dict[UUID, list[dict[str, Any]]]:
+def ready_made(database: BenchmarkDatabase) -> dict[UUID, list[dict[str, Any]]]:
     """The rows as they are there, by consultant."""
     columns = [
         one for one in AvailabilitySlot.__table__.columns if one.name not in {"created_at", "updated_at"}
     ]
     rows: dict[UUID, list[dict[str, Any]]] = {}
-    with transaction(ground.connection) as db:
+    with transaction(database.connection) as db:
         for row in db.execute(select(*columns)).mappings():
             rows.setdefault(row["consultant_user_id"], []).append(dict(row))
     return rows
 
 
-def written(ground: Ground) -> tuple[int, int]:
+def written(database: BenchmarkDatabase) -> tuple[int, int]:
     """Rows inserted, changed and deleted since the beginning, and the WAL's position in bytes."""
-    with transaction(ground.connection) as db:
+    with transaction(database.connection) as db:
         db.execute(text("SELECT pg_stat_force_next_flush()"))
-    with transaction(ground.connection) as db:
+    with transaction(database.connection) as db:
         rows = db.scalar(text("SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables"))
         place = db.scalar(text("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"))
         return int(rows or 0), int(place or 0)
@@ -143,11 +145,13 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(projected: Ground, plain: Ground, who: Sequence[UUID], days: int, runs: int) -> bool:
+def measure(
+    projected: BenchmarkDatabase, plain: BenchmarkDatabase, who: Sequence[UUID], days: int, runs: int
+) -> bool:
     """Print everything; whether all is as promised. Both databases take turns, some consultants each."""
     ctx = Context(NOW, "bench", "sweep", policies=Policies(horizon=timedelta(days=days)))
-    for ground in (projected, plain):
-        with transaction(ground.connection) as db:
+    for database in (projected, plain):
+        with transaction(database.connection) as db:
             people(db, who)
 
     def project(db: Session, one: UUID) -> None:
@@ -210,7 +214,7 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--runs", type=int, default=5)
     chosen = parser.parse_args()
-    with grounds(0, 0) as [projected, plain]:
+    with benchmark_databases(0, 0) as [projected, plain]:
         with transaction(projected.connection) as db:
             server = db.scalar(text("SHOW server_version"))
         say(

@@ -32,7 +32,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import event
 
-from benchmarks.ground import Ground, grounds, say
+from benchmarks.databases import BenchmarkDatabase, benchmark_databases, say
 from booking_tasks.context import Context
 from booking_tasks.contracts import BookSeries
 from booking_tasks.kit.database import create_booking_engine, transaction
@@ -136,21 +136,21 @@ def p99(took: list[float]) -> float:
     return sorted(took)[len(took) * 99 // 100]
 
 
-def statements(ground: Ground, who: UUID, start: datetime) -> str:
+def statements(database: BenchmarkDatabase, who: UUID, start: datetime) -> str:
     """What one booking sends, as SQL with its values in it; the booking itself is undone."""
     sent: list[str] = []
-    literal = psycopg.ClientCursor(psycopg.connect(ground.url))
+    literal = psycopg.ClientCursor(psycopg.connect(database.url))
 
     def keep(_: object, __: object, statement: str, parameters: Any, ___: object, many: bool) -> None:
         for one in parameters if many else [parameters]:
             sent.append(literal.mogrify(statement, one or None))
 
-    event.listen(ground.connection, "before_cursor_execute", keep)
-    with suppress(_Undone), transaction(ground.connection) as db:
+    event.listen(database.connection, "before_cursor_execute", keep)
+    with suppress(_Undone), transaction(database.connection) as db:
         done = book_series(db, Context(now=NOW, actor="bench", entry_point="booking"), command(who, start))
         assert done.result == "done", done
         raise _Undone
-    event.remove(ground.connection, "before_cursor_execute", keep)
+    event.remove(database.connection, "before_cursor_execute", keep)
     script = "BEGIN;\n" + "".join(" ".join(one.split()) + ";\n" for one in sent) + "COMMIT;\n"
     return _BARE.sub(lambda found: str(UUID(found[0])), script)
 
@@ -169,15 +169,15 @@ def with_other_ids(script: str) -> str:
     return "\n".join(head) + "\n" + script
 
 
-def of_many(ground: Ground, start: datetime) -> str:
+def of_many(database: BenchmarkDatabase, start: datetime) -> str:
     """A script that books consultant number `n`."""
-    script = with_other_ids(statements(ground, consultant(0), start))
+    script = with_other_ids(statements(database, consultant(0), start))
     return script.replace(str(consultant(0)), f"{_CONSULTANT}:who")
 
 
-def of_one(ground: Ground, first: datetime) -> str:
+def of_one(database: BenchmarkDatabase, first: datetime) -> str:
     """A script that books the n-th hour of the first consultant: its times are put in by the server."""
-    script = with_other_ids(statements(ground, consultant(0), first))
+    script = with_other_ids(statements(database, consultant(0), first))
     [bookings] = _BOOKINGS.findall(script)
     moved = bookings
     for name, instant in (("starts", first), ("ends", first + HOUR)):
@@ -188,14 +188,14 @@ def of_one(ground: Ground, first: datetime) -> str:
     return script.replace(bookings, moved)
 
 
-def replayed(ground: Ground, script: str, bookings: int, number: int) -> float:
+def replayed(database: BenchmarkDatabase, script: str, bookings: int, number: int) -> float:
     """Transactions a second of pgbench with the same number of clients, from the given number on."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "booking.sql"
         file.write_text(script)
         options = f"-n -c {CLIENTS} -j 2 -t {bookings // CLIENTS} -D i=0 -D from={number} -f {file}".split()
         ran = subprocess.run(
-            ["pgbench", *options, ground.url], capture_output=True, text=True, check=False, env=os.environ
+            ["pgbench", *options, database.url], capture_output=True, text=True, check=False, env=os.environ
         )
     assert ran.returncode == 0, ran.stderr[-2000:]
     found = re.search(r"tps = ([\d.]+)", ran.stdout)
@@ -203,9 +203,9 @@ def replayed(ground: Ground, script: str, bookings: int, number: int) -> float:
     return float(found[1])
 
 
-def booked(ground: Ground) -> int:
+def booked(database: BenchmarkDatabase) -> int:
     """How many sessions are ahead: a replay that is refused is no booking."""
-    with psycopg.connect(ground.url) as connection:
+    with psycopg.connect(database.url) as connection:
         row = connection.execute("SELECT count(*) FROM scheduled_sessions WHERE status = 'scheduled'")
         return int((row.fetchone() or [0])[0])
 
@@ -232,24 +232,24 @@ class Side:
         )
 
 
-def measured(ground: Ground, consultants: int, bookings: int, rounds: int) -> tuple[Side, Side]:
+def measured(database: BenchmarkDatabase, consultants: int, bookings: int, rounds: int) -> tuple[Side, Side]:
     """(many consultants, one consultant), in turns."""
     many, one = Side("many consultants"), Side("one consultant")
     few = bookings // 4 // CLIENTS * CLIENTS
     for number in range(rounds):
         start = NOW + 2 * DAY + 2 * number * HOUR
         work = [(consultant(1 + n % (consultants - 1)), start + HOUR) for n in range(bookings)]
-        before = booked(ground)
-        many.theirs.append(replayed(ground, of_many(ground, start), bookings, 1))
-        done, took = clients(ground.url, work)
+        before = booked(database)
+        many.theirs.append(replayed(database, of_many(database, start), bookings, 1))
+        done, took = clients(database.url, work)
         many.ours.append(done)
         many.took += took
         first = NOW + 8 * DAY + 2 * number * few * HOUR
-        one.theirs.append(replayed(ground, of_one(ground, first), few, 0))
-        done, took = clients(ground.url, [(consultant(0), first + (few + n) * HOUR) for n in range(few)])
+        one.theirs.append(replayed(database, of_one(database, first), few, 0))
+        done, took = clients(database.url, [(consultant(0), first + (few + n) * HOUR) for n in range(few)])
         one.ours.append(done)
         one.took += took
-        assert booked(ground) - before == 2 * (bookings // CLIENTS * CLIENTS + few), "a replay was refused"
+        assert booked(database) - before == 2 * (bookings // CLIENTS * CLIENTS + few), "a replay was refused"
     return many, one
 
 
@@ -261,15 +261,17 @@ def main() -> int:
     parser.add_argument("--bookings", type=int, default=4_000)
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
-    with grounds(chosen.sessions) as [ground]:
+    with benchmark_databases(chosen.sessions) as [database]:
         names = {"kind": KIND, "prefix": _CONSULTANT, "first": _FIRST}
-        with psycopg.connect(ground.url, autocommit=True) as connection:
+        with psycopg.connect(database.url, autocommit=True) as connection:
             connection.execute(_FILL.format(**names, **vars(chosen)).encode())
             connection.execute("VACUUM ANALYZE")
             version = connection.info.server_version
         say(f"PostgreSQL {version // 10_000}, Python {platform.python_version()}, {os.cpu_count()} cores")
         say(f"{chosen.sessions:,} sessions of {chosen.consultants:,} consultants, {CLIENTS} clients")
-        many, one = measured(ground, chosen.consultants, chosen.bookings // CLIENTS * CLIENTS, chosen.rounds)
+        many, one = measured(
+            database, chosen.consultants, chosen.bookings // CLIENTS * CLIENTS, chosen.rounds
+        )
     say(many.line())
     say(one.line())
     apart = p99(one.took) / p99(many.took)

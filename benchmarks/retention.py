@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from benchmarks.ground import (
+from benchmarks.databases import (
     GROWING_ID,
-    Ground,
+    BenchmarkDatabase,
+    benchmark_databases,
     fill,
-    grounds,
     long_transactions,
     milliseconds,
     say,
@@ -101,14 +101,14 @@ _ONE_SESSION = f"""
 """
 
 
-def batch(ground: Ground, part: str) -> float:
+def batch(database: BenchmarkDatabase, part: str) -> float:
     """Milliseconds of one batch, its commit included."""
     ctx = Context(now=datetime.now(UTC), actor="bench", entry_point="sweep")
     done = 0
 
     def purge() -> None:
         nonlocal done
-        with transaction(ground.connection) as db:
+        with transaction(database.connection) as db:
             done = service.purge_batch(db, ctx, part, ages_of(settings()), BATCH)
 
     took = milliseconds(purge)
@@ -117,7 +117,7 @@ def batch(ground: Ground, part: str) -> float:
     return took
 
 
-def in_turns(both: list[Ground], part: str, batches: int) -> list[float]:
+def in_turns(both: list[BenchmarkDatabase], part: str, batches: int) -> list[float]:
     """What a batch typically takes in each of them."""
     runs: list[list[float]] = [[] for _ in both]
     for number in turns(len(both), batches):
@@ -125,13 +125,13 @@ def in_turns(both: list[Ground], part: str, batches: int) -> list[float]:
     return [typical(times) for times in runs]
 
 
-def measure(both: list[Ground], part: str) -> float:
+def measure(both: list[BenchmarkDatabase], part: str) -> float:
     """Fill, delete, print; the worst ratio."""
     table, insert = FILLS[part]
-    for ground in both:
-        with psycopg.connect(ground.url) as connection:
+    for database in both:
+        with psycopg.connect(database.url) as connection:
             connection.execute(_ONE_SESSION.encode())
-        fill(ground, table, insert)
+        fill(database, table, insert)
     in_turns(both, part, 1)  # warm
     ratios = [verdict(part, *in_turns(both, part, MEASURED))]
     in_turns(both, part, BETWEEN)
@@ -140,8 +140,8 @@ def measure(both: list[Ground], part: str) -> float:
         in_turns(both, part, BETWEEN)
         held = in_turns(both, part, MEASURED)
     ratios.append(verdict(f"{part}, behind {BETWEEN} that a transaction still sees", *held))
-    for ground in both:
-        with psycopg.connect(ground.url) as connection:
+    for database in both:
+        with psycopg.connect(database.url) as connection:
             connection.execute(f"TRUNCATE {table}".encode())
     return max(ratios)
 
@@ -152,7 +152,7 @@ def main() -> int:
     parser.add_argument("--baseline", type=int, default=100_000)
     parser.add_argument("--parts", default="jobs,events", help=f"of {','.join(FILLS)}")
     chosen = parser.parse_args()
-    with grounds(chosen.baseline, chosen.rows) as both:
+    with benchmark_databases(chosen.baseline, chosen.rows) as both:
         worst = max(measure(both, part) for part in chosen.parts.split(","))
     say(f"worst ratio {worst:.2f} (at most {MOST:g})")
     return 0 if worst <= MOST else 1

@@ -22,10 +22,10 @@ from uuid import UUID
 from sqlalchemy import Connection, event, text
 from sqlalchemy.orm import Session
 
-from benchmarks.ground import (
+from benchmarks.databases import (
     GROWING_ID,
-    Ground,
-    grounds,
+    BenchmarkDatabase,
+    benchmark_databases,
     growing_ids,
     milliseconds,
     say,
@@ -94,34 +94,34 @@ def compared(rounds: int, *works: Callable[[], float]) -> list[float]:
     return [typical(one) for one in runs]
 
 
-def pieces(ground: Ground, rounds: int, count: int, until: datetime) -> float:
+def pieces(database: BenchmarkDatabase, rounds: int, count: int, until: datetime) -> float:
     """The ratio of all free pieces, fetched as the service fetches them, to the query in psql."""
     whose = growing_ids(count)
 
     def fetched() -> int:
-        with Session(ground.connection) as db:
+        with Session(database.connection) as db:
             found = free_time(db, Context(now=NOW, actor="bench", entry_point="booking"), NOW, until, whose)
         return sum(map(len, found.values()))
 
     query = f"SELECT * FROM free_time_v1({people(count)}, '{NOW}', '{until}', '{NOW}')"
-    [(number,)] = ground.connection.execute(text(f"SELECT count(*) FROM ({query}) AS it")).all()
+    [(number,)] = database.connection.execute(text(f"SELECT count(*) FROM ({query}) AS it")).all()
     assert fetched() == number
-    ours, theirs = compared(rounds, lambda: milliseconds(fetched), lambda: in_psql(ground.url, query))
+    ours, theirs = compared(rounds, lambda: milliseconds(fetched), lambda: in_psql(database.url, query))
     return verdict(f"{number:,} free pieces of {count:,} until {until:%d %B}", theirs, ours)
 
 
-def starts(ground: Ground, rounds: int) -> float:
+def starts(database: BenchmarkDatabase, rounds: int) -> float:
     """The ratio of every start of 100 consultants x 60 days to rows that are ready."""
     whose, until = growing_ids(100), NOW + timedelta(days=60)
 
     def every_start() -> int:
-        with Session(ground.connection) as db:
+        with Session(database.connection) as db:
             found = free_time(
                 db, Context(now=NOW, actor="bench", entry_point="booking"), NOW, until, whose, KIND
             )
         return sum(map(len, found.values()))
 
-    ground.connection.execute(
+    database.connection.execute(
         text(
             "CREATE TEMP TABLE ready AS SELECT * FROM"
             f" free_starts_v1({people(100)}, '{KIND}', '{NOW}', '{until}', '{NOW}') ORDER BY 2, 1"
@@ -134,12 +134,12 @@ def starts(ground: Ground, rounds: int) -> float:
     ).execution_options(**IN_BULK)
 
     def as_rows() -> object:
-        return [(row[0], row[1], row[2]) for row in ground.connection.execute(rows)]
+        return [(row[0], row[1], row[2]) for row in database.connection.execute(rows)]
 
     def as_arrays() -> object:
-        return {row[0]: (row[1], row[2]) for row in ground.connection.execute(compact)}
+        return {row[0]: (row[1], row[2]) for row in database.connection.execute(compact)}
 
-    number = ground.connection.execute(text("SELECT count(*) FROM ready")).scalar_one()
+    number = database.connection.execute(text("SELECT count(*) FROM ready")).scalar_one()
     assert every_start() == number
     ours, theirs, least = compared(
         rounds, *(lambda work=work: milliseconds(work) for work in (every_start, as_rows, as_arrays))
@@ -164,31 +164,31 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
-    with grounds(1000) as [ground]:
-        ground.connection.execution_options(isolation_level="AUTOCOMMIT")
+    with benchmark_databases(1000) as [database]:
+        database.connection.execution_options(isolation_level="AUTOCOMMIT")
         for statement in ("SET statement_timeout = 0", *_ROWS, "VACUUM ANALYZE"):
-            ground.connection.execute(text(statement))
-        version = ground.connection.execute(text("SHOW server_version")).scalar_one()
+            database.connection.execute(text(statement))
+        version = database.connection.execute(text("SHOW server_version")).scalar_one()
         say(f"PostgreSQL {version}, lower quartile of {rounds} runs in turns: baseline, ours, ratio")
         kept = [
-            pieces(ground, rounds, *size) <= PIECES_MOST
+            pieces(database, rounds, *size) <= PIECES_MOST
             for size in ((100, NOW + timedelta(days=60)), (1000, NOW + timedelta(days=30)))
         ]
-        kept.append(starts(ground, rounds) <= STARTS_MOST)
-        runs = [milliseconds(lambda: page(ground.connection)) for _ in range(rounds * 4)]
+        kept.append(starts(database, rounds) <= STARTS_MOST)
+        runs = [milliseconds(lambda: page(database.connection)) for _ in range(rounds * 4)]
         took = typical(runs)
         say(
             f"first page of 50 over any of 1,000: {took:.1f} ms, median {median(runs):.1f}"
             f" (at most {PAGE_MOST:g})"
         )
-        many = len(page(ground.connection))
-        ground.connection.execute(
+        many = len(page(database.connection))
+        database.connection.execute(
             text(
                 "UPDATE consultant_profiles SET is_available_for_booking = consultant_user_id = ANY ("
                 f"{people(10)})"
             )
         )
-        few = len(page(ground.connection))
+        few = len(page(database.connection))
         say(f"statements of a search: {few} over 10 consultants, {many} over 1,000")
         kept += [took <= PAGE_MOST, few == many]
     return 0 if all(kept) else 1

@@ -1,4 +1,4 @@
-"""The search that closes a gap: a programme in whole numbers for each group that competes. Needs scipy."""
+"""Searches for a better plan: an integer programme for each group of competing requests. Needs scipy."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
-from booking_tasks.batch.plan import NOT_SERVED, Answer, Batch, Objective, Plan, possible
-from booking_tasks.batch.rounds import Relaxed
+from booking_tasks.batch.plan import NOT_SERVED, Batch, Objective, Plan, Solution, is_feasible
+from booking_tasks.batch.rounds import Relaxation
 
-#: Groups with more pairs are not searched: preparing them alone would take longer than there is time.
+#: Groups with more pairs are not searched: the preparation alone would take longer than the time allows.
 PAIRS_MOST = 60_000
 _CLOSE = 1e-6
 
 
-def improved(
-    batch: Batch, relaxed: Relaxed, answer: Answer, until: float, now: Callable[[], float]
-) -> Answer:
-    """The answer with every group made the best it can be, or as good as the time allows.
+def improve_plan(
+    batch: Batch, relaxation: Relaxation, solution: Solution, until: float, now: Callable[[], float]
+) -> Solution:
+    """Improve the plan of every group until it is the best one, or until the time is over.
 
-    Groups have nothing in common, so both the plan and the bound are sums over them. Small groups first.
+    Groups have nothing in common, so both the plan and the bound are sums over them. Small groups come first.
     """
-    plan, total, timed_out = list(answer.plan), Objective(0, 0), False
+    plan, total, timed_out = list(solution.plan), Objective(0, 0), False
     for requests, pairs in groups(batch):
         own = _part(batch, plan, requests)
-        bound = _part(batch, relaxed.plan, requests)
+        bound = _part(batch, relaxation.plan, requests)
         if own != bound:
             search = _Search(batch, pairs, own, bound)
             timed_out |= not search.run(until, now)
             trial = list(plan)
             for request in requests:
                 trial[request] = search.plan.get(request, NOT_SERVED)
-            if search.plan and possible(batch, trial):
+            if search.plan and is_feasible(batch, trial):
                 plan = trial
             bound = search.bound
         total = Objective(total.served + bound.served, total.score + bound.score)
     found = Objective.of(batch, plan)
-    method = "search" if found > answer.objective else answer.method
-    return replace(answer, plan=plan, objective=found, bound=total, method=method, timed_out=timed_out)
+    method = "search" if found > solution.objective else solution.method
+    return replace(solution, plan=plan, objective=found, bound=total, method=method, timed_out=timed_out)
 
 
 def _part(batch: Batch, plan: Plan, requests: list[int]) -> Objective:
@@ -77,20 +77,22 @@ def groups(batch: Batch) -> list[tuple[list[int], list[int]]]:
 
 
 def _runs(batch: Batch) -> list[int]:
-    """The stretch of touching openings that each opening is part of."""
-    order = sorted(range(len(batch.starts)), key=lambda one: (batch.consultants[one], batch.firsts[one]))
+    """The run of overlapping openings that each opening is part of."""
+    order = sorted(
+        range(len(batch.starts)), key=lambda one: (batch.consultants[one], batch.occupied_from[one])
+    )
     runs = [0] * len(order)
-    run, whose, until = -1, -1, 0
+    run, consultant_places, until = -1, -1, 0
     for opening in order:
-        if batch.consultants[opening] != whose or batch.firsts[opening] >= until:
-            run, whose, until = run + 1, batch.consultants[opening], batch.lasts[opening]
-        until = max(until, batch.lasts[opening])
+        if batch.consultants[opening] != consultant_places or batch.occupied_from[opening] >= until:
+            run, consultant_places, until = run + 1, batch.consultants[opening], batch.occupied_until[opening]
+        until = max(until, batch.occupied_until[opening])
         runs[opening] = run
     return runs
 
 
 def cliques(spans: Iterable[tuple[int, int, int]]) -> list[list[int]]:
-    """The largest sets of (start, end, name) that all cover one moment; only those of two and more."""
+    """The largest sets of (start, end, name) that all cover one moment; only sets of two or more."""
     found: list[list[int]] = []
     here: list[tuple[int, int]] = []
     grown = False
@@ -105,7 +107,7 @@ def cliques(spans: Iterable[tuple[int, int, int]]) -> list[list[int]]:
 
 
 class _Search:
-    """One group as a whole-number programme: a variable for each pair, a row for each rule."""
+    """One group as an integer programme: a variable for each pair, a row for each rule."""
 
     def __init__(self, batch: Batch, pairs: list[int], own: Objective, bound: Objective) -> None:
         self._batch, self._pairs = batch, pairs
@@ -113,7 +115,7 @@ class _Search:
         self.plan: dict[int, int] = {}
 
     def run(self, until: float, now: Callable[[], float]) -> bool:
-        """Search first for the number, then for the score; False when time or size forbade it."""
+        """Maximise first the number served, then the score; False when the time or the size forbids it."""
         if len(self._pairs) > PAIRS_MOST or now() >= until:
             return False
         self._scores = np.array([self._batch.pair_scores[pair] for pair in self._pairs], dtype=float)
@@ -177,16 +179,16 @@ class _Search:
         """Each request once, nobody in two places, no budget passed."""
         batch, pairs = self._batch, self._pairs
         at: dict[int, list[int]] = {}
-        whose: dict[int, list[int]] = {}
+        consultant_places: dict[int, list[int]] = {}
         visitors: dict[int, list[int]] = {}
         for place, pair in enumerate(pairs):
             request = batch.pair_requests[pair]
             at.setdefault(batch.pair_openings[pair], []).append(place)
-            whose.setdefault(request, []).append(place)
+            consultant_places.setdefault(request, []).append(place)
             visitors.setdefault(batch.requesters[request], []).append(place)
-        rows = [(members, [1] * len(members), 1) for members in whose.values()]
+        rows = [(members, [1] * len(members), 1) for members in consultant_places.values()]
         for openings in self._by_consultant(at).values():
-            sets = cliques((batch.firsts[one], batch.lasts[one], one) for one in openings)
+            sets = cliques((batch.occupied_from[one], batch.occupied_until[one], one) for one in openings)
             crowded = {one for members in sets for one in members}
             sets += [[one] for one in openings if one not in crowded and len(at[one]) > 1]
             rows += [_row([place for one in members for place in at[one]]) for members in sets]
@@ -229,7 +231,7 @@ def _constraint(rows: list[tuple[list[int], list[int], int]], width: int) -> Lin
 
 
 def _whole(dual_bound: float | None) -> int | None:
-    """What a programme that minimises the negative has proved to be the most."""
+    """The upper bound that a programme has proved that minimises the negative."""
     if dual_bound is None or not np.isfinite(dual_bound):
         return None
     return int(np.floor(-dual_bound + _CLOSE))

@@ -1,14 +1,14 @@
-"""Many requests at once: who is served, by whom and when. Pure; no clock, no database.
+"""Solves a batch: which request is served by whom and when. Pure; no clock, no database.
 
-The best plan (`matching_plan` says what a plan is) is hard to find in general, because openings overlap.
-What is done instead, each step only if the one before left a gap to what is possible at all:
+The best plan (`batch.plan` defines a plan) is hard to find in general, because openings overlap. So there are
+three steps, each only if the one before left a gap to the bound:
 
 1. A matching of requests to *cells*. A cell is a moment of one consultant that every opening in it
-   covers, so no two of its openings go together. The matching of the cells bounds every plan from
-   above; if its openings happen not to collide (they cannot where they do not overlap), it is the best.
+   covers, so no two of its openings are compatible. The matching of the cells bounds every plan from
+   above; if its openings do not conflict, it is the best plan.
 2. A matching over openings that do not overlap, repeated on what is left until nothing more fits, from
-   three beginnings: nothing, what of step 1 goes together, and the greedy plan.
-3. A search that ends with the best plan, for each group of requests that compete with each other.
+   three beginnings: nothing, the compatible pairs of step 1, and the greedy plan.
+3. A search for the best plan in each group of requests that compete with each other.
 
 Without scipy (extra `solver`) the plan is the greedy one: each request in turn takes its best pair.
 """
@@ -20,13 +20,13 @@ from importlib.util import find_spec
 
 from booking_tasks.batch.plan import (
     NOT_SERVED,
-    Answer,
     Batch,
     Objective,
     Plan,
-    alone,
-    greedy,
-    kept,
+    Solution,
+    compatible_plan,
+    greedy_plan,
+    independent_bound,
 )
 
 
@@ -35,29 +35,31 @@ def has_solver() -> bool:
     return find_spec("scipy") is not None and find_spec("numpy") is not None
 
 
-def solved(batch: Batch, seconds: float, now: Callable[[], float]) -> Answer:
-    """The best plan found in `seconds` as `now` counts them, with its certificate.
+def solve(batch: Batch, seconds: float, now: Callable[[], float]) -> Solution:
+    """Solve a batch within `seconds`, as `now` counts them; returns the best plan with its certificate.
 
-    What is not interrupted: one matching. Its time grows with the pairs, of which the caller decides.
+    One matching is not interrupted. Its time grows with the number of pairs, which the caller limits.
     """
     if not has_solver():
-        plan = greedy(batch)
-        return Answer(plan, Objective.of(batch, plan), alone(batch), "greedy")
+        plan = greedy_plan(batch)
+        return Solution(plan, Objective.of(batch, plan), independent_bound(batch), "greedy")
     from booking_tasks.batch import local_search, rounds  # noqa: PLC0415 - they need scipy
 
     until = now() + seconds
-    relaxed = rounds.relaxed(batch)
-    if relaxed.possible:
-        return Answer(relaxed.plan, relaxed.bound, relaxed.bound, "matching")
-    plans = [("greedy", greedy(batch))]
-    for beginning in (plans[0][1], kept(batch, _best_first(batch, relaxed.plan)), None):
+    relaxation = rounds.relaxation(batch)
+    if relaxation.is_feasible:
+        return Solution(relaxation.plan, relaxation.bound, relaxation.bound, "matching")
+    plans = [("greedy", greedy_plan(batch))]
+    for beginning in (plans[0][1], compatible_plan(batch, _best_first(batch, relaxation.plan)), None):
         if now() < until:
-            plans.append(("rounds", rounds.extended(batch, beginning, lambda: now() < until)))
+            plans.append(("rounds", rounds.extend_plan(batch, beginning, lambda: now() < until)))
     method, plan = max(plans, key=lambda one: Objective.of(batch, one[1]))
     found = Objective.of(batch, plan)
-    if found == relaxed.bound:
-        return Answer(plan, found, relaxed.bound, method)
-    return local_search.improved(batch, relaxed, Answer(plan, found, relaxed.bound, method), until, now)
+    if found == relaxation.bound:
+        return Solution(plan, found, relaxation.bound, method)
+    return local_search.improve_plan(
+        batch, relaxation, Solution(plan, found, relaxation.bound, method), until, now
+    )
 
 
 def _best_first(batch: Batch, plan: Plan) -> list[int]:

@@ -1,9 +1,10 @@
-"""What a batch is, what a plan may be, and the greedy plan: each request in turn takes its best pair. Pure.
+"""The batch as the solver sees it, the plan and its certificate, and the greedy plan. Pure.
 
 A batch is a set of *openings* (a start of one consultant, with its buffers) and of *pairs* (a request
 that could be served there, with a score). A plan takes at most one pair of each request, so that no
-consultant and no requester is in two places at once and no limit is passed. The best plan serves the
-most requests and, among those that do, has the highest sum of scores.
+consultant and no requester is in two places at once and no limit is exceeded. The best plan serves the
+most requests and, among the plans that serve as many, has the highest sum of scores. In the greedy plan each
+request in turn takes its best pair.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 
 #: Scores lie in 0..SCORE_MOST. Whole numbers of this size are exact in the solver's floating point.
 SCORE_MOST = 1_000_000
-#: Without a pair.
+#: In a plan: the request has no pair.
 NOT_SERVED = -1
 
 
@@ -25,20 +26,21 @@ def _none() -> array[int]:
 
 @dataclass(frozen=True)
 class Batch:
-    """What is to be matched. All columns are whole numbers; times in any one unit, spans half-open.
+    """The columns of a matching problem, all whole numbers; times have one unit, spans are half-open.
 
     `requesters` names each request's requester; requests are in the order of the queue. An opening is
-    a session from `starts` to `ends` that keeps its consultant from `firsts` to `lasts`. Pairs are sorted
-    by request; the order of one request's pairs is the rule between equals. Each use says how much of a
-    budget (a limit of a consultant's day or week) an opening costs; `budgets` is what is left of each.
+    a session from `starts` to `ends` that occupies its consultant from `occupied_from` to `occupied_until`.
+    Pairs are sorted by request; among pairs with equal scores the first one of a request wins.
+    Each use says how much of a budget (a limit of a consultant's day or week) an opening costs;
+    `budgets` is what is left of each.
     """
 
     requesters: array[int]
     consultants: array[int]
     starts: array[int]
     ends: array[int]
-    firsts: array[int]
-    lasts: array[int]
+    occupied_from: array[int]
+    occupied_until: array[int]
     pair_requests: array[int]
     pair_openings: array[int]
     pair_scores: array[int]
@@ -63,7 +65,7 @@ Plan = list[int]
 
 @dataclass(frozen=True, order=True)
 class Objective:
-    """How good a plan is: the number served first, then the sum of the scores."""
+    """How good a plan is: first the number of served requests, then the sum of the scores."""
 
     served: int
     score: int
@@ -75,11 +77,11 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A plan with its certificate. `bound`: no plan whatsoever is better than this.
+class Solution:
+    """A plan with its certificate: no plan is better than `bound`.
 
-    `proven`: the plan reaches the bound. `method`: what found it (`greedy`, `matching`, `rounds`,
-    `search`). `timed_out`: the search was ended by its time, and this is the best it had.
+    `is_optimal`: the plan reaches the bound. `method` found it. `timed_out`: the time of the search was over,
+    and this is the best plan that it had.
     """
 
     plan: Plan
@@ -89,12 +91,12 @@ class Answer:
     timed_out: bool = False
 
     @property
-    def proven(self) -> bool:
+    def is_optimal(self) -> bool:
         return self.objective == self.bound
 
 
-class Diary:
-    """What a growing plan has taken, and whether one more pair still fits."""
+class Occupancy:
+    """The times and budgets that a growing plan uses, and whether one more pair still fits."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
@@ -104,22 +106,28 @@ class Diary:
         self._requesters: dict[int, list[tuple[int, int]]] = {}
 
     def fits(self, pair: int) -> bool:
-        """Whether consultant and requester are free then and every budget has enough left."""
+        """Whether consultant and requester are free and every budget has enough left."""
         batch, opening = self._batch, self._batch.pair_openings[pair]
         requester = batch.requesters[batch.pair_requests[pair]]
         return (
             _free(
-                self._consultants.get(batch.consultants[opening]), batch.firsts[opening], batch.lasts[opening]
+                self._consultants.get(batch.consultants[opening]),
+                batch.occupied_from[opening],
+                batch.occupied_until[opening],
             )
             and _free(self._requesters.get(requester), batch.starts[opening], batch.ends[opening])
             and all(self._left[budget] >= amount for budget, amount in self._uses.get(opening, ()))
         )
 
     def take(self, pair: int) -> None:
-        """Note a pair that fits."""
+        """Add a pair that fits."""
         batch, opening = self._batch, self._batch.pair_openings[pair]
         requester = batch.requesters[batch.pair_requests[pair]]
-        _note(self._consultants, batch.consultants[opening], (batch.firsts[opening], batch.lasts[opening]))
+        _note(
+            self._consultants,
+            batch.consultants[opening],
+            (batch.occupied_from[opening], batch.occupied_until[opening]),
+        )
         _note(self._requesters, requester, (batch.starts[opening], batch.ends[opening]))
         for budget, amount in self._uses.get(opening, ()):
             self._left[budget] -= amount
@@ -137,32 +145,32 @@ def _note(spans: dict[int, list[tuple[int, int]]], who: int, span: tuple[int, in
     taken.insert(bisect_left(taken, span), span)
 
 
-def kept(batch: Batch, pairs: Iterable[int]) -> Plan:
-    """Those of the pairs that go together, each taken in turn unless an earlier one is in its way."""
-    plan, diary = [NOT_SERVED] * len(batch.requesters), Diary(batch)
+def compatible_plan(batch: Batch, pairs: Iterable[int]) -> Plan:
+    """The plan of compatible pairs: each is taken in turn unless it conflicts with an earlier one."""
+    plan, occupancy = [NOT_SERVED] * len(batch.requesters), Occupancy(batch)
     for pair in pairs:
         request = batch.pair_requests[pair]
-        if plan[request] == NOT_SERVED and diary.fits(pair):
-            diary.take(pair)
+        if plan[request] == NOT_SERVED and occupancy.fits(pair):
+            occupancy.take(pair)
             plan[request] = pair
     return plan
 
 
-def possible(batch: Batch, plan: Plan) -> bool:
-    """Whether a plan keeps every rule."""
-    return kept(batch, (pair for pair in plan if pair != NOT_SERVED)) == plan
+def is_feasible(batch: Batch, plan: Plan) -> bool:
+    """Whether a plan breaks no rule."""
+    return compatible_plan(batch, (pair for pair in plan if pair != NOT_SERVED)) == plan
 
 
-def greedy(batch: Batch) -> Plan:
-    """Each request in the order of the queue takes its best pair that is still to be had."""
+def greedy_plan(batch: Batch) -> Plan:
+    """Each request, in the order of the queue, takes its best pair that is still possible."""
     best_first = sorted(
         range(len(batch.pair_scores)), key=lambda pair: (batch.pair_requests[pair], -batch.pair_scores[pair])
     )
-    return kept(batch, best_first)
+    return compatible_plan(batch, best_first)
 
 
-def alone(batch: Batch) -> Objective:
-    """What all requests would get if none were in another's way: a bound that needs no solver."""
+def independent_bound(batch: Batch) -> Objective:
+    """The objective if no request competed with another: a bound that needs no solver."""
     best: dict[int, int] = {}
     for request, score in zip(batch.pair_requests, batch.pair_scores, strict=True):
         best[request] = max(score, best.get(request, 0))

@@ -1,4 +1,4 @@
-"""Sparse matchings over a batch: the bound of every plan, and plans that serve what is left. Needs scipy."""
+"""Sparse matchings over a batch: the bound of every plan, and the extension of a plan. Needs scipy."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from booking_tasks.batch.plan import (
     NOT_SERVED,
     SCORE_MOST,
     Batch,
-    Diary,
     Objective,
+    Occupancy,
     Plan,
-    possible,
+    is_feasible,
 )
 
 Numbers: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Relaxed:
-    """The best matching of requests to cells. `possible`: it is a plan as it stands, so the best one."""
+class Relaxation:
+    """The best matching of requests to cells; where it `is_feasible`, it is a plan, and so the best one."""
 
     plan: Plan
     bound: Objective
-    possible: bool
+    is_feasible: bool
 
 
-def relaxed(batch: Batch) -> Relaxed:
-    """Match requests to cells: whatever collides inside one cell is kept apart, the rest is not."""
-    ready, collides = ready_cells(batch)
-    plan = matched(ready).tolist()
+def relaxation(batch: Batch) -> Relaxation:
+    """Match requests to cells; this excludes conflicts inside one cell, but no others."""
+    solver, collides = cell_matrix(batch)
+    plan = solve_matching(solver).tolist()
     bound = Objective.of(batch, plan)
-    # Without overlaps, twice the same requester and limits, nothing is left that could be in the way.
+    # Without overlaps, limits and repeated requesters no conflict is possible.
     free = not collides and not len(batch.budgets) and _all_different(batch)
-    return Relaxed(plan, bound, free or possible(batch, plan))
+    return Relaxation(plan, bound, free or is_feasible(batch, plan))
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A matrix for the solver: `pairs` of the batch (all, if None) stand at `rows` and `columns`."""
+class SolverMatrix:
+    """A cost matrix: the `pairs` of the batch (None: all of them) are at `rows` and `columns`."""
 
     matrix: Any
     rows: Numbers
@@ -54,49 +54,51 @@ class Ready:
     pairs: Numbers | None
 
 
-def ready_cells(batch: Batch) -> tuple[Ready, bool]:
+def cell_matrix(batch: Batch) -> tuple[SolverMatrix, bool]:
     """The matrix of requests and cells, and whether any two openings of one consultant overlap."""
     cells, collides = cells_of(batch)
     requests, scores = _column(batch.pair_requests), _column(batch.pair_scores)
     columns = cells[_column(batch.pair_openings)]
     edges = _best_of_each(requests, columns, scores) if collides else None
-    return ready_matrix(len(batch.requesters), requests, columns, scores, edges), collides
+    return solver_matrix(len(batch.requesters), requests, columns, scores, edges), collides
 
 
 def cells_of(batch: Batch) -> tuple[Numbers, bool]:
     """The cell of each opening, and whether any two openings of one consultant overlap.
 
-    The fewest moments that touch every opening, by the earliest end first (for intervals that is as many
-    as openings can be had side by side). All openings in a cell cover its moment.
+    The cells are the fewest moments that touch every opening, taken by the earliest end (for intervals that
+    is as many as there can be openings without overlap). All openings in a cell cover its moment.
     """
-    consultants, firsts, lasts = (_column(one) for one in (batch.consultants, batch.firsts, batch.lasts))
-    order = np.lexsort((firsts, lasts, consultants))
+    consultants, occupied_from, occupied_until = (
+        _column(one) for one in (batch.consultants, batch.occupied_from, batch.occupied_until)
+    )
+    order = np.lexsort((occupied_from, occupied_until, consultants))
     same = consultants[order][1:] == consultants[order][:-1]
-    if not np.any(same & (firsts[order][1:] < lasts[order][:-1])):
+    if not np.any(same & (occupied_from[order][1:] < occupied_until[order][:-1])):
         return np.arange(len(order), dtype=np.int64), False
     cells = np.empty(len(order), dtype=np.int64)
-    cell, whose, moment = -1, -1, 0
+    cell, consultant_places, moment = -1, -1, 0
     rows = zip(
         order.tolist(),
         consultants[order].tolist(),
-        firsts[order].tolist(),
-        lasts[order].tolist(),
+        occupied_from[order].tolist(),
+        occupied_until[order].tolist(),
         strict=True,
     )
     for opening, consultant, first, last in rows:
-        if consultant != whose or first >= moment:
-            cell, whose, moment = cell + 1, consultant, last
+        if consultant != consultant_places or first >= moment:
+            cell, consultant_places, moment = cell + 1, consultant, last
         cells[opening] = cell
     return cells, True
 
 
-def ready_matrix(
+def solver_matrix(
     count: int, requests: Numbers, columns: Numbers, scores: Numbers, edges: Numbers | None = None
-) -> Ready:
-    """Costs of requests and columns, for the solver that matches every row at the least cost.
+) -> SolverMatrix:
+    """The cost matrix of requests and columns, for a solver that matches every row at the least cost.
 
-    `edges` are the pairs to use, sorted by request and at most one for each request and column; all, if
-    None. Each request has a column of its own that means `not served`, dearer than all real ones together.
+    `edges` are the pairs to use (None: all), sorted by request, at most one for each request and column.
+    Each request has a column of its own that means `not served`; it costs more than all real ones together.
     """
     rows, used, worth = requests, columns, scores
     if edges is not None:
@@ -110,36 +112,36 @@ def ready_matrix(
     cost[ends - 1], heads[ends - 1] = float((count + 1) * (SCORE_MOST + 1)), width + np.arange(count)
     begins = np.concatenate(([0], ends)).astype(np.int32)
     matrix = csr_array((cost, heads, begins), shape=(count, width + count))
-    return Ready(matrix, rows, used, edges)
+    return SolverMatrix(matrix, rows, used, edges)
 
 
-def matched(ready: Ready) -> Numbers:
+def solve_matching(solver: SolverMatrix) -> Numbers:
     """The pair of each request in the matching with the most served, then the highest scores."""
-    _, found = min_weight_full_bipartite_matching(ready.matrix)
-    plan = np.full(ready.matrix.shape[0], NOT_SERVED, dtype=np.int64)
-    taken = np.flatnonzero(ready.columns == np.asarray(found)[ready.rows])
-    plan[ready.rows[taken]] = taken if ready.pairs is None else ready.pairs[taken]
+    _, found = min_weight_full_bipartite_matching(solver.matrix)
+    plan = np.full(solver.matrix.shape[0], NOT_SERVED, dtype=np.int64)
+    taken = np.flatnonzero(solver.columns == np.asarray(found)[solver.rows])
+    plan[solver.rows[taken]] = taken if solver.pairs is None else solver.pairs[taken]
     return plan
 
 
-def extended(batch: Batch, beginning: Plan | None, more: Callable[[], bool]) -> Plan:
-    """Serve what a plan leaves: match over openings that do not overlap, until nothing more fits."""
+def extend_plan(batch: Batch, beginning: Plan | None, more: Callable[[], bool]) -> Plan:
+    """Serve the requests that a plan leaves: match over disjoint openings, until nothing more fits."""
     plan = list(beginning) if beginning is not None else [NOT_SERVED] * len(batch.requesters)
-    diary = Diary(batch)
+    occupancy = Occupancy(batch)
     for pair in plan:
         if pair != NOT_SERVED:
-            diary.take(pair)
+            occupancy.take(pair)
     while more():
         left = [
             pair
             for pair, request in enumerate(batch.pair_requests)
-            if plan[request] == NOT_SERVED and diary.fits(pair)
+            if plan[request] == NOT_SERVED and occupancy.fits(pair)
         ]
         if not left:
             break
         for pair in _best_first(batch, _round(batch, left)):
-            if diary.fits(pair):
-                diary.take(pair)
+            if occupancy.fits(pair):
+                occupancy.take(pair)
                 plan[batch.pair_requests[pair]] = pair
     return plan
 
@@ -148,24 +150,26 @@ def _round(batch: Batch, left: list[int]) -> list[int]:
     """The pairs of one matching over openings of `left` that do not overlap."""
     requests, openings = _column(batch.pair_requests), _column(batch.pair_openings)
     pairs = np.asarray(left, dtype=np.int64)
-    # An opening is worth what its requests have no other for: one with few openings counts for more.
+    # An opening counts more for requests that have few others.
     choices = np.bincount(requests[pairs], minlength=len(batch.requesters))
     worth = np.bincount(
         openings[pairs], weights=SCORE_MOST // choices[requests[pairs]], minlength=len(batch.starts)
     )
     usable = np.zeros(len(batch.starts), dtype=bool)
-    usable[_apart(batch, [(one, int(worth[one])) for one in np.unique(openings[pairs]).tolist()])] = True
+    usable[
+        _disjoint_openings(batch, [(one, int(worth[one])) for one in np.unique(openings[pairs]).tolist()])
+    ] = True
     edges = pairs[usable[openings[pairs]]]
     scores = _column(batch.pair_scores)
-    found = matched(ready_matrix(len(batch.requesters), requests, openings, scores, edges))
+    found = solve_matching(solver_matrix(len(batch.requesters), requests, openings, scores, edges))
     return [pair for pair in found.tolist() if pair != NOT_SERVED]
 
 
-def _apart(batch: Batch, worth: list[tuple[int, int]]) -> list[int]:
-    """Of the openings, those that do not overlap and are worth most together, for each consultant."""
+def _disjoint_openings(batch: Batch, worth: list[tuple[int, int]]) -> list[int]:
+    """For each consultant, the openings that do not overlap and have the highest value together."""
     by_consultant: dict[int, list[tuple[int, int, int, int]]] = {}
     for opening, value in worth:
-        row = (batch.lasts[opening], batch.firsts[opening], opening, value)
+        row = (batch.occupied_until[opening], batch.occupied_from[opening], opening, value)
         by_consultant.setdefault(batch.consultants[opening], []).append(row)
     chosen = []
     for rows in by_consultant.values():

@@ -40,7 +40,7 @@ _USED = query(__package__, "used_by_day").bindparams(
 
 
 @dataclass(frozen=True)
-class Limits:
+class SessionLimits:
     """The most of a local day and week (from Monday). None: no limit."""
 
     day_sessions: int | None = None
@@ -58,7 +58,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Terms:
+class BookingTerms:
     """What one consultant asks of a booking of one kind. Limits of that kind, and over all kinds."""
 
     duration: timedelta
@@ -66,8 +66,8 @@ class Terms:
     buffer_after: timedelta
     must_confirm: bool
     time_zone: str
-    own: Limits = Limits()
-    overall: Limits = Limits()
+    own: SessionLimits = SessionLimits()
+    overall: SessionLimits = SessionLimits()
 
     @property
     def length(self) -> timedelta:
@@ -77,23 +77,23 @@ class Terms:
     @property
     def limited(self) -> bool:
         """Whether there is any limit."""
-        return (self.own, self.overall) != (Limits(), Limits())
+        return (self.own, self.overall) != (SessionLimits(), SessionLimits())
 
 
-_STANDINGS = query(__package__, "balances").bindparams(bindparam("pool", type_=PG_UUID(as_uuid=True)))
+_BALANCES = query(__package__, "balances").bindparams(bindparam("pool", type_=PG_UUID(as_uuid=True)))
 _LOADS = query(__package__, "reservations_ahead").bindparams(
     bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True)))
 )
 
 
-def standings(
+def balances(
     db: Session, service_type_id: UUID
 ) -> list[tuple[UUID, Decimal | None, Decimal, datetime | None]]:
     """(consultant, credits or None for a newcomer, weight, last assignment) of a pool, which is not locked.
 
     A plan counts without keeping anybody out; what is taken is entered under the guards of a single look.
     """
-    return [(row[0], row[1], row[2], row[3]) for row in db.execute(_STANDINGS, {"pool": service_type_id})]
+    return [(row[0], row[1], row[2], row[3]) for row in db.execute(_BALANCES, {"pool": service_type_id})]
 
 
 def loads(db: Session, consultants: Sequence[UUID], now: datetime) -> dict[UUID, int]:
@@ -104,7 +104,7 @@ def loads(db: Session, consultants: Sequence[UUID], now: datetime) -> dict[UUID,
     return {row[0]: row[1] for row in rows}
 
 
-def had_requesters(db: Session, requesters: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
+def known_requesters(db: Session, requesters: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
     """(requester, consultant) of those who had a session together that was not cancelled."""
     rows = db.execute(
         select(ScheduledSession.requester_user_id, ScheduledSession.consultant_user_id)
@@ -117,7 +117,7 @@ def had_requesters(db: Session, requesters: Sequence[UUID]) -> list[tuple[UUID, 
     return [(row[0], row[1]) for row in rows]
 
 
-def had_companies(db: Session, companies: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
+def known_companies(db: Session, companies: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
     """(company, consultant) of those who were assigned to somebody of the company."""
     if not companies:
         return []
@@ -162,11 +162,13 @@ def service_types(db: Session, ids: Collection[UUID]) -> dict[UUID, ServiceType]
 
 def terms(
     db: Session, consultants: Sequence[UUID], service_type_id: UUID, now: datetime
-) -> dict[UUID, Terms]:
+) -> dict[UUID, BookingTerms]:
     """What each of the consultants asks of a booking of this kind."""
     rows = db.execute(_TERMS, {"consultants": list(consultants), "service_type": service_type_id, "now": now})
     return {
-        row[0]: Terms(row[1], row[2], row[3], row[4], row[5], Limits(*row[6:10]), Limits(*row[10:14]))
+        row[0]: BookingTerms(
+            row[1], row[2], row[3], row[4], row[5], SessionLimits(*row[6:10]), SessionLimits(*row[10:14])
+        )
         for row in rows
     }
 
@@ -193,7 +195,7 @@ def used(
     return {(row[0], row[1]): (Usage(row[2], int(row[3])), Usage(row[4], int(row[5]))) for row in rows}
 
 
-def taken_by_requesters(
+def busy_spans_of_requesters(
     db: Session, requesters: Sequence[UUID], start: datetime, end: datetime, now: datetime
 ) -> dict[UUID, list[tuple[datetime, datetime]]]:
     """(start, end) of the sessions and live holds that requesters already have in a time."""
@@ -227,7 +229,7 @@ def offered_before(db: Session, ids: Sequence[UUID]) -> set[tuple[UUID, UUID, da
     return {(row[0], row[1], row[2]) for row in rows}
 
 
-def touch(db: Session, ids: Sequence[UUID], now: datetime) -> None:
+def mark_evaluated(db: Session, ids: Sequence[UUID], now: datetime) -> None:
     """Note that waiting requests were looked at, but for those somebody else has in hand."""
     if not ids:
         return

@@ -18,19 +18,21 @@ _LONGEST = timedelta(minutes=4)
 
 @app.task(name=TASK_PREFIX + "assign_waiting")
 def assign_waiting() -> int:
-    """Look again for requests that wait: planned as one batch, then one transaction each."""
+    """Plan the waiting requests as one batch, then carry out the plan, one transaction per request."""
     until = monotonic() + _LONGEST / timedelta(seconds=1)
-    with try_lock("assign_waiting", _LONGEST) as alone:
-        return _one_batch(until) if alone else 0
+    with try_lock("assign_waiting", _LONGEST) as is_alone:
+        return _one_batch(until) if is_alone else 0
 
 
 def _one_batch(until: float) -> int:
     with unit_of_work("sweep", "sweep") as (db, ctx):
-        look, others = service.look(db, ctx)
-    plan = service.planned(look, others, ctx.policies.assignment_batch_time, monotonic)
+        snapshot, others = service.read_batch(db, ctx)
+    plan = service.plan_batch(snapshot, others, ctx.policies.assignment_batch_time, monotonic)
     with unit_of_work("sweep", "sweep") as (db, ctx):
-        plan = service.keep(db, ctx, plan)
-    done = for_each_in_own_transaction(takewhile(lambda _: monotonic() < until, plan.to_do), plan.apply)
+        plan = service.store_plan(db, ctx, plan)
+    done = for_each_in_own_transaction(
+        takewhile(lambda _: monotonic() < until, plan.request_ids_to_apply), plan.apply
+    )
     with unit_of_work("sweep", "sweep") as (db, ctx):
-        service.finish(db, ctx, plan)
+        service.finish_plan(db, ctx, plan)
     return done

@@ -28,7 +28,7 @@ from booking_tasks.kit.database import transaction
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.absence.scene import meeting
-from tests.assignment.batches import HOUR, TOMORROW, consultant
+from tests.batch.batches import HOUR, TOMORROW, consultant
 from tests.builders import NOW
 from tests.concurrent_transactions import overtaken
 from tests.invariants import of_rows

@@ -101,11 +101,11 @@ def test_who_declined_what_there_is_changes_nothing_of_a_batch_and_others_get_it
     room.offers()
     room.answers(DeclineOffer, request)
     assignment.assign(room.db, room.ctx, request.id)
-    plan = batch.planned(*batch.look(room.db, room.ctx), timedelta(seconds=1), time.monotonic)
-    assert (plan.to_do, plan.unchanged) == ([], [request.id])
+    plan = batch.plan_batch(*batch.read_batch(room.db, room.ctx), timedelta(seconds=1), time.monotonic)
+    assert (plan.request_ids_to_apply, plan.unchanged) == ([], [request.id])
     second = builders.request(room.db, room.kind.id, status="pending_assignment", waiting_since=NOW)
-    plan = batch.planned(*batch.look(room.db, room.ctx), timedelta(seconds=1), time.monotonic)
-    assert plan.to_do == [second.id]
+    plan = batch.plan_batch(*batch.read_batch(room.db, room.ctx), timedelta(seconds=1), time.monotonic)
+    assert plan.request_ids_to_apply == [second.id]
     assert plan.apply(room.db, room.ctx, second.id).result == "offered"
 
 

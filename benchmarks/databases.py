@@ -30,7 +30,7 @@ GROWING_ID = "(lpad(to_hex(1700000000000 + n), 12, '0') || '70008000000000000000
 
 
 @dataclass(frozen=True)
-class Ground:
+class BenchmarkDatabase:
     """One migrated database: its URL, how many rows it is to hold, and a connection as the service's."""
 
     url: str
@@ -39,7 +39,7 @@ class Ground:
 
 
 @contextmanager
-def grounds(*rows: int) -> Iterator[list[Ground]]:
+def benchmark_databases(*rows: int) -> Iterator[list[BenchmarkDatabase]]:
     """An embedded PostgreSQL with one database for each number of rows, empty yet."""
     with ExitStack() as stack:
         folder = stack.enter_context(
@@ -58,7 +58,7 @@ def grounds(*rows: int) -> Iterator[list[Ground]]:
             migrate(url)
             engine = create_booking_engine(load_settings({"database_url": url}))
             stack.callback(engine.dispose)
-            made.append(Ground(url, count, stack.enter_context(engine.connect())))
+            made.append(BenchmarkDatabase(url, count, stack.enter_context(engine.connect())))
         yield made
 
 
@@ -67,13 +67,13 @@ def growing_ids(count: int) -> list[UUID]:
     return [UUID(f"{1_700_000_000_000 + n:012x}70008000000000000000") for n in range(1, count + 1)]
 
 
-def fill(ground: Ground, table: str, insert: str) -> None:
+def fill(database: BenchmarkDatabase, table: str, insert: str) -> None:
     """Run a bulk INSERT (`%(rows)s` is how many) while the table has no secondary indexes.
 
     Ids and keys should grow with the rows, as they do in life: random ones take minutes longer.
     """
     began = time.monotonic()
-    with psycopg.connect(ground.url, autocommit=True) as connection:
+    with psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute("SET maintenance_work_mem = '512MB'")
         connection.execute("SET synchronous_commit = off")
         later = connection.execute(
@@ -83,11 +83,11 @@ def fill(ground: Ground, table: str, insert: str) -> None:
         ).fetchall()
         for name, _ in later:
             connection.execute(f"DROP INDEX {name}".encode())
-        connection.execute(insert.encode(), {"rows": ground.rows})
+        connection.execute(insert.encode(), {"rows": database.rows})
         for _, definition in later:
             connection.execute(definition.encode())
         connection.execute(f"VACUUM ANALYZE {table}".encode())
-    say(f"  {ground.rows:>10,} rows of {table} made in {timedelta(seconds=int(time.monotonic() - began))}")
+    say(f"  {database.rows:>10,} rows of {table} made in {timedelta(seconds=int(time.monotonic() - began))}")
 
 
 def milliseconds(work: Callable[[], object]) -> float:
@@ -110,11 +110,11 @@ def turns(of: int, rounds: int) -> Iterator[int]:
 
 
 @contextmanager
-def long_transactions(these: Iterable[Ground]) -> Iterator[None]:
+def long_transactions(these: Iterable[BenchmarkDatabase]) -> Iterator[None]:
     """Somebody's transactions that keep PostgreSQL from tidying anything away meanwhile."""
     with ExitStack() as stack:
-        for ground in these:
-            connection = stack.enter_context(psycopg.connect(ground.url))
+        for database in these:
+            connection = stack.enter_context(psycopg.connect(database.url))
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             connection.execute("SELECT count(*) FROM alembic_version")
         yield

@@ -25,7 +25,7 @@ from booking_tasks.models import (
     ConsultantPolicy,
 )
 from tests import builders
-from tests.assignment.batches import HOUR, TOMORROW, consultant, decisions, plan_of, run, sessions
+from tests.batch.batches import HOUR, TOMORROW, consultant, decisions, plan_of, run, sessions
 from tests.builders import NOW
 
 
@@ -44,12 +44,12 @@ def counted(db: Session) -> Iterator[list[str]]:
 
 def test_all_are_served_where_one_after_the_other_would_leave_somebody(db: Session, ctx: Context) -> None:
     """The first in the queue takes anything; alone it would take the only hour that suits the second."""
-    kind = builders.service_type(db)
+    service_type = builders.service_type(db)
     consultant(db, hours=2)
-    easy = builders.request(db, kind.id)
+    easy = builders.request(db, service_type.id)
     strict = builders.request(
         db,
-        kind.id,
+        service_type.id,
         requested_at=NOW + HOUR,
         preferred_start_time=TOMORROW,
         preferred_end_time=TOMORROW + HOUR,
@@ -58,7 +58,7 @@ def test_all_are_served_where_one_after_the_other_would_leave_somebody(db: Sessi
 
     assert {one.scheduled_start_time for one in sessions(db).values()} == {TOMORROW, TOMORROW + HOUR}
     assert sessions(db)[strict.id].scheduled_start_time == TOMORROW
-    assert plan.answer.proven
+    assert plan.solution.is_optimal
     [stored] = decisions(db, easy)
     assert (stored.reason, stored.start_time) == ("chosen", TOMORROW + HOUR)
     certificate = stored.inputs["batch"]
@@ -67,10 +67,10 @@ def test_all_are_served_where_one_after_the_other_would_leave_somebody(db: Sessi
 
 
 def test_a_batch_keeps_its_certificate_and_says_who_is_left_and_why(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db)
+    service_type = builders.service_type(db)
     consultant(db, hours=1)
-    first, second = (builders.request(db, kind.id, requested_at=NOW + n * HOUR) for n in range(2))
-    nobody = builders.request(db, kind.id, required_specializations=["law"])
+    first, second = (builders.request(db, service_type.id, requested_at=NOW + n * HOUR) for n in range(2))
+    nobody = builders.request(db, service_type.id, required_specializations=["law"])
     plan = run(db, ctx)
 
     [row] = db.scalars(select(AssignmentBatch))
@@ -89,14 +89,14 @@ def test_a_batch_keeps_its_certificate_and_says_who_is_left_and_why(db: Session,
 
 
 def test_a_batch_that_changes_nothing_leaves_no_row_but_turns_the_queue(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db)
-    request = builders.request(db, kind.id)
+    service_type = builders.service_type(db)
+    request = builders.request(db, service_type.id)
     run(db, ctx)
     later = Context(now=NOW + HOUR, actor="sweep", entry_point="sweep")
     with counted(db) as sent:
         plan = run(db, later)
 
-    assert plan.to_do == []
+    assert plan.request_ids_to_apply == []
     assert not [one for one in sent if one.startswith("INSERT")]
     assert len(decisions(db, request)) == 1
     db.refresh(request)
@@ -114,33 +114,35 @@ def test_an_empty_queue_costs_one_look(db: Session, ctx: Context) -> None:
 def test_reading_and_planning_take_as_many_statements_for_many_as_for_few(
     db: Session, ctx: Context, many: int
 ) -> None:
-    kind = builders.service_type(db, max_sessions_per_day=3)
+    service_type = builders.service_type(db, max_sessions_per_day=3)
     for _ in range(many):
         consultant(db)
-        builders.request(db, kind.id, preferred_start_time=TOMORROW, preferred_end_time=TOMORROW + 8 * HOUR)
+        builders.request(
+            db, service_type.id, preferred_start_time=TOMORROW, preferred_end_time=TOMORROW + 8 * HOUR
+        )
     with counted(db) as sent:
-        assert plan_of(db, ctx).answer.objective.served == many
+        assert plan_of(db, ctx).solution.objective.served == many
 
     assert len(sent) == 13
 
 
 def test_requests_of_one_requester_are_not_served_at_the_same_time(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db)
+    service_type = builders.service_type(db)
     for _ in range(2):
         consultant(db, hours=1)
     requester = uuid4()
     for _ in range(2):
-        builders.request(db, kind.id, requester_user_id=requester)
+        builders.request(db, service_type.id, requester_user_id=requester)
     plan = run(db, ctx)
 
-    assert plan.answer.objective.served == len(sessions(db)) == 1
+    assert plan.solution.objective.served == len(sessions(db)) == 1
 
 
 def test_buffers_are_kept_between_what_is_planned_together(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db, buffer_after_minutes=30)
+    service_type = builders.service_type(db, buffer_after_minutes=30)
     consultant(db, hours=3)
     for _ in range(3):
-        builders.request(db, kind.id)
+        builders.request(db, service_type.id)
     run(db, ctx)
 
     starts = sorted(one.scheduled_start_time for one in sessions(db).values())
@@ -148,11 +150,11 @@ def test_buffers_are_kept_between_what_is_planned_together(db: Session, ctx: Con
 
 
 def test_a_start_that_is_lost_meanwhile_is_replaced_by_the_next_one(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db)
+    service_type = builders.service_type(db)
     consultant(db, hours=2)
-    request = builders.request(db, kind.id)
-    plan = batch.keep(db, ctx, plan_of(db, ctx))
-    rival = builders.request(db, kind.id)
+    request = builders.request(db, service_type.id)
+    plan = batch.store_plan(db, ctx, plan_of(db, ctx))
+    rival = builders.request(db, service_type.id)
     service.assign(db, ctx, rival.id)
     assert plan.apply(db, ctx, request.id).result == "scheduled"
 
@@ -161,24 +163,24 @@ def test_a_start_that_is_lost_meanwhile_is_replaced_by_the_next_one(db: Session,
 
 
 def test_a_consultant_who_stops_meanwhile_gets_nobody(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db)
+    service_type = builders.service_type(db)
     row = builders.consultant(db)
     builders.window(db, row.consultant_user_id, TOMORROW)
-    request = builders.request(db, kind.id, required_specializations=["algebra"])
-    plan = batch.keep(db, ctx, plan_of(db, ctx))
+    request = builders.request(db, service_type.id, required_specializations=["algebra"])
+    plan = batch.store_plan(db, ctx, plan_of(db, ctx))
     row.specializations = ["law"]
     db.flush()
     assert plan.apply(db, ctx, request.id).reason == "missing_specialization"
 
 
 def test_a_consultant_who_wants_to_be_asked_since_the_plan_is_asked(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db)
+    service_type = builders.service_type(db)
     who = consultant(db)
-    request = builders.request(db, kind.id)
-    plan = batch.keep(db, ctx, plan_of(db, ctx))
+    request = builders.request(db, service_type.id)
+    plan = batch.store_plan(db, ctx, plan_of(db, ctx))
     db.add(
         ConsultantPolicy(
-            consultant_user_id=who, consultation_service_type_id=kind.id, requires_confirmation=True
+            consultant_user_id=who, consultation_service_type_id=service_type.id, requires_confirmation=True
         )
     )
     db.flush()
@@ -190,11 +192,11 @@ def test_a_consultant_who_wants_to_be_asked_since_the_plan_is_asked(db: Session,
 
 
 def test_a_consultant_who_takes_fewer_since_the_plan_gets_no_more(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db)
+    service_type = builders.service_type(db)
     row = builders.consultant(db)
     builders.window(db, row.consultant_user_id, TOMORROW)
-    requests = [builders.request(db, kind.id) for _ in range(2)]
-    plan = batch.keep(db, ctx, plan_of(db, ctx))
+    requests = [builders.request(db, service_type.id) for _ in range(2)]
+    plan = batch.store_plan(db, ctx, plan_of(db, ctx))
     row.assignment_capacity = 1
     db.flush()
     became = [plan.apply(db, ctx, one.id) for one in requests]
@@ -206,10 +208,10 @@ def test_a_consultant_who_takes_fewer_since_the_plan_gets_no_more(db: Session, c
 
 
 def test_a_request_that_was_changed_meanwhile_is_looked_at_anew(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db)
+    service_type = builders.service_type(db)
     who = consultant(db, hours=2)
-    request = builders.request(db, kind.id)
-    plan = batch.keep(db, ctx, plan_of(db, ctx))
+    request = builders.request(db, service_type.id)
+    plan = batch.store_plan(db, ctx, plan_of(db, ctx))
     request.excluded_consultant_user_ids = [who]
     request.updated_at = NOW + timedelta(minutes=1)
     db.flush()
@@ -219,9 +221,9 @@ def test_a_request_that_was_changed_meanwhile_is_looked_at_anew(db: Session, ctx
 
 
 def test_who_must_confirm_is_asked_and_their_time_held(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db, requires_confirmation=True)
+    service_type = builders.service_type(db, requires_confirmation=True)
     consultant(db, NOW, hours=2)
-    request = builders.request(db, kind.id)
+    request = builders.request(db, service_type.id)
     run(db, ctx)
 
     assert request.status == "pending_confirmation"
@@ -230,20 +232,23 @@ def test_who_must_confirm_is_asked_and_their_time_held(db: Session, ctx: Context
 
 
 def test_a_kind_that_is_no_longer_offered_is_said_to_be_so(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db, is_active=False)
-    request = builders.request(db, kind.id)
+    service_type = builders.service_type(db, is_active=False)
+    request = builders.request(db, service_type.id)
     run(db, ctx)
 
     assert request.status_reason == "service_type_inactive"
 
 
 def test_a_requester_who_is_busy_gets_another_start_or_is_told_so(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db)
+    service_type = builders.service_type(db)
     consultant(db, hours=3)
     busy = builders.booked_session(db, TOMORROW, minutes=90)
-    later = builders.request(db, kind.id, requester_user_id=busy.requester_user_id)
+    later = builders.request(db, service_type.id, requester_user_id=busy.requester_user_id)
     never = builders.request(
-        db, kind.id, requester_user_id=busy.requester_user_id, preferred_end_time=TOMORROW + 1.5 * HOUR
+        db,
+        service_type.id,
+        requester_user_id=busy.requester_user_id,
+        preferred_end_time=TOMORROW + 1.5 * HOUR,
     )
     run(db, ctx)
 
@@ -255,13 +260,13 @@ def test_without_the_solver_a_batch_is_served_greedily(
     db: Session, ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(matching, "has_solver", lambda: False)
-    kind = builders.service_type(db)
+    service_type = builders.service_type(db)
     consultant(db, hours=2)
     for _ in range(2):
-        builders.request(db, kind.id)
+        builders.request(db, service_type.id)
     plan = run(db, ctx)
 
-    assert plan.answer.method == db.scalars(select(AssignmentBatch)).one().method == "greedy"
+    assert plan.solution.method == db.scalars(select(AssignmentBatch)).one().method == "greedy"
     assert len(sessions(db)) == 2
 
 
@@ -270,17 +275,19 @@ def test_a_batch_with_too_many_starts_for_all_still_serves_everybody(
 ) -> None:
     """Each looks at few starts, but not all at the same ones; the preferred consultant's among them."""
     monkeypatch.setattr(batch_reading, "PAIRS_MOST", 80)
-    kind = builders.service_type(db)
+    service_type = builders.service_type(db)
     for _ in range(4):
         consultant(db, hours=8)
     wanted = consultant(db, TOMORROW + timedelta(days=5))
-    requests = [builders.request(db, kind.id, requested_at=NOW + n * timedelta(minutes=1)) for n in range(20)]
+    requests = [
+        builders.request(db, service_type.id, requested_at=NOW + n * timedelta(minutes=1)) for n in range(20)
+    ]
     requests[-1].preferred_consultant_user_id = wanted
     db.flush()
     plan = run(db, ctx)
 
-    assert len(plan.look.batch.pair_scores) <= 80
-    assert plan.answer.objective.served > 15  # four times the four that all of them could have together
+    assert len(plan.snapshot.batch.pair_scores) <= 80
+    assert plan.solution.objective.served > 15  # four times the four that all of them could have together
     assert len(sessions(db)) == 20
     assert sessions(db)[requests[-1].id].consultant_user_id == wanted
 
@@ -288,12 +295,12 @@ def test_a_batch_with_too_many_starts_for_all_still_serves_everybody(
 @pytest.mark.usefixtures("valkey")
 def test_the_sweep_serves_what_waits_and_two_sweeps_do_not_both_plan(own_database: str) -> None:
     with transaction() as db:
-        kind = builders.service_type(db)
+        service_type = builders.service_type(db)
         start = datetime.now(TOMORROW.tzinfo) + timedelta(days=1)
         consultant(db, start)
-        requests = [builders.request(db, kind.id, deadline_at=start).id for _ in range(3)]
-    with try_lock("assign_waiting", timedelta(minutes=1)) as alone:
-        assert alone
+        requests = [builders.request(db, service_type.id, deadline_at=start).id for _ in range(3)]
+    with try_lock("assign_waiting", timedelta(minutes=1)) as independent_bound:
+        assert independent_bound
         assert assign_waiting() == 0
     assert assign_waiting() == 3
     with transaction() as db:

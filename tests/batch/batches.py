@@ -23,17 +23,17 @@ TOMORROW = NOW + timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 
-def plan_of(db: Session, ctx: Context) -> batch.Planned:
-    look, others = batch.look(db, ctx)
-    return batch.planned(look, others, timedelta(seconds=60), lambda: 0.0)
+def plan_of(db: Session, ctx: Context) -> batch.BatchPlan:
+    snapshot, others = batch.read_batch(db, ctx)
+    return batch.plan_batch(snapshot, others, timedelta(seconds=60), lambda: 0.0)
 
 
-def run(db: Session, ctx: Context) -> batch.Planned:
+def run(db: Session, ctx: Context) -> batch.BatchPlan:
     """The whole sweep, in the test's transaction."""
-    plan = batch.keep(db, ctx, plan_of(db, ctx))
-    for request_id in plan.to_do:
+    plan = batch.store_plan(db, ctx, plan_of(db, ctx))
+    for request_id in plan.request_ids_to_apply:
         plan.apply(db, ctx, request_id)
-    batch.finish(db, ctx, plan)
+    batch.finish_plan(db, ctx, plan)
     return plan
 
 

@@ -16,13 +16,13 @@ from booking_tasks.batch import rounds as matching_rounds
 from booking_tasks.batch.plan import (
     NOT_SERVED,
     SCORE_MOST,
-    Answer,
     Batch,
-    Diary,
     Objective,
+    Occupancy,
     Plan,
-    alone,
-    greedy,
+    Solution,
+    greedy_plan,
+    independent_bound,
 )
 
 Opening = tuple[int, int, int, int]  # consultant, first, length, buffer on both sides
@@ -40,7 +40,7 @@ class Case:
 
     def batch(self) -> Batch:
         pairs = sorted(self.pairs)
-        whose = [
+        consultant_places = [
             number for number, (who, _) in enumerate(self.limits) for one in self.openings if one[0] == who
         ]
         limited = [
@@ -51,13 +51,13 @@ class Case:
             consultants=array("q", [one[0] for one in self.openings]),
             starts=array("q", [one[1] for one in self.openings]),
             ends=array("q", [one[1] + one[2] for one in self.openings]),
-            firsts=array("q", [one[1] - one[3] for one in self.openings]),
-            lasts=array("q", [one[1] + one[2] + one[3] for one in self.openings]),
+            occupied_from=array("q", [one[1] - one[3] for one in self.openings]),
+            occupied_until=array("q", [one[1] + one[2] + one[3] for one in self.openings]),
             pair_requests=array("q", [one[0] for one in pairs]),
             pair_openings=array("q", [one[1] for one in pairs]),
             pair_scores=array("q", [one[2] for one in pairs]),
             use_openings=array("q", limited),
-            use_budgets=array("q", whose),
+            use_budgets=array("q", consultant_places),
             use_amounts=array("q", [1] * len(limited)),
             budgets=array("q", [most for _, most in self.limits]),
         )
@@ -70,16 +70,18 @@ def cases(draw: st.DrawFn, requests: int = 6, openings: int = 8) -> Case:
     requesters = tuple(draw(st.lists(st.integers(0, requests - 1), min_size=many, max_size=many)))
     opening = st.tuples(st.integers(0, 2), st.integers(0, 8), st.integers(1, 4), st.sampled_from([0, 0, 1]))
     offered = tuple(draw(st.lists(opening, min_size=1, max_size=openings, unique=True)))
-    wish = st.tuples(st.integers(0, many - 1), st.integers(0, len(offered) - 1))
-    wishes = draw(st.lists(wish, max_size=24, unique=True))
-    scores = draw(st.lists(st.integers(0, SCORE_MOST), min_size=len(wishes), max_size=len(wishes)))
+    criteria = st.tuples(st.integers(0, many - 1), st.integers(0, len(offered) - 1))
+    all_criteria = draw(st.lists(criteria, max_size=24, unique=True))
+    scores = draw(
+        st.lists(st.integers(0, SCORE_MOST), min_size=len(all_criteria), max_size=len(all_criteria))
+    )
     limits = draw(st.dictionaries(st.integers(0, 2), st.integers(0, 2), max_size=2))
-    pairs = tuple((*wish, score) for wish, score in zip(wishes, scores, strict=True))
+    pairs = tuple((*criteria, score) for criteria, score in zip(all_criteria, scores, strict=True))
     return Case(requesters, offered, pairs, tuple(sorted(limits.items())))
 
 
-def solved(batch: Batch) -> Answer:
-    return matching.solved(batch, 60.0, lambda: 0.0)
+def solve(batch: Batch) -> Solution:
+    return matching.solve(batch, 60.0, lambda: 0.0)
 
 
 def best(batch: Batch) -> Objective:
@@ -107,7 +109,8 @@ def keeps_every_rule(batch: Batch, plan: Plan) -> bool:
     for one, other in itertools.combinations(pairs, 2):
         mine, theirs = batch.pair_openings[one], batch.pair_openings[other]
         if batch.consultants[mine] == batch.consultants[theirs] and (
-            batch.firsts[mine] < batch.lasts[theirs] and batch.firsts[theirs] < batch.lasts[mine]
+            batch.occupied_from[mine] < batch.occupied_until[theirs]
+            and batch.occupied_from[theirs] < batch.occupied_until[mine]
         ):
             return False
         who, whom = (batch.requesters[batch.pair_requests[pair]] for pair in (one, other))
@@ -130,23 +133,23 @@ def keeps_every_rule(batch: Batch, plan: Plan) -> bool:
 @given(cases(requests=5, openings=6))
 def test_the_plan_is_the_best_of_all_and_says_so(case: Case) -> None:
     batch = case.batch()
-    answer = solved(batch)
+    solution = solve(batch)
 
-    assert keeps_every_rule(batch, answer.plan)
-    assert Objective.of(batch, answer.plan) == answer.objective == best(batch)
-    assert answer.proven
-    assert not answer.timed_out
+    assert keeps_every_rule(batch, solution.plan)
+    assert Objective.of(batch, solution.plan) == solution.objective == best(batch)
+    assert solution.is_optimal
+    assert not solution.timed_out
 
 
 @settings(max_examples=150, deadline=None)
 @given(cases(requests=12, openings=14))
 def test_nobody_is_double_or_over_a_limit_and_greed_is_never_better(case: Case) -> None:
     batch = case.batch()
-    answer, greedy_plan = solved(batch), greedy(batch)
+    solution, plan = solve(batch), greedy_plan(batch)
 
-    assert keeps_every_rule(batch, greedy_plan)
-    assert keeps_every_rule(batch, answer.plan)
-    assert Objective.of(batch, greedy_plan) <= answer.objective <= answer.bound <= alone(batch)
+    assert keeps_every_rule(batch, plan)
+    assert keeps_every_rule(batch, solution.plan)
+    assert Objective.of(batch, plan) <= solution.objective <= solution.bound <= independent_bound(batch)
 
 
 @settings(max_examples=150, deadline=None)
@@ -161,7 +164,7 @@ def test_one_more_hour_or_one_more_consultant_never_serves_fewer(case: Case, dat
             unique=True,
         ).map(lambda found: [one for one in found if one not in case.openings])
     )
-    wishes = data.draw(
+    all_criteria = data.draw(
         st.lists(
             st.tuples(
                 st.integers(0, len(case.requesters) - 1),
@@ -172,16 +175,16 @@ def test_one_more_hour_or_one_more_consultant_never_serves_fewer(case: Case, dat
             unique_by=lambda one: one[:2],
         )
     )
-    added = tuple((who, len(case.openings) + which, score) for who, which, score in wishes if more)
+    added = tuple((who, len(case.openings) + which, score) for who, which, score in all_criteria if more)
     larger = replace(case, openings=(*case.openings, *more), pairs=(*case.pairs, *added))
 
-    assert solved(larger.batch()).objective.served >= solved(case.batch()).objective.served
+    assert solve(larger.batch()).objective.served >= solve(case.batch()).objective.served
 
 
 @settings(max_examples=60, deadline=None)
 @given(cases(requests=12, openings=14))
 def test_the_same_batch_gives_the_same_plan(case: Case) -> None:
-    assert solved(case.batch()) == solved(case.batch())
+    assert solve(case.batch()) == solve(case.batch())
 
 
 @settings(max_examples=150, deadline=None)
@@ -189,29 +192,29 @@ def test_the_same_batch_gives_the_same_plan(case: Case) -> None:
 def test_without_time_for_a_search_the_plan_keeps_the_rules_and_the_bound_is_true(case: Case) -> None:
     batch = case.batch()
     ticks = itertools.count()
-    hurried = matching.solved(batch, 0.5, lambda: float(next(ticks)))
+    hurried = matching.solve(batch, 0.5, lambda: float(next(ticks)))
 
     assert keeps_every_rule(batch, hurried.plan)
-    assert hurried.objective >= Objective.of(batch, greedy(batch))
-    assert hurried.bound >= solved(batch).objective
-    assert hurried.proven or hurried.timed_out
+    assert hurried.objective >= Objective.of(batch, greedy_plan(batch))
+    assert hurried.bound >= solve(batch).objective
+    assert hurried.is_optimal or hurried.timed_out
 
 
 @settings(max_examples=100, deadline=None)
 @given(cases(requests=8, openings=10))
 def test_without_a_search_nothing_that_still_fits_is_left(case: Case) -> None:
     batch = case.batch()
-    plan = matching_rounds.extended(batch, None, lambda: True)
-    diary = Diary(batch)
+    plan = matching_rounds.extend_plan(batch, None, lambda: True)
+    occupancy = Occupancy(batch)
     for pair in plan:
         if pair != NOT_SERVED:
-            assert diary.fits(pair)
-            diary.take(pair)
+            assert occupancy.fits(pair)
+            occupancy.take(pair)
 
     assert not [
         pair
         for pair, request in enumerate(batch.pair_requests)
-        if plan[request] == NOT_SERVED and diary.fits(pair)
+        if plan[request] == NOT_SERVED and occupancy.fits(pair)
     ]
 
 
@@ -228,10 +231,10 @@ def test_groups_have_nothing_in_common(case: Case) -> None:
     for (_, some), (_, others) in itertools.combinations(found, 2):
         for one, other in itertools.product(some, others):
             plan = _only(batch, one, other)
-            possible = keeps_every_rule(batch, _only(batch, one)) and keeps_every_rule(
+            is_feasible = keeps_every_rule(batch, _only(batch, one)) and keeps_every_rule(
                 batch, _only(batch, other)
             )
-            assert keeps_every_rule(batch, plan) or not possible
+            assert keeps_every_rule(batch, plan) or not is_feasible
 
 
 def _only(batch: Batch, *pairs: int) -> Plan:
@@ -248,29 +251,29 @@ def test_a_new_start_that_hides_two_others_from_the_matching_does_not_serve_fewe
     new = ((0, 6, 8), (1, 6, 7), (2, 6, 8))
     after = replace(before, openings=(*openings, (0, 4, 3, 0)), pairs=(*before.pairs, *new))
 
-    assert solved(before.batch()).objective.served == 3
-    assert solved(after.batch()).objective.served == 3
-    assert solved(after.batch()).method == "search"
+    assert solve(before.batch()).objective.served == 3
+    assert solve(after.batch()).objective.served == 3
+    assert solve(after.batch()).method == "search"
 
 
 def test_the_number_served_goes_before_any_score() -> None:
     dear = Case((0, 1), ((0, 0, 1, 0), (0, 1, 1, 0)), ((0, 0, SCORE_MOST), (0, 1, 0), (1, 0, 0)))
 
-    assert solved(dear.batch()).objective == Objective(2, 0)
+    assert solve(dear.batch()).objective == Objective(2, 0)
 
 
 def test_one_requester_is_not_matched_to_two_consultants_at_once() -> None:
     twice = Case((7, 7), ((0, 0, 2, 0), (1, 1, 2, 0)), ((0, 0, 5), (1, 1, 9)))
 
-    assert solved(twice.batch()).objective == Objective(1, 9)
+    assert solve(twice.batch()).objective == Objective(1, 9)
 
 
 def test_greed_serves_fewer_where_the_matching_serves_all() -> None:
     case = Case((0, 1), ((0, 0, 1, 0), (1, 0, 1, 0)), ((0, 0, 9), (0, 1, 8), (1, 0, 9)))
     batch = case.batch()
 
-    assert Objective.of(batch, greedy(batch)) == Objective(1, 9)
-    assert solved(batch).objective == Objective(2, 17)
+    assert Objective.of(batch, greedy_plan(batch)) == Objective(1, 9)
+    assert solve(batch).objective == Objective(2, 17)
 
 
 def test_without_the_solver_the_plan_is_greedy_and_the_bound_is_still_one(
@@ -278,11 +281,15 @@ def test_without_the_solver_the_plan_is_greedy_and_the_bound_is_still_one(
 ) -> None:
     monkeypatch.setattr(matching, "has_solver", lambda: False)
     batch = Case((0, 1), ((0, 0, 1, 0), (1, 0, 1, 0)), ((0, 0, 9), (0, 1, 8), (1, 0, 9))).batch()
-    answer = solved(batch)
+    solution = solve(batch)
 
-    assert (answer.method, answer.objective, answer.bound) == ("greedy", Objective(1, 9), Objective(2, 18))
+    assert (solution.method, solution.objective, solution.bound) == (
+        "greedy",
+        Objective(1, 9),
+        Objective(2, 18),
+    )
 
 
 def test_an_empty_batch_has_an_answer() -> None:
-    assert solved(Case((), (), ()).batch()).plan == []
-    assert solved(Case((3,), (), ()).batch()).plan == [NOT_SERVED]
+    assert solve(Case((), (), ()).batch()).plan == []
+    assert solve(Case((3,), (), ()).batch()).plan == [NOT_SERVED]
