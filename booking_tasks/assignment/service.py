@@ -25,7 +25,7 @@ from booking_tasks.context import Context
 from booking_tasks.contracts import RequestOutcome
 from booking_tasks.enums import RequestStatus
 from booking_tasks.intake import service as intake
-from booking_tasks.intake.confirmation_requests import who_declined
+from booking_tasks.requests.confirmation_requests import who_declined
 from booking_tasks.intake.service import Submission
 from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import ConsultationRequest, ServiceType

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.calendars.rules import CALENDAR, OUTAGE, Piece
-from booking_tasks.intake.confirmation_requests import ASKED
+from booking_tasks.requests.confirmation_requests import ASKED
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import (
     AvailabilitySlot,

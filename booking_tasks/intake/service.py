@@ -22,7 +22,7 @@ from booking_tasks.contracts import (
 from booking_tasks.credits.service import take_back
 from booking_tasks.enums import RequestStatus
 from booking_tasks.intake import store
-from booking_tasks.intake.confirmation_requests import open_question
+from booking_tasks.requests.confirmation_requests import open_question
 from booking_tasks.intake.preference import contradiction
 from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
-from booking_tasks.intake.confirmation_requests import question
+from booking_tasks.requests.confirmation_requests import question
 from booking_tasks.invites import rules, store
 from booking_tasks.invites.calendar import calendar
 from booking_tasks.jobs import store as jobs

@@ -10,7 +10,7 @@ from booking_tasks.context import Context
 from booking_tasks.contracts import ConfirmRequest, DeclineRequest, ReceiveReply, ReplyOutcome
 from booking_tasks.enums import Party, ReplyAnswer
 from booking_tasks.intake import service as intake
-from booking_tasks.intake.confirmation_requests import Question, question
+from booking_tasks.requests.confirmation_requests import Question, question
 from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.replies import store

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
-from booking_tasks.intake.confirmation_requests import Fate, Question, question
+from booking_tasks.requests.confirmation_requests import Fate, Question, question
 from booking_tasks.invites.store import held_time, offer, request
 from booking_tasks.kit.signed_links import Grant
 from booking_tasks.mail.calendar_copy import House, Person

@@ -22,7 +22,7 @@ from booking_tasks.context import Context
 from booking_tasks.contracts import ConfirmHold, HoldSlot, UpsertServiceType
 from booking_tasks.holds import service as holds
 from booking_tasks.intake import service
-from booking_tasks.intake.confirmation_requests import latest_question, question
+from booking_tasks.requests.confirmation_requests import latest_question, question
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentDecision, ConsultationRequest, Event, ServiceType
 from booking_tasks.requests.rules import confirmation_deadline

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from booking_tasks.context import Context
-from booking_tasks.intake.confirmation_requests import latest_question
+from booking_tasks.requests.confirmation_requests import latest_question
 from booking_tasks.kit import clock
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest

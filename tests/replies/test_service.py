@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, ReceiveReply, ReplyOutcome
-from booking_tasks.intake.confirmation_requests import latest_question
+from booking_tasks.requests.confirmation_requests import latest_question
 from booking_tasks.models import DirectoryUser, Event, Job, ScheduledSession
 from booking_tasks.replies import service
 from booking_tasks.replies.reading import read

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, select
 
-from booking_tasks.intake.confirmation_requests import question
+from booking_tasks.requests.confirmation_requests import question
 from booking_tasks.intake.tasks import confirm_request, decline_request, expire_requests
 from booking_tasks.kit import clock
 from booking_tasks.kit.database import transaction
