@@ -51,7 +51,7 @@ def announce_plan(db: Session, ctx: Context, plan: AbsencePlan) -> None:
     for step in steps:
         session = affected.sessions[step.scheduled_session_id]
         untouched = is_untouched(db, step, session)
-        if untouched and sessions.why_fixed(session, ctx) is None:
+        if untouched and sessions.change_refusal(session, ctx) is None:
             _announce_step(db, ctx, plan, step, session, affected)
         else:
             revert_step(db, ctx, step, untouched=untouched)
@@ -72,7 +72,7 @@ def _announce_step(
         transition_step(step, StepState.DONE)
         request, former = affected.request(session), session.consultant_user_id
         taken = Taken(step.booking_id, session.scheduled_start_time, session.scheduled_end_time)
-        sessions.hand_over(db, ctx, session, request, step.consultant_user_id, taken, plan.reason)
+        sessions.reassign(db, ctx, session, request, step.consultant_user_id, taken, plan.reason)
         record_decision(db, ctx, session, former, [], plan.id)
     elif step.action == StepAction.PROPOSE and store.lock_live_hold(db, step.hold_id, ctx.now):
         transition_step(step, StepState.OFFERED)
@@ -104,7 +104,7 @@ def _cancel(db: Session, ctx: Context, step: AbsencePlanStep, session: Scheduled
     """Cancel a session, and release the time that was held for its requester."""
     release_hold(db, ctx, step)
     transition_step(step, StepState.CANCELLED)
-    sessions.call_off(db, ctx, session, SessionStatus.CANCELLED_BY_CONSULTANT, _AWAY)
+    sessions.cancel_locked(db, ctx, session, SessionStatus.CANCELLED_BY_CONSULTANT, _AWAY)
 
 
 def answer_proposal(db: Session, ctx: Context, command: AnswerProposal) -> ReassignOutcome:
@@ -121,7 +121,7 @@ def answer_proposal(db: Session, ctx: Context, command: AnswerProposal) -> Reass
             return session_outcome("already_done", session)
         return session_outcome("refused", session, "not_offered")
     _lock_consultants(db, step, session)
-    if not is_untouched(db, step, session) or sessions.why_fixed(session, ctx) is not None:
+    if not is_untouched(db, step, session) or sessions.change_refusal(session, ctx) is not None:
         return session_outcome("refused", session, "not_offered")
     if not command.accepted:
         _cancel(db, ctx, step, session)
@@ -145,7 +145,7 @@ def _accept(
     if who == former:
         sessions.move(db, ctx, session, taken, _AWAY)
     else:
-        sessions.hand_over(db, ctx, session, request, who, taken, _AWAY)
+        sessions.reassign(db, ctx, session, request, who, taken, _AWAY)
         record_decision(db, ctx, session, former, [], step.plan_id)
     return session_outcome("done", session)
 
@@ -158,7 +158,7 @@ def end_unanswered_proposal(db: Session, ctx: Context, session_id: UUID, step_id
         return "the proposal is gone" if step is None else f"the proposal is {step.state}"
     session = affected.sessions[session_id]
     _lock_consultants(db, step, session)
-    if is_untouched(db, step, session) and sessions.why_fixed(session, ctx) is None:
+    if is_untouched(db, step, session) and sessions.change_refusal(session, ctx) is None:
         _cancel(db, ctx, step, session)
     else:
         revert_step(db, ctx, step, untouched=False)

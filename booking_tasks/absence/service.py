@@ -35,7 +35,7 @@ def reassign(db: Session, ctx: Context, command: ReassignSession) -> ReassignOut
     if session is None or request is None:
         return _refused("unknown_session", "session_id", "names no session")
     who = command.consultant_user_id
-    refusal = sessions.why_fixed(session, ctx)
+    refusal = sessions.change_refusal(session, ctx)
     if refusal is not None:
         return session_outcome("refused", session, refusal)
     if who is None:
@@ -103,7 +103,7 @@ def _complete(
 ) -> ReassignOutcome:
     """Hand the session over to the consultant whose time is booked, and store the decision."""
     former = session.consultant_user_id
-    sessions.hand_over(db, ctx, session, request, who, taken, reason)
+    sessions.reassign(db, ctx, session, request, who, taken, reason)
     record_decision(db, ctx, session, former, candidates)
     return session_outcome("done", session)
 

@@ -36,7 +36,7 @@ def submit_only(db: Session, ctx: Context, command: SubmitRequest) -> RequestOut
     new = _submission(db, ctx, command)
     if isinstance(new, RequestOutcome):
         return new
-    request = intake.written(db, ctx, new)
+    request = intake.insert_request(db, ctx, new)
     if isinstance(request, RequestOutcome):
         return request
     intake.postpone(db, ctx, request, "waited too long for others")
@@ -58,10 +58,10 @@ def _looked_at(
     looked = ctx.on_behalf_of(_CHOOSER)
     if new.request.replaces_request_id is None:
         return assign_new(db, ctx, new, looked)
-    request = intake.written(db, ctx, new)
+    request = intake.insert_request(db, ctx, new)
     if isinstance(request, RequestOutcome):
         return request
-    return request, assign_locked(db, looked, request, new.kind)
+    return request, assign_locked(db, looked, request, new.service_type)
 
 
 def _told(request: ConsultationRequest, became: Assigned) -> RequestOutcome:

@@ -65,7 +65,7 @@ def _pending_booking(
 ) -> PendingBooking:
     who, (start, end) = candidate.consultant_user_id, span
     if not candidate.must_confirm:
-        draft = sessions.drafted(ctx, request, who, start, end, decision)
+        draft = sessions.draft_session(ctx, request, who, start, end, decision)
         return PendingBooking(who, start, end, draft.entry, decision, session_id=draft.session.id, new=new)
     until = confirmation_deadline(
         ctx.now, kind.confirmation_minutes, ctx.policies.confirmation_deadline, start

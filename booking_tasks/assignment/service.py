@@ -25,7 +25,6 @@ from booking_tasks.context import Context
 from booking_tasks.contracts import RequestOutcome
 from booking_tasks.enums import RequestStatus
 from booking_tasks.intake import service as intake
-from booking_tasks.requests.confirmation_requests import who_declined
 from booking_tasks.intake.service import Submission
 from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import ConsultationRequest, ServiceType
@@ -33,6 +32,7 @@ from booking_tasks.offers import service as offers
 from booking_tasks.offers.rules import NOT_TAKEN
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.requests import service as requests
+from booking_tasks.requests.confirmation_requests import declining_consultants
 from booking_tasks.requests.rules import NewRequest
 from booking_tasks.requests.store import locked_request
 
@@ -84,19 +84,19 @@ def assign_new(
     `looked` is the moment on the word of who chooses. What the first choice takes is written together with
     the request, by one statement.
     """
-    seen = evaluate(db, looked, new.request, new.kind)
+    seen = evaluate(db, looked, new.request, new.service_type)
     best = seen.best()
     if best is not None:
         cost, row = _choice(db, looked, new.request, seen, best, best.starts[0])
-        taken = book_or_hold(db, looked, new.request, new.kind, best, best.starts[0], row, new)
+        taken = book_or_hold(db, looked, new.request, new.service_type, best, best.starts[0], row, new)
         if not isinstance(taken, NotTaken):
             return new.request, replace(taken, cost=cost)
         if taken.code == "request_exists":
-            return intake.id_in_use()
-    request = intake.written(db, ctx, new)
+            return intake.request_exists_refusal()
+    request = intake.insert_request(db, ctx, new)
     if isinstance(request, RequestOutcome):
         return request
-    return request, _assigned(db, looked, request, new.kind, seen)
+    return request, _assigned(db, looked, request, new.service_type, seen)
 
 
 def _assigned(
@@ -192,7 +192,7 @@ def book_or_offer(
         if _is_full(db, ctx, candidate):
             attempt.discard()
             return NotTaken("at_capacity")
-        taken = offers.offer(db, ctx, request, candidate.consultant_user_id, start)
+        taken = offers.offer_start(db, ctx, request, candidate.consultant_user_id, start)
         if isinstance(taken, NotTaken):
             attempt.discard()
             return taken
@@ -216,7 +216,7 @@ def leave_unassigned(
     batch: dict[str, Any] | None = None,
 ) -> Assigned:
     """Wait for another day; or end where nobody is left to ask and the kind of consultation wants that."""
-    reason = unassigned_reason(seen.candidates, who_declined(db, request.id))
+    reason = unassigned_reason(seen.candidates, declining_consultants(db, request.id))
     waits = _wait(db, ctx, request, seen, reason, batch)
     if reason != ALL_DECLINED or kind.when_all_declined == "wait":
         return waits

@@ -38,7 +38,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Seen:
+class EvidenceItem:
     """One observation of a room (words.EvidenceKind), by one source; `party` for joined and left."""
 
     kind: str
@@ -59,7 +59,7 @@ class Trace:
     unclear: bool
 
 
-def trace(seen: Iterable[Seen], party: Party, agreed: Interval) -> Trace:
+def trace(seen: Iterable[EvidenceItem], party: Party, agreed: Interval) -> Trace:
     """A side's trace. Order and repeats of the observations do not matter.
 
     Sources are read apart and laid over each other. Within a source a leaving ends the latest open
@@ -78,7 +78,9 @@ def trace(seen: Iterable[Seen], party: Party, agreed: Interval) -> Trace:
     return Trace(_merged(visits, agreed), unclear or _left_unseen(facts, party, agreed))
 
 
-def _visits(facts: frozenset[Seen], party: Party, source: str) -> tuple[list[Interval], list[datetime]]:
+def _visits(
+    facts: frozenset[EvidenceItem], party: Party, source: str
+) -> tuple[list[Interval], list[datetime]]:
     """Visits with an end, and the joinings without one."""
     own = (one for one in facts if one.party == party and one.source == source)
     ended: list[Interval] = []
@@ -112,7 +114,7 @@ def _merged(visits: Iterable[Interval], agreed: Interval) -> tuple[Interval, ...
     return tuple(merged)
 
 
-def _left_unseen(facts: frozenset[Seen], party: Party, agreed: Interval) -> bool:
+def _left_unseen(facts: frozenset[EvidenceItem], party: Party, agreed: Interval) -> bool:
     own = [one for one in facts if one.party == party]
     joined = [one.at for one in own if one.kind == "joined"]
     return any(
@@ -120,7 +122,9 @@ def _left_unseen(facts: frozenset[Seen], party: Party, agreed: Interval) -> bool
     )
 
 
-def side_attendance(seen: Iterable[Seen], party: Party, agreed: Interval, minimum: timedelta) -> Attendance:
+def side_attendance(
+    seen: Iterable[EvidenceItem], party: Party, agreed: Interval, minimum: timedelta
+) -> Attendance:
     """Whether one side attended.
 
     `attended`: there for at least `minimum` of elapsed time in all (or the whole of a shorter
@@ -136,7 +140,7 @@ def side_attendance(seen: Iterable[Seen], party: Party, agreed: Interval, minimu
     return Attendance.ABSENT
 
 
-def room_was_watched(seen: Iterable[Seen], party: Party, agreed: Interval) -> bool:
+def room_was_watched(seen: Iterable[EvidenceItem], party: Party, agreed: Interval) -> bool:
     """Whether somebody would have seen this side come.
 
     Proof is: the room was seen to open around this session, or the other side was seen in it, or a
@@ -150,7 +154,7 @@ def room_was_watched(seen: Iterable[Seen], party: Party, agreed: Interval) -> bo
     )
 
 
-def missing_sides(seen: Iterable[Seen], agreed: Interval, now: datetime) -> tuple[Party, ...]:
+def missing_sides(seen: Iterable[EvidenceItem], agreed: Interval, now: datetime) -> tuple[Party, ...]:
     """The sides that a watched room has not seen yet, while the session runs."""
     facts = frozenset(seen)
     so_far = Interval(agreed.start, min(now, agreed.end))

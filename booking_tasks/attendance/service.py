@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.attendance import rules, store
-from booking_tasks.attendance.rules import Interval, Seen
+from booking_tasks.attendance.rules import EvidenceItem, Interval
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
     EvidenceOutcome,
@@ -32,7 +32,7 @@ def record_attendance(db: Session, ctx: Context, command: RecordAttendance) -> E
     """Keep what was observed. It is weighed at the verdict; after it, it changes nothing by itself."""
     if store.session(db, command.session_id) is None:
         return EvidenceOutcome(result="refused", code="unknown_session", message="there is no such session")
-    recorded = store.add_evidence(db, command.session_id, command.source, command.observations)
+    recorded = store.insert_evidence(db, command.session_id, command.source, command.observations)
     return EvidenceOutcome(
         result="done" if recorded else "already_done", session_id=command.session_id, recorded=recorded
     )
@@ -68,7 +68,7 @@ def judge_due(db: Session, ctx: Context, limit: int) -> int:
     return len(due)
 
 
-def _judge(db: Session, ctx: Context, session: ScheduledSession, seen: list[Seen]) -> None:
+def _judge(db: Session, ctx: Context, session: ScheduledSession, seen: list[EvidenceItem]) -> None:
     agreed, minimum = _agreed(session), ctx.policies.attendance_minimum
     requester = rules.side_attendance(seen, Party.REQUESTER, agreed, minimum)
     consultant = rules.side_attendance(seen, Party.CONSULTANT, agreed, minimum)
@@ -100,12 +100,12 @@ def record_outcome(db: Session, ctx: Context, command: RecordOutcome) -> Session
     session = store.locked_session(db, command.session_id)
     if session is None:
         return _unknown_session()
-    refusal = _why_not(session, command)
+    refusal = _refusal(session, command)
     if refusal is not None:
         return refusal
     noted = _note(db, ctx, session, command.notes)
     corrected = _correct(db, ctx, session, command)
-    return _as_it_stands(session, changed=noted or corrected)
+    return _outcome(session, changed=noted or corrected)
 
 
 def record_billing(db: Session, ctx: Context, command: RecordBilling) -> SessionOutcome:
@@ -115,7 +115,7 @@ def record_billing(db: Session, ctx: Context, command: RecordBilling) -> Session
         return _unknown_session()
     before = session.billed_amount
     if before == command.billed_amount:
-        return _as_it_stands(session, changed=False)
+        return _outcome(session, changed=False)
     session.billed_amount, session.updated_at = command.billed_amount, ctx.now
     history.record_event(
         db,
@@ -125,10 +125,10 @@ def record_billing(db: Session, ctx: Context, command: RecordBilling) -> Session
         before={"billed_amount": None if before is None else f"{before:.2f}"},
         after={"billed_amount": f"{command.billed_amount:.2f}"},
     )
-    return _as_it_stands(session, changed=True)
+    return _outcome(session, changed=True)
 
 
-def _why_not(session: ScheduledSession, command: RecordOutcome) -> SessionOutcome | None:
+def _refusal(session: ScheduledSession, command: RecordOutcome) -> SessionOutcome | None:
     if session.status in CANCELLED:
         return SessionOutcome(
             result="refused", code="cancelled", message="a cancelled session has no outcome"
@@ -200,7 +200,7 @@ def _unknown_session() -> SessionOutcome:
     return SessionOutcome(result="refused", code="unknown_session", message="there is no such session")
 
 
-def _as_it_stands(session: ScheduledSession, *, changed: bool) -> SessionOutcome:
+def _outcome(session: ScheduledSession, *, changed: bool) -> SessionOutcome:
     return SessionOutcome.model_validate(
         {
             "result": "done" if changed else "already_done",
@@ -221,7 +221,7 @@ def _of_request(status: str | None) -> dict[str, Any]:
     return {} if status is None else {"request_status": status}
 
 
-def _summary(seen: list[Seen], agreed: Interval) -> dict[str, Any]:
+def _summary(seen: list[EvidenceItem], agreed: Interval) -> dict[str, Any]:
     """The evidence behind a verdict: presence of each side as ISO 8601 instants, how much was seen."""
     presence = {
         party: [[to_iso(one.start), to_iso(one.end)] for one in rules.trace(seen, party, agreed).presence]

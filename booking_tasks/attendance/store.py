@@ -12,7 +12,7 @@ from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from booking_tasks.attendance.rules import Seen
+from booking_tasks.attendance.rules import EvidenceItem
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession
 from booking_tasks.outbox.event_types import EventType
@@ -60,7 +60,7 @@ def sessions_to_judge(db: Session, now: datetime, delay: timedelta, limit: int) 
     return list(db.scalars(due))
 
 
-def observations(db: Session, session_ids: Iterable[UUID]) -> dict[UUID, list[Seen]]:
+def observations(db: Session, session_ids: Iterable[UUID]) -> dict[UUID, list[EvidenceItem]]:
     """What was seen of each session's room; an empty list where nothing was.
 
     Without a consultant who was seen before the session became another's: they are not who is judged.
@@ -73,7 +73,7 @@ def observations(db: Session, session_ids: Iterable[UUID]) -> dict[UUID, list[Se
         )
         .scalar_subquery()
     )
-    found: dict[UUID, list[Seen]] = defaultdict(list)
+    found: dict[UUID, list[EvidenceItem]] = defaultdict(list)
     rows = db.execute(
         select(
             AttendanceEvidence.scheduled_session_id,
@@ -91,7 +91,7 @@ def observations(db: Session, session_ids: Iterable[UUID]) -> dict[UUID, list[Se
         )
     )
     for session_id, kind, at, source, party in rows:
-        found[session_id].append(Seen(kind, at, source, party))
+        found[session_id].append(EvidenceItem(kind, at, source, party))
     return found
 
 
@@ -108,7 +108,7 @@ class Observed(Protocol):
     def external_id(self) -> str: ...
 
 
-def add_evidence(db: Session, session_id: UUID, source: str, seen: Iterable[Observed]) -> int:
+def insert_evidence(db: Session, session_id: UUID, source: str, seen: Iterable[Observed]) -> int:
     """Keep observations of an existing session; how many of them were new."""
     kept, told = 0, list(seen)
     for first in range(0, len(told), _ROWS_AT_ONCE):

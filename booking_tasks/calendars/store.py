@@ -13,7 +13,6 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.calendars.rules import CALENDAR, OUTAGE, Piece
-from booking_tasks.requests.confirmation_requests import ASKED
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import (
     AvailabilitySlot,
@@ -24,6 +23,7 @@ from booking_tasks.models import (
     ScheduledSession,
 )
 from booking_tasks.models.upsert import upsert
+from booking_tasks.requests.confirmation_requests import ASKED
 from booking_tasks.states import OPEN
 
 _REAL_TIME = func.clock_timestamp()

@@ -39,14 +39,14 @@ _refused = HoldOutcome.refusal
 
 def hold_slot(db: Session, ctx: Context, command: HoldSlot) -> HoldOutcome:
     """Make a request that keeps one start of one consultant until its requester confirms."""
-    refusal = _unusable(db, command)
+    refusal = _command_refusal(db, command)
     if refusal is not None:
         return refusal
     until = min(ctx.now + timedelta(minutes=command.minutes), command.start)
     if until <= ctx.now:
         return _refused("slot_not_free", "start", "lies in the past; choose one that is offered")
     with savepoint(db) as attempt:
-        request = _added(db, ctx, command, until)
+        request = _insert_request(db, ctx, command, until)
         taken = availability.hold(
             db, ctx, request, command.consultant_user_id, command.start, until, request.hold_token
         )
@@ -59,7 +59,7 @@ def hold_slot(db: Session, ctx: Context, command: HoldSlot) -> HoldOutcome:
     return _outcome("done", request, availability.held_slot(db, request.id))
 
 
-def _unusable(db: Session, command: HoldSlot) -> HoldOutcome | None:
+def _command_refusal(db: Session, command: HoldSlot) -> HoldOutcome | None:
     kind = ledger.service_type(db, command.service_type_id)
     if kind is None or not kind.is_active:
         return _refused("unknown_service_type", "service_type_id", "names no active service type")
@@ -72,7 +72,7 @@ def _unusable(db: Session, command: HoldSlot) -> HoldOutcome | None:
     return None
 
 
-def _added(db: Session, ctx: Context, command: HoldSlot, until: datetime) -> ConsultationRequest:
+def _insert_request(db: Session, ctx: Context, command: HoldSlot, until: datetime) -> ConsultationRequest:
     request = ConsultationRequest(
         id=command.request_id,
         requester_user_id=command.requester_user_id,
@@ -94,11 +94,11 @@ def _added(db: Session, ctx: Context, command: HoldSlot, until: datetime) -> Con
 
 def renew_hold(db: Session, ctx: Context, command: RenewHold) -> HoldOutcome:
     """Let a live hold live longer; one that is over stays over, even when nobody took its start."""
-    request = _of_token(db, command.request_id, command.hold_token)
+    request = _locked_by_token(db, command.request_id, command.hold_token)
     if request is None:
         return HoldOutcome(result="refused", code="unknown_hold")
     held = availability.held_slot(db, request.id)
-    refusal = _not_live(ctx, request, held)
+    refusal = _hold_refusal(ctx, request, held)
     if refusal is not None or held is None or held.session_start_time is None or held.held_until is None:
         return _outcome("refused", request, held, refusal or "hold_expired")
     longest = (request.requested_at or ctx.now) + LONGEST_HOLD
@@ -108,7 +108,7 @@ def renew_hold(db: Session, ctx: Context, command: RenewHold) -> HoldOutcome:
         return _outcome(
             "refused" if longer else "already_done", request, held, "longest_hold" if longer else None
         )
-    was = _kept(request, held.session_start_time, held.held_until)
+    was = _hold_state(request, held.session_start_time, held.held_until)
     if not availability.prolong_hold(db, ctx, request.id, until):
         return _outcome("refused", request, held, "hold_expired")
     request.deadline_at, request.updated_at = until, ctx.now
@@ -119,7 +119,7 @@ def renew_hold(db: Session, ctx: Context, command: RenewHold) -> HoldOutcome:
 
 def release_hold(db: Session, ctx: Context, command: ReleaseHold) -> HoldOutcome:
     """Give a hold back, live or over; its start is free at once."""
-    request = _of_token(db, command.request_id, command.hold_token)
+    request = _locked_by_token(db, command.request_id, command.hold_token)
     if request is None:
         return HoldOutcome(result="refused", code="unknown_hold")
     if request.status == RequestStatus.CANCELLED:
@@ -132,13 +132,13 @@ def release_hold(db: Session, ctx: Context, command: ReleaseHold) -> HoldOutcome
 
 def confirm_hold(db: Session, ctx: Context, command: ConfirmHold) -> HoldOutcome:
     """Book what is held, or ask the consultant who confirms themselves."""
-    request = _of_token(db, command.request_id, command.hold_token)
+    request = _locked_by_token(db, command.request_id, command.hold_token)
     if request is None:
         return HoldOutcome(result="refused", code="unknown_hold")
     held = availability.held_slot(db, request.id)
     if request.status in {RequestStatus.SCHEDULED, RequestStatus.PENDING_CONFIRMATION}:
         return _outcome("already_done", request, held)
-    refusal = _not_live(ctx, request, held)
+    refusal = _hold_refusal(ctx, request, held)
     if (
         refusal is not None
         or held is None
@@ -152,16 +152,16 @@ def confirm_hold(db: Session, ctx: Context, command: ConfirmHold) -> HoldOutcome
         if not requests.request_confirmation(db, ctx, request, who, start, end):
             return _outcome("refused", request, held, "hold_expired")
         assignment.record_requester_choice(db, ctx, request, start)
-    elif not _booked(db, ctx, request, who, start, end):
+    elif not _book(db, ctx, request, who, start, end):
         return _outcome("refused", request, held, "hold_expired")
     return _outcome("done", request, availability.held_slot(db, request.id), start=start, end=end)
 
 
-def _booked(
+def _book(
     db: Session, ctx: Context, request: ConsultationRequest, who: UUID, start: datetime, end: datetime
 ) -> bool:
     """The hold becomes the booking; False when it is over."""
-    agreed = sessions.agree(
+    agreed = sessions.schedule(
         db,
         ctx,
         request,
@@ -174,13 +174,13 @@ def _booked(
     return not isinstance(agreed, NotTaken)
 
 
-def _of_token(db: Session, request_id: UUID, token: UUID) -> ConsultationRequest | None:
+def _locked_by_token(db: Session, request_id: UUID, token: UUID) -> ConsultationRequest | None:
     """The locked request, when the token is its own."""
     request = locked_request(db, request_id)
     return request if request is not None and request.hold_token == token else None
 
 
-def _not_live(ctx: Context, request: ConsultationRequest, held: AvailabilitySlot | None) -> str | None:
+def _hold_refusal(ctx: Context, request: ConsultationRequest, held: AvailabilitySlot | None) -> str | None:
     if request.status != RequestStatus.PENDING:
         return "hold_expired" if request.status_reason == "hold_expired" else "not_held"
     live = held is not None and held.held_until is not None and held.held_until > ctx.now
@@ -201,11 +201,11 @@ def _record(
         EventType.REQUEST_HELD,
         request=request,
         before=before,
-        after=_kept(request, start, until),
+        after=_hold_state(request, start, until),
     )
 
 
-def _kept(request: ConsultationRequest, start: datetime, until: datetime) -> dict[str, str]:
+def _hold_state(request: ConsultationRequest, start: datetime, until: datetime) -> dict[str, str]:
     return {
         "status": request.status,
         "start": to_iso(start),

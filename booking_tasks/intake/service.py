@@ -22,13 +22,13 @@ from booking_tasks.contracts import (
 from booking_tasks.credits.service import take_back
 from booking_tasks.enums import RequestStatus
 from booking_tasks.intake import store
-from booking_tasks.requests.confirmation_requests import open_question
 from booking_tasks.intake.preference import contradiction
 from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.requests import service as requests
+from booking_tasks.requests.confirmation_requests import open_confirmation_request
 from booking_tasks.requests.store import locked_request
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import Asked
@@ -42,7 +42,7 @@ class Submission:
     """A request that may be written down, as it will be; of which kind, and what is said of it."""
 
     request: ConsultationRequest
-    kind: ServiceType
+    service_type: ServiceType
     entry: history.OutboxEntry
 
 
@@ -62,7 +62,7 @@ def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission 
     contradicts = contradiction(command, ctx.now, deadline)
     if contradicts is not None:
         return _refused("contradictory_preference", *contradicts)
-    request = store.new_request(command, requested_at=ctx.now, deadline_at=deadline)
+    request = store.build_request(command, requested_at=ctx.now, deadline_at=deadline)
     facts = history.request_snapshot(request)
     entry = history.outbox_entry(
         ctx, EventType.REQUEST_SUBMITTED, request=facts, after={"status": request.status}
@@ -70,16 +70,16 @@ def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission 
     return Submission(request, kind, entry)
 
 
-def written(db: Session, ctx: Context, new: Submission) -> ConsultationRequest | RequestOutcome:
+def insert_request(db: Session, ctx: Context, new: Submission) -> ConsultationRequest | RequestOutcome:
     """Write a submission down; refused when its id is in use."""
-    request = store.added_request(db, new.request)
+    request = store.insert_request(db, new.request)
     if request is None:
-        return id_in_use()
+        return request_exists_refusal()
     history.append_event(db, ctx, new.entry)
     return request
 
 
-def id_in_use() -> RequestOutcome:
+def request_exists_refusal() -> RequestOutcome:
     """The answer to a submission under the id of another request."""
     return _refused("request_exists", "request_id", "is in use; choose a new one")
 
@@ -114,8 +114,8 @@ def confirm(db: Session, ctx: Context, command: ConfirmRequest) -> RequestOutcom
     held = availability.held_slot(db, request.id)
     if held is None or held.session_start_time is None or held.session_end_time is None:
         return _outcome("refused", request, "hold_expired")
-    asked = open_question(db, request.id, command.consultant_user_id)
-    agreed = sessions.agree(
+    asked = open_confirmation_request(db, request.id, command.consultant_user_id)
+    agreed = sessions.schedule(
         db,
         ctx,
         request,
@@ -123,7 +123,7 @@ def confirm(db: Session, ctx: Context, command: ConfirmRequest) -> RequestOutcom
         held.session_start_time,
         held.session_end_time,
         from_hold=True,
-        question=None if asked is None else Asked(asked.id, asked.asked_at),
+        question=None if asked is None else Asked(asked.id, asked.requested_at),
     )
     if isinstance(agreed, NotTaken):
         return _outcome("refused", request, agreed.code)
@@ -203,12 +203,12 @@ def end_hold(db: Session, ctx: Context, request: ConsultationRequest, reason: st
     _end(db, ctx, request, RequestStatus.CANCELLED, reason)
 
 
-def unanswered(db: Session, ctx: Context, limit: int = 200) -> list[UUID]:
+def unanswered_requests(db: Session, ctx: Context, limit: int = 200) -> list[UUID]:
     """Requests whose consultant let the hold run out."""
     return store.unanswered_requests(db, ctx.now, limit)
 
 
-def overdue(db: Session, ctx: Context, limit: int = 200) -> list[UUID]:
+def overdue_requests(db: Session, ctx: Context, limit: int = 200) -> list[UUID]:
     """Requests past their deadline."""
     return store.overdue_requests(db, ctx.now, limit)
 
@@ -221,7 +221,7 @@ def _not_answerable(
     if request.assigned_consultant_user_id != answer.consultant_user_id:
         return "not_assigned_consultant"
     if answer.question_id is not None:
-        asked = open_question(db, request.id, answer.consultant_user_id)
+        asked = open_confirmation_request(db, request.id, answer.consultant_user_id)
         if asked is None or asked.id != answer.question_id:
             return "other_question"
     return None
@@ -258,7 +258,7 @@ def _end(
 ) -> None:
     check_step(REQUEST_STEPS, request.status, status)
     if request.status == RequestStatus.PENDING_ASSIGNMENT:
-        offers.end_open(db, ctx, request)
+        offers.end_open_offer(db, ctx, request)
     take_back(db, ctx, request.id, f"request.{status}")
     if request.status != RequestStatus.PENDING_CONFIRMATION:
         request.assigned_consultant_user_id = None

@@ -56,7 +56,7 @@ def overdue_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
     )
 
 
-def new_request(
+def build_request(
     command: SubmitRequest, *, requested_at: datetime, deadline_at: datetime
 ) -> ConsultationRequest:
     """A request as it is asked for, not written yet."""
@@ -81,7 +81,7 @@ def new_request(
     )
 
 
-def added_request(db: Session, new: ConsultationRequest) -> ConsultationRequest | None:
+def insert_request(db: Session, new: ConsultationRequest) -> ConsultationRequest | None:
     """A new request, written; None when its id is in use."""
     values = {name: value for name, value in vars(new).items() if name in ConsultationRequest.__table__.c}
     added = insert(ConsultationRequest).values(values).on_conflict_do_nothing(index_elements=["id"])

@@ -22,7 +22,7 @@ cancel_request = accepts(CancelRequest)(service.cancel)
 def expire_requests() -> int:
     """Confirmations nobody gave and requests nobody could serve, one transaction each."""
     with unit_of_work("sweep", "sweep") as (db, ctx):
-        unanswered, overdue = service.unanswered(db, ctx), service.overdue(db, ctx)
+        unanswered, overdue = service.unanswered_requests(db, ctx), service.overdue_requests(db, ctx)
     return for_each_in_own_transaction(unanswered, service.expire_unanswered) + for_each_in_own_transaction(
         overdue, service.give_up
     )

@@ -9,7 +9,6 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
-from booking_tasks.requests.confirmation_requests import Question, latest_question, question
 from booking_tasks.invites import rules, store
 from booking_tasks.invites.calendar import calendar
 from booking_tasks.jobs.rules import LeasedJob
@@ -21,7 +20,12 @@ from booking_tasks.mail.message import Method, letter, message_id
 from booking_tasks.mail.render import one_line, words
 from booking_tasks.mail.store import person, service_name
 from booking_tasks.models import ConsultationRequest
-from booking_tasks.offers.rules import standing
+from booking_tasks.offers.rules import effective_state
+from booking_tasks.requests.confirmation_requests import (
+    ConfirmationRequest,
+    confirmation_request,
+    latest_confirmation_request,
+)
 
 #: What a link in a question is for, and the path that it leads to.
 ANSWERS = "answers"
@@ -74,7 +78,7 @@ def _confirmation_requested(
         return Skipped(reason)
     reader = person(db, house, to, ctx.policies)
     requester = _requester(db, ctx, house, request)
-    asked = None if event is None else question(db, event)
+    asked = None if event is None else confirmation_request(db, event)
     entry = _entry(db, house, request, asked, held.until, reader, requester) if asked else None
     values = {
         "counterpart": requester,
@@ -134,9 +138,9 @@ def _no_more(
 
 def _question_before(
     db: Session, request: ConsultationRequest, to: UUID, event: UUID | None
-) -> Question | None:
+) -> ConfirmationRequest | None:
     """What this consultant was asked last before the event that ended it."""
-    asked = latest_question(db, request.id, before=event) if event is not None else None
+    asked = latest_confirmation_request(db, request.id, before=event) if event is not None else None
     return asked if asked is not None and asked.consultant_user_id == to else None
 
 
@@ -144,7 +148,7 @@ def _entry(
     db: Session,
     house: House,
     request: ConsultationRequest,
-    asked: Question,
+    asked: ConfirmationRequest,
     until: datetime,
     reader: Person,
     requester: str,
@@ -152,14 +156,14 @@ def _entry(
     """The question as it stands in its reader's calendar, or its end; None where calendars are not read."""
     if not house.calendar_replies or asked.start is None or asked.end is None:
         return None
-    revised_at = asked.asked_at
+    revised_at = asked.requested_at
     if asked.ended_at is not None:
-        revised_at = max(asked.ended_at, asked.asked_at + timedelta(seconds=1))
+        revised_at = max(asked.ended_at, asked.requested_at + timedelta(seconds=1))
     return Copy(
         session_id=asked.id,
         revision=0 if asked.ended_at is None else 1,
         revised_at=revised_at,
-        created_at=asked.asked_at,
+        created_at=asked.requested_at,
         start=asked.start,
         end=asked.end,
         service=service_name(db, request.consultation_service_type_id),
@@ -177,7 +181,7 @@ def _time_offered(
     offer = store.offer(db, event) if event is not None else None
     if offer is None:
         return Skipped("there is no such offer")
-    reason = rules.why_not_offer(standing(offer.state, offer.offered_until, ctx.now))
+    reason = rules.why_not_offer(effective_state(offer.state, offer.offered_until, ctx.now))
     if reason is not None:
         return Skipped(reason)
     reader = person(db, house, to, ctx.policies)

@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
-from booking_tasks.requests.confirmation_requests import question
 from booking_tasks.invites import rules, store
 from booking_tasks.invites.calendar import calendar
 from booking_tasks.jobs import store as jobs
@@ -21,6 +20,7 @@ from booking_tasks.mail.render import one_line, words
 from booking_tasks.mail.store import copy_for, replanned
 from booking_tasks.mail.waiting import held_back
 from booking_tasks.models import ScheduledSession
+from booking_tasks.requests.confirmation_requests import confirmation_request
 
 
 def write_invite(db: Session, ctx: Context, house: House, job: LeasedJob) -> bytes | Skipped | Snooze:
@@ -77,7 +77,7 @@ def write_cancellation(db: Session, ctx: Context, house: House, job: LeasedJob) 
 
 def _accepted(db: Session, session: ScheduledSession, recipient: UUID) -> bool:
     """Whether the consultant said yes to just this time, when they were asked."""
-    asked = question(db, session.id)
+    asked = confirmation_request(db, session.id)
     return (
         asked is not None
         and recipient == session.consultant_user_id == asked.consultant_user_id

@@ -7,7 +7,7 @@ from datetime import UTC, timedelta
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.attendance.store import add_evidence
+from booking_tasks.attendance.store import insert_evidence
 from booking_tasks.context import Context
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped
@@ -157,7 +157,7 @@ def keep_report(db: Session, ctx: Context, job: LeasedJob, report: AttendanceRep
             db, [NewJob("collect_attendance", session.id, due, job.revision, detail=_AGAIN)]
         )
     parties = {session.requester_user_id: "requester", session.consultant_user_id: "consultant"}
-    return add_evidence(db, session.id, PLATFORM, evidence_of(report, parties, ctx.now))
+    return insert_evidence(db, session.id, PLATFORM, evidence_of(report, parties, ctx.now))
 
 
 def reconcile(db: Session, ctx: Context, listed: Sequence[ListedRoom]) -> Differences:

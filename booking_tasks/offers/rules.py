@@ -5,25 +5,25 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 #: No pause between offers is longer.
-LONGEST_PEACE = timedelta(days=1)
+LONGEST_COOLDOWN = timedelta(days=1)
 #: Why a request waits that was offered time and did not take it: the ends of the events' names.
 NOT_TAKEN = frozenset({"offer_declined", "offer_lapsed"})
 
 
-def stands_until(now: datetime, term: timedelta, start: datetime, deadline: datetime | None) -> datetime:
+def offer_end(now: datetime, term: timedelta, start: datetime, deadline: datetime | None) -> datetime:
     """When an offer made now ends: after `term`, by the start, and by the request's own deadline."""
     return min(now + term, start, deadline or start)
 
 
-def peace(lapses: int, term: timedelta) -> timedelta:
+def cooldown(lapses: int, term: timedelta) -> timedelta:
     """How long somebody who let offers lapse (1 is the first) is offered nothing: doubling, up to a day.
 
     Who is asleep is not written to every half hour, and keeps no time from those who would answer.
     """
     ceiling: timedelta = term * (1 << min(lapses - 1, 20))
-    return min(LONGEST_PEACE, ceiling)
+    return min(LONGEST_COOLDOWN, ceiling)
 
 
-def standing(state: str, offered_until: datetime, now: datetime) -> str:
+def effective_state(state: str, offered_until: datetime, now: datetime) -> str:
     """The offer's state as of now: an open one whose time is over has lapsed, whoever says so."""
     return "lapsed" if state == "open" and offered_until <= now else state

@@ -29,7 +29,7 @@ def has_offer_or_cooldown(db: Session, ctx: Context, request: ConsultationReques
     return in_peace or store.open_offer(db, request.id) is not None
 
 
-def offer(
+def offer_start(
     db: Session, ctx: Context, request: ConsultationRequest, consultant_user_id: UUID, start: datetime
 ) -> Taken | NotTaken:
     """Keep a start for a locked waiting request until it is answered, and tell its requester.
@@ -39,7 +39,7 @@ def offer(
     """
     if has_offer_or_cooldown(db, ctx, request):
         return NotTaken("offer_open")
-    until = rules.stands_until(ctx.now, ctx.policies.offer_time, start, request.deadline_at)
+    until = rules.offer_end(ctx.now, ctx.policies.offer_time, start, request.deadline_at)
     if until <= ctx.now:
         return NotTaken("too_late")
     token = uuid7()
@@ -51,7 +51,7 @@ def offer(
         give(db, ctx, request, consultant_user_id)
         request.updated_at = ctx.now
         db.flush()
-        told = history.record_event(
+        event_id = history.record_event(
             db,
             ctx,
             EventType.REQUEST_OFFERED,
@@ -66,9 +66,9 @@ def offer(
                 "hold_token": str(token),
             },
         )
-        made = store.added(
+        made = store.insert_offer(
             db,
-            id=told,
+            id=event_id,
             consultation_request_id=request.id,
             consultant_user_id=consultant_user_id,
             start_time=taken.start,
@@ -84,60 +84,60 @@ def offer(
     return taken
 
 
-def accepted(db: Session, ctx: Context, one: TimeOffer) -> None:
+def mark_accepted(db: Session, ctx: Context, one: TimeOffer) -> None:
     """Note that the offer's hold went on into a booking, or into the question to the consultant."""
-    _ended(db, ctx, one, "accepted")
+    _set_state(db, ctx, one, "accepted")
 
 
-def declined(
+def decline(
     db: Session, ctx: Context, request: ConsultationRequest, one: TimeOffer, reason: str | None
 ) -> None:
     """Give the start back at its requester's word; the request waits on and is looked at again."""
-    _given_back(db, ctx, request, one, "declined")
+    _release(db, ctx, request, one, "declined")
     _record(db, ctx, request, one, EventType.REQUEST_OFFER_DECLINED, reason)
 
 
-def end_open(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
+def end_open_offer(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
     """End what is offered to a locked request that ends itself; whether there was anything."""
     one = store.open_offer(db, request.id)
     if one is None:
         return False
-    if rules.standing(one.state, one.offered_until, ctx.now) == "lapsed":
-        _lapsed(db, ctx, request, one)
+    if rules.effective_state(one.state, one.offered_until, ctx.now) == "lapsed":
+        _lapse(db, ctx, request, one)
     else:
-        _given_back(db, ctx, request, one, "withdrawn")
+        _release(db, ctx, request, one, "withdrawn")
     return True
 
 
 def lapse(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
     """Let a locked request's offer go whose time is over; False when it has none such."""
     one = store.open_offer(db, request.id)
-    if one is None or rules.standing(one.state, one.offered_until, ctx.now) != "lapsed":
+    if one is None or rules.effective_state(one.state, one.offered_until, ctx.now) != "lapsed":
         return False
     if request.status == "pending_assignment":
-        _lapsed(db, ctx, request, one)
+        _lapse(db, ctx, request, one)
     else:  # an older release, which knows no offers, served or ended it
-        _given_back(db, ctx, request, one, "withdrawn")
+        _release(db, ctx, request, one, "withdrawn")
     return True
 
 
-def _lapsed(db: Session, ctx: Context, request: ConsultationRequest, one: TimeOffer) -> None:
-    _given_back(db, ctx, request, one, "lapsed")
-    lapses = store.lapses(db, request.id)
-    request.offer_cooldown_until = ctx.now + rules.peace(lapses, ctx.policies.offer_time)
+def _lapse(db: Session, ctx: Context, request: ConsultationRequest, one: TimeOffer) -> None:
+    _release(db, ctx, request, one, "lapsed")
+    lapses = store.lapse_count(db, request.id)
+    request.offer_cooldown_until = ctx.now + rules.cooldown(lapses, ctx.policies.offer_time)
     _record(db, ctx, request, one, EventType.REQUEST_OFFER_LAPSED, None)
 
 
-def _given_back(db: Session, ctx: Context, request: ConsultationRequest, one: TimeOffer, state: str) -> None:
+def _release(db: Session, ctx: Context, request: ConsultationRequest, one: TimeOffer, state: str) -> None:
     held = availability.held_slot(db, request.id)
     if held is not None and held.hold_token == one.hold_token:
         availability.release_hold(db, ctx, request.id)
     if request.status == "pending_assignment":
         take_back(db, ctx, request.id, f"offer_{state}")
-    _ended(db, ctx, one, state)
+    _set_state(db, ctx, one, state)
 
 
-def _ended(db: Session, ctx: Context, one: TimeOffer, state: str) -> None:
+def _set_state(db: Session, ctx: Context, one: TimeOffer, state: str) -> None:
     one.state, one.ended_at = state, ctx.now
     db.flush()
 

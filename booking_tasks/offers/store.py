@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.models import TimeOffer
 
 
-def added(db: Session, **values: Any) -> bool:
+def insert_offer(db: Session, **values: Any) -> bool:
     """Write an offer; False when the request has an open one or was asked about this start before."""
     made = insert(TimeOffer).values(**values).on_conflict_do_nothing().returning(TimeOffer.id)
     return db.execute(made).first() is not None
@@ -24,7 +24,7 @@ def open_offer(db: Session, request_id: UUID) -> TimeOffer | None:
     return _one(db, TimeOffer.consultation_request_id == request_id, TimeOffer.state == "open")
 
 
-def of_token(db: Session, request_id: UUID, hold_token: UUID) -> TimeOffer | None:
+def offer_by_token(db: Session, request_id: UUID, hold_token: UUID) -> TimeOffer | None:
     """The request's offer of this token, however it stands."""
     return _one(db, TimeOffer.consultation_request_id == request_id, TimeOffer.hold_token == hold_token)
 
@@ -34,7 +34,7 @@ def _one(db: Session, *conditions: Any) -> TimeOffer | None:
     return db.execute(found).scalar_one_or_none()
 
 
-def lapses(db: Session, request_id: UUID) -> int:
+def lapse_count(db: Session, request_id: UUID) -> int:
     """How many of the request's offers nobody answered."""
     counted = select(func.count()).where(
         TimeOffer.consultation_request_id == request_id, TimeOffer.state == "lapsed"
@@ -42,7 +42,7 @@ def lapses(db: Session, request_id: UUID) -> int:
     return db.execute(counted).scalar_one()
 
 
-def requests_of_lapsed(db: Session, now: datetime, limit: int) -> list[UUID]:
+def requests_with_lapsed_offers(db: Session, now: datetime, limit: int) -> list[UUID]:
     """Requests whose open offer is over, the longest over first."""
     return list(
         db.execute(

@@ -10,11 +10,11 @@ from booking_tasks.context import Context
 from booking_tasks.contracts import ConfirmRequest, DeclineRequest, ReceiveReply, ReplyOutcome
 from booking_tasks.enums import Party, ReplyAnswer
 from booking_tasks.intake import service as intake
-from booking_tasks.requests.confirmation_requests import Question, question
 from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.replies import store
 from booking_tasks.replies.rules import Rejected, Reply, entry_of, is_from, is_stale
+from booking_tasks.requests.confirmation_requests import ConfirmationRequest, confirmation_request
 from booking_tasks.sessions.store import locked_session
 from booking_tasks.states import OPEN
 
@@ -32,23 +32,23 @@ def receive(db: Session, ctx: Context, command: ReceiveReply, reply: Reply | Rej
         return _refused("unknown_event", "calendar", "is about no event of ours")
     session = locked_session(db, entry)
     if session is not None:
-        return _to_session(db, ctx, command, reply, session)
-    asked = question(db, entry)
+        return _record_reply(db, ctx, command, reply, session)
+    asked = confirmation_request(db, entry)
     if asked is None:
         return _refused("unknown_event", "calendar", "is about no event of ours")
-    return _to_question(db, ctx, command, reply, asked)
+    return _answer_confirmation_request(db, ctx, command, reply, asked)
 
 
-def _to_question(
-    db: Session, ctx: Context, command: ReceiveReply, reply: Reply, asked: Question
+def _answer_confirmation_request(
+    db: Session, ctx: Context, command: ReceiveReply, reply: Reply, asked: ConfirmationRequest
 ) -> ReplyOutcome:
     who = asked.consultant_user_id
     if not _is_person(db, command, reply, who):
         return _not_theirs()
-    if reply.answer == "declined" == asked.fate:
+    if reply.answer == "declined" == asked.resolution:
         return ReplyOutcome(result="already_done", request_id=asked.request_id, answer=reply.answer)
-    if asked.fate != "open" and is_stale(reply, 1):
-        return _refused("stale", "calendar", f"answers a question that is over ({asked.fate})")
+    if asked.resolution != "open" and is_stale(reply, 1):
+        return _refused("stale", "calendar", f"answers a question that is over ({asked.resolution})")
     if reply.answer not in ("accepted", "declined"):
         return _refused("no_answer", "calendar", "neither accepts nor declines; the question still waits")
     contract: type[ConfirmRequest | DeclineRequest] = (
@@ -61,10 +61,10 @@ def _to_question(
         consultant_user_id=who,
         question_id=asked.id,
     )
-    return _answered(db, ctx.on_behalf_of(str(who)), answer, reply.answer)
+    return _run(db, ctx.on_behalf_of(str(who)), answer, reply.answer)
 
 
-def _answered(
+def _run(
     db: Session, ctx: Context, command: ConfirmRequest | DeclineRequest, answer: ReplyAnswer
 ) -> ReplyOutcome:
     if isinstance(command, ConfirmRequest):
@@ -80,7 +80,7 @@ def _answered(
     )
 
 
-def _to_session(
+def _record_reply(
     db: Session, ctx: Context, command: ReceiveReply, reply: Reply, session: ScheduledSession
 ) -> ReplyOutcome:
     """Write down what a calendar says of a session; whether it is to be cancelled is for a person to say."""
@@ -111,7 +111,11 @@ def _to_session(
 
 def _accepts_again(db: Session, reply: Reply, session: ScheduledSession, party: Party) -> bool:
     """Whether it is the yes to the question that this session came from, once more or in a second way."""
-    return party == "consultant" and reply.answer == "accepted" and question(db, session.id) is not None
+    return (
+        party == "consultant"
+        and reply.answer == "accepted"
+        and confirmation_request(db, session.id) is not None
+    )
 
 
 def _is_person(db: Session, command: ReceiveReply, reply: Reply, user_id: UUID) -> bool:

@@ -20,8 +20,8 @@ from booking_tasks.outbox.event_types import EventType
 ASKED = EventType.REQUEST_CONFIRMATION_REQUESTED
 
 #: `withdrawn` is whatever ended it beside the consultant's answer or silence.
-Fate = Literal["open", "accepted", "declined", "unanswered", "withdrawn"]
-_FATES: dict[str, Fate] = {
+Resolution = Literal["open", "accepted", "declined", "unanswered", "withdrawn"]
+_FATES: dict[str, Resolution] = {
     EventType.SESSION_SCHEDULED: "accepted",
     EventType.REQUEST_DECLINED: "declined",
     EventType.REQUEST_UNANSWERED: "unanswered",
@@ -29,7 +29,7 @@ _FATES: dict[str, Fate] = {
 
 
 @dataclass(frozen=True)
-class Question:
+class ConfirmationRequest:
     """One consultant asked once about one request. `end` is None for those of a release that kept none.
 
     `ended_by` is the door of what ended it, `ended_at` the moment.
@@ -38,15 +38,15 @@ class Question:
     id: UUID
     request_id: UUID
     consultant_user_id: UUID
-    asked_at: datetime
+    requested_at: datetime
     start: datetime | None
     end: datetime | None
-    fate: Fate = "open"
+    resolution: Resolution = "open"
     ended_at: datetime | None = None
     ended_by: str | None = None
 
 
-def question(db: Session, question_id: UUID) -> Question | None:
+def confirmation_request(db: Session, question_id: UUID) -> ConfirmationRequest | None:
     """The question of this id."""
     event = db.get(Event, question_id)
     if event is None or event.type != ASKED:
@@ -54,7 +54,9 @@ def question(db: Session, question_id: UUID) -> Question | None:
     return _question(db, event)
 
 
-def latest_question(db: Session, request_id: UUID, before: UUID | None = None) -> Question | None:
+def latest_confirmation_request(
+    db: Session, request_id: UUID, before: UUID | None = None
+) -> ConfirmationRequest | None:
     """What was asked last about a request; or last before the event `before`."""
     asked = select(Event).where(Event.consultation_request_id == request_id, Event.type == ASKED)
     if before is not None:
@@ -64,15 +66,17 @@ def latest_question(db: Session, request_id: UUID, before: UUID | None = None) -
     return None if event is None else _question(db, event)
 
 
-def open_question(db: Session, request_id: UUID, consultant_user_id: UUID) -> Question | None:
+def open_confirmation_request(
+    db: Session, request_id: UUID, consultant_user_id: UUID
+) -> ConfirmationRequest | None:
     """What this consultant is asked about a request now."""
-    asked = latest_question(db, request_id)
-    if asked is None or asked.fate != "open" or asked.consultant_user_id != consultant_user_id:
+    asked = latest_confirmation_request(db, request_id)
+    if asked is None or asked.resolution != "open" or asked.consultant_user_id != consultant_user_id:
         return None
     return asked
 
 
-def who_declined(db: Session, request_id: UUID) -> set[UUID]:
+def declining_consultants(db: Session, request_id: UUID) -> set[UUID]:
     """Those who were asked about a request and said no, or nothing in time."""
     found = db.execute(
         select(Event.consultant_user_id).where(
@@ -83,14 +87,14 @@ def who_declined(db: Session, request_id: UUID) -> set[UUID]:
     return {who for who in found.scalars() if who is not None}
 
 
-def _question(db: Session, event: Event) -> Question | None:
+def _question(db: Session, event: Event) -> ConfirmationRequest | None:
     if event.consultation_request_id is None or event.consultant_user_id is None:
         return None
-    return Question(
+    return ConfirmationRequest(
         id=event.id,
         request_id=event.consultation_request_id,
         consultant_user_id=event.consultant_user_id,
-        asked_at=event.occurred_at,
+        requested_at=event.occurred_at,
         start=_instant(event.after.get("start")),
         end=_instant(event.after.get("end")),
         **_fate(db, event),

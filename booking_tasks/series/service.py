@@ -16,8 +16,8 @@ from booking_tasks.outbox.workflow import SessionSnapshot
 from booking_tasks.requests.rules import NewRequest
 from booking_tasks.series import store
 from booking_tasks.series.rules import starts_of
-from booking_tasks.sessions.service import drafted
-from booking_tasks.sessions.store import Draft
+from booking_tasks.sessions.service import draft_session
+from booking_tasks.sessions.store import SessionDraft
 
 _refused = SeriesOutcome.refusal
 
@@ -37,10 +37,10 @@ def book_series(db: Session, ctx: Context, command: BookSeries) -> SeriesOutcome
     if command.consultant_user_id == command.requester_user_id:
         return _refused("is_the_requester", "consultant_user_id", "is the requester; choose another")
     starts = starts_of(command.starts, command.weekly)
-    length = store.likely_length(command.service_type_id)
+    length = store.expected_length(command.service_type_id)
     while True:
-        drafts = [_drafted(ctx, command, start, length) for start in starts]
-        became = store.booked(db, command, ctx.now, length, drafts)
+        drafts = [_draft(ctx, command, start, length) for start in starts]
+        became = store.book_series(db, command, ctx.now, length, drafts)
         if became.length is None or became.refusal != "other_length":
             break
         length = became.length
@@ -50,11 +50,11 @@ def book_series(db: Session, ctx: Context, command: BookSeries) -> SeriesOutcome
         return _refused(became.refusal, *_PROBLEMS[became.refusal])
     for draft in drafts:
         wake_after_commit(db, draft.entry.job_types_due(ctx.now))
-    sessions_ = tuple(_shown(draft.session) for draft in drafts)
+    sessions_ = tuple(_series_session(draft.session) for draft in drafts)
     return SeriesOutcome(result="done", series_id=command.series_id, sessions=sessions_)
 
 
-def _drafted(ctx: Context, command: BookSeries, start: datetime, length: timedelta) -> Draft:
+def _draft(ctx: Context, command: BookSeries, start: datetime, length: timedelta) -> SessionDraft:
     request = NewRequest(
         id=uuid7(),
         requester_user_id=command.requester_user_id,
@@ -66,10 +66,10 @@ def _drafted(ctx: Context, command: BookSeries, start: datetime, length: timedel
         series_id=command.series_id,
     )
     chosen = assignment.requester_choice(ctx, request, start)
-    return drafted(ctx, request, command.consultant_user_id, start, start + length, chosen)
+    return draft_session(ctx, request, command.consultant_user_id, start, start + length, chosen)
 
 
-def _conflicts(drafts: list[Draft], found: dict[UUID, str]) -> SeriesOutcome:
+def _conflicts(drafts: list[SessionDraft], found: dict[UUID, str]) -> SeriesOutcome:
     conflicts = tuple(
         Conflict(start=draft.session.start, code=found[draft.request.id])
         for draft in drafts
@@ -83,7 +83,7 @@ def _conflicts(drafts: list[Draft], found: dict[UUID, str]) -> SeriesOutcome:
     )
 
 
-def _shown(session: SessionSnapshot) -> SeriesSession:
+def _series_session(session: SessionSnapshot) -> SeriesSession:
     return SeriesSession(
         session_id=session.id,
         request_id=session.request_id,

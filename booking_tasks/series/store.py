@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.contracts import BookSeries
-from booking_tasks.sessions.store import Draft
+from booking_tasks.sessions.store import SessionDraft
 
 _BOOKED = text(
     "SELECT refusal, length, conflicts"
@@ -31,7 +31,7 @@ _last_lengths: dict[UUID, timedelta] = {}
 
 
 @dataclass(frozen=True)
-class Became:
+class SeriesResult:
     """What the database made of a series: booked (no refusal), or nothing written and why.
 
     `length` is what each session must last; `conflicts` has a code for each request that cannot be booked.
@@ -42,12 +42,14 @@ class Became:
     conflicts: dict[UUID, str]
 
 
-def likely_length(service_type_id: UUID) -> timedelta:
+def expected_length(service_type_id: UUID) -> timedelta:
     """How long sessions of this kind probably are."""
     return _last_lengths.get(service_type_id, timedelta(hours=1))
 
 
-def booked(db: Session, command: BookSeries, now: datetime, length: timedelta, drafts: list[Draft]) -> Became:
+def book_series(
+    db: Session, command: BookSeries, now: datetime, length: timedelta, drafts: list[SessionDraft]
+) -> SeriesResult:
     """Write a whole series of sessions of the given length, or nothing. One round trip.
 
     Locks the id of the series, the consultant and the requester; a refusal gives the locks back.
@@ -67,4 +69,4 @@ def booked(db: Session, command: BookSeries, now: datetime, length: timedelta, d
     if row.length is not None:
         _last_lengths[command.service_type_id] = row.length
     conflicts = {UUID(one["request"]): one["code"] for one in row.conflicts or ()}
-    return Became(row.refusal, row.length, conflicts)
+    return SeriesResult(row.refusal, row.length, conflicts)

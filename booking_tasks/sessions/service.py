@@ -28,11 +28,11 @@ from booking_tasks.requests.rules import NewRequest
 from booking_tasks.requests.store import locked_request
 from booking_tasks.sessions import store
 from booking_tasks.sessions.rules import Asked
-from booking_tasks.sessions.store import Draft
+from booking_tasks.sessions.store import SessionDraft
 from booking_tasks.states import REQUEST_STEPS, SESSION_STEPS, check_step, is_allowed
 
 
-def agree(
+def schedule(
     db: Session,
     ctx: Context,
     request: ConsultationRequest | NewRequest,
@@ -52,8 +52,8 @@ def agree(
     NotTaken leaves nothing behind.
     """
     while True:
-        draft = drafted(ctx, request, consultant_user_id, start, end, decision, question)
-        refusal, real_end = store.booked(db, draft, now=ctx.now, from_hold=from_hold)
+        draft = draft_session(ctx, request, consultant_user_id, start, end, decision, question)
+        refusal, real_end = store.book_session(db, draft, now=ctx.now, from_hold=from_hold)
         if refusal is None:
             session = draft.session
             if question is not None:
@@ -67,7 +67,7 @@ def agree(
         end = real_end
 
 
-def drafted(
+def draft_session(
     ctx: Context,
     request: ConsultationRequest | NewRequest,
     consultant_user_id: UUID,
@@ -75,7 +75,7 @@ def drafted(
     end: datetime,
     decision: dict[str, Any] | None,
     question: Asked | None = None,
-) -> Draft:
+) -> SessionDraft:
     """A booking with what follows from it, not written yet."""
     check_step(REQUEST_STEPS, request.status, RequestStatus.SCHEDULED)
     session = SessionSnapshot(
@@ -100,7 +100,7 @@ def drafted(
         }
         | _span(session),
     )
-    return Draft(request, session, entry, decision)
+    return SessionDraft(request, session, entry, decision)
 
 
 def _span(session: SessionSnapshot) -> dict[str, str]:
@@ -115,7 +115,7 @@ def reschedule(db: Session, ctx: Context, command: RescheduleSession) -> Session
     session = store.locked_session(db, command.session_id)
     if session is None:
         return SessionOutcome(result="refused", code="unknown_session")
-    refusal = why_fixed(session, ctx)
+    refusal = change_refusal(session, ctx)
     if refusal is not None:
         return _outcome("refused", session, refusal)
     if session.scheduled_start_time == command.new_start:
@@ -148,7 +148,7 @@ def move(db: Session, ctx: Context, session: ScheduledSession, taken: Taken, rea
     )
 
 
-def hand_over(
+def reassign(
     db: Session,
     ctx: Context,
     session: ScheduledSession,
@@ -218,14 +218,14 @@ def cancel(db: Session, ctx: Context, command: CancelSession) -> SessionOutcome:
     status = SessionStatus(f"cancelled_by_{command.cancelled_by}")
     if session.status == status:
         return _outcome("already_done", session)
-    refusal = why_fixed(session, ctx)
+    refusal = change_refusal(session, ctx)
     if refusal is not None:
         return _outcome("refused", session, refusal)
-    call_off(db, ctx, session, status, command.reason)
+    cancel_locked(db, ctx, session, status, command.reason)
     return _outcome("done", session)
 
 
-def call_off(
+def cancel_locked(
     db: Session, ctx: Context, session: ScheduledSession, status: SessionStatus, reason: str
 ) -> None:
     """Cancel a locked session that has not begun, as `cancelled_by_user` or `cancelled_by_consultant`."""
@@ -250,7 +250,7 @@ def call_off(
     )
 
 
-def start_due(db: Session, ctx: Context, limit: int = 200) -> int:
+def start_due_sessions(db: Session, ctx: Context, limit: int = 200) -> int:
     """Set sessions whose start has come to in_progress; return how many."""
     sessions = store.sessions_to_start(db, ctx.now, limit)
     for session in sessions:
@@ -268,7 +268,7 @@ def revise(session: ScheduledSession, ctx: Context) -> None:
     session.updated_at = ctx.now
 
 
-def why_fixed(session: ScheduledSession, ctx: Context) -> str | None:
+def change_refusal(session: ScheduledSession, ctx: Context) -> str | None:
     """Why a session can no longer be moved, given away or cancelled, or None."""
     if session.status == SessionStatus.IN_PROGRESS:
         return "already_started"

@@ -48,7 +48,7 @@ _BOOKED = text(
 
 
 @dataclass(frozen=True)
-class Draft:
+class SessionDraft:
     """A booking as it will be, if the database agrees. `decision` is the row of the choice behind it."""
 
     request: ConsultationRequest | NewRequest
@@ -74,8 +74,8 @@ class Draft:
         return as_json(ids | span) | self.row()
 
 
-def booked(
-    db: Session, draft: Draft, *, now: datetime, from_hold: bool
+def book_session(
+    db: Session, draft: SessionDraft, *, now: datetime, from_hold: bool
 ) -> tuple[str | None, datetime | None]:
     """Book a session with all that belongs to it: (None, its end), or (why not, None). One round trip.
 

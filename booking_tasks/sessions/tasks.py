@@ -16,4 +16,4 @@ cancel_session = accepts(CancelSession)(service.cancel)
 def advance_sessions() -> int:
     """Start what begins now."""
     with unit_of_work("sweep", "sweep") as (db, ctx):
-        return service.start_due(db, ctx)
+        return service.start_due_sessions(db, ctx)

@@ -14,7 +14,7 @@ from booking_tasks.contracts import AcceptOffer, DeclineOffer, HoldOutcome
 from booking_tasks.models import ConsultationRequest, TimeOffer
 from booking_tasks.offers import service as offers
 from booking_tasks.offers import store as offer_store
-from booking_tasks.offers.rules import standing
+from booking_tasks.offers.rules import effective_state
 from booking_tasks.requests import service as requests
 from booking_tasks.requests.store import locked_request
 from booking_tasks.sessions import service as sessions
@@ -31,11 +31,11 @@ def accept_offer(db: Session, ctx: Context, command: AcceptOffer) -> HoldOutcome
     if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, ctx.now):
         taken = requests.request_confirmation(db, ctx, request, who, start, one.end_time)
     else:
-        agreed = sessions.agree(db, ctx, request, who, start, one.end_time, from_hold=True)
+        agreed = sessions.schedule(db, ctx, request, who, start, one.end_time, from_hold=True)
         taken = not isinstance(agreed, NotTaken)
     if not taken:
         return _outcome("refused", request, one, "offer_expired")
-    offers.accepted(db, ctx, one)
+    offers.mark_accepted(db, ctx, one)
     return _outcome("done", request, one)
 
 
@@ -45,7 +45,7 @@ def decline_offer(db: Session, ctx: Context, command: DeclineOffer) -> HoldOutco
     if isinstance(found, HoldOutcome):
         return found
     request, one = found
-    offers.declined(db, ctx, request, one, command.reason)
+    offers.decline(db, ctx, request, one, command.reason)
     return _outcome("done", request, one)
 
 
@@ -54,11 +54,11 @@ def _open(
 ) -> tuple[ConsultationRequest, TimeOffer] | HoldOutcome:
     """The locked request and its open offer, or the answer where it is not open any more."""
     request = locked_request(db, command.request_id)
-    one = offer_store.of_token(db, command.request_id, command.hold_token)
+    one = offer_store.offer_by_token(db, command.request_id, command.hold_token)
     if request is None or one is None:
         problem = "names no offer to this request; take it from the latest request.offered"
         return HoldOutcome.refusal("unknown_offer", "hold_token", problem)
-    state = standing(one.state, one.offered_until, ctx.now)
+    state = effective_state(one.state, one.offered_until, ctx.now)
     if state == "open":
         return request, one
     if state == wanted:
@@ -84,7 +84,7 @@ def _outcome(
 
 def lapsed(db: Session, ctx: Context, limit: int = 200) -> list[UUID]:
     """Requests that let an offer run out."""
-    return offer_store.requests_of_lapsed(db, ctx.now, limit)
+    return offer_store.requests_with_lapsed_offers(db, ctx.now, limit)
 
 
 def lapse(db: Session, ctx: Context, request_id: UUID) -> bool:

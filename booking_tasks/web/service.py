@@ -8,23 +8,23 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
-from booking_tasks.requests.confirmation_requests import Fate, Question, question
 from booking_tasks.invites.store import held_time, offer, request
 from booking_tasks.kit.signed_links import Grant
 from booking_tasks.mail.calendar_copy import House, Person
 from booking_tasks.mail.dates import spoken_moment, spoken_span
 from booking_tasks.mail.render import one_line
 from booking_tasks.mail.store import person, service_name
-from booking_tasks.offers.rules import standing
+from booking_tasks.offers.rules import effective_state
+from booking_tasks.requests.confirmation_requests import ConfirmationRequest, Resolution, confirmation_request
 
 
 @dataclass(frozen=True)
 class Asked:
     """A question as its consultant sees it. Times are spelled out, in their zone and language."""
 
-    question: Question
+    question: ConfirmationRequest
     reader: Person
-    fate: Fate
+    fate: Resolution
     service: str
     counterpart: str
     when: str | None = None
@@ -62,7 +62,7 @@ def offered(db: Session, ctx: Context, house: House, grant: Grant) -> Offered | 
         request_id=wish.id,
         hold_token=found.hold_token,
         reader=reader,
-        standing=standing(found.state, found.offered_until, ctx.now),
+        standing=effective_state(found.state, found.offered_until, ctx.now),
         service=one_line(service_name(db, wish.consultation_service_type_id)),
         counterpart=one_line(consultant.mailbox.name),
         when=spoken_span(found.start_time, found.end_time, zone, language),
@@ -75,20 +75,20 @@ def asked(db: Session, ctx: Context, house: House, grant: Grant) -> Asked | None
 
     Raises EffectNotDoneError while the directory does not know one of the two sides.
     """
-    found = question(db, grant.subject)
+    found = confirmation_request(db, grant.subject)
     wish = request(db, found.request_id) if found is not None else None
     if found is None or wish is None or found.consultant_user_id != grant.person:
         return None
     reader = person(db, house, grant.person, ctx.policies)
     requester = person(db, house, wish.requester_user_id, ctx.policies)
-    held = held_time(db, wish.id, grant.person) if found.fate == "open" else None
+    held = held_time(db, wish.id, grant.person) if found.resolution == "open" else None
     live = held is not None and held.until > ctx.now
     zone, language = reader.time_zone, reader.language
     start, end = (held.start, held.end) if held else (found.start, found.end)
     return Asked(
         question=found,
         reader=reader,
-        fate="unanswered" if found.fate == "open" and not live else found.fate,
+        fate="unanswered" if found.resolution == "open" and not live else found.resolution,
         service=one_line(service_name(db, wish.consultation_service_type_id)),
         counterpart=one_line(requester.mailbox.name),
         when=spoken_span(start, end, zone, language) if start and end else None,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from booking_tasks.attendance.rules import (
     EARLY,
     SIDES,
+    EvidenceItem,
     Interval,
-    Seen,
     Trace,
     missing_sides,
     side_attendance,
@@ -31,27 +31,27 @@ def at(minutes: float) -> datetime:
     return AGREED.start + timedelta(minutes=minutes)
 
 
-def joined(minutes: float, party: Party = Party.REQUESTER, source: str = "platform") -> Seen:
-    return Seen("joined", at(minutes), source, party)
+def joined(minutes: float, party: Party = Party.REQUESTER, source: str = "platform") -> EvidenceItem:
+    return EvidenceItem("joined", at(minutes), source, party)
 
 
-def left(minutes: float, party: Party = Party.REQUESTER, source: str = "platform") -> Seen:
-    return Seen("left", at(minutes), source, party)
+def left(minutes: float, party: Party = Party.REQUESTER, source: str = "platform") -> EvidenceItem:
+    return EvidenceItem("left", at(minutes), source, party)
 
 
-def opened(minutes: float) -> Seen:
-    return Seen("room_opened", at(minutes), "platform")
+def opened(minutes: float) -> EvidenceItem:
+    return EvidenceItem("room_opened", at(minutes), "platform")
 
 
-def closed(minutes: float, source: str = "platform") -> Seen:
-    return Seen("room_closed", at(minutes), source)
+def closed(minutes: float, source: str = "platform") -> EvidenceItem:
+    return EvidenceItem("room_closed", at(minutes), source)
 
 
-def reported(minutes: float) -> Seen:
-    return Seen("report_complete", at(minutes), "platform")
+def reported(minutes: float) -> EvidenceItem:
+    return EvidenceItem("report_complete", at(minutes), "platform")
 
 
-PRESENCE: dict[str, tuple[list[Seen], list[tuple[float, float]]]] = {
+PRESENCE: dict[str, tuple[list[EvidenceItem], list[tuple[float, float]]]] = {
     "nothing was seen": ([], []),
     "a visit": ([joined(5), left(50)], [(5, 50)]),
     "whoever comes early is there from the start": ([joined(-10), left(50)], [(0, 50)]),
@@ -86,11 +86,11 @@ PRESENCE: dict[str, tuple[list[Seen], list[tuple[float, float]]]] = {
 
 
 @pytest.mark.parametrize(("seen", "expected"), PRESENCE.values(), ids=PRESENCE.keys())
-def test_presence(seen: list[Seen], expected: list[tuple[float, float]]) -> None:
+def test_presence(seen: list[EvidenceItem], expected: list[tuple[float, float]]) -> None:
     assert trace(seen, Party.REQUESTER, AGREED).presence == tuple(Interval(at(a), at(b)) for a, b in expected)
 
 
-ATTENDED: dict[str, tuple[list[Seen], Attendance]] = {
+ATTENDED: dict[str, tuple[list[EvidenceItem], Attendance]] = {
     "no evidence at all": ([], Attendance.UNKNOWN),
     "there for most of it": ([joined(5), left(50)], Attendance.ATTENDED),
     "there for just the minimum": ([joined(5), left(6)], Attendance.ATTENDED),
@@ -124,7 +124,7 @@ ATTENDED: dict[str, tuple[list[Seen], Attendance]] = {
 
 
 @pytest.mark.parametrize(("seen", "expected"), ATTENDED.values(), ids=ATTENDED.keys())
-def test_attendance_of_one_side(seen: list[Seen], expected: Attendance) -> None:
+def test_attendance_of_one_side(seen: list[EvidenceItem], expected: Attendance) -> None:
     assert side_attendance(seen, Party.REQUESTER, AGREED, MINIMUM) == expected
 
 
@@ -156,7 +156,7 @@ def test_the_table_of_verdicts_is_whole() -> None:
     assert set(VERDICTS) == set(product(Attendance, Attendance))
 
 
-MISSING: dict[str, tuple[list[Seen], tuple[Party, ...]]] = {
+MISSING: dict[str, tuple[list[EvidenceItem], tuple[Party, ...]]] = {
     "nobody watched": ([], ()),
     "nobody came to a room that opened": ([opened(0)], (Party.REQUESTER, Party.CONSULTANT)),
     "one side waits": ([joined(2, Party.CONSULTANT)], (Party.REQUESTER,)),
@@ -173,21 +173,21 @@ MISSING: dict[str, tuple[list[Seen], tuple[Party, ...]]] = {
 
 
 @pytest.mark.parametrize(("seen", "expected"), MISSING.values(), ids=MISSING.keys())
-def test_missing_sides_at_the_grace_time(seen: list[Seen], expected: tuple[Party, ...]) -> None:
+def test_missing_sides_at_the_grace_time(seen: list[EvidenceItem], expected: tuple[Party, ...]) -> None:
     assert missing_sides(seen, AGREED, at(10)) == expected
 
 
 _minutes = st.integers(min_value=-1500, max_value=120)
 _source = st.sampled_from(["platform", "report"])
 _presence = st.builds(
-    lambda kind, minutes, source, party: Seen(kind, at(minutes), source, party),
+    lambda kind, minutes, source, party: EvidenceItem(kind, at(minutes), source, party),
     st.sampled_from(["joined", "left"]),
     _minutes,
     _source,
     st.sampled_from(SIDES),
 )
 _room = st.builds(
-    lambda kind, minutes, source: Seen(kind, at(minutes), source),
+    lambda kind, minutes, source: EvidenceItem(kind, at(minutes), source),
     st.sampled_from(["room_opened", "room_closed", "report_complete"]),
     _minutes,
     _source,
@@ -196,7 +196,7 @@ _anything = st.lists(_presence | _room, max_size=12)
 
 
 @given(_anything, st.randoms(use_true_random=False), st.sampled_from(SIDES))
-def test_order_and_repeats_do_not_matter(seen: list[Seen], random: object, party: Party) -> None:
+def test_order_and_repeats_do_not_matter(seen: list[EvidenceItem], random: object, party: Party) -> None:
     again = [*seen, *seen[: len(seen) // 2]]
     random.shuffle(again)  # type: ignore[attr-defined]
     assert trace(again, party, AGREED) == trace(seen, party, AGREED)
@@ -204,21 +204,23 @@ def test_order_and_repeats_do_not_matter(seen: list[Seen], random: object, party
 
 
 @given(_anything, st.sampled_from(SIDES))
-def test_presence_lies_in_order_inside_the_agreed_time(seen: list[Seen], party: Party) -> None:
+def test_presence_lies_in_order_inside_the_agreed_time(seen: list[EvidenceItem], party: Party) -> None:
     presence = trace(seen, party, AGREED).presence
     assert all(AGREED.start <= one.start < one.end <= AGREED.end for one in presence)
     assert all(a.end < b.start for a, b in pairwise(presence))
 
 
-@given(st.lists(st.builds(lambda m: Seen("room_closed", at(m), "platform"), _minutes), max_size=4))
-def test_without_evidence_of_people_or_of_watching_it_is_always_unknown(seen: list[Seen]) -> None:
+@given(st.lists(st.builds(lambda m: EvidenceItem("room_closed", at(m), "platform"), _minutes), max_size=4))
+def test_without_evidence_of_people_or_of_watching_it_is_always_unknown(seen: list[EvidenceItem]) -> None:
     sides = [side_attendance(seen, party, AGREED, MINIMUM) for party in SIDES]
     assert sides == ["unknown", "unknown"]
     assert verdict(sides[0], sides[1]) == "attendance_unknown"
 
 
 @given(_anything, st.sampled_from(SIDES))
-def test_nobody_is_absent_without_proof_that_the_room_was_watched(seen: list[Seen], party: Party) -> None:
+def test_nobody_is_absent_without_proof_that_the_room_was_watched(
+    seen: list[EvidenceItem], party: Party
+) -> None:
     if side_attendance(seen, party, AGREED, MINIMUM) != "absent":
         return
     other = next(one for one in SIDES if one != party)
@@ -230,7 +232,7 @@ def test_nobody_is_absent_without_proof_that_the_room_was_watched(seen: list[See
 
 @given(_anything, st.sampled_from(SIDES), st.integers(0, 50))
 def test_more_presence_never_makes_an_attended_side_absent(
-    seen: list[Seen], party: Party, start: int
+    seen: list[EvidenceItem], party: Party, start: int
 ) -> None:
     more = [*seen, joined(start, party, "witness"), left(start + 5, party, "witness")]
     assert side_attendance(more, party, AGREED, MINIMUM) == "attended"

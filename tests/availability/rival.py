@@ -31,7 +31,7 @@ def book(kind: UUID, who: UUID, number: int) -> str:
     try:
         with transaction() as db:
             request = builders.request(db, kind)
-            agreed = sessions.agree(db, MOMENT, request, who, start, start + timedelta(hours=1))
+            agreed = sessions.schedule(db, MOMENT, request, who, start, start + timedelta(hours=1))
             return agreed.code if isinstance(agreed, NotTaken) else "booked"
     except DBAPIError as error:
         return f"error {getattr(error.orig, 'sqlstate', None)}"

@@ -62,7 +62,7 @@ def book_at_once(kind: UUID, attempts: list[tuple[UUID, timedelta, UUID]]) -> Co
         gate.wait(30)
         with transaction() as db:
             request = db.get_one(ConsultationRequest, requests[index])
-            agreed = sessions.agree(db, MOMENT, request, who, start, start + timedelta(hours=1))
+            agreed = sessions.schedule(db, MOMENT, request, who, start, start + timedelta(hours=1))
             return agreed.code if isinstance(agreed, NotTaken) else "booked"
 
     with ThreadPoolExecutor(len(attempts)) as pool:
@@ -118,7 +118,7 @@ def test_a_kind_whose_length_changes_all_the_time_never_books_past_a_window(own_
         start = NOW + timedelta(days=1)
         with transaction() as db:
             request = db.get_one(ConsultationRequest, requests[index])
-            agreed = sessions.agree(db, MOMENT, request, who[index], start, start + 2 * half_an_hour)
+            agreed = sessions.schedule(db, MOMENT, request, who[index], start, start + 2 * half_an_hour)
             return agreed.code if isinstance(agreed, NotTaken) else "booked"
 
     with ThreadPoolExecutor(5) as pool:
@@ -235,7 +235,7 @@ def test_the_last_place_of_a_day_is_taken_once_through_whatever_kind(own_databas
         gate.wait(30)
         with transaction() as db:
             request = db.get_one(ConsultationRequest, requests[place])
-            agreed = sessions.agree(db, MOMENT, request, who, start, start + timedelta(hours=1))
+            agreed = sessions.schedule(db, MOMENT, request, who, start, start + timedelta(hours=1))
             return agreed.code if isinstance(agreed, NotTaken) else "booked"
 
     with ThreadPoolExecutor(len(requests)) as pool:

@@ -118,9 +118,9 @@ def test_a_request_whose_hold_is_over_is_cancelled_and_nobody_is_written_to(
     counter = Counter(db, ctx)
     held = counter.hold()
     request = counter.request(held)
-    assert intake.overdue(db, counter.ctx) == []
+    assert intake.overdue_requests(db, counter.ctx) == []
     counter.later(minutes=10)
-    assert intake.overdue(db, counter.ctx) == [request.id]
+    assert intake.overdue_requests(db, counter.ctx) == [request.id]
     assert intake.give_up(db, counter.ctx, request.id)
     assert (request.status, request.status_reason) == ("cancelled", "hold_expired")
     assert db.scalar(select(func.count()).where(Job.job_type == "send_notice")) == 0

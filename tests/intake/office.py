@@ -48,7 +48,7 @@ class Office:
         }
         wish = SubmitRequest.model_validate(command | values)
         new = service.submission(self.db, self.ctx, wish)
-        written = new if isinstance(new, RequestOutcome) else service.written(self.db, self.ctx, new)
+        written = new if isinstance(new, RequestOutcome) else service.insert_request(self.db, self.ctx, new)
         if isinstance(written, RequestOutcome):
             return written
         return RequestOutcome(result="done", request_id=wish.request_id, status="pending")

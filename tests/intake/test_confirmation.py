@@ -22,9 +22,9 @@ from booking_tasks.context import Context
 from booking_tasks.contracts import ConfirmHold, HoldSlot, UpsertServiceType
 from booking_tasks.holds import service as holds
 from booking_tasks.intake import service
-from booking_tasks.requests.confirmation_requests import latest_question, question
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentDecision, ConsultationRequest, Event, ServiceType
+from booking_tasks.requests.confirmation_requests import confirmation_request, latest_confirmation_request
 from booking_tasks.requests.rules import confirmation_deadline
 from tests import builders
 from tests.builders import NOW
@@ -69,7 +69,7 @@ def test_a_kind_of_consultation_has_a_deadline_of_its_own(
     request = office.asked()
 
     assert held_until(office, request) == waits  # the start is a day ahead
-    said = latest_question(db, request.id)
+    said = latest_confirmation_request(db, request.id)
     assert said is not None
     assert db.get_one(Event, said.id).after["until"] == (office.ctx.now + waits).isoformat()
     assert (said.start, said.end) == (TOMORROW, TOMORROW + timedelta(hours=1))
@@ -218,7 +218,7 @@ def test_everybody_declined_means_that_time_would_change_nothing() -> None:
 
 def test_an_answer_to_another_question_is_refused(office: Office) -> None:
     request = office.asked()
-    who, asked = asked_consultant(request), latest_question(office.db, request.id)
+    who, asked = asked_consultant(request), latest_confirmation_request(office.db, request.id)
     assert asked is not None
     assert office.confirm(request, who, question_id=uuid4()).code == "other_question"
     assert office.decline(request, who, question_id=uuid4()).code == "other_question"
@@ -235,20 +235,20 @@ def test_a_question_says_what_became_of_it(office: Office) -> None:
     }
     for fate, end in ends.items():
         request = office.asked()
-        asked = latest_question(office.db, request.id)
+        asked = latest_confirmation_request(office.db, request.id)
         assert asked is not None
         end(request)
-        found = question(office.db, asked.id)
-        assert (found and found.fate) == fate
+        found = confirmation_request(office.db, asked.id)
+        assert (found and found.resolution) == fate
 
     request = office.asked()
-    asked = latest_question(office.db, request.id)
+    asked = latest_confirmation_request(office.db, request.id)
     assert asked is not None
     office.later(days=1, seconds=1)
     service.expire_unanswered(office.db, office.ctx, request.id)
-    assert latest_question(office.db, request.id) == question(office.db, asked.id)
-    found = question(office.db, asked.id)
-    assert (found and found.fate) == "unanswered"
+    assert latest_confirmation_request(office.db, request.id) == confirmation_request(office.db, asked.id)
+    found = confirmation_request(office.db, asked.id)
+    assert (found and found.resolution) == "unanswered"
 
 
 def test_only_a_question_is_a_question(office: Office) -> None:
@@ -257,6 +257,6 @@ def test_only_a_question_is_a_question(office: Office) -> None:
         select(Event.id).where(Event.consultation_request_id == request.id, Event.type == "request.submitted")
     ).scalar_one()
 
-    assert question(office.db, submitted) is None
-    assert question(office.db, uuid4()) is None
-    assert latest_question(office.db, uuid4()) is None
+    assert confirmation_request(office.db, submitted) is None
+    assert confirmation_request(office.db, uuid4()) is None
+    assert latest_confirmation_request(office.db, uuid4()) is None

@@ -106,10 +106,10 @@ def test_a_decline_frees_the_hold_and_another_consultant_is_asked(office: Office
 def test_silence_passes_the_request_on_and_the_silent_one_hears_of_it(office: Office) -> None:
     request = office.asked()
     first = asked_consultant(request)
-    assert service.unanswered(office.db, office.ctx) == []
+    assert service.unanswered_requests(office.db, office.ctx) == []
     assert not service.expire_unanswered(office.db, office.ctx, request.id)
     office.later(hours=24, seconds=1)
-    assert service.unanswered(office.db, office.ctx) == [request.id]
+    assert service.unanswered_requests(office.db, office.ctx) == [request.id]
     assert service.expire_unanswered(office.db, office.ctx, request.id)
     assert not service.expire_unanswered(office.db, office.ctx, request.id)
     assert request.excluded_consultant_user_ids == [first]
@@ -122,10 +122,10 @@ def test_after_the_last_candidate_the_request_waits_and_is_rejected_at_its_deadl
     assignment.assign(office.db, office.ctx, request.id)
     office.decline(request, asked_consultant(request))
     assert assignment.assign(office.db, office.ctx, request.id).reason == "all_declined"
-    assert service.overdue(office.db, office.ctx) == []
+    assert service.overdue_requests(office.db, office.ctx) == []
     assert not service.give_up(office.db, office.ctx, request.id)  # as if it had been listed before
     office.later(days=2)
-    assert service.overdue(office.db, office.ctx) == [request.id]
+    assert service.overdue_requests(office.db, office.ctx) == [request.id]
     assert service.give_up(office.db, office.ctx, request.id)
     assert not service.give_up(office.db, office.ctx, request.id)
     assert (request.status, request.status_reason) == ("rejected", "all_declined")

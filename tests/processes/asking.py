@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from booking_tasks.context import Context
-from booking_tasks.requests.confirmation_requests import latest_question
 from booking_tasks.kit import clock
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest
+from booking_tasks.requests.confirmation_requests import latest_confirmation_request
 from tests import builders
 from tests.builders import NOW
 from tests.intake.office import Office, asked_consultant
@@ -37,6 +37,6 @@ def asked() -> Asked:
         office = Office(db, Context(now=NOW, actor="test", entry_point="booking"))
         wish = office.asked(requester_user_id=builders.user(db).user_id)
         builders.user(db, user_id=asked_consultant(wish), name="Dr Weber", email=WEBER)
-        question = latest_question(db, wish.id)
+        question = latest_confirmation_request(db, wish.id)
         assert question is not None
         return Asked(wish.id, question.id, asked_consultant(wish))

@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, ReceiveReply, ReplyOutcome
-from booking_tasks.requests.confirmation_requests import latest_question
 from booking_tasks.models import DirectoryUser, Event, Job, ScheduledSession
 from booking_tasks.replies import service
 from booking_tasks.replies.reading import read
+from booking_tasks.requests.confirmation_requests import latest_confirmation_request
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.intake.office import Office, asked_consultant
@@ -36,7 +36,7 @@ class Mailbox(Office):
         self.question = self.asked_now()
 
     def asked_now(self) -> UUID:
-        asked = latest_question(self.db, self.wish.id)
+        asked = latest_confirmation_request(self.db, self.wish.id)
         assert asked is not None
         return asked.id
 

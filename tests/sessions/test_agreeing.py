@@ -81,7 +81,7 @@ class Desk:
     def agree(
         self, request: ConsultationRequest | NewRequest, start: datetime = START, length: timedelta = HOUR
     ) -> SessionSnapshot | NotTaken:
-        return service.agree(
+        return service.schedule(
             self.db,
             self.ctx,
             request,
@@ -138,7 +138,7 @@ def test_a_hold_becomes_the_booking_in_one_statement(desk: Desk) -> None:
     held = availability.hold(desk.db, desk.ctx, request, desk.who, START, NOW + HOUR)
     assert not isinstance(held, NotTaken)
     with statements(desk.db) as sent:
-        agreed = service.agree(desk.db, desk.ctx, request, desk.who, held.start, held.end, from_hold=True)
+        agreed = service.schedule(desk.db, desk.ctx, request, desk.who, held.start, held.end, from_hold=True)
     assert isinstance(agreed, SessionSnapshot)
     assert len(sent) == 1
     [fact] = desk.db.scalars(select(AvailabilitySlot).where(AvailabilitySlot.requester_user_id.is_not(None)))
@@ -153,7 +153,7 @@ def test_a_hold_that_is_over_or_starts_elsewhere_is_not_booked(desk: Desk) -> No
     before = desk.rows()
     later = Context(now=NOW + HOUR, actor="mira", entry_point="booking")
     for ctx, start in ((later, START), (desk.ctx, START + HOUR)):
-        refused = service.agree(desk.db, ctx, request, desk.who, start, start + HOUR, from_hold=True)
+        refused = service.schedule(desk.db, ctx, request, desk.who, start, start + HOUR, from_hold=True)
         assert refused == NotTaken("hold_expired")
     assert desk.rows() == before
     assert request.status == "pending"
@@ -209,7 +209,7 @@ def test_what_is_refused_leaves_nothing_behind(db: Session, ctx: Context, code: 
     builders.window(db, other, START)
     first = desk.new_request()
     if code != "notice_too_short":
-        service.agree(db, ctx, first, other if code == "requester_busy" else desk.who, START, START + HOUR)
+        service.schedule(db, ctx, first, other if code == "requester_busy" else desk.who, START, START + HOUR)
     again = desk.new_request(first.requester_user_id if code == "requester_busy" else None)
     before = desk.rows()
     start = START + 8 * HOUR if code == "slot_not_free" else START

@@ -173,9 +173,9 @@ def test_what_has_begun_can_neither_be_moved_nor_cancelled(
 ) -> None:
     begun = replace(ctx, now=START)
     assert move(db, begun, session.id, 1).code == "already_started"
-    assert service.start_due(db, begun) == 1
+    assert service.start_due_sessions(db, begun) == 1
     assert cancel(db, begun, session.id).code == "already_started"
-    assert service.start_due(db, begun) == 0
+    assert service.start_due_sessions(db, begun) == 0
 
 
 def test_an_unknown_session_is_refused(db: Session, ctx: Context) -> None:

@@ -273,5 +273,5 @@ def test_a_start_that_was_declined_is_refused_by_the_database_whoever_offers_it(
     room.frees()
     room.offers()
     room.answers(DeclineOffer, request)
-    assert offers.offer(room.db, room.ctx, request, room.who, START) == NotTaken("offered_before")
+    assert offers.offer_start(room.db, room.ctx, request, room.who, START) == NotTaken("offered_before")
     assert (room.facts(), room.history(request)[-1]) == ([], "request.offer_declined")

@@ -8,7 +8,7 @@ from itertools import permutations
 from uuid import UUID
 
 from booking_tasks.context import Weights
-from booking_tasks.offers.rules import peace, standing, stands_until
+from booking_tasks.offers.rules import cooldown, effective_state, offer_end
 from booking_tasks.waiting.rules import Wish, best_first, matches, terms_of
 from tests.builders import NOW
 
@@ -54,17 +54,17 @@ def test_every_wish_is_matched_with_the_starts_that_suit_it_the_earliest_first()
 
 def test_an_offer_ends_after_its_term_by_its_start_and_by_the_deadline() -> None:
     term = timedelta(minutes=30)
-    assert stands_until(NOW, term, DAY, DAY) == NOW + term
-    assert stands_until(NOW, term, NOW + timedelta(minutes=9), None) == NOW + timedelta(minutes=9)
-    assert stands_until(NOW, term, DAY, NOW + timedelta(minutes=7)) == NOW + timedelta(minutes=7)
+    assert offer_end(NOW, term, DAY, DAY) == NOW + term
+    assert offer_end(NOW, term, NOW + timedelta(minutes=9), None) == NOW + timedelta(minutes=9)
+    assert offer_end(NOW, term, DAY, NOW + timedelta(minutes=7)) == NOW + timedelta(minutes=7)
 
 
 def test_who_lets_offers_lapse_is_left_in_peace_twice_as_long_each_time_up_to_a_day() -> None:
     term = timedelta(minutes=30)
-    assert [peace(n, term) / HOUR for n in (1, 2, 3, 6, 7, 500)] == [0.5, 1, 2, 16, 24, 24]
+    assert [cooldown(n, term) / HOUR for n in (1, 2, 3, 6, 7, 500)] == [0.5, 1, 2, 16, 24, 24]
 
 
 def test_an_open_offer_whose_time_is_over_has_lapsed() -> None:
-    assert standing("open", NOW + timedelta(microseconds=1), NOW) == "open"
-    assert standing("open", NOW, NOW) == "lapsed"
-    assert standing("accepted", NOW, NOW) == "accepted"
+    assert effective_state("open", NOW + timedelta(microseconds=1), NOW) == "open"
+    assert effective_state("open", NOW, NOW) == "lapsed"
+    assert effective_state("accepted", NOW, NOW) == "accepted"

@@ -89,7 +89,7 @@ class Office:
             wish = SubmitRequest.model_validate(command | {"requester_user_id": mira} | values)
             new = intake.submission(db, ctx, wish)
             assert isinstance(new, intake.Submission)
-            intake.written(db, ctx, new)
+            intake.insert_request(db, ctx, new)
             assert assignment.assign(db, ctx, request_id).result == "asked"
         return request_id
 

@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, select
 
-from booking_tasks.requests.confirmation_requests import question
 from booking_tasks.intake.tasks import confirm_request, decline_request, expire_requests
 from booking_tasks.kit import clock
 from booking_tasks.kit.database import transaction
@@ -21,6 +20,7 @@ from booking_tasks.models import ConsultationRequest, DirectoryUser, Event, Inbo
 from booking_tasks.replies import tasks as replies
 from booking_tasks.replies.reading import read
 from booking_tasks.replies.rules import Rejected, Reply
+from booking_tasks.requests.confirmation_requests import confirmation_request
 from tests import builders
 from tests.builders import NOW
 from tests.invariants import of_rows
@@ -125,7 +125,7 @@ def play(web: Web, office: Office, monkeypatch: pytest.MonkeyPatch, ways: int) -
 
 def _fate(one: Round) -> str:
     with transaction() as db:
-        asked = question(db, one.question_id)
+        asked = confirmation_request(db, one.question_id)
         assert asked is not None
         request = db.get_one(ConsultationRequest, one.wish)
         sessions = db.execute(
@@ -144,13 +144,13 @@ def _fate(one: Round) -> str:
         )
         found = [(row.id, row.consultant_user_id, row.revision) for row in sessions]
     assert (ended, unanswered) == (1, 0)
-    if asked.fate == "accepted":
+    if asked.resolution == "accepted":
         assert request.status == "scheduled"
         assert found == [(one.question_id, one.who, 1)]
     else:
         assert (request.status, request.excluded_consultant_user_ids) == ("pending_assignment", [one.who])
         assert found == []
-    return asked.fate
+    return asked.resolution
 
 
 def test_of_all_answers_at_once_exactly_one_wins_and_the_others_are_told_what_is(
