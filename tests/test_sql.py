@@ -5,14 +5,24 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import fields
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
 from booking_tasks import sql
+from booking_tasks.models import Base
 from booking_tasks.ops.migrate import migrate, migrations_folder
 from booking_tasks.ops.schema_steps import frozen_text
+from booking_tasks.requests.rules import NewRequest
+from booking_tasks.states import REQUEST_STEPS, SESSION_STEPS
 from tests.catalogues import fresh_database
 
 PACKAGE = Path(sql.__file__).parent.parent
@@ -139,3 +149,125 @@ def test_plpgsql_check_sees_what_creating_a_function_does_not(
     )
     assert any(said in one for one in _findings(checked, "broken()"))
     checked.execute("DROP FUNCTION broken()")
+
+
+# -- columns -----------------------------------------------------------------------------------------------
+
+#: Function and table -> the columns that the function does not insert, because they keep their default or
+#: are written later.
+_NOT_INSERTED = {
+    ("append_event", "events"): {"position"},
+    ("append_event", "jobs"): {
+        "retry_at",
+        "state",
+        "attempts",
+        "send_attempts",
+        "lease_token",
+        "lease_until",
+        "payload",
+        "last_error",
+        "created_at",
+        "finished_at",
+    },
+    # A request of a series names its consultant and its start, and never waits.
+    ("book_start", "consultation_requests"): {
+        "preferred_end_time",
+        "required_specializations",
+        "excluded_consultant_user_ids",
+        "status_reason",
+        "deadline_at",
+        "replaces_request_id",
+        "hold_token",
+        "waiting_since",
+        "offer_cooldown_until",
+        "languages",
+        "preferred_fallback",
+        "fallback_after",
+    },
+    ("book_start", "scheduled_sessions"): {
+        "meeting_platform_session_id",
+        "meeting_platform_join_url",
+        "status_reason",
+        "outcome_notes",
+        "billed_amount",
+        "requester_attendance",
+        "consultant_attendance",
+        "judged_at",
+        "updated_at",
+    },
+    ("book_start", "assignment_decisions"): set(),
+    ("book_or_hold", "assignment_decisions"): set(),
+    ("book_or_hold", "assignment_credits"): {"reverses", "cause_id", "reason", "is_counted", "created_at"},
+    ("insert_reservation", "consultant_availability_slots"): {
+        "is_recurring",
+        "recurrence_rule",
+        "created_at",
+        "updated_at",
+    },
+    ("lock_pool", "assignment_balances"): {"created_at"},
+    ("lock_pool", "assignment_credits"): {
+        "id",
+        "consultation_request_id",
+        "reverses",
+        "cause_id",
+        "reason",
+        "created_at",
+    },
+}
+_INSERT = re.compile(r"INSERT INTO (\w+)(?: AS \w+)? \(\s*([\w\s,]+?)\s*\)")
+_RECORD = re.compile(r"jsonb_to_record(?:set)?\([^)]*\) AS \w+ \(\s*([\w\s,\[\]]+?)\s*\)")
+
+
+def _names(text: str) -> list[str]:
+    return re.split(r",\s*", text)
+
+
+def _inserts() -> dict[tuple[str, str], list[set[str]]]:
+    """Function and table -> the columns of each INSERT."""
+    found: dict[tuple[str, str], list[set[str]]] = {}
+    for name in sql.FUNCTIONS:
+        for table, columns in _INSERT.findall(source(name)):
+            found.setdefault((name, table), []).append(set(_names(columns)))
+    return found
+
+
+def test_a_column_is_inserted_by_each_function_or_listed_as_left_out() -> None:
+    inserts = _inserts()
+    assert inserts.keys() == _NOT_INSERTED.keys()
+    for (name, table), lists in inserts.items():
+        known = {column.name for column in Base.metadata.tables[table].columns}
+        assert set.union(*lists) <= known, name
+        assert known - set.union(*lists) == _NOT_INSERTED[name, table], f"{name} inserts into {table}"
+
+
+def test_a_record_read_from_json_has_the_columns_and_types_of_the_model() -> None:
+    types = {
+        (column.name, type_name(column.type))
+        for table in Base.metadata.tables.values()
+        for column in table.columns
+    }
+    own = {"reservation", "session", "request", "starts", "ends", "new_request", "decision", "event", "jobs"}
+    records = [one for name in sql.FUNCTIONS for one in _RECORD.findall(source(name))]
+    found = {tuple(field.split(" ", 1)) for record in records for field in _names(record)}
+    assert len(records) >= 6
+    assert {field for field in found if field[0] not in own} - types == set()
+
+
+def type_name(type_: TypeEngine[Any]) -> str:
+    """The name of a column's type as the SQL functions write it; character varying is read as text."""
+    name = type_.compile(postgresql.dialect()).lower()
+    return {"timestamp with time zone": "timestamptz", "varchar": "text"}.get(name, name)
+
+
+def test_a_request_of_a_series_brings_the_columns_that_book_start_reads() -> None:
+    [record] = [one for one in _RECORD.findall(source("book_start")) if "series_id" in one]
+    read = {field.split(" ", 1)[0] for field in _names(record)}
+    of_the_session = {"id", "requester_user_id", "consultation_service_type_id"}
+    assert {field.name for field in fields(NewRequest)} == read | of_the_session
+
+
+def test_the_database_allows_exactly_the_steps_of_the_states(db: Session) -> None:
+    for aggregate, steps in (("request", REQUEST_STEPS), ("session", SESSION_STEPS)):
+        for before, after in product(steps, steps):
+            allowed = db.scalar(select(func.is_allowed_step_v1(aggregate, before, after)))
+            assert allowed == (after in steps[before]), f"{aggregate}: {before} -> {after}"

@@ -17,23 +17,8 @@ from booking_tasks.intake.service import Submission
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.outbox.service import OutboxEntry
-from booking_tasks.requests.store import mirror_written
+from booking_tasks.requests.store import mirror_written, request_row
 from booking_tasks.sessions.store import as_json
-
-#: What a new request brings along besides its ids and where it stands.
-_OF_NEW = (
-    "company_id",
-    "preferred_consultant_user_id",
-    "preferred_start_time",
-    "preferred_end_time",
-    "required_specializations",
-    "excluded_consultant_user_ids",
-    "request_details",
-    "deadline_at",
-    "languages",
-    "preferred_fallback",
-    "fallback_after",
-)
 
 _IDS = ("reservation", "session", "consultant", "requester", "request", "service_type", "token", "credit")
 _GIVEN = text(
@@ -93,7 +78,7 @@ def book_start(
             "until": gift.until,
             "token": None if gift.until is None else uuid7(),
             "credit": uuid7(),
-            "new_request": None if new is None else as_json(_new_row(new.request)),
+            "new_request": None if new is None else as_json(request_row(new.request)),
             "submitted": None if new is None else new.entry.as_json(),
             "decision": None if gift.decision is None else as_json(gift.decision | {"id": uuid7()}),
             "event": gift.entry.event,
@@ -109,7 +94,3 @@ def book_start(
             assigned_consultant_user_id=gift.consultant_user_id,
         )
     return row.refusal, row.session_end
-
-
-def _new_row(request: ConsultationRequest) -> dict[str, Any]:
-    return {name: getattr(request, name) for name in _OF_NEW}

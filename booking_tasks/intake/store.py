@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.models import AvailabilitySlot, Consultant, ConsultationRequest
+from booking_tasks.requests.store import request_row
 
 
 def consultant_exists(db: Session, consultant_user_id: UUID) -> bool:
@@ -83,6 +84,5 @@ def build_request(
 
 def insert_request(db: Session, new: ConsultationRequest) -> ConsultationRequest | None:
     """A new request, written; None when its id is in use."""
-    values = {name: value for name, value in vars(new).items() if name in ConsultationRequest.__table__.c}
-    added = insert(ConsultationRequest).values(values).on_conflict_do_nothing(index_elements=["id"])
+    added = insert(ConsultationRequest).values(request_row(new)).on_conflict_do_nothing(index_elements=["id"])
     return db.execute(added.returning(ConsultationRequest)).scalar_one_or_none()

@@ -24,6 +24,11 @@ def locked_request(db: Session, request_id: UUID) -> ConsultationRequest | None:
     ).scalar_one_or_none()
 
 
+def request_row(request: ConsultationRequest) -> dict[str, Any]:
+    """Return the columns that are set on a request that is not in the database yet."""
+    return {name: value for name, value in vars(request).items() if name in ConsultationRequest.__table__.c}
+
+
 def mirror_written(
     request: ConsultationRequest, now: datetime, status: RequestStatus, **written: Any
 ) -> None:

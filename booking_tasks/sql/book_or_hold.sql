@@ -19,24 +19,7 @@ DECLARE
     capacity integer;
 BEGIN
     IF p_new_request IS NOT NULL THEN
-        INSERT INTO consultation_requests (
-            id, requester_user_id, company_id, consultation_service_type_id, preferred_consultant_user_id,
-            preferred_start_time, preferred_end_time, required_specializations,
-            excluded_consultant_user_ids, request_details, status, requested_at, deadline_at, languages,
-            preferred_fallback, fallback_after
-        )
-        SELECT p_request, p_requester, r.company_id, p_service_type, r.preferred_consultant_user_id,
-               r.preferred_start_time, r.preferred_end_time, r.required_specializations,
-               r.excluded_consultant_user_ids, r.request_details, p_status, p_now, r.deadline_at, r.languages,
-               r.preferred_fallback, r.fallback_after
-          FROM jsonb_to_record(p_new_request) AS r (
-                   company_id uuid, preferred_consultant_user_id uuid, preferred_start_time timestamptz,
-                   preferred_end_time timestamptz, required_specializations text[],
-                   excluded_consultant_user_ids uuid[], request_details text, deadline_at timestamptz,
-                   languages text[], preferred_fallback text, fallback_after timestamptz
-               )
-        ON CONFLICT (id) DO NOTHING;
-        IF NOT FOUND THEN
+        IF NOT insert_request_v1(p_new_request) THEN
             RAISE EXCEPTION USING ERRCODE = 'BT001', MESSAGE = 'request_exists';
         END IF;
         PERFORM append_event_v1(p_submitted -> 'event', p_submitted -> 'jobs');

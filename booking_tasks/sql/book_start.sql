@@ -71,9 +71,12 @@ BEGIN
         UPDATE consultation_requests r
            SET status = 'scheduled', status_reason = NULL, assigned_consultant_user_id = p_consultant,
                scheduled_session_id = p_session, updated_at = p_now
-         WHERE r.id = p_request AND r.status = p_status;
+         WHERE r.id = p_request
+           AND r.status = p_status
+           AND is_allowed_step_v1('request', r.status, 'scheduled');
         IF NOT FOUND THEN
-            RAISE EXCEPTION USING MESSAGE = 'request ' || p_request || ' is no longer ' || p_status;
+            RAISE EXCEPTION USING MESSAGE = 'request ' || p_request || ' cannot change from ' || p_status
+                || ' to scheduled';
         END IF;
     END IF;
     PERFORM insert_reservation_v1(

@@ -24,9 +24,12 @@ BEGIN
     UPDATE consultation_requests r
        SET status = 'pending_confirmation', status_reason = NULL,
            assigned_consultant_user_id = p_consultant, updated_at = p_now
-     WHERE r.id = p_request AND r.status = p_status;
+     WHERE r.id = p_request
+       AND r.status = p_status
+       AND is_allowed_step_v1('request', r.status, 'pending_confirmation');
     IF NOT FOUND THEN
-        RAISE EXCEPTION USING MESSAGE = 'request ' || p_request || ' is no longer ' || p_status;
+        RAISE EXCEPTION USING MESSAGE = 'request ' || p_request || ' cannot change from ' || p_status
+            || ' to pending_confirmation';
     END IF;
     PERFORM append_event_v1(p_event, p_jobs);
 END

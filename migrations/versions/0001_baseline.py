@@ -40,6 +40,8 @@ ROUTINES = (
     "start_refusals",
     "evaluate_start",
     "insert_reservation",
+    "insert_request",
+    "is_allowed_step",
     "reserve_start",
     "append_event",
     "book_start",
