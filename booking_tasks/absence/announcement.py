@@ -14,7 +14,7 @@ from booking_tasks.absence.draft import AffectedSessions, lock_affected
 from booking_tasks.absence.service import record_decision, session_outcome
 from booking_tasks.absence.state import transition_plan, transition_step
 from booking_tasks.absence.steps import is_untouched, release_hold, revert_step
-from booking_tasks.availability.service import Taken
+from booking_tasks.availability.service import Reservation
 from booking_tasks.context import Context
 from booking_tasks.contracts import AnswerProposal, ReassignOutcome
 from booking_tasks.enums import PlanState, SessionStatus, SlotStatus, StepAction, StepState
@@ -71,7 +71,7 @@ def _announce_step(
     if step.action == StepAction.REASSIGN and step.consultant_user_id and step.booking_id:
         transition_step(step, StepState.DONE)
         request, former = affected.request(session), session.consultant_user_id
-        taken = Taken(step.booking_id, session.scheduled_start_time, session.scheduled_end_time)
+        taken = Reservation(step.booking_id, session.scheduled_start_time, session.scheduled_end_time)
         sessions.reassign(db, ctx, session, request, step.consultant_user_id, taken, plan.reason)
         record_decision(db, ctx, session, former, [], plan.id)
     elif step.action == StepAction.PROPOSE and store.lock_live_hold(db, step.hold_id, ctx.now):

@@ -16,7 +16,7 @@ from booking_tasks.assignment import store as assignments
 from booking_tasks.assignment.rules import Candidate, ranked
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
-from booking_tasks.availability.service import NotTaken
+from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.enums import StepAction, StepState
 from booking_tasks.kit.ids import uuid7
@@ -137,8 +137,8 @@ class DryRun:
             return False
         with savepoint(self._db) as attempt:
             start = session.scheduled_start_time
-            taken = availability.book(self._db, self._ctx, request, who, start, session.id)
-            is_reserved = not isinstance(taken, NotTaken) and taken.end == session.scheduled_end_time
+            taken = availability.move_booking(self._db, self._ctx, request, who, start, session.id)
+            is_reserved = not isinstance(taken, Refusal) and taken.end == session.scheduled_end_time
             if not is_reserved:
                 attempt.discard()
         return is_reserved
@@ -156,7 +156,7 @@ class DryRun:
             )
             if until is None:
                 return _step(session, StepAction.CANCEL, "too_soon_to_ask")
-            if isinstance(availability.hold(self._db, self._ctx, request, who, start, until), NotTaken):
+            if isinstance(availability.hold_start(self._db, self._ctx, request, who, start, until), Refusal):
                 continue
             step = _step(session, StepAction.PROPOSE, why)
             step.consultant_user_id, step.start_time, step.end_time = who, start, end

@@ -14,7 +14,7 @@ from booking_tasks.assignment import store as assignments
 from booking_tasks.assignment.evaluation import ineligibility_for_request
 from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, ranked
 from booking_tasks.availability import service as availability
-from booking_tasks.availability.service import NotTaken, Taken
+from booking_tasks.availability.service import Refusal, Reservation
 from booking_tasks.context import Context
 from booking_tasks.contracts import ReassignOutcome, ReassignSession
 from booking_tasks.contracts.base import Result
@@ -61,8 +61,8 @@ def _reassign_to(
     if ineligible is not None:
         problem = f"cannot take this request ({ineligible}); choose another"
         return _refused(ineligible, "consultant_user_id", problem)
-    taken = availability.book(db, ctx, request, who, session.scheduled_start_time, session.id)
-    if isinstance(taken, NotTaken):
+    taken = availability.move_booking(db, ctx, request, who, session.scheduled_start_time, session.id)
+    if isinstance(taken, Refusal):
         return session_outcome("refused", session, taken.code)
     return _complete(db, ctx, session, request, who, taken, reason, [])
 
@@ -83,8 +83,8 @@ def _reassign_to_best(
             if assignments.at_capacity(db, [who], ctx.now):  # assigned to outside of this pool as well
                 attempt.discard()
                 continue
-            taken = availability.book(db, ctx, request, who, session.scheduled_start_time, session.id)
-            if not isinstance(taken, Taken) or taken.end != session.scheduled_end_time:
+            taken = availability.move_booking(db, ctx, request, who, session.scheduled_start_time, session.id)
+            if not isinstance(taken, Reservation) or taken.end != session.scheduled_end_time:
                 attempt.discard()
                 continue
         return _complete(db, ctx, session, request, who, taken, reason, candidates)
@@ -97,7 +97,7 @@ def _complete(
     session: ScheduledSession,
     request: ConsultationRequest,
     who: UUID,
-    taken: Taken,
+    taken: Reservation,
     reason: str,
     candidates: Sequence[Candidate],
 ) -> ReassignOutcome:

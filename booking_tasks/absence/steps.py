@@ -15,7 +15,7 @@ from booking_tasks.absence.rules import answer_deadline
 from booking_tasks.absence.state import transition_step
 from booking_tasks.assignment import store as assignments
 from booking_tasks.availability import service as availability
-from booking_tasks.availability.service import NotTaken
+from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.enums import SlotStatus, StepAction, StepState
 from booking_tasks.models import AbsencePlanStep, ConsultationRequest, ScheduledSession
@@ -61,10 +61,10 @@ def _reserve_for_colleague(
     """Book the session's time with the colleague; block its old time, so that it can be restored."""
     if step.consultant_user_id is None:
         return False
-    taken = availability.book(
+    taken = availability.move_booking(
         db, ctx, request, step.consultant_user_id, session.scheduled_start_time, session.id
     )
-    if isinstance(taken, NotTaken) or (taken.start, taken.end) != (step.start_time, step.end_time):
+    if isinstance(taken, Refusal) or (taken.start, taken.end) != (step.start_time, step.end_time):
         return False
     step.before, step.booking_id = image, taken.slot_id
     step.block_id = store.insert_block(db, session.consultant_user_id, image["start_time"], image["end_time"])
@@ -87,8 +87,8 @@ def _hold_proposed_time(
     )
     if until is None:
         return False
-    taken = availability.hold(db, ctx, request, step.consultant_user_id, step.start_time, until)
-    if isinstance(taken, NotTaken) or taken.end != step.end_time:
+    taken = availability.hold_start(db, ctx, request, step.consultant_user_id, step.start_time, until)
+    if isinstance(taken, Refusal) or taken.end != step.end_time:
         return False
     step.hold_id, step.answer_by = taken.slot_id, until
     return True

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence.rules import UNDER_WAY
-from booking_tasks.availability.service import Taken
+from booking_tasks.availability.service import Reservation
 from booking_tasks.enums import SessionStatus, SlotStatus
 from booking_tasks.models import (
     AbsencePlan,
@@ -269,7 +269,7 @@ def delete_slot(db: Session, slot_id: UUID | None, status: SlotStatus) -> bool:
     return found.first() is not None
 
 
-def book_hold(db: Session, slot_id: UUID | None, session_id: UUID, now: datetime) -> Taken | None:
+def book_hold(db: Session, slot_id: UUID | None, session_id: UUID, now: datetime) -> Reservation | None:
     """Replace a session's booking by a booking of the held time; return None when the hold has expired.
 
     The caller has locked the consultants. The booking is a new row with a new id, like every reservation.
@@ -291,7 +291,7 @@ def book_hold(db: Session, slot_id: UUID | None, session_id: UUID, now: datetime
     db.flush()
     if booking.session_start_time is None or booking.session_end_time is None:
         raise AssertionError("every hold has the session's times (database constraint)")
-    return Taken(booking.id, booking.session_start_time, booking.session_end_time)
+    return Reservation(booking.id, booking.session_start_time, booking.session_end_time)
 
 
 def lock_live_hold(db: Session, slot_id: UUID | None, now: datetime) -> bool:

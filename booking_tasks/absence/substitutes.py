@@ -64,7 +64,7 @@ def substitutes_at_other_times(
         for who, reason in ineligibility_reasons(db, criteria).items()
         if reason is None and (who == own or exclusion_reason(Profile(who), criteria, ctx.now) is None)
     ]
-    confirming = ledger.needing_confirmation(db, fit, service_type_id, ctx.now)
+    confirming = ledger.confirming_consultants(db, fit, service_type_id, ctx.now)
     return [who for who in fit if who == own or who not in confirming]
 
 

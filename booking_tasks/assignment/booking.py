@@ -11,7 +11,7 @@ from booking_tasks.assignment import booking_store as giving_store
 from booking_tasks.assignment.booking_store import PendingBooking
 from booking_tasks.assignment.decisions import Assigned
 from booking_tasks.assignment.rules import Candidate, Start
-from booking_tasks.availability.service import NotTaken
+from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.intake.service import Submission
 from booking_tasks.models import ConsultationRequest, ServiceType
@@ -30,7 +30,7 @@ def book_or_hold(
     span: Start,
     decision: dict[str, Any] | None,
     new: Submission | None = None,
-) -> Assigned | NotTaken:
+) -> Assigned | Refusal:
     """Give a start to a locked request, or to one that is written with it. NotTaken leaves nothing behind.
 
     The length, and that the consultant must be asked, are as the policy says that holds under their lock,
@@ -47,7 +47,7 @@ def book_or_hold(
         elif real_end is not None:
             end = real_end
         else:
-            return NotTaken(refusal)
+            return Refusal(refusal)
     due = gift.entry.job_types_due(ctx.now)
     wake_after_commit(db, due if new is None else due | new.entry.job_types_due(ctx.now))
     became: Literal["asked", "scheduled"] = "asked" if gift.session_id is None else "scheduled"

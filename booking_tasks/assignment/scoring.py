@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, tzinfo
 from uuid import UUID
 
 from booking_tasks.assignment.eligibility import Criteria, Profile
-from booking_tasks.availability.rules import Aliases, meant
+from booking_tasks.availability.rules import Aliases, canonical_specializations
 from booking_tasks.context import Weights
 from booking_tasks.enums import Term
 
@@ -79,8 +79,8 @@ def specialization_closeness(one: Profile, about: Circumstances) -> float:
 
     So generalists are kept for the requests that need them.
     """
-    required = meant(about.criteria.required_specializations, about.aliases)
-    return 1 / (1 + len(meant(one.specializations, about.aliases) - required))
+    required = canonical_specializations(about.criteria.required_specializations, about.aliases)
+    return 1 / (1 + len(canonical_specializations(one.specializations, about.aliases) - required))
 
 
 def local_time_suitability(local: datetime) -> float:

@@ -20,7 +20,7 @@ from booking_tasks.assignment.evaluation import (
 )
 from booking_tasks.assignment.rules import ALL_DECLINED, POLICY_VERSION, Candidate, Start, unassigned_reason
 from booking_tasks.availability import store as ledger
-from booking_tasks.availability.service import NotTaken
+from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.contracts import RequestOutcome
 from booking_tasks.enums import RequestStatus
@@ -89,7 +89,7 @@ def assign_new(
     if best is not None:
         cost, row = _choice(db, looked, new.request, seen, best, best.starts[0])
         taken = book_or_hold(db, looked, new.request, new.service_type, best, best.starts[0], row, new)
-        if not isinstance(taken, NotTaken):
+        if not isinstance(taken, Refusal):
             return new.request, replace(taken, cost=cost)
         if taken.code == "request_exists":
             return intake.request_exists_refusal()
@@ -108,7 +108,7 @@ def _assigned(
         for start, end in best.starts:
             cost, row = _choice(db, ctx, request, seen, best, (start, end))
             taken = book_or_offer(db, ctx, request, kind, best, start, end, row)
-            if not isinstance(taken, NotTaken):
+            if not isinstance(taken, Refusal):
                 if taken.result == "offered":
                     store.add_decision(db, **row | {"reason": taken.reason_stored})
                 return replace(taken, cost=cost)
@@ -180,7 +180,7 @@ def book_or_offer(
     start: datetime,
     end: datetime,
     decision: dict[str, Any] | None = None,
-) -> Assigned | NotTaken:
+) -> Assigned | Refusal:
     """Give a start that was found to a locked request: the one way, whoever found it.
 
     Who was told to wait may have made other plans: where the kind says so, they are asked first.
@@ -191,9 +191,9 @@ def book_or_offer(
     with savepoint(db) as attempt:
         if _is_full(db, ctx, candidate):
             attempt.discard()
-            return NotTaken("at_capacity")
+            return Refusal("at_capacity")
         taken = offers.offer_start(db, ctx, request, candidate.consultant_user_id, start)
-        if isinstance(taken, NotTaken):
+        if isinstance(taken, Refusal):
             attempt.discard()
             return taken
     return Assigned("offered", candidate.consultant_user_id, start=start, end=end)

@@ -1,29 +1,32 @@
-"""Who may be offered. Pure."""
+"""Names of specializations: aliases, and who offers what. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-#: Other word -> the specialization that it means; both case-folded.
+#: Alias -> the specialization that it stands for; both case-folded.
 Aliases = Mapping[str, str]
 NO_ALIASES: Aliases = MappingProxyType({})
 
 
-def meant(words: Iterable[str], aliases: Aliases = NO_ALIASES) -> frozenset[str]:
-    """The specializations that words mean; upper and lower case do not matter."""
-    folded = (word.casefold() for word in words)
-    return frozenset(aliases.get(word, word) for word in folded)
+def canonical_specializations(names: Iterable[str], aliases: Aliases = NO_ALIASES) -> frozenset[str]:
+    """Return the specializations that the names stand for; upper and lower case do not matter."""
+    folded = (name.casefold() for name in names)
+    return frozenset(aliases.get(name, name) for name in folded)
 
 
-def has_specializations(offered: Iterable[str], wanted: Iterable[str], aliases: Aliases = NO_ALIASES) -> bool:
-    """Whether every wanted specialization is offered, by whatever name."""
-    return meant(wanted, aliases) <= meant(offered, aliases)
+def has_specializations(
+    offered: Iterable[str], required: Iterable[str], aliases: Aliases = NO_ALIASES
+) -> bool:
+    """Whether every required specialization is offered, by whatever name."""
+    return canonical_specializations(required, aliases) <= canonical_specializations(offered, aliases)
 
 
 def spellings(
-    words: Iterable[str], wanted: Iterable[str], aliases: Aliases = NO_ALIASES
+    names: Iterable[str], required: Iterable[str], aliases: Aliases = NO_ALIASES
 ) -> list[tuple[str, ...]]:
-    """For each wanted specialization, those of the words that mean it, as they are written."""
-    known = {word: aliases.get(word.casefold(), word.casefold()) for word in words}
-    return [tuple(word for word in known if known[word] == one) for one in sorted(meant(wanted, aliases))]
+    """Return for each required specialization those of the names that stand for it, as they are written."""
+    known = {name: aliases.get(name.casefold(), name.casefold()) for name in names}
+    specializations = sorted(canonical_specializations(required, aliases))
+    return [tuple(name for name in known if known[name] == one) for one in specializations]

@@ -1,4 +1,4 @@
-"""Searching, holding and booking time: all under one consultant's lock."""
+"""Holds and bookings in the slot ledger, changed under the lock of the consultant."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from booking_tasks.outbox.capacity_released import record_capacity_released
 
 
 @dataclass(frozen=True)
-class Taken:
-    """A piece of time is the caller's: the fact's id and the session's own span."""
+class Reservation:
+    """A held or booked row of the slot ledger: its id, and the session's own times."""
 
     slot_id: UUID
     start: datetime
@@ -27,18 +27,19 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class NotTaken:
-    """Nobody's time was touched. `slot_not_free`: not offered; `slot_taken`: lost to another;
+class Refusal:
+    """A start could not be reserved, and nothing was changed.
 
-    `requester_busy`: the requester has something else at that time; `notice_too_short`,
-    `beyond_horizon`, `limit_reached`: the policy of this kind of consultation and consultant.
+    Codes: `slot_not_free` (not offered), `slot_taken` (reserved for another request), `requester_busy` (the
+    requester has another reservation at that time), `notice_too_short`, `beyond_horizon` and `limit_reached`
+    (the policy of the service type and the consultant).
     """
 
     code: str
 
 
 def expire_holds(db: Session, ctx: Context, limit: int = 500) -> int:
-    """Tidy holds whose time is over; how many."""
+    """Delete holds whose time is over, and return how many they were."""
     freed = store.delete_expired_holds(db, ctx.now, limit)
     record_capacity_released(db, ctx, freed, "hold_over")
     return len(freed)
@@ -52,17 +53,17 @@ def free_time(
     consultants: Sequence[UUID] = (),
     service_type_id: UUID | None = None,
 ) -> dict[UUID, store.Spans]:
-    """What is free from `start` until `end`, of these consultants or of all who take bookings.
+    """Return what is free from `start` until `end`, of these consultants or of all who take bookings.
 
-    The pieces of their hours, or every session of one kind that could begin then.
+    Without a service type these are the free parts of their hours, otherwise every session that could begin.
     """
-    whose = consultants or store.all_bookable(db)
+    chosen = consultants or store.bookable_consultant_ids(db)
     if service_type_id is None:
-        return store.free_pieces_of_each(db, whose, start, end, ctx.now)
-    return store.free_starts_of_each(db, whose, service_type_id, start, end, ctx.now)
+        return store.free_time_by_consultant(db, chosen, start, end, ctx.now)
+    return store.free_starts_by_consultant(db, chosen, service_type_id, start, end, ctx.now)
 
 
-def hold(
+def hold_start(
     db: Session,
     ctx: Context,
     request: ConsultationRequest,
@@ -70,12 +71,12 @@ def hold(
     start: datetime,
     until: datetime,
     token: UUID | None = None,
-) -> Taken | NotTaken:
-    """Reserve a start for one request until a moment, by a token or one of its own.
+) -> Reservation | Refusal:
+    """Hold a start for one request until an instant, under the token or a new one.
 
     Locks the consultant, then the requester.
     """
-    return _take(
+    return _reserve(
         db,
         ctx,
         request,
@@ -85,16 +86,16 @@ def hold(
     )
 
 
-def book(
+def move_booking(
     db: Session,
     ctx: Context,
     request: ConsultationRequest,
     consultant_user_id: UUID,
     start: datetime,
     session_id: UUID,
-) -> Taken | NotTaken:
-    """Take a start for a session; a booking that this session already has gives way to the new one."""
-    return _take(
+) -> Reservation | Refusal:
+    """Move the booking of a session to another start. Locks the consultant, then the requester."""
+    return _reserve(
         db,
         ctx,
         request,
@@ -104,26 +105,26 @@ def book(
     )
 
 
-def _take(
+def _reserve(
     db: Session,
     ctx: Context,
     request: ConsultationRequest,
     consultant_user_id: UUID,
     start: datetime,
-    fact: dict[str, Any],
-) -> Taken | NotTaken:
-    """The one way to take time: the database locks, looks again and inserts. All or nothing."""
+    columns: dict[str, Any],
+) -> Reservation | Refusal:
+    """Reserve a start: the database locks, evaluates the start and inserts the row, or changes nothing."""
     slot_id = uuid7()
-    refusal, end = store.reserved(
-        db, slot_id, request, consultant_user_id=consultant_user_id, start=start, now=ctx.now, **fact
+    refusal, end = store.reserve_start(
+        db, slot_id, request, consultant_user_id=consultant_user_id, start=start, now=ctx.now, **columns
     )
     if end is None:
-        return NotTaken(refusal or "slot_not_free")
-    return Taken(slot_id, start, end)
+        return Refusal(refusal or "slot_not_free")
+    return Reservation(slot_id, start, end)
 
 
-def prolong_hold(db: Session, ctx: Context, request_id: UUID, until: datetime) -> bool:
-    """Let a request's hold live until another moment; False when it is over. Locks the consultant."""
+def extend_hold(db: Session, ctx: Context, request_id: UUID, until: datetime) -> bool:
+    """Let the hold of a request end at another instant; False when it is over. Locks the consultant."""
     held = _locked_hold(db, request_id)
     if held is None or held.held_until is None or held.held_until <= ctx.now:
         return False
@@ -133,7 +134,7 @@ def prolong_hold(db: Session, ctx: Context, request_id: UUID, until: datetime) -
 
 
 def release_hold(db: Session, ctx: Context, request_id: UUID) -> bool:
-    """Give a request's hold back; False when it has none. Locks the consultant."""
+    """Release the hold of a request; False when it has none. Locks the consultant."""
     held = _locked_hold(db, request_id)
     if held is None or not store.delete_hold(db, held):
         return False
@@ -142,12 +143,12 @@ def release_hold(db: Session, ctx: Context, request_id: UUID) -> bool:
 
 
 def held_slot(db: Session, request_id: UUID) -> AvailabilitySlot | None:
-    """The request's hold, live or not, for reading."""
+    """Return the hold of a request, live or over, for reading."""
     return store.hold_of_request(db, request_id)
 
 
 def _locked_hold(db: Session, request_id: UUID) -> AvailabilitySlot | None:
-    """The request's hold, read again and locked after its consultant was."""
+    """Return the hold of a request, read again after its consultant was locked, and locked itself."""
     found = store.hold_of_request(db, request_id)
     if found is None:
         return None
@@ -155,10 +156,10 @@ def _locked_hold(db: Session, request_id: UUID) -> AvailabilitySlot | None:
     return store.hold_of_request(db, request_id, locked=True)
 
 
-def free_session(
+def release_session_time(
     db: Session, ctx: Context, consultant_user_id: UUID, session_id: UUID, request_id: UUID
 ) -> None:
-    """Give a session's time back, and what is kept in its stead. Locks consultants in the order of ids."""
+    """Release the booking of a session, and the hold of its request. Locks consultants in the order of ids."""
     kept = store.hold_of_request(db, request_id)
     for who in sorted({consultant_user_id, *([kept.consultant_user_id] if kept else [])}):
         store.lock_consultant(db, who)

@@ -24,25 +24,25 @@ from booking_tasks.models import (
 from booking_tasks.sql import query
 
 _IDS = ARRAY(PG_UUID(as_uuid=True))
-_WHOSE = bindparam("consultants", type_=_IDS)
+_CONSULTANTS = bindparam("consultants", type_=_IDS)
 _FREE_STARTS = text(
     "SELECT consultant_user_id, start_time, end_time "
     "FROM free_starts_v1(:consultants, :service_type, :since, :until, :now) "
     "ORDER BY start_time, consultant_user_id LIMIT :limit"
-).bindparams(_WHOSE, bindparam("service_type", type_=PG_UUID(as_uuid=True)))
+).bindparams(_CONSULTANTS, bindparam("service_type", type_=PG_UUID(as_uuid=True)))
 FreeStartRow = tuple[UUID, datetime, datetime]
 # One row for each consultant, their times as arrays: a row for each time costs ten times as much to read.
-_STARTS_OF_EACH = query(__package__, "starts_by_consultant").bindparams(
-    _WHOSE,
+_STARTS_BY_CONSULTANT = query(__package__, "starts_by_consultant").bindparams(
+    _CONSULTANTS,
     bindparam("service_type", type_=PG_UUID(as_uuid=True)),
     bindparam("ignored", type_=PG_UUID(as_uuid=True)),
 )
-_PIECES_OF_EACH = query(__package__, "free_time_by_consultant").bindparams(_WHOSE)
+_FREE_TIME_BY_CONSULTANT = query(__package__, "free_time_by_consultant").bindparams(_CONSULTANTS)
 
 
 @dataclass(frozen=True)
 class Spans:
-    """Stretches of one consultant's time, in order: where each starts and where it ends."""
+    """Spans of one consultant's time, in order: the start and the end of each."""
 
     starts: list[datetime]
     ends: list[datetime]
@@ -55,7 +55,7 @@ class Spans:
 
 
 def lock_consultant(db: Session, consultant_user_id: UUID) -> Consultant | None:
-    """The consultant, locked: whoever changes their time waits here. Read their time only afterwards."""
+    """Return the consultant, locked. Whoever changes their time takes this lock first, and reads it after that."""
     return db.execute(
         select(Consultant)
         .where(Consultant.consultant_user_id == consultant_user_id)
@@ -65,14 +65,14 @@ def lock_consultant(db: Session, consultant_user_id: UUID) -> Consultant | None:
 
 
 def service_type(db: Session, service_type_id: UUID) -> ServiceType | None:
-    """The service type, active or not."""
+    """Return the service type, active or not."""
     return db.get(ServiceType, service_type_id)
 
 
-def needing_confirmation(
+def confirming_consultants(
     db: Session, consultants: Sequence[UUID], service_type_id: UUID, now: datetime
 ) -> set[UUID]:
-    """Those of the consultants who confirm each booking of this kind themselves."""
+    """Return those of the consultants who must confirm each booking of the service type."""
     rows = db.execute(
         text(
             "SELECT consultant_user_id FROM booking_policies_v1(:consultants, :service_type, :now)"
@@ -86,9 +86,9 @@ def needing_confirmation(
     return set(rows.scalars())
 
 
-def aliases(db: Session, words: Iterable[str]) -> dict[str, str]:
-    """Those of the words that are other names, case-folded, with the specialization that each means."""
-    folded = sorted({word.casefold() for word in words})
+def aliases(db: Session, names: Iterable[str]) -> dict[str, str]:
+    """Return those of the names that are aliases, case-folded, each with its specialization."""
+    folded = sorted({name.casefold() for name in names})
     if not folded:
         return {}
     rows = db.execute(
@@ -99,20 +99,20 @@ def aliases(db: Session, words: Iterable[str]) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
-def offered_words(db: Session) -> list[str]:
-    """Every word by which someone who takes bookings calls a specialization."""
-    words = select(func.unnest(Consultant.specializations)).where(Consultant.is_available_for_booking)
-    return list(db.execute(words.distinct()).scalars())
+def offered_specializations(db: Session) -> list[str]:
+    """Return every name under which a consultant who takes bookings offers a specialization."""
+    names = select(func.unnest(Consultant.specializations)).where(Consultant.is_available_for_booking)
+    return list(db.execute(names.distinct()).scalars())
 
 
 def bookable_consultants(
     db: Session, service_type_id: UUID, among: Sequence[UUID] = ()
 ) -> list[tuple[UUID, list[str]]]:
-    """(id, specializations) of those who take bookings of a kind, in id order; of all, or of `among`."""
-    kinds = Consultant.service_type_ids
+    """Return (id, specializations) of those who take the service type, in id order; of all, or of `among`."""
+    offered = Consultant.service_type_ids
     query = (
         select(Consultant.consultant_user_id, Consultant.specializations)
-        .where(Consultant.is_available_for_booking, or_(kinds.is_(None), any_(kinds) == service_type_id))
+        .where(Consultant.is_available_for_booking, or_(offered.is_(None), any_(offered) == service_type_id))
         .order_by(Consultant.consultant_user_id)
     )
     if among:
@@ -120,8 +120,8 @@ def bookable_consultants(
     return [(row[0], row[1]) for row in db.execute(query)]
 
 
-def all_bookable(db: Session) -> list[UUID]:
-    """The ids of those who take bookings."""
+def bookable_consultant_ids(db: Session) -> list[UUID]:
+    """Return the ids of the consultants who take bookings."""
     query = select(Consultant.consultant_user_id).where(Consultant.is_available_for_booking)
     return list(db.execute(query).scalars())
 
@@ -135,7 +135,7 @@ def free_starts(
     now: datetime,
     limit: int,
 ) -> list[FreeStartRow]:
-    """(consultant, start, end) of what can be booked with start in [start, end), earliest first."""
+    """Return (consultant, start, end) of what can be booked with its start in [start, end), earliest first."""
     values = {
         "consultants": list(consultants),
         "service_type": service_type_id,
@@ -147,7 +147,7 @@ def free_starts(
     return [(row[0], row[1], row[2]) for row in db.execute(_FREE_STARTS, values)]
 
 
-def free_starts_of_each(
+def free_starts_by_consultant(
     db: Session,
     consultants: Sequence[UUID],
     service_type_id: UUID,
@@ -156,7 +156,7 @@ def free_starts_of_each(
     now: datetime,
     ignored_session: UUID | None = None,
 ) -> dict[UUID, Spans]:
-    """All that can be booked with start in [start, end), each consultant's in order."""
+    """Return everything that can be booked with its start in [start, end), in order for each consultant."""
     values = {
         "consultants": list(consultants),
         "service_type": service_type_id,
@@ -165,23 +165,23 @@ def free_starts_of_each(
         "now": now,
         "ignored": ignored_session,
     }
-    return _spans_of_each(db, _STARTS_OF_EACH, values)
+    return _spans_by_consultant(db, _STARTS_BY_CONSULTANT, values)
 
 
-def free_pieces_of_each(
+def free_time_by_consultant(
     db: Session, consultants: Sequence[UUID], start: datetime, end: datetime, now: datetime
 ) -> dict[UUID, Spans]:
-    """What is free of the hours of each who takes bookings, in order; policies do not matter."""
+    """Return the free parts of the hours of each who takes bookings, in order; policies do not matter."""
     values = {"consultants": list(consultants), "since": start, "until": end, "now": now}
-    return _spans_of_each(db, _PIECES_OF_EACH, values)
+    return _spans_by_consultant(db, _FREE_TIME_BY_CONSULTANT, values)
 
 
-def _spans_of_each(db: Session, query: TextClause, values: dict[str, Any]) -> dict[UUID, Spans]:
+def _spans_by_consultant(db: Session, query: TextClause, values: dict[str, Any]) -> dict[UUID, Spans]:
     rows = db.execute(query, values, execution_options=IN_BULK)
     return {who: Spans(starts, ends) for who, starts, ends in rows}
 
 
-_RESERVED = text(
+_RESERVE_START = text(
     "SELECT refusal, session_end FROM reserve_start_v1(:id, :status, :source, :consultant, :requester,"
     " :request, :service_type, :start, :now, :held_until, :hold_token, :session)"
 ).bindparams(
@@ -193,7 +193,7 @@ _RESERVED = text(
 )
 
 
-def reserved(
+def reserve_start(
     db: Session,
     slot_id: UUID,
     request: ConsultationRequest,
@@ -207,12 +207,12 @@ def reserved(
     hold_token: UUID | None = None,
     scheduled_session_id: UUID | None = None,
 ) -> tuple[str | None, datetime | None]:
-    """Take a start for a request: (None, end of the session), or (why not, None). One round trip.
+    """Reserve a start for a request in one round trip: (None, end of the session), or (refusal, None).
 
-    Locks the consultant, then the requester. A booking that the session has gives way to the new one.
+    Locks the consultant, then the requester. A booking that the session already has is deleted first.
     """
     row = db.execute(
-        _RESERVED,
+        _RESERVE_START,
         {
             "id": slot_id,
             "status": status,
@@ -232,7 +232,7 @@ def reserved(
 
 
 def hold_of_request(db: Session, request_id: UUID, *, locked: bool = False) -> AvailabilitySlot | None:
-    """The hold a request has, live or not; locked, so that no sweep tidies it away meanwhile."""
+    """Return the hold of a request, live or over; with `locked`, no sweep deletes it meanwhile."""
     found = select(AvailabilitySlot).where(
         AvailabilitySlot.consultation_request_id == request_id, AvailabilitySlot.status == "held"
     )
@@ -242,7 +242,7 @@ def hold_of_request(db: Session, request_id: UUID, *, locked: bool = False) -> A
 
 
 def delete_hold(db: Session, hold: AvailabilitySlot) -> bool:
-    """Give a hold back, by id, token and status; False when it is no longer that."""
+    """Delete a hold by id, token and status; False when there is no such row any more."""
     return (
         _deleted(
             db,
@@ -257,7 +257,7 @@ def delete_hold(db: Session, hold: AvailabilitySlot) -> bool:
 
 
 def delete_booking(db: Session, session_id: UUID) -> int:
-    """Free a session's time; how many facts it had (one, or none)."""
+    """Delete the booking of a session, and return how many it had (one or none)."""
     return _deleted(
         db,
         delete(AvailabilitySlot).where(
@@ -267,7 +267,7 @@ def delete_booking(db: Session, session_id: UUID) -> int:
 
 
 def delete_expired_holds(db: Session, now: datetime, limit: int) -> list[UUID]:
-    """Tidy holds whose time is over; whose they were. They block nobody even while they are here."""
+    """Delete holds whose time is over, and return their consultants. They block nobody while they are there."""
     expired = (
         select(AvailabilitySlot.id)
         .where(AvailabilitySlot.status == "held", AvailabilitySlot.held_until <= now)

@@ -1,4 +1,4 @@
-"""Public tasks and sweeps of the room."""
+"""The sweep of the slot ledger."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from booking_tasks.unit_of_work import unit_of_work
 
 @app.task(name=TASK_PREFIX + "expire_holds")
 def expire_holds() -> int:
-    """Tidy holds whose time is over."""
+    """Delete holds whose time is over."""
     with unit_of_work("sweep", "sweep") as (db, ctx):
         return service.expire_holds(db, ctx)

@@ -21,7 +21,7 @@ from booking_tasks.assignment.decisions import Assigned, fallback_cost, record_d
 from booking_tasks.assignment.evaluation import Evaluation, criteria_of, current_ineligibility_reason
 from booking_tasks.assignment.rules import Candidate, Start, unassigned_reason
 from booking_tasks.availability import store as ledger
-from booking_tasks.availability.service import NotTaken
+from booking_tasks.availability.service import Refusal
 from booking_tasks.batch import matching, store
 from booking_tasks.batch.plan import NOT_SERVED, Solution
 from booking_tasks.batch.reading import BatchSnapshot, read
@@ -192,7 +192,7 @@ class BatchPlan:
         if candidate is None:
             return assignment.assign_locked(db, ctx, request)
         taken = assignment.book_or_offer(db, ctx, request, service_type, candidate, start, end)
-        if isinstance(taken, NotTaken):
+        if isinstance(taken, Refusal):
             return assignment.assign_locked(db, ctx, request)
         assigned = replace(taken, cost=fallback_cost(db, ctx, request, evaluation, candidate, start))
         record_decision(

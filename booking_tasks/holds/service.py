@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
-from booking_tasks.availability.service import NotTaken
+from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
     LONGEST_HOLD,
@@ -47,10 +47,10 @@ def hold_slot(db: Session, ctx: Context, command: HoldSlot) -> HoldOutcome:
         return _refused("slot_not_free", "start", "lies in the past; choose one that is offered")
     with savepoint(db) as attempt:
         request = _insert_request(db, ctx, command, until)
-        taken = availability.hold(
+        taken = availability.hold_start(
             db, ctx, request, command.consultant_user_id, command.start, until, request.hold_token
         )
-        if isinstance(taken, NotTaken):
+        if isinstance(taken, Refusal):
             attempt.discard()
             return HoldOutcome(result="refused", code=taken.code)
     request.preferred_start_time, request.preferred_end_time = taken.start, taken.end
@@ -109,7 +109,7 @@ def renew_hold(db: Session, ctx: Context, command: RenewHold) -> HoldOutcome:
             "refused" if longer else "already_done", request, held, "longest_hold" if longer else None
         )
     was = _hold_state(request, held.session_start_time, held.held_until)
-    if not availability.prolong_hold(db, ctx, request.id, until):
+    if not availability.extend_hold(db, ctx, request.id, until):
         return _outcome("refused", request, held, "hold_expired")
     request.deadline_at, request.updated_at = until, ctx.now
     db.flush()
@@ -148,7 +148,7 @@ def confirm_hold(db: Session, ctx: Context, command: ConfirmHold) -> HoldOutcome
         return _outcome("refused", request, held, refusal or "hold_expired")
     who, start, end = held.consultant_user_id, held.session_start_time, held.session_end_time
     ledger.lock_consultant(db, who)  # what they want of a booking holds good from here on
-    if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, ctx.now):
+    if ledger.confirming_consultants(db, [who], request.consultation_service_type_id, ctx.now):
         if not requests.request_confirmation(db, ctx, request, who, start, end):
             return _outcome("refused", request, held, "hold_expired")
         assignment.record_requester_choice(db, ctx, request, start)
@@ -171,7 +171,7 @@ def _book(
         from_hold=True,
         decision=assignment.requester_choice(ctx, request, start),
     )
-    return not isinstance(agreed, NotTaken)
+    return not isinstance(agreed, Refusal)
 
 
 def _locked_by_token(db: Session, request_id: UUID, token: UUID) -> ConsultationRequest | None:

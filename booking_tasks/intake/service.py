@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
 from booking_tasks.availability import store as ledger
-from booking_tasks.availability.service import NotTaken
+from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
     CancelRequest,
@@ -125,7 +125,7 @@ def confirm(db: Session, ctx: Context, command: ConfirmRequest) -> RequestOutcom
         from_hold=True,
         question=None if asked is None else Asked(asked.id, asked.requested_at),
     )
-    if isinstance(agreed, NotTaken):
+    if isinstance(agreed, Refusal):
         return _outcome("refused", request, agreed.code)
     return _outcome("done", request)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
-from booking_tasks.availability.service import NotTaken, Taken
+from booking_tasks.availability.service import Refusal, Reservation
 from booking_tasks.context import Context
 from booking_tasks.credits.service import give, take_back
 from booking_tasks.kit.ids import uuid7
@@ -31,21 +31,21 @@ def has_offer_or_cooldown(db: Session, ctx: Context, request: ConsultationReques
 
 def offer_start(
     db: Session, ctx: Context, request: ConsultationRequest, consultant_user_id: UUID, start: datetime
-) -> Taken | NotTaken:
+) -> Reservation | Refusal:
     """Keep a start for a locked waiting request until it is answered, and tell its requester.
 
     Codes beside those of every hold: `offer_open` (one at a time, or left in peace), `offered_before`
     (this very start), `too_late` (nobody could answer before it begins).
     """
     if has_offer_or_cooldown(db, ctx, request):
-        return NotTaken("offer_open")
+        return Refusal("offer_open")
     until = rules.offer_end(ctx.now, ctx.policies.offer_time, start, request.deadline_at)
     if until <= ctx.now:
-        return NotTaken("too_late")
+        return Refusal("too_late")
     token = uuid7()
     with savepoint(db) as attempt:
-        taken = availability.hold(db, ctx, request, consultant_user_id, start, until, token)
-        if isinstance(taken, NotTaken):
+        taken = availability.hold_start(db, ctx, request, consultant_user_id, start, until, token)
+        if isinstance(taken, Refusal):
             attempt.discard()
             return taken
         give(db, ctx, request, consultant_user_id)
@@ -80,7 +80,7 @@ def offer_start(
         )
         if not made:
             attempt.discard()
-            return NotTaken("offered_before")
+            return Refusal("offered_before")
     return taken
 
 

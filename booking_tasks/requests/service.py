@@ -134,7 +134,7 @@ def request_confirmation(
     service_type = ledger.service_type(db, request.consultation_service_type_id)
     minutes = None if service_type is None else service_type.confirmation_minutes
     until = confirmation_deadline(ctx.now, minutes, ctx.policies.confirmation_deadline, start)
-    if not availability.prolong_hold(db, ctx, request.id, until):
+    if not availability.extend_hold(db, ctx, request.id, until):
         return False
     entry = confirmation_entry(ctx, request, consultant_user_id, start, end, until)
     if request.status == RequestStatus.PENDING and request.hold_token is not None:

@@ -9,7 +9,12 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability.rules import has_specializations, spellings
-from booking_tasks.availability.store import aliases, bookable_consultants, offered_words, service_type
+from booking_tasks.availability.store import (
+    aliases,
+    bookable_consultants,
+    offered_specializations,
+    service_type,
+)
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
     FreeStart,
@@ -63,7 +68,7 @@ def _skills(db: Session, query: SearchSlots) -> list[tuple[str, ...]]:
     wanted = query.required_specializations
     if not wanted:
         return []
-    words = offered_words(db)
+    words = offered_specializations(db)
     return spellings(words, wanted, aliases(db, [*wanted, *words]))
 
 

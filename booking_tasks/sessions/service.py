@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
-from booking_tasks.availability.service import NotTaken, Taken
+from booking_tasks.availability.service import Refusal, Reservation
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
 from booking_tasks.credits.service import give, take_back
@@ -43,7 +43,7 @@ def schedule(
     from_hold: bool = False,
     decision: dict[str, Any] | None = None,
     question: Asked | None = None,
-) -> SessionSnapshot | NotTaken:
+) -> SessionSnapshot | Refusal:
     """Book a start for a locked or a new request, or turn its hold into a booking. One round trip.
 
     Writes the session, its time, the request, the history and `decision`, the row of the choice that
@@ -62,7 +62,7 @@ def schedule(
             wake_after_commit(db, draft.entry.job_types_due(ctx.now))
             return session
         if real_end is None:
-            return NotTaken(refusal)
+            return Refusal(refusal)
         # The length is the policy's that holds under the lock, not the one that was looked at before.
         end = real_end
 
@@ -123,14 +123,18 @@ def reschedule(db: Session, ctx: Context, command: RescheduleSession) -> Session
     request = locked_request(db, session.consultation_request_id)
     if request is None:
         return SessionOutcome(result="refused", code="unknown_session")
-    taken = availability.book(db, ctx, request, session.consultant_user_id, command.new_start, session.id)
-    if isinstance(taken, NotTaken):
+    taken = availability.move_booking(
+        db, ctx, request, session.consultant_user_id, command.new_start, session.id
+    )
+    if isinstance(taken, Refusal):
         return _outcome("refused", session, taken.code)
     move(db, ctx, session, taken, command.reason)
     return _outcome("done", session)
 
 
-def move(db: Session, ctx: Context, session: ScheduledSession, taken: Taken, reason: str | None) -> None:
+def move(
+    db: Session, ctx: Context, session: ScheduledSession, taken: Reservation, reason: str | None
+) -> None:
     """Move a locked session to a time that is booked for it already."""
     before = _state(session)
     record_capacity_released(db, ctx, [session.consultant_user_id], "moved")
@@ -154,7 +158,7 @@ def reassign(
     session: ScheduledSession,
     request: ConsultationRequest,
     consultant_user_id: UUID,
-    taken: Taken,
+    taken: Reservation,
     reason: str | None,
 ) -> None:
     """Give a session to another consultant, with whom its time is booked already. Both rows are locked."""
@@ -234,7 +238,7 @@ def cancel_locked(
     if request is not None and is_allowed(REQUEST_STEPS, request.status, RequestStatus.CANCELLED):
         requests.follow_session(ctx, request, RequestStatus.CANCELLED, status)
     take_back(db, ctx, session.consultation_request_id, status)
-    availability.free_session(
+    availability.release_session_time(
         db, ctx, session.consultant_user_id, session.id, session.consultation_request_id
     )
     revise(session, ctx)

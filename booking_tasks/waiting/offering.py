@@ -15,7 +15,7 @@ from booking_tasks.assignment.scoring import Circumstances, specialization_close
 from booking_tasks.assignment.store import profile_of
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import Aliases
-from booking_tasks.availability.service import NotTaken
+from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.enums import Term
 from booking_tasks.kit.savepoints import savepoint
@@ -60,7 +60,7 @@ def offer_freed(db: Session, ctx: Context, consultant_user_id: UUID) -> UUID | N
         if (kind.id, start) in gone:
             continue
         given = _given(db, ctx, wish, kind, consultant, (start, end))
-        if isinstance(given, NotTaken):
+        if isinstance(given, Refusal):
             if given.code == "at_capacity":
                 return None
             if given.code not in _OF_THE_REQUEST:
@@ -128,14 +128,14 @@ def _starts(
 
 def _given(
     db: Session, ctx: Context, wish: Wish, kind: ServiceType, consultant: Consultant, span: Span
-) -> assignment.Assigned | NotTaken:
+) -> assignment.Assigned | Refusal:
     """Give a start to a request, once it is locked and waits still; else all locks come back."""
     who, (start, end) = consultant.consultant_user_id, span
     with savepoint(db) as attempt:
         request = locked_request(db, wish.request_id)
-        given: assignment.Assigned | NotTaken = NotTaken("not_waiting")
+        given: assignment.Assigned | Refusal = Refusal("not_waiting")
         if request is not None and _waits(db, ctx, request, consultant):
-            asking = ledger.needing_confirmation(db, [who], kind.id, ctx.now)
+            asking = ledger.confirming_consultants(db, [who], kind.id, ctx.now)
             candidate = Candidate(
                 who,
                 wish.terms[Term.PREFERENCE] > 0,
@@ -147,7 +147,7 @@ def _given(
                 capacity=consultant.assignment_capacity,
             )
             given = assignment.book_or_offer(db, ctx, request, kind, candidate, start, end)
-            if not isinstance(given, NotTaken):
+            if not isinstance(given, Refusal):
                 assignment.record_decision(db, ctx, request, [candidate], given, candidate, start)
                 return given
         attempt.discard()

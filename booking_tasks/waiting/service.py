@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import store as ledger
-from booking_tasks.availability.service import NotTaken
+from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.contracts import AcceptOffer, DeclineOffer, HoldOutcome
 from booking_tasks.models import ConsultationRequest, TimeOffer
@@ -28,11 +28,11 @@ def accept_offer(db: Session, ctx: Context, command: AcceptOffer) -> HoldOutcome
     request, one = found
     who, start = one.consultant_user_id, one.start_time
     ledger.lock_consultant(db, who)  # what they want of a booking holds good from here on
-    if ledger.needing_confirmation(db, [who], request.consultation_service_type_id, ctx.now):
+    if ledger.confirming_consultants(db, [who], request.consultation_service_type_id, ctx.now):
         taken = requests.request_confirmation(db, ctx, request, who, start, one.end_time)
     else:
         agreed = sessions.schedule(db, ctx, request, who, start, one.end_time, from_hold=True)
-        taken = not isinstance(agreed, NotTaken)
+        taken = not isinstance(agreed, Refusal)
     if not taken:
         return _outcome("refused", request, one, "offer_expired")
     offers.mark_accepted(db, ctx, one)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import asking, service
 from booking_tasks.assignment.eligibility import Criteria
 from booking_tasks.assignment.store import lock_pool
-from booking_tasks.availability.service import NotTaken, hold
+from booking_tasks.availability.service import Refusal, hold_start
 from booking_tasks.context import Context
 from booking_tasks.contracts import FallbackCost, RequestOutcome, SearchSlots, SubmitRequest
 from booking_tasks.inbox.receiver import receive
@@ -259,5 +259,5 @@ def test_who_does_not_offer_a_kind_is_neither_offered_nor_held_for_it(db: Sessio
     for kind, there in ((offered, True), (other, False)):
         found = search_slots(db, ctx, SearchSlots(service_type_id=kind, start=TOMORROW))
         assert ({one.consultant_user_id for one in found.starts} == {who}) is there
-        held = hold(db, ctx, builders.request(db, kind), who, TOMORROW, TOMORROW)
-        assert (not isinstance(held, NotTaken)) is there
+        held = hold_start(db, ctx, builders.request(db, kind), who, TOMORROW, TOMORROW)
+        assert (not isinstance(held, Refusal)) is there

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
-from booking_tasks.availability.service import NotTaken
+from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.kit.database import transaction
 from booking_tasks.sessions import service as sessions
@@ -32,7 +32,7 @@ def book(kind: UUID, who: UUID, number: int) -> str:
         with transaction() as db:
             request = builders.request(db, kind)
             agreed = sessions.schedule(db, MOMENT, request, who, start, start + timedelta(hours=1))
-            return agreed.code if isinstance(agreed, NotTaken) else "booked"
+            return agreed.code if isinstance(agreed, Refusal) else "booked"
     except DBAPIError as error:
         return f"error {getattr(error.orig, 'sqlstate', None)}"
 

@@ -25,8 +25,8 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
-from booking_tasks.availability.service import Taken
-from booking_tasks.availability.store import free_pieces_of_each, free_starts_of_each
+from booking_tasks.availability.service import Reservation
+from booking_tasks.availability.store import free_starts_by_consultant, free_time_by_consultant
 from booking_tasks.catalogue import policies
 from booking_tasks.context import Context, Policies
 from booking_tasks.contracts import (
@@ -213,7 +213,7 @@ class Ledger(RuleBasedStateMachine):
         begin = NOW.replace(hour=0)
         number = int((self.ctx.now - NOW) / QUARTER)
         for who in self.who:
-            found = free_starts_of_each(
+            found = free_starts_by_consultant(
                 self.db, [who], self.kind, begin, begin + timedelta(days=DAYS + 2), self.ctx.now
             )
             offered = {start for start, _ in found.get(who, [])}
@@ -225,9 +225,9 @@ class Ledger(RuleBasedStateMachine):
         savepoint = self.db.begin_nested()
         wish = builders.request(self.db, self.kind)
         until = self.ctx.now + timedelta(days=9)
-        taken = availability.hold(self.db, self.ctx, wish, who, start, until)
+        taken = availability.hold_start(self.db, self.ctx, wish, who, start, until)
         savepoint.rollback()
-        return isinstance(taken, Taken)
+        return isinstance(taken, Reservation)
 
     @invariant()
     def the_pieces_are_the_hours(self) -> None:
@@ -248,7 +248,7 @@ class Ledger(RuleBasedStateMachine):
                 live = row.held_until is None or row.held_until > self.ctx.now
                 if live:
                     spans |= _minutes(row.start_time, row.end_time)
-            found = free_pieces_of_each(self.db, [who], begin, end, self.ctx.now)
+            found = free_time_by_consultant(self.db, [who], begin, end, self.ctx.now)
             pieces = [_minutes(start, stop) for start, stop in found.get(who, [])]
             assert sum(map(len, pieces)) + len(hours & taken) == len(hours)
             assert set[int]().union(*pieces) == hours - taken

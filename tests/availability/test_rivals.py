@@ -13,7 +13,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from booking_tasks.availability import service
-from booking_tasks.availability.service import NotTaken
+from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import (
@@ -63,7 +63,7 @@ def book_at_once(kind: UUID, attempts: list[tuple[UUID, timedelta, UUID]]) -> Co
         with transaction() as db:
             request = db.get_one(ConsultationRequest, requests[index])
             agreed = sessions.schedule(db, MOMENT, request, who, start, start + timedelta(hours=1))
-            return agreed.code if isinstance(agreed, NotTaken) else "booked"
+            return agreed.code if isinstance(agreed, Refusal) else "booked"
 
     with ThreadPoolExecutor(len(attempts)) as pool:
         return Counter(pool.map(attempt, range(len(attempts))))
@@ -119,7 +119,7 @@ def test_a_kind_whose_length_changes_all_the_time_never_books_past_a_window(own_
         with transaction() as db:
             request = db.get_one(ConsultationRequest, requests[index])
             agreed = sessions.schedule(db, MOMENT, request, who[index], start, start + 2 * half_an_hour)
-            return agreed.code if isinstance(agreed, NotTaken) else "booked"
+            return agreed.code if isinstance(agreed, Refusal) else "booked"
 
     with ThreadPoolExecutor(5) as pool:
         changing = pool.submit(change)
@@ -180,8 +180,8 @@ def test_what_is_held_is_refused_to_all_others_by_the_database(
     start = NOW + timedelta(days=1)
     with transaction() as db:
         request = builders.request(db, kind)
-        held = service.hold(db, MOMENT, request, who, start, NOW + timedelta(minutes=9))
-        assert not isinstance(held, NotTaken)
+        held = service.hold_start(db, MOMENT, request, who, start, NOW + timedelta(minutes=9))
+        assert not isinstance(held, Refusal)
         rival, session = builders.request(db, kind), builders.booked_session(db)
         values = {
             "who": who,
@@ -199,8 +199,10 @@ def test_a_dead_hold_is_taken_over_by_one_of_many_with_every_sweeper_dead(own_da
     kind, [who] = opened_day()
     start = NOW + timedelta(days=1)
     with transaction() as db:
-        held = service.hold(db, MOMENT, builders.request(db, kind), who, start, NOW + timedelta(minutes=1))
-        assert not isinstance(held, NotTaken)
+        held = service.hold_start(
+            db, MOMENT, builders.request(db, kind), who, start, NOW + timedelta(minutes=1)
+        )
+        assert not isinstance(held, Refusal)
     later = NOW + timedelta(minutes=2)
     with transaction() as db:
         requests = [builders.request(db, kind).id for _ in range(20)]
@@ -211,8 +213,8 @@ def test_a_dead_hold_is_taken_over_by_one_of_many_with_every_sweeper_dead(own_da
         with transaction() as db:
             request = db.get_one(ConsultationRequest, request_id)
             ctx = Context(now=later, actor="rival", entry_point="booking")
-            taken = service.hold(db, ctx, request, who, start, later + timedelta(minutes=5))
-            return taken.code if isinstance(taken, NotTaken) else "held"
+            taken = service.hold_start(db, ctx, request, who, start, later + timedelta(minutes=5))
+            return taken.code if isinstance(taken, Refusal) else "held"
 
     with ThreadPoolExecutor(20) as pool:
         results = Counter(pool.map(take_over, requests))
@@ -225,8 +227,8 @@ def test_the_last_place_of_a_day_is_taken_once_through_whatever_kind(own_databas
         kinds = [builders.service_type(db).id for _ in range(2)]
         builders.window(db, who, NOW + timedelta(days=1))
         first = builders.request(db, kinds[0])
-        taken = service.hold(db, MOMENT, first, who, NOW + timedelta(days=1), NOW + timedelta(days=1))
-        assert not isinstance(taken, NotTaken)
+        taken = service.hold_start(db, MOMENT, first, who, NOW + timedelta(days=1), NOW + timedelta(days=1))
+        assert not isinstance(taken, Refusal)
         requests = [builders.request(db, kinds[place % 2]).id for place in range(6)]
     gate = threading.Barrier(len(requests))
 
@@ -236,7 +238,7 @@ def test_the_last_place_of_a_day_is_taken_once_through_whatever_kind(own_databas
         with transaction() as db:
             request = db.get_one(ConsultationRequest, requests[place])
             agreed = sessions.schedule(db, MOMENT, request, who, start, start + timedelta(hours=1))
-            return agreed.code if isinstance(agreed, NotTaken) else "booked"
+            return agreed.code if isinstance(agreed, Refusal) else "booked"
 
     with ThreadPoolExecutor(len(requests)) as pool:
         results = Counter(pool.map(attempt, range(len(requests))))

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service
-from booking_tasks.availability.service import NotTaken, Taken
+from booking_tasks.availability.service import Refusal, Reservation
 from booking_tasks.context import Context
 from booking_tasks.contracts import SearchSlots
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, ServiceType
@@ -49,10 +49,10 @@ class Desk:
             | values
         )
 
-    def hold(self, hour: float, minutes: int = 10, **values: object) -> Taken | NotTaken:
+    def hold(self, hour: float, minutes: int = 10, **values: object) -> Reservation | Refusal:
         start = self.opening + timedelta(hours=hour)
         until = self.ctx.now + timedelta(minutes=minutes)
-        return service.hold(self.db, self.ctx, self.request(**values), self.who, start, until)
+        return service.hold_start(self.db, self.ctx, self.request(**values), self.who, start, until)
 
 
 def test_starts_follow_the_step_and_end_inside_the_window(db: Session, ctx: Context) -> None:
@@ -61,11 +61,11 @@ def test_starts_follow_the_step_and_end_inside_the_window(db: Session, ctx: Cont
 
 def test_a_start_is_offered_if_and_only_if_it_can_be_held(db: Session, ctx: Context) -> None:
     desk = Desk(db, ctx, buffer_before_minutes=15, buffer_after_minutes=10)
-    assert isinstance(desk.hold(1), Taken)
+    assert isinstance(desk.hold(1), Reservation)
     offered = set(desk.starts())
     for quarter in range(-4, 20):
         savepoint = db.begin_nested()
-        taken = isinstance(desk.hold(quarter / 4), Taken)
+        taken = isinstance(desk.hold(quarter / 4), Reservation)
         savepoint.rollback()
         assert taken == (quarter / 4 in offered), quarter / 4
     assert offered == {2.5, 3}
@@ -75,12 +75,12 @@ def test_a_held_start_is_taken_for_others_and_free_one_second_after_its_time(
     db: Session, ctx: Context
 ) -> None:
     desk = Desk(db, ctx)
-    assert isinstance(desk.hold(0, minutes=10), Taken)
-    assert desk.hold(0) == NotTaken("slot_taken")
+    assert isinstance(desk.hold(0, minutes=10), Reservation)
+    assert desk.hold(0) == Refusal("slot_taken")
     later = replace(ctx, now=ctx.now + timedelta(minutes=10, seconds=1))
     assert 0 in desk.starts(later)
     desk.ctx = later
-    assert isinstance(desk.hold(0), Taken)
+    assert isinstance(desk.hold(0), Reservation)
 
 
 def test_a_block_takes_the_time_it_covers_and_what_only_touches_it_stays(db: Session, ctx: Context) -> None:
@@ -96,7 +96,7 @@ def test_a_block_takes_the_time_it_covers_and_what_only_touches_it_stays(db: Ses
     )
     db.flush()
     assert desk.starts() == [0, 2, 2.5, 3]
-    assert desk.hold(1) == NotTaken("slot_not_free")
+    assert desk.hold(1) == Refusal("slot_not_free")
 
 
 def test_notice_and_horizon_bound_what_is_offered(db: Session, ctx: Context) -> None:
@@ -107,9 +107,9 @@ def test_notice_and_horizon_bound_what_is_offered(db: Session, ctx: Context) -> 
 def test_a_requester_is_not_in_two_places_at_once(db: Session, ctx: Context) -> None:
     requester = uuid4()
     first, second = Desk(db, ctx), Desk(db, ctx)
-    assert isinstance(first.hold(0, requester_user_id=requester), Taken)
-    assert second.hold(0.5, requester_user_id=requester) == NotTaken("requester_busy")
-    assert isinstance(second.hold(1, requester_user_id=requester), Taken)
+    assert isinstance(first.hold(0, requester_user_id=requester), Reservation)
+    assert second.hold(0.5, requester_user_id=requester) == Refusal("requester_busy")
+    assert isinstance(second.hold(1, requester_user_id=requester), Reservation)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_search_says_why_it_found_nothing(
 
 def test_a_full_day_is_told_apart_from_no_hours(db: Session, ctx: Context) -> None:
     desk = Desk(db, ctx, default_duration_minutes=240)
-    assert isinstance(desk.hold(0), Taken)
+    assert isinstance(desk.hold(0), Reservation)
     assert search.search_slots(db, ctx, desk.query()).empty_reason == "all_taken"
 
 

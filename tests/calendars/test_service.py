@@ -141,8 +141,10 @@ def test_the_copy_of_ones_own_session_does_not_block_it(
 
     # so it may be moved by a quarter of an hour
     request = builders.request(db, builders.service_type(db, slot_step_minutes=15).id)
-    moved = availability.book(db, ctx, request, consultant, piece.start + timedelta(minutes=15), session)
-    assert isinstance(moved, availability.Taken)
+    moved = availability.move_booking(
+        db, ctx, request, consultant, piece.start + timedelta(minutes=15), session
+    )
+    assert isinstance(moved, availability.Reservation)
 
 
 def test_a_session_that_the_consultant_attends_as_requester_takes_their_time(

@@ -233,7 +233,7 @@ def test_a_hold_that_is_being_renewed_is_not_tidied_away_meanwhile(own_database:
     with transaction() as db:
         event.listen(db, "before_flush", sweep, once=True)
         just_in_time = replace(ctx, now=over - a_second)
-        assert availability.prolong_hold(db, just_in_time, held.request_id, NOW + timedelta(hours=1))
+        assert availability.extend_hold(db, just_in_time, held.request_id, NOW + timedelta(hours=1))
 
     with transaction() as db:
         kept = availability.held_slot(db, held.request_id)

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service
-from booking_tasks.availability.service import Taken
-from booking_tasks.availability.store import free_starts_of_each
+from booking_tasks.availability.service import Reservation
+from booking_tasks.availability.store import free_starts_by_consultant
 from booking_tasks.context import Context
 from booking_tasks.models import AvailabilitySlot, ConsultantPolicy, ServiceType
 from tests import builders
@@ -128,22 +128,22 @@ class Desk:
 
     def held(self, wishes: tuple[int, ...], kind: ServiceType) -> list[datetime]:
         starts = [NOW + wish * 15 * MINUTE for wish in wishes]
-        return [start for start in starts if isinstance(self.hold(start, kind), Taken)]
+        return [start for start in starts if isinstance(self.hold(start, kind), Reservation)]
 
     def hold(self, start: datetime, kind: ServiceType | None = None) -> object:
         request = builders.request(self.db, (kind or self.kind).id)
         until = self.ctx.now + timedelta(days=9)
-        return service.hold(self.db, self.ctx, request, self.who, start, until)
+        return service.hold_start(self.db, self.ctx, request, self.who, start, until)
 
     def offered(self) -> set[datetime]:
-        found = free_starts_of_each(
+        found = free_starts_by_consultant(
             self.db, [self.who], self.kind.id, NOW - timedelta(days=1), NOW + timedelta(days=20), NOW
         )
         return {start for start, _ in found.get(self.who, [])}
 
     def can_be_held(self, start: datetime) -> bool:
         savepoint = self.db.begin_nested()
-        taken = isinstance(self.hold(start), Taken)
+        taken = isinstance(self.hold(start), Reservation)
         savepoint.rollback()
         return taken
 
@@ -263,7 +263,7 @@ def test_a_booking_that_moves_does_not_count_against_its_own_limit(db: Session, 
     builders.window(db, session.consultant_user_id, start, hours=3)
 
     def free(ignored: UUID | None) -> int:
-        found = free_starts_of_each(
+        found = free_starts_by_consultant(
             db, [session.consultant_user_id], kind.id, start, start + timedelta(days=1), ctx.now, ignored
         )
         return sum(map(len, found.values()))

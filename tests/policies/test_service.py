@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
-from booking_tasks.availability.service import NotTaken, Taken
+from booking_tasks.availability.service import Refusal, Reservation
 from booking_tasks.catalogue import policies as service
 from booking_tasks.context import Context
 from booking_tasks.contracts import SetConsultantPolicy
@@ -81,8 +81,8 @@ def test_who_is_refused_by_a_policy_is_told_by_which(
     opening = NOW + timedelta(days=1)
     builders.window(db, who, opening, hours=4)
 
-    def hold(hour: int) -> Taken | NotTaken:
-        return availability.hold(
+    def hold(hour: int) -> Reservation | Refusal:
+        return availability.hold_start(
             db,
             ctx,
             builders.request(db, row.id),
@@ -91,11 +91,11 @@ def test_who_is_refused_by_a_policy_is_told_by_which(
             NOW + timedelta(hours=1),
         )
 
-    assert isinstance(hold(0), Taken)
+    assert isinstance(hold(0), Reservation)
     for name, value in kind.items():
         setattr(row, name, value)
     db.flush()
-    assert hold(2) == NotTaken(code)
+    assert hold(2) == Refusal(code)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_the_limits_of_a_consultant_count_every_kind_held_or_booked(
     for start in (opening, opening + timedelta(days=1)):
         builders.window(db, who, start, hours=4)
 
-    def hold(kind: UUID, hour: int, minutes: int = 60) -> Taken | NotTaken:
-        return availability.hold(
+    def hold(kind: UUID, hour: int, minutes: int = 60) -> Reservation | Refusal:
+        return availability.hold_start(
             db,
             ctx,
             builders.request(db, kind),
@@ -129,18 +129,18 @@ def test_the_limits_of_a_consultant_count_every_kind_held_or_booked(
         )
 
     if limit != {"max_minutes_per_day": 59}:
-        assert isinstance(hold(first, 0), Taken)
+        assert isinstance(hold(first, 0), Reservation)
     for hour in (2, 25):
         savepoint = db.begin_nested()
-        assert hold(second, hour) == NotTaken("limit_reached") or hour in hours_that_are_left
+        assert hold(second, hour) == Refusal("limit_reached") or hour in hours_that_are_left
         savepoint.rollback()
     later = replace(ctx, now=NOW + timedelta(minutes=61))  # the hold is over, whoever has swept
     if limit != {"max_minutes_per_day": 59}:
         request = builders.request(db, second)
-        again = availability.hold(
+        again = availability.hold_start(
             db, later, request, who, opening + timedelta(hours=2), later.now + timedelta(hours=1)
         )
-        assert isinstance(again, Taken)
+        assert isinstance(again, Reservation)
 
 
 def test_a_consultant_may_want_to_confirm_what_others_do_not(db: Session, ctx: Context) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
-from booking_tasks.availability.service import Taken
+from booking_tasks.availability.service import Reservation
 from booking_tasks.celery import TASK_MODULES, app, schedule_module
 from booking_tasks.contracts import TASK_PREFIX, SearchSlots
 from booking_tasks.kit.database import transaction
@@ -285,8 +285,8 @@ class BaseMachine(RuleBasedStateMachine):
         try:
             with self.read(), unit_of_work("test", "booking") as (db, ctx):
                 request, until = builders.request(db, service), ctx.now + timedelta(days=1)
-                found = availability.hold(db, ctx, request, consultant, start, until)
-                taken = isinstance(found, Taken)
+                found = availability.hold_start(db, ctx, request, consultant, start, until)
+                taken = isinstance(found, Reservation)
                 raise _UndoneError
         except _UndoneError:
             return taken

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
-from booking_tasks.availability.service import NotTaken, Taken
-from booking_tasks.availability.store import free_starts_of_each
+from booking_tasks.availability.service import Refusal, Reservation
+from booking_tasks.availability.store import free_starts_by_consultant
 from booking_tasks.context import Context
 from booking_tasks.contracts import SearchOutcome, SearchSlots
 from booking_tasks.models import AvailabilitySlot, Consultant, ConsultantPolicy, SpecializationAlias
@@ -48,8 +48,8 @@ class Practice:
 
     def hold(self, who: UUID, start: Any) -> None:
         request = builders.request(self.db, self.kind.id)
-        taken = availability.hold(self.db, self.ctx, request, who, start, NOW + HOUR)
-        assert isinstance(taken, Taken)
+        taken = availability.hold_start(self.db, self.ctx, request, who, start, NOW + HOUR)
+        assert isinstance(taken, Reservation)
 
 
 def test_pages_together_are_everything_once_and_in_order(db: Session, ctx: Context) -> None:
@@ -183,7 +183,7 @@ def test_pages_over_a_crowd_are_what_the_judge_gives_in_order(db: Session, ctx: 
     """More than a few are asked in lineups: none may be skipped, repeated or out of turn."""
     dice = Random(seed)
     kind, people = _crowd(db, ctx, 75, dice)
-    found = free_starts_of_each(db, people, kind, NOW, NOW + timedelta(days=9), NOW)
+    found = free_starts_by_consultant(db, people, kind, NOW, NOW + timedelta(days=9), NOW)
     wanted = sorted((start, who) for who, spans in found.items() for start, _ in spans)
     assert len(wanted) > 500
     for limit, whose in ((1, ()), (7, ()), (50, ()), (500, ()), (7, tuple(people))):
@@ -253,5 +253,5 @@ def test_nobody_is_offered_or_held_for_a_kind_that_they_do_not_offer(db: Session
     assert {one.consultant_user_id for one in practice.search().starts} == {mine}
     assert practice.search(consultant_user_ids=(theirs,)).empty_reason == "no_consultant"
     request = builders.request(db, practice.kind.id)
-    held = availability.hold(db, ctx, request, theirs, OPENING, NOW + HOUR)
-    assert held == NotTaken("slot_not_free")
+    held = availability.hold_start(db, ctx, request, theirs, OPENING, NOW + HOUR)
+    assert held == Refusal("slot_not_free")

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
-from booking_tasks.availability.service import NotTaken
+from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.contracts import BookSeries, Weekly
 from booking_tasks.kit.database import transaction
@@ -80,7 +80,7 @@ class Desk:
 
     def agree(
         self, request: ConsultationRequest | NewRequest, start: datetime = START, length: timedelta = HOUR
-    ) -> SessionSnapshot | NotTaken:
+    ) -> SessionSnapshot | Refusal:
         return service.schedule(
             self.db,
             self.ctx,
@@ -135,8 +135,8 @@ def test_a_waiting_request_is_booked_in_one_statement_and_its_object_knows(desk:
 
 def test_a_hold_becomes_the_booking_in_one_statement(desk: Desk) -> None:
     request = builders.request(desk.db, desk.kind.id)
-    held = availability.hold(desk.db, desk.ctx, request, desk.who, START, NOW + HOUR)
-    assert not isinstance(held, NotTaken)
+    held = availability.hold_start(desk.db, desk.ctx, request, desk.who, START, NOW + HOUR)
+    assert not isinstance(held, Refusal)
     with statements(desk.db) as sent:
         agreed = service.schedule(desk.db, desk.ctx, request, desk.who, held.start, held.end, from_hold=True)
     assert isinstance(agreed, SessionSnapshot)
@@ -148,13 +148,13 @@ def test_a_hold_becomes_the_booking_in_one_statement(desk: Desk) -> None:
 
 def test_a_hold_that_is_over_or_starts_elsewhere_is_not_booked(desk: Desk) -> None:
     request = builders.request(desk.db, desk.kind.id)
-    held = availability.hold(desk.db, desk.ctx, request, desk.who, START, NOW + HOUR)
-    assert not isinstance(held, NotTaken)
+    held = availability.hold_start(desk.db, desk.ctx, request, desk.who, START, NOW + HOUR)
+    assert not isinstance(held, Refusal)
     before = desk.rows()
     later = Context(now=NOW + HOUR, actor="mira", entry_point="booking")
     for ctx, start in ((later, START), (desk.ctx, START + HOUR)):
         refused = service.schedule(desk.db, ctx, request, desk.who, start, start + HOUR, from_hold=True)
-        assert refused == NotTaken("hold_expired")
+        assert refused == Refusal("hold_expired")
     assert desk.rows() == before
     assert request.status == "pending"
 
@@ -213,7 +213,7 @@ def test_what_is_refused_leaves_nothing_behind(db: Session, ctx: Context, code: 
     again = desk.new_request(first.requester_user_id if code == "requester_busy" else None)
     before = desk.rows()
     start = START + 8 * HOUR if code == "slot_not_free" else START
-    assert desk.agree(again, start) == NotTaken(code)
+    assert desk.agree(again, start) == Refusal(code)
     assert desk.rows() == before
 
 
@@ -224,7 +224,7 @@ def test_a_refusal_gives_its_locks_back(own_database: str, ctx: Context) -> None
         who = desk.who
     with transaction() as db, psycopg.connect(own_database) as rival:
         desk.db = db
-        assert desk.agree(desk.new_request()) == NotTaken("slot_taken")
+        assert desk.agree(desk.new_request()) == Refusal("slot_taken")
         rival.execute(
             "SELECT FROM consultant_profiles WHERE consultant_user_id = %s FOR UPDATE NOWAIT", [who]
         )

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.assignment.booking import book_or_hold
 from booking_tasks.assignment.rules import Candidate
-from booking_tasks.availability.service import NotTaken
+from booking_tasks.availability.service import Refusal
 from booking_tasks.batch import service as batch
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
@@ -273,5 +273,5 @@ def test_a_start_that_was_declined_is_refused_by_the_database_whoever_offers_it(
     room.frees()
     room.offers()
     room.answers(DeclineOffer, request)
-    assert offers.offer_start(room.db, room.ctx, request, room.who, START) == NotTaken("offered_before")
+    assert offers.offer_start(room.db, room.ctx, request, room.who, START) == Refusal("offered_before")
     assert (room.facts(), room.history(request)[-1]) == ([], "request.offer_declined")
