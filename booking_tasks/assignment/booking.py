@@ -31,7 +31,7 @@ def book_or_hold(
     decision: dict[str, Any] | None,
     new: Submission | None = None,
 ) -> Assigned | Refusal:
-    """Give a start to a locked request, or to one that is written with it. NotTaken leaves nothing behind.
+    """Give a start to a locked request, or to one that is written with it. A refusal leaves nothing behind.
 
     The length, and that the consultant must be asked, are as the policy says that holds under their lock,
     not the one that was looked at before.

@@ -159,7 +159,7 @@ def _locked_hold(db: Session, request_id: UUID) -> AvailabilitySlot | None:
 def release_session_time(
     db: Session, ctx: Context, consultant_user_id: UUID, session_id: UUID, request_id: UUID
 ) -> None:
-    """Release the booking of a session, and the hold of its request. Locks consultants in the order of ids."""
+    """Release the booking of a session, and the hold of its request. Locks consultants by id."""
     kept = store.hold_of_request(db, request_id)
     for who in sorted({consultant_user_id, *([kept.consultant_user_id] if kept else [])}):
         store.lock_consultant(db, who)

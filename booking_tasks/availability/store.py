@@ -55,7 +55,7 @@ class Spans:
 
 
 def lock_consultant(db: Session, consultant_user_id: UUID) -> Consultant | None:
-    """Return the consultant, locked. Whoever changes their time takes this lock first, and reads it after that."""
+    """Return the consultant, locked. Whoever changes their time locks first and reads afterwards."""
     return db.execute(
         select(Consultant)
         .where(Consultant.consultant_user_id == consultant_user_id)
@@ -135,7 +135,7 @@ def free_starts(
     now: datetime,
     limit: int,
 ) -> list[FreeStartRow]:
-    """Return (consultant, start, end) of what can be booked with its start in [start, end), earliest first."""
+    """Return (consultant, start, end) of what can be booked, with its start in [start, end), in order."""
     values = {
         "consultants": list(consultants),
         "service_type": service_type_id,
@@ -267,7 +267,7 @@ def delete_booking(db: Session, session_id: UUID) -> int:
 
 
 def delete_expired_holds(db: Session, now: datetime, limit: int) -> list[UUID]:
-    """Delete holds whose time is over, and return their consultants. They block nobody while they are there."""
+    """Delete holds whose time is over, and return their consultants. They block nobody before that."""
     expired = (
         select(AvailabilitySlot.id)
         .where(AvailabilitySlot.status == "held", AvailabilitySlot.held_until <= now)

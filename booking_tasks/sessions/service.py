@@ -49,7 +49,7 @@ def schedule(
     Writes the session, its time, the request, the history and `decision`, the row of the choice that
     led here. With the question that the consultant accepted, its entry in their calendar becomes the
     session's: the session takes its id, is one revision further and younger (another round trip).
-    NotTaken leaves nothing behind.
+    A refusal leaves nothing behind.
     """
     while True:
         draft = draft_session(ctx, request, consultant_user_id, start, end, decision, question)
