@@ -94,7 +94,7 @@ def people(db: Session, who: Sequence[UUID]) -> None:
         if number % 7 == 0:
             start = datetime(2027, 3, 15) + timedelta(days=number % 30)  # noqa: DTZ001 - wall-clock
             end = start + timedelta(days=5)
-            store.add_leave(db, consultant_user_id=one, reason="bench", start_local=start, end_local=end)
+            store.insert_leave(db, consultant_user_id=one, reason="bench", start_local=start, end_local=end)
 
 
 def everyone(

@@ -1,1 +1,1 @@
-"""Outside calendars: what else fills a consultant's time, read from where they keep it."""
+"""Outside calendars: busy time of consultants, read from the calendars that they keep elsewhere."""

@@ -1,4 +1,4 @@
-"""Which network addresses may be asked for a calendar. Pure."""
+"""The network addresses from which a calendar may be fetched. Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Collection, Iterator
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
-#: IPv4 behind IPv6 (RFC 6052 section 2.1, RFC 8215): what a translator makes of it is what counts.
+#: IPv6 networks that are translated to IPv4 (RFC 6052 section 2.1, RFC 8215): the IPv4 address counts.
 _TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 
 
 def is_public(address: str) -> bool:
-    """Whether an address belongs to one host on the public internet: not to this host, its networks,
+    """Whether an address belongs to one host on the public internet.
 
-    a link, a cloud's own services, a group, or such an address dressed as IPv6.
+    Addresses of this host, of private networks, of a link, of a cloud's own services and of groups are not
+    public, nor is an IPv6 address that stands for one of them.
     """
     try:
         parsed = ip_address(address.partition("%")[0])
@@ -23,7 +24,7 @@ def is_public(address: str) -> bool:
 
 
 def _inside(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address]:
-    """The IPv4 addresses that an IPv6 address stands for or leads to."""
+    """The IPv4 addresses that an IPv6 address stands for or is routed to."""
     if isinstance(address, IPv4Address):
         return
     if address.ipv4_mapped is not None:
@@ -37,7 +38,7 @@ def _inside(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address]:
 
 
 def is_plainly_private(url: str, private_hosts: Collection[str]) -> bool:
-    """Whether a URL names, without any lookup, a host where no public calendar can be."""
+    """Whether a URL names a host that cannot be public, decided without a lookup."""
     host = (urlsplit(url).hostname or "").casefold().rstrip(".")
     if host in {one.casefold() for one in private_hosts}:
         return False

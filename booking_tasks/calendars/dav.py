@@ -1,7 +1,7 @@
-"""One CalDAV collection (RFC 4791), fetched in a process of its own (`confined.py`).
+"""Fetching one CalDAV collection (RFC 4791), in a separate process (`sandbox.py`).
 
-The library makes and reads the XML; every byte goes through `network.py`, so what holds for a plain
-address holds here: public addresses, checked redirects, one deadline, one limit of size.
+The library writes and reads the XML. Every byte goes through `network.py`, so the same limits hold as for a
+plain calendar: public addresses, checked redirects, one deadline, one limit of size.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from booking_tasks.calendars.network import FetchError, Https, NetworkLimits, status_says
-from booking_tasks.calendars.sandbox import hold_to
+from booking_tasks.calendars.network import FetchError, HttpsClient, NetworkLimits, status_error
+from booking_tasks.calendars.sandbox import limit_resources
 
 _CALENDAR = "{urn:ietf:params:xml:ns:caldav}calendar"
 _CTAG = "{http://calendarserver.org/ns/}getctag"
-_FINE = frozenset({HTTPStatus.OK, HTTPStatus.MULTI_STATUS})
+_SUCCESS = frozenset({HTTPStatus.OK, HTTPStatus.MULTI_STATUS})
 _EMPTY = b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR\r\n"
 
 
 @dataclass(frozen=True)
-class _Response:
-    """An answer as the library looks at it."""
+class _LibraryResponse:
+    """The response attributes that the library reads."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -34,58 +34,62 @@ class _Response:
     reason: str = ""
 
 
-class _Session:
-    """What the library takes for its HTTP session. Whatever is not fine ends the errand."""
+class _LibrarySession:
+    """Stands in for the library's HTTP session; any response that is not a success ends the fetch."""
 
-    def __init__(self, https: Https) -> None:
+    def __init__(self, https: HttpsClient) -> None:
         self._https = https
         self.failed: FetchError | None = None
 
-    def request(self, method: str, url: str, **options: Any) -> _Response:
+    def request(self, method: str, url: str, **options: Any) -> _LibraryResponse:
         body = options.get("data") or None
         try:
-            answer = self._https.call(method, url, options.get("headers"), body)
-            if answer.status not in _FINE:
-                raise FetchError(status_says(answer.status))
+            response = self._https.request(method, url, options.get("headers"), body)
+            if response.status not in _SUCCESS:
+                raise FetchError(status_error(response.status))
         except FetchError as error:
             self.failed = error
             raise
-        text = answer.body.decode("utf-8", "replace")
-        return _Response(answer.status, answer.headers, answer.body, text)
+        text = response.body.decode("utf-8", "replace")
+        return _LibraryResponse(response.status, response.headers, response.body, text)
 
     def close(self) -> None:
-        """Nothing: `Https` is closed by whoever opened it."""
+        """Do nothing: the caller that opened the `HttpsClient` closes it."""
 
 
-def fetched(order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """What is to be answered to an order: a head, and the calendar's bytes."""
+def fetch_collection(order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Fetch a collection; return a header (an error, or the tag) and the calendar's bytes."""
     limits = NetworkLimits(**order["limits"] | {"private_hosts": tuple(order["limits"]["private_hosts"])})
     try:
-        with Https(order["url"], order["username"], order["password"], limits) as https:
-            return _asked(order, _Session(https))
+        with HttpsClient(order["url"], order["username"], order["password"], limits) as https:
+            return _run_library(order, _LibrarySession(https))
     except ImportError:
-        return {"error": "this worker knows no CalDAV: install booking-tasks with the extra caldav"}, b""
+        return {
+            "error": "this worker has no CalDAV support: install booking-tasks with the extra caldav"
+        }, b""
     except FetchError as error:
         return {"error": str(error)}, b""
 
 
-def _asked(order: dict[str, Any], session: _Session) -> tuple[dict[str, Any], bytes]:
+def _run_library(order: dict[str, Any], session: _LibrarySession) -> tuple[dict[str, Any], bytes]:
     try:
-        ctag, content = _collection(order, session)
+        ctag, content = _read_collection(order, session)
     except (FetchError, ImportError):
         raise
     except Exception as error:  # noqa: BLE001 - see below
-        # Whatever the library raises of what a server said; its text may quote that.
-        raise session.failed or FetchError(f"it does not speak CalDAV ({type(error).__name__})") from None
+        # The library may raise anything on a malformed response, and its text may quote the response.
+        raise session.failed or FetchError(
+            f"its server does not speak CalDAV ({type(error).__name__})"
+        ) from None
     if session.failed is not None:
         raise session.failed
     return {"ctag": ctag, "unchanged": content is None}, content or b""
 
 
-def _collection(order: dict[str, Any], session: _Session) -> tuple[str | None, bytes | None]:
-    """The collection's tag and its content; no content when the tag is still the known one.
+def _read_collection(order: dict[str, Any], session: _LibrarySession) -> tuple[str | None, bytes | None]:
+    """Read the collection's tag and its content; the content is None when the tag has not changed.
 
-    The tag is read first: what changes in between is then read again.
+    The tag is read first: a change in between is then read again the next time.
     """
     from caldav.collection import Calendar  # noqa: PLC0415 - an extra
     from caldav.davclient import DAVClient  # noqa: PLC0415
@@ -96,12 +100,12 @@ def _collection(order: dict[str, Any], session: _Session) -> tuple[str | None, b
         tag = _CTAG
 
     client = DAVClient(url=order["url"])
-    client.session = session  # type: ignore[assignment]  # as much of one as the library uses
-    # Its types are those of the library's asynchronous half as well.
+    client.session = session  # type: ignore[assignment]  # implements what the library uses
+    # The library types its methods for asynchronous clients as well.
     calendar: Any = Calendar(client=client, url=order["url"])
     known = calendar.get_properties([dav.ResourceType(), CTag()])
     if _CALENDAR not in str(known.get(dav.ResourceType.tag)):
-        raise FetchError("it is no calendar: give the address of one calendar's collection")
+        raise FetchError("it is no calendar: the address must be that of one calendar's collection")
     ctag = known.get(_CTAG)
     if ctag is not None and ctag == order["ctag"]:
         return ctag, None
@@ -111,9 +115,9 @@ def _collection(order: dict[str, Any], session: _Session) -> tuple[str | None, b
 
 
 def main(*limits: str) -> None:
-    """An order on standard input; on standard output one line of JSON, then the calendar."""
-    hold_to(*limits)
-    head, content = fetched(json.load(sys.stdin))
+    """Read an order from standard input; write one line of JSON, then the calendar, to standard output."""
+    limit_resources(*limits)
+    head, content = fetch_collection(json.load(sys.stdin))
     sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + content)
 
 

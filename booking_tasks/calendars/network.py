@@ -1,9 +1,9 @@
-"""HTTPS to hosts that somebody else named, without being led astray.
+"""HTTPS requests to hosts named by others, protected against server-side request forgery.
 
-A name is looked up once and the connection goes to the very address that was looked at, so a name that
-answers differently a moment later gains nothing. Every redirect is looked at like the first address. One
-deadline bounds all of it: connecting, the handshake, each byte of headers and bodies, every redirect.
-(Only looking up the name is the system's own affair; its resolver has time-outs of its own.)
+A name is looked up once, and the connection goes to the address that was checked: a name that resolves
+differently a moment later has no effect. Every redirect is checked like the first address. One deadline
+bounds everything: connecting, the handshake, each byte of headers and bodies, every redirect. Only the
+lookup of the name is bounded by the system's resolver instead.
 """
 
 from __future__ import annotations
@@ -25,23 +25,28 @@ import httpx2
 from booking_tasks.calendars.addresses import is_public
 
 MOST_REDIRECTS, MOST_REQUESTS = 5, 50
-_NO_ADDRESS = "it leads to something that is no address"
+_NO_ADDRESS = "it leads to something that is not a valid address"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_LOST = (httpx2.HTTPError, httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError)
+_CONNECTION_ERRORS = (
+    httpx2.HTTPError,
+    httpcore2.NetworkError,
+    httpcore2.TimeoutException,
+    httpcore2.ProtocolError,
+)
 
-#: As `socket.getaddrinfo`: (host, port, type=...) to (..., (address, port, ...)).
+#: A function like `socket.getaddrinfo`: (host, port, type=...) to entries (..., (address, port, ...)).
 Resolve = Callable[..., Iterable[tuple[Any, ...]]]
 
 
 class FetchError(Exception):
-    """It could not be had. The message holds no address, nothing secret and nothing of the calendar."""
+    """A calendar could not be fetched. The message holds no address, no secret and no calendar content."""
 
 
 @dataclass(frozen=True)
 class NetworkLimits:
-    """`seconds` for everything together; `max_bytes` of all bodies together.
+    """The limits of one fetch: `seconds` in total, and `max_bytes` of all bodies together.
 
-    The hosts of `private_hosts` may be at addresses that are not public.
+    The hosts of `private_hosts` may have addresses that are not public.
     """
 
     seconds: float = 20.0
@@ -50,19 +55,19 @@ class NetworkLimits:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a server answered in the end, after redirects."""
+class HttpResponse:
+    """The final response, after redirects."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
 
 
-class Https:
-    """One errand: some requests under one deadline. Close it (`with`).
+class HttpsClient:
+    """A client for a few requests under one deadline. Close it (`with`).
 
-    With a user name it says who asks, by HTTP Basic authentication, and only to the host and port that
-    the credentials are for.
+    With a user name it sends HTTP Basic authentication, and only to the host and port that the credentials
+    are for.
     """
 
     def __init__(
@@ -89,22 +94,22 @@ class Https:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._client.close()
 
-    def call(
+    def request(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
-    ) -> Answer:
-        """Ask, follow redirects, and read the answer to its end. Raises FetchError."""
+    ) -> HttpResponse:
+        """Send a request, follow redirects, and read the whole response. Raises FetchError."""
         for _ in range(MOST_REDIRECTS + 1):
-            answer = self._asked(method, url, headers or {}, body)
-            if answer.status not in _REDIRECTS:
-                return answer
-            url = _redirected(url, answer.headers.get("Location", ""))
+            response = self._send(method, url, headers or {}, body)
+            if response.status not in _REDIRECTS:
+                return response
+            url = _redirected(url, response.headers.get("Location", ""))
         raise FetchError(f"it redirects more than {MOST_REDIRECTS} times")
 
-    def _asked(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HttpResponse:
         origin = _origin(url)
         self._requests_left -= 1
         if self._requests_left < 0:
@@ -113,37 +118,37 @@ class Https:
         if self._credentials is not None and origin == self._home:
             sent["Authorization"] = f"Basic {b64encode(self._credentials).decode()}"
         try:
-            with self._client.stream(method, url, headers=sent, content=body) as answer:
-                return Answer(answer.status_code, answer.headers, self._read(answer))
-        except _LOST as error:
-            raise FetchError(_said(error, self._deadline)) from None
+            with self._client.stream(method, url, headers=sent, content=body) as response:
+                return HttpResponse(response.status_code, response.headers, self._read(response))
+        except _CONNECTION_ERRORS as error:
+            raise FetchError(_error_text(error, self._deadline)) from None
         except (httpx2.InvalidURL, ValueError):
             raise FetchError(_NO_ADDRESS) from None
 
-    def _read(self, answer: httpx2.Response) -> bytes:
-        """The body as it came. Nothing is unpacked: a few bytes may hide a flood."""
-        if answer.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
-            raise FetchError("it answers compressed, which was not asked for")
+    def _read(self, response: httpx2.Response) -> bytes:
+        """Read the body without unpacking it: a few compressed bytes may expand to gigabytes."""
+        if response.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+            raise FetchError("its server sends a compressed response although identity was requested")
         body = bytearray()
-        for piece in answer.iter_raw():
-            body += piece
-            self._bytes_left -= len(piece)
+        for chunk in response.iter_raw():
+            body += chunk
+            self._bytes_left -= len(chunk)
             if self._bytes_left < 0:
-                raise FetchError("it is larger than BOOKING_CALENDAR_MAX_BYTES")
+                raise FetchError("it is larger than BOOKING_CALENDAR_MAX_BYTES allows")
         return bytes(body)
 
 
-def status_says(status: int) -> str:
-    """What is wrong with an answer of this status."""
+def status_error(status: int) -> str:
+    """The error text for a response with this status."""
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return f"it does not let us in ({status}): look at its address, user name and password"
+        return f"its server refuses access ({status}): check the address, user name and password"
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-        return f"it is not there any more ({status})"
+        return f"it no longer exists ({status})"
     return f"its server answers {status}"
 
 
 def _origin(url: str) -> tuple[str, int]:
-    """Host and port of an address that may be asked. Raises FetchError for any other."""
+    """The host and port of an https address. Raises FetchError for any other address."""
     try:
         parts = urlsplit(url)
         port = parts.port or 443
@@ -161,21 +166,21 @@ def _redirected(url: str, location: str) -> str:
         raise FetchError(_NO_ADDRESS) from None
 
 
-def _said(error: Exception, deadline: _Deadline) -> str:
+def _error_text(error: Exception, deadline: _Deadline) -> str:
     if deadline.remaining() <= 0 or isinstance(error, httpcore2.TimeoutException | httpx2.TimeoutException):
         return "its server is too slow (BOOKING_CALENDAR_TIMEOUT)"
     if isinstance(error, httpcore2.ConnectError):
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                return "its server's certificate is not to be trusted"
+                return "its server's certificate is not trusted"
             cause = cause.__cause__ or cause.__context__
         return "its server cannot be reached"
-    return f"its server's answer broke off ({type(error).__name__})"
+    return f"its server's response broke off ({type(error).__name__})"
 
 
 class _Deadline:
-    """When everything must be over."""
+    """The instant at which everything must have ended."""
 
     def __init__(self, seconds: float) -> None:
         self._at = time.monotonic() + seconds
@@ -184,7 +189,7 @@ class _Deadline:
         return self._at - time.monotonic()
 
     def wait(self, timeout: float | None) -> float:
-        """How long one wait may take; raises ReadTimeout when the time is up."""
+        """The seconds that one wait may take. Raises ReadTimeout after the deadline."""
         left = self.remaining()
         if left <= 0:
             raise httpcore2.ReadTimeout
@@ -192,7 +197,7 @@ class _Deadline:
 
 
 class _Guard(httpcore2.NetworkBackend):
-    """Connects to public addresses only, unless the host may be elsewhere."""
+    """Connects to public addresses only, except for the hosts that may be private."""
 
     def __init__(self, deadline: _Deadline, private_hosts: Iterable[str], resolve: Resolve) -> None:
         self._deadline = deadline
@@ -208,37 +213,37 @@ class _Guard(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        lost: Exception | None = None
+        last_error: Exception | None = None
         for address in self._addresses(host, port):
             try:
                 stream = self._sockets.connect_tcp(
                     address, port, self._deadline.wait(timeout), local_address, socket_options
                 )
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                lost = error
+                last_error = error
                 continue
             return _Stream(stream, self._deadline)
-        raise lost or httpcore2.ConnectError("no address")
+        raise last_error or httpcore2.ConnectError("no address")
 
     def _addresses(self, host: str, port: int) -> list[str]:
-        """Where the host is, as far as we go there. Looked up once: these are connected to, unasked again."""
+        """The addresses of a host that may be connected to; they are looked up once."""
         try:
             found = self._resolve(host, port, type=socket.SOCK_STREAM)
             addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         except (OSError, UnicodeError):
-            raise FetchError("nobody knows its host name") from None
+            raise FetchError("its host name is unknown") from None
         if host.casefold() in self._private_hosts:
             return addresses
         public = [address for address in addresses if is_public(address)]
         if not public:
             raise FetchError(
-                "it is at a private address (BOOKING_CALENDAR_PRIVATE_HOSTS lets hosts be there)"
+                "it has a private address (hosts in BOOKING_CALENDAR_PRIVATE_HOSTS may have one)"
             )
         return public
 
 
 class _Stream(httpcore2.NetworkStream):
-    """A connection whose every wait ends with the deadline."""
+    """A connection on which every wait ends at the deadline."""
 
     def __init__(self, stream: httpcore2.NetworkStream, deadline: _Deadline) -> None:
         self._stream = stream
@@ -264,7 +269,7 @@ class _Stream(httpcore2.NetworkStream):
 
 
 class _Transport(httpx2.BaseTransport):
-    """httpx2 over guarded connections. The environment's certificate settings are honoured."""
+    """An httpx2 transport over guarded connections that follows the environment's certificate settings."""
 
     def __init__(self, guard: _Guard) -> None:
         self._pool = httpcore2.ConnectionPool(
@@ -287,14 +292,14 @@ class _Transport(httpx2.BaseTransport):
         )
         got = self._pool.handle_request(sent)
         return httpx2.Response(
-            got.status, headers=got.headers, stream=_Body(got.stream), extensions=got.extensions
+            got.status, headers=got.headers, stream=_ResponseStream(got.stream), extensions=got.extensions
         )
 
     def close(self) -> None:
         self._pool.close()
 
 
-class _Body(httpx2.SyncByteStream):
+class _ResponseStream(httpx2.SyncByteStream):
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 

@@ -1,4 +1,4 @@
-"""Fetching an outside calendar, as a whole or not at all. Nothing here knows the database."""
+"""Fetching an outside calendar, as a whole or not at all, without the database."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import socket
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 
-from booking_tasks.calendars import sandbox as confined
-from booking_tasks.calendars.network import FetchError, Https, NetworkLimits, Resolve, status_says
-from booking_tasks.calendars.rules import Reading
+from booking_tasks.calendars import sandbox
+from booking_tasks.calendars.network import FetchError, HttpsClient, NetworkLimits, Resolve, status_error
+from booking_tasks.calendars.rules import ReadOptions
+from booking_tasks.enums import FeedType
 
 _LONGEST_VALIDATOR = 1000
-#: What the CalDAV library takes to load, and more, in seconds.
-_STARTING = 15.0
+#: The most seconds that a process needs to start and to load the CalDAV library.
+_STARTUP_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a calendar is, what opens it, and what its server said of the copy that was read last."""
+class FeedSource:
+    """The address and credentials of a calendar, and the validators of the copy that was read last."""
 
     feed_type: str
     url: str = field(repr=False)
@@ -29,8 +30,8 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """The calendar with what its server says of this copy; `content` is None when it has not changed."""
+class FetchedCalendar:
+    """A calendar with its validators; `content` is None when it has not changed."""
 
     content: bytes | None = field(repr=False)
     etag: str | None = None
@@ -38,53 +39,55 @@ class Fetched:
 
 
 def fetch(
-    source: Source, reading: Reading, limits: NetworkLimits, resolve: Resolve = socket.getaddrinfo
-) -> Fetched:
-    """The calendar, if it changed since it was read last. Raises FetchError."""
-    if source.feed_type == "caldav":
-        return _fetched_by_caldav(source, reading, limits)
+    source: FeedSource, options: ReadOptions, limits: NetworkLimits, resolve: Resolve = socket.getaddrinfo
+) -> FetchedCalendar:
+    """Fetch a calendar unless it is unchanged since it was read last. Raises FetchError."""
+    if source.feed_type == FeedType.CALDAV:
+        return _fetch_by_caldav(source, options, limits)
     headers = {"Accept": "text/calendar"}
     if source.etag is not None:
         headers["If-None-Match"] = source.etag
     if source.last_modified is not None:
         headers["If-Modified-Since"] = source.last_modified
-    with Https(source.url, source.username, source.password, limits, resolve) as https:
-        answer = https.call("GET", source.url, headers)
+    with HttpsClient(source.url, source.username, source.password, limits, resolve) as https:
+        response = https.request("GET", source.url, headers)
     conditional = source.etag is not None or source.last_modified is not None
-    if answer.status == HTTPStatus.NOT_MODIFIED and conditional:
-        return Fetched(None, source.etag, source.last_modified)
-    if answer.status != HTTPStatus.OK:
-        raise FetchError(status_says(answer.status))
-    return Fetched(
-        answer.body, _validator(answer.headers.get("ETag")), _validator(answer.headers.get("Last-Modified"))
+    if response.status == HTTPStatus.NOT_MODIFIED and conditional:
+        return FetchedCalendar(None, source.etag, source.last_modified)
+    if response.status != HTTPStatus.OK:
+        raise FetchError(status_error(response.status))
+    return FetchedCalendar(
+        response.body,
+        _validator(response.headers.get("ETag")),
+        _validator(response.headers.get("Last-Modified")),
     )
 
 
-def _fetched_by_caldav(source: Source, reading: Reading, limits: NetworkLimits) -> Fetched:
-    """By the CalDAV library, in a process of its own: it logs what it reads, and pays for what it loads."""
+def _fetch_by_caldav(source: FeedSource, options: ReadOptions, limits: NetworkLimits) -> FetchedCalendar:
+    """Fetch with the CalDAV library in a separate process: the library logs what it reads and loads much."""
     order = {
         "url": source.url,
         "username": source.username,
         "password": source.password,
         "ctag": source.etag,
-        "start": reading.start.isoformat(),
-        "end": reading.end.isoformat(),
+        "start": options.start.isoformat(),
+        "end": options.end.isoformat(),
         "limits": asdict(limits),
     }
-    held = confined.Limits(wall=limits.seconds + _STARTING)
+    process_limits = sandbox.SandboxLimits(wall=limits.seconds + _STARTUP_SECONDS)
     try:
-        said = confined.run("booking_tasks.calendars.dav", json.dumps(order).encode(), held)
-    except confined.NotReadError as error:
+        output = sandbox.run_module("booking_tasks.calendars.dav", json.dumps(order).encode(), process_limits)
+    except sandbox.SandboxError as error:
         raise FetchError(str(error)) from None
-    head, _, content = said.partition(b"\n")
-    answer = json.loads(head)
-    if "error" in answer:
-        raise FetchError(answer["error"])
-    return Fetched(None if answer["unchanged"] else content, _validator(answer["ctag"]))
+    header, _, content = output.partition(b"\n")
+    result = json.loads(header)
+    if "error" in result:
+        raise FetchError(result["error"])
+    return FetchedCalendar(None if result["unchanged"] else content, _validator(result["ctag"]))
 
 
 def _validator(value: str | None) -> str | None:
-    """A validator as it will be sent back, if it can be: one that is too long costs a download each time."""
+    """A validator that can be sent back, or None: without one, each refresh downloads the calendar."""
     if value is None or len(value) > _LONGEST_VALIDATOR:
         return None
     return value if value.isascii() and value.isprintable() else None

@@ -1,4 +1,4 @@
-"""Busy time as plain values, and when a calendar is looked at again or no longer believed. Pure."""
+"""Busy time as plain values; when a calendar is read again, and when its copy is stale. Pure."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-#: Where busy time in the ledger comes from; after it stands the feed's id.
-CALENDAR, OUTAGE = "calendar:", "calendar-outage:"
+#: The source of a block in the slot ledger, followed by the feed's id.
+CALENDAR_SOURCE, OUTAGE_SOURCE = "calendar:", "calendar-outage:"
 
 
 @dataclass(frozen=True, order=True)
-class Piece:
-    """Time that is not free, between two instants (UTC), the end excluded."""
+class BusyInterval:
+    """Busy time between two instants (UTC), the end excluded."""
 
     start: datetime
     end: datetime
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How a calendar is read: which stretch of it, in whose zone and under which choices.
+class ReadOptions:
+    """How a calendar is read: from which instant to which, in which zone, by which rules.
 
-    Times without a zone and whole days are those of `zone`. `addresses` are the mail addresses under
-    which its owner is invited. `all_day_busy` takes whole days as busy even when they are marked free.
+    Times without a zone and whole days are read in `zone`. `addresses` are the mail addresses under which
+    the calendar's owner is invited. `all_day_busy` takes whole days as busy even when they are marked free.
     """
 
     start: datetime
@@ -37,47 +37,46 @@ class Reading:
     all_day_busy: bool = False
 
     @property
-    def manner(self) -> str:
-        """What else than the calendar's content decides the result, without the stretch: a digest."""
+    def options_digest(self) -> str:
+        """A digest of the options that change the result, without `start` and `end`."""
         choices = (self.zone, self.uid_domain, self.addresses, self.tentative_busy, self.all_day_busy)
         return hashlib.sha256(repr(choices).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class Busy:
-    """What a calendar says: `pieces` in order and apart, and consultations of this very service.
+class BusyTime:
+    """The busy time of a calendar: `intervals` in order and disjoint, and sessions of this service.
 
-    Those are for the caller to judge: it knows whose they are. `unreadable` counts the entries that
-    nobody could make sense of.
+    The caller decides which of the sessions block. `unreadable` counts the entries that could not be read.
     """
 
-    pieces: tuple[Piece, ...] = ()
-    ours: tuple[tuple[UUID, Piece], ...] = ()
+    intervals: tuple[BusyInterval, ...] = ()
+    own_sessions: tuple[tuple[UUID, BusyInterval], ...] = ()
     unreadable: int = 0
 
 
-def merged(pieces: Iterable[Piece]) -> list[Piece]:
-    """The same time in order, as few pieces as can be: what touches or overlaps is one."""
-    found: list[Piece] = []
-    for piece in sorted(pieces):
-        if found and piece.start <= found[-1].end:
-            found[-1] = Piece(found[-1].start, max(found[-1].end, piece.end))
+def merged(intervals: Iterable[BusyInterval]) -> list[BusyInterval]:
+    """The same time in order, in as few intervals as possible: those that touch or overlap become one."""
+    found: list[BusyInterval] = []
+    for interval in sorted(intervals):
+        if found and interval.start <= found[-1].end:
+            found[-1] = BusyInterval(found[-1].start, max(found[-1].end, interval.end))
         else:
-            found.append(piece)
+            found.append(interval)
     return found
 
 
-def clipped(piece: Piece, start: datetime, end: datetime) -> Piece | None:
-    """The part of a piece between two instants, if there is any."""
-    part = Piece(max(piece.start, start), min(piece.end, end))
+def clipped(interval: BusyInterval, start: datetime, end: datetime) -> BusyInterval | None:
+    """The part of an interval between two instants, or None."""
+    part = BusyInterval(max(interval.start, start), min(interval.end, end))
     return part if part.start < part.end else None
 
 
-def wait_after(failures: int, interval: timedelta, longest: timedelta) -> timedelta:
-    """How long until the next look: the interval, doubled with every failure in a row."""
+def retry_delay(failures: int, interval: timedelta, longest: timedelta) -> timedelta:
+    """The delay until the next refresh: the interval, doubled with every failure in a row."""
     return max(interval, min(longest, interval * (1 << min(failures, 10))))
 
 
 def is_stale(good_since: datetime, now: datetime, limit: timedelta) -> bool:
-    """Whether the last good copy (or, without one, the feed itself) is too old to be believed."""
+    """Whether the last good copy (or, without one, the feed itself) is older than the limit."""
     return now - good_since > limit

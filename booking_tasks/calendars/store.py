@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, CursorResult, delete, func, or_, select, t
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from booking_tasks.calendars.rules import CALENDAR, OUTAGE, Piece
+from booking_tasks.calendars.rules import CALENDAR_SOURCE, OUTAGE_SOURCE, BusyInterval
+from booking_tasks.enums import SlotStatus
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import (
     AvailabilitySlot,
@@ -31,7 +32,7 @@ _REAL_TIME = func.clock_timestamp()
 
 @dataclass(frozen=True)
 class LeasedFeed:
-    """A feed that this worker looks at. `token` is the fence: what is written later must name it."""
+    """A feed that this worker refreshes. `token` is the fence: every later write must name it."""
 
     id: UUID
     consultant_user_id: UUID
@@ -49,10 +50,11 @@ class LeasedFeed:
     read_until: datetime | None
 
 
-def lease(db: Session, term: timedelta) -> LeasedFeed | None:
-    """Take the feed that has been due for longest, for `term` of real time; None when none is.
+def lease_due_feed(db: Session, term: timedelta) -> LeasedFeed | None:
+    """Lease the feed that has been due for longest, for `term` of real time; return None when none is due.
 
-    The next look is put off at once, so that a calendar that ends its worker is not taken at once again.
+    The next refresh is put off in the same statement: a calendar that crashes its worker is not leased
+    again at once.
     """
     due = (
         select(CalendarFeed.id)
@@ -106,8 +108,8 @@ def _leased(db: Session, feed: CalendarFeed) -> LeasedFeed:
     )
 
 
-def settle(db: Session, leased: LeasedFeed, wait: timedelta, **values: Any) -> bool:
-    """Write what came of a look and when the next one is due; False when the lease is no longer ours."""
+def finish(db: Session, leased: LeasedFeed, wait: timedelta, **values: Any) -> bool:
+    """Store the result of a refresh and when the next one is due; return False when the lease was lost."""
     changed = db.execute(
         update(CalendarFeed)
         .where(
@@ -126,12 +128,12 @@ def settle(db: Session, leased: LeasedFeed, wait: timedelta, **values: Any) -> b
 
 
 def feed(db: Session, feed_id: UUID) -> CalendarFeed | None:
-    """The feed as it is now."""
+    """A feed as it is now, or None."""
     return db.get(CalendarFeed, feed_id, populate_existing=True)
 
 
-def feed_changed(db: Session, values: Mapping[str, Any], now: datetime) -> bool:
-    """Store a feed; whether that changed anything. A changed one is read anew, from the beginning."""
+def upsert_feed(db: Session, values: Mapping[str, Any], now: datetime) -> bool:
+    """Insert or update a feed; return whether that changed anything. A changed feed is read again in full."""
     if not upsert(db, CalendarFeed, values, now):
         return False
     db.execute(
@@ -153,20 +155,20 @@ def feed_changed(db: Session, values: Mapping[str, Any], now: datetime) -> bool:
     return True
 
 
-def remove(db: Session, feed: CalendarFeed) -> None:
-    """Delete a feed and the time that came from it."""
+def delete_feed(db: Session, feed: CalendarFeed) -> None:
+    """Delete a feed and its busy time."""
     db.execute(
         delete(AvailabilitySlot).where(
             AvailabilitySlot.consultant_user_id == feed.consultant_user_id,
-            AvailabilitySlot.source.in_((CALENDAR + str(feed.id), OUTAGE + str(feed.id))),
+            AvailabilitySlot.source.in_((CALENDAR_SOURCE + str(feed.id), OUTAGE_SOURCE + str(feed.id))),
             _IS_BLOCK,
         )
     )
     db.execute(delete(CalendarFeed).where(CalendarFeed.id == feed.id))
 
 
-def feeds_of(db: Session, consultant_user_id: UUID) -> int:
-    """How many feeds a consultant has."""
+def count_feeds(db: Session, consultant_user_id: UUID) -> int:
+    """The number of a consultant's feeds."""
     counted = select(func.count()).where(CalendarFeed.consultant_user_id == consultant_user_id)
     return db.execute(counted).scalar_one()
 
@@ -183,8 +185,8 @@ def feeds(
     return db.execute(found).scalars().all()
 
 
-def unannounced(db: Session, before: datetime, limit: int) -> list[UUID]:
-    """Feeds whose last good copy is older than an instant, and of which nobody has been told."""
+def feeds_without_alert(db: Session, before: datetime, limit: int) -> list[UUID]:
+    """The feeds whose last good copy is older than `before`, and for which no alert was logged."""
     since = func.coalesce(CalendarFeed.good_at, CalendarFeed.created_at)
     old = select(CalendarFeed.id).where(since < before, CalendarFeed.alerted_at.is_(None))
     return list(db.execute(old.order_by(CalendarFeed.id).limit(limit)).scalars())
@@ -192,11 +194,11 @@ def unannounced(db: Session, before: datetime, limit: int) -> list[UUID]:
 
 # -- busy time ---------------------------------------------------------------------------------------------
 
-_IS_BLOCK: ColumnElement[bool] = AvailabilitySlot.status == "unavailable"
+_IS_BLOCK: ColumnElement[bool] = AvailabilitySlot.status == SlotStatus.UNAVAILABLE
 
 
-def blocks(db: Session, consultant_user_id: UUID, source: str) -> dict[Piece, UUID]:
-    """The busy time of one source, with its row ids."""
+def blocks(db: Session, consultant_user_id: UUID, source: str) -> dict[BusyInterval, UUID]:
+    """The blocks of one source, with their row ids."""
     rows = db.execute(
         select(AvailabilitySlot.start_time, AvailabilitySlot.end_time, AvailabilitySlot.id).where(
             AvailabilitySlot.consultant_user_id == consultant_user_id,
@@ -204,37 +206,37 @@ def blocks(db: Session, consultant_user_id: UUID, source: str) -> dict[Piece, UU
             _IS_BLOCK,
         )
     )
-    return {Piece(start, end): id_ for start, end, id_ in rows}
+    return {BusyInterval(start, end): id_ for start, end, id_ in rows}
 
 
-def change_blocks(
-    db: Session, consultant_user_id: UUID, source: str, gone: Sequence[UUID], new: Iterable[Piece]
+def update_blocks(
+    db: Session, consultant_user_id: UUID, source: str, removed: Sequence[UUID], added: Iterable[BusyInterval]
 ) -> None:
-    """Touch only the rows that differ."""
-    if gone:
-        db.execute(delete(AvailabilitySlot).where(AvailabilitySlot.id.in_(gone)))
+    """Delete and insert blocks; rows that stay the same are not written."""
+    if removed:
+        db.execute(delete(AvailabilitySlot).where(AvailabilitySlot.id.in_(removed)))
     rows = [
         {
             "id": uuid7(),
             "consultant_user_id": consultant_user_id,
-            "start_time": piece.start,
-            "end_time": piece.end,
-            "status": "unavailable",
+            "start_time": interval.start,
+            "end_time": interval.end,
+            "status": SlotStatus.UNAVAILABLE,
             "source": source,
         }
-        for piece in new
+        for interval in added
     ]
     if rows:
         db.execute(insert(AvailabilitySlot), rows)
 
 
-def counted_blocks(db: Session, feeds: Sequence[CalendarFeed]) -> dict[str, int]:
-    """How many rows of busy time each feed has, by source."""
+def block_counts(db: Session, feeds: Sequence[CalendarFeed]) -> dict[str, int]:
+    """The number of blocks of each feed, by source."""
     counted = (
         select(AvailabilitySlot.source, func.count())
         .where(
             AvailabilitySlot.consultant_user_id.in_({feed.consultant_user_id for feed in feeds}),
-            AvailabilitySlot.source.in_([CALENDAR + str(feed.id) for feed in feeds]),
+            AvailabilitySlot.source.in_([CALENDAR_SOURCE + str(feed.id) for feed in feeds]),
             _IS_BLOCK,
         )
         .group_by(AvailabilitySlot.source)
@@ -243,22 +245,23 @@ def counted_blocks(db: Session, feeds: Sequence[CalendarFeed]) -> dict[str, int]
 
 
 def sessions_that_do_not_block(db: Session, ids: Iterable[UUID], consultant_user_id: UUID) -> set[UUID]:
-    """Of these consultations, those that take none of the person's time beside the ledger's own facts.
+    """Those of these sessions and confirmation requests whose calendar entries need not block time.
 
-    The ledger knows what they give, and what they are asked to give: a question's entry has its id. What
-    they attend as requester, with somebody else, takes their time.
+    The time of sessions that the person holds as consultant is in the ledger already, and so is the time of
+    confirmation requests: their calendar entry has the id of the event. A session that the person attends
+    as requester does block.
     """
     attended = (ScheduledSession.requester_user_id == consultant_user_id) & ScheduledSession.status.in_(OPEN)
-    wanted = list(ids)
-    known = select(ScheduledSession.id).where(ScheduledSession.id.in_(wanted), ~attended)
-    asked = select(Event.id).where(
-        Event.id.in_(wanted), Event.type == ASKED, Event.consultant_user_id == consultant_user_id
+    candidates = list(ids)
+    known = select(ScheduledSession.id).where(ScheduledSession.id.in_(candidates), ~attended)
+    requested = select(Event.id).where(
+        Event.id.in_(candidates), Event.type == ASKED, Event.consultant_user_id == consultant_user_id
     )
-    return set(db.execute(union(known, asked)).scalars())
+    return set(db.execute(union(known, requested)).scalars())
 
 
 def covered_sessions(db: Session, feed_ids: Sequence[UUID], now: datetime) -> dict[str, list[UUID]]:
-    """Sessions ahead that the busy time of a feed covers, in part or whole, by source."""
+    """The future sessions that a feed's busy time covers, in part or whole, by source."""
     rows = db.execute(
         text(
             "SELECT DISTINCT b.source, s.id, s.scheduled_start_time"
@@ -272,7 +275,7 @@ def covered_sessions(db: Session, feed_ids: Sequence[UUID], now: datetime) -> di
             "   AND s.status = 'scheduled' AND s.scheduled_start_time > :now"
             " ORDER BY s.scheduled_start_time, s.id"
         ),
-        {"sources": [CALENDAR + str(one) for one in feed_ids], "feeds": list(feed_ids), "now": now},
+        {"sources": [CALENDAR_SOURCE + str(one) for one in feed_ids], "feeds": list(feed_ids), "now": now},
     )
     found: dict[str, list[UUID]] = {}
     for source, session_id, _ in rows:

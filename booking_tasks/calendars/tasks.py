@@ -1,4 +1,4 @@
-"""Public tasks and the sweep that looks at outside calendars."""
+"""The package's public tasks, and the sweep that refreshes outside calendars."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.calendars import sandbox as confined
-from booking_tasks.calendars import service
+from booking_tasks.calendars import sandbox, service
 from booking_tasks.calendars.network import FetchError, NetworkLimits
-from booking_tasks.calendars.provider import Source, fetch
-from booking_tasks.calendars.service import Kept, Look
+from booking_tasks.calendars.provider import FeedSource, fetch
+from booking_tasks.calendars.service import LedgerChanges, Refresh
 from booking_tasks.celery import app
 from booking_tasks.context import Context
 from booking_tasks.contracts import TASK_PREFIX, ListCalendarFeeds, RemoveCalendarFeed, SetCalendarFeed
@@ -24,10 +23,10 @@ from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work
 
 log = logger(__name__)
 
-#: How long one run of the sweep begins new looks; others take up what it leaves.
-_BEGINS_FOR = 60.0
-#: Reading a copy and writing it down, beside fetching it.
-_READING = timedelta(seconds=90)
+#: One run of the sweep begins refreshes for so long; the next run does the rest.
+_START_WINDOW_SECONDS = 60.0
+#: The most time that reading and storing a copy takes, after it is fetched.
+_READING_TIME = timedelta(seconds=90)
 
 set_calendar_feed = accepts(SetCalendarFeed)(service.set_calendar_feed)
 remove_calendar_feed = accepts(RemoveCalendarFeed)(service.remove_calendar_feed)
@@ -36,41 +35,41 @@ list_calendar_feeds = answers(ListCalendarFeeds)(service.list_calendar_feeds)
 
 @app.task(name=TASK_PREFIX + "refresh_calendars")
 def refresh_calendars() -> int:
-    """Look at the calendars that are due, one after the other; returns how many were looked at."""
-    began, looked = time.monotonic(), 0
-    while not is_requested() and time.monotonic() - began < _BEGINS_FOR:
+    """Refresh the calendars that are due, one after the other; return how many were refreshed."""
+    began, refreshed = time.monotonic(), 0
+    while not is_requested() and time.monotonic() - began < _START_WINDOW_SECONDS:
         with unit_of_work("sweep", "provision") as (db, ctx):
-            look = service.next_look(db, ctx, settings().calendar_timeout + _READING)
-        if look is None:
+            refresh = service.begin_refresh(db, ctx, settings().calendar_timeout + _READING_TIME)
+        if refresh is None:
             break
-        _look(look)
-        looked += 1
-    _tell_of_outages()
-    return looked
+        _refresh(refresh)
+        refreshed += 1
+    _alert_outages()
+    return refreshed
 
 
-def _look(look: Look) -> None:
-    """Fetch and read outside any transaction, then write what came of it in one."""
-    feed = str(look.feed.id)
+def _refresh(refresh: Refresh) -> None:
+    """Fetch and read a calendar outside of any transaction, then store the result in one."""
+    feed = str(refresh.feed.id)
     try:
-        fetched = fetch(_source(look), look.reading, _limits())
-        busy = None if fetched.content is None else confined.busy(fetched.content, look.reading)
-    except (FetchError, confined.NotReadError) as error:
-        _failed(look, str(error))
+        fetched = fetch(_source(refresh), refresh.options, _limits())
+        busy = None if fetched.content is None else sandbox.read_busy_time(fetched.content, refresh.options)
+    except (FetchError, sandbox.SandboxError) as error:
+        _record_failure(refresh, str(error))
         return
-    except Exception as error:  # what others write may trip any library; only this feed fails
-        log.exception("calendar.look_failed", feed=feed)
-        _failed(look, f"looking at it failed unexpectedly ({type(error).__name__}); the log says more")
+    except Exception as error:  # malformed content may raise anything in a library; only this feed fails
+        log.exception("calendar.refresh_failed", feed=feed)
+        _record_failure(refresh, f"refreshing it failed unexpectedly ({type(error).__name__}); see the log")
         return
     with unit_of_work("sweep", "provision") as (db, ctx):
-        kept = service.keep(db, ctx, look, busy, fetched.etag, fetched.last_modified)
-    _tell_what_changed(feed, kept)
+        changes = service.store_copy(db, ctx, refresh, busy, fetched.etag, fetched.last_modified)
+    _log_changes(feed, changes)
 
 
-def _source(look: Look) -> Source:
-    feed = look.feed
-    etag, last_modified = (feed.etag, feed.last_modified) if look.copy_will_do else (None, None)
-    return Source(feed.feed_type, feed.url, feed.username, feed.password, etag, last_modified)
+def _source(refresh: Refresh) -> FeedSource:
+    feed = refresh.feed
+    etag, last_modified = (feed.etag, feed.last_modified) if refresh.is_copy_usable else (None, None)
+    return FeedSource(feed.feed_type, feed.url, feed.username, feed.password, etag, last_modified)
 
 
 def _limits() -> NetworkLimits:
@@ -79,30 +78,30 @@ def _limits() -> NetworkLimits:
     return NetworkLimits(seconds, config.calendar_max_bytes, config.calendar_private_hosts)
 
 
-def _failed(look: Look, reason: str) -> None:
+def _record_failure(refresh: Refresh, reason: str) -> None:
     with unit_of_work("sweep", "provision") as (db, ctx):
-        service.fail(db, ctx, look, reason)
-    log.warning("calendar.not_read", feed=str(look.feed.id), reason=reason)
+        service.record_failure(db, ctx, refresh, reason)
+    log.warning("calendar.not_read", feed=str(refresh.feed.id), reason=reason)
 
 
-def _tell_what_changed(feed: str, kept: Kept | None) -> None:
-    if kept is None:
+def _log_changes(feed: str, changes: LedgerChanges | None) -> None:
+    if changes is None:
         log.warning("calendar.lease_lost", feed=feed)
         return
-    log.info("calendar.read", feed=feed, added=kept.added, removed=kept.removed)
-    for session_id in kept.covered:
+    log.info("calendar.read", feed=feed, added=changes.added, removed=changes.removed)
+    for session_id in changes.covered:
         log.warning("calendar.covers_session", feed=feed, session=str(session_id))
-    if kept.recovered:
+    if changes.recovered:
         log.warning("calendar.recovered", feed=feed)
 
 
-def _tell_of_outages() -> None:
-    """One line, as an error, for each calendar whose copy has grown too old: once until it is back."""
+def _alert_outages() -> None:
+    """Log an error for each calendar whose copy became stale, once for each outage."""
     with unit_of_work("sweep", "provision") as (db, ctx):
-        stale = service.newly_stale(db, ctx)
-    for_each_in_own_transaction(stale, _tell)
+        stale = service.newly_stale_feeds(db, ctx)
+    for_each_in_own_transaction(stale, _alert)
 
 
-def _tell(db: Session, ctx: Context, feed_id: UUID) -> None:
-    if service.announce(db, ctx, feed_id):
+def _alert(db: Session, ctx: Context, feed_id: UUID) -> None:
+    if service.claim_alert(db, ctx, feed_id):
         log.error("calendar.stale", feed=str(feed_id), outage=ctx.policies.calendar_outage)

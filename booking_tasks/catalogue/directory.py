@@ -1,4 +1,4 @@
-"""Keeping the directory's copy of a person up to date."""
+"""The copy of the directory: how to reach and address a person."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from booking_tasks.contracts import UpsertUser, UserOutcome
 
 
 def upsert_user(db: Session, ctx: Context, command: UpsertUser) -> UserOutcome:
-    """Store how to reach and address a person; mail that goes out later uses it."""
+    """Store how to reach and address a person; mail that is sent later uses it."""
     values = command.model_dump(exclude={"message_id", "actor"})
-    changed = store.user_changed(db, values, ctx.now)
+    changed = store.upsert_user_row(db, values, ctx.now)
     return UserOutcome(result="done" if changed else "already_done", user_id=command.user_id)

@@ -1,4 +1,4 @@
-"""A consultant's own policies: set, replaced, taken away."""
+"""The policies by which one consultant departs from a service type: set, replaced, removed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from booking_tasks.outbox.capacity_released import record_capacity_released
 
 _refused = PolicyOutcome.refusal
 
+#: The fields of the command that are not policies.
 _ABOUT = {"message_id", "actor", "consultant_user_id", "service_type_id"}
 
 
 def set_consultant_policy(db: Session, ctx: Context, command: SetConsultantPolicy) -> PolicyOutcome:
-    """Replace what a consultant does differently. Locks the consultant: no booking sees half of it."""
+    """Replace a consultant's policies for a service type, or remove them when all are null.
+
+    Locks the consultant, so that no booking sees a half of the change.
+    """
     if lock_consultant(db, command.consultant_user_id) is None:
         return _refused("unknown_consultant", "consultant_user_id", "names no consultant")
     if service_type(db, command.service_type_id) is None:
@@ -27,9 +31,9 @@ def set_consultant_policy(db: Session, ctx: Context, command: SetConsultantPolic
     }
     own = command.model_dump(exclude=_ABOUT)
     if any(value is not None for value in own.values()):
-        changed = store.policy_changed(db, key | own, ctx.now)
+        changed = store.upsert_policy_row(db, key | own, ctx.now)
     else:
-        changed = store.policy_deleted(db, key)
+        changed = store.delete_policy(db, key)
     if changed:
         record_capacity_released(db, ctx, [command.consultant_user_id], "policy")
     return PolicyOutcome(

@@ -1,4 +1,4 @@
-"""Creating and changing what is offered and who offers it."""
+"""The use cases of the catalogue: service types, consultants' profiles, aliases of specializations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ENVELOPE = {"message_id", "actor"}
 
 
 def upsert_service_type(db: Session, ctx: Context, command: UpsertServiceType) -> ServiceTypeOutcome:
-    """Create or change a service type. Agreed sessions stay as they are."""
+    """Create or change a service type. Existing sessions stay as they are."""
     values = command.model_dump(exclude=_ENVELOPE | {"service_type_id"}) | {"id": command.service_type_id}
     if command.assignment_weights is not None:
         own = command.assignment_weights.model_dump(exclude_none=True)
@@ -41,7 +41,7 @@ def upsert_service_type(db: Session, ctx: Context, command: UpsertServiceType) -
             )
         values["assignment_weights"] = own
     try:
-        changed = store.service_type_changed(db, values, ctx.now)
+        changed = store.upsert_service_type_row(db, values, ctx.now)
     except store.NameTakenError:
         return ServiceTypeOutcome(
             result="refused",
@@ -57,34 +57,34 @@ def upsert_service_type(db: Session, ctx: Context, command: UpsertServiceType) -
 def upsert_consultant(db: Session, ctx: Context, command: UpsertConsultant) -> ConsultantOutcome:
     """Create or change a consultant's profile.
 
-    Hours are wall-clock times: in another zone the declared ones are other instants, at once; in another
-    region other days are public holidays. Agreed sessions stay as they are.
+    Hours are wall-clock times: a new zone or holiday region changes the instants of the declared hours, and
+    they are projected again at once. Existing sessions stay as they are.
     """
-    refusal = _unusable(db, command)
+    refusal = _unknown_reference(db, command)
     if refusal is not None:
         return refusal
     known = lock_consultant(db, command.consultant_user_id)
     if known is None:
-        store.wait_for_maker(db, command.consultant_user_id)
+        store.lock_consultant_creation(db, command.consultant_user_id)
         known = lock_consultant(db, command.consultant_user_id)
-    read_before = (known.time_zone, known.holiday_region) if known else None
-    _keep_fair(db, ctx, known, command)
-    changed = store.consultant_changed(db, _profile(ctx, known, command), ctx.now)
+    zone_before = (known.time_zone, known.holiday_region) if known else None
+    _adjust_credits(db, ctx, known, command)
+    changed = store.upsert_consultant_row(db, _profile(ctx, known, command), ctx.now)
     if changed:
         record_capacity_released(db, ctx, [command.consultant_user_id], "profile")
-    if read_before not in {None, (command.time_zone, command.holiday_region)}:
-        return _read_anew(db, ctx, command.consultant_user_id)
+    if zone_before not in {None, (command.time_zone, command.holiday_region)}:
+        return _project_again(db, ctx, command.consultant_user_id)
     return ConsultantOutcome(
         result="done" if changed else "already_done", consultant_user_id=command.consultant_user_id
     )
 
 
-def _unusable(db: Session, command: UpsertConsultant) -> ConsultantOutcome | None:
+def _unknown_reference(db: Session, command: UpsertConsultant) -> ConsultantOutcome | None:
     if command.holiday_region is not None and not is_known(command.holiday_region):
         problem = "is no region with known public holidays; write ISO 3166 like AT or DE-BY"
         return ConsultantOutcome.refusal("unknown_holiday_region", "holiday_region", problem)
-    if not store.are_service_types(db, command.service_type_ids or ()):
-        problem = "names a service type that there is not; make it first, or leave it out"
+    if not store.has_service_types(db, command.service_type_ids or ()):
+        problem = "names an unknown service type; create it first, or leave it out"
         return ConsultantOutcome.refusal("unknown_service_type", "service_type_ids", problem)
     return None
 
@@ -98,8 +98,12 @@ def _profile(ctx: Context, known: Consultant | None, command: UpsertConsultant) 
     return values
 
 
-def _keep_fair(db: Session, ctx: Context, known: Consultant | None, command: UpsertConsultant) -> None:
-    """A new weight holds from now on; who was away is not flooded when they come back."""
+def _adjust_credits(db: Session, ctx: Context, known: Consultant | None, command: UpsertConsultant) -> None:
+    """Keep the fairness balance comparable after a new weight and after a time without bookings.
+
+    A new weight counts from now on. A consultant who took no bookings for a time is not assigned every
+    request when they return.
+    """
     if known is None:
         return
     if command.assignment_weight != known.assignment_weight:
@@ -113,25 +117,25 @@ def _keep_fair(db: Session, ctx: Context, known: Consultant | None, command: Ups
 def set_specialization_aliases(
     db: Session, ctx: Context, command: SetSpecializationAliases
 ) -> AliasesOutcome:
-    """Replace all aliases; a request that waits is looked at with them from the next look on."""
-    wanted: dict[str, str] = {}
+    """Replace all aliases; requests that wait are evaluated with the new ones from the next sweep on."""
+    aliases: dict[str, str] = {}
     for one in command.aliases:
         alias, meant = one.alias.casefold(), one.specialization.casefold()
-        if alias == meant or wanted.get(alias, meant) != meant:
-            return _contradictory(one.alias, "of itself" if alias == meant else "of two specializations")
-        wanted[alias] = meant
-    chained = next((alias for alias, meant in wanted.items() if meant in wanted), None)
+        if alias == meant or aliases.get(alias, meant) != meant:
+            return _contradiction(one.alias, "of itself" if alias == meant else "of two specializations")
+        aliases[alias] = meant
+    chained = next((alias for alias, meant in aliases.items() if meant in aliases), None)
     if chained is not None:
-        return _contradictory(chained, "of another alias; name the specialization itself")
-    changed = store.aliases_changed(db, wanted, ctx.now)
-    return AliasesOutcome(result="done" if changed else "already_done", count=len(wanted))
+        return _contradiction(chained, "of another alias; name the specialization itself")
+    changed = store.replace_aliases(db, aliases, ctx.now)
+    return AliasesOutcome(result="done" if changed else "already_done", count=len(aliases))
 
 
-def _contradictory(alias: str, of: str) -> AliasesOutcome:
+def _contradiction(alias: str, of: str) -> AliasesOutcome:
     return AliasesOutcome.refusal("contradictory_aliases", "aliases", f"makes {alias} an alias {of}")
 
 
-def _read_anew(db: Session, ctx: Context, consultant_user_id: UUID) -> ConsultantOutcome:
+def _project_again(db: Session, ctx: Context, consultant_user_id: UUID) -> ConsultantOutcome:
     hours.extend(db, ctx, consultant_user_id)
     found = hours.uncovered_sessions(db, ctx, consultant_user_id)
     return ConsultantOutcome(

@@ -1,4 +1,4 @@
-"""Which sessions the hours no longer cover, and why; and which starts hours give. Pure."""
+"""The sessions that hours no longer cover, with the reason, and the starts that hours rules. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from booking_tasks.hours.local_times import Span
 from booking_tasks.hours.rules import Plan, Window, merged
 
 _DAY = timedelta(days=1)
-#: Source of a block -> reason, in the order in which they are named; any other is an outside calendar.
+#: The reason for each source of a block; every other source is an outside calendar.
 _REASONS: dict[str, UncoveredReason] = {"leave": "leave", "absence": "leave", "manual": "blocked"}
+#: Of several reasons the first of these is reported.
 _ORDER: tuple[UncoveredReason, ...] = ("leave", "outside_calendar", "blocked")
 
 
-class Agreed(Protocol):
-    """A session: when it is."""
+class PlannedSession(Protocol):
+    """A session with its start and end."""
 
     @property
     def id(self) -> UUID: ...
@@ -29,8 +30,8 @@ class Agreed(Protocol):
     def end(self) -> datetime: ...
 
 
-class Taken(Protocol):
-    """Time that is not to be had, and where that is known from."""
+class BlockedTime(Protocol):
+    """Blocked time, and the source of the block."""
 
     @property
     def start(self) -> datetime: ...
@@ -40,10 +41,10 @@ class Taken(Protocol):
     def source(self) -> str: ...
 
 
-def uncovered(
-    sessions: Iterable[Agreed], windows: Iterable[Window], blocks: Sequence[Taken], plan: Plan
+def find_uncovered(
+    sessions: Iterable[PlannedSession], windows: Iterable[Window], blocks: Sequence[BlockedTime], plan: Plan
 ) -> list[UncoveredSession]:
-    """The sessions that lie outside the windows, in part or whole, or in a block; each with one reason."""
+    """Return the sessions that lie outside of the windows or in a block, each with one reason."""
     hours = merged(windows)
     found = []
     for session in sessions:
@@ -54,7 +55,7 @@ def uncovered(
 
 
 def _reason(
-    session: Agreed, hours: Sequence[Window], blocks: Sequence[Taken], plan: Plan
+    session: PlannedSession, hours: Sequence[Window], blocks: Sequence[BlockedTime], plan: Plan
 ) -> UncoveredReason | None:
     sources = {one.source for one in blocks if one.start < session.end and session.start < one.end}
     reasons = {_REASONS.get(source, "outside_calendar") for source in sources}
@@ -65,8 +66,8 @@ def _reason(
     return "holiday" if any(plan.is_day_off(day) for day in _days(session, plan)) else "hours"
 
 
-def _days(session: Agreed, plan: Plan) -> Iterator[date]:
-    """The local days a session lies on."""
+def _days(session: PlannedSession, plan: Plan) -> Iterator[date]:
+    """The local days on which a session takes place."""
     first = session.start.astimezone(plan.zone).date()
     zone = plan.zone_on(first)
     day = session.start.astimezone(zone).date()
@@ -76,8 +77,8 @@ def _days(session: Agreed, plan: Plan) -> Iterator[date]:
 
 
 @dataclass(frozen=True)
-class Offer:
-    """What decides which starts hours give: elapsed times, and the instants between which they lie."""
+class StartRules:
+    """The booking policy that decides which starts hours offer: elapsed times, first and last instant."""
 
     duration: timedelta
     step: timedelta
@@ -87,19 +88,19 @@ class Offer:
     latest: datetime
 
 
-def starts(windows: Sequence[Window], away: Sequence[Window], offer: Offer) -> Iterator[Span]:
-    """Every start that windows give and no leave takes, with its end, in order.
+def offered_starts(windows: Sequence[Window], away: Sequence[Window], rules: StartRules) -> Iterator[Span]:
+    """Every start that the windows offer outside of leave, with its end, in order.
 
-    Starts are at a window's start and every step after it, while the session ends within the hours.
-    Buffers may reach out of the window, but not into leave.
+    Starts are at a window's start and every step after it, as long as the session ends within the hours.
+    Buffers may reach beyond the window, but not into leave.
     """
     whole = merged(windows)
     for window in sorted(windows):
-        start = window.start + max(0, -((window.start - offer.earliest) // offer.step)) * offer.step
-        while start < min(window.end, offer.latest):
-            end = start + offer.duration
+        start = window.start + max(0, -((window.start - rules.earliest) // rules.step)) * rules.step
+        while start < min(window.end, rules.latest):
+            end = start + rules.duration
             fits = any(one.start <= start and end <= one.end for one in whole)
-            busy = start - offer.buffer_before, end + offer.buffer_after
+            busy = start - rules.buffer_before, end + rules.buffer_after
             if fits and not any(one.start < busy[1] and busy[0] < one.end for one in away):
                 yield start, end
-            start += offer.step
+            start += rules.step

@@ -1,4 +1,4 @@
-"""What a consultant declared, read as a plan; and what is wrong with it, if anything is. Pure."""
+"""A consultant's declared hours as a plan, and the faults in them. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from booking_tasks.contracts import FieldError, Hours, WeeklyHours
 from booking_tasks.contracts import RecurringHours as DeclaredRecurring
 from booking_tasks.contracts import RuleSet as DeclaredSet
-from booking_tasks.hours.recurrence import Recurrence, happens
-from booking_tasks.hours.rules import HoursRule, Plan, RecurringHours, RuleSet, Travel, first_overlap
+from booking_tasks.hours.recurrence import Recurrence, has_occurrence
+from booking_tasks.hours.rules import HoursRule, Plan, RecurringRule, RulePeriod, TravelPeriod, first_overlap
 from booking_tasks.kit.time_zones import zone
 
 
 @dataclass(frozen=True)
-class Fault:
-    """Why hours are refused: a code, and the field with its remedy."""
+class HoursFault:
+    """Why declared hours are refused: a code, and the field with its remedy."""
 
     code: str
     field: str
@@ -23,13 +23,13 @@ class Fault:
 
     @property
     def errors(self) -> tuple[FieldError, ...]:
-        """For an outcome."""
+        """The fault as field errors of an outcome."""
         return (FieldError(field=self.field, problem=self.problem),)
 
 
 def plan_of(time_zone: str, hours: Hours) -> Plan:
     """The plan of declared hours, without leave and public holidays."""
-    usual = RuleSet(weekly=_weekly(hours.weekly), recurring=_recurring(hours.recurring))
+    usual = RulePeriod(weekly=_weekly(hours.weekly), recurring=_recurring(hours.recurring))
     return Plan(
         zone=zone(time_zone),
         sets=(usual, *(_rule_set(one) for one in sorted(hours.rule_sets, key=lambda one: one.valid_from))),
@@ -38,53 +38,53 @@ def plan_of(time_zone: str, hours: Hours) -> Plan:
             override.day: tuple(HoursRule(one.start, one.end, day=override.day) for one in override.hours)
             for override in hours.overrides
         },
-        travel=tuple(Travel(one.first_day, one.last_day, zone(one.time_zone)) for one in hours.travel),
+        travel=tuple(TravelPeriod(one.first_day, one.last_day, zone(one.time_zone)) for one in hours.travel),
     )
 
 
-def _rule_set(one: DeclaredSet) -> RuleSet:
-    return RuleSet(_weekly(one.weekly), _recurring(one.recurring), one.valid_from, one.valid_until)
+def _rule_set(one: DeclaredSet) -> RulePeriod:
+    return RulePeriod(_weekly(one.weekly), _recurring(one.recurring), one.valid_from, one.valid_until)
 
 
 def _weekly(declared: Iterable[WeeklyHours]) -> tuple[HoursRule, ...]:
     return tuple(HoursRule(one.start, one.end, weekday=one.weekday) for one in declared)
 
 
-def _recurring(declared: Iterable[DeclaredRecurring]) -> tuple[RecurringHours, ...]:
+def _recurring(declared: Iterable[DeclaredRecurring]) -> tuple[RecurringRule, ...]:
     return tuple(
-        RecurringHours(Recurrence(one.start, one.rrule, one.rdates, frozenset(one.exdates)), one.length)
+        RecurringRule(Recurrence(one.start, one.rrule, one.rdates, frozenset(one.exdates)), one.length)
         for one in declared
     )
 
 
-def fault_of(hours: Hours) -> Fault | None:
-    """The first fault that a message by itself does not show; None when there is none."""
+def first_fault(hours: Hours) -> HoursFault | None:
+    """The first fault that the contract does not check already, or None."""
     return next(_faults(hours), None)
 
 
-def _faults(hours: Hours) -> Iterator[Fault]:
+def _faults(hours: Hours) -> Iterator[HoursFault]:
     single = [HoursRule(one.start, one.end, day=one.day) for one in hours.single]
     yield from _overlaps("weekly", _weekly(hours.weekly))
     yield from _overlaps("single", single)
-    yield from _never("recurring", hours.recurring)
+    yield from _recurrences_without_date("recurring", hours.recurring)
     for number, rules in enumerate(hours.rule_sets):
         yield from _overlaps(f"rule_sets.{number}.weekly", _weekly(rules.weekly))
-        yield from _never(f"rule_sets.{number}.recurring", rules.recurring)
+        yield from _recurrences_without_date(f"rule_sets.{number}.recurring", rules.recurring)
     for number, override in enumerate(hours.overrides):
         hours_of_day = [HoursRule(one.start, one.end, day=override.day) for one in override.hours]
         yield from _overlaps(f"overrides.{number}.hours", hours_of_day)
 
 
-def _overlaps(field: str, rules: Iterable[HoursRule]) -> Iterator[Fault]:
+def _overlaps(field: str, rules: Iterable[HoursRule]) -> Iterator[HoursFault]:
     clash = first_overlap(rules)
     if clash is not None:
         day = clash[0].day.isoformat() if clash[0].day else f"weekday {clash[0].weekday}"
         spans = " and ".join(f"{rule.start:%H:%M}-{rule.end:%H:%M}" for rule in clash)
-        yield Fault("overlapping_hours", field, f"{spans} overlap on {day}; join them")
+        yield HoursFault("overlapping_hours", field, f"{spans} overlap on {day}; join them")
 
 
-def _never(field: str, recurring: Iterable[DeclaredRecurring]) -> Iterator[Fault]:
+def _recurrences_without_date(field: str, recurring: Iterable[DeclaredRecurring]) -> Iterator[HoursFault]:
     for number, one in enumerate(recurring):
-        if one.rrule is not None and not happens(one.rrule, one.start):
+        if one.rrule is not None and not has_occurrence(one.rrule, one.start):
             problem = "has no date in the ten years from its start; correct the rule or the start"
-            yield Fault("never_happens", f"{field}.{number}.rrule", problem)
+            yield HoursFault("never_happens", f"{field}.{number}.rrule", problem)

@@ -1,7 +1,7 @@
-"""Wall-clock times in a zone, turned into instants: the one place where that is decided. Pure.
+"""Conversion of wall-clock times in a zone to instants. Pure.
 
-A local time that happens twice is its first occurrence (RFC 5545, section 3.3.5); one that does not
-happen is the instant of the jump. Starts are inclusive, ends exclusive.
+A local time that occurs twice is its first occurrence (RFC 5545, section 3.3.5); one that does not occur is
+the instant of the clock change. Starts are inclusive, ends exclusive.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 _SECOND = timedelta(seconds=1)
-#: No zone has ever changed its clocks twice within this time.
+#: No zone changes its clocks twice within this time.
 _BETWEEN_CHANGES = timedelta(days=1)
 
 Span = tuple[datetime, datetime]
 
 
 def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
-    """The instant (UTC) of a floating local time: first occurrence; the jump itself if it does not happen."""
+    """The instant (UTC) of a floating local time: its first occurrence, or the clock change that skips it."""
     first = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if first.astimezone(zone).replace(tzinfo=None) == local:
         return first
@@ -28,11 +28,11 @@ def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
 
 
 def spans_of(start: datetime, end: datetime, zone: ZoneInfo) -> list[Span]:
-    """The instants that hours from `start` to `end` (floating local times) stand for, in order.
+    """The spans of instants of the hours from `start` to `end` (floating local times), in order.
 
-    Each end becomes an instant of its own. What lies between them is one span, unless clocks are set
-    back in it and show times before `start` (or from `end` on) once more: those are left out, so that no
-    instant is offered whose wall clock is outside the declared hours. Hours inside a gap are empty.
+    Start and end are converted separately. The time between them is one span, unless clocks are set back in
+    it and show times before `start` (or from `end` on) again: those are left out, so that no instant is
+    offered whose wall clock is outside the declared hours. Hours within a skipped hour are empty.
     """
     first, last = instant_of(start, zone), instant_of(end, zone)
     if first >= last:
@@ -40,10 +40,10 @@ def spans_of(start: datetime, end: datetime, zone: ZoneInfo) -> list[Span]:
     if last - first == end - start and last - first <= _BETWEEN_CHANGES:
         return [(first, last)]
     spans = []
-    for piece_start, piece_end in pairwise([first, *_changes(first, last, zone), last]):
-        offset = _offset(piece_start, zone)
+    for part_start, part_end in pairwise([first, *_changes(first, last, zone), last]):
+        offset = _offset(part_start, zone)
         shown = (start - offset).replace(tzinfo=UTC), (end - offset).replace(tzinfo=UTC)
-        inside = max(piece_start, shown[0]), min(piece_end, shown[1])
+        inside = max(part_start, shown[0]), min(part_end, shown[1])
         if inside[0] < inside[1]:
             spans.append(inside)
     return _joined(spans)

@@ -1,4 +1,4 @@
-"""What a change of hours, leave, zone or region would do: the projection's own functions, writing nothing."""
+"""Preview of a change of hours, leave, zone or region, by the functions of the projection; no writes."""
 
 from __future__ import annotations
 
@@ -16,31 +16,33 @@ from booking_tasks.contracts import (
     UncoveredSession,
 )
 from booking_tasks.hours import store
-from booking_tasks.hours.coverage import starts, uncovered
-from booking_tasks.hours.declared import fault_of, plan_of
+from booking_tasks.hours.coverage import find_uncovered, offered_starts
+from booking_tasks.hours.declared import first_fault, plan_of
 from booking_tasks.hours.public_holidays import is_known
-from booking_tasks.hours.rules import Leave, Plan, Window, apart, clipped, leave_spans, merged
-from booking_tasks.hours.service import Stretch, completed, stored_plan, wanted_windows
+from booking_tasks.hours.rules import Leave, Plan, Window, clipped, leave_spans, merged, subtract
+from booking_tasks.hours.service import ProjectionRange, stored_plan, target_windows, with_holidays_and_leave
 from booking_tasks.models import Consultant, ServiceType
 
 
 def preview_availability(db: Session, ctx: Context, query: PreviewAvailability) -> PreviewOutcome:
-    """What would be added, removed and orphaned, and which starts there would be."""
+    """Compute the time that would be added and removed, the orphaned sessions, and the offered starts."""
     consultant = store.consultant(db, query.consultant_user_id)
-    kind = store.service_type(db, query.service_type_id) if query.service_type_id else None
-    refused = _refused(db, ctx, query, consultant, kind)
+    service_type = store.service_type(db, query.service_type_id) if query.service_type_id else None
+    refused = _refused(db, ctx, query, consultant, service_type)
     if refused is not None or consultant is None:
         return refused or PreviewOutcome(result="refused", code="unknown_consultant")
     now, then = stored_plan(db, ctx, consultant), _changed_plan(db, ctx, consultant, query)
-    stretch = Stretch.of(then, ctx)
-    ledger = store.ledger(db, query.consultant_user_id, stretch.since)
+    days = ProjectionRange.of(then, ctx)
+    ledger = store.ledger(db, query.consultant_user_id, days.since)
     sessions = store.sessions_ahead(db, query.consultant_user_id, ctx.now)
-    windows = [*wanted_windows(then, stretch, ledger), *ledger.others]
+    windows = [*target_windows(then, days, ledger), *ledger.others]
     away = [Window(*span) for span in leave_spans(then, ctx.now)]
-    before, after = _working(ledger, ctx), clipped(apart(merged(windows), away), since=ctx.now)
-    added, removed = apart(after, before), apart(before, after)
-    offer = store.offer(db, query.consultant_user_id, kind.id, ctx.now) if kind else None
-    offered = starts(windows, away, offer) if offer else iter(())
+    before, after = _working(ledger, ctx), clipped(subtract(merged(windows), away), since=ctx.now)
+    added, removed = subtract(after, before), subtract(before, after)
+    rules = (
+        store.start_rules(db, query.consultant_user_id, service_type.id, ctx.now) if service_type else None
+    )
+    offered = offered_starts(windows, away, rules) if rules else iter(())
     return PreviewOutcome(
         result="done",
         added_count=len(added),
@@ -53,9 +55,9 @@ def preview_availability(db: Session, ctx: Context, query: PreviewAvailability) 
 
 
 def _working(ledger: store.Ledger, ctx: Context) -> list[Window]:
-    """The working time ahead as it stands: windows without leave."""
+    """The present working time from now on: windows without leave."""
     away = (Window(one.start, one.end) for one in ledger.blocks.values() if one.source == store.LEAVE_SOURCE)
-    return clipped(apart(merged(ledger.windows), away), since=ctx.now)
+    return clipped(subtract(merged(ledger.windows), away), since=ctx.now)
 
 
 def _spans(found: Iterable[Window], limit: int) -> tuple[TimeSpan, ...]:
@@ -67,11 +69,11 @@ def _refused(
     ctx: Context,
     query: PreviewAvailability,
     consultant: Consultant | None,
-    kind: ServiceType | None,
+    service_type: ServiceType | None,
 ) -> PreviewOutcome | None:
     if consultant is None:
         return PreviewOutcome(result="refused", code="unknown_consultant")
-    if query.service_type_id is not None and kind is None:
+    if query.service_type_id is not None and service_type is None:
         return PreviewOutcome(result="refused", code="unknown_service_type")
     if query.holiday_region is not None and not is_known(query.holiday_region):
         problem = "is no region with known public holidays; write ISO 3166 like AT or DE-BY"
@@ -79,7 +81,7 @@ def _refused(
         return PreviewOutcome(result="refused", code="unknown_holiday_region", errors=errors)
     if set(query.removed_leave_ids) - store.leaves(db, query.consultant_user_id).keys():
         return PreviewOutcome(result="refused", code="unknown_leave")
-    fault = fault_of(query.hours) if query.hours is not None else None
+    fault = first_fault(query.hours) if query.hours is not None else None
     if fault is not None:
         return PreviewOutcome(result="refused", code=fault.code, message=fault.problem, errors=fault.errors)
     return None
@@ -92,21 +94,21 @@ def _changed_plan(db: Session, ctx: Context, consultant: Consultant, query: Prev
     hours = query.hours or store.declared_hours(db, consultant.consultant_user_id)
     plan = plan_of(query.time_zone or consultant.time_zone, hours)
     region = query.holiday_region or consultant.holiday_region
-    return completed(plan, ctx, region, (*kept, *more))
+    return with_holidays_and_leave(plan, ctx, region, (*kept, *more))
 
 
 def _orphaned(
-    sessions: Sequence[store.Agreed],
+    sessions: Sequence[store.FutureSession],
     ledger: store.Ledger,
     now: Plan,
     then: Plan,
     windows: Sequence[Window],
     away: Sequence[Window],
 ) -> tuple[UncoveredSession, ...]:
-    """The sessions that are covered as things stand, and would not be."""
+    """The sessions that are covered now and would not be covered after the change."""
     blocks = list(ledger.blocks.values())
-    lost = {one.session_id for one in uncovered(sessions, ledger.windows, blocks, now)}
+    lost = {one.session_id for one in find_uncovered(sessions, ledger.windows, blocks, now)}
     then_taken = [one for one in blocks if one.source != store.LEAVE_SOURCE]
     then_taken += [store.Block(one.start, one.end, store.LEAVE_SOURCE) for one in away]
-    found = uncovered(sessions, windows, then_taken, then)
+    found = find_uncovered(sessions, windows, then_taken, then)
     return tuple(one for one in found if one.session_id not in lost)

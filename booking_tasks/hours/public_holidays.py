@@ -1,4 +1,4 @@
-"""Public holidays by country, or by a part of one (ISO 3166): what the library `holidays` knows."""
+"""Public holidays of a country or a part of one (ISO 3166), from the library `holidays`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def is_known(region: str) -> bool:
 
 
 def public_holidays(region: str | None, first: date, last: date) -> frozenset[date]:
-    """The public holidays from `first` to `last`. None where there is no region, or one no longer known."""
+    """The public holidays from `first` to `last`; empty without a region or for an unknown one."""
     if region is None or not is_known(region):
         return frozenset()
     years = range(first.year, last.year + 1)

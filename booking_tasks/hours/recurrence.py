@@ -1,7 +1,8 @@
-"""Recurring starts in floating local time. dateutil expands; what a rule may say, the contract checks. Pure.
+"""Recurring starts in floating local time, expanded by dateutil. Pure.
 
-DTSTART is where a rule begins and where its INTERVAL and COUNT are counted from; it is an occurrence
-itself only where the rule says so (RFC 5545, section 3.8.5.3, leaves that undefined).
+The contract checks what a rule may contain. A rule begins at DTSTART, and its INTERVAL and COUNT are counted
+from there; DTSTART itself is an occurrence only if it matches the rule (RFC 5545, section 3.8.5.3, leaves
+that undefined).
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from booking_tasks.contracts.recurrence import parts_of, until_of
 from booking_tasks.hours.local_times import instant_of
 
 _DAY = timedelta(days=1)
-#: A rule that does not happen within so many years of its start is refused.
+#: A rule without an occurrence within so many years of its start is refused.
 PROBED_YEARS = 10
 _LAST_YEAR = 9999
 
 
 @dataclass(frozen=True)
 class Recurrence:
-    """Starts at `start` by a rule, and at `rdates`; at none of `exdates`. Without a rule, at `start`."""
+    """Starts by a rule from `start` on, or at `start` without a rule; with `rdates`, without `exdates`."""
 
     start: datetime
     rrule: str | None = None
@@ -36,7 +37,8 @@ class Recurrence:
     def starts(self, first: date, last: date, zone: ZoneInfo) -> list[datetime]:
         """The starts (floating) on the local days from `first` to `last`, in order, each once.
 
-        UNTIL is inclusive and compared as an instant; COUNT counts what EXDATE takes out; EXDATE beats RDATE.
+        UNTIL is inclusive and compared as an instant. COUNT also counts the starts that EXDATE removes.
+        EXDATE takes precedence over RDATE.
         """
         low, high = datetime.combine(first, time()), datetime.combine(last + _DAY, time())
         by_rule = self._by_rule(low, high, zone) if self.rrule else [self.start]
@@ -46,7 +48,7 @@ class Recurrence:
     def _by_rule(self, low: datetime, high: datetime, zone: ZoneInfo) -> list[datetime]:
         if self.rrule is None or self.start >= high:
             return []
-        rule, until = _rule(self.rrule, _begin(self.rrule, self.start, low)), until_of(self.rrule)
+        rule, until = _rule(self.rrule, _later_start(self.rrule, self.start, low)), until_of(self.rrule)
         found = rule.between(low, high, inc=True)
         if until is None:
             return found
@@ -54,10 +56,10 @@ class Recurrence:
         return [one for one in found if instant_of(one, zone) <= latest]
 
 
-def _begin(rrule: str, start: datetime, low: datetime) -> datetime:
+def _later_start(rrule: str, start: datetime, low: datetime) -> datetime:
     """A later start with the same occurrences from `low` on, so that old rules cost no more than new ones.
 
-    Whole steps of the rule are left out: so many days, or so many years. A rule that counts keeps its start.
+    It skips whole steps of the rule, in days or in years. A rule with COUNT keeps its start.
     """
     parts = parts_of(rrule)
     interval, frequency = int(parts.get("INTERVAL", "1")), parts["FREQ"]
@@ -75,15 +77,15 @@ def _rule(rrule: str, start: datetime) -> expansion:
     parts = parts_of(rrule)
     parts.pop("UNTIL", None)
     if "BYDAY" in parts:
-        parts["BYDAY"] = _of_one_kind(parts)
+        parts["BYDAY"] = _with_ordinals(parts)
     rule = rrulestr(";".join(f"{name}={value}" for name, value in parts.items()), dtstart=start)
     if not isinstance(rule, expansion):
         raise TypeError(f"{rrule} is not a single rule")
     return rule
 
 
-def _of_one_kind(parts: dict[str, str]) -> str:
-    """BYDAY with an ordinal everywhere or nowhere: dateutil takes a mixed list for what both halves mean."""
+def _with_ordinals(parts: dict[str, str]) -> str:
+    """BYDAY with an ordinal for every day or for none: dateutil misreads a list that mixes both."""
     days = parts["BYDAY"].split(",")
     plain = [day for day in days if len(day) == len("MO")]
     if not plain or len(plain) == len(days):
@@ -93,11 +95,11 @@ def _of_one_kind(parts: dict[str, str]) -> str:
     return ",".join([*every, *(day for day in days if day not in plain)])
 
 
-def happens(rrule: str, start: datetime) -> bool:
+def has_occurrence(rrule: str, start: datetime) -> bool:
     """Whether the rule has an occurrence within ten years of its start; `start` lies before 2081.
 
-    dateutil looks for the next date of a rule that has none until the end of the calendar. So the
-    question is put near that end, in years that look the same day by day.
+    For a rule without a next date, dateutil searches until the end of the calendar. So the rule is moved
+    close to that end, to years with the same weekdays and leap days.
     """
     moved = start.replace(year=_year_like(start.year))
     last = moved.replace(year=moved.year + PROBED_YEARS, day=min(moved.day, 28))
@@ -107,9 +109,9 @@ def happens(rrule: str, start: datetime) -> bool:
 
 @lru_cache
 def _year_like(year: int) -> int:
-    """The latest year from which on as many years as are probed have the same weekdays and leap days."""
-    wanted = _shape(year)
-    return next(one for one in range(_LAST_YEAR - PROBED_YEARS, 0, -1) if _shape(one) == wanted)
+    """The latest year that begins PROBED_YEARS years with the same weekdays and leap days."""
+    shape = _shape(year)
+    return next(one for one in range(_LAST_YEAR - PROBED_YEARS, 0, -1) if _shape(one) == shape)
 
 
 def _shape(year: int) -> list[tuple[int, int]]:

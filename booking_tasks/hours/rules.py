@@ -1,9 +1,9 @@
-"""Hours as people mean them, for one consultant: which local times count on which day, and as which instants.
+"""A consultant's hours: which local times count on which day, and as which instants. Pure.
 
-A window belongs to the local day it starts on, also when it ends on the next. On each day there is one
-answer, the first of these that speaks of it: an override of that date; a public holiday (then only hours
-declared for the very date count); else the weekly and recurring hours of the rule set in force, and those
-of the date. docs/availability.md is the long form.
+A window belongs to the local day on which it starts, also when it ends on the next day. The first of these
+that applies decides a day: an override of that date; a public holiday (only hours declared for that date
+count then); the weekly and recurring hours of the rule set in force, with the hours declared for that date.
+docs/availability.md explains this in full.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from booking_tasks.hours.recurrence import Recurrence
 
 _DAY = timedelta(days=1)
 _ICAL_DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
-#: How long one window may be: hours that began so many days before still count.
+#: The longest window: hours that began so many days before a day may still reach into it.
 LONGEST = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class HoursRule:
-    """Hours on one weekday (1 Monday to 7 Sunday) or one date. An end not after the start is tomorrow's."""
+    """Hours on a weekday (1 Monday to 7 Sunday) or a date; an end not after the start is on the next day."""
 
     start: time
     end: time
@@ -34,44 +34,44 @@ class HoursRule:
 
     @property
     def recurrence_rule(self) -> str | None:
-        """The rule as RFC 5545 writes it, for readers of the ledger."""
+        """The rule in the notation of RFC 5545, stored in the ledger for readers."""
         return None if self.weekday is None else f"FREQ=WEEKLY;BYDAY={_ICAL_DAYS[self.weekday - 1]}"
 
-    def on(self, day: date) -> bool:
-        """Whether the rule speaks of this day."""
+    def applies_on(self, day: date) -> bool:
+        """Whether the rule applies on this day."""
         return self.day == day if self.weekday is None else self.weekday == day.isoweekday()
 
     def local_span(self, day: date) -> tuple[datetime, datetime]:
-        """Start and end on this day, in floating local time."""
+        """The start and end on this day, in floating local time."""
         end_day = day if self.end > self.start else day + _DAY
         return datetime.combine(day, self.start), datetime.combine(end_day, self.end)
 
 
 @dataclass(frozen=True)
-class RecurringHours:
-    """Hours of the same length (wall-clock) at every start of a recurrence."""
+class RecurringRule:
+    """Hours of one length (wall-clock) at every start of a recurrence."""
 
     recurrence: Recurrence
     length: timedelta
 
 
 @dataclass(frozen=True)
-class RuleSet:
-    """Hours in force on the local days from `valid_from` to `valid_until`, both included; None is open."""
+class RulePeriod:
+    """Rules for the local days from `valid_from` to `valid_until`, both included; None means unbounded."""
 
     weekly: tuple[HoursRule, ...] = ()
-    recurring: tuple[RecurringHours, ...] = ()
+    recurring: tuple[RecurringRule, ...] = ()
     valid_from: date | None = None
     valid_until: date | None = None
 
-    def in_force(self, day: date) -> bool:
-        """Whether the day lies between the set's dates."""
+    def is_in_force(self, day: date) -> bool:
+        """Whether the day lies within the period."""
         return (self.valid_from or day) <= day <= (self.valid_until or day)
 
 
 @dataclass(frozen=True)
-class Travel:
-    """Another zone on the local days from `first` to `last`, both included."""
+class TravelPeriod:
+    """A stay in another zone on the local days from `first` to `last`, both included."""
 
     first: date
     last: date
@@ -80,7 +80,7 @@ class Travel:
 
 @dataclass(frozen=True)
 class Leave:
-    """Away between two floating local times, whatever the hours say."""
+    """An absence between two floating local times; it takes precedence over the hours."""
 
     start: datetime
     end: datetime
@@ -88,22 +88,22 @@ class Leave:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides one consultant's windows. Of the `sets` in force on a day the last one counts."""
+    """Everything that decides one consultant's windows; of the `sets` in force on a day the last counts."""
 
     zone: ZoneInfo
-    sets: tuple[RuleSet, ...] = ()
+    sets: tuple[RulePeriod, ...] = ()
     single: tuple[HoursRule, ...] = ()
     overrides: Mapping[date, tuple[HoursRule, ...]] = field(default_factory=dict)
-    travel: tuple[Travel, ...] = ()
+    travel: tuple[TravelPeriod, ...] = ()
     holidays: frozenset[date] = frozenset()
     leaves: tuple[Leave, ...] = ()
 
     def zone_on(self, day: date) -> ZoneInfo:
-        """The zone that the day's wall clock shows."""
+        """The zone of the day's wall clock."""
         return next((one.zone for one in self.travel if one.first <= day <= one.last), self.zone)
 
     def is_day_off(self, day: date) -> bool:
-        """Whether the day is a public holiday that no override takes back."""
+        """Whether the day is a public holiday without an override."""
         return day in self.holidays and day not in self.overrides
 
 
@@ -117,7 +117,7 @@ class Window:
 
 
 def windows(plan: Plan, first: date, last: date) -> list[Window]:
-    """Every window that starts on a local day from `first` to `last`, in order; those that touch are one."""
+    """Every window that starts on a local day from `first` to `last`, in order; touching ones are joined."""
     recurring = [_starts_by_day(rules, plan, first, last) for rules in plan.sets]
     found = []
     for number in range((last - first).days + 1):
@@ -131,7 +131,7 @@ def windows(plan: Plan, first: date, last: date) -> list[Window]:
 _LocalHours = tuple[datetime, datetime, str | None]
 
 
-def _starts_by_day(rules: RuleSet, plan: Plan, first: date, last: date) -> dict[date, list[_LocalHours]]:
+def _starts_by_day(rules: RulePeriod, plan: Plan, first: date, last: date) -> dict[date, list[_LocalHours]]:
     by_day: dict[date, list[_LocalHours]] = {}
     for one in rules.recurring:
         for start in one.recurrence.starts(first, last, plan.zone):
@@ -143,23 +143,23 @@ def _starts_by_day(rules: RuleSet, plan: Plan, first: date, last: date) -> dict[
 def _local_hours(
     plan: Plan, day: date, recurring: Sequence[Mapping[date, list[_LocalHours]]]
 ) -> list[_LocalHours]:
-    """What counts on a day: (start, end, rule) in floating local time."""
+    """The hours of a day: (start, end, rule) in floating local time."""
     if day in plan.overrides:
         return [(*one.local_span(day), None) for one in plan.overrides[day]]
-    found = [(*one.local_span(day), one.recurrence_rule) for one in plan.single if one.on(day)]
+    found = [(*one.local_span(day), one.recurrence_rule) for one in plan.single if one.applies_on(day)]
     if day in plan.holidays:
         return found
-    in_force = [number for number, rules in enumerate(plan.sets) if rules.in_force(day)]
+    in_force = [number for number, rules in enumerate(plan.sets) if rules.is_in_force(day)]
     if in_force:
         number = in_force[-1]
         weekly = plan.sets[number].weekly
-        found += [(*one.local_span(day), one.recurrence_rule) for one in weekly if one.on(day)]
+        found += [(*one.local_span(day), one.recurrence_rule) for one in weekly if one.applies_on(day)]
         found += recurring[number].get(day, [])
     return found
 
 
 def leave_spans(plan: Plan, since: datetime) -> list[Span]:
-    """The instants of the leaves that end after `since`, in order; those that touch are one."""
+    """The instants of the leaves that end after `since`, in order; touching ones are joined."""
     found = []
     for one in plan.leaves:
         start = instant_of(one.start, plan.zone_on(one.start.date()))
@@ -170,22 +170,22 @@ def leave_spans(plan: Plan, since: datetime) -> list[Span]:
 
 
 def merged(found: Iterable[Window]) -> list[Window]:
-    """The same time in order, in as few windows as it takes. A window of several rules has none to name."""
-    pieces: list[Window] = []
+    """The same time in order, in as few windows as possible. A window of several rules names none."""
+    joined: list[Window] = []
     for window in sorted(found, key=lambda one: (one.start, one.end)):
-        if pieces and window.start <= pieces[-1].end:
-            last = pieces.pop()
+        if joined and window.start <= joined[-1].end:
+            last = joined.pop()
             rule = last.recurrence_rule if last.recurrence_rule == window.recurrence_rule else None
-            pieces.append(Window(last.start, max(last.end, window.end), rule))
+            joined.append(Window(last.start, max(last.end, window.end), rule))
         else:
-            pieces.append(window)
-    return pieces
+            joined.append(window)
+    return joined
 
 
 def clipped(
     found: Iterable[Window], since: datetime | None = None, until: datetime | None = None
 ) -> list[Window]:
-    """What of the windows lies from `since` on and before `until`."""
+    """The parts of the windows from `since` on and before `until`."""
     spans = (
         Window(max(one.start, since or one.start), min(one.end, until or one.end), one.recurrence_rule)
         for one in found
@@ -193,12 +193,12 @@ def clipped(
     return [one for one in spans if one.start < one.end]
 
 
-def apart(wanted: Iterable[Window], others: Iterable[Window]) -> list[Window]:
-    """The wanted windows without the time that others cover; one that is cut in the middle becomes two."""
-    pieces = list(wanted)
+def subtract(found: Iterable[Window], others: Iterable[Window]) -> list[Window]:
+    """The windows without the time that others cover; a window cut in the middle becomes two."""
+    left = list(found)
     for other in others:
-        pieces = [left for piece in pieces for left in _without(piece, other)]
-    return pieces
+        left = [part for window in left for part in _without(window, other)]
+    return left
 
 
 def _without(window: Window, other: Window) -> list[Window]:
@@ -209,7 +209,7 @@ def _without(window: Window, other: Window) -> list[Window]:
 
 
 def first_overlap(rules: Iterable[HoursRule]) -> tuple[HoursRule, HoursRule] | None:
-    """Two weekly rules of one weekday, or two of one date, that overlap; None when there are none."""
+    """Two overlapping rules of one weekday or of one date, or None."""
     grouped: dict[tuple[int | None, date | None], list[HoursRule]] = {}
     for rule in rules:
         grouped.setdefault((rule.weekday, rule.day), []).append(rule)

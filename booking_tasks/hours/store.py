@@ -1,4 +1,4 @@
-"""What was declared, and the windows and blocks made of it."""
+"""The rows of declared hours and leave, and of the windows and blocks projected from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.contracts import Hours
-from booking_tasks.hours.coverage import Offer
+from booking_tasks.enums import SessionStatus, SlotStatus
+from booking_tasks.hours.coverage import StartRules
 from booking_tasks.hours.local_times import Span
 from booking_tasks.hours.rules import Leave, Window
 from booking_tasks.kit.ids import uuid7
@@ -31,25 +32,25 @@ from booking_tasks.models import (
 RULES_SOURCE = "rules"
 LEAVE_SOURCE = "leave"
 
-#: Parts of the declared hours that are rows of their own.
+#: The parts of declared hours that are stored as rows of `availability_rules`.
 _ROWS = {"weekly", "single"}
 
 
 def consultant(db: Session, consultant_user_id: UUID) -> Consultant | None:
-    """The consultant, for reading."""
+    """A consultant without a lock, or None."""
     return db.get(Consultant, consultant_user_id)
 
 
 def service_type(db: Session, service_type_id: UUID) -> ServiceType | None:
-    """The service type, active or not."""
+    """A service type, active or not, or None."""
     return db.get(ServiceType, service_type_id)
 
 
-# -- what was declared -----------------------------------------------------------------------------------
+# -- declarations ---------------------------------------------------------------------------------------
 
 
 def declared_hours(db: Session, consultant_user_id: UUID) -> Hours:
-    """Everything a consultant declared about when they work."""
+    """Everything that a consultant declared about their hours."""
     rows = db.execute(
         select(
             AvailabilityRule.weekday,
@@ -67,7 +68,7 @@ def declared_hours(db: Session, consultant_user_id: UUID) -> Hours:
 
 
 def replace_declared_hours(db: Session, consultant_user_id: UUID, hours: Hours) -> None:
-    """Put these hours in the place of the old ones."""
+    """Replace a consultant's declared hours."""
     db.execute(delete(AvailabilityRule).where(AvailabilityRule.consultant_user_id == consultant_user_id))
     db.execute(delete(AvailabilityPlan).where(AvailabilityPlan.consultant_user_id == consultant_user_id))
     rules = [
@@ -93,27 +94,27 @@ def leaves(db: Session, consultant_user_id: UUID) -> dict[UUID, Leave]:
 
 
 def leave(db: Session, leave_id: UUID) -> ConsultantLeave | None:
-    """A leave, whosever it is."""
+    """A leave of any consultant, or None."""
     return db.get(ConsultantLeave, leave_id)
 
 
-def add_leave(db: Session, **values: Any) -> None:
+def insert_leave(db: Session, **values: Any) -> None:
     """Store a leave."""
     db.add(ConsultantLeave(**values))
     db.flush()
 
 
-def remove_leave(db: Session, row: ConsultantLeave) -> None:
-    """Forget a leave, its reason included."""
+def delete_leave(db: Session, row: ConsultantLeave) -> None:
+    """Delete a leave with its reason."""
     db.delete(row)
     db.flush()
 
 
-# -- what was made of it -----------------------------------------------------------------------------------
+# -- projection -------------------------------------------------------------------------------------------
 
 
 class Block(NamedTuple):
-    """Time that is taken otherwise, and by what."""
+    """Blocked time with its source."""
 
     start: datetime
     end: datetime
@@ -122,7 +123,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Ledger:
-    """One consultant's windows and blocks: those made from rules, and blocks, with their row ids."""
+    """One consultant's windows and blocks; `rules` (projected windows) and `blocks` with their row ids."""
 
     rules: dict[Window, UUID] = field(default_factory=dict)
     others: list[Window] = field(default_factory=list)
@@ -130,7 +131,7 @@ class Ledger:
 
     @property
     def windows(self) -> list[Window]:
-        """All windows, whoever declared them."""
+        """All windows, from every source."""
         return [*self.rules, *self.others]
 
 
@@ -147,14 +148,14 @@ def ledger(db: Session, consultant_user_id: UUID, since: datetime) -> Ledger:
         )
         .where(
             AvailabilitySlot.consultant_user_id == consultant_user_id,
-            AvailabilitySlot.status.in_(("available", "unavailable")),
+            AvailabilitySlot.status.in_((SlotStatus.AVAILABLE, SlotStatus.UNAVAILABLE)),
             AvailabilitySlot.end_time >= since,
         )
         .order_by(AvailabilitySlot.start_time, AvailabilitySlot.id)
     )
     found = Ledger()
     for one, status, start, end, rule, source in rows:
-        if status == "unavailable":
+        if status == SlotStatus.UNAVAILABLE:
             found.blocks[one] = Block(start, end, source)
         elif source == RULES_SOURCE:
             found.rules[Window(start, end, rule)] = one
@@ -163,15 +164,15 @@ def ledger(db: Session, consultant_user_id: UUID, since: datetime) -> Ledger:
     return found
 
 
-def change_windows(
+def update_windows(
     db: Session, consultant_user_id: UUID, removed: Sequence[UUID], added: Sequence[Window]
 ) -> None:
-    """Touch only the windows that differ."""
+    """Delete and insert windows; rows that stay the same are not written."""
     _delete_slots(db, removed)
     _insert_slots(
         db,
         consultant_user_id,
-        {"status": "available", "source": RULES_SOURCE},
+        {"status": SlotStatus.AVAILABLE, "source": RULES_SOURCE},
         [
             {
                 "start_time": one.start,
@@ -184,12 +185,12 @@ def change_windows(
     )
 
 
-def change_leave_blocks(
+def update_leave_blocks(
     db: Session, consultant_user_id: UUID, removed: Sequence[UUID], added: Sequence[Span]
 ) -> None:
-    """Touch only the blocks that differ."""
+    """Delete and insert leave blocks; rows that stay the same are not written."""
     _delete_slots(db, removed)
-    values = {"status": "unavailable", "source": LEAVE_SOURCE}
+    values = {"status": SlotStatus.UNAVAILABLE, "source": LEAVE_SOURCE}
     _insert_slots(
         db, consultant_user_id, values, [{"start_time": start, "end_time": end} for start, end in added]
     )
@@ -209,10 +210,10 @@ def _insert_slots(
         db.execute(insert(AvailabilitySlot), [{"id": uuid7(), **fixed, **row} for row in rows])
 
 
-def note_projection(
+def record_projection(
     db: Session, consultant_user_id: UUID, until: date, tzdata_version: str, now: datetime
 ) -> None:
-    """Remember what the windows were made of; writes only when that is something else than before."""
+    """Record what the windows were projected with; writes only when that changed."""
     known = db.execute(
         select(AvailabilityProjection.projected_until, AvailabilityProjection.tzdata_version).where(
             AvailabilityProjection.consultant_user_id == consultant_user_id
@@ -229,14 +230,14 @@ def note_projection(
 
 
 def consultants_with_hours(db: Session) -> list[UUID]:
-    """Everyone who ever declared hours or leave, in id order."""
+    """The consultants who ever declared hours or leave, in the order of their ids."""
     tables = AvailabilityRule, AvailabilityPlan, ConsultantLeave, AvailabilityProjection
     found = union(*(select(one.consultant_user_id) for one in tables)).subquery()
     return list(db.execute(select(found.c.consultant_user_id).order_by(found.c.consultant_user_id)).scalars())
 
 
 def consultants_projected_before(db: Session, tzdata_version: str) -> list[UUID]:
-    """Those whose windows were made with older time zones, in id order."""
+    """The consultants whose windows were projected with older time zones, in the order of their ids."""
     return list(
         db.execute(
             select(AvailabilityProjection.consultant_user_id)
@@ -246,11 +247,11 @@ def consultants_projected_before(db: Session, tzdata_version: str) -> list[UUID]
     )
 
 
-# -- who is affected -----------------------------------------------------------------------------------------
+# -- affected sessions --------------------------------------------------------------------------------------
 
 
-class Agreed(NamedTuple):
-    """A session that lies ahead."""
+class FutureSession(NamedTuple):
+    """A scheduled session that has not begun."""
 
     id: UUID
     start: datetime
@@ -258,30 +259,32 @@ class Agreed(NamedTuple):
 
 
 def consultants_with_sessions_ahead(db: Session, now: datetime) -> list[UUID]:
-    """Everyone with an agreed session that has not begun, in id order."""
+    """The consultants with a scheduled session that has not begun, in the order of their ids."""
     who = ScheduledSession.consultant_user_id
-    ahead = ScheduledSession.status == "scheduled", ScheduledSession.scheduled_start_time > now
+    ahead = ScheduledSession.status == SessionStatus.SCHEDULED, ScheduledSession.scheduled_start_time > now
     return list(db.execute(select(who).where(*ahead).distinct().order_by(who)).scalars())
 
 
-def sessions_ahead(db: Session, consultant_user_id: UUID, now: datetime) -> list[Agreed]:
-    """A consultant's agreed sessions that have not begun, in order of start."""
+def sessions_ahead(db: Session, consultant_user_id: UUID, now: datetime) -> list[FutureSession]:
+    """A consultant's scheduled sessions that have not begun, in order of start."""
     rows = db.execute(
         select(
             ScheduledSession.id, ScheduledSession.scheduled_start_time, ScheduledSession.scheduled_end_time
         )
         .where(
             ScheduledSession.consultant_user_id == consultant_user_id,
-            ScheduledSession.status == "scheduled",
+            ScheduledSession.status == SessionStatus.SCHEDULED,
             ScheduledSession.scheduled_start_time > now,
         )
         .order_by(ScheduledSession.scheduled_start_time, ScheduledSession.id)
     )
-    return [Agreed(*row) for row in rows]
+    return [FutureSession(*row) for row in rows]
 
 
-def offer(db: Session, consultant_user_id: UUID, service_type_id: UUID, now: datetime) -> Offer | None:
-    """What searching offers of a kind with this consultant; None when they take no bookings."""
+def start_rules(
+    db: Session, consultant_user_id: UUID, service_type_id: UUID, now: datetime
+) -> StartRules | None:
+    """The policy by which starts of a service type are offered, or None when none is offered."""
     row = db.execute(
         text(
             "SELECT duration, step, buffer_before, buffer_after, earliest, latest"
@@ -289,4 +292,4 @@ def offer(db: Session, consultant_user_id: UUID, service_type_id: UUID, now: dat
         ),
         {"who": consultant_user_id, "service_type": service_type_id, "now": now},
     ).one_or_none()
-    return None if row is None else Offer(*row)
+    return None if row is None else StartRules(*row)

@@ -1,4 +1,4 @@
-"""Public tasks and sweeps of the room."""
+"""The package's public tasks, and the daily sweep that extends windows to the horizon."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ remove_leave = accepts(RemoveLeave)(service.remove_leave)
 
 @app.task(name=TASK_PREFIX + "extend_availability")
 def extend_availability() -> int:
-    """Once a day: windows for the new last day of the horizon, one consultant a transaction.
+    """Project windows for the new last day of the horizon once a day; return how many consultants.
 
-    The day's run is taken when all are through: what a dead worker left, the next tick does. Later ticks
-    of the day correct windows that were made with older time zones.
+    Each consultant has a transaction of their own. The daily run is claimed after all of them, so that the
+    next tick finishes what a worker that died left. Later ticks of the day correct windows that were
+    projected with an older time zone database.
     """
     with unit_of_work("sweep", "sweep") as (db, ctx):
         if has_run_today(db, "extend_availability", ctx.now):

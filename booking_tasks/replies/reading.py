@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from icalendar import Component
 
-from booking_tasks.calendars.reading import UnreadableError, calendars, listed
+from booking_tasks.calendars.reading import UnreadableError, as_list, parse_calendars
 from booking_tasks.enums import ReplyAnswer
 from booking_tasks.replies.rules import Rejected, Reply
 
@@ -27,7 +27,7 @@ def read(content: bytes) -> Reply | Rejected:
     minded (alarms, time zones): programs differ. No recurrence is ever expanded.
     """
     try:
-        found = calendars(content, _MOST_ENTRIES)
+        found = parse_calendars(content, _MOST_ENTRIES)
     except UnreadableError as error:
         return Rejected("unreadable", str(error))
     if len(found) != 1:
@@ -44,7 +44,7 @@ def read(content: bytes) -> Reply | Rejected:
 
 
 def _reply(event: Component) -> Reply | Rejected:
-    attendees = listed(event.get("ATTENDEE"))
+    attendees = as_list(event.get("ATTENDEE"))
     if len(attendees) != 1:
         return Rejected("not_a_reply", "it does not name just one attendee")
     [attendee] = attendees

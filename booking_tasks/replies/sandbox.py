@@ -6,17 +6,17 @@ import json
 import sys
 from typing import Any
 
-from booking_tasks.calendars.sandbox import Limits, NotReadError, hold_to, run
+from booking_tasks.calendars.sandbox import SandboxError, SandboxLimits, limit_resources, run_module
 from booking_tasks.replies.rules import Rejected, Reply
 
-_LIMITS = Limits(cpu=3, wall=10.0, memory=512 << 20)
+_LIMITS = SandboxLimits(cpu=3, wall=10.0, memory=512 << 20)
 
 
-def read(calendar: str, limits: Limits = _LIMITS) -> Reply | Rejected:
+def read(calendar: str, limits: SandboxLimits = _LIMITS) -> Reply | Rejected:
     """What `reading.read` makes of a calendar text; one that takes too much is unreadable."""
     try:
-        answer: dict[str, Any] = json.loads(run(__name__, calendar.encode("utf-8", "replace"), limits))
-    except NotReadError as error:
+        answer: dict[str, Any] = json.loads(run_module(__name__, calendar.encode("utf-8", "replace"), limits))
+    except SandboxError as error:
         return Rejected("unreadable", str(error))
     if "code" in answer:
         return Rejected(**answer)
@@ -25,7 +25,7 @@ def read(calendar: str, limits: Limits = _LIMITS) -> Reply | Rejected:
 
 def main(*limits: str) -> None:
     """The reader: a calendar text on standard input, what it says on standard output."""
-    hold_to(*limits)
+    limit_resources(*limits)
     from booking_tasks.replies import reading  # noqa: PLC0415 - only the reader pays for the library
 
     json.dump(vars(reading.read(sys.stdin.buffer.read())), sys.stdout)

@@ -1,4 +1,4 @@
-"""What a plan that is told does to sessions, calendars and people, and what a requester answers."""
+"""What an announced plan does to sessions, calendars and people, and how a requester answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from booking_tasks.models import (
 )
 from booking_tasks.reminders.service import write_reminder
 from booking_tasks.sessions import service as sessions
-from tests.absence.scene import DAY, HOUR, MINUTE, TEN, Day, apply, meeting, plan, rows, undo
+from tests.absence.scenario import DAY, HOUR, MINUTE, TEN, Day, apply, meeting, plan, rows, undo
 from tests.builders import NOW
 from tests.invariants import of_rows
 from tests.invites.test_service import HOUSE, body, job, read, tried_before
@@ -43,8 +43,8 @@ from tests.invites.test_service import HOUSE, body, job, read, tried_before
 GRACE = 5 * MINUTE
 
 
-def told(db: Session, ctx: Context, day: Day) -> AbsencePlanOutcome:
-    """The day's plan, applied and told. Both sides of every session had their invitations."""
+def announced_plan(db: Session, ctx: Context, day: Day) -> AbsencePlanOutcome:
+    """The day's plan, applied and announced. Both sides of every session had their invitations."""
     for session in (day.first, day.second, day.third):
         for who in (session.requester_user_id, day.okafor):
             tried_before(db, "send_invite", session.id, who)
@@ -54,11 +54,11 @@ def told(db: Session, ctx: Context, day: Day) -> AbsencePlanOutcome:
     return outcome
 
 
-def waiting(db: Session, kind: str) -> set[tuple[UUID, UUID | None, int]]:
-    """(subject, recipient, revision) of a kind's jobs that nobody has sent yet."""
+def waiting(db: Session, job_type: str) -> set[tuple[UUID, UUID | None, int]]:
+    """(subject, recipient, revision) of the jobs of a type that are not sent yet."""
     rows = db.execute(
         select(Job.subject_id, Job.recipient, Job.revision).where(
-            Job.job_type == kind, Job.state == "waiting"
+            Job.job_type == job_type, Job.state == "waiting"
         )
     )
     return {(subject, who, revision) for subject, who, revision in rows}
@@ -68,10 +68,10 @@ def states(db: Session) -> list[str]:
     return list(db.execute(select(AbsencePlanStep.state).order_by(AbsencePlanStep.position)).scalars())
 
 
-def test_what_was_given_is_the_colleagues_and_each_side_hears_of_it_once(
+def test_a_reassigned_session_is_the_colleagues_and_each_side_is_notified_once(
     db: Session, ctx: Context, day: Day
 ) -> None:
-    told(db, ctx, day)
+    announced_plan(db, ctx, day)
 
     assert (day.first.consultant_user_id, day.first.revision) == (day.stein, 1)
     assert (day.first.id, day.okafor, 1) in waiting(db, "send_cancellation")
@@ -88,10 +88,10 @@ def test_what_was_given_is_the_colleagues_and_each_side_hears_of_it_once(
     assert undo(db, ctx, plan_row.id).code == "already_announced"
 
 
-def test_whoever_cannot_be_kept_gets_an_apology_and_the_consultant_a_plain_end(
+def test_a_cancelled_requester_gets_an_apology_and_the_consultant_a_plain_cancellation(
     db: Session, ctx: Context, day: Day
 ) -> None:
-    told(db, ctx, day)
+    announced_plan(db, ctx, day)
     assert day.third.status == "cancelled_by_consultant"
     cancel = job("send_cancellation", day.third.id, day.third.requester_user_id, 1)
     sorry = read(write_cancellation(db, ctx, HOUSE, cancel))
@@ -101,25 +101,25 @@ def test_whoever_cannot_be_kept_gets_an_apology_and_the_consultant_a_plain_end(
     assert "ill" not in f"{body(sorry)}{body(plain)}".split()
 
 
-def test_the_requester_is_asked_about_the_kept_time_and_nothing_else_of_the_session_is_said(
+def test_the_held_time_is_proposed_and_no_other_mail_of_the_session_is_sent(
     db: Session, ctx: Context, day: Day
 ) -> None:
-    told(db, ctx, day)
+    announced_plan(db, ctx, day)
     assert (day.second.status, day.second.revision, day.second.consultant_user_id) == (
         "scheduled",
         0,
         day.okafor,
     )
-    [asked] = db.execute(select(Job).where(Job.job_type == "send_notice")).scalars()
-    assert asked.recipient == day.second.requester_user_id
-    notice = job("send_notice", asked.subject_id, day.second.requester_user_id, detail=asked.detail)
-    said = body(read(write_notice(db, ctx, HOUSE, notice)))
-    assert "Agreed: Wednesday, 3 March 2027, 11:00–12:00" in said
-    assert "Proposed: Thursday, 4 March 2027, 10:00–11:00" in said
-    assert "Please answer until: Tuesday, 2 March 2027, 09:05" in said
-    for writer, kind in ((write_reminder, "send_reminder"), (write_invite, "send_invite")):
+    [proposed] = db.execute(select(Job).where(Job.job_type == "send_notice")).scalars()
+    assert proposed.recipient == day.second.requester_user_id
+    notice = job("send_notice", proposed.subject_id, day.second.requester_user_id, detail=proposed.detail)
+    text = body(read(write_notice(db, ctx, HOUSE, notice)))
+    assert "Agreed: Wednesday, 3 March 2027, 11:00–12:00" in text
+    assert "Proposed: Thursday, 4 March 2027, 10:00–11:00" in text
+    assert "Please answer until: Tuesday, 2 March 2027, 09:05" in text
+    for writer, job_type in ((write_reminder, "send_reminder"), (write_invite, "send_invite")):
         for who in (day.second.requester_user_id, day.okafor):
-            assert writer(db, ctx, HOUSE, job(kind, day.second.id, who)) == Skipped(
+            assert writer(db, ctx, HOUSE, job(job_type, day.second.id, who)) == Skipped(
                 "another time is proposed"
             )
     [event] = db.execute(select(Event).where(Event.type == "session.time_proposed")).scalars()
@@ -128,22 +128,22 @@ def test_the_requester_is_asked_about_the_kept_time_and_nothing_else_of_the_sess
     assert end.due_at == NOW + GRACE + DAY
 
 
-def test_until_it_is_told_letters_wait_and_after_an_undo_they_are_right_again(
+def test_mail_waits_until_the_announcement_and_is_right_again_after_an_undo(
     db: Session, ctx: Context, day: Day
 ) -> None:
     plan_id = apply(db, ctx, plan(db, ctx, day.okafor).plan_id).plan_id
-    letters = [
-        (writer, job(kind, session.id, who))
-        for writer, kind in ((write_reminder, "send_reminder"), (write_invite, "send_invite"))
+    mails = [
+        (writer, job(job_type, session.id, who))
+        for writer, job_type in ((write_reminder, "send_reminder"), (write_invite, "send_invite"))
         for session in (day.first, day.second, day.third)
         for who in (session.requester_user_id, day.okafor)
     ]
-    assert all(isinstance(writer(db, ctx, HOUSE, one), Snooze) for writer, one in letters)
+    assert all(isinstance(writer(db, ctx, HOUSE, one), Snooze) for writer, one in mails)
     undo(db, ctx, plan_id)
-    assert all(isinstance(writer(db, ctx, HOUSE, one), bytes) for writer, one in letters)
+    assert all(isinstance(writer(db, ctx, HOUSE, one), bytes) for writer, one in mails)
 
 
-def test_without_a_grace_it_is_told_at_once(db: Session, ctx: Context, day: Day) -> None:
+def test_without_a_grace_it_is_announced_at_once(db: Session, ctx: Context, day: Day) -> None:
     at_once = replace(ctx, policies=Policies(absence_grace=timedelta(0)))
     outcome = apply(db, at_once, plan(db, at_once, day.okafor).plan_id)
     assert (outcome.state, outcome.announce_at) == ("announced", NOW)
@@ -161,20 +161,18 @@ def _applied(db: Session, ctx: Context, day: Day) -> UUID:
     return plan_id
 
 
-def _tell(db: Session, ctx: Context, plan_id: UUID) -> None:
+def _announce(db: Session, ctx: Context, plan_id: UUID) -> None:
     announcement.announce_due_plan(db, replace(ctx, now=NOW + GRACE), plan_id)
 
 
-def test_what_its_requester_calls_off_is_not_told_to_the_colleague(
-    db: Session, ctx: Context, day: Day
-) -> None:
+def test_what_its_requester_cancels_is_not_sent_to_the_colleague(db: Session, ctx: Context, day: Day) -> None:
     plan_id = _applied(db, ctx, day)
     for session in (day.first, day.second, day.third):
         command = CancelSession(
             message_id=uuid4(), actor="m", session_id=session.id, cancelled_by="user", reason="exam"
         )
         assert sessions.cancel(db, ctx, command).result == "done"
-    _tell(db, ctx, plan_id)
+    _announce(db, ctx, plan_id)
     assert states(db) == ["overtaken"] * 3
     assert day.stein not in {
         who for _, who, _ in waiting(db, "send_invite") | waiting(db, "send_cancellation")
@@ -184,7 +182,7 @@ def test_what_its_requester_calls_off_is_not_told_to_the_colleague(
     assert of_rows(db) == []
 
 
-def test_what_somebody_moves_or_gives_away_by_hand_goes_where_they_wanted(
+def test_what_somebody_moves_or_reassigns_by_hand_stays_as_they_left_it(
     db: Session, ctx: Context, day: Day
 ) -> None:
     plan_id = _applied(db, ctx, day)
@@ -196,11 +194,11 @@ def test_what_somebody_moves_or_gives_away_by_hand_goes_where_they_wanted(
         .where(AvailabilitySlot.start_time == TEN)
         .values(end_time=TEN + 3 * HOUR)
     )
-    give = ReassignSession(
+    reassignment = ReassignSession(
         message_id=uuid4(), actor="d", session_id=day.second.id, consultant_user_id=day.stein, reason="x"
     )
-    assert by_hand.reassign(db, ctx, give).result == "done"
-    _tell(db, ctx, plan_id)
+    assert by_hand.reassign(db, ctx, reassignment).result == "done"
+    _announce(db, ctx, plan_id)
 
     assert states(db) == ["overtaken", "overtaken", "cancelled"]
     assert (day.first.consultant_user_id, day.first.scheduled_start_time) == (day.okafor, TEN + 4 * HOUR)
@@ -209,7 +207,7 @@ def test_what_somebody_moves_or_gives_away_by_hand_goes_where_they_wanted(
 
 
 @pytest.mark.parametrize("status", ["scheduled", "in_progress", "attendance_unknown"])
-def test_a_session_that_began_before_anybody_came_to_tell_stays_with_its_consultant(
+def test_a_session_that_began_before_the_announcement_stays_with_its_consultant(
     db: Session, ctx: Context, day: Day, status: str
 ) -> None:
     """However far it has come by then: the sweeps that start and judge may have been quicker."""
@@ -236,7 +234,7 @@ def test_what_is_undone_when_its_sessions_have_ended_is_undone_all_the_same(
     assert rows(db, "consultant_availability_slots") == before
 
 
-def test_a_kept_time_that_is_over_before_anybody_came_to_tell_is_not_proposed(
+def test_a_hold_that_expired_before_the_announcement_is_not_proposed(
     db: Session, ctx: Context, day: Day
 ) -> None:
     plan_id = _applied(db, ctx, day)
@@ -262,7 +260,7 @@ def answer(db: Session, ctx: Context, accepted: bool, proposal: UUID | None = No
 def test_accepted_the_session_is_the_other_consultants_at_the_new_time_under_its_own_name(
     db: Session, ctx: Context, day: Day
 ) -> None:
-    told(db, ctx, day)
+    announced_plan(db, ctx, day)
     outcome = answer(db, ctx, accepted=True)
 
     assert (outcome.result, outcome.session_id, outcome.revision) == ("done", day.second.id, 1)
@@ -281,7 +279,7 @@ def test_accepted_with_the_same_consultant_it_is_a_move(db: Session, ctx: Contex
     from tests import builders
 
     builders.window(db, day.okafor, TEN + DAY)
-    told(db, ctx, day)
+    announced_plan(db, ctx, day)
     outcome = answer(db, ctx, accepted=True, proposal=_proposal_of(db, day.second))
     assert (outcome.consultant_user_id, outcome.start) == (day.okafor, TEN + DAY)
     types = select(Event.type).where(Event.scheduled_session_id == day.second.id).order_by(Event.position)
@@ -296,7 +294,7 @@ def _proposal_of(db: Session, session: ScheduledSession) -> UUID:
 
 
 def test_declined_the_session_ends_and_the_kept_time_is_free(db: Session, ctx: Context, day: Day) -> None:
-    told(db, ctx, day)
+    announced_plan(db, ctx, day)
     outcome = answer(db, ctx, accepted=False)
     assert (outcome.result, outcome.status) == ("done", "cancelled_by_consultant")
     assert db.execute(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).all() == []
@@ -304,14 +302,16 @@ def test_declined_the_session_ends_and_the_kept_time_is_free(db: Session, ctx: C
     assert of_rows(db) == []
 
 
-@pytest.mark.parametrize("asked", [False, True], ids=["before it is told", "while an answer is awaited"])
+@pytest.mark.parametrize(
+    "announced", [False, True], ids=["before the announcement", "while an answer is awaited"]
+)
 def test_a_session_that_its_requester_cancels_gives_the_kept_time_back_at_once(
-    db: Session, ctx: Context, day: Day, asked: bool
+    db: Session, ctx: Context, day: Day, announced: bool
 ) -> None:
     plan_id = apply(db, ctx, plan(db, ctx, day.okafor).plan_id).plan_id
     assert plan_id is not None
     late = replace(ctx, now=NOW + GRACE)
-    if asked:
+    if announced:
         assert announcement.announce_due_plan(db, late, plan_id) is None
     command = CancelSession(
         message_id=uuid4(), actor="mira", session_id=day.second.id, cancelled_by="user", reason="well again"
@@ -324,7 +324,7 @@ def test_a_session_that_its_requester_cancels_gives_the_kept_time_back_at_once(
         None,
         "the proposal is applied",
     }
-    if not asked:
+    if not announced:
         assert announcement.announce_due_plan(db, late, plan_id) is None
     step = db.get_one(AbsencePlanStep, _proposal_of(db, day.second), populate_existing=True)
     assert (step.state, day.second.status) == ("overtaken", "cancelled_by_user")
@@ -332,7 +332,7 @@ def test_a_session_that_its_requester_cancels_gives_the_kept_time_back_at_once(
 
 
 def test_without_an_answer_it_ends_when_the_time_is_over(db: Session, ctx: Context, day: Day) -> None:
-    told(db, ctx, day)
+    announced_plan(db, ctx, day)
     step, late = _proposal_of(db, day.second), replace(ctx, now=NOW + GRACE + DAY)
     assert announcement.end_unanswered_proposal(db, late, day.second.id, step) is None
     assert day.second.status == "cancelled_by_consultant"
@@ -342,7 +342,7 @@ def test_without_an_answer_it_ends_when_the_time_is_over(db: Session, ctx: Conte
 
 
 def test_a_time_that_is_no_longer_kept_cannot_be_accepted(db: Session, ctx: Context, day: Day) -> None:
-    told(db, ctx, day)
+    announced_plan(db, ctx, day)
     db.execute(update(AvailabilitySlot).where(AvailabilitySlot.status == "held").values(held_until=NOW))
     outcome = answer(db, ctx, accepted=True)
     assert (outcome.code, outcome.revision) == ("hold_expired", 0)
@@ -354,7 +354,7 @@ def test_a_time_that_is_no_longer_kept_cannot_be_accepted(db: Session, ctx: Cont
 def test_a_session_that_was_called_off_meanwhile_takes_no_answer(
     db: Session, ctx: Context, day: Day, accepted: bool
 ) -> None:
-    told(db, ctx, day)
+    announced_plan(db, ctx, day)
     command = CancelSession(
         message_id=uuid4(), actor="m", session_id=day.second.id, cancelled_by="user", reason="exam"
     )
@@ -369,7 +369,7 @@ def test_a_session_that_was_called_off_meanwhile_takes_no_answer(
 def test_two_sessions_of_one_requester_are_proposed_different_times(
     db: Session, ctx: Context, day: Day
 ) -> None:
-    other = meeting(db, day.okafor, day.kind, TEN + 3 * HOUR)
+    other = meeting(db, day.okafor, day.service_type_id, TEN + 3 * HOUR)
     for row in (other, db.get_one(ScheduledSession, day.second.id)):
         row.requester_user_id = day.second.requester_user_id
     outcome = plan(db, ctx, day.okafor)

@@ -17,7 +17,7 @@ from booking_tasks.contracts import AbsencePlanOutcome, CancelSession, Reschedul
 from booking_tasks.models import AbsencePlanStep, AvailabilitySlot, Job, ScheduledSession, ServiceType
 from booking_tasks.sessions import service as sessions
 from tests import builders
-from tests.absence.scene import (
+from tests.absence.scenario import (
     DAY,
     HOUR,
     MINUTE,
@@ -35,7 +35,7 @@ from tests.invariants import of_rows
 
 
 def _taken(db: Session, ctx: Context, day: Day) -> None:
-    meeting(db, day.stein, day.kind, TEN)
+    meeting(db, day.stein, day.service_type_id, TEN)
 
 
 def _moved(db: Session, ctx: Context, day: Day) -> None:
@@ -51,7 +51,7 @@ def _called_off(db: Session, ctx: Context, day: Day) -> None:
 
 
 def _booked(db: Session, ctx: Context, day: Day) -> None:
-    meeting(db, day.okafor, day.kind, TEN + 4 * HOUR)
+    meeting(db, day.okafor, day.service_type_id, TEN + 4 * HOUR)
 
 
 @pytest.mark.parametrize("change", [_taken, _moved, _called_off, _booked])
@@ -75,7 +75,7 @@ def test_a_colleague_who_got_other_work_meanwhile_is_no_reason_to_plan_anew(
     db: Session, ctx: Context, day: Day
 ) -> None:
     plan_id = plan(db, ctx, day.okafor).plan_id
-    meeting(db, day.stein, day.kind, TEN + DAY + 2 * HOUR)
+    meeting(db, day.stein, day.service_type_id, TEN + DAY + 2 * HOUR)
     assert apply(db, ctx, plan_id).result == "done"
 
 
@@ -137,11 +137,13 @@ def test_undone_is_undone_to_the_last_bit_whatever_the_day_looks_like(
     buffer: int,
 ) -> None:
     trial = db.begin_nested()
-    kind = builders.service_type(db, max_sessions_per_day=limit, buffer_after_minutes=buffer)
+    service_type = builders.service_type(db, max_sessions_per_day=limit, buffer_after_minutes=buffer)
     absent = colleague(db, (TEN - HOUR, 10))
     for start, length in hours_of:
         colleague(db, (TEN + start * HOUR, length))
-    agreed = [meeting(db, absent, kind.id, TEN + start * HOUR + (start * 15) * MINUTE) for start in starts]
+    agreed = [
+        meeting(db, absent, service_type.id, TEN + start * HOUR + (start * 15) * MINUTE) for start in starts
+    ]
     before = rows(db, "consultant_availability_slots", "scheduled_sessions", "consultation_requests")
 
     drafted = plan(db, ctx, absent)
@@ -160,7 +162,7 @@ def test_undone_is_undone_to_the_last_bit_whatever_the_day_looks_like(
 def test_a_service_type_that_is_gone_leaves_nothing_but_to_cancel(
     db: Session, ctx: Context, day: Day
 ) -> None:
-    db.get_one(ServiceType, day.kind).is_active = False
+    db.get_one(ServiceType, day.service_type_id).is_active = False
     db.flush()
     assert {one.action for one in plan(db, ctx, day.okafor).steps} == {"cancel"}
 

@@ -24,7 +24,7 @@ from booking_tasks.kit.settings import settings
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, AvailabilitySlot, Event, Job, ScheduledSession
 from booking_tasks.sessions.tasks import cancel_session
 from tests import builders
-from tests.absence.scene import DAY, HOUR, MINUTE, TEN, colleague, meeting
+from tests.absence.scenario import DAY, HOUR, MINUTE, TEN, colleague, meeting
 from tests.absence.test_rivals import at_once, say
 from tests.builders import NOW
 from tests.invariants import of_rows
@@ -57,18 +57,18 @@ class Day:
 @pytest.fixture
 def day() -> Day:
     with transaction() as db:
-        kind = builders.service_type(db).id
+        service_type_id = builders.service_type(db).id
         absent = colleague(db, (TEN - HOUR, 8))
         other = colleague(db, (TEN, 1), (TEN + DAY, 4))
-        first, second = (meeting(db, absent, kind, TEN + hours * HOUR).id for hours in range(2))
+        first, second = (meeting(db, absent, service_type_id, TEN + hours * HOUR).id for hours in range(2))
     return Day(absent, other, first, second)
 
 
 def planned(day: Day, **more: object) -> UUID:
     plan_id = uuid7()
     span = {"start": "2027-03-03T00:00:00", "end": "2027-03-04T00:00:00"}
-    wish = {"plan_id": str(plan_id), "consultant_user_id": str(day.absent), "reason": "ill"}
-    answer = say(plan_absence, **wish, **span, **more)()
+    fields = {"plan_id": str(plan_id), "consultant_user_id": str(day.absent), "reason": "ill"}
+    answer = say(plan_absence, **fields, **span, **more)()
     assert answer["result"] == "done", answer
     return plan_id
 
@@ -145,14 +145,14 @@ def test_of_two_plans_for_the_same_sessions_one_is_applied(day: Day) -> None:
 
 def test_two_absent_consultants_are_planned_at_once_and_their_colleague_takes_what_fits(day: Day) -> None:
     with transaction() as db:
-        kind = db.get_one(ScheduledSession, day.first).consultation_service_type_id
+        service_type_id = db.get_one(ScheduledSession, day.first).consultation_service_type_id
         other = colleague(db, (TEN - HOUR, 8))
-        meeting(db, other, kind, TEN)
-    wish = {"reason": "ill", "start": "2027-03-03T00:00:00", "end": "2027-03-04T00:00:00"}
+        meeting(db, other, service_type_id, TEN)
+    fields = {"reason": "ill", "start": "2027-03-03T00:00:00", "end": "2027-03-04T00:00:00"}
     ids = [uuid7(), uuid7()]
     drafted = at_once(
         *(
-            say(plan_absence, plan_id=str(one), consultant_user_id=str(who), **wish)
+            say(plan_absence, plan_id=str(one), consultant_user_id=str(who), **fields)
             for one, who in zip(ids, (day.absent, other), strict=True)
         )
     )
@@ -164,7 +164,7 @@ def test_two_absent_consultants_are_planned_at_once_and_their_colleague_takes_wh
     calm()
 
 
-def test_told_while_a_requester_calls_off_nobody_keeps_its_time(day: Day) -> None:
+def test_announced_while_a_requester_cancels_nobody_keeps_its_time(day: Day) -> None:
     applied(day)
     step(NOW + GRACE)
 
@@ -183,7 +183,7 @@ def test_told_while_a_requester_calls_off_nobody_keeps_its_time(day: Day) -> Non
         assert db.execute(select(AvailabilitySlot.id).where(booked)).all() == []
 
 
-def test_undone_while_it_is_told_it_is_one_of_both_for_every_session(day: Day) -> None:
+def test_undone_while_it_is_announced_one_of_both_holds_for_every_session(day: Day) -> None:
     plan_id = applied(day)
     step(NOW + GRACE)
 
@@ -196,13 +196,13 @@ def test_undone_while_it_is_told_it_is_one_of_both_for_every_session(day: Day) -
     _, steps = calm()
     states = [one.state for one in steps]
     with transaction() as db:
-        told = select(Event.type).where(Event.type.like("session.%"))
-        heard = set(db.execute(told).scalars())
+        types = select(Event.type).where(Event.type.like("session.%"))
+        recorded = set(db.execute(types).scalars())
     if undone["result"] == "done":
-        assert (states, heard, kept()) == (["undone", "undone"], set(), 0)
+        assert (states, recorded, kept()) == (["undone", "undone"], set(), 0)
     else:
         assert (undone["code"], states) == ("already_announced", ["done", "offered"])
-        assert heard == {"session.reassigned", "session.time_proposed"}
+        assert recorded == {"session.reassigned", "session.time_proposed"}
 
 
 def test_answered_at_the_moment_it_ends_it_is_moved_or_over_and_never_both(day: Day) -> None:

@@ -26,7 +26,7 @@ from booking_tasks.models import (
 )
 from booking_tasks.sessions import service as sessions
 from tests import builders
-from tests.absence.scene import (
+from tests.absence.scenario import (
     DAY,
     HOUR,
     MINUTE,
@@ -44,7 +44,7 @@ from tests.builders import NOW
 from tests.invariants import of_rows
 
 
-def test_as_many_as_can_be_are_given_then_a_new_time_is_proposed_then_the_rest_is_cancelled(
+def test_as_many_as_possible_are_reassigned_then_new_times_proposed_then_the_rest_cancelled(
     db: Session, ctx: Context, day: Day
 ) -> None:
     before = rows(db)
@@ -61,7 +61,7 @@ def test_as_many_as_can_be_are_given_then_a_new_time_is_proposed_then_the_rest_i
     assert rows(db) == before
 
 
-def test_applied_the_time_has_moved_and_everything_people_were_told_still_stands(
+def test_applied_the_time_has_moved_and_everything_that_people_know_still_holds(
     db: Session, ctx: Context, day: Day
 ) -> None:
     before = rows(db, "scheduled_sessions", "consultation_requests", "assignment_credits")
@@ -69,12 +69,12 @@ def test_applied_the_time_has_moved_and_everything_people_were_told_still_stands
 
     assert (outcome.result, outcome.state, outcome.announce_at) == ("done", "applied", NOW + 5 * MINUTE)
     assert rows(db, "scheduled_sessions", "consultation_requests", "assignment_credits") == before
-    facts = db.execute(
+    reservations = db.execute(
         select(AvailabilitySlot.status, AvailabilitySlot.session_start_time, AvailabilitySlot.held_until)
         .where(AvailabilitySlot.consultant_user_id == day.stein, AvailabilitySlot.status != "available")
         .order_by(AvailabilitySlot.start_time)
     ).all()
-    assert [tuple(one) for one in facts] == [
+    assert [tuple(one) for one in reservations] == [
         ("booked", TEN, None),
         ("held", TEN + DAY, NOW + 5 * MINUTE + DAY),
     ]
@@ -94,13 +94,13 @@ def test_the_old_time_is_nobody_elses_while_the_plan_can_be_undone(
     db: Session, ctx: Context, day: Day
 ) -> None:
     apply(db, ctx, plan(db, ctx, day.okafor).plan_id)
-    other = meeting(db, colleague(db, (TEN - HOUR, 8)), day.kind, TEN + 5 * HOUR)
+    other = meeting(db, colleague(db, (TEN - HOUR, 8)), day.service_type_id, TEN + 5 * HOUR)
     move = RescheduleSession(message_id=uuid4(), actor="m", session_id=other.id, new_start=TEN)
     db.get_one(ScheduledSession, other.id).consultant_user_id = day.okafor
     assert sessions.reschedule(db, ctx, move).code == "slot_not_free"
 
 
-def test_undone_every_row_is_as_it_was_and_nobody_is_told(db: Session, ctx: Context, day: Day) -> None:
+def test_undone_every_row_is_as_it_was_and_nobody_is_notified(db: Session, ctx: Context, day: Day) -> None:
     before = rows(db, "consultant_availability_slots", "scheduled_sessions", "consultation_requests")
     plan_id = plan(db, ctx, day.okafor).plan_id
     apply(db, ctx, plan_id)
@@ -121,7 +121,7 @@ def test_undone_every_row_is_as_it_was_and_nobody_is_told(db: Session, ctx: Cont
 def test_a_plan_is_refused_that_names_nobody_or_what_it_does_not_affect(
     db: Session, ctx: Context, day: Day
 ) -> None:
-    other = meeting(db, day.stein, day.kind, TEN + 9 * HOUR)
+    other = meeting(db, day.stein, day.service_type_id, TEN + 9 * HOUR)
     chosen = (ChosenConsultant(session_id=other.id, consultant_user_id=day.stein),)
     plan_id = plan(db, ctx, day.okafor).plan_id
 
@@ -137,12 +137,12 @@ def test_a_plan_is_refused_that_names_nobody_or_what_it_does_not_affect(
     assert apply(db, ctx, uuid4()).code == undo(db, ctx, uuid4()).code == "unknown_plan"
 
 
-def test_an_excepted_session_stays_and_a_chosen_consultant_takes_theirs_or_the_reason_is_said(
+def test_an_excepted_session_stays_and_a_chosen_consultant_takes_theirs_or_the_reason_is_shown(
     db: Session, ctx: Context, day: Day
 ) -> None:
     weber = colleague(db, (TEN, 4), specializations=["fencing", "topology"])
 
-    def wish(session: ScheduledSession) -> ChosenConsultant:
+    def chosen(session: ScheduledSession) -> ChosenConsultant:
         return ChosenConsultant(session_id=session.id, consultant_user_id=weber)
 
     outcome = plan(
@@ -150,7 +150,7 @@ def test_an_excepted_session_stays_and_a_chosen_consultant_takes_theirs_or_the_r
         ctx,
         day.okafor,
         except_session_ids=(day.second.id,),
-        chosen=(wish(day.first), wish(day.third)),
+        chosen=(chosen(day.first), chosen(day.third)),
     )
     assert [(one.session_id, one.consultant_user_id, one.reason) for one in outcome.steps] == [
         (day.first.id, weber, "chosen"),
@@ -161,8 +161,8 @@ def test_an_excepted_session_stays_and_a_chosen_consultant_takes_theirs_or_the_r
     assert (outcome.steps[2].action, outcome.steps[2].reason) == ("propose", "missing_specialization")
 
 
-def _limit(db: Session, kind: UUID, who: UUID, **limits: object) -> None:
-    db.add(ConsultantPolicy(consultant_user_id=who, consultation_service_type_id=kind, **limits))
+def _limit(db: Session, service_type_id: UUID, who: UUID, **limits: object) -> None:
+    db.add(ConsultantPolicy(consultant_user_id=who, consultation_service_type_id=service_type_id, **limits))
     db.flush()
 
 
@@ -170,8 +170,8 @@ def test_a_colleague_with_room_for_one_takes_the_one_that_nobody_else_can(
     db: Session, ctx: Context, day: Day
 ) -> None:
     one_a_day = colleague(db, (TEN, 2))
-    _limit(db, day.kind, one_a_day, max_sessions_per_day=1)
-    _limit(db, day.kind, day.stein, max_sessions_per_day=1)
+    _limit(db, day.service_type_id, one_a_day, max_sessions_per_day=1)
+    _limit(db, day.service_type_id, day.stein, max_sessions_per_day=1)
 
     outcome = plan(db, ctx, day.okafor)
 
@@ -185,26 +185,26 @@ def test_buffers_of_the_colleague_hold_between_sessions_that_follow_each_other(
     db: Session, ctx: Context, day: Day
 ) -> None:
     builders.window(db, day.stein, TEN + HOUR, 2)
-    _limit(db, day.kind, day.stein, buffer_after_minutes=15)
+    _limit(db, day.service_type_id, day.stein, buffer_after_minutes=15)
     outcome = plan(db, ctx, day.okafor)
     assert [one.action for one in outcome.steps[:2]] == ["reassign", "propose"]
     assert apply(db, ctx, outcome.plan_id).result == "done"
 
 
-def test_who_confirms_is_chosen_last_and_it_is_said_and_another_length_never(
+def test_who_confirms_is_chosen_last_and_marked_and_another_length_never(
     db: Session, ctx: Context, day: Day
 ) -> None:
-    asked, short = colleague(db, (TEN + HOUR, 1)), colleague(db, (TEN + HOUR, 1))
-    _limit(db, day.kind, asked, requires_confirmation=True)
-    _limit(db, day.kind, short, duration_minutes=30)
+    confirming, short = colleague(db, (TEN + HOUR, 1)), colleague(db, (TEN + HOUR, 1))
+    _limit(db, day.service_type_id, confirming, requires_confirmation=True)
+    _limit(db, day.service_type_id, short, duration_minutes=30)
     step = plan(db, ctx, day.okafor).steps[1]
-    assert (step.action, step.consultant_user_id, step.reason) == ("reassign", asked, "must_confirm")
+    assert (step.action, step.consultant_user_id, step.reason) == ("reassign", confirming, "must_confirm")
 
 
 def test_who_leaves_for_good_is_proposed_no_more_and_every_session_ahead_is_planned(
     db: Session, ctx: Context, day: Day
 ) -> None:
-    late = meeting(db, day.okafor, day.kind, TEN + 20 * DAY, required_specializations=["topology"])
+    late = meeting(db, day.okafor, day.service_type_id, TEN + 20 * DAY, required_specializations=["topology"])
     builders.window(db, day.okafor, TEN + DAY)
     away = plan(db, ctx, day.okafor)
     assert shown(away)[1:] == [
@@ -245,14 +245,19 @@ def test_the_leave_that_is_stored_says_which_time_is_meant_and_how_to_plan(
 
 
 def test_nobody_is_proposed_whom_the_requester_does_not_want(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db).id
+    service_type_id = builders.service_type(db).id
     absent, unwanted, other = (colleague(db) for _ in range(3))
     builders.window(db, absent, TEN, 2)
     builders.window(db, unwanted, TEN + DAY, 4)
     builders.window(db, other, TEN + 2 * DAY, 4)
-    excluding = meeting(db, absent, kind, TEN, excluded_consultant_user_ids=[unwanted])
+    excluding = meeting(db, absent, service_type_id, TEN, excluded_consultant_user_ids=[unwanted])
     only = meeting(
-        db, absent, kind, TEN + HOUR, preferred_consultant_user_id=absent, preferred_fallback="only"
+        db,
+        absent,
+        service_type_id,
+        TEN + HOUR,
+        preferred_consultant_user_id=absent,
+        preferred_fallback="only",
     )
 
     assert shown(plan(db, ctx, absent)) == [

@@ -1,4 +1,4 @@
-"""Giving a session to another consultant: whose it is, who hears of it, and who may have it."""
+"""Reassignment of a session: who has it then, who is notified, and who may have it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def colleague(db: Session, hours: float = 8, **values: object) -> UUID:
     return who
 
 
-def give(
+def reassign(
     db: Session, ctx: Context, session: ScheduledSession, who: UUID | None, reason: str = "ill"
 ) -> ReassignOutcome:
     command = ReassignSession(
@@ -74,8 +74,8 @@ def give(
     return service.reassign(db, ctx, command)
 
 
-def facts(db: Session) -> dict[UUID, int]:
-    """How many facts each consultant has."""
+def reservations(db: Session) -> dict[UUID, int]:
+    """The number of holds and bookings of each consultant."""
     rows = db.execute(
         select(AvailabilitySlot.consultant_user_id).where(AvailabilitySlot.status.in_(("held", "booked")))
     ).scalars()
@@ -85,10 +85,10 @@ def facts(db: Session) -> dict[UUID, int]:
     return found
 
 
-def told(db: Session, session: ScheduledSession, kind: str) -> set[tuple[int, UUID | None]]:
-    """(revision, recipient) of a kind's jobs."""
+def jobs_of(db: Session, session: ScheduledSession, job_type: str) -> set[tuple[int, UUID | None]]:
+    """(revision, recipient) of the jobs of a type."""
     rows = db.execute(
-        select(Job.revision, Job.recipient).where(Job.subject_id == session.id, Job.job_type == kind)
+        select(Job.revision, Job.recipient).where(Job.subject_id == session.id, Job.job_type == job_type)
     )
     return {(revision, who) for revision, who in rows}
 
@@ -98,11 +98,11 @@ def test_the_time_the_row_and_the_request_go_to_the_new_consultant(
 ) -> None:
     former, who = session.consultant_user_id, colleague(db)
 
-    outcome = give(db, ctx, session, who)
+    outcome = reassign(db, ctx, session, who)
 
     assert (outcome.result, outcome.consultant_user_id, outcome.revision) == ("done", who, 1)
     assert (outcome.start, outcome.end) == (START, START + timedelta(hours=1))
-    assert facts(db) == {who: 1}
+    assert reservations(db) == {who: 1}
     assert of_rows(db) == []
     [event] = db.execute(select(Event).where(Event.type == "session.reassigned")).scalars()
     assert (event.consultant_user_id, event.reason) == (who, "ill")
@@ -115,28 +115,28 @@ def test_the_former_one_gets_the_end_and_the_others_an_update_at_the_new_revisio
     db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     former, who = session.consultant_user_id, colleague(db)
-    give(db, ctx, session, who)
+    reassign(db, ctx, session, who)
 
     both = {(1, session.requester_user_id), (1, who)}
-    assert told(db, session, "send_cancellation") == {(1, former)}
-    assert told(db, session, "send_invite") == both
-    assert told(db, session, "send_reminder") == both
-    for kind in ("provision_meeting", "check_attendance", "collect_attendance"):
-        assert told(db, session, kind) == {(1, None)}
+    assert jobs_of(db, session, "send_cancellation") == {(1, former)}
+    assert jobs_of(db, session, "send_invite") == both
+    assert jobs_of(db, session, "send_reminder") == both
+    for job_type in ("provision_meeting", "check_attendance", "collect_attendance"):
+        assert jobs_of(db, session, job_type) == {(1, None)}
 
 
 def test_without_a_link_yet_the_update_follows_the_link(
     db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     session.meeting_platform_join_url = None
-    give(db, ctx, session, colleague(db))
+    reassign(db, ctx, session, colleague(db))
 
-    assert told(db, session, "send_invite") == set()
-    assert told(db, session, "provision_meeting") == {(1, None)}
+    assert jobs_of(db, session, "send_invite") == set()
+    assert jobs_of(db, session, "provision_meeting") == {(1, None)}
 
 
 def test_to_whose_it_is_already_changes_nothing(db: Session, ctx: Context, session: ScheduledSession) -> None:
-    assert give(db, ctx, session, session.consultant_user_id).result == "already_done"
+    assert reassign(db, ctx, session, session.consultant_user_id).result == "already_done"
     assert session.revision == 0
     assert db.execute(select(Event)).first() is None
 
@@ -157,11 +157,11 @@ def test_who_is_no_candidate_for_the_request_is_refused_with_the_first_reason(
     themselves = colleague(db)
     db.flush()
 
-    assert give(db, ctx, session, away).code == "not_available_for_booking"
-    assert give(db, ctx, session, unskilled).code == "missing_specialization"
-    assert give(db, ctx, session, declined).code == "excluded"
+    assert reassign(db, ctx, session, away).code == "not_available_for_booking"
+    assert reassign(db, ctx, session, unskilled).code == "missing_specialization"
+    assert reassign(db, ctx, session, declined).code == "excluded"
     request.requester_user_id = themselves
-    refused = give(db, ctx, session, themselves)
+    refused = reassign(db, ctx, session, themselves)
     assert (refused.code, refused.errors[0].field) == ("is_the_requester", "consultant_user_id")
     assert session.revision == 0
 
@@ -172,28 +172,28 @@ def test_whose_time_it_is_not_is_refused_and_the_session_stays_where_it_was(
     [before] = db.execute(select(AvailabilitySlot.id).where(AvailabilitySlot.status == "booked"))
     resting, busy, hurried = colleague(db, hours=0), colleague(db), colleague(db)
     other = builders.booked_session(db, start=START)
-    [fact] = db.execute(
+    [reservation] = db.execute(
         select(AvailabilitySlot).where(AvailabilitySlot.scheduled_session_id == other.id)
     ).scalars()
-    fact.consultant_user_id = busy
+    reservation.consultant_user_id = busy
     db.flush()
 
-    assert give(db, ctx, session, resting).code == "slot_not_free"
-    assert give(db, ctx, session, busy).code == "slot_taken"
+    assert reassign(db, ctx, session, resting).code == "slot_not_free"
+    assert reassign(db, ctx, session, busy).code == "slot_taken"
     _service_type(db, session).minimum_notice_minutes = 3 * 24 * 60
     db.flush()
-    assert give(db, ctx, session, hurried).code == "notice_too_short"
+    assert reassign(db, ctx, session, hurried).code == "notice_too_short"
     _service_type(db, session).minimum_notice_minutes = 0
     _service_type(db, session).horizon_days = 1
     db.flush()
-    assert give(db, ctx, session, hurried).code == "beyond_horizon"
-    assert give(db, ctx, session, uuid4()).code == "unknown_consultant"
+    assert reassign(db, ctx, session, hurried).code == "beyond_horizon"
+    assert reassign(db, ctx, session, uuid4()).code == "unknown_consultant"
     own = AvailabilitySlot.scheduled_session_id == session.id
     assert db.execute(select(AvailabilitySlot.id).where(own)).all() == [before]
-    assert (session.revision, told(db, session, "send_invite")) == (0, set())
+    assert (session.revision, jobs_of(db, session, "send_invite")) == (0, set())
 
 
-def test_what_began_or_ended_or_never_was_cannot_be_given_away(
+def test_what_began_or_ended_or_never_was_cannot_be_reassigned(
     db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     who = colleague(db)
@@ -201,12 +201,12 @@ def test_what_began_or_ended_or_never_was_cannot_be_given_away(
         message_id=uuid4(), actor="desk", session_id=uuid4(), consultant_user_id=who, reason="ill"
     )
     assert service.reassign(db, ctx, stranger).code == "unknown_session"
-    assert give(db, replace(ctx, now=START), session, who).code == "already_started"
+    assert reassign(db, replace(ctx, now=START), session, who).code == "already_started"
     command = CancelSession(
         message_id=uuid4(), actor="mira", session_id=session.id, cancelled_by="user", reason="x"
     )
     sessions.cancel(db, ctx, command)
-    assert give(db, ctx, session, who).code == "already_ended"
+    assert reassign(db, ctx, session, who).code == "already_ended"
 
 
 def test_without_a_name_the_best_who_can_takes_it_and_the_decision_says_why_nobody_else(
@@ -217,7 +217,7 @@ def test_without_a_name_the_best_who_can_takes_it_and_the_decision_says_why_nobo
     fairness.give(db, ctx, other, served)
 
     former = session.consultant_user_id
-    outcome = give(db, ctx, session, None)
+    outcome = reassign(db, ctx, session, None)
 
     assert (outcome.result, outcome.consultant_user_id) == ("done", free)
     decision = db.execute(select(AssignmentDecision).where(AssignmentDecision.reason == "reassigned"))
@@ -263,26 +263,32 @@ def test_each_reason_of_the_choice_is_the_code_that_naming_the_consultant_is_ref
     found = substitutes_at_session_time(db, ctx, session, request)
 
     assert {one.consultant_user_id: one.rejected for one in found if one.consultant_user_id in codes} == codes
-    assert {who: give(db, ctx, session, who).code for who in codes} == codes
+    assert {who: reassign(db, ctx, session, who).code for who in codes} == codes
 
 
 def test_nobody_is_chosen_who_confirms_or_is_there_for_another_length_but_either_may_be_named(
     db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
-    asked, short = colleague(db), colleague(db)
-    kind = session.consultation_service_type_id
+    confirming, short = colleague(db), colleague(db)
+    service_type_id = session.consultation_service_type_id
     db.add(
         ConsultantPolicy(
-            consultant_user_id=asked, consultation_service_type_id=kind, requires_confirmation=True
+            consultant_user_id=confirming,
+            consultation_service_type_id=service_type_id,
+            requires_confirmation=True,
         )
     )
-    db.add(ConsultantPolicy(consultant_user_id=short, consultation_service_type_id=kind, duration_minutes=30))
+    db.add(
+        ConsultantPolicy(
+            consultant_user_id=short, consultation_service_type_id=service_type_id, duration_minutes=30
+        )
+    )
     db.flush()
 
-    assert give(db, ctx, session, None).code == "nobody_can"
+    assert reassign(db, ctx, session, None).code == "nobody_can"
     assert session.revision == 0
-    assert give(db, ctx, session, asked).result == "done"
-    assert give(db, ctx, session, short).end == START + timedelta(minutes=30)
+    assert reassign(db, ctx, session, confirming).result == "done"
+    assert reassign(db, ctx, session, short).end == START + timedelta(minutes=30)
     assert of_rows(db) == []
 
 
@@ -290,13 +296,13 @@ def test_a_to_b_to_a_leaves_it_with_a_at_the_second_revision(
     db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     first, second = session.consultant_user_id, colleague(db)
-    give(db, ctx, session, second)
-    outcome = give(db, ctx, session, first)
+    reassign(db, ctx, session, second)
+    outcome = reassign(db, ctx, session, first)
 
     assert (outcome.consultant_user_id, outcome.revision) == (first, 2)
-    assert facts(db) == {first: 1}
+    assert reservations(db) == {first: 1}
     assert of_rows(db) == []
-    assert told(db, session, "send_cancellation") == {(1, first), (2, second)}
+    assert jobs_of(db, session, "send_cancellation") == {(1, first), (2, second)}
 
 
 def test_a_consultant_seen_before_the_session_was_theirs_is_not_who_is_judged(
@@ -318,7 +324,7 @@ def test_a_consultant_seen_before_the_session_was_theirs_is_not_who_is_judged(
     early = START - timedelta(minutes=10)
     seen("consultant", early, "one")
     seen("requester", early, "two")
-    give(db, replace(ctx, now=START - timedelta(minutes=5)), session, colleague(db))
+    reassign(db, replace(ctx, now=START - timedelta(minutes=5)), session, colleague(db))
     seen("consultant", START, "three")
 
     found = attendance.observations(db, [session.id])[session.id]
@@ -340,7 +346,7 @@ def test_the_credit_for_the_session_goes_with_it(
         )
         return {one: int(total) for one, total in rows}
 
-    give(db, ctx, session, who)
+    reassign(db, ctx, session, who)
     assert balance() == {former: 0, who: 1}
-    give(db, ctx, session, former)
+    reassign(db, ctx, session, former)
     assert balance() == {former: 1, who: 0}

@@ -66,45 +66,45 @@ def say(task: Any, **body: Any) -> Callable[[], dict[str, Any]]:
     return lambda: task(request=message)
 
 
-def give(session: ScheduledSession, who: UUID | None) -> Callable[[], dict[str, Any]]:
+def reassign(session: ScheduledSession, who: UUID | None) -> Callable[[], dict[str, Any]]:
     named = {"consultant_user_id": str(who)} if who else {}
     return say(reassign_session, session_id=str(session.id), reason="ill", **named)
 
 
 def agree(session_id: UUID) -> tuple[ScheduledSession, list[AvailabilitySlot], list[str]]:
-    """How a session stands, its facts, and its events in order; the rows must not contradict each other."""
+    """A session, its reservations, and its events in order; the rows must not contradict each other."""
     with transaction() as db:
         assert [one for one in of_rows(db) if not one.startswith(UNDECIDED)] == []
-        facts = select(AvailabilitySlot).where(AvailabilitySlot.scheduled_session_id == session_id)
+        reservations = select(AvailabilitySlot).where(AvailabilitySlot.scheduled_session_id == session_id)
         events = select(Event.type).where(Event.scheduled_session_id == session_id).order_by(Event.position)
         return (
             db.get_one(ScheduledSession, session_id),
-            list(db.execute(facts).scalars()),
+            list(db.execute(reservations).scalars()),
             list(db.execute(events).scalars()),
         )
 
 
-def test_the_rule_that_is_left_out_here_is_one_of_the_house() -> None:
+def test_the_rule_that_is_left_out_here_is_one_of_the_invariants() -> None:
     assert UNDECIDED in ALWAYS
 
 
-def test_of_two_who_give_it_away_at_once_the_second_moves_it_on() -> None:
+def test_of_two_who_reassign_it_at_once_the_second_moves_it_on() -> None:
     session, others = made()
 
-    answers = at_once(*(give(session, who) for who in others))
+    answers = at_once(*(reassign(session, who) for who in others))
 
     assert [one["result"] for one in answers] == ["done", "done"]
-    row, [fact], events = agree(session.id)
+    row, [reservation], events = agree(session.id)
     last = max(answers, key=lambda one: one["revision"])
     assert (row.revision, str(row.consultant_user_id)) == (2, last["consultant_user_id"])
-    assert fact.consultant_user_id == row.consultant_user_id
+    assert reservation.consultant_user_id == row.consultant_user_id
     assert events == ["session.reassigned"] * 2
 
 
 def test_to_the_same_one_twice_at_once_is_done_once() -> None:
     session, [who, _] = made()
 
-    answers = at_once(give(session, who), give(session, who))
+    answers = at_once(reassign(session, who), reassign(session, who))
 
     assert Counter(one["result"] for one in answers) == {"done": 1, "already_done": 1}
     row, _, events = agree(session.id)
@@ -115,13 +115,13 @@ def test_against_a_cancellation_the_session_ends_and_nobody_keeps_its_time() -> 
     session, [who, _] = made()
     end = say(cancel_session, session_id=str(session.id), cancelled_by="user", reason="exam")
 
-    given, ended = at_once(give(session, who), end)
+    reassigned, ended = at_once(reassign(session, who), end)
 
     assert ended["result"] == "done"
-    assert (given["result"], given["code"]) in {("done", None), ("refused", "already_ended")}
-    row, facts, events = agree(session.id)
-    assert (row.status, facts) == ("cancelled_by_user", [])
-    assert events == ["session.reassigned"] * (given["result"] == "done") + ["session.cancelled"]
+    assert (reassigned["result"], reassigned["code"]) in {("done", None), ("refused", "already_ended")}
+    row, reservations, events = agree(session.id)
+    assert (row.status, reservations) == ("cancelled_by_user", [])
+    assert events == ["session.reassigned"] * (reassigned["result"] == "done") + ["session.cancelled"]
 
 
 def test_against_a_move_both_come_true() -> None:
@@ -129,12 +129,12 @@ def test_against_a_move_both_come_true() -> None:
     later = START + timedelta(hours=2)
     move = say(reschedule_session, session_id=str(session.id), new_start=later.isoformat())
 
-    given, moved = at_once(give(session, who), move)
+    reassigned, moved = at_once(reassign(session, who), move)
 
-    assert (given["result"], moved["result"]) == ("done", "done")
-    row, [fact], events = agree(session.id)
+    assert (reassigned["result"], moved["result"]) == ("done", "done")
+    row, [reservation], events = agree(session.id)
     assert (row.consultant_user_id, row.scheduled_start_time, row.revision) == (who, later, 2)
-    assert (fact.consultant_user_id, fact.session_start_time) == (who, later)
+    assert (reservation.consultant_user_id, reservation.session_start_time) == (who, later)
     assert sorted(events) == ["session.reassigned", "session.rescheduled"]
 
 
@@ -142,15 +142,15 @@ def test_two_consultants_who_take_each_others_sessions_at_once_do_not_block_each
     session, [who, _] = made()
     with transaction() as db:
         other = builders.booked_session(db, start=START + timedelta(hours=3))
-        fact = db.execute(
+        reservation = db.execute(
             select(AvailabilitySlot).where(AvailabilitySlot.scheduled_session_id == other.id)
         ).scalar_one()
-        fact.consultant_user_id = who
+        reservation.consultant_user_id = who
         row = db.get_one(ScheduledSession, other.id)
         row.consultant_user_id = who
     first = session.consultant_user_id
 
-    answers = at_once(give(session, who), give(other, first))
+    answers = at_once(reassign(session, who), reassign(other, first))
 
     assert [one["result"] for one in answers] == ["done", "done"]
     with transaction() as db:
@@ -163,7 +163,7 @@ def test_of_two_sessions_at_one_time_the_best_goes_to_one_and_the_other_to_the_n
     with transaction() as db:
         other = builders.booked_session(db, start=START)
 
-    answers = at_once(give(session, None), give(other, None))
+    answers = at_once(reassign(session, None), reassign(other, None))
 
     assert [one["result"] for one in answers] == ["done", "done"]
     taken = {one["consultant_user_id"] for one in answers}

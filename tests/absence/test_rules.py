@@ -1,4 +1,4 @@
-"""As many sessions as possible keep their time, and a plan is told in time."""
+"""As many sessions as possible keep their time, and a plan is announced in time."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class World:
         del self.taken[session]
 
     def most(self, choices: dict[UUID, list[UUID]]) -> int:
-        """How many can be given at best, by trying everything."""
+        """How many can be assigned at best, by trying everything."""
         best = 0
-        for wanted in product(*([None, *who] for who in choices.values())):
-            plan = {one: who for one, who in zip(choices, wanted, strict=True) if who is not None}
+        for holders in product(*([None, *who] for who in choices.values())):
+            plan = {one: who for one, who in zip(choices, holders, strict=True) if who is not None}
             held = {who: [one for one, other in plan.items() if other == who] for who in plan.values()}
             if all(self.fits(mine, who) for who, mine in held.items()):
                 best = max(best, len(plan))
@@ -78,12 +78,12 @@ def one_after_the_other(choices: dict[UUID, list[UUID]], world: World) -> int:
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(worlds(with_pairs=False))
-def test_under_limits_as_many_are_given_as_can_be(found: tuple[dict[UUID, list[UUID]], World]) -> None:
+def test_under_limits_as_many_as_possible_are_assigned(found: tuple[dict[UUID, list[UUID]], World]) -> None:
     choices, world = found
-    given = Distribution(choices, world.take, world.free).distribute()
-    assert given == world.taken
-    assert all(who in choices[one] for one, who in given.items())
-    assert len(given) == world.most(choices)
+    assigned = Distribution(choices, world.take, world.free).distribute()
+    assert assigned == world.taken
+    assert all(who in choices[one] for one, who in assigned.items())
+    assert len(assigned) == world.most(choices)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
@@ -92,12 +92,12 @@ def test_where_sessions_stand_in_each_others_way_never_fewer_than_one_after_the_
     found: tuple[dict[UUID, list[UUID]], World],
 ) -> None:
     choices, world = found
-    given = Distribution(choices, world.take, world.free).distribute()
-    assert given == world.taken
-    assert one_after_the_other(choices, world) <= len(given) <= world.most(choices)
+    assigned = Distribution(choices, world.take, world.free).distribute()
+    assert assigned == world.taken
+    assert one_after_the_other(choices, world) <= len(assigned) <= world.most(choices)
 
 
-def test_one_is_moved_on_so_that_another_can_be_given() -> None:
+def test_one_is_passed_on_so_that_another_can_be_assigned() -> None:
     [first, second], [ada, bob] = sessions(2), people(2)
     world = World({ada: 1, bob: 1}, set())
     #: The first could go to either and comes first by its choices; the second to one of them alone.
@@ -108,11 +108,13 @@ def test_one_is_moved_on_so_that_another_can_be_given() -> None:
 def test_equals_get_them_evenly_and_of_those_with_as_many_the_best_comes_first() -> None:
     who, ids = people(3), sessions(5)
     world = World(dict.fromkeys(who, 9), set())
-    given = Distribution(dict.fromkeys(ids, who), world.take, world.free).distribute()
-    assert [given[one] for one in ids] == [who[0], who[1], who[2], who[0], who[1]]
+    assigned = Distribution(dict.fromkeys(ids, who), world.take, world.free).distribute()
+    assert [assigned[one] for one in ids] == [who[0], who[1], who[2], who[0], who[1]]
 
 
-def test_a_plan_is_told_after_the_grace_but_a_grace_before_the_first_session_and_never_in_the_past() -> None:
+def test_a_plan_is_announced_after_the_grace_but_a_grace_before_the_first_session_and_never_in_the_past() -> (
+    None
+):
     grace = 5 * MINUTE
     assert announce_at(NOW, grace, [NOW + HOUR, NOW + 2 * HOUR]) == NOW + grace
     assert announce_at(NOW, grace, [NOW + 2 * HOUR, NOW + 8 * MINUTE]) == NOW + 3 * MINUTE

@@ -27,7 +27,7 @@ from booking_tasks.holds import service as holds
 from booking_tasks.kit.database import transaction
 from booking_tasks.sessions import service as sessions
 from tests import builders
-from tests.absence.scene import meeting
+from tests.absence.scenario import meeting
 from tests.batch.batches import HOUR, TOMORROW, consultant
 from tests.builders import NOW
 from tests.concurrent_transactions import overtaken

@@ -10,8 +10,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from booking_tasks.calendars import service
-from booking_tasks.calendars.rules import Busy, Piece
-from booking_tasks.calendars.service import Kept, Look
+from booking_tasks.calendars.rules import BusyInterval, BusyTime
+from booking_tasks.calendars.service import LedgerChanges, Refresh
 from booking_tasks.context import Context
 from booking_tasks.contracts import SetCalendarFeed
 from booking_tasks.kit.ids import uuid7
@@ -21,13 +21,13 @@ from tests.builders import NOW
 
 HOUR = timedelta(hours=1)
 TOMORROW = NOW + timedelta(days=1)
-NINE = Piece(TOMORROW, TOMORROW + HOUR)
-NOON = Piece(TOMORROW + 3 * HOUR, TOMORROW + 4 * HOUR)
+NINE = BusyInterval(TOMORROW, TOMORROW + HOUR)
+NOON = BusyInterval(TOMORROW + 3 * HOUR, TOMORROW + 4 * HOUR)
 TERM = timedelta(minutes=1)
 
 
 def command(consultant: UUID, feed: UUID | None = None, **values: object) -> SetCalendarFeed:
-    given: dict[str, object] = {
+    fields: dict[str, object] = {
         "message_id": uuid7(),
         "actor": "test",
         "feed_id": feed or uuid7(),
@@ -35,7 +35,7 @@ def command(consultant: UUID, feed: UUID | None = None, **values: object) -> Set
         "feed_type": "ics",
         "url": "https://calendar.example/secret-token.ics",
     }
-    return SetCalendarFeed.model_validate(given | values)
+    return SetCalendarFeed.model_validate(fields | values)
 
 
 @pytest.fixture
@@ -54,24 +54,24 @@ def feed(db: Session, ctx: Context, who: UUID) -> UUID:
     return added.feed_id
 
 
-def looked(db: Session, ctx: Context) -> Look:
+def begin_refresh(db: Session, ctx: Context) -> Refresh:
     db.execute(update(CalendarFeed).values(due_at=datetime(2020, 1, 1, tzinfo=UTC)))
-    look = service.next_look(db, ctx, TERM)
-    assert look is not None
-    return look
+    refresh = service.begin_refresh(db, ctx, TERM)
+    assert refresh is not None
+    return refresh
 
 
-def kept(db: Session, ctx: Context, *pieces: Piece, **values: object) -> Kept:
-    busy = Busy(pieces, **values)  # type: ignore[arg-type]
-    found = service.keep(db, ctx, looked(db, ctx), busy, '"1"', None)
+def store_copy(db: Session, ctx: Context, *pieces: BusyInterval, **values: object) -> LedgerChanges:
+    busy = BusyTime(pieces, **values)  # type: ignore[arg-type]
+    found = service.store_copy(db, ctx, begin_refresh(db, ctx), busy, '"1"', None)
     assert found is not None
     return found
 
 
-def blocks(db: Session, source: str = "calendar:") -> dict[UUID, Piece]:
+def blocks(db: Session, source: str = "calendar:") -> dict[UUID, BusyInterval]:
     rows = db.execute(
         select(AvailabilitySlot).where(
             AvailabilitySlot.status == "unavailable", AvailabilitySlot.source.startswith(source)
         )
     ).scalars()
-    return {row.id: Piece(row.start_time, row.end_time) for row in rows}
+    return {row.id: BusyInterval(row.start_time, row.end_time) for row in rows}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from booking_tasks.calendars.network import Https, NetworkLimits
+from booking_tasks.calendars.network import HttpsClient, NetworkLimits
 from booking_tasks.ops.servers import free_port, wait_until
 from tests.calendars.servers import CERTIFICATE
 
@@ -35,7 +35,7 @@ level = error
 
 
 @dataclass(frozen=True)
-class Diary:
+class CalendarCollection:
     """One calendar on the server."""
 
     url: str
@@ -54,12 +54,12 @@ class Diary:
 
     def _call(self, method: str, url: str, body: bytes | None = None) -> int:
         limits = NetworkLimits(private_hosts=("localhost",))
-        with Https(self.url, USER, PASSWORD, limits) as https:
-            return https.call(method, url, {"Content-Type": "text/calendar"}, body).status
+        with HttpsClient(self.url, USER, PASSWORD, limits) as https:
+            return https.request(method, url, {"Content-Type": "text/calendar"}, body).status
 
 
 @contextmanager
-def radicale(folder: Path) -> Iterator[Diary]:
+def radicale(folder: Path) -> Iterator[CalendarCollection]:
     """A running server with an empty calendar; SSL_CERT_FILE must name the tests' certificate."""
     port = free_port()
     (folder / "users").write_text(f"{USER}:{PASSWORD}\n")
@@ -68,7 +68,7 @@ def radicale(folder: Path) -> Iterator[Diary]:
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
         try:
             wait_until(lambda: _listens(port), "Radicale to listen")
-            diary = Diary(f"https://localhost:{port}/{USER}/work/")
+            diary = CalendarCollection(f"https://localhost:{port}/{USER}/work/")
             diary.make()
             yield diary
         finally:

@@ -1,4 +1,4 @@
-"""HTTPS servers on loopback that hold a calendar, or misbehave as told."""
+"""HTTPS servers on loopback that hold a calendar, or misbehave as configured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HERE, ELSEWHERE = "calendar.example", "elsewhere.example"
 
 
 @dataclass
-class Asked:
+class RecordedRequest:
     """One request as it arrived, and at which of this host's addresses."""
 
     path: str
@@ -27,12 +27,12 @@ class Asked:
 
 
 @dataclass
-class Shelf:
+class FakeCalendar:
     """What the server holds and how it behaves. `misbehave` takes the place of an ordinary answer."""
 
     content: bytes = b""
     misbehave: Callable[[BaseHTTPRequestHandler], None] | None = None
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[RecordedRequest] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
     port: int = 0
 
@@ -65,15 +65,15 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        shelf = self.server.shelf
+        calendar = self.server.calendar
         at = str(self.connection.getsockname()[0])
-        shelf.asked.append(Asked(self.path, dict(self.headers), at))
-        if shelf.misbehave is not None:
-            shelf.misbehave(self)
-        elif self.headers.get("If-None-Match") == shelf.etag:
+        calendar.requests.append(RecordedRequest(self.path, dict(self.headers), at))
+        if calendar.misbehave is not None:
+            calendar.misbehave(self)
+        elif self.headers.get("If-None-Match") == calendar.etag:
             answer(self, 304)
         else:
-            answer(self, 200, shelf.content, **{"ETag": shelf.etag, "Content-Type": "text/calendar"})
+            answer(self, 200, calendar.content, **{"ETag": calendar.etag, "Content-Type": "text/calendar"})
 
     def do_PROPFIND(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -81,16 +81,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         """The owner's own program changes the calendar."""
-        self.server.shelf.content = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.calendar.content = self.rfile.read(int(self.headers["Content-Length"]))
         answer(self, 204)
 
     def log_message(self, *_: Any) -> None:
-        """Nothing: the tests look at `asked`."""
+        """Nothing: the tests read `requests`."""
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    shelf: Shelf
+    calendar: FakeCalendar
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -102,16 +102,16 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def calendar_server(content: bytes = b"", address: str = "127.0.0.1") -> Iterator[Shelf]:
+def calendar_server(content: bytes = b"", address: str = "127.0.0.1") -> Iterator[FakeCalendar]:
     """A running server with what it holds."""
     with _Server((address, 0), _Handler) as server:
-        server.shelf = Shelf(content, port=int(server.server_address[1]))
+        server.calendar = FakeCalendar(content, port=int(server.server_address[1]))
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield server.shelf
+            yield server.calendar
         finally:
-            server.shelf.over.set()
+            server.calendar.over.set()
             server.shutdown()
             thread.join()
 

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from booking_tasks.calendars.reading import busy
-from booking_tasks.calendars.rules import Piece, Reading, clipped
+from booking_tasks.calendars.reading import busy_time
+from booking_tasks.calendars.rules import BusyInterval, ReadOptions, clipped
 from tests.calendars.files import calendar, event
 
 ZONES = (
@@ -27,7 +27,7 @@ ZONES = (
     "Antarctica/Troll",
     "UTC",
 )
-YEAR = Reading(datetime(2027, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC), "UTC", "here.example")
+YEAR = ReadOptions(datetime(2027, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC), "UTC", "here.example")
 DAY = timedelta(days=1)
 
 
@@ -60,12 +60,14 @@ class Series:
     def at(self, number: int) -> datetime:
         return self.start + number * self.interval * DAY
 
-    def pieces(self) -> set[Piece]:
+    def pieces(self) -> set[BusyInterval]:
         found = set()
         for number in range(self.count):
             if number not in self.excluded:
                 start = self.at(number) + timedelta(hours=3 if number == self.moved else 0)
-                whole = Piece(self._instant(start), self._instant(start + timedelta(minutes=self.minutes)))
+                whole = BusyInterval(
+                    self._instant(start), self._instant(start + timedelta(minutes=self.minutes))
+                )
                 found.add(clipped(whole, YEAR.start, YEAR.end))
         return {one for one in found if one is not None}
 
@@ -94,7 +96,7 @@ series = st.builds(
 @settings(max_examples=150, derandomize=True, deadline=None)
 @given(series)
 def test_a_series_is_busy_when_its_wall_clock_says_so(one: Series) -> None:
-    read = busy(one.written(), YEAR)
+    read = busy_time(one.written(), YEAR)
 
     assert read.unreadable == 0
-    assert set(read.pieces) == one.pieces()
+    assert set(read.intervals) == one.pieces()

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from booking_tasks.calendars.network import FetchError, NetworkLimits
-from booking_tasks.calendars.provider import Fetched, Source, fetch
-from booking_tasks.calendars.reading import busy
+from booking_tasks.calendars.provider import FeedSource, FetchedCalendar, fetch
+from booking_tasks.calendars.reading import busy_time
 from tests.calendars.files import MEETING, calendar, event
-from tests.calendars.radicale import PASSWORD, USER, Diary, radicale
+from tests.calendars.radicale import PASSWORD, USER, CalendarCollection, radicale
 from tests.calendars.servers import CERTIFICATE, answering, calendar_server
 from tests.calendars.test_reading import BLOCKED, MARCH, WEEKLY
 
@@ -19,42 +19,44 @@ LIMITS = NetworkLimits(seconds=15.0, private_hosts=("localhost",))
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Diary]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CalendarCollection]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("SSL_CERT_FILE", str(CERTIFICATE))
-        with radicale(tmp_path_factory.mktemp("radicale")) as diary:
-            yield diary
+        with radicale(tmp_path_factory.mktemp("radicale")) as collection:
+            yield collection
 
 
 @pytest.fixture
-def diary(running: Diary, monkeypatch: pytest.MonkeyPatch) -> Diary:
+def collection(running: CalendarCollection, monkeypatch: pytest.MonkeyPatch) -> CalendarCollection:
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     return running
 
 
-def source(diary: Diary, **values: str) -> Source:
-    given = {"feed_type": "caldav", "url": diary.url, "username": USER, "password": PASSWORD}
-    return Source(**given | values)
+def source(collection: CalendarCollection, **values: str) -> FeedSource:
+    fields = {"feed_type": "caldav", "url": collection.url, "username": USER, "password": PASSWORD}
+    return FeedSource(**fields | values)
 
 
-def refusal(diary: Diary, limits: NetworkLimits = LIMITS, **values: str) -> str:
+def refusal(collection: CalendarCollection, limits: NetworkLimits = LIMITS, **values: str) -> str:
     with pytest.raises(FetchError) as refused:
-        fetch(source(diary, **values), MARCH, limits)
-    said = str(refused.value)
-    assert PASSWORD not in said
-    assert "localhost" not in said
-    return said
+        fetch(source(collection, **values), MARCH, limits)
+    text = str(refused.value)
+    assert PASSWORD not in text
+    assert "localhost" not in text
+    return text
 
 
-def pieces(fetched: Fetched) -> list[str]:
+def pieces(fetched: FetchedCalendar) -> list[str]:
     assert fetched.content is not None
-    read = busy(fetched.content, MARCH)
+    read = busy_time(fetched.content, MARCH)
     assert read.unreadable == 0
-    return [f"{one.start:%d %H:%M} - {one.end:%d %H:%M}" for one in read.pieces]
+    return [f"{one.start:%d %H:%M} - {one.end:%d %H:%M}" for one in read.intervals]
 
 
-def test_a_collection_is_read_with_its_exceptions_and_again_only_when_it_changed(diary: Diary) -> None:
-    empty = fetch(source(diary), MARCH, LIMITS)
+def test_a_collection_is_read_with_its_exceptions_and_again_only_when_it_changed(
+    collection: CalendarCollection,
+) -> None:
+    empty = fetch(source(collection), MARCH, LIMITS)
     assert pieces(empty) == []
 
     cancelled = event(
@@ -63,35 +65,35 @@ def test_a_collection_is_read_with_its_exceptions_and_again_only_when_it_changed
         "DTEND;TZID=Europe/Vienna:20270309T110000",
         "STATUS:CANCELLED",
     )
-    diary.put("series", calendar(event(WEEKLY), cancelled))
-    diary.put("day", calendar(event("DTSTART;VALUE=DATE:20270304", uid="day")))
-    diary.put("over", calendar(event("DTSTART:20260302T090000Z", "DURATION:PT1H", uid="over")))
-    first = fetch(source(diary), MARCH, LIMITS)
+    collection.put("series", calendar(event(WEEKLY), cancelled))
+    collection.put("day", calendar(event("DTSTART;VALUE=DATE:20270304", uid="day")))
+    collection.put("over", calendar(event("DTSTART:20260302T090000Z", "DURATION:PT1H", uid="over")))
+    first = fetch(source(collection), MARCH, LIMITS)
     assert pieces(first) == [*BLOCKED, "03 23:00 - 04 23:00", "16 09:00 - 16 10:00", "23 09:00 - 23 10:00"]
     assert first.content is not None
     assert b"20260302" not in first.content  # nobody needs what is over
 
     assert first.etag is not None
-    assert fetch(source(diary, etag=first.etag), MARCH, LIMITS).content is None
-    diary.delete("series")
-    assert pieces(fetch(source(diary, etag=first.etag), MARCH, LIMITS)) == ["03 23:00 - 04 23:00"]
+    assert fetch(source(collection, etag=first.etag), MARCH, LIMITS).content is None
+    collection.delete("series")
+    assert pieces(fetch(source(collection, etag=first.etag), MARCH, LIMITS)) == ["03 23:00 - 04 23:00"]
 
 
-def test_a_wrong_password_and_a_calendar_that_is_gone_are_failures(diary: Diary) -> None:
-    assert "let us in (401)" in refusal(diary, password="guess")
-    assert "not there any more (404)" in refusal(diary, url=f"{diary.url}nothing/")
+def test_a_wrong_password_and_a_calendar_that_is_gone_are_failures(collection: CalendarCollection) -> None:
+    assert "refuses access (401)" in refusal(collection, password="guess")
+    assert "no longer exists (404)" in refusal(collection, url=f"{collection.url}nothing/")
 
 
-def test_what_is_no_calendar_is_not_taken_for_an_empty_one(diary: Diary) -> None:
-    assert "no calendar" in refusal(diary, url=diary.url.removesuffix("work/"))
+def test_what_is_no_calendar_is_not_taken_for_an_empty_one(collection: CalendarCollection) -> None:
+    assert "no calendar" in refusal(collection, url=collection.url.removesuffix("work/"))
     with calendar_server(calendar(MEETING)) as shelf:
         shelf.misbehave = answering(200, b"<html>Please log in</html>", Content_Type="text/html")
-        assert "no calendar" in refusal(diary, url=f"https://localhost:{shelf.port}/dav/")
+        assert "no calendar" in refusal(collection, url=f"https://localhost:{shelf.port}/dav/")
 
 
-def test_the_limits_hold_here_too(diary: Diary) -> None:
-    diary.put("big", calendar(event("DTSTART:20270302T090000Z", "SUMMARY:" + "x" * 5000, uid="big")))
+def test_the_limits_hold_here_too(collection: CalendarCollection) -> None:
+    collection.put("big", calendar(event("DTSTART:20270302T090000Z", "SUMMARY:" + "x" * 5000, uid="big")))
 
-    assert "private address" in refusal(diary, replace(LIMITS, private_hosts=()))
-    assert "BOOKING_CALENDAR_MAX_BYTES" in refusal(diary, replace(LIMITS, max_bytes=4000))
-    assert "too slow" in refusal(diary, replace(LIMITS, seconds=0.001))
+    assert "private address" in refusal(collection, replace(LIMITS, private_hosts=()))
+    assert "BOOKING_CALENDAR_MAX_BYTES" in refusal(collection, replace(LIMITS, max_bytes=4000))
+    assert "too slow" in refusal(collection, replace(LIMITS, seconds=0.001))

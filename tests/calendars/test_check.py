@@ -33,10 +33,10 @@ def test_without_any_all_is_well(own_database: str) -> None:
 
 
 def test_it_counts_them_and_says_the_oldest_age(url: str) -> None:
-    [(state, said, _)] = seen(url)
+    [(state, text, _)] = seen(url)
 
     assert state == "ok"
-    assert said == "2 outside, 1 failing, 0 stale; the oldest copy is 2 h 30 min old"
+    assert text == "2 outside, 1 failing, 0 stale; the oldest copy is 2 h 30 min old"
 
 
 def test_it_counts_what_nobody_could_read(url: str) -> None:
@@ -48,11 +48,11 @@ def test_it_counts_what_nobody_could_read(url: str) -> None:
 
 def test_of_stale_ones_it_warns(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOOKING_CALENDAR_STALE_AFTER", "2h")
-    [(state, said, mend)] = seen(url)
+    [(state, text, remedy)] = seen(url)
 
     assert state == "warning"
-    assert "1 stale" in said
-    assert "list_calendar_feeds" in mend
+    assert "1 stale" in text
+    assert "list_calendar_feeds" in remedy
 
 
 def test_calendars_that_need_an_extra_that_is_not_there_are_warned_of(

@@ -17,22 +17,22 @@ from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import CalendarFeed
 from tests import builders
-from tests.calendars.conftest import NINE, TERM, blocks, command, kept, looked
+from tests.calendars.conftest import NINE, TERM, begin_refresh, blocks, command, store_copy
 from tests.concurrent_transactions import overtaken
 
 
 def test_the_same_again_is_no_change_and_a_change_is_read_anew(
     db: Session, ctx: Context, who: UUID, feed: UUID
 ) -> None:
-    kept(db, ctx, NINE)
+    store_copy(db, ctx, NINE)
     assert service.set_calendar_feed(db, ctx, command(who, feed)).result == "already_done"
-    assert looked(db, ctx).copy_will_do
+    assert begin_refresh(db, ctx).is_copy_usable
     changed = service.set_calendar_feed(db, ctx, command(who, feed, all_day_busy=True))
 
     assert changed.result == "done"
-    look = service.next_look(db, ctx, TERM)
-    assert look is not None
-    assert not look.copy_will_do
+    refresh = service.begin_refresh(db, ctx, TERM)
+    assert refresh is not None
+    assert not refresh.is_copy_usable
     assert list(blocks(db).values()) == [NINE]  # until it has been read
 
 
@@ -81,10 +81,10 @@ def test_an_address_that_cannot_be_is_refused_without_being_repeated(url: str) -
 
 
 def test_what_opens_a_calendar_is_not_shown(db: Session, ctx: Context, who: UUID) -> None:
-    given = command(who, username="okafor", password="sesame", addresses=["o@example.org"])
-    service.set_calendar_feed(db, ctx, given)
-    look = looked(db, ctx)
-    shown = f"{given!r} {given} {look!r} {service.list_calendar_feeds(db, ctx, ListCalendarFeeds())!r}"
+    sent = command(who, username="okafor", password="sesame", addresses=["o@example.org"])
+    service.set_calendar_feed(db, ctx, sent)
+    refresh = begin_refresh(db, ctx)
+    shown = f"{sent!r} {sent} {refresh!r} {service.list_calendar_feeds(db, ctx, ListCalendarFeeds())!r}"
 
     for secret in ("secret-token", "okafor", "sesame", "o@example.org"):
         assert secret not in shown
@@ -95,8 +95,8 @@ def test_feeds_are_listed_by_pages_or_by_consultant(db: Session, ctx: Context, w
     for consultant in (who, other, who):
         service.set_calendar_feed(db, ctx, command(consultant))
 
-    def ids(**wanted: object) -> list[UUID]:
-        query = ListCalendarFeeds.model_validate(wanted)
+    def ids(**fields: object) -> list[UUID]:
+        query = ListCalendarFeeds.model_validate(fields)
         return [one.feed_id for one in service.list_calendar_feeds(db, ctx, query).feeds]
 
     everything = ids()

@@ -11,9 +11,17 @@ import pytest
 
 from booking_tasks.calendars.addresses import is_plainly_private, is_public
 from booking_tasks.calendars.network import MOST_REDIRECTS, FetchError, NetworkLimits
-from booking_tasks.calendars.provider import Fetched, Source, fetch
+from booking_tasks.calendars.provider import FeedSource, FetchedCalendar, fetch
 from tests.calendars.files import MEETING, calendar
-from tests.calendars.servers import CERTIFICATE, ELSEWHERE, HERE, Names, Shelf, answering, calendar_server
+from tests.calendars.servers import (
+    CERTIFICATE,
+    ELSEWHERE,
+    HERE,
+    FakeCalendar,
+    Names,
+    answering,
+    calendar_server,
+)
 from tests.calendars.test_reading import MARCH
 
 LIMITS = NetworkLimits(seconds=20.0, max_bytes=100_000, private_hosts=(HERE.upper(),))
@@ -26,7 +34,7 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def shelf() -> Iterator[Shelf]:
+def fake_calendar() -> Iterator[FakeCalendar]:
     with calendar_server(CONTENT) as held:
         yield held
 
@@ -35,52 +43,56 @@ def names(**answers: list[str]) -> Names:
     return Names(**({"calendar_example": ["127.0.0.1"], "elsewhere_example": ["127.0.0.1"]} | answers))
 
 
-def fetched(source: str | Source, limits: NetworkLimits = LIMITS, resolve: Names | None = None) -> Fetched:
-    given = Source("ics", source) if isinstance(source, str) else source
-    return fetch(given, MARCH, limits, resolve or names())
+def fetched(
+    source: str | FeedSource, limits: NetworkLimits = LIMITS, resolve: Names | None = None
+) -> FetchedCalendar:
+    feed_source = FeedSource("ics", source) if isinstance(source, str) else source
+    return fetch(feed_source, MARCH, limits, resolve or names())
 
 
-def refusal(source: str | Source, limits: NetworkLimits = LIMITS, resolve: Names | None = None) -> str:
+def refusal(source: str | FeedSource, limits: NetworkLimits = LIMITS, resolve: Names | None = None) -> str:
     with pytest.raises(FetchError) as refused:
         fetched(source, limits, resolve)
-    said = str(refused.value)
-    assert "token" not in said
-    assert HERE not in said
-    return said
+    text = str(refused.value)
+    assert "token" not in text
+    assert HERE not in text
+    return text
 
 
 # -- what an honest server does ------------------------------------------------------------------------
 
 
-def test_what_the_server_holds_comes_with_its_validators(shelf: Shelf) -> None:
-    assert fetched(shelf.url) == Fetched(CONTENT, shelf.etag, None)
+def test_what_the_server_holds_comes_with_its_validators(fake_calendar: FakeCalendar) -> None:
+    assert fetched(fake_calendar.url) == FetchedCalendar(CONTENT, fake_calendar.etag, None)
 
 
-def test_what_has_not_changed_is_not_sent_again(shelf: Shelf) -> None:
-    known = Source("ics", shelf.url, etag=shelf.etag, last_modified="Mon, 01 Mar 2027 09:00:00 GMT")
+def test_what_has_not_changed_is_not_sent_again(fake_calendar: FakeCalendar) -> None:
+    known = FeedSource(
+        "ics", fake_calendar.url, etag=fake_calendar.etag, last_modified="Mon, 01 Mar 2027 09:00:00 GMT"
+    )
 
     assert fetched(known).content is None
-    assert shelf.asked[0].headers["If-None-Match"] == shelf.etag
-    assert shelf.asked[0].headers["If-Modified-Since"] == known.last_modified
-    shelf.content += b"\r\n"
-    assert fetched(known).content == shelf.content
+    assert fake_calendar.requests[0].headers["If-None-Match"] == fake_calendar.etag
+    assert fake_calendar.requests[0].headers["If-Modified-Since"] == known.last_modified
+    fake_calendar.content += b"\r\n"
+    assert fetched(known).content == fake_calendar.content
 
 
-def test_unchanged_is_no_answer_to_who_has_nothing(shelf: Shelf) -> None:
-    shelf.misbehave = answering(304)
+def test_unchanged_is_no_answer_to_who_has_nothing(fake_calendar: FakeCalendar) -> None:
+    fake_calendar.misbehave = answering(304)
 
-    assert "304" in refusal(shelf.url)
+    assert "304" in refusal(fake_calendar.url)
 
 
-def test_user_and_password_go_to_their_own_server_alone(shelf: Shelf) -> None:
+def test_user_and_password_go_to_their_own_server_alone(fake_calendar: FakeCalendar) -> None:
     with calendar_server(CONTENT) as other:
-        shelf.misbehave = answering(302, Location=other.url.replace(HERE, ELSEWHERE))
+        fake_calendar.misbehave = answering(302, Location=other.url.replace(HERE, ELSEWHERE))
         private = replace(LIMITS, private_hosts=(HERE, ELSEWHERE))
-        source = Source("ics", shelf.url, username="okafor", password="open sesame")
+        source = FeedSource("ics", fake_calendar.url, username="okafor", password="open sesame")
         assert fetched(source, private).content == CONTENT
 
-        assert shelf.asked[0].headers["Authorization"] == "Basic b2thZm9yOm9wZW4gc2VzYW1l"
-        assert "Authorization" not in other.asked[0].headers
+        assert fake_calendar.requests[0].headers["Authorization"] == "Basic b2thZm9yOm9wZW4gc2VzYW1l"
+        assert "Authorization" not in other.requests[0].headers
     assert "sesame" not in repr(source)
     assert "token" not in repr(source)
 
@@ -88,25 +100,25 @@ def test_user_and_password_go_to_their_own_server_alone(shelf: Shelf) -> None:
 # -- what leads astray -----------------------------------------------------------------------------------
 
 
-def test_a_private_address_is_refused_unless_its_host_is_named(shelf: Shelf) -> None:
-    assert "private address" in refusal(shelf.url, replace(LIMITS, private_hosts=("other.example",)))
-    assert shelf.asked == []
+def test_a_private_address_is_refused_unless_its_host_is_named(fake_calendar: FakeCalendar) -> None:
+    assert "private address" in refusal(fake_calendar.url, replace(LIMITS, private_hosts=("other.example",)))
+    assert fake_calendar.requests == []
 
 
-def test_a_redirect_to_a_private_address_is_refused(shelf: Shelf) -> None:
+def test_a_redirect_to_a_private_address_is_refused(fake_calendar: FakeCalendar) -> None:
     with calendar_server(CONTENT) as inner:
-        shelf.misbehave = answering(302, Location=inner.url.replace(HERE, ELSEWHERE))
+        fake_calendar.misbehave = answering(302, Location=inner.url.replace(HERE, ELSEWHERE))
 
-        assert "private address" in refusal(shelf.url)
-        assert inner.asked == []
+        assert "private address" in refusal(fake_calendar.url)
+        assert inner.requests == []
 
 
 def test_a_name_is_looked_up_once_and_that_address_is_connected_to() -> None:
-    with calendar_server(CONTENT, address="0.0.0.0") as shelf:
+    with calendar_server(CONTENT, address="0.0.0.0") as fake_calendar:
         changing = names(calendar_example=["127.0.0.2", "127.0.0.3"])
-        fetched(shelf.url, resolve=changing)
+        fetched(fake_calendar.url, resolve=changing)
 
-        assert [one.at for one in shelf.asked] == ["127.0.0.2"]
+        assert [one.at for one in fake_calendar.requests] == ["127.0.0.2"]
         assert changing.lookups == [HERE]
 
 
@@ -114,36 +126,36 @@ def test_a_name_is_looked_up_once_and_that_address_is_connected_to() -> None:
     "location",
     ["http://calendar.example/plain.ics", "file:///etc/passwd", "ftp://calendar.example/"],
 )
-def test_a_redirect_away_from_https_is_refused(shelf: Shelf, location: str) -> None:
-    shelf.misbehave = answering(302, Location=location)
+def test_a_redirect_away_from_https_is_refused(fake_calendar: FakeCalendar, location: str) -> None:
+    fake_calendar.misbehave = answering(302, Location=location)
 
-    assert "https" in refusal(shelf.url)
+    assert "https" in refusal(fake_calendar.url)
 
 
 @pytest.mark.parametrize(
     "location", ["https://[calendar/", "https://calendar.example:99999/", "https://\x7f/"]
 )
-def test_a_redirect_to_no_address_at_all_is_refused(shelf: Shelf, location: str) -> None:
-    shelf.misbehave = answering(302, Location=location)
+def test_a_redirect_to_no_address_at_all_is_refused(fake_calendar: FakeCalendar, location: str) -> None:
+    fake_calendar.misbehave = answering(302, Location=location)
 
-    assert "no address" in refusal(shelf.url)
-
-
-def test_a_validator_that_could_not_be_sent_back_is_not_kept(shelf: Shelf) -> None:
-    shelf.misbehave = answering(200, CONTENT, ETag='"' + "x" * 1000 + '"', Last_Modified="März")
-
-    assert fetched(shelf.url) == Fetched(CONTENT, None, None)
+    assert "valid address" in refusal(fake_calendar.url)
 
 
-def test_redirects_come_to_an_end(shelf: Shelf) -> None:
-    shelf.misbehave = answering(301, Location="/again")
+def test_a_validator_that_could_not_be_sent_back_is_not_kept(fake_calendar: FakeCalendar) -> None:
+    fake_calendar.misbehave = answering(200, CONTENT, ETag='"' + "x" * 1000 + '"', Last_Modified="März")
 
-    assert f"more than {MOST_REDIRECTS} times" in refusal(shelf.url)
-    assert len(shelf.asked) == MOST_REDIRECTS + 1
+    assert fetched(fake_calendar.url) == FetchedCalendar(CONTENT, None, None)
 
 
-def test_a_certificate_for_another_name_is_not_trusted(shelf: Shelf) -> None:
-    url = shelf.url.replace(HERE, "third.example")
+def test_redirects_come_to_an_end(fake_calendar: FakeCalendar) -> None:
+    fake_calendar.misbehave = answering(301, Location="/again")
+
+    assert f"more than {MOST_REDIRECTS} times" in refusal(fake_calendar.url)
+    assert len(fake_calendar.requests) == MOST_REDIRECTS + 1
+
+
+def test_a_certificate_for_another_name_is_not_trusted(fake_calendar: FakeCalendar) -> None:
+    url = fake_calendar.url.replace(HERE, "third.example")
     limits = replace(LIMITS, private_hosts=("third.example",))
 
     assert "certificate" in refusal(url, limits, names(third_example=["127.0.0.1"]))
@@ -198,25 +210,27 @@ def test_what_is_plainly_private_is_seen_without_a_lookup() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"),
+    ("status", "message"),
     [
         (500, "answers 500"),
-        (404, "not there any more"),
-        (410, "not there any more"),
-        (401, "let us in"),
-        (403, "let us in"),
+        (404, "no longer exists"),
+        (410, "no longer exists"),
+        (401, "refuses access"),
+        (403, "refuses access"),
         (429, "answers 429"),
         (204, "answers 204"),
         (206, "answers 206"),
     ],
 )
-def test_another_answer_than_a_calendar_is_a_failure(shelf: Shelf, status: int, words: str) -> None:
-    shelf.misbehave = answering(status, b"" if status == 204 else CONTENT)
+def test_another_answer_than_a_calendar_is_a_failure(
+    fake_calendar: FakeCalendar, status: int, message: str
+) -> None:
+    fake_calendar.misbehave = answering(status, b"" if status == 204 else CONTENT)
 
-    assert words in refusal(shelf.url)
+    assert message in refusal(fake_calendar.url)
 
 
-def test_a_body_that_breaks_off_is_no_body(shelf: Shelf) -> None:
+def test_a_body_that_breaks_off_is_no_body(fake_calendar: FakeCalendar) -> None:
     def break_off(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", "5000")
@@ -224,21 +238,21 @@ def test_a_body_that_breaks_off_is_no_body(shelf: Shelf) -> None:
         handler.wfile.write(CONTENT)
         handler.close_connection = True
 
-    shelf.misbehave = break_off
+    fake_calendar.misbehave = break_off
 
-    assert "broke off" in refusal(shelf.url)
-
-
-def test_more_than_is_allowed_is_not_read(shelf: Shelf) -> None:
-    shelf.content = b"x" * 100_001
-
-    assert "BOOKING_CALENDAR_MAX_BYTES" in refusal(shelf.url)
+    assert "broke off" in refusal(fake_calendar.url)
 
 
-def test_what_is_compressed_is_not_unpacked(shelf: Shelf) -> None:
-    shelf.misbehave = answering(200, CONTENT, Content_Encoding="gzip")
+def test_more_than_is_allowed_is_not_read(fake_calendar: FakeCalendar) -> None:
+    fake_calendar.content = b"x" * 100_001
 
-    assert "compressed" in refusal(shelf.url)
+    assert "BOOKING_CALENDAR_MAX_BYTES" in refusal(fake_calendar.url)
+
+
+def test_what_is_compressed_is_not_unpacked(fake_calendar: FakeCalendar) -> None:
+    fake_calendar.misbehave = answering(200, CONTENT, Content_Encoding="gzip")
+
+    assert "compressed" in refusal(fake_calendar.url)
 
 
 def _drip_body(handler: BaseHTTPRequestHandler) -> None:
@@ -249,24 +263,24 @@ def _drip_body(handler: BaseHTTPRequestHandler) -> None:
 
 
 def _drip(handler: BaseHTTPRequestHandler) -> None:
-    shelf: Shelf = handler.server.shelf  # type: ignore[attr-defined]
-    while not shelf.over.wait(0.05):
+    fake_calendar: FakeCalendar = handler.server.calendar  # type: ignore[attr-defined]
+    while not fake_calendar.over.wait(0.05):
         handler.wfile.write(b"x")
 
 
 @pytest.mark.parametrize("slow", [_drip_body, _drip], ids=["body", "headers"])
-def test_a_server_that_drips_is_cut_off_in_time(shelf: Shelf, slow: object) -> None:
-    shelf.misbehave = slow  # type: ignore[assignment]
+def test_a_server_that_drips_is_cut_off_in_time(fake_calendar: FakeCalendar, slow: object) -> None:
+    fake_calendar.misbehave = slow  # type: ignore[assignment]
     began = time.monotonic()
 
-    assert "too slow" in refusal(shelf.url, replace(LIMITS, seconds=0.5))
+    assert "too slow" in refusal(fake_calendar.url, replace(LIMITS, seconds=0.5))
     assert time.monotonic() - began < 10
 
 
-def test_nobody_there_and_no_such_name_are_failures(shelf: Shelf) -> None:
+def test_nobody_there_and_no_such_name_are_failures(fake_calendar: FakeCalendar) -> None:
     def unknown(*_: object, **__: object) -> list[tuple[object, ...]]:
         raise OSError("no such host")
 
-    with pytest.raises(FetchError, match="nobody knows its host name"):
-        fetch(Source("ics", shelf.url), MARCH, LIMITS, unknown)
+    with pytest.raises(FetchError, match="its host name is unknown"):
+        fetch(FeedSource("ics", fake_calendar.url), MARCH, LIMITS, unknown)
     assert "cannot be reached" in refusal("https://calendar.example:1/token")

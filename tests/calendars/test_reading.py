@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from booking_tasks.calendars.reading import MOST_ENTRIES, MOST_OCCURRENCES, UnreadableError, busy
-from booking_tasks.calendars.rules import Piece, Reading
+from booking_tasks.calendars.reading import MOST_ENTRIES, MOST_OCCURRENCES, UnreadableError, busy_time
+from booking_tasks.calendars.rules import BusyInterval, ReadOptions
 from tests.calendars.files import MEETING, OUTLOOK_ZONE, calendar, event
 
-MARCH = Reading(
+MARCH = ReadOptions(
     start=datetime(2027, 3, 1, tzinfo=UTC),
     end=datetime(2027, 4, 1, tzinfo=UTC),
     zone="Europe/Vienna",
@@ -22,9 +22,9 @@ MARCH = Reading(
 SESSION = "0190a1b2-0000-7000-8000-00000000abcd"
 
 
-def found(content: bytes, reading: Reading = MARCH) -> list[str]:
+def found(content: bytes, reading: ReadOptions = MARCH) -> list[str]:
     """The pieces as `day hour:minute - day hour:minute` in UTC."""
-    return [f"{one.start:%d %H:%M} - {one.end:%d %H:%M}" for one in busy(content, reading).pieces]
+    return [f"{one.start:%d %H:%M} - {one.end:%d %H:%M}" for one in busy_time(content, reading).intervals]
 
 
 ONE_HOUR = ("DTSTART:20270302T090000Z", "DTEND:20270302T100000Z")
@@ -248,11 +248,11 @@ def test_whole_days_marked_free_are_busy_by_choice_and_hours_are_not() -> None:
 
 def test_a_consultation_of_this_service_is_named_and_not_busy_time() -> None:
     content = calendar(event(*ONE_HOUR, uid=f"{SESSION}@Booking.Example.org"), event(*ONE_HOUR, uid=SESSION))
-    read = busy(content, MARCH)
-    piece = Piece(datetime(2027, 3, 2, 9, tzinfo=UTC), datetime(2027, 3, 2, 10, tzinfo=UTC))
+    read = busy_time(content, MARCH)
+    piece = BusyInterval(datetime(2027, 3, 2, 9, tzinfo=UTC), datetime(2027, 3, 2, 10, tzinfo=UTC))
 
-    assert read.ours == ((UUID(SESSION), piece),)
-    assert read.pieces == (piece,)  # the same id without our domain is somebody else's
+    assert read.own_sessions == ((UUID(SESSION), piece),)
+    assert read.intervals == (piece,)  # the same id without our domain is somebody else's
 
 
 @pytest.mark.parametrize(
@@ -268,10 +268,10 @@ def test_a_consultation_of_this_service_is_named_and_not_busy_time() -> None:
     ],
 )
 def test_an_entry_nobody_can_read_is_counted_and_the_others_are_read(lines: tuple[str, ...]) -> None:
-    read = busy(calendar(event(*lines, uid="bad"), MEETING), MARCH)
+    read = busy_time(calendar(event(*lines, uid="bad"), MEETING), MARCH)
 
     assert read.unreadable == 1
-    assert len(read.pieces) == 1
+    assert len(read.intervals) == 1
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_an_entry_nobody_can_read_is_counted_and_the_others_are_read(lines: tupl
 )
 def test_what_is_no_whole_calendar_is_refused(content: bytes) -> None:
     with pytest.raises(UnreadableError) as refused:
-        busy(content, MARCH)
+        busy_time(content, MARCH)
 
     assert "Secret" not in str(refused.value)
 

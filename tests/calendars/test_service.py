@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
 from booking_tasks.calendars import service
-from booking_tasks.calendars.rules import Busy, Piece
-from booking_tasks.calendars.service import Kept, Look
+from booking_tasks.calendars.rules import BusyInterval, BusyTime
+from booking_tasks.calendars.service import LedgerChanges, Refresh
 from booking_tasks.context import Context, Policies
 from booking_tasks.contracts import (
     CalendarFeedState,
@@ -26,15 +26,25 @@ from booking_tasks.models import CalendarFeed
 from booking_tasks.search import service as search
 from tests import builders
 from tests.builders import NOW
-from tests.calendars.conftest import HOUR, NINE, NOON, TERM, TOMORROW, blocks, command, kept, looked
+from tests.calendars.conftest import (
+    HOUR,
+    NINE,
+    NOON,
+    TERM,
+    TOMORROW,
+    begin_refresh,
+    blocks,
+    command,
+    store_copy,
+)
 
 CLOSED = Policies(calendar_outage="closed")
 
 
 def starts(db: Session, ctx: Context, who: UUID) -> list[datetime]:
-    kind = builders.service_type(db, slot_step_minutes=60)
+    service_type = builders.service_type(db, slot_step_minutes=60)
     query = SearchSlots(
-        service_type_id=kind.id, consultant_user_ids=(who,), start=NOW, end=NOW + timedelta(days=3)
+        service_type_id=service_type.id, consultant_user_ids=(who,), start=NOW, end=NOW + timedelta(days=3)
     )
     return [one.start for one in search.search_slots(db, ctx, query).starts]
 
@@ -53,31 +63,31 @@ def later(ctx: Context, by: timedelta, policies: Policies | None = None) -> Cont
 
 @pytest.mark.usefixtures("feed")
 def test_busy_time_is_not_offered_and_the_rest_is(db: Session, ctx: Context, who: UUID) -> None:
-    kept(db, ctx, NINE, NOON)
+    store_copy(db, ctx, NINE, NOON)
 
     assert starts(db, ctx, who) == [TOMORROW + hours * HOUR for hours in (1, 2, 4, 5, 6, 7)]
 
 
 def test_the_second_time_only_what_differs_is_touched(db: Session, ctx: Context, feed: UUID) -> None:
-    assert kept(db, ctx, NINE, NOON) == Kept(added=2)
+    assert store_copy(db, ctx, NINE, NOON) == LedgerChanges(added=2)
     before = blocks(db, f"calendar:{feed}")
-    assert kept(db, ctx, NINE, NOON) == Kept()
+    assert store_copy(db, ctx, NINE, NOON) == LedgerChanges()
     assert blocks(db) == before
 
-    evening = Piece(TOMORROW + 9 * HOUR, TOMORROW + 10 * HOUR)
-    assert kept(db, ctx, NINE, evening) == Kept(added=1, removed=1)
+    evening = BusyInterval(TOMORROW + 9 * HOUR, TOMORROW + 10 * HOUR)
+    assert store_copy(db, ctx, NINE, evening) == LedgerChanges(added=1, removed=1)
     row = next(id_ for id_, piece in before.items() if piece == NINE)
     assert blocks(db)[row] == NINE
 
 
 @pytest.mark.usefixtures("feed")
 def test_unchanged_leaves_every_row_and_makes_the_copy_young(db: Session, ctx: Context) -> None:
-    kept(db, ctx, NINE)
+    store_copy(db, ctx, NINE)
     before = blocks(db)
     after = later(ctx, 5 * HOUR)
-    look = looked(db, after)
-    assert look.copy_will_do
-    assert service.keep(db, after, look, None, '"1"', None) == Kept()
+    refresh = begin_refresh(db, after)
+    assert refresh.is_copy_usable
+    assert service.store_copy(db, after, refresh, None, '"1"', None) == LedgerChanges()
 
     assert blocks(db) == before
     assert state(db, after).age_minutes == 0
@@ -87,25 +97,25 @@ def test_unchanged_leaves_every_row_and_makes_the_copy_young(db: Session, ctx: C
 def test_a_copy_does_not_do_when_it_is_to_be_read_otherwise_or_further(
     db: Session, ctx: Context, who: UUID
 ) -> None:
-    kept(db, ctx, NINE)
-    assert looked(db, ctx).copy_will_do
+    store_copy(db, ctx, NINE)
+    assert begin_refresh(db, ctx).is_copy_usable
 
     others = replace(ctx, policies=Policies(calendar_tentative_busy=False))
-    assert not looked_at_again(db, others).copy_will_do
-    assert not looked_at_again(db, later(ctx, timedelta(days=1))).copy_will_do
+    assert not looked_at_again(db, others).is_copy_usable
+    assert not looked_at_again(db, later(ctx, timedelta(days=1))).is_copy_usable
     builders.user(db, user_id=who)  # whose address decides what they declined
-    assert not looked_at_again(db, ctx).copy_will_do
+    assert not looked_at_again(db, ctx).is_copy_usable
 
 
-def looked_at_again(db: Session, ctx: Context) -> Look:
+def looked_at_again(db: Session, ctx: Context) -> Refresh:
     db.execute(update(CalendarFeed).values(lease_token=None, lease_until=None))
-    return looked(db, ctx)
+    return begin_refresh(db, ctx)
 
 
 def test_the_calendars_of_one_person_do_not_touch_each_others_time(
     db: Session, ctx: Context, who: UUID, feed: UUID
 ) -> None:
-    kept(db, ctx, NINE)
+    store_copy(db, ctx, NINE)
     other = command(who, url="https://calendar.example/other.ics")
     service.set_calendar_feed(db, ctx, other)
     db.execute(
@@ -113,7 +123,7 @@ def test_the_calendars_of_one_person_do_not_touch_each_others_time(
         .where(CalendarFeed.id == feed)
         .values(lease_token=uuid7(), lease_until=datetime(2100, 1, 1, tzinfo=UTC))
     )
-    kept(db, ctx, NOON)
+    store_copy(db, ctx, NOON)
     service.remove_calendar_feed(
         db, ctx, RemoveCalendarFeed(message_id=uuid7(), actor="test", feed_id=other.feed_id)
     )
@@ -125,19 +135,19 @@ def test_the_calendars_of_one_person_do_not_touch_each_others_time(
 
 
 @pytest.fixture
-def agreed(db: Session, ctx: Context) -> tuple[UUID, UUID, Piece]:
+def agreed(db: Session, ctx: Context) -> tuple[UUID, UUID, BusyInterval]:
     """A session, its consultant (who has a feed), and its time."""
     session = builders.booked_session(db, start=TOMORROW + 5 * HOUR)
     service.set_calendar_feed(db, ctx, command(session.consultant_user_id))
-    return session.id, session.consultant_user_id, Piece(TOMORROW + 5 * HOUR, TOMORROW + 6 * HOUR)
+    return session.id, session.consultant_user_id, BusyInterval(TOMORROW + 5 * HOUR, TOMORROW + 6 * HOUR)
 
 
 def test_the_copy_of_ones_own_session_does_not_block_it(
-    db: Session, ctx: Context, agreed: tuple[UUID, UUID, Piece]
+    db: Session, ctx: Context, agreed: tuple[UUID, UUID, BusyInterval]
 ) -> None:
     session, consultant, piece = agreed
     builders.window(db, consultant, TOMORROW)
-    assert kept(db, ctx, ours=((session, piece),)) == Kept()
+    assert store_copy(db, ctx, own_sessions=((session, piece),)) == LedgerChanges()
 
     # so it may be moved by a quarter of an hour
     request = builders.request(db, builders.service_type(db, slot_step_minutes=15).id)
@@ -148,30 +158,30 @@ def test_the_copy_of_ones_own_session_does_not_block_it(
 
 
 def test_a_session_that_the_consultant_attends_as_requester_takes_their_time(
-    db: Session, ctx: Context, agreed: tuple[UUID, UUID, Piece]
+    db: Session, ctx: Context, agreed: tuple[UUID, UUID, BusyInterval]
 ) -> None:
     _, consultant, piece = agreed
     attended = builders.booked_session(db, start=piece.start, requester_user_id=consultant)
     over = builders.booked_session(
         db, start=NINE.start, requester_user_id=consultant, status="cancelled_by_user"
     )
-    kept(db, ctx, ours=((attended.id, piece), (over.id, NINE), (uuid7(), NOON)))
+    store_copy(db, ctx, own_sessions=((attended.id, piece), (over.id, NINE), (uuid7(), NOON)))
 
     assert sorted(blocks(db).values()) == [NOON, piece]  # and one that nobody knows any more
 
 
 def test_sessions_that_a_calendar_covers_are_listed_and_stay(
-    db: Session, ctx: Context, agreed: tuple[UUID, UUID, Piece]
+    db: Session, ctx: Context, agreed: tuple[UUID, UUID, BusyInterval]
 ) -> None:
     session, _, piece = agreed
-    half = Piece(piece.start + HOUR / 2, piece.end + HOUR)
-    assert kept(db, ctx, half).covered == (session,)
-    assert kept(db, ctx, half, NINE).covered == ()  # told once
+    half = BusyInterval(piece.start + HOUR / 2, piece.end + HOUR)
+    assert store_copy(db, ctx, half).covered == (session,)
+    assert store_copy(db, ctx, half, NINE).covered == ()  # told once
 
     (covered,) = state(db, ctx).covered
     assert (covered.session_id, covered.reason) == (session, "outside_calendar")
-    touching = Piece(piece.end, piece.end + HOUR)
-    kept(db, ctx, touching)
+    touching = BusyInterval(piece.end, piece.end + HOUR)
+    store_copy(db, ctx, touching)
     assert state(db, ctx).covered == ()
 
 
@@ -180,10 +190,10 @@ def test_sessions_that_a_calendar_covers_are_listed_and_stay(
 
 @pytest.mark.usefixtures("feed")
 def test_a_failure_changes_nothing_and_its_age_is_shown(db: Session, ctx: Context) -> None:
-    kept(db, ctx, NINE)
+    store_copy(db, ctx, NINE)
     before = blocks(db)
     after = later(ctx, 3 * HOUR)
-    assert service.fail(db, after, looked(db, after), "its server answers 500")
+    assert service.record_failure(db, after, begin_refresh(db, after), "its server answers 500")
 
     assert blocks(db) == before
     found = state(db, after)
@@ -194,26 +204,26 @@ def test_a_failure_changes_nothing_and_its_age_is_shown(db: Session, ctx: Contex
 
 @pytest.mark.usefixtures("feed")
 def test_of_an_outage_one_caller_tells_once_until_it_is_over(db: Session, ctx: Context) -> None:
-    kept(db, ctx, NINE)
-    assert service.newly_stale(db, later(ctx, 24 * HOUR)) == []
+    store_copy(db, ctx, NINE)
+    assert service.newly_stale_feeds(db, later(ctx, 24 * HOUR)) == []
     out = later(ctx, 25 * HOUR)
-    (stale,) = service.newly_stale(db, out)
+    (stale,) = service.newly_stale_feeds(db, out)
 
-    assert service.announce(db, out, stale)
-    assert not service.announce(db, out, stale)
-    assert service.newly_stale(db, later(out, 100 * HOUR)) == []
-    assert kept(db, out, NINE).recovered
-    assert not kept(db, out, NINE).recovered
-    assert service.newly_stale(db, later(out, 25 * HOUR)) == [stale]
+    assert service.claim_alert(db, out, stale)
+    assert not service.claim_alert(db, out, stale)
+    assert service.newly_stale_feeds(db, later(out, 100 * HOUR)) == []
+    assert store_copy(db, out, NINE).recovered
+    assert not store_copy(db, out, NINE).recovered
+    assert service.newly_stale_feeds(db, later(out, 25 * HOUR)) == [stale]
 
 
 @pytest.mark.usefixtures("feed")
 def test_open_the_last_good_copy_counts_for_as_long_as_it_takes(db: Session, ctx: Context, who: UUID) -> None:
-    kept(db, ctx, NINE)
+    store_copy(db, ctx, NINE)
     out = later(ctx, 25 * HOUR)
-    (stale,) = service.newly_stale(db, out)
-    service.announce(db, out, stale)
-    service.fail(db, out, looked(db, out), "gone")
+    (stale,) = service.newly_stale_feeds(db, out)
+    service.claim_alert(db, out, stale)
+    service.record_failure(db, out, begin_refresh(db, out), "gone")
 
     assert starts(db, out, who) == [TOMORROW + hours * HOUR for hours in (1, 2, 3, 4, 5, 6, 7)]
 
@@ -221,16 +231,16 @@ def test_open_the_last_good_copy_counts_for_as_long_as_it_takes(db: Session, ctx
 @pytest.mark.usefixtures("feed")
 def test_closed_nothing_is_offered_until_the_calendar_is_back(db: Session, ctx: Context, who: UUID) -> None:
     builders.window(db, who, TOMORROW + timedelta(days=60))
-    kept(db, ctx, NINE)
+    store_copy(db, ctx, NINE)
     out = later(ctx, 25 * HOUR, CLOSED)
-    (stale,) = service.newly_stale(db, out)
-    service.announce(db, out, stale)
+    (stale,) = service.newly_stale_feeds(db, out)
+    service.claim_alert(db, out, stale)
     begun = blocks(db, "calendar-outage:")
-    service.fail(db, out, looked(db, out), "gone")
+    service.record_failure(db, out, begin_refresh(db, out), "gone")
 
     assert blocks(db, "calendar-outage:") == begun
     assert starts(db, out, who) == []
-    assert kept(db, out, NINE).recovered
+    assert store_copy(db, out, NINE).recovered
     assert blocks(db, "calendar-outage:") == {}
     assert len(starts(db, out, who)) == 7
 
@@ -238,11 +248,11 @@ def test_closed_nothing_is_offered_until_the_calendar_is_back(db: Session, ctx: 
 @pytest.mark.usefixtures("feed")
 def test_a_deployment_that_opens_again_offers_what_an_outage_closed(db: Session, ctx: Context) -> None:
     out = later(ctx, 25 * HOUR, CLOSED)
-    (stale,) = service.newly_stale(db, out)  # never read at all: its age is that of the feed
-    service.announce(db, out, stale)
+    (stale,) = service.newly_stale_feeds(db, out)  # never read at all: its age is that of the feed
+    service.claim_alert(db, out, stale)
     assert len(blocks(db, "calendar-outage:")) == 1
     opened = later(ctx, 26 * HOUR)
-    service.fail(db, opened, looked(db, opened), "gone")
+    service.record_failure(db, opened, begin_refresh(db, opened), "gone")
 
     assert blocks(db, "calendar-outage:") == {}
 
@@ -252,25 +262,25 @@ def test_a_deployment_that_opens_again_offers_what_an_outage_closed(db: Session,
 
 @pytest.mark.usefixtures("feed")
 def test_a_feed_is_looked_at_by_one_until_the_lease_is_over(db: Session, ctx: Context) -> None:
-    looked(db, ctx)
+    begin_refresh(db, ctx)
     db.execute(update(CalendarFeed).values(due_at=NOW - timedelta(days=365)))
-    assert service.next_look(db, ctx, TERM) is None
+    assert service.begin_refresh(db, ctx, TERM) is None
 
     db.execute(update(CalendarFeed).values(lease_until=NOW - timedelta(days=365)))
-    assert service.next_look(db, ctx, TERM) is not None
+    assert service.begin_refresh(db, ctx, TERM) is not None
 
 
 def test_what_was_changed_or_removed_in_the_meantime_gets_nothing_written(
     db: Session, ctx: Context, who: UUID, feed: UUID
 ) -> None:
-    look = looked(db, ctx)
+    refresh = begin_refresh(db, ctx)
     service.set_calendar_feed(db, ctx, command(who, feed, url="https://calendar.example/new.ics"))
-    assert service.keep(db, ctx, look, Busy((NINE,)), None, None) is None
-    assert not service.fail(db, ctx, look, "gone")
+    assert service.store_copy(db, ctx, refresh, BusyTime((NINE,)), None, None) is None
+    assert not service.record_failure(db, ctx, refresh, "gone")
 
-    look = looked(db, ctx)
+    refresh = begin_refresh(db, ctx)
     remove = RemoveCalendarFeed(message_id=uuid7(), actor="test", feed_id=feed)
     assert service.remove_calendar_feed(db, ctx, remove).result == "done"
-    assert service.keep(db, ctx, look, Busy((NINE,)), None, None) is None
+    assert service.store_copy(db, ctx, refresh, BusyTime((NINE,)), None, None) is None
     assert blocks(db) == {}
     assert service.remove_calendar_feed(db, ctx, remove).result == "already_done"

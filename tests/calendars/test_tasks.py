@@ -25,14 +25,14 @@ from tests import builders
 from tests.calendars.files import calendar, event
 from tests.calendars.radicale import PASSWORD as DIARY_PASSWORD
 from tests.calendars.radicale import USER, radicale
-from tests.calendars.servers import CERTIFICATE, Shelf, answering, calendar_server
+from tests.calendars.servers import CERTIFICATE, FakeCalendar, answering, calendar_server
 
 DAY = timedelta(days=1)
 TOKEN, PASSWORD = "private-token", "open sesame"
 
 
 @pytest.fixture
-def shelf(own_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
+def fake_calendar(own_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCalendar]:
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     monkeypatch.setenv("BOOKING_CALENDAR_PRIVATE_HOSTS", "localhost")
     settings.cache_clear()
@@ -49,11 +49,11 @@ def tomorrow() -> datetime:
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + DAY
 
 
-def added(shelf: Shelf, **values: object) -> UUID:
+def added(fake_calendar: FakeCalendar, **values: object) -> UUID:
     """A feed of a new consultant, by the public task."""
     with transaction() as db:
         consultant = builders.consultant(db).consultant_user_id
-    given: dict[str, object] = {
+    fields: dict[str, object] = {
         "message_id": str(uuid7()),
         "actor": "test",
         "feed_id": str(uuid7()),
@@ -61,9 +61,9 @@ def added(shelf: Shelf, **values: object) -> UUID:
         "consultant_user_id": str(consultant),
         "username": "okafor",
         "password": PASSWORD,
-        "url": f"https://localhost:{shelf.port}/{TOKEN}/basic.ics",
+        "url": f"https://localhost:{fake_calendar.port}/{TOKEN}/basic.ics",
     }
-    outcome = set_calendar_feed(request=given | values)
+    outcome = set_calendar_feed(request=fields | values)
     assert outcome["result"] == "done", outcome
     return UUID(outcome["feed_id"])
 
@@ -88,29 +88,29 @@ def busy_hours() -> list[int]:
         return [start.hour for start in rows]
 
 
-def test_a_new_calendar_is_read_and_then_left_alone_until_it_is_due(shelf: Shelf) -> None:
-    added(shelf)
+def test_a_new_calendar_is_read_and_then_left_alone_until_it_is_due(fake_calendar: FakeCalendar) -> None:
+    added(fake_calendar)
 
     assert refresh_calendars() == 1
     assert busy_hours() == [3]
     assert refresh_calendars() == 0
-    assert [one.path for one in shelf.asked] == [f"/{TOKEN}/basic.ics"]
+    assert [one.path for one in fake_calendar.requests] == [f"/{TOKEN}/basic.ics"]
 
 
-def test_unchanged_it_is_not_sent_again_and_changed_it_is(shelf: Shelf) -> None:
-    added(shelf)
+def test_unchanged_it_is_not_sent_again_and_changed_it_is(fake_calendar: FakeCalendar) -> None:
+    added(fake_calendar)
     refresh_calendars()
     first = feed().good_at
     due()
     refresh_calendars()
-    assert shelf.asked[1].headers["If-None-Match"] == shelf.etag
+    assert fake_calendar.requests[1].headers["If-None-Match"] == fake_calendar.etag
     assert busy_hours() == [3]
     again = feed().good_at
     assert first is not None
     assert again is not None
     assert again > first
 
-    shelf.content = meeting("one", 5)
+    fake_calendar.content = meeting("one", 5)
     due()
     refresh_calendars()
     assert busy_hours() == [5]
@@ -127,13 +127,13 @@ def test_unchanged_it_is_not_sent_again_and_changed_it_is(shelf: Shelf) -> None:
     ],
     ids=["500", "a page", "cut off", "led to loopback", "304 to an unconditional request"],
 )
-def test_a_failure_changes_nothing_and_is_shown(shelf: Shelf, wrong: Any) -> None:
-    added(shelf)
+def test_a_failure_changes_nothing_and_is_shown(fake_calendar: FakeCalendar, wrong: Any) -> None:
+    added(fake_calendar)
     refresh_calendars()
-    with transaction() as db:  # whatever was said of the copy is forgotten
+    with transaction() as db:  # whatever was everything of the copy is forgotten
         db.execute(update(CalendarFeed).values(etag=None))
     good = feed().good_at
-    shelf.misbehave = wrong
+    fake_calendar.misbehave = wrong
     due()
     refresh_calendars()
 
@@ -142,15 +142,15 @@ def test_a_failure_changes_nothing_and_is_shown(shelf: Shelf, wrong: Any) -> Non
     assert (failed.good_at, failed.failures) == (good, 1)
     assert failed.last_error
     assert TOKEN not in failed.last_error
-    shelf.misbehave = None
+    fake_calendar.misbehave = None
     due()
     refresh_calendars()
     assert (feed().failures, feed().last_error) == (0, None)
 
 
-def test_a_caldav_collection_fills_the_ledger_as_well(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_caldav_collection_fills_the_ledger_as_well(fake_calendar: FakeCalendar, tmp_path: Path) -> None:
     with radicale(tmp_path) as diary:
-        added(shelf, feed_type="caldav", url=diary.url, username=USER, password=DIARY_PASSWORD)
+        added(fake_calendar, feed_type="caldav", url=diary.url, username=USER, password=DIARY_PASSWORD)
         diary.put("one", meeting("one", 4))
         refresh_calendars()
         assert busy_hours() == [4]
@@ -165,8 +165,10 @@ def test_a_caldav_collection_fills_the_ledger_as_well(shelf: Shelf, tmp_path: Pa
     assert feed().last_error == "its server cannot be reached"
 
 
-def test_the_ledger_is_changed_under_the_consultants_lock(shelf: Shelf, own_database: str) -> None:
-    added(shelf)
+def test_the_ledger_is_changed_under_the_consultants_lock(
+    fake_calendar: FakeCalendar, own_database: str
+) -> None:
+    added(fake_calendar)
     with psycopg.connect(own_database) as booking, ThreadPoolExecutor(1) as other:
         booking.execute("SELECT 1 FROM consultant_profiles FOR NO KEY UPDATE")
         refreshing = other.submit(refresh_calendars)
@@ -186,54 +188,56 @@ def _somebody_waits(url: str) -> bool:
     return found is not None and found[0] == 1
 
 
-def test_two_at_once_fetch_it_once(shelf: Shelf) -> None:
-    added(shelf)
-    added(shelf)
+def test_two_at_once_fetch_it_once(fake_calendar: FakeCalendar) -> None:
+    added(fake_calendar)
+    added(fake_calendar)
     with ThreadPoolExecutor(4) as rivals:
         looked = list(rivals.map(lambda _: refresh_calendars(), range(4)))
 
     assert sum(looked) == 2
-    assert len(shelf.asked) == 2
+    assert len(fake_calendar.requests) == 2
 
 
-def test_one_that_fails_does_not_hold_up_those_behind_it(shelf: Shelf) -> None:
-    added(shelf, url=f"https://localhost:1/{TOKEN}")
-    added(shelf)
+def test_one_that_fails_does_not_hold_up_those_behind_it(fake_calendar: FakeCalendar) -> None:
+    added(fake_calendar, url=f"https://localhost:1/{TOKEN}")
+    added(fake_calendar)
 
     assert refresh_calendars() == 2
     assert busy_hours() == [3]
 
 
-def test_an_outage_is_told_once_and_so_is_its_end(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    feed_id = str(added(shelf))
+def test_an_outage_is_logged_once_and_so_is_its_end(
+    fake_calendar: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed_id = str(added(fake_calendar))
     monkeypatch.setenv("BOOKING_CALENDAR_STALE_AFTER", "0.000001s")
     settings.cache_clear()
-    shelf.misbehave = answering(503)
+    fake_calendar.misbehave = answering(503)
     with capture_logs() as lines:
         for _ in range(3):
             due()
             refresh_calendars()
         monkeypatch.setenv("BOOKING_CALENDAR_STALE_AFTER", "1d")
         settings.cache_clear()
-        shelf.misbehave = None
+        fake_calendar.misbehave = None
         for _ in range(2):
             due()
             refresh_calendars()
 
-    told = [line for line in lines if line["event"] in {"calendar.stale", "calendar.recovered"}]
-    assert [(line["event"], line["log_level"], line["feed"]) for line in told] == [
+    alerts = [line for line in lines if line["event"] in {"calendar.stale", "calendar.recovered"}]
+    assert [(line["event"], line["log_level"], line["feed"]) for line in alerts] == [
         ("calendar.stale", "error", feed_id),
         ("calendar.recovered", "warning", feed_id),
     ]
 
 
 def test_no_log_line_result_or_dead_letter_says_what_opens_a_calendar_or_what_stands_in_it(
-    shelf: Shelf,
+    fake_calendar: FakeCalendar,
 ) -> None:
     with capture_logs() as lines:
-        added(shelf)
+        added(fake_calendar)
         refresh_calendars()
-        shelf.misbehave = answering(403, b"Canary")
+        fake_calendar.misbehave = answering(403, b"Canary")
         due()
         refresh_calendars()
         refused = set_calendar_feed(
@@ -245,6 +249,6 @@ def test_no_log_line_result_or_dead_letter_says_what_opens_a_calendar_or_what_st
     assert refused["result"] == "refused"
     assert len(letters) == 1
     assert bodies == [None]  # forgotten once answered
-    said = json.dumps([lines, refused, letters, feed().last_error], default=str)
+    everything = json.dumps([lines, refused, letters, feed().last_error], default=str)
     for canary in (TOKEN, PASSWORD, "okafor", "Canary", "localhost"):
-        assert canary not in said
+        assert canary not in everything

@@ -34,13 +34,13 @@ from tests.concurrent_transactions import overtaken
 
 
 def service_type(service_type_id: UUID, **values: Any) -> UpsertServiceType:
-    given = {"name": "Algebra", "default_duration_minutes": 45} | values
-    return UpsertServiceType(message_id=uuid4(), actor="staff", service_type_id=service_type_id, **given)
+    fields = {"name": "Algebra", "default_duration_minutes": 45} | values
+    return UpsertServiceType(message_id=uuid4(), actor="staff", service_type_id=service_type_id, **fields)
 
 
 def consultant(user_id: UUID, **values: Any) -> UpsertConsultant:
-    given = {"time_zone": "Europe/Vienna", "specializations": ["algebra", "geometry"]} | values
-    return UpsertConsultant(message_id=uuid4(), actor="staff", consultant_user_id=user_id, **given)
+    fields = {"time_zone": "Europe/Vienna", "specializations": ["algebra", "geometry"]} | values
+    return UpsertConsultant(message_id=uuid4(), actor="staff", consultant_user_id=user_id, **fields)
 
 
 def test_a_service_type_is_made_with_all_its_policies(db: Session, ctx: Context) -> None:
@@ -166,7 +166,9 @@ def test_an_unknown_region_is_refused_with_its_field(db: Session, ctx: Context) 
 # -- what the assignment goes by ----------------------------------------
 
 
-def test_weights_of_a_kind_are_kept_as_given_and_may_not_leave_nothing(db: Session, ctx: Context) -> None:
+def test_weights_of_a_service_type_are_stored_as_sent_and_may_not_all_be_zero(
+    db: Session, ctx: Context
+) -> None:
     one = uuid7()
     service.upsert_service_type(db, ctx, service_type(one, assignment_weights={"earliest": 50}))
     assert db.get_one(ServiceType, one).assignment_weights == {"earliest": 50}
@@ -183,21 +185,21 @@ def test_negative_and_unknown_weights_never_come_in(weights: dict[str, int]) -> 
 
 
 def test_a_profile_says_what_is_offered_and_for_whom(db: Session, ctx: Context) -> None:
-    kind, who, company = uuid7(), uuid7(), uuid4()
-    service.upsert_service_type(db, ctx, service_type(kind))
-    given = {
-        "service_type_ids": [kind],
+    service_type_id, who, company = uuid7(), uuid7(), uuid4()
+    service.upsert_service_type(db, ctx, service_type(service_type_id))
+    fields = {
+        "service_type_ids": [service_type_id],
         "company_ids": [company],
         "languages": ["de-AT"],
         "assignment_weight": "0.5",
         "assignment_capacity": 3,
         "priority_tier": 1,
     }
-    assert service.upsert_consultant(db, ctx, consultant(who, **given)).result == "done"
+    assert service.upsert_consultant(db, ctx, consultant(who, **fields)).result == "done"
     row = db.get_one(Consultant, who)
-    assert (row.service_type_ids, row.company_ids, row.languages) == ([kind], [company], ["de-AT"])
+    assert (row.service_type_ids, row.company_ids, row.languages) == ([service_type_id], [company], ["de-AT"])
     assert (row.assignment_weight, row.assignment_capacity, row.priority_tier) == (Decimal("0.5"), 3, 1)
-    assert service.upsert_consultant(db, ctx, consultant(who, **given)).result == "already_done"
+    assert service.upsert_consultant(db, ctx, consultant(who, **fields)).result == "already_done"
     unknown = service.upsert_consultant(db, ctx, consultant(who, service_type_ids=[uuid4()]))
     assert (unknown.code, unknown.errors[0].field) == ("unknown_service_type", "service_type_ids")
 
@@ -245,11 +247,11 @@ def test_a_consultants_limits_are_stored_and_taken_away(db: Session, ctx: Contex
         "max_minutes_per_day": 240,
         "max_minutes_per_week": 900,
     }
-    for given, stored in ((limits, limits), ({}, dict.fromkeys(limits))):
-        assert service.upsert_consultant(db, ctx, consultant(one, **given)).result == "done"
+    for fields, stored in ((limits, limits), ({}, dict.fromkeys(limits))):
+        assert service.upsert_consultant(db, ctx, consultant(one, **fields)).result == "done"
         row = db.get_one(Consultant, one, populate_existing=True)
         assert {name: getattr(row, name) for name in limits} == stored
-        assert service.upsert_consultant(db, ctx, consultant(one, **given)).result == "already_done"
+        assert service.upsert_consultant(db, ctx, consultant(one, **fields)).result == "already_done"
     for wrong in (0, 20_001):
         with pytest.raises(ValidationError, match="max_minutes_per_week"):
             consultant(one, max_minutes_per_week=wrong)

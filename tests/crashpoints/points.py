@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from booking_tasks.calendars.network import Https
+from booking_tasks.calendars.network import HttpsClient
 from booking_tasks.celery import app
 from booking_tasks.events.publisher import Publisher
 from booking_tasks.mail.transport import SmtpTransport
@@ -29,7 +29,7 @@ _EFFECTS: tuple[tuple[type, str, str], ...] = (
     (HttpMeetingPlatform, "attendance", "report read"),
     (HttpMeetingPlatform, "rooms", "rooms listed"),
     (Publisher, "publish", "event published"),
-    (Https, "call", "calendar fetched"),
+    (HttpsClient, "call", "calendar fetched"),
 )
 
 

@@ -1,4 +1,4 @@
-"""What hours mean, told once more: minute by minute, without arithmetic on offsets, and slowly.
+"""A second, slow model of hours: minute by minute, without arithmetic on offsets.
 
 It knows one thing of a zone: what its clock shows at an instant.
 """
@@ -127,16 +127,16 @@ def _meant(first: date, day: date, parts: dict[str, str]) -> bool:
     return day.day == first.day and (frequency == "MONTHLY" or "BYMONTH" in by or day.month == first.month)
 
 
-def _is_month_day(day: date, wanted: str) -> bool:
+def _is_month_day(day: date, ordinals: str) -> bool:
     next_month = (day.replace(day=1) + 32 * DAY).replace(day=1)
     from_end = (day - next_month).days
-    return any(int(one) in {day.day, from_end} for one in wanted.split(","))
+    return any(int(one) in {day.day, from_end} for one in ordinals.split(","))
 
 
-def _is_week_day(day: date, wanted: str, *, monthly: bool) -> bool:
+def _is_week_day(day: date, ordinals: str, *, monthly: bool) -> bool:
     """With an ordinal: the nth such weekday of the month, or of the year."""
-    for wish in wanted.split(","):
-        ordinal, name = wish[:-2], wish[-2:]
+    for ordinal_day in ordinals.split(","):
+        ordinal, name = ordinal_day[:-2], ordinal_day[-2:]
         if _DAYS[day.weekday()] != name:
             continue
         if not ordinal:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from booking_tasks.hours.local_times import spans_of
 from booking_tasks.hours.recurrence import Recurrence
-from booking_tasks.hours.rules import HoursRule, Plan, RecurringHours, RuleSet, windows
+from booking_tasks.hours.rules import HoursRule, Plan, RecurringRule, RulePeriod, windows
 from booking_tasks.kit.time_zones import zone
 from tests.hours.model import DAY, MINUTE, ZONES, Walls, minutes_of, shown, transitions
 
@@ -19,7 +19,7 @@ _SUITE = settings(max_examples=60, derandomize=True, deadline=None)
 _CHANGES = [(name, at) for name in ZONES for at in transitions(name)]
 
 
-def test_the_changes_are_many_and_of_every_kind() -> None:
+def test_the_changes_are_many_and_of_every_sort() -> None:
     sizes = {shown(at, zone(name)) - shown(at - MINUTE, zone(name)) - MINUTE for name, at in _CHANGES}
     assert len(_CHANGES) > 900
     assert all(transitions(name) for name in ZONES)
@@ -77,7 +77,7 @@ def test_weekly_hours_around_any_change_are_what_the_model_says(
         for offset, start, end in week
     )
     first, last = day - 2 * DAY, day + 2 * DAY
-    found = windows(Plan(walls.zone, (RuleSet(rules),)), first, last)
+    found = windows(Plan(walls.zone, (RulePeriod(rules),)), first, last)
     expected = set()
     for offset in range(5):
         for rule in rules:
@@ -102,13 +102,13 @@ def test_a_window_never_shows_a_time_outside_the_declared_hours() -> None:
 @pytest.mark.parametrize("name", ZONES)
 def test_the_windows_of_every_day_of_a_change_are_what_the_model_says(name: str) -> None:
     """Whole days, nights, small hours, midnight, in turns; with a recurrence that they may touch."""
-    daily = RecurringHours(Recurrence(datetime(1984, 1, 1, 1, 20), "FREQ=DAILY"), timedelta(minutes=95))
+    daily = RecurringRule(Recurrence(datetime(1984, 1, 1, 1, 20), "FREQ=DAILY"), timedelta(minutes=95))
     spans = ((time(0), time(0)), (time(22), time(6)), (time(2, 30), time(9)), (time(23, 50), time(0, 5)))
     for number, at in enumerate(transitions(name)):
         walls = Walls(name, at, reach=timedelta(hours=54))
         first = shown(at, walls.zone).date() - DAY
         rules = tuple(HoursRule(*spans[number % len(spans)], weekday=day) for day in range(1, 8))
-        found = windows(Plan(walls.zone, (RuleSet(rules, (daily,)),)), first, first + DAY)
+        found = windows(Plan(walls.zone, (RulePeriod(rules, (daily,)),)), first, first + DAY)
         expected = set()
         for day in (first, first + DAY):
             begin = datetime.combine(day, time(1, 20))

@@ -244,7 +244,7 @@ def test_no_slot_is_offered_whose_wall_clock_is_outside_the_hours(
     """31 October 2027, Berlin, hours from 02:30: the clock shows 02:00 again at 01:00Z."""
     autumn = replace(ctx, now=datetime(2027, 10, 29, tzinfo=UTC))
     who = builders.consultant(db, time_zone="Europe/Berlin").consultant_user_id
-    kind = builders.service_type(db, default_duration_minutes=15, slot_step_minutes=15)
+    service_type = builders.service_type(db, default_duration_minutes=15, slot_step_minutes=15)
     declare(
         db,
         autumn,
@@ -255,7 +255,7 @@ def test_no_slot_is_offered_whose_wall_clock_is_outside_the_hours(
         ],
     )
     query = SearchSlots(
-        service_type_id=kind.id,
+        service_type_id=service_type.id,
         consultant_user_ids=(who,),
         start=datetime(2027, 10, 30, 20, tzinfo=UTC),
         end=datetime(2027, 10, 31, 6, tzinfo=UTC),

@@ -9,9 +9,18 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from booking_tasks.contracts import Hours
-from booking_tasks.hours.declared import fault_of, plan_of
+from booking_tasks.hours.declared import first_fault, plan_of
 from booking_tasks.hours.public_holidays import is_known, public_holidays
-from booking_tasks.hours.rules import HoursRule, Leave, Plan, RuleSet, Travel, Window, leave_spans, windows
+from booking_tasks.hours.rules import (
+    HoursRule,
+    Leave,
+    Plan,
+    RulePeriod,
+    TravelPeriod,
+    Window,
+    leave_spans,
+    windows,
+)
 from booking_tasks.kit.time_zones import zone
 
 VIENNA, NEW_YORK = zone("Europe/Vienna"), zone("America/New_York")
@@ -24,11 +33,11 @@ def hours(start: int, end: int, day: date | int) -> HoursRule:
     return HoursRule(time(start % 24), time(end % 24), **where)
 
 
-def every_day(start: int, end: int) -> RuleSet:
-    return RuleSet(tuple(hours(start, end, day) for day in range(1, 8)))
+def every_day(start: int, end: int) -> RulePeriod:
+    return RulePeriod(tuple(hours(start, end, day) for day in range(1, 8)))
 
 
-def plan(zone: ZoneInfo = VIENNA, usual: RuleSet | None = None, **values: Any) -> Plan:
+def plan(zone: ZoneInfo = VIENNA, usual: RulePeriod | None = None, **values: Any) -> Plan:
     return Plan(zone, (usual or every_day(9, 17), *values.pop("sets", ())), **values)
 
 
@@ -67,27 +76,27 @@ def test_a_night_before_a_holiday_belongs_to_the_day_it_starts_on() -> None:
 
 
 def test_of_the_rule_sets_in_force_the_one_that_begins_last_counts() -> None:
-    summer = RuleSet((hours(7, 8, 1), hours(7, 8, 2)), (), date(2027, 6, 1), date(2027, 6, 8))
-    within = RuleSet((hours(5, 6, 1),), (), date(2027, 6, 8), date(2027, 6, 8))
+    summer = RulePeriod((hours(7, 8, 1), hours(7, 8, 2)), (), date(2027, 6, 1), date(2027, 6, 8))
+    within = RulePeriod((hours(5, 6, 1),), (), date(2027, 6, 8), date(2027, 6, 8))
     assert of_days(plan(sets=(summer,)), 3) == ["7 07-08", "8 07-08", "9 09-17"]
     assert of_days(plan(sets=(summer, within)), 3) == ["7 07-08", "9 09-17"]
 
 
 def test_a_new_rule_set_from_a_date_on_stays() -> None:
-    march = RuleSet((hours(12, 14, 1),), (), date(2027, 3, 1))
+    march = RulePeriod((hours(12, 14, 1),), (), date(2027, 3, 1))
     found = of_days(plan(sets=(march,)), 10, date(2027, 2, 27))
     assert found == ["27 09-17", "28 09-17", "1 12-14", "8 12-14"]
 
 
 def test_travel_reads_the_hours_in_the_other_zone_on_its_days() -> None:
-    away = Travel(DAY + timedelta(days=1), DAY + timedelta(days=2), NEW_YORK)
+    away = TravelPeriod(DAY + timedelta(days=1), DAY + timedelta(days=2), NEW_YORK)
     found = windows(plan(travel=(away,)), DAY, DAY + timedelta(days=3))
     assert spoken(found) == ["7 09-17", "8 15-23", "9 15-23", "10 09-17"]
     assert spoken(found[1:3], NEW_YORK) == ["8 09-17", "9 09-17"]
 
 
 def test_windows_that_touch_are_one_also_over_midnight() -> None:
-    morning_and_noon = RuleSet((hours(9, 12, 1), hours(12, 15, 1), hours(22, 24, 1), hours(0, 3, 2)))
+    morning_and_noon = RulePeriod((hours(9, 12, 1), hours(12, 15, 1), hours(22, 24, 1), hours(0, 3, 2)))
     [day, night] = windows(plan(usual=morning_and_noon), DAY, DAY + timedelta(days=1))
     assert spoken([day, night]) == ["7 09-15", "7 22-03"]
     assert (day.recurrence_rule, night.recurrence_rule) == ("FREQ=WEEKLY;BYDAY=MO", None)
@@ -95,7 +104,7 @@ def test_windows_that_touch_are_one_also_over_midnight() -> None:
 
 def test_leave_is_read_on_the_wall_of_the_days_it_lies_on() -> None:
     midnight = datetime(2027, 6, 8)
-    away = Travel(date(2027, 6, 9), date(2027, 6, 30), NEW_YORK)
+    away = TravelPeriod(date(2027, 6, 9), date(2027, 6, 30), NEW_YORK)
     leaves = (Leave(midnight, midnight + timedelta(days=3)), Leave(midnight - timedelta(days=300), midnight))
     since = datetime(2027, 6, 7, tzinfo=UTC)
     assert leave_spans(plan(leaves=leaves[:1]), since) == [
@@ -108,7 +117,7 @@ def test_leave_is_read_on_the_wall_of_the_days_it_lies_on() -> None:
     assert leave_spans(plan(leaves=leaves[1:]), since + timedelta(days=2)) == []
 
 
-def test_declared_hours_of_every_kind_become_a_plan() -> None:
+def test_declared_hours_of_every_sort_become_a_plan() -> None:
     declared = Hours.model_validate(
         {
             "recurring": [
@@ -127,7 +136,7 @@ def test_declared_hours_of_every_kind_become_a_plan() -> None:
             "travel": [{"first_day": "2027-06-12", "last_day": "2027-06-12", "time_zone": "Asia/Tokyo"}],
         }
     )
-    assert fault_of(declared) is None
+    assert first_fault(declared) is None
     found = of_days(plan_of("Europe/Vienna", declared), 6)
     assert found == ["7 18-19", "8 08-09", "9 06-07", "11 23-01", "12 16-18"]
 
@@ -175,7 +184,7 @@ def test_declared_hours_of_every_kind_become_a_plan() -> None:
 def test_what_a_message_does_not_show_by_itself_is_found_with_its_field(
     declared: dict[str, Any], code: str, field: str
 ) -> None:
-    fault = fault_of(Hours.model_validate(declared))
+    fault = first_fault(Hours.model_validate(declared))
     assert fault is not None
     assert (fault.code, fault.field) == (code, field)
 

@@ -83,7 +83,7 @@ def test_a_session_that_is_uncovered_already_is_not_orphaned_once_more(db: Sessi
     assert preview(db, ctx, session.consultant_user_id, hours={}).orphaned == ()
 
 
-def test_leave_that_is_given_back_is_time_added(db: Session, ctx: Context) -> None:
+def test_leave_that_is_removed_is_time_added(db: Session, ctx: Context) -> None:
     who, leave_id = builders.consultant(db).consultant_user_id, uuid4()
     declare(db, ctx, who, weekly=OFFICE)
     leave(db, ctx, who, "2027-03-08T12:00", "2027-03-10T00:00", leave_id=leave_id)
@@ -185,31 +185,33 @@ def test_what_is_previewed_is_what_becomes_of_it(
     ctx = Context(now=now, actor="staff", entry_point="admin", policies=policies)
     savepoint = db.begin_nested()
     who = builders.consultant(db, time_zone=where).consultant_user_id
-    kind = builders.service_type(
+    service_type = builders.service_type(
         db, default_duration_minutes=45, slot_step_minutes=20, buffer_before_minutes=10
     )
     if own_policy:
         own = {"duration_minutes": 30, "minimum_notice_minutes": 26 * 60, "horizon_days": 9}
-        db.add(ConsultantPolicy(consultant_user_id=who, consultation_service_type_id=kind.id, **own))
+        db.add(ConsultantPolicy(consultant_user_id=who, consultation_service_type_id=service_type.id, **own))
         db.flush()
     declare(db, ctx, who, **first)
     before = _working(db, who, ctx)
-    said = preview(db, ctx, who, hours=second, added_leave=away, service_type_id=kind.id, limit=500)
+    previewed = preview(
+        db, ctx, who, hours=second, added_leave=away, service_type_id=service_type.id, limit=500
+    )
     assert _working(db, who, ctx) == before
     declare(db, ctx, who, **second)
     for one in away:
         leave(db, ctx, who, one["start"], one["end"])
     after = _working(db, who, ctx)
-    assert after - before == _quarters(spans(said.added))
-    assert before - after == _quarters(spans(said.removed))
+    assert after - before == _quarters(spans(previewed.added))
+    assert before - after == _quarters(spans(previewed.removed))
     query = SearchSlots(
-        service_type_id=kind.id,
+        service_type_id=service_type.id,
         consultant_user_ids=(who,),
         start=ctx.now,
         limit=500,
         end=ctx.now + timedelta(days=40),
     )
-    assert spans(search.search_slots(db, ctx, query).starts) == spans(said.slots)
+    assert spans(search.search_slots(db, ctx, query).starts) == spans(previewed.slots)
     savepoint.rollback()
 
 

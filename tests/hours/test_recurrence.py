@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from booking_tasks.contracts.recurrence import parts_of
-from booking_tasks.hours.recurrence import Recurrence, happens
+from booking_tasks.hours.recurrence import Recurrence, has_occurrence
 from booking_tasks.kit.time_zones import zone
 from tests.hours.model import DAY, occurrences
 
@@ -119,7 +119,7 @@ def test_any_rule_expands_as_the_model_says_day_by_day(
     assert parts_of(rule) == parts
     begin, first = datetime.combine(start, NINE), start + later * DAY
     expected = [one for one in occurrences(begin, parts, first + 90 * DAY) if one.date() >= first]
-    if happens(rule, begin):
+    if has_occurrence(rule, begin):
         assert Recurrence(begin, rule).starts(first, first + 90 * DAY, BERLIN) == expected
     else:
         assert expected == []
@@ -173,7 +173,7 @@ def test_a_wrong_rule_is_refused_with_what_would_be_right(rule: str, named: str)
     ],
 )
 def test_whether_a_rule_ever_happens_is_known(rule: str, start: date, ever: bool) -> None:
-    assert happens(rule, datetime.combine(start, NINE)) is ever
+    assert has_occurrence(rule, datetime.combine(start, NINE)) is ever
 
 
 def test_an_old_rule_keeps_its_weeks() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from booking_tasks.hours import rules
 from booking_tasks.hours.local_times import instant_of
-from booking_tasks.hours.rules import HoursRule, Plan, RuleSet, Window, apart, first_overlap
+from booking_tasks.hours.rules import HoursRule, Plan, RulePeriod, Window, first_overlap, subtract
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -18,7 +18,7 @@ def windows(declared: list[HoursRule], zone: ZoneInfo, first: date, last: date) 
     """The windows of weekly hours and of single dates."""
     weekly = tuple(one for one in declared if one.weekday)
     single = tuple(one for one in declared if one.day)
-    return rules.windows(Plan(zone, (RuleSet(weekly),), single), first, last)
+    return rules.windows(Plan(zone, (RulePeriod(weekly),), single), first, last)
 
 
 def utc(*parts: int) -> datetime:
@@ -102,7 +102,7 @@ def test_windows_apart_from_others_keep_what_those_leave() -> None:
     def window(start: float, end: float, rule: str | None = None) -> Window:
         return Window(day + timedelta(hours=start), day + timedelta(hours=end), rule)
 
-    wanted = [window(9, 17, "r"), window(18, 20, "r")]
+    hours = [window(9, 17, "r"), window(18, 20, "r")]
     others = [window(8, 10), window(12, 13), window(18, 21), window(20, 22)]
-    assert apart(wanted, others) == [window(10, 12, "r"), window(13, 17, "r")]
-    assert apart(wanted, []) == wanted
+    assert subtract(hours, others) == [window(10, 12, "r"), window(13, 17, "r")]
+    assert subtract(hours, []) == hours

@@ -16,7 +16,7 @@ from booking_tasks.kit.settings import settings
 from booking_tasks.models import AbsencePlan, Event, ScheduledSession
 from booking_tasks.ops.cli import cli
 from tests import builders
-from tests.absence.scene import HOUR, TEN, colleague, meeting
+from tests.absence.scenario import HOUR, TEN, colleague, meeting
 from tests.builders import NOW
 
 

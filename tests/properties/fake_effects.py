@@ -19,7 +19,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from booking_tasks.calendars.network import Answer, FetchError, Https
+from booking_tasks.calendars.network import FetchError, HttpResponse, HttpsClient
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.events.publisher import Publisher
@@ -155,7 +155,7 @@ class Edge:
             patch.setattr(handler, "transport", lambda config: self)
             patch.setattr(meetings, "_platform", lambda: self.platform)
             patch.setattr(Publisher, "publish", lambda publisher, event: self._publish(event))
-            patch.setattr(Https, "call", lambda https, method, url, *_: self._calendar(url))
+            patch.setattr(HttpsClient, "call", lambda https, method, url, *_: self._calendar(url))
             patch.setattr(app, "send_task", self._ring)
             patch.setattr(PGDialect_psycopg, "do_commit", self._deadly(PGDialect_psycopg.do_commit))
             yield
@@ -177,11 +177,11 @@ class Edge:
             lambda: None if name in self.published else self.published.append(name), refusable=False
         )
 
-    def _calendar(self, url: str) -> Answer:
+    def _calendar(self, url: str) -> HttpResponse:
         """A server of calendars: what it does not have cannot be read today."""
         if url not in self.calendars:
             raise FetchError("it is away")
-        return Answer(200, {}, self.calendars[url])
+        return HttpResponse(200, {}, self.calendars[url])
 
     def _ring(self, name: str, **_: Any) -> None:
         """The broker: a bell is heard when somebody feels like it."""

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.availability import service as availability
 from booking_tasks.calendars import service as calendars
-from booking_tasks.calendars.rules import Piece
+from booking_tasks.calendars.rules import BusyInterval
 from booking_tasks.catalogue import policies
 from booking_tasks.catalogue import service as catalogue
 from booking_tasks.context import Context
@@ -40,7 +40,7 @@ from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.outbox.pending_wakeups import pending_wakeups
 from booking_tasks.sessions import service as sessions
 from tests import builders
-from tests.calendars.conftest import kept
+from tests.calendars.conftest import store_copy
 from tests.waiting.room import HOUR, START, WaitingRoom
 
 
@@ -172,9 +172,9 @@ def forgets_a_calendar(counter: Counter) -> None:
 
 def is_busy_no_longer(counter: Counter) -> None:
     _feed(counter)
-    kept(counter.db, counter.ctx, Piece(START, START + HOUR))
+    store_copy(counter.db, counter.ctx, BusyInterval(START, START + HOUR))
     assert not counter.noted()
-    kept(counter.db, counter.ctx)
+    store_copy(counter.db, counter.ctx)
 
 
 @pytest.mark.parametrize(

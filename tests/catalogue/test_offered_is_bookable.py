@@ -25,7 +25,7 @@ from tests.builders import NOW
 
 MINUTE = timedelta(minutes=1)
 ZONES = ("Europe/Vienna", "Pacific/Apia", "America/New_York", "Asia/Kathmandu")
-#: The policies by their column on the kind, with the column of a consultant's own word.
+#: The policies by their column on the service_type, with the column of a consultant's own word.
 OWN_NAME = {"default_duration_minutes": "duration_minutes"}
 
 
@@ -33,20 +33,20 @@ OWN_NAME = {"default_duration_minutes": "duration_minutes"}
 class Day:
     """What stands in a consultant's ledger: spans in minutes from now, starts to be booked before.
 
-    `whole` are the consultant's limits over all kinds, `elsewhere` starts of another kind, half an hour each.
+    `whole` are the limits over all service types, `elsewhere` starts of another type, half an hour each.
     """
 
     zone: str
-    kind: dict[str, int]
+    service_type: dict[str, int]
     own: dict[str, int]
     windows: tuple[tuple[int, int], ...]
     blocks: tuple[tuple[int, int], ...]
-    wishes: tuple[int, ...]
+    held_at: tuple[int, ...]
     whole: dict[str, int] = field(default_factory=dict)
     elsewhere: tuple[int, ...] = ()
 
     def policy(self, name: str) -> int | None:
-        return self.own.get(OWN_NAME.get(name, name), self.kind.get(name))
+        return self.own.get(OWN_NAME.get(name, name), self.service_type.get(name))
 
 
 LIMITS: dict[str, st.SearchStrategy[int]] = {
@@ -55,7 +55,7 @@ LIMITS: dict[str, st.SearchStrategy[int]] = {
     "max_minutes_per_day": st.sampled_from((45, 60, 120)),
     "max_minutes_per_week": st.sampled_from((60, 150, 240)),
 }
-#: How long a session of the other kind is, in minutes.
+#: How long a session of the other service_type is, in minutes.
 OTHER = 30
 
 
@@ -80,11 +80,11 @@ def spans(most: int) -> st.SearchStrategy[tuple[tuple[int, int], ...]]:
 days = st.builds(
     Day,
     zone=st.sampled_from(ZONES),
-    kind=policies("default_duration_minutes"),
+    service_type=policies("default_duration_minutes"),
     own=st.one_of(st.just({}), policies("duration_minutes")),
     windows=spans(6),
     blocks=spans(2),
-    wishes=st.lists(st.integers(0, 400), max_size=6).map(tuple),
+    held_at=st.lists(st.integers(0, 400), max_size=6).map(tuple),
     whole=st.one_of(st.just({}), st.fixed_dictionaries({}, optional=LIMITS)),
     elsewhere=st.lists(st.integers(0, 300), max_size=3).map(tuple),
 )
@@ -95,7 +95,7 @@ class Desk:
 
     def __init__(self, db: Session, ctx: Context, day: Day) -> None:
         self.db, self.ctx, self.day = db, ctx, day
-        self.kind: ServiceType = builders.service_type(db, **day.kind)
+        self.service_type: ServiceType = builders.service_type(db, **day.service_type)
         self.other: ServiceType = builders.service_type(
             db, default_duration_minutes=OTHER, slot_step_minutes=15
         )
@@ -104,7 +104,7 @@ class Desk:
         if day.own:
             db.add(
                 ConsultantPolicy(
-                    consultant_user_id=self.who, consultation_service_type_id=self.kind.id, **day.own
+                    consultant_user_id=self.who, consultation_service_type_id=self.service_type.id, **day.own
                 )
             )
         self.windows = list(_apart(day.windows))
@@ -124,20 +124,20 @@ class Desk:
         for name, value in day.whole.items():
             setattr(consultant, name, value)
         db.flush()
-        self.taken = self.held(day.wishes, self.kind)
+        self.taken = self.held(day.held_at, self.service_type)
 
-    def held(self, wishes: tuple[int, ...], kind: ServiceType) -> list[datetime]:
-        starts = [NOW + wish * 15 * MINUTE for wish in wishes]
-        return [start for start in starts if isinstance(self.hold(start, kind), Reservation)]
+    def held(self, steps: tuple[int, ...], service_type: ServiceType) -> list[datetime]:
+        starts = [NOW + step * 15 * MINUTE for step in steps]
+        return [start for start in starts if isinstance(self.hold(start, service_type), Reservation)]
 
-    def hold(self, start: datetime, kind: ServiceType | None = None) -> object:
-        request = builders.request(self.db, (kind or self.kind).id)
+    def hold(self, start: datetime, service_type: ServiceType | None = None) -> object:
+        request = builders.request(self.db, (service_type or self.service_type).id)
         until = self.ctx.now + timedelta(days=9)
         return service.hold_start(self.db, self.ctx, request, self.who, start, until)
 
     def offered(self) -> set[datetime]:
         found = free_starts_by_consultant(
-            self.db, [self.who], self.kind.id, NOW - timedelta(days=1), NOW + timedelta(days=20), NOW
+            self.db, [self.who], self.service_type.id, NOW - timedelta(days=1), NOW + timedelta(days=20), NOW
         )
         return {start for start, _ in found.get(self.who, [])}
 
@@ -248,7 +248,7 @@ def test_a_day_is_the_consultants_own(db: Session, ctx: Context) -> None:
             {},
             windows=((13 * 60 + 30, 15 * 60),),
             blocks=(),
-            wishes=(54,),
+            held_at=(54,),
         )
         desk = Desk(db, ctx, day)
         assert len(desk.taken) == 1
@@ -257,14 +257,20 @@ def test_a_day_is_the_consultants_own(db: Session, ctx: Context) -> None:
 
 def test_a_booking_that_moves_does_not_count_against_its_own_limit(db: Session, ctx: Context) -> None:
     session = builders.booked_session(db)
-    kind = db.get_one(ServiceType, session.consultation_service_type_id)
-    kind.max_sessions_per_day = 1
+    service_type = db.get_one(ServiceType, session.consultation_service_type_id)
+    service_type.max_sessions_per_day = 1
     start = session.scheduled_start_time
     builders.window(db, session.consultant_user_id, start, hours=3)
 
     def free(ignored: UUID | None) -> int:
         found = free_starts_by_consultant(
-            db, [session.consultant_user_id], kind.id, start, start + timedelta(days=1), ctx.now, ignored
+            db,
+            [session.consultant_user_id],
+            service_type.id,
+            start,
+            start + timedelta(days=1),
+            ctx.now,
+            ignored,
         )
         return sum(map(len, found.values()))
 

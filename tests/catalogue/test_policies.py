@@ -22,17 +22,17 @@ from tests import builders
 from tests.builders import NOW
 
 
-def policy(who: UUID, kind: UUID, **own: Any) -> SetConsultantPolicy:
+def policy(who: UUID, service_type_id: UUID, **own: Any) -> SetConsultantPolicy:
     return SetConsultantPolicy(
-        message_id=uuid4(), actor="staff", consultant_user_id=who, service_type_id=kind, **own
+        message_id=uuid4(), actor="staff", consultant_user_id=who, service_type_id=service_type_id, **own
     )
 
 
 def test_a_policy_is_set_replaced_whole_and_taken_away(db: Session, ctx: Context) -> None:
-    kind, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
+    service_type_id, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
 
     def stored() -> tuple[int | None, int | None] | None:
-        row = db.get(ConsultantPolicy, (who, kind), populate_existing=True)
+        row = db.get(ConsultantPolicy, (who, service_type_id), populate_existing=True)
         return None if row is None else (row.duration_minutes, row.max_sessions_per_day)
 
     steps: list[tuple[dict[str, int], str, object]] = [
@@ -43,14 +43,14 @@ def test_a_policy_is_set_replaced_whole_and_taken_away(db: Session, ctx: Context
         ({}, "already_done", None),
     ]
     for own, result, left in steps:
-        assert service.set_consultant_policy(db, ctx, policy(who, kind, **own)).result == result
+        assert service.set_consultant_policy(db, ctx, policy(who, service_type_id, **own)).result == result
         assert stored() == left
 
 
 def test_whoever_or_whatever_is_unknown_is_refused_with_the_field(db: Session, ctx: Context) -> None:
-    kind, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
+    service_type_id, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
     for command, field in (
-        (policy(uuid4(), kind, horizon_days=3), "consultant_user_id"),
+        (policy(uuid4(), service_type_id, horizon_days=3), "consultant_user_id"),
         (policy(who, uuid4(), horizon_days=3), "service_type_id"),
     ):
         outcome = service.set_consultant_policy(db, ctx, command)
@@ -66,7 +66,7 @@ def test_what_is_out_of_range_is_refused(own: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "code"),
+    ("columns", "code"),
     [
         ({"minimum_notice_minutes": 2 * 1440}, "notice_too_short"),
         ({"horizon_days": 1}, "beyond_horizon"),
@@ -74,8 +74,8 @@ def test_what_is_out_of_range_is_refused(own: dict[str, int]) -> None:
         ({"max_minutes_per_day": 90}, "limit_reached"),
     ],
 )
-def test_who_is_refused_by_a_policy_is_told_by_which(
-    db: Session, ctx: Context, kind: dict[str, int], code: str
+def test_a_refusal_by_a_policy_names_the_policy(
+    db: Session, ctx: Context, columns: dict[str, int], code: str
 ) -> None:
     row, who = builders.service_type(db), builders.consultant(db).consultant_user_id
     opening = NOW + timedelta(days=1)
@@ -92,7 +92,7 @@ def test_who_is_refused_by_a_policy_is_told_by_which(
         )
 
     assert isinstance(hold(0), Reservation)
-    for name, value in kind.items():
+    for name, value in columns.items():
         setattr(row, name, value)
     db.flush()
     assert hold(2) == Refusal(code)
@@ -109,7 +109,7 @@ def test_who_is_refused_by_a_policy_is_told_by_which(
         ({"max_minutes_per_day": 59}, set()),
     ],
 )
-def test_the_limits_of_a_consultant_count_every_kind_held_or_booked(
+def test_the_limits_of_a_consultant_count_every_service_type_held_or_booked(
     db: Session, ctx: Context, limit: dict[str, int], hours_that_are_left: set[int]
 ) -> None:
     who = builders.consultant(db, **limit).consultant_user_id
@@ -118,11 +118,11 @@ def test_the_limits_of_a_consultant_count_every_kind_held_or_booked(
     for start in (opening, opening + timedelta(days=1)):
         builders.window(db, who, start, hours=4)
 
-    def hold(kind: UUID, hour: int, minutes: int = 60) -> Reservation | Refusal:
+    def hold(service_type_id: UUID, hour: int, minutes: int = 60) -> Reservation | Refusal:
         return availability.hold_start(
             db,
             ctx,
-            builders.request(db, kind),
+            builders.request(db, service_type_id),
             who,
             opening + timedelta(hours=hour),
             NOW + timedelta(minutes=minutes),
@@ -144,9 +144,9 @@ def test_the_limits_of_a_consultant_count_every_kind_held_or_booked(
 
 
 def test_a_consultant_may_want_to_confirm_what_others_do_not(db: Session, ctx: Context) -> None:
-    kind, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
+    service_type_id, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
     builders.window(db, who, NOW + timedelta(days=1))
-    service.set_consultant_policy(db, ctx, policy(who, kind, requires_confirmation=True))
-    assert assignment.assign(db, ctx, builders.request(db, kind).id).result == "asked"
-    service.set_consultant_policy(db, ctx, policy(who, kind, requires_confirmation=False))
-    assert assignment.assign(db, ctx, builders.request(db, kind).id).result == "scheduled"
+    service.set_consultant_policy(db, ctx, policy(who, service_type_id, requires_confirmation=True))
+    assert assignment.assign(db, ctx, builders.request(db, service_type_id).id).result == "asked"
+    service.set_consultant_policy(db, ctx, policy(who, service_type_id, requires_confirmation=False))
+    assert assignment.assign(db, ctx, builders.request(db, service_type_id).id).result == "scheduled"

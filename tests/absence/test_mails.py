@@ -1,4 +1,4 @@
-"""What people's calendars are told when a session goes from one consultant to another, and back."""
+"""The mail to people's calendars when a session is reassigned to another consultant, and back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.models import DirectoryUser, Job, ScheduledSession
 from booking_tasks.ops.mail_sink import calendar_of
 from booking_tasks.sessions import service as sessions
-from tests.absence.test_reassign import START, colleague, give, session
+from tests.absence.test_reassign import START, colleague, reassign, session
 from tests.builders import NOW
 from tests.invites.test_service import HOUSE, body, read
 
@@ -29,21 +29,21 @@ __all__ = ["session"]
 WRITERS = {"send_cancellation": write_cancellation, "send_invite": write_invite}
 
 
-class Post:
-    """Sends what is due, one letter after the other, and keeps each person's calendar."""
+class MailCarrier:
+    """Sends the due mail, one after the other, and keeps each person's calendar."""
 
     def __init__(self, db: Session, ctx: Context, session_id: UUID) -> None:
         self.db, self.ctx, self.session_id = db, ctx, session_id
-        self.letters: list[tuple[UUID, EmailMessage]] = []
+        self.mails: list[tuple[UUID, EmailMessage]] = []
         self.skipped: list[tuple[str, int, str]] = []
         #: Whose calendar has the event, and at which SEQUENCE.
         self.calendars: dict[UUID, int] = {}
 
-    def go(self, *kinds: str, to: UUID | None = None) -> None:
-        """All waiting letters of these kinds (or to one person), as the job runner would send them."""
+    def go(self, *job_types: str, to: UUID | None = None) -> None:
+        """Send all waiting mail of these job types (or to one person), as the job runner would."""
         waiting = select(Job).where(Job.subject_id == self.session_id, Job.state == "waiting")
         for job in self.db.execute(waiting.order_by(Job.revision)).scalars().all():
-            if job.job_type in (kinds or WRITERS) and to in (None, job.recipient):
+            if job.job_type in (job_types or WRITERS) and to in (None, job.recipient):
                 self._send(job)
         self.db.flush()
 
@@ -71,7 +71,7 @@ class Post:
             return
         job.send_attempts = 1
         mail = read(written)
-        self.letters.append((job.recipient, mail))
+        self.mails.append((job.recipient, mail))
         content = calendar_of(mail)
         assert content is not None
         calendar = Calendar.from_ical(content)
@@ -85,99 +85,99 @@ class Post:
 
 
 @pytest.fixture
-def invited(db: Session, ctx: Context, session: ScheduledSession) -> Post:
+def invited(db: Session, ctx: Context, session: ScheduledSession) -> MailCarrier:
     """Both sides have the session in their calendars."""
     for who in (session.requester_user_id, session.consultant_user_id):
         db.add(
             Job(key=str(uuid4()), job_type="send_invite", subject_id=session.id, recipient=who, due_at=NOW)
         )
     db.flush()
-    post = Post(db, ctx, session.id)
-    post.go()
-    post.letters.clear()
-    return post
+    carrier = MailCarrier(db, ctx, session.id)
+    carrier.go()
+    carrier.mails.clear()
+    return carrier
 
 
 def test_each_hears_once_and_the_former_one_what_happened_and_nothing_of_the_new_one(
-    db: Session, ctx: Context, session: ScheduledSession, invited: Post
+    db: Session, ctx: Context, session: ScheduledSession, invited: MailCarrier
 ) -> None:
     former, who = session.consultant_user_id, colleague(db)
-    give(db, ctx, session, who, reason="a broken leg")
+    reassign(db, ctx, session, who, reason="a broken leg")
     invited.go()
 
     assert invited.calendars == {session.requester_user_id: 1, who: 1}
-    said = dict(invited.letters)
-    assert len(invited.letters) == len(said) == 3
-    assert said[former]["Subject"].startswith("Given to a colleague:")
-    assert said[who]["Subject"].startswith("Consultation:")
-    assert said[session.requester_user_id]["Subject"].startswith("Changed:")
-    assert "With: Dr Stein" in body(said[session.requester_user_id])
-    assert "Stein" not in body(said[former])
-    assert all("leg" not in body(mail) for mail in said.values())
+    mail_to = dict(invited.mails)
+    assert len(invited.mails) == len(mail_to) == 3
+    assert mail_to[former]["Subject"].startswith("Given to a colleague:")
+    assert mail_to[who]["Subject"].startswith("Consultation:")
+    assert mail_to[session.requester_user_id]["Subject"].startswith("Changed:")
+    assert "With: Dr Stein" in body(mail_to[session.requester_user_id])
+    assert "Stein" not in body(mail_to[former])
+    assert all("leg" not in body(mail) for mail in mail_to.values())
 
 
 @pytest.mark.parametrize("sent_between", [True, False])
 def test_a_to_b_to_a_leaves_one_event_at_a_one_at_the_requester_and_none_at_b(
-    db: Session, ctx: Context, session: ScheduledSession, invited: Post, sent_between: bool
+    db: Session, ctx: Context, session: ScheduledSession, invited: MailCarrier, sent_between: bool
 ) -> None:
     first, second = session.consultant_user_id, colleague(db)
-    give(db, ctx, session, second)
+    reassign(db, ctx, session, second)
     if sent_between:
         invited.go()
         assert invited.calendars == {session.requester_user_id: 1, second: 1}
-    give(db, ctx, session, first)
+    reassign(db, ctx, session, first)
     invited.go()
 
     assert invited.calendars == {session.requester_user_id: 2, first: 2}
     if not sent_between:  # whose it never was in their calendar hears nothing, and nobody hears twice
-        assert [to for to, _ in invited.letters].count(second) == 0
-        assert sorted(to for to, _ in invited.letters) == sorted([first, session.requester_user_id])
+        assert [to for to, _ in invited.mails].count(second) == 0
+        assert sorted(to for to, _ in invited.mails) == sorted([first, session.requester_user_id])
 
 
 @pytest.mark.parametrize(
     "order", [("send_cancellation", "send_invite"), ("send_invite", "send_cancellation")]
 )
 def test_in_whatever_order_the_letters_go_the_calendars_end_right(
-    db: Session, ctx: Context, session: ScheduledSession, invited: Post, order: tuple[str, str]
+    db: Session, ctx: Context, session: ScheduledSession, invited: MailCarrier, order: tuple[str, str]
 ) -> None:
     first, second, third = session.consultant_user_id, colleague(db), colleague(db)
     for who in (second, first, third, second):
-        give(db, ctx, session, who)
+        reassign(db, ctx, session, who)
         invited.go(order[0])
-    for kind in order:
-        invited.go(kind)
+    for job_type in order:
+        invited.go(job_type)
 
     assert invited.calendars == {session.requester_user_id: 4, second: 4}
 
 
 def test_who_has_left_and_come_back_before_hearing_of_it_and_left_again_hears_of_the_last_alone(
-    db: Session, ctx: Context, session: ScheduledSession, invited: Post
+    db: Session, ctx: Context, session: ScheduledSession, invited: MailCarrier
 ) -> None:
     first, second = session.consultant_user_id, colleague(db)
     for who in (second, first, second):
-        give(db, ctx, session, who)
+        reassign(db, ctx, session, who)
     invited.go(to=first)
 
     assert invited.skipped[:2] == [
         ("send_cancellation", 1, "superseded by a later cancellation"),
         ("send_invite", 2, "the recipient has no part in the session"),
     ]
-    [(_, mail)] = invited.letters
+    [(_, mail)] = invited.mails
     assert mail["Subject"].startswith("Given to a colleague:")
 
 
-def test_the_former_one_is_told_of_the_time_they_knew_also_when_it_has_moved_since(
-    db: Session, ctx: Context, session: ScheduledSession, invited: Post
+def test_the_former_consultant_gets_the_time_they_knew_also_when_it_has_moved_since(
+    db: Session, ctx: Context, session: ScheduledSession, invited: MailCarrier
 ) -> None:
     former, who = session.consultant_user_id, colleague(db)
-    give(db, ctx, session, who)
+    reassign(db, ctx, session, who)
     move = RescheduleSession(
         message_id=uuid4(), actor="mira", session_id=session.id, new_start=START + timedelta(hours=2)
     )
     assert sessions.reschedule(db, ctx, move).result == "done"
     invited.go()
 
-    [mail] = [mail for to, mail in invited.letters if to == former]
+    [mail] = [mail for to, mail in invited.mails if to == former]
     content = calendar_of(mail)
     assert content is not None
     assert Calendar.from_ical(content).events[0].DTSTART == START
@@ -185,11 +185,11 @@ def test_the_former_one_is_told_of_the_time_they_knew_also_when_it_has_moved_sin
     assert former not in invited.calendars
 
 
-def test_given_away_and_then_called_off_the_former_one_hears_of_the_first_and_the_new_one_of_nothing(
-    db: Session, ctx: Context, session: ScheduledSession, invited: Post
+def test_reassigned_and_then_cancelled_the_former_consultant_gets_the_first_and_the_new_one_nothing(
+    db: Session, ctx: Context, session: ScheduledSession, invited: MailCarrier
 ) -> None:
     former, who = session.consultant_user_id, colleague(db)
-    give(db, ctx, session, who)
+    reassign(db, ctx, session, who)
     sessions.cancel(
         db,
         ctx,
@@ -198,18 +198,18 @@ def test_given_away_and_then_called_off_the_former_one_hears_of_the_first_and_th
     invited.go()
 
     assert invited.calendars == {}
-    subjects = {to: str(mail["Subject"]).partition(":")[0] for to, mail in invited.letters}
+    subjects = {to: str(mail["Subject"]).partition(":")[0] for to, mail in invited.mails}
     assert subjects == {former: "Given to a colleague", session.requester_user_id: "Cancelled"}
 
 
 def test_a_german_consultant_reads_german(
-    db: Session, ctx: Context, session: ScheduledSession, invited: Post
+    db: Session, ctx: Context, session: ScheduledSession, invited: MailCarrier
 ) -> None:
     former = session.consultant_user_id
     db.get_one(DirectoryUser, former).language = "de"
-    give(db, replace(ctx, now=NOW), session, colleague(db))
+    reassign(db, replace(ctx, now=NOW), session, colleague(db))
     invited.go(to=former)
 
-    [(_, mail)] = invited.letters
+    [(_, mail)] = invited.mails
     assert mail["Subject"].startswith("Übernommen:")
     assert "übernimmt jemand anderes" in body(mail)

@@ -19,8 +19,8 @@ from tests.builders import NOW
 
 
 def person(user_id: UUID, **values: Any) -> UpsertUser:
-    given = {"name": "Mira Lang", "email": "mira@example.org", "time_zone": "Europe/Vienna"} | values
-    return UpsertUser(message_id=uuid4(), actor="iam", user_id=user_id, **given)
+    fields = {"name": "Mira Lang", "email": "mira@example.org", "time_zone": "Europe/Vienna"} | values
+    return UpsertUser(message_id=uuid4(), actor="iam", user_id=user_id, **fields)
 
 
 def test_a_person_is_stored_changed_and_left_alone(db: Session, ctx: Context) -> None:

@@ -25,12 +25,12 @@ LINK = "https://meet.example.org/r/1"
 
 @dataclass
 class Day:
-    """Okafor's sessions at 10, 11 and 12; Stein can take the first, is there again the day after, and does
+    """Okafor's sessions at 10, 11 and 12.
 
-    not know what the third is about.
+    Stein can take the first, works again on the day after, and lacks the specialization of the third.
     """
 
-    kind: UUID
+    service_type_id: UUID
     okafor: UUID
     stein: UUID
     first: ScheduledSession
@@ -39,7 +39,7 @@ class Day:
 
 
 def colleague(db: Session, *spans: tuple[datetime, float], **values: object) -> UUID:
-    """A consultant who works in each (start, hours), and whom the directory knows."""
+    """A consultant with a window for each (start, hours), and with a directory entry."""
     who = builders.consultant(db, **values).consultant_user_id
     builders.user(db, user_id=who, name=f"Dr {who.hex[-6:]}")
     for start, hours in spans:
@@ -48,24 +48,24 @@ def colleague(db: Session, *spans: tuple[datetime, float], **values: object) -> 
 
 
 def meeting(
-    db: Session, who: UUID, kind: UUID, start: datetime, minutes: int = 60, **wish: object
+    db: Session, who: UUID, service_type_id: UUID, start: datetime, minutes: int = 60, **criteria: object
 ) -> ScheduledSession:
-    """An agreed session with a link, its request, its decision and its time."""
+    """A scheduled session with a link, its request, its decision and its booked slot."""
     requester = builders.user(db)
     end = start + timedelta(minutes=minutes)
     request = builders.request(
         db,
-        kind,
+        service_type_id,
         requester_user_id=requester.user_id,
         status="scheduled",
         assigned_consultant_user_id=who,
-        **wish,
+        **criteria,
     )
     session = ScheduledSession(
         consultation_request_id=request.id,
         requester_user_id=requester.user_id,
         consultant_user_id=who,
-        consultation_service_type_id=kind,
+        consultation_service_type_id=service_type_id,
         scheduled_start_time=start,
         scheduled_end_time=end,
         revised_at=NOW,
@@ -104,7 +104,7 @@ def meeting(
     return session
 
 
-#: What an undone plan must leave as it was, to the last bit.
+#: The tables that an undone plan must leave exactly as they were.
 _TABLES = (
     "consultant_availability_slots",
     "scheduled_sessions",
@@ -126,7 +126,7 @@ def rows(db: Session, *tables: str) -> dict[str, list[str]]:
 
 
 def plan(db: Session, ctx: Context, who: UUID, **values: Any) -> AbsencePlanOutcome:
-    """A plan for the whole day, or for what is said."""
+    """Draft a plan for the whole day, or as `values` state."""
     day = {"start": TEN.replace(hour=0, tzinfo=None), "end": (TEN + DAY).replace(hour=0, tzinfo=None)}
     span = {} if "leave_id" in values or "start" in values else day
     command = PlanAbsence.model_validate(
