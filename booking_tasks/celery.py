@@ -72,7 +72,7 @@ TRANSPORTS = {
 #: A sweep that ended its process must not end the next one at once: its next tick is soon enough.
 _SWEEP = {"acks_late": False, "reject_on_worker_lost": False}
 #: How the worker holds a message of any task.
-_REQUEST = {"*": {"Request": "booking_tasks.guard.request:RequestWithoutId"}}
+_REQUEST = {"*": {"Request": "booking_tasks.guard.request:RequestNotRevokedOnExpiry"}}
 
 
 class BeatScheduler(Scheduler):

@@ -1,6 +1,6 @@
-"""What a use case is told about the moment it runs in: when, on whose word, under which policies.
+"""The context of a use case: its time, who acts, and the policies of the deployment.
 
-Made once by the task, passed down whole; services and rules read no clock and no settings.
+The edge makes it once and passes it down; services and rules read no clock and no settings.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from booking_tasks.enums import Term
 
 @dataclass(frozen=True)
 class Weights:
-    """One weight for each term; terms lie between 0 and 1, so a weight is the most that its term adds.
+    """The weight of each term of the assignment score; terms are between 0 and 1.
 
-    The defaults rank strictly: one step of a term outweighs everything below it that can come with it.
-    Preference above all; then tiers (a step is a quarter); then whose turn it is (the second in turn has
-    half); the rest decides between those whose turn it is equally.
+    A weight is therefore the most that its term adds. The defaults rank the terms strictly: one step of a
+    term is more than all terms below it together. Preference is first, then priority (one step is a quarter),
+    then fairness (the second in turn has a half); the other terms decide between equals.
     """
 
     preference: float = 100.0
@@ -32,20 +32,20 @@ class Weights:
     continuity: float = 1.0
     local_time: float = 1.0
 
-    def changed(self, given: Mapping[str, float]) -> Weights:
-        """These, with some of them different. Raises ValueError for a term that there is not."""
-        unknown = sorted(set(given) - set(Term))
+    def with_changes(self, changes: Mapping[str, float]) -> Weights:
+        """Return these weights with some of them changed. Raises ValueError for an unknown term."""
+        unknown = sorted(set(changes) - set(Term))
         if unknown:
             raise ValueError(f"there is no term {unknown[0]}; the terms are {', '.join(Term)}")
-        return replace(self, **{term: float(weight) for term, weight in given.items()})
+        return replace(self, **{term: float(weight) for term, weight in changes.items()})
 
     def by_term(self) -> dict[str, float]:
-        """Term -> weight."""
+        """Return the weight of each term."""
         return {term: getattr(self, term) for term in Term}
 
     @property
-    def fault(self) -> str | None:
-        """Why these cannot rank anybody, or None."""
+    def problem(self) -> str | None:
+        """Why these weights cannot rank candidates, or None."""
         weights = self.by_term()
         wrong = [term for term, weight in weights.items() if weight < 0 or not math.isfinite(weight)]
         if wrong:
@@ -57,7 +57,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Policies:
-    """The deployment's choices that use cases need. All durations are elapsed time."""
+    """The settings of the deployment that use cases need. All durations are elapsed time."""
 
     assignment_deadline: timedelta = timedelta(hours=48)
     assignment_batch_time: timedelta = timedelta(seconds=10)
@@ -84,7 +84,7 @@ class Policies:
 
 @dataclass(frozen=True)
 class Context:
-    """`actor` is who asks, as claimed; `door` the queue or sweep it came through."""
+    """The context of one use case: `actor` is the caller's claim, `entry_point` a queue, sweep or page."""
 
     now: datetime
     actor: str
@@ -93,5 +93,5 @@ class Context:
     policies: Policies = Policies()
 
     def on_behalf_of(self, actor: str) -> Context:
-        """The same moment on another's word."""
+        """Return the same context with another actor."""
         return replace(self, actor=actor)

@@ -66,6 +66,14 @@ class JobState(StrEnum):
     DEAD = "dead"
 
 
+class InboxState(StrEnum):
+    """The state of an inbound message."""
+
+    RECEIVED = "received"
+    DONE = "done"
+    DEAD = "dead"
+
+
 class EvidenceType(StrEnum):
     """What one piece of attendance evidence reports."""
 

@@ -16,7 +16,7 @@ from booking_tasks.kit.logs import logger
 from booking_tasks.kit.settings import settings
 from booking_tasks.kit.shutdown import is_requested
 from booking_tasks.outbox.pending_wakeups import pending_wakeups
-from booking_tasks.wakeup import wake_or_hold
+from booking_tasks.wakeup import wake
 
 log = logger(__name__)
 
@@ -25,27 +25,19 @@ log = logger(__name__)
 def unit_of_work(
     actor: str, entry_point: str, message_id: UUID | None = None, on: Connection | None = None
 ) -> Iterator[tuple[Session, Context]]:
-    """One transaction with its moment; after the commit, the bells of what became due ring."""
+    """Open one transaction with its Context, and wake workers for its jobs after the commit."""
     with transaction(on) as db:
-        yield (
-            db,
-            Context(
-                now=clock.now(db),
-                actor=actor,
-                entry_point=entry_point,
-                message_id=message_id,
-                policies=settings().policies,
-            ),
-        )
-    wake_or_hold(pending_wakeups(db))
+        now = clock.now(db)
+        yield db, Context(now, actor, entry_point, message_id, settings().policies)
+    wake(pending_wakeups(db))
 
 
 def for_each_in_own_transaction(
     subjects: Iterable[UUID], step: Callable[[Session, Context, UUID], object]
 ) -> int:
-    """A sweep's step for each subject, in a transaction of its own; returns how many came through.
+    """Run a sweep's step for each subject in its own transaction; returns how many succeeded.
 
-    One that fails is logged and left to a later tick: those behind it do not wait for it.
+    A step that fails is logged and left to the next sweep, so that it does not delay the subjects after it.
     """
     done = 0
     for subject in subjects:
@@ -55,6 +47,6 @@ def for_each_in_own_transaction(
             with unit_of_work("sweep", "sweep") as (db, ctx):
                 step(db, ctx, subject)
             done += 1
-        except Exception:  # what one subject trips over keeps no other waiting; the next sweep tries it again
+        except Exception:  # any error of one subject: the next sweep tries it again
             log.exception("sweep.step_failed", step=step.__name__, subject=str(subject))
     return done

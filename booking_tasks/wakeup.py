@@ -16,45 +16,41 @@ from booking_tasks.outbox.jobs import JOB_TYPES
 
 log = logger(__name__)
 
-_held: ContextVar[set[str] | None] = ContextVar("kept", default=None)
-
-
-def wake_or_hold(job_types: set[str]) -> None:
-    kept = _held.get()
-    if kept is None:
-        wake(job_types)
-    else:
-        kept |= job_types
-
-
-def hold_wakeups() -> None:
-    """Keep what is to be rung until `ring_kept`: whoever waits for an answer gets that first."""
-    _held.set(set())
-
-
-def send_held_wakeups() -> None:
-    """Ring what was kept, if anything. What a process that dies before did not ring, the sweep does."""
-    kept = _held.get()
-    _held.set(None)
-    wake(kept or ())
+_held: ContextVar[set[str] | None] = ContextVar("held_wakeups", default=None)
 
 
 def wake(job_types: Iterable[str]) -> None:
-    """Send one message per kind. A broker that is away is logged, and not waited for once per kind:
+    """Send one wake-up message for each job type, or hold it while `hold_wakeups` is in effect.
 
-    the sweep rings again. A ring that nobody hears expires, so that an outage of the workers of one
-    queue leaves no endless backlog.
+    A broker that is away is logged and not tried for the remaining types, because the sweep wakes the workers
+    later. A message that no worker takes expires, so that an outage of one queue's workers leaves no backlog.
     """
-    wanted = sorted(job_types)
+    held = _held.get()
+    if held is not None:
+        held.update(job_types)
+        return
+    ordered = sorted(job_types)
     try:
-        for kind in wanted:
+        for job_type in ordered:
             send = partial(
                 app.send_task,
-                TASK_PREFIX + kind,
-                queue=JOB_TYPES[kind].queue,
+                TASK_PREFIX + job_type,
+                queue=JOB_TYPES[job_type].queue,
                 ignore_result=True,
                 expires=settings().wakeup_ttl / timedelta(seconds=1),
             )
             send_with_reconnect(send)
-    except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the work is safe
-        log.warning("wakeup.lost", kinds=wanted, error=type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - any error of the broker's client: the jobs are in the database
+        log.warning("wakeup.lost", job_types=ordered, error=type(error).__name__)
+
+
+def hold_wakeups() -> None:
+    """Hold wake-ups until `send_held_wakeups`, so that a caller gets the answer first."""
+    _held.set(set())
+
+
+def send_held_wakeups() -> None:
+    """Send the wake-ups that are held. If the process dies before, the sweep wakes the workers."""
+    held = _held.get()
+    _held.set(None)
+    wake(held or ())

@@ -15,7 +15,7 @@ import pytest
 
 from booking_tasks.celery import TASK_MODULES, app
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX
-from booking_tasks.guard.rules import BURY, PARK
+from booking_tasks.guard.rules import DEAD_LETTER, PARK
 from booking_tasks.kit.queues import QUEUES
 from booking_tasks.outbox.jobs import JOB_TYPES
 from tests.source_rules import imported_modules, transaction_calls
@@ -209,7 +209,7 @@ def test_every_beat_entry_names_a_task_and_expires_though_not_by_a_wrong_clock(t
 def test_every_task_has_a_caller(tasks: set[str]) -> None:
     scheduled = {entry["task"].removeprefix(TASK_PREFIX) for entry in app.conf.beat_schedule.values()}
 
-    by_the_guard = {name.removeprefix(TASK_PREFIX) for name in (BURY, PARK)}
+    by_the_guard = {name.removeprefix(TASK_PREFIX) for name in (DEAD_LETTER, PARK)}
 
     assert sorted(tasks - PUBLIC.keys() - JOB_TYPES.keys() - scheduled - by_the_guard) == []
 

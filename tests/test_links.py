@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from booking_tasks.kit.settings import load_settings
-from booking_tasks.kit.signed_links import TOKEN_CHARACTERS, Grant, Links, message_id
+from booking_tasks.kit.signed_links import TOKEN_CHARACTERS, Grant, Links, answer_message_id
 
 LINKS = Links("https://booking.example.org/", "s" * 40)
 UNTIL = datetime(2027, 3, 1, 10, 0, tzinfo=UTC)
@@ -70,8 +70,8 @@ def test_a_token_serves_its_purpose_and_its_deployment_alone() -> None:
 
 
 def test_a_grant_is_over_at_its_moment() -> None:
-    assert not grant().over(UNTIL - timedelta(microseconds=1))
-    assert grant().over(UNTIL)
+    assert not grant().is_expired(UNTIL - timedelta(microseconds=1))
+    assert grant().is_expired(UNTIL)
 
 
 def test_the_link_has_the_deployments_address_and_shows_its_secret_to_nobody() -> None:
@@ -84,8 +84,17 @@ def test_the_link_has_the_deployments_address_and_shows_its_secret_to_nobody() -
 def test_the_same_answer_by_the_same_link_is_the_same_message() -> None:
     token, other = LINKS.token(grant()), LINKS.token(grant())
 
-    assert message_id(token, "accept") == message_id(token, "accept")
-    assert len({message_id(token, "accept"), message_id(token, "decline"), message_id(other, "accept")}) == 3
+    assert answer_message_id(token, "accept") == answer_message_id(token, "accept")
+    assert (
+        len(
+            {
+                answer_message_id(token, "accept"),
+                answer_message_id(token, "decline"),
+                answer_message_id(other, "accept"),
+            }
+        )
+        == 3
+    )
 
 
 def test_without_an_address_there_are_no_links() -> None:

@@ -203,7 +203,7 @@ def weights_of(ctx: Context, service_type: ServiceType) -> Weights:
     """The deployment's weights, as this kind of consultation changes them."""
     given = service_type.assignment_weights or {}
     own: dict[str, float] = {term: given[term] for term in Term if term in given}
-    return ctx.policies.assignment_weights.changed(own)
+    return ctx.policies.assignment_weights.with_changes(own)
 
 
 def _window(ctx: Context, request: ConsultationRequest, known: store.Facts) -> tuple[datetime, datetime]:

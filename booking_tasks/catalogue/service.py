@@ -34,7 +34,7 @@ def upsert_service_type(db: Session, ctx: Context, command: UpsertServiceType) -
     values = command.model_dump(exclude=_ENVELOPE | {"service_type_id"}) | {"id": command.service_type_id}
     if command.assignment_weights is not None:
         own = command.assignment_weights.model_dump(exclude_none=True)
-        fault = ctx.policies.assignment_weights.changed(own).fault
+        fault = ctx.policies.assignment_weights.with_changes(own).problem
         if fault is not None:
             return ServiceTypeOutcome.refusal(
                 "contradictory_weights", "assignment_weights", f"with the deployment's: {fault}"

@@ -1,1 +1,1 @@
-"""The worker's door: what a message must look like before Celery may touch it."""
+"""The worker's entry_point: what a message must look like before Celery may touch it."""

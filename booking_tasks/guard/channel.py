@@ -1,8 +1,8 @@
-"""Kombu's Redis transport with one difference: what is taken from a list is an envelope made here.
+"""Kombu's Redis transport, whose client rebuilds every envelope before kombu reads it.
 
-Kombu parses the element, reads its properties and its body, and believes what it says about delivery,
-before any code of ours could look. So the client under it hands over elements that are sound already.
-docs/decisions/0009-guard-at-the-channel.md says why it is done here.
+Kombu parses a list element and trusts what its properties say about delivery before any code of this package
+runs. Therefore the Redis client below kombu returns only envelopes that the guard has checked and rebuilt.
+docs/decisions/0009-guard-at-the-channel.md has the reasons.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from kombu.transport.redis import Channel as RedisChannel
 from kombu.transport.redis import QoS
 from kombu.transport.redis import Transport as RedisTransport
 
-from booking_tasks.guard.envelope import stamped
+from booking_tasks.guard.envelope import clean_envelope
 
 
 class GuardedRedis(redis.Redis):
-    """A client whose BRPOP returns sound envelopes; everything else is as it was."""
+    """A Redis client whose BRPOP returns rebuilt envelopes; every other command is unchanged."""
 
     def parse_response(self, connection: Any, command_name: str | bytes, **options: Any) -> Any:
         response = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
         if command_name == "BRPOP" and response:
             key, element = response
-            # The other lists of a queue, for priorities, are named with a separator and a number.
+            # A queue's lists for other priorities have its name, a separator and a number.
             queue = key.decode(errors="replace").rsplit(RedisChannel.sep, 1)[0]
-            return key, stamped(element, queue, str(uuid4()))
+            return key, clean_envelope(element, queue, str(uuid4()))
         return response
 
 
 class QoSThatReleasesFailedAcks(QoS):
-    """Unacknowledged messages, of which one does not stay in hand because its acknowledgement failed.
+    """The list of unacknowledged messages, which drops a message also when its acknowledgement fails.
 
-    kombu keeps it then, and it takes a place of the prefetch for good: when the broker goes away while every
-    slot is at work, none is left, the worker asks for nothing more, and so it never hears that its
-    connection is gone. The broker gives the message out again after its visibility time-out.
+    Kombu would keep such a message, and it would occupy a place of the prefetch for good. When the broker
+    goes away while every slot is busy, no place would be left: the worker would stop reading and would never
+    notice that its connection is gone. The broker delivers the message again after its visibility time-out.
     """
 
     def ack(self, delivery_tag: str) -> None:
@@ -53,7 +53,7 @@ class QoSThatReleasesFailedAcks(QoS):
 
 
 class Channel(RedisChannel):
-    """Consumes through the guarded client."""
+    """A channel that consumes through the guarded client."""
 
     QoS = QoSThatReleasesFailedAcks
 
@@ -63,6 +63,6 @@ class Channel(RedisChannel):
 
 
 class Transport(RedisTransport):
-    """redis:// and rediss://"""
+    """The transport for redis:// and rediss:// addresses."""
 
     Channel = Channel

@@ -1,7 +1,7 @@
-"""The envelope: a list element of the broker, opened with care and made anew.
+"""The envelope: an element of the broker's list, read with limits and rebuilt.
 
-Nothing that a sender says about delivery is believed: which queue it lay in is known from where it was
-taken, and its delivery tag is made here. Pure functions over bytes.
+Nothing that a sender says about delivery is trusted: the queue is the list that the element was taken from,
+and the delivery tag is made here. Pure functions over bytes.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import Any, NoReturn
 
 from booking_tasks.kit.redaction import redacted
 
-#: The whole element. Base64 makes four bytes of three; the rest is room for headers.
+#: The limit of a whole element. Base64 makes four bytes of three; the rest is space for headers.
 MAX_MESSAGE_BYTES = 128 * 1024
 MAX_BODY_BYTES = 64 * 1024
 MAX_DEPTH = 20
 
-# The closing quote is optional, so that a string without an end is passed over in one go.
+# The closing quote is optional, so that one match covers a string without an end.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 
 class FaultError(Exception):
-    """Why a message is refused, in words for its sender."""
+    """A message is refused; the text tells its sender why."""
 
 
 def read_json(raw: bytes, what: str) -> Any:
-    """The value of untrusted JSON in UTF-8. Raises FaultError naming `what`.
+    """Parse untrusted JSON in UTF-8. Raises FaultError that names `what`.
 
-    Depth is counted before anything is parsed: a parser that recurses is what a deep text is aimed at.
+    The depth is counted before the text is parsed, because a deep text attacks a parser that recurses.
     """
     if depth(raw) > MAX_DEPTH:
         raise FaultError(f"{what} is nested deeper than {MAX_DEPTH} levels")
@@ -47,7 +47,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _finite(digits: str) -> float:
-    """1e999 is JSON, but Python makes infinity of it, which no JSON can say and no column can keep."""
+    """Refuse numbers such as 1e999: Python reads infinity, which JSON and jsonb columns cannot store."""
     number = float(digits)
     if math.isinf(number):
         raise ValueError("a number is too large")
@@ -55,7 +55,7 @@ def _finite(digits: str) -> float:
 
 
 def depth(raw: bytes) -> int:
-    """How deep the brackets of a JSON text nest, or a number not above MAX_DEPTH that it stays below.
+    """Return how deep the brackets of a JSON text nest; up to MAX_DEPTH it may be an upper bound.
 
     Brackets inside strings do not count.
     """
@@ -69,11 +69,11 @@ def depth(raw: bytes) -> int:
     return deepest
 
 
-def stamped(element: bytes, queue: str, delivery_tag: str) -> bytes:
-    """The element as an envelope that any reader of Celery's protocol can open.
+def clean_envelope(element: bytes, queue: str, delivery_tag: str) -> bytes:
+    """Rebuild an element as an envelope that any reader of Celery's protocol can open.
 
-    `queue` is where it was taken from. What cannot be opened becomes an envelope whose one header,
-    `fault`, says why: it is for the guard, and no sender can set it.
+    `queue` is the list that the element was taken from. An element that cannot be read becomes an envelope
+    with the single header `fault`, which contains the reason for the guard. No sender can set this header.
     """
     envelope: Any = None
     try:
@@ -90,7 +90,7 @@ def stamped(element: bytes, queue: str, delivery_tag: str) -> bytes:
 
 
 def fingerprint(element: bytes) -> dict[str, Any]:
-    """What tells a message from others without saying anything of its content."""
+    """Return the size and the hash of an element: they identify it and contain nothing of its content."""
     return {"bytes": len(element), "sha256": hashlib.sha256(element).hexdigest()}
 
 

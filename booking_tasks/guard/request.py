@@ -1,4 +1,4 @@
-"""A message in the worker's hand, which is dropped when it comes too late, and forgotten then."""
+"""Celery's request of a task, without the memory of expired messages."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from celery.worker.request import Request
 from celery.worker.state import revoked
 
 
-class RequestWithoutId(Request):
-    """A request whose id does not stay behind among the revoked ones when it came too late.
+class RequestNotRevokedOnExpiry(Request):
+    """A request whose id is not kept in the list of revoked ids when its message has expired.
 
-    Celery keeps it there for hours, and drops without a word whatever else comes under it: whoever sends
-    again what was too late, with a later `expires` or none, would not be heard by this worker.
+    Celery would keep the id there for hours and drop every later message with this id without a log line.
+    A sender who repeats an expired message, with a later `expires` or none, would get no answer.
     """
 
     def maybe_expire(self) -> bool:
-        """Whether it comes too late."""
+        """Revoke the request when its message has expired, and return whether it has."""
         was_revoked = self.id in revoked
         is_late = bool(super().maybe_expire())
         if is_late and not was_revoked:

@@ -1,7 +1,7 @@
-"""What becomes of a message: it is admitted as a clean call, parked for a later release, or refused.
+"""The rules of the guard: a message is admitted as a clean call, parked for a later release, or refused.
 
-Nothing of a message goes on as it came. What is admitted is written anew from the few things a sender
-may decide, so that whatever else Celery would honour is not there to be honoured.
+No message is passed on as it came. An admitted call is rebuilt from the few values that a sender may set, so
+that other features of Celery's protocol cannot be used.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.guard.envelope import MAX_BODY_BYTES, FaultError, fingerprint, read_json
 from booking_tasks.kit.redaction import redacted
 
-#: The guard's own tasks: what a message becomes that is refused, or unknown to this release.
-BURY = TASK_PREFIX + "bury_message"
+#: The guard's own tasks. They replace a message that is refused, or whose task this release does not have.
+DEAD_LETTER = TASK_PREFIX + "dead_letter_message"
 PARK = TASK_PREFIX + "park_message"
 
-#: Names that this service may have had, or will have, tasks under.
+#: The form of all task names of this service, of earlier and later releases too.
 _OURS = re.compile(r"booking_tasks\.v\d{1,4}\.[a-z][a-z0-9_]{0,99}")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _TRACE = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,511}")
-#: What JSON can say and PostgreSQL cannot keep: NUL, and halves of surrogate pairs.
+#: Characters that JSON can contain and PostgreSQL cannot store: NUL, and halves of surrogate pairs.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
-#: Headers and parts of the body that would make the worker do more than this one task, or later.
-_UNWANTED_HEADERS = ("eta", "group", "chord")
-_UNWANTED_EMBED = ("callbacks", "errbacks", "chain", "chord")
+#: Headers and parts of the body that would make the worker run more than this task, or run it later.
+_REFUSED_HEADERS = ("eta", "group", "chord")
+_REFUSED_EMBED = ("callbacks", "errbacks", "chain", "chord")
 
 
 @dataclass(frozen=True)
-class Door:
-    """Where a task is entered: the one queue it is taken from (None: not by message) and its arguments."""
+class EntryPoint:
+    """How a task may be called: from which queue (None: by no message), and with which arguments."""
 
     queue: str | None
     arguments: frozenset[str]
 
 
 @dataclass(frozen=True)
-class Received:
-    """A message as a transport hands it over. `queue` is the one it was really taken from."""
+class ReceivedMessage:
+    """A message as a transport delivers it. `queue` is the one that it was taken from."""
 
     headers: Any
     body: Any
@@ -56,7 +56,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Admitted:
-    """One call of a known task, and nothing else."""
+    """A call of a task that this release has."""
 
     task: str
     id: str
@@ -66,7 +66,7 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A sound call of a task that this release does not have."""
+    """A valid call of a task that this release does not have."""
 
     task: str
     arguments: dict[str, Any]
@@ -74,7 +74,7 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Refused:
-    """A dead letter: what it claimed to be for, why it is none, and its shape."""
+    """A message that is refused: the task that it names, the reason, and its shape."""
 
     task: str
     reason: str
@@ -85,24 +85,24 @@ class Refused:
 Verdict = Admitted | Unknown | Refused
 
 
-def judge(message: Received, doors: Mapping[str, Door]) -> Verdict:
-    """What becomes of a message. Never raises, whatever the message holds."""
+def judge(message: ReceivedMessage, entry_points: Mapping[str, EntryPoint]) -> Verdict:
+    """Decide what happens to a message. Never raises, whatever the message contains."""
     headers = message.headers if isinstance(message.headers, dict) else {}
     raw = _bytes(message.body)
     if isinstance(headers.get("fault"), dict):
-        return _refused_before(headers["fault"])
+        return _refused_by_the_channel(headers["fault"])
     arguments: Any = None
     try:
-        task, id_ = _header_checked(headers)
+        task, id_ = _checked_header(headers)
         arguments = _arguments(message, raw)
-        if task not in doors and _OURS.fullmatch(task):
+        if task not in entry_points and _OURS.fullmatch(task):
             return Unknown(task, arguments)
-        if (misfit := misfit_of(doors.get(task), message.queue, arguments)) is not None:
-            raise FaultError(misfit)
+        if (mismatch := mismatch_of(entry_points.get(task), message.queue, arguments)) is not None:
+            raise FaultError(mismatch)
         return Admitted(task, id_, arguments, _passed_on(headers))
     except FaultError as fault:
         shape = {"headers": redacted(headers), "arguments": redacted(arguments)} | fingerprint(raw)
-        return Refused(_claimed(headers.get("task")), str(fault), message_id_of(arguments), shape)
+        return Refused(_claimed_task(headers.get("task")), str(fault), message_id_of(arguments), shape)
 
 
 def _bytes(body: Any) -> bytes:
@@ -111,41 +111,45 @@ def _bytes(body: Any) -> bytes:
     return bytes(body) if isinstance(body, (bytes, bytearray, memoryview)) else b""
 
 
-def misfit_of(door: Door | None, queue: str, arguments: dict[str, Any]) -> str | None:
-    """Why a task may not be called from this queue with these arguments, or None."""
-    if door is None or door.queue is None:
+def mismatch_of(entry_point: EntryPoint | None, queue: str, arguments: dict[str, Any]) -> str | None:
+    """Return why a task may not be called from this queue with these arguments, or None."""
+    if entry_point is None or entry_point.queue is None:
         return "there is no such task for messages from outside"
-    if door.queue != queue:
-        return f"this task is taken from the queue {door.queue} alone"
-    if unexpected := arguments.keys() - door.arguments:
-        return f"{len(unexpected)} keyword arguments that the task does not have; send {_wanted(door)}"
+    if entry_point.queue != queue:
+        return f"this task is taken from the queue {entry_point.queue} only"
+    if unexpected := arguments.keys() - entry_point.arguments:
+        expected = _expected_arguments(entry_point)
+        return f"{len(unexpected)} keyword arguments that the task does not have; send {expected}"
     return None
 
 
-def _wanted(door: Door) -> str:
-    return '{"request": {...}}' if "request" in door.arguments else "none"
+def _expected_arguments(entry_point: EntryPoint) -> str:
+    return '{"request": {...}}' if "request" in entry_point.arguments else "none"
 
 
 def message_id_of(arguments: Any) -> str | None:
-    """The id that a command carries, when it has a sound one."""
+    """Return the message id of a command, or None when it has no valid one."""
     try:
         return str(UUID(str(arguments["request"]["message_id"])))
     except (TypeError, KeyError, ValueError):
         return None
 
 
-def _refused_before(fault: dict[str, Any]) -> Refused:
+def _refused_by_the_channel(fault: dict[str, Any]) -> Refused:
     shape = fault.get("shape")
     return Refused(
-        _claimed(fault.get("task")), str(fault.get("reason")), None, shape if isinstance(shape, dict) else {}
+        _claimed_task(fault.get("task")),
+        str(fault.get("reason")),
+        None,
+        shape if isinstance(shape, dict) else {},
     )
 
 
-def _claimed(task: Any) -> str:
+def _claimed_task(task: Any) -> str:
     return task if isinstance(task, str) and _NAME.fullmatch(task) else "unknown"
 
 
-def _header_checked(headers: dict[str, Any]) -> tuple[str, str]:
+def _checked_header(headers: dict[str, Any]) -> tuple[str, str]:
     task, id_ = headers.get("task"), headers.get("id")
     if not isinstance(task, str) or not _NAME.fullmatch(task):
         raise FaultError("headers.task is missing: name one of this service's tasks")
@@ -153,9 +157,9 @@ def _header_checked(headers: dict[str, Any]) -> tuple[str, str]:
         raise FaultError("headers.id is missing: send a fresh uuid")
     if not _is_time_limit(headers.get("timelimit")):
         raise FaultError("headers.timelimit must be [hard, soft] in seconds, or be left out")
-    for name in _UNWANTED_HEADERS:
+    for name in _REFUSED_HEADERS:
         if headers.get(name):
-            raise FaultError(f"headers.{name} is not accepted: this service keeps its own times and order")
+            raise FaultError(f"headers.{name} is not accepted: this service decides times and order itself")
     _expiry(headers.get("expires"))
     return task, id_
 
@@ -174,13 +178,13 @@ def _expiry(expires: Any) -> str | None:
     if expires is None:
         return None
     try:
-        moment = datetime.fromisoformat(expires)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+        instant = datetime.fromisoformat(expires)
+        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
     except (TypeError, ValueError, OverflowError):
         raise FaultError("headers.expires must be an instant in ISO 8601 with an offset") from None
 
 
-def _arguments(message: Received, raw: bytes) -> dict[str, Any]:
+def _arguments(message: ReceivedMessage, raw: bytes) -> dict[str, Any]:
     if len(raw) > MAX_BODY_BYTES:
         raise FaultError(f"the body is larger than {MAX_BODY_BYTES} bytes")
     if message.content_type != "application/json":
@@ -195,7 +199,7 @@ def _arguments(message: Received, raw: bytes) -> dict[str, Any]:
         raise FaultError("the body must be a list, an object and an object: [[], {arguments}, {}]")
     if args:
         raise FaultError("positional arguments are not accepted: send keyword arguments")
-    for name in _UNWANTED_EMBED:
+    for name in _REFUSED_EMBED:
         if embed and embed.get(name):
             raise FaultError(f"{name} are not accepted: this service decides what follows")
     if not all(map(_storable, _texts(kwargs))):
@@ -220,32 +224,32 @@ def _storable(text: str) -> bool:
 
 
 def _passed_on(headers: dict[str, Any]) -> dict[str, Any]:
-    kin = {name: headers.get(name) for name in ("root_id", "parent_id")}
+    relatives = {name: headers.get(name) for name in ("root_id", "parent_id")}
     traces = {name: headers.get(name) for name in _TRACE_HEADERS}
     return {
         "expires": _expiry(headers.get("expires")),
         "ignore_result": headers.get("ignore_result") is not False,
-        **{name: one for name, one in kin.items() if isinstance(one, str) and _ID.fullmatch(one)},
+        **{name: one for name, one in relatives.items() if isinstance(one, str) and _ID.fullmatch(one)},
         **{name: one for name, one in traces.items() if isinstance(one, str) and _TRACE.fullmatch(one)},
     }
 
 
-def call_for(verdict: Verdict, queue: str, fresh_id: str) -> Admitted:
-    """The call that is made in a message's place: its own, or one of the guard's, under a fresh id."""
+def replacement_call(verdict: Verdict, queue: str, fresh_id: str) -> Admitted:
+    """Return the call that replaces a message: its own, or one of the guard's tasks under a fresh id."""
     if isinstance(verdict, Admitted):
         return verdict
     if isinstance(verdict, Unknown):
         content = {"task": verdict.task, "queue": queue, "arguments": verdict.arguments}
         return Admitted(PARK, fresh_id, content, {"ignore_result": True})
-    return Admitted(BURY, fresh_id, asdict(verdict) | {"queue": queue}, {"ignore_result": True})
+    return Admitted(DEAD_LETTER, fresh_id, asdict(verdict) | {"queue": queue}, {"ignore_result": True})
 
 
 def headers_of(call: Admitted) -> dict[str, Any]:
-    """All that Celery gets to see of a message's headers."""
+    """Return the only headers that Celery reads of a message."""
     names = {"lang": "py", "task": call.task, "id": call.id, "argsrepr": "()", "kwargsrepr": "{}"}
     return call.headers | names
 
 
 def body_of(call: Admitted) -> bytes:
-    """A body with the call's keyword arguments and nothing else."""
+    """Return a body that has only the keyword arguments of the call."""
     return json.dumps([[], call.arguments, {}]).encode()

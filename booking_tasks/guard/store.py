@@ -1,4 +1,4 @@
-"""Parked messages: what this release does not know, kept whole until one does."""
+"""Parked messages: their task is unknown to this release, so they are kept whole until a release has it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.models import ParkedMessage
 
-#: An upgrade's worth of messages, of each queue: who may write to one of them cannot fill the others' room.
-#: Beyond it somebody is sending nonsense, and that is not kept whole.
-MOST_PARKED = 10_000
+#: The limit of parked messages of each queue, enough for an upgrade. Each queue has its own limit, so that a
+#: sender of one queue cannot use up the others'. More messages than this are not kept whole.
+MAX_PARKED = 10_000
 
 
 def park(db: Session, task: str, queue: str, arguments: dict[str, Any], body_hash: str) -> bool:
-    """Keep a message whole; False when its queue has no more room. The same message again is kept once."""
+    """Keep a message whole, a repeat only once. Returns False when its queue has reached the limit."""
     same = (ParkedMessage.task == task, ParkedMessage.queue == queue, ParkedMessage.body_hash == body_hash)
-    beside = select(func.count()).select_from(ParkedMessage).where(ParkedMessage.queue == queue)
-    room = beside.scalar_subquery() < MOST_PARKED
+    count = select(func.count()).select_from(ParkedMessage).where(ParkedMessage.queue == queue)
+    is_below_limit = count.scalar_subquery() < MAX_PARKED
     values = select(
         literal(task), literal(queue), literal(body_hash), literal(arguments, ParkedMessage.arguments.type)
-    ).where(or_(room, exists().where(*same)))
+    ).where(or_(is_below_limit, exists().where(*same)))
     parking = insert(ParkedMessage).from_select(["task", "queue", "body_hash", "arguments"], values)
-    # An update that changes nothing: its answer is right even when the one that is there goes meanwhile.
+    # The update changes nothing; it makes RETURNING right also when the existing row is deleted meanwhile.
     kept = parking.on_conflict_do_update(
         index_elements=["task", "queue", "body_hash"], set_={"body_hash": parking.excluded.body_hash}
     )
@@ -34,11 +34,11 @@ def park(db: Session, task: str, queue: str, arguments: dict[str, Any], body_has
 
 
 def parked(db: Session, tasks: Iterable[str], limit: int) -> list[ParkedMessage]:
-    """Parked messages for these tasks, oldest first."""
+    """Return parked messages of these tasks, oldest first."""
     known = select(ParkedMessage).where(ParkedMessage.task.in_(sorted(tasks)))
     return list(db.scalars(known.order_by(ParkedMessage.received_at, ParkedMessage.id).limit(limit)))
 
 
 def unpark(db: Session, parked_id: UUID) -> None:
-    """Forget a parked message: it was run, or buried."""
+    """Delete a parked message, because it was run or became a dead letter."""
     db.execute(delete(ParkedMessage).where(ParkedMessage.id == parked_id))

@@ -1,4 +1,4 @@
-"""What becomes of messages that no task of this release takes, and of those an older release parked."""
+"""The guard's tasks: they keep messages that are refused or unknown, and run parked messages."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.guard import store
-from booking_tasks.guard.doors import doors_of
-from booking_tasks.guard.rules import BURY, PARK, Door, message_id_of, misfit_of
-from booking_tasks.inbox.receiver import once_there
+from booking_tasks.guard.entry_points import entry_points_of
+from booking_tasks.guard.rules import DEAD_LETTER, PARK, EntryPoint, message_id_of, mismatch_of
+from booking_tasks.inbox.receiver import retry_while_unavailable
 from booking_tasks.inbox.rules import body_hash
 from booking_tasks.inbox.store import add_dead_letter
 from booking_tasks.kit.database import transaction
@@ -27,62 +27,64 @@ log = logger(__name__)
 _BATCH = 50
 
 
-@app.task(name=BURY)
-def bury_message(task: str, reason: str, message_id: str | None, payload: dict[str, Any], queue: str) -> None:
-    """Keep why a message was refused, and its shape."""
+@app.task(name=DEAD_LETTER)
+def dead_letter_message(
+    task: str, reason: str, message_id: str | None, payload: dict[str, Any], queue: str
+) -> None:
+    """Keep the shape of a refused message as a dead letter, with the reason."""
     log.error("message.dead", task=task, queue=queue, reason=reason)
-    named = UUID(message_id) if message_id else None
-    _kept(lambda db: add_dead_letter(db, task, queue, reason, payload, named))
+    id_ = UUID(message_id) if message_id else None
+    _write_when_available(lambda db: add_dead_letter(db, task, queue, reason, payload, id_))
 
 
 @app.task(name=PARK)
 def park_message(task: str, queue: str, arguments: dict[str, Any]) -> None:
-    """Keep a message that a later release may know, whole; when too many wait already, bury it."""
+    """Keep a message whole for a later release that has its task; beyond the limit it is a dead letter."""
     log.warning("message.parked", task=task, queue=queue)
 
     def park(db: Session) -> None:
         if not store.park(db, task, queue, arguments, body_hash(task, arguments)):
-            reason = f"no such task in this release, and {store.MOST_PARKED} messages are parked already"
-            _bury(db, task, queue, reason, arguments)
+            reason = f"no such task in this release, and {store.MAX_PARKED} messages are parked already"
+            _dead_letter(db, task, queue, reason, arguments)
 
-    _kept(park)
+    _write_when_available(park)
 
 
-def _kept(write: Callable[[Session], None]) -> None:
-    def once() -> None:
+def _write_when_available(write: Callable[[Session], None]) -> None:
+    def write_once() -> None:
         with transaction() as db:
             write(db)
 
-    once_there(once)
+    retry_while_unavailable(write_once)
 
 
 @app.task(name=TASK_PREFIX + "run_parked")
 def run_parked() -> int:
-    """Run what another release parked and this one knows; returns how many messages were looked at."""
-    doors = doors_of(app)
+    """Run messages that another release parked and whose task this one has; returns how many were read."""
+    entry_points = entry_points_of(app)
     with transaction() as db:
-        found = store.parked(db, doors, _BATCH)
-    for message in found:
+        messages = store.parked(db, entry_points, _BATCH)
+    for message in messages:
         if is_requested():
             break
         try:
-            _run(message, doors[message.task])
-        except Exception:  # it stays parked; the messages behind it are not to wait for it
+            _run(message, entry_points[message.task])
+        except Exception:  # the message stays parked and must not delay those after it
             log.exception("message.failed_again", task=message.task)
-    return len(found)
+    return len(messages)
 
 
-def _run(message: ParkedMessage, door: Door) -> None:
-    """Run it here, not through the broker: from this row to the inbox nothing can lose it."""
-    misfit = misfit_of(door, message.queue, message.arguments)
-    if misfit is None:
+def _run(message: ParkedMessage, entry_point: EntryPoint) -> None:
+    """Run a parked message in this process; sent through the broker it could be lost before the inbox."""
+    mismatch = mismatch_of(entry_point, message.queue, message.arguments)
+    if mismatch is None:
         app.tasks[message.task](**message.arguments)
     with transaction() as db:
-        if misfit is not None:
-            _bury(db, message.task, message.queue, misfit, message.arguments)
+        if mismatch is not None:
+            _dead_letter(db, message.task, message.queue, mismatch, message.arguments)
         store.unpark(db, message.id)
 
 
-def _bury(db: Session, task: str, queue: str, reason: str, arguments: dict[str, Any]) -> None:
+def _dead_letter(db: Session, task: str, queue: str, reason: str, arguments: dict[str, Any]) -> None:
     message_id = message_id_of(arguments)
     add_dead_letter(db, task, queue, reason, redacted(arguments), UUID(message_id) if message_id else None)

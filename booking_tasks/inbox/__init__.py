@@ -1,1 +1,1 @@
-"""Inbound messages: counted before they run, answered once, never lost once received."""
+"""Inbound messages: each is counted before it runs, answered once, and kept until it is answered."""

@@ -1,10 +1,11 @@
-"""The receiver of messages: turns a use case into a public task with validation, inbox and transaction."""
+"""The receiver of messages: makes a use case a public task with validation, inbox and transaction."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from booking_tasks.celery import app
 from booking_tasks.context import Context
 from booking_tasks.contracts import TASK_PREFIX, Command, Outcome, Query, field_errors
 from booking_tasks.inbox import service, store
-from booking_tasks.inbox.service import Answered, Run
+from booking_tasks.inbox.service import Answered, Attempt
 from booking_tasks.kit.database import is_away, transaction, with_lock
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.redaction import redacted
@@ -32,54 +33,50 @@ from booking_tasks.wakeup import hold_wakeups, send_held_wakeups
 
 log = logger(__name__)
 
-#: Serialization failure, deadlock, and a row that a rival wrote first (PostgreSQL, appendix A: unique
-#: and exclusion violation): the loser simply runs again, and sees what the winner left.
+#: SQLSTATEs of a lost race: serialization failure, deadlock, unique and exclusion violation (PostgreSQL,
+#: appendix A). The use case runs again at once and sees what the other transaction has committed.
 _RACE_LOST = {"40001", "40P01", "23505", "23P01"}
-_RACES = 5
-#: Waited too long for others (same appendix): lock not available, query cancelled.
-_TOO_LONG = {"55P03", "57014"}
-#: How long a message waits in its slot for the database, and between two tries (seconds).
-_PATIENCE, _PAUSE = 60.0, 0.5
+_MAX_RUNS = 5
+#: SQLSTATEs of a lock wait or a query that took too long: lock not available, query cancelled.
+_WAITED_TOO_LONG = {"55P03", "57014"}
+#: How long a message waits in its worker for the database, and the pause between two tries (seconds).
+_DATABASE_WAIT, _PAUSE = 60.0, 0.5
 
 ResultT = TypeVar("ResultT")
-OutcomeT = TypeVar("OutcomeT", bound=Outcome)
+UseCaseOutcomeT = TypeVar("UseCaseOutcomeT", bound=Outcome)
 CommandT = TypeVar("CommandT", bound=Command[Any])
 QueryT = TypeVar("QueryT", bound=Query[Any])
 UseCase = Callable[[Session, Context, Any], Outcome]
 
 _use_cases: dict[str, UseCase] = {}
-_when_too_long: dict[str, UseCase] = {}
+_fallback_use_cases: dict[str, UseCase] = {}
 
 
 def accepts(
     contract: type[CommandT],
     when_too_long: UseCase | None = None,
-) -> Callable[[Callable[[Session, Context, CommandT], OutcomeT]], Any]:
+) -> Callable[[Callable[[Session, Context, CommandT], UseCaseOutcomeT]], Any]:
     """Make a use case the public task of a command.
 
-    `when_too_long` is run in its stead when it had to wait too long for others; it has left nothing behind.
+    `when_too_long` runs in its place after it waited too long for a lock; its transaction was rolled back.
     """
 
-    def register(use_case: Callable[[Session, Context, CommandT], OutcomeT]) -> Any:
+    def register(use_case: Callable[[Session, Context, CommandT], UseCaseOutcomeT]) -> Any:
         _use_cases[contract.task] = use_case
         if when_too_long is not None:
-            _when_too_long[contract.task] = when_too_long
-
-        return _public_task(contract, lambda request: _receive(contract, request))
+            _fallback_use_cases[contract.task] = when_too_long
+        return _public_task(contract, receive)
 
     return register
 
 
 def answers(
     contract: type[QueryT],
-) -> Callable[[Callable[[Session, Context, QueryT], OutcomeT]], Any]:
+) -> Callable[[Callable[[Session, Context, QueryT], UseCaseOutcomeT]], Any]:
     """Make a use case that changes nothing the public task of a query."""
 
-    def register(use_case: Callable[[Session, Context, QueryT], OutcomeT]) -> Any:
-        def answer(request: Any) -> dict[str, Any]:
-            query = _validated(contract, request)
-            if isinstance(query, Outcome):
-                return query.model_dump(mode="json")
+    def register(use_case: Callable[[Session, Context, QueryT], UseCaseOutcomeT]) -> Any:
+        def answer(query: QueryT) -> dict[str, Any]:
             with unit_of_work("query", contract.queue) as (db, ctx):
                 db.execute(text("SET TRANSACTION READ ONLY"))
                 return use_case(db, ctx, query).model_dump(mode="json")
@@ -89,47 +86,45 @@ def answers(
     return register
 
 
-class _AnswersFirst(app.Task):
-    """A task whose caller has the answer before the bells of what follows from it ring."""
+class _PublicTask(app.Task):
+    """A task whose caller gets the answer before the wake-up messages for its jobs are sent."""
 
     def before_start(self, *_: Any) -> None:
         hold_wakeups()
 
 
 @task_postrun.connect
-def _ring(**_: Any) -> None:
-    """After every task, also one whose result could not be stored: what was kept must not stay."""
+def _send_held_wakeups(**_: Any) -> None:
+    """Send held wake-ups after every task, also when its result could not be stored."""
     send_held_wakeups()
 
 
-def _public_task(contract: type[Query[Any]], respond: Callable[[Any], dict[str, Any]]) -> Any:
-    def receive(request: Any = None) -> dict[str, Any]:
-        return respond(request)
+def _public_task(contract: type[Query[Any]], run: Callable[[Any], dict[str, Any]]) -> Any:
+    def validate_and_run(request: Any = None) -> dict[str, Any]:
+        try:
+            message = contract.model_validate(request)
+        except ValidationError as error:
+            return _refuse_invalid(contract, request, error).model_dump(mode="json")
+        return run(message)
 
-    receive.__doc__ = contract.__doc__
-    receive.__name__ = contract.task
-    return app.task(name=TASK_PREFIX + contract.task, base=_AnswersFirst)(receive)
+    validate_and_run.__doc__ = contract.__doc__
+    validate_and_run.__name__ = contract.task
+    return app.task(name=TASK_PREFIX + contract.task, base=_PublicTask)(validate_and_run)
 
 
-def _bury(contract: type[Query[Any]], door: str, reason: str, request: Any) -> None:
-    def bury() -> None:
+def _refuse_invalid(contract: type[Query[Any]], request: Any, error: ValidationError) -> Outcome:
+    """Keep an invalid message as a dead letter, and return the refusal that names the fields at fault."""
+    problems = field_errors([dict(one) for one in error.errors(include_url=False, include_input=False)])
+    reason = "; ".join(f"{one.field}: {one.problem}" for one in problems)
+    task, queue = TASK_PREFIX + contract.task, contract.queue
+
+    def add_dead_letter() -> None:
         with transaction() as db:
-            store.add_dead_letter(
-                db, TASK_PREFIX + contract.task, door, reason, redacted(request), _message_id(request)
-            )
+            store.add_dead_letter(db, task, queue, reason, redacted(request), _message_id(request))
 
-    once_there(bury)
-
-
-def _validated(contract: type[QueryT], request: Any) -> QueryT | Outcome:
-    try:
-        return contract.model_validate(request)
-    except ValidationError as error:
-        problems = field_errors([dict(one) for one in error.errors(include_url=False, include_input=False)])
-        reason = "; ".join(f"{one.field}: {one.problem}" for one in problems)
-        _bury(contract, contract.queue, reason, request)
-        log.warning("message.invalid", task=contract.task, fields=[one.field for one in problems])
-        return contract.outcome(result="refused", code="invalid", message=reason[:1000], errors=problems)
+    retry_while_unavailable(add_dead_letter)
+    log.warning("message.invalid", task=contract.task, fields=[one.field for one in problems])
+    return contract.outcome(result="refused", code="invalid", message=reason[:1000], errors=problems)
 
 
 def _message_id(request: Any) -> UUID | None:
@@ -139,110 +134,97 @@ def _message_id(request: Any) -> UUID | None:
         return None
 
 
-def _receive(contract: type[Command[Any]], request: Any) -> dict[str, Any]:
-    command = _validated(contract, request)
-    if isinstance(command, Outcome):
-        return command.model_dump(mode="json")
-    return receive(command, contract.queue)
+def receive(
+    command: Command[Any], entry_point: str | None = None, accepted_hash: str | None = None
+) -> dict[str, Any]:
+    """Answer a command once, whichever way it came: by its queue, by a page or from the inbox.
 
-
-def receive(command: Command[Any], door: str, fingerprint: str | None = None) -> dict[str, Any]:
-    """Answer a command that came through a door of this house, once, as if it had come by its queue.
-
-    `fingerprint`: of one that was accepted before, as it was taken then.
+    `entry_point` is its queue when None. `accepted_hash` is the hash of its content in the inbox, for a
+    command that was accepted before.
     """
-    with bound_contextvars(task=command.task, **_ids(command)):
-        answer = _answered(type(command), command, door, fingerprint)
+    entry_point = entry_point or command.queue
+    about = {name: getattr(command, f"{name}_id", None) for name in ("message", "request", "session")}
+    has_caller = _has_caller()
+    has_begun = False
+
+    def answer_once() -> dict[str, Any]:
+        nonlocal has_begun
+        with _counted_attempt(command, entry_point, accepted_hash, has_caller) as (connection, attempt):
+            has_begun = True
+            if isinstance(attempt, Answered):
+                return attempt.outcome
+            return _run_use_case(command, entry_point, connection)
+
+    ids = {name: str(value) for name, value in about.items() if value is not None}
+    with bound_contextvars(task=command.task, **ids):
+        is_message = bool(current_task) and current_task.name == TASK_PREFIX + command.task
+        if has_caller or not is_message:
+            answer = answer_once()
+        else:
+            answer = retry_while_unavailable(answer_once, lambda: has_begun)
         log.info("message.answered", result=answer["result"], code=answer.get("code"))
     return answer
 
 
-def _is_awaited() -> bool:
-    """Whether somebody waits for the answer of the task that runs, and sends again when none comes."""
-    # Celery's own default says False also where nobody said anything.
+def _has_caller() -> bool:
+    """Whether somebody waits for the answer of the running task, and sends again when none comes."""
+    # The attribute of Celery's context is False also when the message says nothing.
     return bool(current_task) and vars(current_task.request).get("ignore_result") is False
 
 
-def once_there(work: Callable[[], ResultT], begun: Callable[[], bool] = lambda: False) -> ResultT:
-    """What `work` returns, tried again while the database is away and nothing has `begun`.
+def _counted_attempt(
+    command: Command[Any], entry_point: str, accepted_hash: str | None, has_caller: bool
+) -> AbstractContextManager[tuple[Connection, Answered | Attempt]]:
+    """Lock the message and count the attempt; a second delivery waits here and is not counted meanwhile."""
+    # Unset fields are left out: a field that a later release adds must not change the content's hash.
+    body = command.model_dump(mode="json", exclude_unset=True)
+    max_attempts = settings().message_attempts
+    return with_lock(
+        f"message:{command.message_id}",
+        lambda db: service.begin_attempt(
+            db, command.message_id, command.task, entry_point, body, max_attempts, has_caller, accepted_hash
+        ),
+    )
 
-    For messages nobody waits for, and so nobody sends again: after a minute, or when the worker is told to
-    stop, the message goes back to its queue (celery.exceptions.Reject). A sweep or a page that runs a
-    message has none to give back, and gets the error at once.
+
+def _run_use_case(command: Command[Any], entry_point: str, connection: Connection) -> dict[str, Any]:
+    """Run the use case and store its answer in one transaction; run it again after a lost race."""
+    use_case = _use_cases[command.task]
+    for run in range(1, _MAX_RUNS + 1):
+        try:
+            with unit_of_work(command.actor, entry_point, command.message_id, connection) as (db, ctx):
+                return service.store_answer(db, command.message_id, use_case(db, ctx, command))
+        except DBAPIError as error:
+            state, fallback = getattr(error.orig, "sqlstate", None), _fallback_use_cases.get(command.task)
+            if run < _MAX_RUNS and state in _WAITED_TOO_LONG and fallback not in {None, use_case}:
+                use_case = fallback
+            elif run < _MAX_RUNS and state in _RACE_LOST:
+                time.sleep(random.random() * 0.05 * run)  # noqa: S311 - jitter, not a secret
+            else:
+                raise
+    raise AssertionError("unreachable: the last run returns or raises")
+
+
+def retry_while_unavailable(
+    work: Callable[[], ResultT], has_begun: Callable[[], bool] = lambda: False
+) -> ResultT:
+    """Return what `work` returns; try it again while the database is away and the work has not begun.
+
+    For messages that nobody waits for, so that nobody sends them again. After a minute, or when a shutdown is
+    requested, the message goes back to its queue (celery.exceptions.Reject). A sweep or a page that runs a
+    message has no message to return and gets the error at once.
     """
-    end, waits = time.monotonic() + _PATIENCE, False
+    end, has_waited = time.monotonic() + _DATABASE_WAIT, False
     while True:
         try:
             return work()
         except DBAPIError as error:
-            if begun() or not is_away(error) or current_task.request.called_directly:
+            if has_begun() or not is_away(error) or current_task.request.called_directly:
                 raise
             if is_requested() or time.monotonic() > end:
                 log.warning("message.handed_back", task=current_task.name)
                 raise Reject("the database is away", requeue=True) from error
-            if not waits:
+            if not has_waited:
                 log.warning("message.waits", task=current_task.name, error=str(error))
-            waits = True
+            has_waited = True
             time.sleep(_PAUSE)
-
-
-def _ids(command: Command[Any]) -> dict[str, str]:
-    """What every log line of a message carries: its id and those it is about."""
-    about = {name: getattr(command, f"{name}_id", None) for name in ("message", "request", "session")}
-    return {name: str(value) for name, value in about.items() if value is not None}
-
-
-def _answered(
-    contract: type[Command[Any]], command: Command[Any], door: str, fingerprint: str | None
-) -> dict[str, Any]:
-    # As it was written: a field that a later release adds does not make another message of this one.
-    body = command.model_dump(mode="json", exclude_unset=True)
-
-    def count(db: Session) -> Answered | Run:
-        return service.arrive(
-            db,
-            command.message_id,
-            contract.task,
-            door,
-            body,
-            settings().message_attempts,
-            _is_awaited(),
-            fingerprint,
-        )
-
-    counted = False
-
-    def once() -> dict[str, Any]:
-        nonlocal counted
-        # A second delivery waits for the first, so that waiting is not counted as an attempt.
-        with with_lock(f"message:{command.message_id}", count) as (connection, arrival):
-            counted = True
-            if isinstance(arrival, Answered):
-                return arrival.outcome
-            return _run(contract, command, door, connection)
-
-    is_message = bool(current_task) and current_task.name == TASK_PREFIX + contract.task
-    if not is_message or _is_awaited():
-        return once()
-    return once_there(once, lambda: counted)
-
-
-def _run(
-    contract: type[Command[Any]], command: Command[Any], door: str, connection: Connection
-) -> dict[str, Any]:
-    """Run the body in its own transaction; a race that was lost is run again at once."""
-    use_case = _use_cases[contract.task]
-    for race in range(1, _RACES + 1):
-        try:
-            with unit_of_work(command.actor, door, command.message_id, connection) as (db, ctx):
-                outcome = use_case(db, ctx, command)
-                return service.answer(db, command.message_id, outcome)
-        except DBAPIError as error:
-            state, instead = getattr(error.orig, "sqlstate", None), _when_too_long.get(contract.task)
-            if race < _RACES and state in _TOO_LONG and instead not in {None, use_case}:
-                use_case = instead
-            elif race < _RACES and state in _RACE_LOST:
-                time.sleep(random.random() * 0.05 * race)  # noqa: S311 - jitter, not a secret
-            else:
-                raise
-    raise AssertionError("unreachable: the last race returns or raises")

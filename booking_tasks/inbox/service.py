@@ -1,4 +1,4 @@
-"""Receiving a message: who may run it, what it is answered with, and what becomes of the dead."""
+"""The life of an inbound message: its attempts, its one answer, and what an operator does with a dead one."""
 
 from __future__ import annotations
 
@@ -10,123 +10,127 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import Outcome
+from booking_tasks.enums import InboxState
 from booking_tasks.inbox import store
-from booking_tasks.inbox.rules import WantedLetters, body_hash
+from booking_tasks.inbox.rules import DeadLetterFilter, body_hash
 from booking_tasks.kit.redaction import redacted
 from booking_tasks.models import DeadLetter
-from booking_tasks.outbox import service as history
 from booking_tasks.outbox.event_types import EventType
+from booking_tasks.outbox.service import record_event
 
 
 @dataclass(frozen=True)
 class Answered:
-    """The message has its answer; nothing is run."""
+    """The message has an answer already; nothing is run."""
 
     outcome: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Run:
-    """The message is counted and may run."""
+class Attempt:
+    """The attempt is counted and the use case may run; the first attempt is number 1."""
 
-    attempt: int
+    number: int
 
 
-def arrive(
+def begin_attempt(
     db: Session,
     message_id: UUID,
     task: str,
-    door: str,
+    entry_point: str,
     body: dict[str, Any],
-    most_attempts: int,
-    awaited: bool = False,
-    fingerprint: str | None = None,
-) -> Answered | Run:
-    """Count an attempt at a message. Its transaction must commit before the body runs.
+    max_attempts: int,
+    has_caller: bool = False,
+    accepted_hash: str | None = None,
+) -> Answered | Attempt:
+    """Count an attempt at a message. This transaction must commit before the use case runs.
 
-    `awaited`: whoever sent it sends again when no answer comes. Same id, other content: `conflict`. Too many
-    attempts: dead, with a dead letter. `fingerprint` is what an accepted message's content had when it came.
+    The same message id with other content is answered with `conflict`; a message with too many attempts is
+    dead and becomes a dead letter. `has_caller`: somebody waits for the answer and sends the message again
+    when none comes. `accepted_hash`: the hash that the content had when the message was accepted, for a
+    message that is run again.
     """
-    fingerprint = fingerprint or body_hash(task, body)
-    row = store.count_attempt(db, message_id, task, fingerprint, door, body, awaited)
-    if row.body_hash != fingerprint:
+    content_hash = accepted_hash or body_hash(task, body)
+    row = store.count_attempt(db, message_id, task, content_hash, entry_point, body, has_caller)
+    if row.body_hash != content_hash:
         return Answered(_refusal("conflict", "this message_id was used with other content; use a new one"))
     if row.outcome is not None:
         return Answered(row.outcome)
-    if row.attempts > most_attempts:
-        reason = f"gave up after {most_attempts} attempts, each of which ended its worker or failed"
+    if row.attempts > max_attempts:
+        reason = f"gave up after {max_attempts} attempts, each of which ended its worker or failed"
         outcome = _refusal("dead", reason)
-        store.finish(db, message_id, "dead", outcome)
-        store.add_dead_letter(db, task, door, reason, redacted(body), message_id)
+        store.finish_message(db, message_id, InboxState.DEAD, outcome)
+        store.add_dead_letter(db, task, entry_point, reason, redacted(body), message_id)
         return Answered(outcome)
-    return Run(row.attempts)
+    return Attempt(row.attempts)
 
 
-def answer(db: Session, message_id: UUID, outcome: Outcome) -> dict[str, Any]:
-    """Store the outcome in the body's own transaction. `try_later` leaves the message unanswered."""
-    dumped = outcome.model_dump(mode="json")
+def store_answer(db: Session, message_id: UUID, outcome: Outcome) -> dict[str, Any]:
+    """Store the outcome in the use case's transaction; `try_later` leaves the message unanswered."""
+    answer = outcome.model_dump(mode="json")
     if outcome.result != "try_later":
-        store.finish(db, message_id, "done", dumped)
-    return dumped
+        store.finish_message(db, message_id, InboxState.DONE, answer)
+    return answer
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """Messages that run again, and letters whose content is not there: their senders must send anew."""
+    """The messages that run again, and the dead letters without content, which their senders must repeat."""
 
     messages: list[UUID]
     without_content: list[UUID]
 
 
-def letters(db: Session, which: WantedLetters, limit: int) -> list[DeadLetter]:
-    """The dead letters that an operator means, oldest first."""
-    return store.letters(db, which, limit)
+def dead_letters(db: Session, which: DeadLetterFilter, limit: int) -> list[DeadLetter]:
+    """Return the selected dead letters, oldest first."""
+    return store.dead_letters(db, which, limit)
 
 
-def replay(db: Session, ctx: Context, which: WantedLetters, reason: str, limit: int = 1000) -> Replayed:
-    """Run dead messages again under their ids, and write down who wanted it and why.
+def replay(db: Session, ctx: Context, which: DeadLetterFilter, reason: str, limit: int = 1000) -> Replayed:
+    """Run dead messages again under their ids, and record who decided it and why.
 
-    Only what was accepted and then failed too often can run again: of what was refused at the door
-    nothing is kept but its shape.
+    Only a message that was accepted and then failed too often can run again. Of a message that was refused
+    on arrival, only the shape is kept.
     """
-    done = Replayed([], [])
-    for letter in store.letters(db, which, limit, to_decide=True):
-        if letter.message_id is None or not store.revive(db, letter.message_id):
-            done.without_content.append(letter.id)
+    replayed = Replayed([], [])
+    for dead_letter in store.dead_letters(db, which, limit, for_update=True):
+        if dead_letter.message_id is None or not store.reopen_message(db, dead_letter.message_id):
+            replayed.without_content.append(dead_letter.id)
             continue
-        _write_down(db, ctx, EventType.MESSAGE_REPLAYED, letter, reason)
-        done.messages.append(letter.message_id)
-    return done
+        _remove_with_event(db, ctx, EventType.MESSAGE_REPLAYED, dead_letter, reason)
+        replayed.messages.append(dead_letter.message_id)
+    return replayed
 
 
-def discard(db: Session, ctx: Context, which: WantedLetters, reason: str, limit: int = 1000) -> list[UUID]:
-    """Take dead letters away with the content of their messages; who and why is written down."""
-    chosen = store.letters(db, which, limit, to_decide=True)
-    for letter in chosen:
-        if letter.message_id is not None:
-            store.forget(db, letter.message_id)
-        _write_down(db, ctx, EventType.MESSAGE_DISCARDED, letter, reason)
-    return [letter.id for letter in chosen]
+def discard(db: Session, ctx: Context, which: DeadLetterFilter, reason: str, limit: int = 1000) -> list[UUID]:
+    """Delete dead letters with the content of their messages, and record who decided it and why."""
+    selected = store.dead_letters(db, which, limit, for_update=True)
+    for dead_letter in selected:
+        if dead_letter.message_id is not None:
+            store.delete_content(db, dead_letter.message_id)
+        _remove_with_event(db, ctx, EventType.MESSAGE_DISCARDED, dead_letter, reason)
+    return [dead_letter.id for dead_letter in selected]
 
 
-def _write_down(db: Session, ctx: Context, type_: EventType, letter: DeadLetter, reason: str) -> None:
-    request, session = store.subject(db, letter)
-    before = {
-        "letter": str(letter.id),
-        "task": letter.task,
-        "door": letter.entry_point,
-        "error": letter.reason,
-    }
-    history.record_event(
+def _remove_with_event(
+    db: Session, ctx: Context, event_type: EventType, dead_letter: DeadLetter, reason: str
+) -> None:
+    request, session = store.subject_of(db, dead_letter)
+    record_event(
         db,
-        replace(ctx, message_id=letter.message_id),
-        type_,
+        replace(ctx, message_id=dead_letter.message_id),
+        event_type,
         request=request,
         session=session,
-        before=before,
+        before={
+            "dead_letter_id": str(dead_letter.id),
+            "task": dead_letter.task,
+            "entry_point": dead_letter.entry_point,
+            "error": dead_letter.reason,
+        },
         reason=reason,
     )
-    store.remove_letter(db, letter)
+    store.delete_dead_letter(db, dead_letter)
 
 
 def _refusal(code: str, message: str) -> dict[str, Any]:

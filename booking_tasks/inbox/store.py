@@ -1,4 +1,4 @@
-"""The inbox's queries. Times here are real database time: they drive recovery, not business."""
+"""The queries of the inbox. Its times are the database's real time, because they drive recovery."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.inbox.rules import WantedLetters
+from booking_tasks.enums import InboxState
+from booking_tasks.inbox.rules import DeadLetterFilter
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage, ScheduledSession
 from booking_tasks.sql import query
 
@@ -22,25 +23,25 @@ _REAL_TIME = func.clock_timestamp()
 RowT = TypeVar("RowT", ConsultationRequest, ScheduledSession)
 
 
-class Arrival(NamedTuple):
-    """What the row of a message says when the message comes."""
+class MessageRow(NamedTuple):
+    """The row of a message after an attempt was counted."""
 
     body_hash: str
     outcome: dict[str, Any] | None
     attempts: int
 
 
-class Abandoned(NamedTuple):
-    """A message as it was accepted."""
+class UnfinishedMessage(NamedTuple):
+    """An accepted message whose run ended without an answer."""
 
     message_id: UUID
     task: str
-    door: str
+    entry_point: str
     body: dict[str, Any] | None
     body_hash: str
 
 
-# As text, not built anew: they stand in the way of every single message.
+# These run for every message. As text they are not compiled anew each time.
 _COUNTED = query(__package__, "count_attempt").bindparams(
     bindparam("message_id", type_=PG_UUID(as_uuid=True)), bindparam("body", type_=JSONB)
 )
@@ -53,38 +54,46 @@ _FINISHED = query(__package__, "finish").bindparams(
 
 
 def count_attempt(
-    db: Session, message_id: UUID, task: str, body_hash: str, door: str, body: dict[str, Any], awaited: bool
-) -> Arrival:
-    """Write the message down, or count one more attempt at it. Locks its row.
+    db: Session,
+    message_id: UUID,
+    task: str,
+    body_hash: str,
+    entry_point: str,
+    body: dict[str, Any],
+    has_caller: bool,
+) -> MessageRow:
+    """Insert the message, or count one more attempt at it. Locks its row.
 
-    Where somebody waits for the answer, the first commit does not wait for the disk; the answer's takes it
-    along. A crash of the database in between loses the message with its attempt, and who waits sends again.
+    When a caller waits for the answer, this commit does not wait for the disk; the commit of the answer
+    includes it. A crash of the database between the two loses the message and its attempt, and the caller
+    sends it again.
     """
-    arriving = {
+    values = {
         "message_id": message_id,
         "task": task,
         "body_hash": body_hash,
-        "entry_point": door,
+        "entry_point": entry_point,
         "body": body,
-        "awaited": awaited,
+        "has_caller": has_caller,
     }
-    row = db.execute(_COUNTED, arriving).one_or_none()
+    row = db.execute(_COUNTED, values).one_or_none()
     found = row or db.execute(_LOCKED, {"message_id": message_id}).one()
-    return Arrival(found.body_hash, found.outcome, found.attempts)
+    return MessageRow(found.body_hash, found.outcome, found.attempts)
 
 
-def finish(db: Session, message_id: UUID, state: str, outcome: dict[str, Any]) -> None:
-    """Store the answer. The content is forgotten, unless the message is dead: it may be run again.
+def finish_message(db: Session, message_id: UUID, state: InboxState, outcome: dict[str, Any]) -> None:
+    """Store the answer and remove the content, except that of a dead message, which may run again.
 
-    Of one that changed nothing, no event tells what it was about: the ids of that stay, for the story.
+    For a message that changed nothing there is no event, so the ids of its request and session stay here for
+    the timeline.
     """
-    without_event = state == "done" and outcome["result"] != "done"
-    finished = {"message_id": message_id, "state": state, "outcome": outcome, "without_event": without_event}
-    db.execute(_FINISHED, finished)
+    without_event = state == InboxState.DONE and outcome["result"] != "done"
+    values = {"message_id": message_id, "state": state, "outcome": outcome, "without_event": without_event}
+    db.execute(_FINISHED, values)
 
 
-def abandoned(db: Session, older_than: timedelta, limit: int) -> list[Abandoned]:
-    """Messages whose run ended without an answer, oldest first."""
+def unfinished_messages(db: Session, older_than: timedelta, limit: int) -> list[UnfinishedMessage]:
+    """Return messages whose last attempt is older than this and has no answer, oldest first."""
     rows = db.execute(
         select(
             InboxMessage.message_id,
@@ -93,21 +102,21 @@ def abandoned(db: Session, older_than: timedelta, limit: int) -> list[Abandoned]
             InboxMessage.body,
             InboxMessage.body_hash,
         )
-        .where(InboxMessage.state == "received", InboxMessage.attempted_at < _REAL_TIME - older_than)
+        .where(InboxMessage.state == InboxState.RECEIVED, InboxMessage.attempted_at < _REAL_TIME - older_than)
         .order_by(InboxMessage.attempted_at)
         .limit(limit)
     )
-    return [Abandoned(*row) for row in rows]
+    return [UnfinishedMessage(*row) for row in rows]
 
 
 def add_dead_letter(
-    db: Session, task: str, door: str, reason: str, payload: Any, message_id: UUID | None
+    db: Session, task: str, entry_point: str, reason: str, payload: Any, message_id: UUID | None
 ) -> None:
-    """Keep a message that cannot be used: why, and its redacted shape."""
+    """Insert a dead letter: the reason and the redacted shape of a message that cannot be used."""
     db.add(
         DeadLetter(
             task=task[:200],
-            entry_point=_storable(door)[:50],
+            entry_point=_storable(entry_point)[:50],
             reason=_storable(reason)[:2000],
             payload=payload if isinstance(payload, dict) else {"payload": payload},
             message_id=message_id,
@@ -115,26 +124,28 @@ def add_dead_letter(
     )
 
 
-def letters(db: Session, which: WantedLetters, limit: int, *, to_decide: bool = False) -> list[DeadLetter]:
-    """The dead letters that an operator means, oldest first; locked when somebody is to decide."""
-    found = select(DeadLetter).where(*_matching(which)).order_by(DeadLetter.received_at).limit(limit)
-    if to_decide:
+def dead_letters(
+    db: Session, which: DeadLetterFilter, limit: int, *, for_update: bool = False
+) -> list[DeadLetter]:
+    """Return the selected dead letters, oldest first. `for_update` locks them and skips locked ones."""
+    found = select(DeadLetter).where(*_conditions(which)).order_by(DeadLetter.received_at).limit(limit)
+    if for_update:
         found = found.with_for_update(skip_locked=True)
     return list(db.execute(found).scalars())
 
 
-def _matching(which: WantedLetters) -> Iterator[ColumnElement[bool]]:
-    if which.letter_id is not None:
-        yield DeadLetter.id == which.letter_id
+def _conditions(which: DeadLetterFilter) -> Iterator[ColumnElement[bool]]:
+    if which.dead_letter_id is not None:
+        yield DeadLetter.id == which.dead_letter_id
     if which.task is not None:
         yield DeadLetter.task.in_((which.task, TASK_PREFIX + which.task))
-    if which.door is not None:
-        yield DeadLetter.entry_point == which.door
+    if which.entry_point is not None:
+        yield DeadLetter.entry_point == which.entry_point
     if which.since is not None:
         yield DeadLetter.received_at >= which.since
     if which.about is not None:
         named = str(which.about)
-        # What the guard refused or could not park has the command further in than what it let through.
+        # The guard's dead letters of refused and of parked messages contain the command at a deeper level.
         command, parked = DeadLetter.payload, DeadLetter.payload["request"]
         refused = DeadLetter.payload["arguments"]["request"]
         yield or_(
@@ -147,17 +158,17 @@ def _matching(which: WantedLetters) -> Iterator[ColumnElement[bool]]:
         )
 
 
-def revive(db: Session, message_id: UUID) -> bool:
-    """Let the sweep run a dead message again at its next tick; False when its content is not there."""
-    revived = db.execute(
+def reopen_message(db: Session, message_id: UUID) -> bool:
+    """Let the next sweep run a dead message again. Returns False when its content is not there."""
+    reopened = db.execute(
         update(InboxMessage)
         .where(
             InboxMessage.message_id == message_id,
-            InboxMessage.state == "dead",
+            InboxMessage.state == InboxState.DEAD,
             InboxMessage.body.is_not(None),
         )
         .values(
-            state="received",
+            state=InboxState.RECEIVED,
             outcome=null(),
             finished_at=None,
             attempts=0,
@@ -165,35 +176,35 @@ def revive(db: Session, message_id: UUID) -> bool:
         )
         .returning(InboxMessage.message_id)
     )
-    return revived.first() is not None
+    return reopened.first() is not None
 
 
-def forget(db: Session, message_id: UUID) -> None:
-    """Drop the content of a dead message; its answer stays."""
+def delete_content(db: Session, message_id: UUID) -> None:
+    """Remove the content of a dead message; its answer stays."""
     db.execute(
         update(InboxMessage)
-        .where(InboxMessage.message_id == message_id, InboxMessage.state == "dead")
+        .where(InboxMessage.message_id == message_id, InboxMessage.state == InboxState.DEAD)
         .values(body=null())
     )
 
 
-def remove_letter(db: Session, letter: DeadLetter) -> None:
-    """Take a dead letter away; the history says who did."""
-    db.delete(letter)
+def delete_dead_letter(db: Session, dead_letter: DeadLetter) -> None:
+    """Delete a dead letter; the event of the caller records who decided it."""
+    db.delete(dead_letter)
     db.flush()
 
 
-def subject(db: Session, letter: DeadLetter) -> tuple[ConsultationRequest | None, ScheduledSession | None]:
-    """The request or the session that a letter names, as far as there is one."""
-    session = _named(db, ScheduledSession, letter.payload.get("session_id"))
-    return (
-        (None, session)
-        if session
-        else (_named(db, ConsultationRequest, letter.payload.get("request_id")), None)
-    )
+def subject_of(
+    db: Session, dead_letter: DeadLetter
+) -> tuple[ConsultationRequest | None, ScheduledSession | None]:
+    """Return the request or the session that a dead letter names, when it exists."""
+    session = _row_or_none(db, ScheduledSession, dead_letter.payload.get("session_id"))
+    if session is not None:
+        return None, session
+    return _row_or_none(db, ConsultationRequest, dead_letter.payload.get("request_id")), None
 
 
-def _named(db: Session, model: type[RowT], id_: Any) -> RowT | None:
+def _row_or_none(db: Session, model: type[RowT], id_: Any) -> RowT | None:
     try:
         return db.get(model, UUID(str(id_)))
     except ValueError:
@@ -201,5 +212,5 @@ def _named(db: Session, model: type[RowT], id_: Any) -> RowT | None:
 
 
 def _storable(text: str) -> str:
-    """Without the one character that PostgreSQL cannot store, and without halves of characters."""
+    """Remove what PostgreSQL cannot store: the NUL character and halves of surrogate pairs."""
     return text.replace("\0", "").encode(errors="replace").decode()

@@ -8,7 +8,7 @@ from booking_tasks.celery import app
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX
 from booking_tasks.inbox import service, store
 from booking_tasks.inbox.receiver import receive
-from booking_tasks.inbox.store import Abandoned
+from booking_tasks.inbox.store import UnfinishedMessage
 from booking_tasks.kit.database import transaction, with_lock
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.settings import settings
@@ -19,38 +19,46 @@ log = logger(__name__)
 
 @app.task(name=TASK_PREFIX + "recover_inbox")
 def recover_inbox() -> int:
-    """Run messages again whose worker died before it answered, even when the broker forgot them."""
+    """Run messages again whose worker died before it answered, even when the broker has lost them."""
     with transaction() as db:
-        messages = store.abandoned(db, settings().lease, limit=50)
+        messages = store.unfinished_messages(db, settings().lease, limit=50)
     for message in messages:
         if is_requested():
             break
         try:
-            _recover(message)
-        except Exception:  # its try was counted; the messages behind it are not to wait for it
+            _run_again(message)
+        except Exception:  # its attempt was counted, and it must not delay those after it
             log.exception("message.failed_again", task=message.task)
     return len(messages)
 
 
-def _recover(message: Abandoned) -> None:
+def _run_again(message: UnfinishedMessage) -> None:
     try:
         command = PUBLIC[message.task].model_validate(message.body)
     except (KeyError, ValidationError):
-        # A worker of another release accepted it. Counted, so that one of that release may come first;
-        # in the end it is dead with its content, for an operator to replay.
         log.warning("message.not_understood", task=message.task, message=str(message.message_id))
-        most, body = settings().message_attempts, message.body or {}
-        with with_lock(
-            f"message:{message.message_id}",
-            lambda db: service.arrive(
-                db,
-                message.message_id,
-                message.task,
-                message.door,
-                body,
-                most,
-                fingerprint=message.body_hash,
-            ),
-        ):
-            return
-    receive(command, message.door, message.body_hash)  # type: ignore[arg-type]  # the inbox has only commands
+        _count_unreadable(message)
+    else:
+        receive(command, message.entry_point, message.body_hash)  # type: ignore[arg-type]  # only commands are kept
+
+
+def _count_unreadable(message: UnfinishedMessage) -> None:
+    """Count an attempt at a message that a worker of another release accepted and this one cannot read.
+
+    A worker of that release may still run it. After too many attempts it is dead with its content, and an
+    operator can replay it.
+    """
+    max_attempts, body = settings().message_attempts, message.body or {}
+    with with_lock(
+        f"message:{message.message_id}",
+        lambda db: service.begin_attempt(
+            db,
+            message.message_id,
+            message.task,
+            message.entry_point,
+            body,
+            max_attempts,
+            accepted_hash=message.body_hash,
+        ),
+    ):
+        return

@@ -64,5 +64,5 @@ class JobFilter:
     about: UUID | None = None
 
     @property
-    def means_all(self) -> bool:
+    def selects_all(self) -> bool:
         return self == JobFilter()

@@ -1,4 +1,4 @@
-"""Reading in bulk: queries whose parameters and rows are too many for how the others are run."""
+"""Reading in bulk: how queries with many parameters and many rows are executed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 _OPTION = "booking_tasks.in_bulk"
-#: Execution options of a query that is planned for its very parameters each time (a prepared one is planned
-#: for ten ids, also when it is given a thousand) and whose rows come as PostgreSQL's own bytes, unparsed.
+#: Execution options of a query that PostgreSQL plans for its actual parameters each time (a prepared
+#: statement keeps a plan for ten ids, also when it gets a thousand) and whose rows come in binary format.
 IN_BULK: Mapping[str, Any] = {_OPTION: True}
 
 
 def read_in_bulk(engine: Engine) -> None:
-    """Let the engine heed IN_BULK."""
+    """Make the engine apply the option IN_BULK."""
     event.listen(engine, "do_execute", _do_execute)
 
 
 def _do_execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-    """Whether it was executed here."""
+    """Execute a statement with the option, and return whether it was executed here."""
     if not context.execution_options.get(_OPTION):
         return False
     cursor.execute(statement, parameters, prepare=False, binary=True)

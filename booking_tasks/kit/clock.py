@@ -1,10 +1,10 @@
-"""The only reader of time.
+"""The clock of business time; no other module reads it.
 
-Business time is the database's, read once at the start of a task's transaction and passed down.
-Under `BOOKING_CLOCK=stepped` (demo and simulations only) it is one stored instant that moves
-forward in steps; a reader shares a lock on it, so a step waits for the tasks that run.
+Business time is the database's time, read once at the start of a transaction and passed down. With
+`BOOKING_CLOCK=stepped` (demo, simulation and tests only) it is one stored instant that moves forward in
+steps. A reader holds a shared lock on its row, so that a step waits for the tasks that run.
 
-Leases and back-off never use this clock: they stand on the database's real time.
+Leases and retries never use this clock: they use the database's real time.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from booking_tasks.kit.settings import settings
 
 
 class ClockError(BookingTasksError):
-    """The stepped clock was asked for but never set, or was asked to go back."""
+    """The stepped clock was never set, or a step would move it backwards."""
 
 
 def now(db: Session) -> datetime:
-    """The instant this transaction works with, in UTC."""
+    """Return the instant of this transaction's business time, in UTC."""
     if settings().clock == "database":
         current: datetime = db.execute(text("SELECT statement_timestamp()")).scalar_one()
         return current
@@ -36,7 +36,7 @@ def now(db: Session) -> datetime:
 
 
 def step(db: Session, to: datetime) -> None:
-    """Set or advance the stepped clock. Raises ClockError when `to` lies before it."""
+    """Set or advance the stepped clock. Raises ClockError when `to` is earlier than its instant."""
     moved = db.execute(
         text(
             "INSERT INTO stepped_clock (only_row, instant) VALUES (true, :to) "
@@ -46,4 +46,4 @@ def step(db: Session, to: datetime) -> None:
         {"to": to},
     ).scalar_one_or_none()
     if moved is None:
-        raise ClockError(f"the stepped clock only moves forward; {to.isoformat()} lies in its past")
+        raise ClockError(f"the stepped clock only moves forward; {to.isoformat()} is in its past")

@@ -1,4 +1,4 @@
-"""The engine and the one way to open a transaction."""
+"""The engine, transactions, and advisory locks that outlast a transaction."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:subject, 0))")
 FirstT = TypeVar("FirstT")
 
 _CONNECT_SECONDS = 5
-#: What the server itself ends at its time-out must be heard of before we hang up.
+#: The connection waits this much longer than the server's own time-out, so that the server's error arrives.
 _GRACE = 0.5
 
 
 def create_booking_engine(config: Settings) -> Engine:
-    """An engine whose connections give up before a task's time limit does.
+    """Make an engine whose connections time out before a task reaches its time limit.
 
-    `client_connection_check_interval` ends a query whose worker was killed, so that its locks go
-    within a second; the time-outs keep one stuck statement from holding a worker for good, and the
-    connection's own patience ends what a frozen server cannot.
+    `client_connection_check_interval` ends a query whose worker was killed, so that its locks are released
+    within a second. The server's time-outs end a statement that is stuck. The connection's own deadline ends
+    an exchange with a server that is frozen.
     """
     options = {
         "statement_timeout": _milliseconds(config.statement_timeout.total_seconds()),
@@ -69,7 +69,7 @@ def create_booking_engine(config: Settings) -> Engine:
 
 
 def _without_values(context: ExceptionContext) -> None:
-    """Keep PostgreSQL's first line alone: the lines after it quote whole rows."""
+    """Keep only the first line of PostgreSQL's error: the lines after it quote whole rows."""
     for error in (context.original_exception, context.sqlalchemy_exception):
         if error is not None:
             error.args = (str(error.args[0]).partition("\n")[0] if error.args else "",)
@@ -81,62 +81,62 @@ def _milliseconds(seconds: float) -> str:
 
 @cache
 def engine() -> Engine:
-    """This process's engine, made on first use: never at import, never before a fork."""
+    """Return this process's engine; it is made on first use, not at import and not before a fork."""
     return create_booking_engine(settings())
 
 
 def forget_inherited_connections() -> None:
-    """After a fork: drop the parent's pool without closing the sockets that the parent still uses."""
+    """Drop the parent's pool after a fork, without closing the sockets that the parent still uses."""
     if engine.cache_info().currsize:
         engine().dispose(close=False)
 
 
 @contextmanager
 def with_lock(subject: str, first: Callable[[Session], FirstT]) -> Iterator[tuple[Connection, FirstT]]:
-    """Let one caller in at a time, over several transactions on the connection it is given.
+    """Hold an advisory lock on a subject over several transactions on the connection that is yielded.
 
-    `first` runs in the transaction that waits for its turn; the caller goes on when that has committed,
-    with what it returned. The lock belongs to the connection: a dead process lets the next one in.
+    `first` runs in the transaction that waits for the lock; the block starts after its commit and gets its
+    result. The lock belongs to the connection, so that PostgreSQL releases it when the process dies.
     """
     with engine().connect() as connection:
         try:
             with transaction(connection) as db:
                 db.execute(_LOCK, {"subject": subject})
-                found = first(db)  # a statement of its own: it sees what the one before has committed
+                found = first(db)  # a separate statement: it sees what the previous holder has committed
             yield connection, found
         finally:
             connection.rollback()
-            if not connection.invalidated:  # the lock has gone with its connection
-                # No transaction of its own for a single call; the pool gets the connection back as it was.
-                alone = connection.execution_options(isolation_level="AUTOCOMMIT")
-                alone.execute(_UNLOCK, {"subject": subject})
+            if not connection.invalidated:  # otherwise the lock is released already
+                # Autocommit saves the BEGIN and COMMIT of a single statement; the pool resets the option.
+                autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+                autocommit.execute(_UNLOCK, {"subject": subject})
 
 
 @contextmanager
 def try_lock(subject: str, at_most: timedelta) -> Iterator[bool]:
-    """Whether nobody else is at this now; True keeps others out until the end of the block.
+    """Try to take an advisory lock on a subject until the end of the block; yields whether it was taken.
 
-    The lock goes with its connection, so a dead process gives it back at once, and PostgreSQL ends the
-    connection of one that was frozen after `at_most`. For work that is merely wasted when done twice.
+    The lock belongs to its connection: PostgreSQL releases it at once when the process dies, and ends the
+    connection of a frozen process after `at_most`. For work that is only wasted when it is done twice.
     """
     key = select(func.hashtextextended(subject, 0)).scalar_subquery()
     with engine().connect() as connection:
         limit = _milliseconds(at_most.total_seconds())
         connection.execute(select(func.set_config("idle_session_timeout", limit, False)))
-        alone = connection.execute(select(func.pg_try_advisory_lock(key))).scalar_one()
+        is_locked = connection.execute(select(func.pg_try_advisory_lock(key))).scalar_one()
         connection.commit()
         try:
-            yield bool(alone)
+            yield bool(is_locked)
         finally:
             connection.invalidate()
 
 
 def is_away(error: DBAPIError) -> bool:
-    """Whether the database cannot be reached or written at present, so that asking again may help.
+    """Whether the database cannot be reached or written at present, so that a later try may succeed.
 
-    A broken connection has no SQLSTATE of its own; class 08 is lost connections, class 53 a full disk or
-    no room for more, 57P01 to 57P03 a shutdown, a crash and a start-up, 25006 a server that only reads
-    (PostgreSQL, appendix A).
+    A broken connection has no SQLSTATE. Class 08 is a lost connection, class 53 a full disk or too many
+    connections, 57P01 to 57P03 a shutdown, a crash and a start-up, and 25006 a read-only server (PostgreSQL,
+    appendix A).
     """
     state = getattr(error.orig, "sqlstate", None)
     if state is None:
@@ -146,7 +146,7 @@ def is_away(error: DBAPIError) -> bool:
 
 @contextmanager
 def transaction(on: Connection | None = None) -> Iterator[Session]:
-    """One transaction: commits on a clean exit, rolls back on any error.
+    """Open one transaction: it commits on a clean exit and rolls back on any error.
 
     Only edges open one, on a new connection or on the one passed in.
     """

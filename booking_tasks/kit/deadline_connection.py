@@ -1,4 +1,4 @@
-"""A database connection that does not wait for ever."""
+"""A database connection with a deadline for every exchange."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.abc import PQGen
 
-AnswerT = TypeVar("AnswerT")
+ResultT = TypeVar("ResultT")
 
 
 class DeadlineConnection(psycopg.Connection[Any]):
-    """A connection that hangs up on a server that says nothing.
+    """A connection that closes itself when the server does not answer in time.
 
-    The server's own time-outs end what takes too long, but a server that is frozen or cut off keeps no
-    time. `patience` (seconds) bounds every exchange; when it is over, the connection is closed.
+    The server's own time-outs end a statement that takes too long, but not on a server that is frozen or
+    unreachable. `deadline_seconds` limits every exchange; after it, the connection is closed.
     """
 
     deadline_seconds: float | None = None
 
-    def wait(self, gen: PQGen[AnswerT], *args: Any, **options: Any) -> AnswerT:
-        """psycopg's own wait, for no longer than `patience`. Raises psycopg.OperationalError."""
+    def wait(self, gen: PQGen[ResultT], *args: Any, **options: Any) -> ResultT:
+        """Wait as psycopg does, at most `deadline_seconds`. Raises psycopg.OperationalError."""
         if self.deadline_seconds is None:
             return super().wait(gen, *args, **options)
         return super().wait(self._bounded(gen, self.deadline_seconds), *args, **options)
 
-    def _bounded(self, gen: PQGen[AnswerT], seconds: float) -> PQGen[AnswerT]:
-        # psycopg resumes its generators several times a second, whether or not anything came.
+    def _bounded(self, gen: PQGen[ResultT], seconds: float) -> PQGen[ResultT]:
+        # psycopg resumes its generators several times a second, also when nothing has arrived.
         end = time.monotonic() + seconds
         try:
-            wanted = next(gen)
+            awaited = next(gen)
             while True:
-                ready = yield wanted
+                ready = yield awaited
                 if time.monotonic() > end:
                     self.close()
-                    raise psycopg.OperationalError(f"the database said nothing for {seconds:g} s")
-                wanted = gen.send(ready)
+                    raise psycopg.OperationalError(f"the database did not answer for {seconds:g} s")
+                awaited = gen.send(ready)
         except StopIteration as done:
-            answer: AnswerT = done.value
-            return answer
+            result: ResultT = done.value
+            return result

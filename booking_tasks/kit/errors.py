@@ -1,35 +1,35 @@
-"""Errors that cross rooms: what to do with a failed effect, and with a wrong start."""
+"""Errors that several packages raise or handle: settings, effects, leases and transitions."""
 
 from __future__ import annotations
 
 
 class BookingTasksError(Exception):
-    """Root of every error this package raises on purpose."""
+    """The root of every error that this package raises on purpose."""
 
 
 class SettingsError(BookingTasksError):
-    """A setting is missing or wrong; the message names the variable and the remedy, one line each."""
+    """A setting is missing or wrong; the message has one line for each, with the variable and the remedy."""
 
 
 class EffectError(BookingTasksError):
-    """An outside effect (mail, meeting, event) did not certainly happen."""
+    """An effect in the outside world (mail, meeting, event) failed, or its result is unknown."""
 
 
 class EffectNotDoneError(EffectError):
-    """The effect certainly did not happen; trying again later may succeed."""
+    """The effect did not happen; a later try may succeed."""
 
 
 class EffectRefusedError(EffectError):
-    """The target refused for good; trying again cannot succeed."""
+    """The target refused the effect for good; a later try cannot succeed."""
 
 
 class EffectUnknownError(EffectError):
-    """The effect may or may not have happened: the reply was lost."""
+    """The effect may or may not have happened, because the reply was lost."""
 
 
 class LostLeaseError(BookingTasksError):
-    """The job's lease ran out and someone else may hold it: nothing may be written under it."""
+    """The job's lease has expired and another worker may hold it, so nothing may be written under it."""
 
 
 class IllegalTransitionError(BookingTasksError):
-    """A state machine was asked for a step that its table does not allow."""
+    """A change of status is not among the allowed transitions."""

@@ -1,4 +1,4 @@
-"""Ids: time-ordered UUIDs (version 7, RFC 9562 section 5.7), made here so that PostgreSQL 15 serves too."""
+"""Ids: time-ordered UUIDs (version 7, RFC 9562 section 5.7), made here because PostgreSQL 15 cannot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _last = 0
 
 
 def uuid7() -> UUID:
-    """A new id, greater than every id this process made before.
+    """Return a new id, greater than every id that this process made before.
 
     48 bits of Unix milliseconds, then 12 bits that count up within a millisecond (RFC 9562 section
     6.2, method 3: the sub-millisecond fraction), then 62 random bits.
@@ -28,7 +28,7 @@ def uuid7() -> UUID:
 
 
 def made_at(id_: UUID) -> datetime | None:
-    """When an id of ours was made, by its maker's clock; None for an id that does not tell."""
+    """Return when an id was made, by the clock of its maker; None for an id of another version."""
     if id_.version != 7:
         return None
     milliseconds, fraction = id_.int >> 80, (id_.int >> 64) & 0xFFF

@@ -1,4 +1,4 @@
-"""Logs as JSON lines: what happened, with ids; never names, addresses or message bodies."""
+"""Logs as JSON lines with ids; they contain no names, addresses or message bodies."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from booking_tasks.kit.redaction import without_rows
 
 
 def configure_logging(level: int = logging.INFO, *, final: bool = True) -> None:
-    """Send structlog's and the libraries' records through one JSON formatter to standard error.
+    """Send the records of structlog and of the libraries through one JSON formatter to standard error.
 
-    Until it is `final` a logger that was used keeps nothing of it.
+    Only when `final`, loggers cache this configuration on first use.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -39,7 +39,7 @@ def configure_logging(level: int = logging.INFO, *, final: bool = True) -> None:
             ],
         )
     )
-    logging.captureWarnings(True)  # Python's own would be lines of text
+    logging.captureWarnings(True)  # they would be plain text otherwise
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
@@ -56,5 +56,5 @@ def _without_rows(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMa
 
 
 def logger(name: str) -> Any:
-    """A structlog logger for one module."""
+    """Return a structlog logger for one module."""
     return structlog.get_logger(name)

@@ -1,7 +1,7 @@
-"""The broker's queues, declared alike by the service and its clients. Needs kombu only.
+"""The broker's queues, declared in the same way by the service and its clients. Needs kombu only.
 
-Few, by trust and by latency: booking, evidence, admin and replies are for messages from outside; provision,
-notify and sweep are rung by the service itself.
+The queues are split by trust and by latency: booking, evidence, admin and replies take messages from outside;
+provision, notify and sweep take the service's own wake-up messages.
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ from kombu import Exchange, Queue
 
 QUEUES = ("booking", "evidence", "admin", "replies", "provision", "notify", "sweep")
 
-#: The longest that one exchange with the broker may take, in seconds.
+#: The time-out of one exchange with the broker, in seconds.
 BROKER_SECONDS = 5.0
-_AT_ONCE = 0.5
+_STALE_SECONDS = 0.5
 
 SentT = TypeVar("SentT")
 
-#: The broker's default exchange: a routing key is a queue's name, and no table of bindings says otherwise.
-#: (Celery puts its own in its place unless `task_default_exchange` is empty too.)
+#: The broker's default exchange: the routing key is the name of the queue, and there are no bindings.
+#: (Celery replaces it by its own exchange unless `task_default_exchange` is empty too.)
 _EXCHANGE = Exchange("")
 
 
 def declared_queue(name: str, broker_url: str) -> Queue:
-    """A durable queue under its own name; replicated (quorum) where the broker is RabbitMQ."""
+    """Declare a durable queue under its name; on RabbitMQ it is replicated (a quorum queue)."""
     replicated = broker_url.startswith(("amqp", "pyamqp"))
     arguments: dict[str, Any] | None = {"x-queue-type": "quorum"} if replicated else None
     return Queue(name, exchange=_EXCHANGE, routing_key=name, durable=True, queue_arguments=arguments)
 
 
 def send_with_reconnect(send: Callable[[], SentT]) -> SentT:
-    """Send over a connection that may have gone stale since it was last used, as after a broker's restart.
+    """Send over a connection that may be stale, for example after a restart of the broker.
 
-    That shows at once, and one more try makes a new connection. A broker that only hangs is not
-    waited for twice: whoever sends holds work that must not wait.
+    A stale connection fails at once, and a second try opens a new one. There is no second try when the first
+    took long, because the caller must not wait twice for a broker that hangs.
     """
     began = time.monotonic()
     try:
         return send()
-    except Exception:  # each transport has errors of its own; the second try raises what remains
-        if time.monotonic() - began > _AT_ONCE:
+    except Exception:  # each transport has its own errors; the second try raises those that remain
+        if time.monotonic() - began > _STALE_SECONDS:
             raise
     return send()
 
 
 def declared_queues(broker_url: str) -> list[Queue]:
-    """All of them, for Celery's `task_queues`."""
+    """Declare all queues, for Celery's `task_queues`."""
     return [declared_queue(name, broker_url) for name in QUEUES]

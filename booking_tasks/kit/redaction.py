@@ -1,4 +1,4 @@
-"""What may be kept of a message that could not be used: its shape and ids, no personal data."""
+"""Redaction: keeps the shape and the ids of a message or an error, and removes personal data."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from booking_tasks.enums import (
     SlotStatus,
 )
 
-#: Ids, instants, dates, wall-clock times and amounts: what no name, address or sentence looks like.
+#: Ids, instants, dates, wall-clock times and amounts: no name, address or sentence has such a form.
 _IMPERSONAL = re.compile(
     r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
     r"|\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?"
     r"|\d\d:\d\d(:\d\d)?"
     r"|\d{1,8}\.\d\d"
 )
-_OWN_WORDS = frozenset(
+_ENUM_VALUES = frozenset(
     (
         *RequestStatus,
         *SessionStatus,
@@ -39,17 +39,17 @@ _OWN_WORDS = frozenset(
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 _LIMIT = 50
 
-#: PostgreSQL's DETAIL quotes the row at fault; in a repr the line ends are written out.
+#: PostgreSQL's DETAIL quotes the row at fault. In a repr, line ends are escaped.
 _DETAIL = re.compile(r"(\\n|\n)DETAIL:.*?(?=(?:\\n|\n)(?:\[SQL|HINT:|CONTEXT:|\\n|\n)|$)", re.DOTALL)
-#: Beyond these a number is no count of anything here, and too long a one could not be stored.
+#: Larger numbers count nothing here, and very long ones cannot be stored.
 _LARGEST = 10**15
 
 
 def redacted(value: Any, depth: int = 0) -> Any:
-    """The shape of a JSON value: field names, numbers, ids, times and states stay; the rest is measured.
+    """Return the shape of a JSON value: names of fields, numbers, ids, times and enum values are kept.
 
-    A name is free text even when it is one short word. Nesting and breadth are cut, so that hostile
-    input stays small, and whatever comes out can be stored as JSON.
+    Any other text, however short, is replaced by its length. Depth and breadth are limited, so that hostile
+    input stays small. The result can always be stored as JSON.
     """
     if depth > 6:
         return "…"
@@ -60,9 +60,9 @@ def redacted(value: Any, depth: int = 0) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):
-        return value if -_LARGEST < value < _LARGEST else "<a number>"  # not so: also NaN
+        return value if -_LARGEST < value < _LARGEST else "<a number>"  # false for NaN too
     text = str(value)
-    return text if text in _OWN_WORDS or _IMPERSONAL.fullmatch(text) else f"<{len(text)} characters>"
+    return text if text in _ENUM_VALUES or _IMPERSONAL.fullmatch(text) else f"<{len(text)} characters>"
 
 
 def _field_name(key: object) -> str:
@@ -71,5 +71,5 @@ def _field_name(key: object) -> str:
 
 
 def without_rows(error: str) -> str:
-    """The text of a database error, or of a traceback with some, without the rows that it quotes."""
+    """Return the text of a database error, or of a traceback, without the rows that it quotes."""
     return _DETAIL.sub("", error)

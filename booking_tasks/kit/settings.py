@@ -1,8 +1,8 @@
-"""Every knob, typed. Read from the environment once per process.
+"""Every setting with its type, read from the environment once per process.
 
-Connections have the names people expect (`DATABASE_URL`, `REDIS_URL`, `CELERY_BROKER_URL`,
-`CELERY_RESULT_BACKEND`); everything else is `BOOKING_*`. Any variable may instead be given as
-`<NAME>_FILE`, a path whose content is the value: for secrets mounted as files.
+Connections have their usual names (`DATABASE_URL`, `REDIS_URL`, `CELERY_BROKER_URL`,
+`CELERY_RESULT_BACKEND`); everything else is `BOOKING_*`. Instead of any variable, `<NAME>_FILE` may be set to
+the path of a file that contains the value, for secrets that are mounted as files.
 
 Durations are `timedelta`: `90` (seconds), `10m`, `24h`, `2d` or ISO 8601 (`PT10M`).
 """
@@ -52,17 +52,17 @@ def _durations(value: object) -> object:
     return value
 
 
-def _words(value: object) -> object:
+def _texts(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
 
 
 def _weights(value: object) -> object:
-    """`fairness=20, earliest=5`: the terms that are named; the others keep their defaults."""
+    """Read weights such as `fairness=20, earliest=5`; terms that are not named keep their defaults."""
     if not isinstance(value, str):
         return value
-    given: dict[str, float] = {}
+    changes: dict[str, float] = {}
     for part in filter(None, map(str.strip, value.split(","))):
         term, separator, weight = (one.strip() for one in part.partition("="))
         try:
@@ -71,24 +71,24 @@ def _weights(value: object) -> object:
             number = None
         if not separator or number is None:
             raise ValueError("must be terms with their weights, such as fairness=20,earliest=5")
-        if term in given:
+        if term in changes:
             raise ValueError(f"names {term} twice")
-        given[term] = number
-    weights = Weights().changed(given)
-    if weights.fault is not None:
-        raise ValueError(weights.fault)
+        changes[term] = number
+    weights = Weights().with_changes(changes)
+    if weights.problem is not None:
+        raise ValueError(weights.problem)
     return weights
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 DurationOrNone = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
 Durations = Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(_durations)]
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
-TermWeights = Annotated[Weights, NoDecode, BeforeValidator(_weights)]
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_texts)]
+WeightsSetting = Annotated[Weights, NoDecode, BeforeValidator(_weights)]
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
-    """`<NAME>_FILE`: the value stands in a file. Both at once is an error, not a guess."""
+    """The settings source of `<NAME>_FILE`; setting a variable and its file together is an error."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         name = variable_of(field_name)
@@ -108,7 +108,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
 
 
 class Settings(BaseSettings):
-    """What one deployment decides. Units stand in the types; see the table in the README."""
+    """The settings of one deployment. The types contain the units; the README has the table."""
 
     model_config = SettingsConfigDict(
         env_prefix="BOOKING_", extra="ignore", frozen=True, populate_by_name=True
@@ -125,10 +125,10 @@ class Settings(BaseSettings):
     statement_timeout: Duration = timedelta(seconds=30)
     lock_timeout: Duration = timedelta(seconds=10)
 
-    # -- the clock and the machine room --------------------------------------------------------
+    # -- clock, jobs and messages --------------------------------------------------------
     clock: Literal["database", "stepped"] = "database"
     sweep_interval: Duration = timedelta(seconds=10)
-    # Longer than hosts' clocks may differ (Celery compares the sender's with the reader's).
+    # Longer than the clocks of two hosts may differ: Celery compares the sender's with the receiver's.
     wakeup_ttl: Duration = timedelta(hours=2)
     lease: Duration = timedelta(seconds=60)
     job_batch: int = Field(25, ge=1, le=500)
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     confirmation_deadline: Duration = timedelta(hours=24)
     offer_time: Duration = timedelta(minutes=30)
     horizon: Duration = timedelta(days=90)
-    assignment_weights: TermWeights = Weights()
+    assignment_weights: WeightsSetting = Weights()
     assignment_no_show: Literal["returns", "counts"] = "returns"
 
     # -- absence -----------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     calendar_interval: Duration = timedelta(minutes=15)
     calendar_timeout: Duration = Field(timedelta(seconds=20), le=timedelta(minutes=2))
     calendar_max_bytes: int = Field(10_000_000, ge=1000, le=100_000_000)
-    calendar_private_hosts: Words = ()
+    calendar_private_hosts: Texts = ()
     calendar_tentative_busy: bool = True
     calendar_stale_after: Duration = timedelta(hours=24)
     calendar_outage: Literal["open", "closed"] = "open"
@@ -235,7 +235,7 @@ class Settings(BaseSettings):
     @field_validator("smtp_timeout", "meeting_timeout")
     @classmethod
     def _within_the_lease(cls, value: timedelta, info: ValidationInfo) -> timedelta:
-        lease: timedelta | None = info.data.get("lease")  # None: that one is wrong itself
+        lease: timedelta | None = info.data.get("lease")  # None: its own value is wrong
         if lease is not None and value >= lease / 2:
             half = lease / timedelta(seconds=2)
             raise ValueError(f"must be below half of BOOKING_LEASE ({half:g} s): lower it, or raise that")
@@ -248,18 +248,20 @@ class Settings(BaseSettings):
             return None
         parts = urlsplit(value)
         if parts.scheme not in {"https", "http"} or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must be the address people reach, such as https://booking.example.org")
+            raise ValueError(
+                "must be the public address of the web pages, such as https://booking.example.org"
+            )
         return value.rstrip("/")
 
     @field_validator("link_secret")
     @classmethod
     def _secret_for_the_links(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        given = value.get_secret_value() if value else ""
-        if not given and info.data.get("public_url"):
+        secret = value.get_secret_value() if value else ""
+        if not secret and info.data.get("public_url"):
             raise ValueError("is needed with BOOKING_PUBLIC_URL: it signs the links; make secrets makes one")
-        if given and len(given) < _SHORTEST_SECRET:
+        if secret and len(secret) < _SHORTEST_SECRET:
             raise ValueError(f"must have at least {_SHORTEST_SECRET} characters; make secrets makes one")
-        return value if given else None
+        return value if secret else None
 
     @field_validator("event_queue")
     @classmethod
@@ -270,12 +272,12 @@ class Settings(BaseSettings):
 
     @property
     def policies(self) -> Policies:
-        """What use cases may know of these settings."""
+        """The part of these settings that use cases may read."""
         return Policies(**{one.name: getattr(self, one.name) for one in fields(Policies)})
 
     @property
     def links(self) -> Links | None:
-        """How links are made, or None: then nothing asks anybody to follow one."""
+        """The maker of signed links, or None when mails contain no links."""
         if self.public_url is None or self.link_secret is None:
             return None
         return Links(self.public_url, self.link_secret.get_secret_value())
@@ -301,7 +303,7 @@ class Settings(BaseSettings):
 
 
 def variable_of(field_name: str) -> str:
-    """The environment variable a field is read from."""
+    """Return the environment variable of a field."""
     alias = Settings.model_fields[field_name].validation_alias
     if isinstance(alias, AliasChoices):
         return str(alias.choices[0])
@@ -318,7 +320,7 @@ def _explain(error: ValidationError) -> NoReturn:
 
 
 def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Read the environment. Raises SettingsError with one line per wrong variable."""
+    """Read the environment. Raises SettingsError with one line for each wrong variable."""
     try:
         return Settings(**dict(overrides or {}))
     except ValidationError as error:
@@ -327,5 +329,5 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
 
 @cache
 def settings() -> Settings:
-    """This process's settings, read once."""
+    """Return the settings of this process, which are read once."""
     return load_settings()

@@ -1,7 +1,7 @@
-"""Whether this worker was told to stop: known to its main process and to every child of its pool.
+"""The shutdown flag of a worker, shared by its main process and every child of its pool.
 
-Only the main process gets the signal. Whoever works through a list asks between two pieces of work, so
-that a stop ends with the piece in hand and not with the list.
+Only the main process gets the signal. A loop over many items checks the flag between two items, so that a
+shutdown waits for one item and not for the whole list.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ _flag = mmap.mmap(-1, 1)
 
 
 def request() -> None:
-    """Tell this process and all that were forked from it."""
+    """Request a shutdown of this process and of all that were forked from it."""
     _flag[0] = 1
 
 
 def reset() -> None:
-    """Take it back (a process that starts more than one worker, such as a test)."""
+    """Clear the request, in a process that starts more than one worker, such as a test."""
     _flag[0] = 0
 
 
 def is_requested() -> bool:
-    """Whether the work in hand is to be the last."""
+    """Whether a shutdown was requested, so that the current item must be the last."""
     return _flag[0] == 1

@@ -1,7 +1,7 @@
-"""Links that let their holder do one thing: for one person, about one subject, until a moment. Pure.
+"""Signed links: each allows one action on one subject, for one person, until an instant. Pure.
 
-Nothing is stored: a token carries what it grants and a signature over it and its purpose, so that a
-token for one purpose is none for another. Whether the thing may still be done is for the rows to say.
+Nothing is stored. A token contains what it grants and a signature over this and its purpose, so that a token
+for one purpose is invalid for another. Whether the action is still possible depends on the rows.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from uuid import UUID, uuid5
 _CONTEXT = b"booking_tasks link 1\0"
 _SIGNATURE, _INSTANT = 16, 5
 _LENGTH = 16 + 16 + _INSTANT + _SIGNATURE
-#: What a token looks like; whatever else is asked for need not be looked at.
+#: The length of a token; a text of another length is not decoded.
 TOKEN_CHARACTERS = 4 * _LENGTH // 3 + 1
 
 
 @dataclass(frozen=True)
 class Grant:
-    """Who may do what: `purpose` is a short word of ours, `subject` what it is about.
+    """What a token allows: `purpose` names the action and `subject` is the id that it concerns.
 
     `until` is cut to whole seconds.
     """
@@ -33,24 +33,24 @@ class Grant:
     person: UUID
     until: datetime
 
-    def over(self, now: datetime) -> bool:
-        """Whether its time is over."""
+    def is_expired(self, now: datetime) -> bool:
+        """Whether the token is no longer valid."""
         return self.until <= now
 
 
 @dataclass(frozen=True)
 class Links:
-    """How this deployment makes links and recognises its own. `address` is where the web room is reached."""
+    """Makes and reads the links of this deployment. `address` is the public address of the web pages."""
 
     address: str
     secret: str = field(repr=False)
 
     def url(self, path: str, grant: Grant) -> str:
-        """The whole link: address, path and token."""
+        """Return the whole link: address, path and token."""
         return f"{self.address.rstrip('/')}/{path}/{self.token(grant)}"
 
     def token(self, grant: Grant) -> str:
-        """The same grant, the same token."""
+        """Return the token of a grant; it is always the same for the same grant."""
         seconds = int(grant.until.timestamp()).to_bytes(_INSTANT, "big")
         content = grant.subject.bytes + grant.person.bytes + seconds
         return (
@@ -58,7 +58,7 @@ class Links:
         )
 
     def read(self, purpose: str, token: str) -> Grant | None:
-        """What a token of ours for this purpose grants, its time over or not; None for anything else."""
+        """Return the grant of a valid token for this purpose, expired or not; None for any other text."""
         if len(token) != TOKEN_CHARACTERS or not token.isascii():
             return None
         try:
@@ -74,7 +74,7 @@ class Links:
             UUID(bytes=content[16:32]),
             datetime.fromtimestamp(int.from_bytes(content[32:], "big"), UTC),
         )
-        # Base64 has several spellings of one content; one link has one.
+        # Base64 has several spellings of one content; only one of them is a valid link.
         return grant if hmac.compare_digest(self.token(grant), token) else None
 
     def _signature(self, purpose: str, content: bytes) -> bytes:
@@ -82,6 +82,6 @@ class Links:
         return hmac.new(self.secret.encode(), text, hashlib.sha256).digest()[:_SIGNATURE]
 
 
-def message_id(token: str, answer: str) -> UUID:
-    """The id of the message that an answer by a link becomes: the same answer again is the same message."""
+def answer_message_id(token: str, answer: str) -> UUID:
+    """Return the message id of an answer by a link, which is the same when the answer is repeated."""
     return uuid5(UUID(bytes=hashlib.sha256(token.encode()).digest()[:16]), answer)

@@ -1,7 +1,7 @@
 """Time zones from the `tzdata` package, whose version the lock file pins; not from the system's copy.
 
-Python's `zoneinfo` prefers the system's. Two hosts with different copies would make different instants
-of one wall-clock time, so that what one offers the other would not book.
+Python's `zoneinfo` prefers the system's copy. Two hosts with different copies would compute different
+instants for one wall-clock time, so that one would offer a start that the other refuses.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 
 @cache
 def zone(name: str) -> ZoneInfo:
-    """The IANA zone of this name. Raises ZoneInfoNotFoundError (a KeyError)."""
+    """Return the IANA zone of this name. Raises ZoneInfoNotFoundError (a KeyError)."""
     if not _NAME.fullmatch(name):
         raise ZoneInfoNotFoundError(name)
     try:
@@ -29,5 +29,5 @@ def zone(name: str) -> ZoneInfo:
 
 
 def tzdata_version() -> str:
-    """The release of the IANA database in use, such as 2026f."""
+    """Return the release of the IANA database in use, such as 2026f."""
     return str(tzdata.IANA_VERSION)

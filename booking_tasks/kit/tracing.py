@@ -1,6 +1,6 @@
-"""Traces across services (extra `otel`): a task's span continues the caller's `traceparent`.
+"""Traces across services (extra `otel`): the span of a task continues the caller's `traceparent`.
 
-Where spans go is OpenTelemetry's own configuration (`OTEL_*`, or `opentelemetry-instrument`).
+OpenTelemetry's own configuration decides where spans are sent (`OTEL_*`, or `opentelemetry-instrument`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 
 def start_tracing() -> bool:
-    """Instrument this process's tasks when the extra is installed; whether it is.
+    """Instrument the tasks of this process when the extra is installed; returns whether it is.
 
     Called in each pool process: exporters do not survive a fork.
     """

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_tasks.enums import EvidenceType, JobState, Party
+from booking_tasks.enums import EvidenceType, InboxState, JobState, Party
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
 
 
@@ -96,7 +96,7 @@ class InboxMessage(Base):
 
     __tablename__ = "inbox"
     __table_args__ = (
-        one_of("state", ("received", "done", "dead")),
+        one_of("state", InboxState),
         CheckConstraint("(state = 'received') = (outcome IS NULL)", name="outcome"),
         Index("ix_inbox_received", "attempted_at", postgresql_where=text("state = 'received'")),
         Index("ix_inbox_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),

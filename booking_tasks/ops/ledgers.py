@@ -131,7 +131,7 @@ def replay_jobs(
     from booking_tasks.jobs.rules import JobFilter
 
     which = JobFilter(job, kind, _known_state(state), since, subject)
-    _need_a_filter(which.means_all, everything)
+    _need_a_filter(which.selects_all, everything)
     with _deciding(who) as (db, ctx):
         done = service.replay(db, ctx, which, why, limit)
     _say_ids(done, "waits to run again", f"{job or 'nothing that fits'} is neither dead nor uncertain")
@@ -154,7 +154,7 @@ def discard_jobs(
     from booking_tasks.jobs.rules import JobFilter
 
     which = JobFilter(job, kind, _known_state(state), since, subject)
-    _need_a_filter(which.means_all, everything)
+    _need_a_filter(which.selects_all, everything)
     with _deciding(who) as (db, ctx):
         done = service.discard(db, ctx, which, why, limit)
     _say_ids(done, "is discarded", f"{job or 'nothing that fits'} is neither dead nor uncertain")
@@ -170,22 +170,22 @@ def list_dead(
     as_json: AsJson = False,
 ) -> None:
     """The dead letters that fit all filters, oldest first."""
-    from booking_tasks.inbox.rules import WantedLetters
-    from booking_tasks.inbox.service import letters
+    from booking_tasks.inbox.rules import DeadLetterFilter
+    from booking_tasks.inbox.service import dead_letters
 
     with _reading() as db:
-        found = letters(db, WantedLetters(None, task, door, since, subject), limit)
+        found = dead_letters(db, DeadLetterFilter(None, task, door, since, subject), limit)
     _print(found, _letter_record, _letter_line, as_json=as_json)
 
 
 @dead.command("show")
 def show_dead(letter: Annotated[UUID, typer.Argument()]) -> None:
     """Everything about one dead letter: why, and its shape without personal data."""
-    from booking_tasks.inbox.rules import WantedLetters
-    from booking_tasks.inbox.service import letters
+    from booking_tasks.inbox.rules import DeadLetterFilter
+    from booking_tasks.inbox.service import dead_letters
 
     with _reading() as db:
-        found = letters(db, WantedLetters(letter), 1)
+        found = dead_letters(db, DeadLetterFilter(letter), 1)
     if not found:
         _fail(f"there is no dead letter {letter}")
     _print_json(_letter_record(found[0]))
@@ -205,10 +205,10 @@ def replay_dead(
 ) -> None:
     """Run dead messages again that were accepted once and then failed too often."""
     from booking_tasks.inbox import service
-    from booking_tasks.inbox.rules import WantedLetters
+    from booking_tasks.inbox.rules import DeadLetterFilter
 
-    which = WantedLetters(letter, task, door, since, subject)
-    _need_a_filter(which.means_all, everything)
+    which = DeadLetterFilter(letter, task, door, since, subject)
+    _need_a_filter(which.selects_all, everything)
     with _deciding(who) as (db, ctx):
         done = service.replay(db, ctx, which, why, limit)
     for one in done.without_content:
@@ -234,10 +234,10 @@ def discard_dead(
 ) -> None:
     """Take dead letters away, with what was kept of their messages."""
     from booking_tasks.inbox import service
-    from booking_tasks.inbox.rules import WantedLetters
+    from booking_tasks.inbox.rules import DeadLetterFilter
 
-    which = WantedLetters(letter, task, door, since, subject)
-    _need_a_filter(which.means_all, everything)
+    which = DeadLetterFilter(letter, task, door, since, subject)
+    _need_a_filter(which.selects_all, everything)
     with _deciding(who) as (db, ctx):
         done = service.discard(db, ctx, which, why, limit)
     _say_ids(done, "is discarded", "no dead letter fits")
@@ -275,8 +275,8 @@ def _known_state(state: str | None) -> str | None:
     return state
 
 
-def _need_a_filter(means_all: bool, everything: bool) -> None:
-    if means_all and not everything:
+def _need_a_filter(selects_all: bool, everything: bool) -> None:
+    if selects_all and not everything:
         raise typer.BadParameter("name one, give a filter, or say --all")
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.inbox import store as inbox
-from booking_tasks.inbox.rules import WantedLetters
+from booking_tasks.inbox.rules import DeadLetterFilter
 from booking_tasks.jobs import store as jobs
 from booking_tasks.jobs.rules import JobFilter
 from booking_tasks.kit.ids import made_at
@@ -54,7 +54,9 @@ def timeline_of(db: Session, id_: UUID) -> Timeline | None:
     lines: list[Line] = []
     for message in store.messages(db, {one.message_id for one in events if one.message_id}, subjects):
         lines += _message(message)
-    letters = {one.id: one for it in subjects for one in inbox.letters(db, WantedLetters(about=it), _MOST)}
+    letters = {
+        one.id: one for it in subjects for one in inbox.dead_letters(db, DeadLetterFilter(about=it), _MOST)
+    }
     lines += [_letter(one) for one in letters.values()]
     lines += [_decision(one) for one in store.decisions(db, request.id)]
     lines += [_event(one) for one in events]

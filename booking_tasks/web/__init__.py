@@ -1,1 +1,1 @@
-"""The small HTTP edge: pages behind signed links, and whether the service is well."""
+"""The HTTP edge: pages behind signed links, and a health check."""

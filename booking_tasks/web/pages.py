@@ -1,4 +1,4 @@
-"""Pages as HTML: whole in themselves, without scripts, readable without their style. Pure."""
+"""The pages as HTML: each is one file without scripts, readable without its style. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import Literal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from booking_tasks.mail.dates import Language
-from booking_tasks.web.service import Asked, Offered
+from booking_tasks.web.service import ConfirmationView, OfferView
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
-#: What a page that shows nothing of anybody says: a link that leads nowhere, one whose time is over, and
-#: a server that is not well.
-Plain = Literal["unknown", "over", "later"]
+#: The pages without personal data: an unknown link, an expired link, and a failure of the server.
+Plain = Literal["unknown", "expired", "later"]
 
 
 @cache
@@ -38,7 +37,7 @@ def _style() -> str:
 
 @cache
 def headers() -> dict[str, str]:
-    """What every page is sent with: kept by nobody, framed by nobody, and its address told to nobody."""
+    """Return the headers of every page: no cache, no frame, no referrer, as the address is secret."""
     digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none';"
@@ -54,23 +53,23 @@ def headers() -> dict[str, str]:
     }
 
 
-def answer_page(asked: Asked) -> str:
-    """The question with its two buttons, or what became of it; in the reader's language."""
-    language = asked.reader.language
-    return _rendered(f"answer.{language}.html", language, asked=asked)
+def confirmation_page(view: ConfirmationView) -> str:
+    """Render a confirmation request with its two buttons, or its resolution, in the reader's language."""
+    language = view.reader.language
+    return _rendered(f"answer.{language}.html", language, view=view)
 
 
-def offer_page(offered: Offered) -> str:
-    """What is offered with its two buttons, or what became of it; in the reader's language."""
-    language = offered.reader.language
-    return _rendered(f"offer.{language}.html", language, offered=offered)
+def offer_page(view: OfferView) -> str:
+    """Render an offer with its two buttons, or its result, in the reader's language."""
+    language = view.reader.language
+    return _rendered(f"offer.{language}.html", language, view=view)
 
 
 def plain_page(what: Plain, language: Language) -> str:
-    """A page that anybody may see."""
+    """Render a page without personal data."""
     return _rendered(f"plain.{language}.html", language, what=what)
 
 
 def _rendered(template: str, language: Language, **values: object) -> str:
-    # The style's hash must be of exactly what stands between the tags.
+    # The hash in the headers must be of exactly the text between the style tags.
     return _environment().get_template(template).render(language=language, style=_style(), **values)

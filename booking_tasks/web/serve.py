@@ -1,4 +1,4 @@
-"""Running the web room (uvicorn), one process; another one beside it does no harm."""
+"""Run the web pages with uvicorn in one process; several such processes may run side by side."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from booking_tasks.kit.settings import settings
 from booking_tasks.kit.signed_links import Links
 from booking_tasks.web.app import make_app
 
-#: Answers in hand at once; the next are told to come again (503).
-_AT_ONCE = 100
+#: The limit of concurrent requests; further ones get status 503.
+_MAX_CONCURRENT = 100
 
 
 def serve(host: str, port: int) -> None:
-    """Listen until told to stop. Raises SettingsError when there are no links to serve."""
+    """Listen until a signal ends the process. Raises SettingsError when links are not configured."""
     links = settings().links
     if links is None:
-        raise SettingsError("BOOKING_PUBLIC_URL: is needed here: without it no letter carries a link")
+        raise SettingsError("BOOKING_PUBLIC_URL: is needed here: without it no mail contains a link")
     configure_logging()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _ended)  # the server raises anew what ended it, once all is answered
+        signal.signal(number, _exit)  # uvicorn raises the signal again after it has answered all requests
     server(links, host, port).run()
 
 
-def _ended(*_: object) -> None:
+def _exit(*_: object) -> None:
     raise SystemExit(0)
 
 
 def server(links: Links, host: str, port: int) -> uvicorn.Server:
-    """The room behind its server: small requests, few at once, and nothing in its log that opens a page."""
+    """Make the server: small requests, few at once, and no address of a page in its log."""
     return uvicorn.Server(
         uvicorn.Config(
             make_app(links),
@@ -42,7 +42,7 @@ def server(links: Links, host: str, port: int) -> uvicorn.Server:
             access_log=False,  # an address is a secret
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=_AT_ONCE,
+            limit_concurrency=_MAX_CONCURRENT,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=10,
             h11_max_incomplete_event_size=8192,

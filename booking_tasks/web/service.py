@@ -1,4 +1,4 @@
-"""What the page behind a link shows."""
+"""The content of the pages behind signed links."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from booking_tasks.requests.confirmation_requests import ConfirmationRequest, Re
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question as its consultant sees it. Times are spelled out, in their zone and language."""
+class ConfirmationView:
+    """A confirmation request for its consultant; times are texts in the reader's zone and language."""
 
-    question: ConfirmationRequest
+    confirmation: ConfirmationRequest
     reader: Person
-    fate: Resolution
+    resolution: Resolution
     service: str
     counterpart: str
     when: str | None = None
@@ -33,65 +33,65 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Offered:
-    """Time that is kept for one who waits, as they see it. `standing`: the offer's state, as of now."""
+class OfferView:
+    """An offer for its requester; `state` is its effective state at this time."""
 
     request_id: UUID
     hold_token: UUID
     reader: Person
-    standing: str
+    state: str
     service: str
     counterpart: str
     when: str
     until: str
 
 
-def offered(db: Session, ctx: Context, house: House, grant: Grant) -> Offered | None:
-    """What a link about an offer leads to; None when there is no such offer to this person.
+def offer_view(db: Session, ctx: Context, sender: House, grant: Grant) -> OfferView | None:
+    """Return the offer of a link, or None when this person has no such offer.
 
-    Raises EffectNotDoneError while the directory does not know one of the two sides.
+    Raises EffectNotDoneError while the directory has no entry for one of the two sides.
     """
     found = offer(db, grant.subject)
-    wish = request(db, found.consultation_request_id) if found is not None else None
-    if found is None or wish is None or wish.requester_user_id != grant.person:
+    about = request(db, found.consultation_request_id) if found is not None else None
+    if found is None or about is None or about.requester_user_id != grant.person:
         return None
-    reader = person(db, house, grant.person, ctx.policies)
-    consultant = person(db, house, found.consultant_user_id, ctx.policies)
+    reader = person(db, sender, grant.person, ctx.policies)
+    consultant = person(db, sender, found.consultant_user_id, ctx.policies)
     zone, language = reader.time_zone, reader.language
-    return Offered(
-        request_id=wish.id,
+    return OfferView(
+        request_id=about.id,
         hold_token=found.hold_token,
         reader=reader,
-        standing=effective_state(found.state, found.offered_until, ctx.now),
-        service=one_line(service_name(db, wish.consultation_service_type_id)),
+        state=effective_state(found.state, found.offered_until, ctx.now),
+        service=one_line(service_name(db, about.consultation_service_type_id)),
         counterpart=one_line(consultant.mailbox.name),
         when=spoken_span(found.start_time, found.end_time, zone, language),
         until=spoken_moment(found.offered_until, zone, language),
     )
 
 
-def asked(db: Session, ctx: Context, house: House, grant: Grant) -> Asked | None:
-    """What a link to answer by is about; None when there is no such question for this person.
+def confirmation_view(db: Session, ctx: Context, sender: House, grant: Grant) -> ConfirmationView | None:
+    """Return the confirmation request of a link, or None when this consultant has no such request.
 
-    Raises EffectNotDoneError while the directory does not know one of the two sides.
+    Raises EffectNotDoneError while the directory has no entry for one of the two sides.
     """
     found = confirmation_request(db, grant.subject)
-    wish = request(db, found.request_id) if found is not None else None
-    if found is None or wish is None or found.consultant_user_id != grant.person:
+    about = request(db, found.request_id) if found is not None else None
+    if found is None or about is None or found.consultant_user_id != grant.person:
         return None
-    reader = person(db, house, grant.person, ctx.policies)
-    requester = person(db, house, wish.requester_user_id, ctx.policies)
-    held = held_time(db, wish.id, grant.person) if found.resolution == "open" else None
-    live = held is not None and held.until > ctx.now
+    reader = person(db, sender, grant.person, ctx.policies)
+    requester = person(db, sender, about.requester_user_id, ctx.policies)
+    held = held_time(db, about.id, grant.person) if found.resolution == "open" else None
+    is_held = held is not None and held.until > ctx.now
     zone, language = reader.time_zone, reader.language
     start, end = (held.start, held.end) if held else (found.start, found.end)
-    return Asked(
-        question=found,
+    return ConfirmationView(
+        confirmation=found,
         reader=reader,
-        fate="unanswered" if found.resolution == "open" and not live else found.resolution,
-        service=one_line(service_name(db, wish.consultation_service_type_id)),
+        resolution="unanswered" if found.resolution == "open" and not is_held else found.resolution,
+        service=one_line(service_name(db, about.consultation_service_type_id)),
         counterpart=one_line(requester.mailbox.name),
         when=spoken_span(start, end, zone, language) if start and end else None,
         until=spoken_moment(held.until, zone, language) if held else None,
-        details=wish.request_details,
+        details=about.request_details,
     )

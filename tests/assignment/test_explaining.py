@@ -55,7 +55,7 @@ def test_each_look_is_told_with_inputs_terms_and_reasons(db: Session) -> None:
         (people["wanted"], "no_free_time"),
         (people["unskilled"], "missing_specialization"),
     ]
-    weights = Weights().changed({"earliest": 3.0}).by_term()
+    weights = Weights().with_changes({"earliest": 3.0}).by_term()
     assert chosen.inputs["weights"] == weights
     assert chosen.inputs["fallback"]["reason"] == "no_free_time"
     best = chosen.candidates[0]

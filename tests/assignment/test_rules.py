@@ -242,8 +242,8 @@ def test_the_defaults_rank_strictly() -> None:
     ],
 )
 def test_weights_that_cannot_rank_are_named(given: dict[str, float], fault: str) -> None:
-    found = Weights().changed(given).fault
+    found = Weights().with_changes(given).problem
     assert found is not None
     assert found.startswith(fault)
     with pytest.raises(ValueError, match="there is no term speed; the terms are preference"):
-        Weights().changed({"speed": 1.0})
+        Weights().with_changes({"speed": 1.0})

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.context import Context
 from booking_tasks.inbox import receiver, service, tasks
-from booking_tasks.inbox.rules import WantedLetters
+from booking_tasks.inbox.rules import DeadLetterFilter
 from booking_tasks.inbox.service import Replayed
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, Event, InboxMessage
@@ -67,7 +67,7 @@ def test_a_replayed_message_runs_at_the_next_sweep_under_its_own_id_and_leaves_t
     wish: dict[str, Any],
 ) -> None:
     with unit_of_work("ann", "operator") as (db, ctx):
-        done = service.replay(db, ctx, WantedLetters(task="submit_request"), "the disk has room again")
+        done = service.replay(db, ctx, DeadLetterFilter(task="submit_request"), "the disk has room again")
     assert done == Replayed([UUID(wish["message_id"])], [])
     assert tasks.recover_inbox() == 1
     assert submit_request(wish)["result"] == "done"
@@ -83,7 +83,7 @@ def test_a_replayed_message_runs_at_the_next_sweep_under_its_own_id_and_leaves_t
 def test_a_message_that_was_refused_at_the_door_cannot_run_again_and_stays() -> None:
     submit_request({"message_id": str(uuid4()), "surprise": 1})
     with unit_of_work("ann", "operator") as (db, ctx):
-        done = service.replay(db, ctx, WantedLetters(), "try")
+        done = service.replay(db, ctx, DeadLetterFilter(), "try")
     assert (done.messages, len(done.without_content)) == ([], 1)
     assert (count(DeadLetter), count(Event)) == (1, 0)
 
@@ -91,7 +91,7 @@ def test_a_message_that_was_refused_at_the_door_cannot_run_again_and_stays() -> 
 def test_discarding_takes_the_letter_and_the_content_and_leaves_the_answer(wish: dict[str, Any]) -> None:
     assert inbox_row(wish).body is not None
     with unit_of_work("ann", "operator") as (db, ctx):
-        assert len(service.discard(db, ctx, WantedLetters(), "the shop asked anew")) == 1
+        assert len(service.discard(db, ctx, DeadLetterFilter(), "the shop asked anew")) == 1
     assert inbox_row(wish).body is None
     assert submit_request(wish)["code"] == "dead"
     assert count(DeadLetter) == 0
@@ -106,7 +106,7 @@ def test_a_decision_about_a_message_stands_in_the_history_of_the_request_it_name
             DeadLetter(task="t", entry_point="booking", reason="r", payload={"request_id": str(request.id)})
         )
     with unit_of_work("ann", "operator") as (db, ctx):
-        service.discard(db, ctx, WantedLetters(about=request.id), "old")
+        service.discard(db, ctx, DeadLetterFilter(about=request.id), "old")
     assert decision().consultation_request_id == request.id
 
 
@@ -116,10 +116,10 @@ def test_letters_are_found_by_what_they_say(wish: dict[str, Any]) -> None:
     with unit_of_work("ann", "operator") as (db, ctx):
 
         def found(**filters: Any) -> int:
-            return len(service.letters(db, WantedLetters(**filters), 10))
+            return len(service.dead_letters(db, DeadLetterFilter(**filters), 10))
 
-        [one] = service.letters(db, WantedLetters(about=about), 10)
+        [one] = service.dead_letters(db, DeadLetterFilter(about=about), 10)
         assert found() == found(task="submit_request") == found(door="booking") == 2
-        assert found(letter_id=one.id) == found(about=UUID(wish["message_id"])) == 1
+        assert found(dead_letter_id=one.id) == found(about=UUID(wish["message_id"])) == 1
         assert found(since=one.received_at) == 2
         assert found(since=ctx.now) == found(task="other") == found(door="broker") == 0

@@ -42,7 +42,7 @@ def test_what_another_release_accepted_is_counted_and_in_the_end_dead_with_its_c
     """A worker of a release that knows it may come first; but one that does not is no reason to wait."""
     body = message(kind, **more)
     with transaction() as db:
-        service.arrive(db, UUID(body["message_id"]), task, "booking", body, 3)
+        service.begin_attempt(db, UUID(body["message_id"]), task, "booking", body, 3)
     for attempts in (2, 3):
         abandon(body)
         assert tasks.recover_inbox() == 1

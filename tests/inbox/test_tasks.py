@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.celery import app
 from booking_tasks.contracts import SubmitRequest
-from booking_tasks.inbox import receiver, service, store, tasks
+from booking_tasks.enums import InboxState
+from booking_tasks.inbox import service, store, tasks
 from booking_tasks.jobs.tasks import wake_due_jobs
 from booking_tasks.kit.database import engine, transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, Event, InboxMessage, Job
@@ -164,10 +165,10 @@ def test_a_message_that_fails_three_times_is_dead_and_leaves_nothing_half_done(
 def test_an_attempt_is_counted_before_the_body_runs(kind: UUID) -> None:
     command = SubmitRequest.model_validate(message(kind))
     with transaction() as db:
-        arrival = service.arrive(
+        arrival = service.begin_attempt(
             db, command.message_id, "submit_request", "booking", command.model_dump(mode="json"), 3
         )
-    assert arrival == service.Run(1)
+    assert arrival == service.Attempt(1)
     assert inbox_row({"message_id": str(command.message_id)}).attempts == 1
 
 
@@ -208,10 +209,10 @@ def test_a_message_answered_while_it_was_to_be_recovered_is_left_as_it_is(kind: 
     command = SubmitRequest.model_validate(message(kind))
     body = command.model_dump(mode="json")
     with transaction() as db:
-        service.arrive(db, command.message_id, "submit_request", "booking", body, 3)
+        service.begin_attempt(db, command.message_id, "submit_request", "booking", body, 3)
     abandon(body)
     with ThreadPoolExecutor(1) as pool, transaction() as first:
-        store.finish(first, command.message_id, "done", {"result": "done"})
+        store.finish_message(first, command.message_id, InboxState.DONE, {"result": "done"})
         recovered = pool.submit(tasks.recover_inbox)
         wait_until(lambda: somebody_waits() or recovered.done(), "the recovery to come to the message")
         first.commit()
@@ -226,52 +227,52 @@ def somebody_waits() -> bool:
         return bool(db.scalar(text(waiting.format("current_database()"))))
 
 
-def test_whoever_waits_for_an_answer_has_it_before_the_bells_ring(
+def test_a_caller_gets_the_answer_before_the_wake_ups_are_sent(
     kind: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[str] = []
-    answered = receiver._receive
+    sent: list[str] = []
+    run = submit_request.run
 
-    def answering(*args: Any) -> dict[str, Any]:
-        outcome = answered(*args)
-        heard.append("answer")
+    def running(*args: Any) -> dict[str, Any]:
+        outcome: dict[str, Any] = run(*args)
+        sent.append("answer")
         return outcome
 
-    monkeypatch.setattr(receiver, "_receive", answering)
-    monkeypatch.setattr(app, "send_task", lambda name, **_: heard.append(name.rpartition(".")[2]))
+    monkeypatch.setattr(submit_request, "run", running)
+    monkeypatch.setattr(app, "send_task", lambda name, **_: sent.append(name.rpartition(".")[2]))
     with transaction() as db:
         builders.window(db, builders.consultant(db).consultant_user_id, datetime.now(UTC) + timedelta(days=1))
 
     outcome = submit_request.apply(args=[message(kind)]).get()
     assert outcome["status"] == "scheduled"
-    assert heard == ["answer", "provision_meeting", "publish_event"]
+    assert sent == ["answer", "provision_meeting", "publish_event"]
 
-    # Who calls the task directly waits for nothing else, and what is kept for one message is no other's.
+    # A direct call holds nothing back, and nothing that is held for one message is sent for another.
     submit_request(message(kind))
-    assert heard[3:] == ["provision_meeting", "publish_event", "answer"]
+    assert sent[3:] == ["provision_meeting", "publish_event", "answer"]
 
 
-def test_a_result_that_cannot_be_stored_leaves_no_bell_unrung(
+def test_wake_ups_are_sent_also_when_the_result_cannot_be_stored(
     kind: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What such a message kept must not swallow what the process rings for after it."""
-    rung: list[str] = []
-    monkeypatch.setattr(app, "send_task", lambda name, **_: rung.append(name.rpartition(".")[2]))
+    """Wake-ups held for such a message must not hold back those of later messages."""
+    sent: list[str] = []
+    monkeypatch.setattr(app, "send_task", lambda name, **_: sent.append(name.rpartition(".")[2]))
     for one in ("mark_as_done", "mark_as_failure"):
         monkeypatch.setattr(submit_request.backend, one, _broken)
     traced = build_tracer(submit_request.name, submit_request, app=app)
-    asked = {"id": str(uuid4()), "ignore_result": False, "is_eager": False}
+    request = {"id": str(uuid4()), "ignore_result": False, "is_eager": False}
     with pytest.warns(RuntimeWarning, match="outside body"), pytest.raises(RedisError):
-        traced(asked["id"], [message(kind)], {}, asked)
-    assert rung == ["publish_event"]
+        traced(request["id"], [message(kind)], {}, request)
+    assert sent == ["publish_event"]
 
     with transaction() as db:
         outbox_store.insert_jobs(
             db, [NewJob("publish_event", uuid4(), datetime.now(UTC) - timedelta(minutes=1))]
         )
-    rung.clear()
+    sent.clear()
     wake_due_jobs()
-    assert rung == ["publish_event"]
+    assert sent == ["publish_event"]
 
 
 def _broken(*_: Any, **__: Any) -> None:
@@ -290,18 +291,18 @@ def test_a_message_that_nobody_waits_for_is_on_the_disk_before_it_runs(
         superuser.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET synchronous_commit = local".encode())
     engine().dispose()
     seen: list[str] = []
-    arrive = service.arrive
+    begin_attempt = service.begin_attempt
 
-    def arriving(db: Session, *args: Any) -> Any:
-        found = arrive(db, *args)
+    def beginning(db: Session, *args: Any) -> Any:
+        attempt = begin_attempt(db, *args)
         seen.append(db.execute(text("SHOW synchronous_commit")).scalar_one())
-        return found
+        return attempt
 
-    monkeypatch.setattr(service, "arrive", arriving)
+    monkeypatch.setattr(service, "begin_attempt", beginning)
     body = message(kind)
     for _ in range(2):
         monkeypatch.setattr(submit_request.backend, "mark_as_done", lambda *_: None)
         traced = build_tracer(submit_request.name, submit_request, app=app)
-        asked = {"id": str(uuid4()), "is_eager": False} | headers
-        traced(asked["id"], [body], {}, asked)
+        request = {"id": str(uuid4()), "is_eager": False} | headers
+        traced(request["id"], [body], {}, request)
     assert seen == [commit, "local"]

@@ -105,8 +105,8 @@ def _about(letter: dict[str, Any]) -> tuple[str, ...]:
     """What tells a letter from others: the fingerprint of what the guard refused, or what a task was sent."""
     payload = letter["payload"]
     if "sha256" in payload:
-        return "shape", letter["door"], payload["sha256"]
-    return "said", letter["door"], letter["task"], _canonical(payload)
+        return "shape", letter["entry_point"], payload["sha256"]
+    return "said", letter["entry_point"], letter["task"], _canonical(payload)
 
 
 def _hash(call: _Call) -> str:

@@ -246,7 +246,7 @@ MESSAGES: dict[str, tuple[str, bytes, str]] = {
     "the guard's own task": (
         "booking",
         element(
-            PREFIX + "bury_message",
+            PREFIX + "dead_letter_message",
             [[], {"task": "x", "reason": "y", "message_id": None, "payload": {}, "queue": "z"}, {}],
         ),
         "there is no such task",

@@ -29,7 +29,15 @@ _VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-_TASKS = ("search_slots", "submit_request", "upsert_user", "send_invite", "purge", "dance", "bury_message")
+_TASKS = (
+    "search_slots",
+    "submit_request",
+    "upsert_user",
+    "send_invite",
+    "purge",
+    "dance",
+    "dead_letter_message",
+)
 _HEADERS = (
     "task",
     "lang",

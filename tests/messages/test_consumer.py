@@ -11,11 +11,11 @@ import pytest
 from kombu.message import Message
 
 from booking_tasks.guard import consumer
-from booking_tasks.guard.consumer import become_call
-from booking_tasks.guard.rules import BURY, Door
+from booking_tasks.guard.consumer import replace_with_call
+from booking_tasks.guard.rules import DEAD_LETTER, EntryPoint
 from tests.messages.raw import PREFIX, SEARCH, search
 
-DOORS = {SEARCH: Door("booking", frozenset({"request"}))}
+ENTRY_POINTS = {SEARCH: EntryPoint("booking", frozenset({"request"}))}
 
 
 def message(headers: Any, **values: Any) -> Message:
@@ -26,7 +26,7 @@ def message(headers: Any, **values: Any) -> Message:
 
 
 def reason_of(made: Message) -> str:
-    assert made.headers["task"] == BURY
+    assert made.headers["task"] == DEAD_LETTER
     return str(json.loads(made.body)[1]["reason"])
 
 
@@ -35,9 +35,9 @@ def reason_of(made: Message) -> str:
 def test_whatever_headers_hold_the_worker_gets_a_call_it_can_make(header: str, odd: object) -> None:
     made = message({"task": SEARCH, "id": "1", header: odd})
 
-    become_call(made, "booking", DOORS)
+    replace_with_call(made, "booking", ENTRY_POINTS)
 
-    assert made.headers["task"] in {SEARCH, BURY}
+    assert made.headers["task"] in {SEARCH, DEAD_LETTER}
     json.loads(made.body)
 
 
@@ -51,7 +51,7 @@ def test_whatever_headers_hold_the_worker_gets_a_call_it_can_make(header: str, o
 def test_a_sender_cannot_say_what_is_kept_of_its_message(fault: dict[str, Any]) -> None:
     made = message({"task": PREFIX[:-1], "id": "1", "fault": fault})
 
-    become_call(made, "booking", DOORS)
+    replace_with_call(made, "booking", ENTRY_POINTS)
 
     assert reason_of(made) == "there is no such task for messages from outside"
     assert b"Mira" not in made.body
@@ -60,7 +60,7 @@ def test_a_sender_cannot_say_what_is_kept_of_its_message(fault: dict[str, Any]) 
 def test_nothing_of_its_properties_goes_on() -> None:
     made = message({"task": SEARCH, "id": "1"}, properties={"reply_to": "answers", "priority": 9})
 
-    become_call(made, "booking", DOORS)
+    replace_with_call(made, "booking", ENTRY_POINTS)
 
     assert made.properties == {"correlation_id": "1"}
 
@@ -69,7 +69,7 @@ def test_what_could_not_be_opened_is_refused_for_that() -> None:
     made = message({"fault": {"reason": "the message cannot be opened (OSError)"}})
     made.opened = False
 
-    become_call(made, "booking", DOORS)
+    replace_with_call(made, "booking", ENTRY_POINTS)
 
     assert reason_of(made) == "the message cannot be opened (OSError)"
 
@@ -81,6 +81,6 @@ def test_what_no_rule_foresaw_is_refused_and_ends_nothing(monkeypatch: pytest.Mo
     monkeypatch.setattr(consumer, "judge", trips)
     made = message({"task": SEARCH, "id": "1"})
 
-    become_call(made, "booking", DOORS)
+    replace_with_call(made, "booking", ENTRY_POINTS)
 
     assert reason_of(made) == "the message cannot be judged (RecursionError)"

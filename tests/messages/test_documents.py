@@ -13,7 +13,7 @@ import pytest
 
 from booking_tasks.guard.envelope import MAX_BODY_BYTES, MAX_DEPTH, MAX_MESSAGE_BYTES
 from booking_tasks.guard.rules import Admitted, Refused
-from booking_tasks.guard.store import MOST_PARKED
+from booking_tasks.guard.store import MAX_PARKED
 from tests.messages.corpus import ENVELOPES, MESSAGES, TRUST
 from tests.messages.post import Post
 from tests.messages.test_rules import judged
@@ -79,4 +79,4 @@ def test_the_limits_are_these() -> None:
     for number in (MAX_MESSAGE_BYTES, MAX_BODY_BYTES):
         assert f"| {number} bytes |" in TEXT
     assert f"| {MAX_DEPTH} levels |" in TEXT
-    assert f"at most {MOST_PARKED:,} are kept" in TEXT
+    assert f"at most {MAX_PARKED:,} are kept" in TEXT

@@ -24,7 +24,7 @@ def test_a_bad_message_is_buried_with_its_reason_and_the_next_one_runs(post: Pos
     letter = post.letter_for(queue, bad)
 
     assert reason in letter["reason"]
-    assert letter["door"] == queue
+    assert letter["entry_point"] == queue
     assert post.good_message_takes() < 5
     post.nothing_is_held()
 

@@ -146,7 +146,7 @@ def test_what_no_release_knows_yet_stays_parked(kind: UUID) -> None:
 
 
 def test_beyond_the_room_there_is_a_message_is_buried(kind: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "MOST_PARKED", 2)
+    monkeypatch.setattr(store, "MAX_PARKED", 2)
     for _ in range(3):
         park_message("booking_tasks.v9.dance", "booking", {"request": submit()})
 
@@ -159,7 +159,7 @@ def test_beyond_the_room_there_is_a_message_is_buried(kind: UUID, monkeypatch: p
 def test_who_may_write_to_one_queue_cannot_fill_the_room_of_another(
     kind: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "MOST_PARKED", 1)
+    monkeypatch.setattr(store, "MAX_PARKED", 1)
     for _ in range(2):
         park_message("booking_tasks.v9.dance", "booking", {"request": submit()})
     park_message("booking_tasks.v9.dance", "admin", {"request": submit()})

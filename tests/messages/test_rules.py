@@ -12,30 +12,30 @@ from hypothesis import strategies as st
 from kombu import Connection
 from kombu.transport.virtual import Message
 
-from booking_tasks.guard.envelope import MAX_DEPTH, FaultError, depth, read_json, stamped
+from booking_tasks.guard.envelope import MAX_DEPTH, FaultError, clean_envelope, depth, read_json
 from booking_tasks.guard.rules import (
-    BURY,
+    DEAD_LETTER,
     Admitted,
-    Door,
-    Received,
+    EntryPoint,
+    ReceivedMessage,
     Refused,
     body_of,
-    call_for,
     headers_of,
     judge,
+    replacement_call,
 )
 from tests.messages.corpus import ENVELOPES, MESSAGES, TRUST
 from tests.messages.fuzz import elements
 from tests.messages.raw import OUT, PREFIX, SEARCH, element, nested, search
 
-DOORS = {
-    SEARCH: Door("booking", frozenset({"request"})),
-    PREFIX + "submit_request": Door("booking", frozenset({"request"})),
-    PREFIX + "record_billing": Door("evidence", frozenset({"request"})),
-    PREFIX + "upsert_user": Door("admin", frozenset({"request"})),
-    PREFIX + "send_invite": Door("notify", frozenset()),
-    PREFIX + "purge": Door("sweep", frozenset()),
-    BURY: Door(None, frozenset({"task"})),
+ENTRY_POINTS = {
+    SEARCH: EntryPoint("booking", frozenset({"request"})),
+    PREFIX + "submit_request": EntryPoint("booking", frozenset({"request"})),
+    PREFIX + "record_billing": EntryPoint("evidence", frozenset({"request"})),
+    PREFIX + "upsert_user": EntryPoint("admin", frozenset({"request"})),
+    PREFIX + "send_invite": EntryPoint("notify", frozenset()),
+    PREFIX + "purge": EntryPoint("sweep", frozenset()),
+    DEAD_LETTER: EntryPoint(None, frozenset({"task"})),
 }
 
 
@@ -45,18 +45,20 @@ def _channel() -> Any:
     return Connection("memory://").channel()
 
 
-def opened(raw: bytes, queue: str = "booking") -> Received:
+def opened(raw: bytes, queue: str = "booking") -> ReceivedMessage:
     """An element as kombu hands it on from the guarded channel."""
-    envelope = json.loads(stamped(raw, queue, "a-fresh-tag"))
+    envelope = json.loads(clean_envelope(raw, queue, "a-fresh-tag"))
     message = Message(envelope, channel=_channel())
     assert message.delivery_tag == "a-fresh-tag"
     assert message.delivery_info == {"exchange": "", "routing_key": queue}
     assert message.errors == []
-    return Received(message.headers, message.body, message.content_type, message.content_encoding, queue)
+    return ReceivedMessage(
+        message.headers, message.body, message.content_type, message.content_encoding, queue
+    )
 
 
 def judged(raw: bytes, queue: str = "booking") -> Any:
-    return judge(opened(raw, queue), DOORS)
+    return judge(opened(raw, queue), ENTRY_POINTS)
 
 
 @settings(max_examples=150, derandomize=True, deadline=None)
@@ -64,7 +66,7 @@ def judged(raw: bytes, queue: str = "booking") -> Any:
 def test_whatever_comes_one_sound_call_goes_on(raw: bytes) -> None:
     verdict = judged(raw)
 
-    call = call_for(verdict, "booking", "fresh")
+    call = replacement_call(verdict, "booking", "fresh")
     args, kwargs, embed = json.loads(body_of(call))
     headers = headers_of(call)
     assert (args, kwargs, embed) == ([], call.arguments, {})
@@ -73,7 +75,7 @@ def test_whatever_comes_one_sound_call_goes_on(raw: bytes) -> None:
     allowed = {"lang", "task", "id", "argsrepr", "kwargsrepr", "expires", "ignore_result"}
     assert headers.keys() <= allowed | {"root_id", "parent_id", "traceparent", "tracestate", "baggage"}
     if isinstance(verdict, Admitted):
-        assert DOORS[verdict.task].queue == "booking"
+        assert ENTRY_POINTS[verdict.task].queue == "booking"
     elif isinstance(verdict, Refused):
         assert verdict.reason
         assert "\0" not in body_of(call).decode()
@@ -171,11 +173,14 @@ def test_bytes_that_rabbitmq_hands_over_are_judged_alike() -> None:
     body = json.dumps([[], {"request": search()}, {}]).encode()
 
     for one in (body, memoryview(body), body.decode()):
-        sound = Received(headers, one, "application/json", "utf-8", "booking")
-        assert isinstance(judge(sound, DOORS), Admitted)
+        sound = ReceivedMessage(headers, one, "application/json", "utf-8", "booking")
+        assert isinstance(judge(sound, ENTRY_POINTS), Admitted)
     bad: Any
     for bad in (None, 7, {}, []):
         assert isinstance(
-            judge(Received(headers, bad, "application/json", "utf-8", "booking"), DOORS), Refused
+            judge(ReceivedMessage(headers, bad, "application/json", "utf-8", "booking"), ENTRY_POINTS),
+            Refused,
         )
-        assert isinstance(judge(Received(bad, body, "application/json", "utf-8", "booking"), DOORS), Refused)
+        assert isinstance(
+            judge(ReceivedMessage(bad, body, "application/json", "utf-8", "booking"), ENTRY_POINTS), Refused
+        )

@@ -167,7 +167,7 @@ def test_a_dead_message_is_run_again_by_the_command(booking: Booking) -> None:
     }
     with transaction() as db:
         for _ in range(2):
-            inbox.arrive(db, UUID(body["message_id"]), "submit_request", "booking", body, 1)
+            inbox.begin_attempt(db, UUID(body["message_id"]), "submit_request", "booking", body, 1)
         letter = db.scalars(select(DeadLetter)).one()
 
     done = booking("dead", "replay", letter.id, "--why", "mended")

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.context import Context
 from booking_tasks.contracts import SessionOutcome
+from booking_tasks.enums import InboxState
 from booking_tasks.inbox import service as inbox
 from booking_tasks.inbox import store as inbox_store
 from booking_tasks.jobs import service as jobs
@@ -40,12 +41,12 @@ def texts(story: Timeline, source: str) -> list[str]:
 
 def asked_for(db: Session, ctx: Context, message_id: UUID) -> ConsultationRequest:
     """A request as a message made it, with nobody to take it yet."""
-    inbox.arrive(db, message_id, "submit_request", "booking", {}, 3)
+    inbox.begin_attempt(db, message_id, "submit_request", "booking", {}, 3)
     request = builders.request(db, builders.service_type(db).id, status="pending")
     said = replace(ctx, message_id=message_id, actor="shop")
     history.record_event(db, said, EventType.REQUEST_SUBMITTED, request=request, after={"status": "pending"})
     history.record_event(db, said, EventType.REQUEST_POSTPONED, request=request, reason="waited too long")
-    inbox_store.finish(db, message_id, "done", {"result": "done", "code": None})
+    inbox_store.finish_message(db, message_id, InboxState.DONE, {"result": "done", "code": None})
     return request
 
 
@@ -130,7 +131,7 @@ def test_messages_that_failed_or_wait_belong_to_the_story_by_the_ids_they_name(
     session: ScheduledSession = builders.booked_session(db)
     named = {"request_id": session.consultation_request_id, "session_id": session.id}[field]
     waiting = uuid7()
-    inbox.arrive(db, waiting, "cancel_session", "booking", {field: str(named)}, 3)
+    inbox.begin_attempt(db, waiting, "cancel_session", "booking", {field: str(named)}, 3)
     inbox_store.add_dead_letter(db, "move", "booking", "new_start: missing", {field: str(named)}, None)
 
     story = told(db, session.id)
@@ -147,8 +148,8 @@ def test_a_command_that_was_refused_belongs_to_the_story_and_keeps_nothing_but_i
 ) -> None:
     session: ScheduledSession = builders.booked_session(db)
     refused, body = uuid7(), {"session_id": str(session.id), "reason": "secret"}
-    inbox.arrive(db, refused, "reschedule_session", "booking", body, 3)
-    inbox.answer(db, refused, SessionOutcome(result="refused", code="slot_taken"))
+    inbox.begin_attempt(db, refused, "reschedule_session", "booking", body, 3)
+    inbox.store_answer(db, refused, SessionOutcome(result="refused", code="slot_taken"))
 
     assert texts(told(db, session.id), "message") == [
         "reschedule_session came by booking",

@@ -33,7 +33,7 @@ def test_the_weights_of_the_kind_say_how_much_an_acquaintance_counts() -> None:
     stranger = wish(1, waits=9, terms=terms_of(preferred=False, known=0, closeness=1))
     friend = wish(2, terms=terms_of(preferred=False, known=1, closeness=0.5))
     assert best_first([stranger, friend]) == [friend, stranger]
-    only_skill = Weights().changed({"continuity": 0})
+    only_skill = Weights().with_changes({"continuity": 0})
     assert best_first([replace(stranger, weights=only_skill), replace(friend, weights=only_skill)])[
         0
     ].request_id == UUID(int=1)

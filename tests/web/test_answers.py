@@ -15,7 +15,7 @@ from booking_tasks.contracts import CancelRequest
 from booking_tasks.intake import service as intake
 from booking_tasks.kit import clock, database
 from booking_tasks.kit.database import transaction
-from booking_tasks.kit.signed_links import message_id
+from booking_tasks.kit.signed_links import answer_message_id
 from booking_tasks.models import ConsultationRequest, Event, InboxMessage, ScheduledSession
 from booking_tasks.unit_of_work import unit_of_work
 from booking_tasks.web import pages
@@ -166,7 +166,7 @@ def test_a_second_click_gets_the_stored_answer_and_the_other_button_changes_noth
     assert office.request(request_id).status == "scheduled"
     assert heading(web.get(link)) == "Sie haben angenommen"
     with transaction() as db:
-        said = db.get_one(InboxMessage, message_id(link.rpartition("/")[2], "decline"))
+        said = db.get_one(InboxMessage, answer_message_id(link.rpartition("/")[2], "decline"))
         assert (said.entry_point, said.state) == ("web", "done")
         assert said.outcome is not None
         assert said.outcome["code"] == "not_waiting"
@@ -282,7 +282,7 @@ def test_a_database_that_is_away_is_said_and_logged_without_the_address(
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-@pytest.mark.parametrize("what", ["unknown", "over", "later"])
+@pytest.mark.parametrize("what", ["unknown", "expired", "later"])
 def test_every_plain_page_is_well_formed_and_says_its_language(what: Any, language: Any) -> None:
     page = Page(pages.plain_page(what, language))
 
@@ -297,13 +297,13 @@ def test_both_languages_say_every_fate(web: Web, office: Office, fate: Any) -> N
     from booking_tasks.kit.settings import settings
     from booking_tasks.kit.signed_links import Grant
     from booking_tasks.mail.handler import house_of
-    from booking_tasks.web.service import asked
+    from booking_tasks.web.service import confirmation_view
 
     request_id = office.asked()
     with unit_of_work("test", "web") as (db, ctx):
         event = db.execute(select(Event).where(Event.type == "request.confirmation_requested")).scalar_one()
         assert event.consultant_user_id is not None
-        shown = asked(
+        shown = confirmation_view(
             db, ctx, house_of(settings()), Grant("answers", event.id, event.consultant_user_id, NOW)
         )
     assert shown is not None
@@ -311,7 +311,9 @@ def test_both_languages_say_every_fate(web: Web, office: Office, fate: Any) -> N
     found = set()
     for language in ("en", "de"):
         page = Page(
-            pages.answer_page(replace(shown, fate=fate, reader=replace(shown.reader, language=language)))
+            pages.confirmation_page(
+                replace(shown, fate=fate, reader=replace(shown.reader, language=language))
+            )
         )
         assert ("button" in page.words) == (fate == "open")
         found.add(page.words["h1"][0])

@@ -5,4 +5,4 @@ ON CONFLICT (message_id) DO UPDATE
     WHERE i.state = 'received' AND i.body_hash = excluded.body_hash
 RETURNING
     i.body_hash, i.outcome, i.attempts,
-    CASE WHEN :awaited AND i.attempts = 1 THEN set_config('synchronous_commit', 'off', true) END;
+    CASE WHEN :has_caller AND i.attempts = 1 THEN set_config('synchronous_commit', 'off', true) END;

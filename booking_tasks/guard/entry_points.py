@@ -1,4 +1,4 @@
-"""Which tasks a message may call, and from where."""
+"""The tasks that a message may call, and the queue of each."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from booking_tasks.celery import routes
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.guard.rules import BURY, PARK, Door
+from booking_tasks.guard.rules import DEAD_LETTER, PARK, EntryPoint
 
 
-def doors_of(app: Any) -> dict[str, Door]:
-    """Every task that a message may call, with the one queue it is taken from."""
+def entry_points_of(app: Any) -> dict[str, EntryPoint]:
+    """Every task of this release, with the one queue from which a message may call it."""
     queues = {name: route["queue"] for name, route in routes().items()}
     others = queues.pop(TASK_PREFIX + "*")
     return {
-        name: Door(
-            queue=None if name in (BURY, PARK) else queues.get(name, others),
+        name: EntryPoint(
+            queue=None if name in (DEAD_LETTER, PARK) else queues.get(name, others),
             arguments=frozenset(inspect.signature(task.run).parameters),
         )
         for name, task in app.tasks.items()
