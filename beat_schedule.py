@@ -1,8 +1,8 @@
-"""What runs when: data only.
+"""The schedule of beat: data only.
 
-Every entry is a sweep that finds its work in rows, so a tick may be lost, late or doubled; two beats
-side by side do no harm. Entries are plain intervals in UTC and expire, so that an outage leaves no
-endless backlog. Once-a-day work is a short tick over the ledger `schedule_runs`.
+Every entry is a sweep that finds its work in rows, so that a tick may be lost, late or doubled, and several
+beats may run side by side. Entries are fixed intervals in UTC, and they expire, so that an outage leaves no
+backlog. Daily work is a frequent tick that the ledger `schedule_runs` reduces to once a day.
 """
 
 from __future__ import annotations
@@ -12,39 +12,39 @@ from typing import Any
 
 from booking_tasks.kit.settings import Settings
 
-#: Sweep -> how many sweep intervals (`BOOKING_SWEEP_INTERVAL`, default 10 s) lie between two ticks.
+#: The number of sweep intervals (`BOOKING_SWEEP_INTERVAL`, default 10 s) between two ticks of each sweep.
 SWEEPS: dict[str, int] = {
-    "wake_due_jobs": 1,  # every job that is due, however its doorbell was lost
-    "recover_jobs": 1,  # leases of workers that vanished
-    "advance_sessions": 1,  # start what begins
-    "judge_sessions": 1,  # say who came, once the evidence is in
-    "expire_holds": 1,  # tidy holds whose time is over (they no longer block anyway)
-    "lapse_offers": 1,  # offered time that nobody answered for goes to the next
-    "expire_requests": 1,  # confirmations and requests nobody answered in time
-    "assign_waiting": 3,  # look again for requests that wait for a consultant
+    "wake_due_jobs": 1,  # every job that is due and whose wake-up was lost
+    "recover_jobs": 1,  # jobs whose worker died during its lease
+    "advance_sessions": 1,  # sessions that begin
+    "judge_sessions": 1,  # sessions that have ended: who attended
+    "expire_holds": 1,  # holds that have expired (they no longer block in any case)
+    "lapse_offers": 1,  # offers that nobody answered: the time goes to the next request
+    "expire_requests": 1,  # requests and confirmations whose deadline has passed
+    "assign_waiting": 3,  # requests that wait for a consultant
     "recover_inbox": 3,  # messages whose worker died before it answered
-    "run_parked": 3,  # messages that an older release did not know
-    "refresh_calendars": 3,  # outside calendars that are due for another look
-    "credit_leaves": 6,  # whoever comes back from a leave is credited what the others got meanwhile
+    "run_parked": 3,  # messages whose task an older release did not have
+    "refresh_calendars": 3,  # outside calendars that are due to be read
+    "credit_leaves": 6,  # consultants back from leave get the average credit of that time
     "extend_availability": 6,  # once a day: windows for the new last day of the horizon
     "reconcile_meetings": 6,  # once a day: rooms without a session, sessions without a room
     "purge": 6,  # once a day: what is older than its retention
 }
 
 
-#: What waits for other people's servers is kept away from what must be quick.
+#: Sweeps that wait for outside servers have another queue than the fast ones.
 QUEUES: dict[str, str] = {"refresh_calendars": "provision"}
 
 
 def beat_schedule(config: Settings) -> dict[str, dict[str, Any]]:
-    """Celery's `beat_schedule` for these settings."""
+    """Return Celery's `beat_schedule` for these settings."""
     entries: dict[str, dict[str, Any]] = {}
-    life = config.wakeup_ttl / timedelta(seconds=1)
+    ttl = config.wakeup_ttl / timedelta(seconds=1)
     for name, intervals in SWEEPS.items():
         every: timedelta = config.sweep_interval * intervals
         entries[name] = {
             "task": f"booking_tasks.v1.{name}",
             "schedule": every,
-            "options": {"queue": QUEUES.get(name, "sweep"), "expires": life, "ignore_result": True},
+            "options": {"queue": QUEUES.get(name, "sweep"), "expires": ttl, "ignore_result": True},
         }
     return entries

@@ -1,8 +1,8 @@
 """The Celery app: `celery -A booking_tasks worker` and `celery -A booking_tasks beat`.
 
-The broker is a doorbell. Nothing here is relied on for delivery: late acknowledgement and rejection
-on a lost worker only make recovery quicker than the sweeps alone. No ETA, countdown, canvas, revoke
-or priority is used anywhere.
+The broker only wakes workers, and no setting here is needed for delivery: late acknowledgement and rejection
+on a lost worker only make recovery faster than the sweeps alone. No ETA, countdown, canvas, revoke or
+priority is used anywhere.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from celery.schedules import schedstate
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init, worker_shutting_down
 
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX
+from booking_tasks.kit import shutdown
 from booking_tasks.kit.database import forget_inherited_connections
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.logs import configure_logging
 from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues
 from booking_tasks.kit.settings import Settings, settings
-from booking_tasks.kit.shutdown import request
 from booking_tasks.kit.tracing import start_tracing
 from booking_tasks.outbox.jobs import JOB_TYPES
 
@@ -60,7 +60,7 @@ TASK_MODULES = (
 )
 
 
-#: Scheme of the broker's URL -> kombu's transport for it; for Redis, ours (booking_tasks/guard/channel.py).
+#: The kombu transport for each scheme of the broker's URL; for Redis it is the guarded one.
 TRANSPORTS = {
     "redis": "booking_tasks.guard.channel:Transport",
     "rediss": "booking_tasks.guard.channel:Transport",
@@ -69,17 +69,16 @@ TRANSPORTS = {
     "pyamqp": "pyamqp",
 }
 
-#: A sweep that ended its process must not end the next one at once: its next tick is soon enough.
+#: A sweep that killed its process must not be delivered again at once; its next tick is soon enough.
 _SWEEP = {"acks_late": False, "reject_on_worker_lost": False}
-#: How the worker holds a message of any task.
+#: The request class of every task.
 _REQUEST = {"*": {"Request": "booking_tasks.guard.request:RequestNotRevokedOnExpiry"}}
 
 
 class BeatScheduler(Scheduler):
-    """Plain beat in memory, with a heartbeat file: two of them side by side do no harm.
+    """Celery's scheduler in memory, with a heartbeat file; several may run side by side.
 
-    Intervals are elapsed time: a host's clock that is set, forwards or back, neither doubles a tick
-    nor holds one up.
+    Intervals are elapsed time, so that a change of the host's clock neither doubles nor delays a tick.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -91,13 +90,13 @@ class BeatScheduler(Scheduler):
         return super().tick(*args, **kwargs)
 
     def is_due(self, entry: Any) -> schedstate:
-        """Whether the entry's interval is over, and for how long not to ask again (seconds)."""
+        """Return whether the entry's interval has passed, and after how many seconds to check again."""
         interval = entry.schedule.run_every / timedelta(seconds=1)
         wait = self._sent_at.get(entry.name, -interval) + interval - time.monotonic()
         return schedstate(wait <= 0, interval if wait <= 0 else wait)
 
     def reserve(self, entry: Any) -> Any:
-        """Note that the entry is being sent."""
+        """Remember when the entry was sent."""
         self._sent_at[entry.name] = time.monotonic()
         return super().reserve(entry)
 
@@ -106,7 +105,7 @@ class BeatScheduler(Scheduler):
 
 
 class HeartbeatFile(bootsteps.StartStopStep):
-    """The worker's own timer touches a file, so that health is read without asking the worker."""
+    """Touches a file from the worker's own timer, so that a health check needs no answer of the worker."""
 
     requires = ("celery.worker.components:Timer",)
 
@@ -116,9 +115,9 @@ class HeartbeatFile(bootsteps.StartStopStep):
 
 
 def schedule_module() -> ModuleType:
-    """`beat_schedule`: the copy inside the package when installed, the root file in a checkout.
+    """Load `beat_schedule`: the copy inside the installed package, or the root file of a checkout.
 
-    Never whatever file of that name lies in the current directory.
+    A file of this name in the current directory is never used.
     """
     package = Path(__file__).parent
     installed = package / "_beat_schedule.py"
@@ -132,12 +131,12 @@ def schedule_module() -> ModuleType:
 
 
 def routes() -> dict[str, dict[str, str]]:
-    """Which queue each task belongs to: public ones by trust, ours by latency."""
+    """Return the queue of each task: public tasks by trust, jobs and sweeps by latency."""
     public: dict[str, dict[str, str]] = {
         TASK_PREFIX + name: {"queue": contract.queue} for name, contract in PUBLIC.items()
     }
     jobs: dict[str, dict[str, str]] = {
-        TASK_PREFIX + name: {"queue": kind.queue} for name, kind in JOB_TYPES.items()
+        TASK_PREFIX + name: {"queue": job_type.queue} for name, job_type in JOB_TYPES.items()
     }
     sweeps: dict[str, dict[str, str]] = {
         TASK_PREFIX + name: {"queue": queue} for name, queue in schedule_module().QUEUES.items()
@@ -146,18 +145,18 @@ def routes() -> dict[str, dict[str, str]]:
 
 
 def configuration(config: Settings) -> dict[str, Any]:
-    """Celery's settings. Every time-out is below the lease, so that a stuck call loses no job."""
+    """Return Celery's settings. Every time-out is below the lease, so that a stuck call loses no job."""
     schedule = schedule_module()
     scheme = config.broker.partition("://")[0]
     if scheme not in TRANSPORTS:
         raise SettingsError(f"CELERY_BROKER_URL: must start with {', '.join(TRANSPORTS)}, then ://")
-    if ";" in config.broker:  # kombu would change to the next one without the guard, and a ring would wait
+    if ";" in config.broker:  # kombu would fail over without the guard, and a wake-up would wait
         raise SettingsError("CELERY_BROKER_URL: names several brokers; write one, or a proxy before them")
     verified = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
-    # Whoever rings holds work that must not wait: a broker that refuses is not asked again after a pause.
-    at_once = {"max_retries": 0}
-    amqp_options = at_once | {"confirm_publish": True}
-    redis_options = at_once | {
+    # The sender of a wake-up must not wait, so there is no pause and second try when the broker refuses.
+    without_retries = {"max_retries": 0}
+    amqp_options = without_retries | {"confirm_publish": True}
+    redis_options = without_retries | {
         "visibility_timeout": 3600,
         "socket_timeout": BROKER_SECONDS,
         "socket_connect_timeout": BROKER_SECONDS,
@@ -210,15 +209,15 @@ def configuration(config: Settings) -> dict[str, Any]:
 
 
 def make_app() -> Celery:
-    """The app of this process; a wrong setting ends it with one clear line each."""
+    """Make the app of this process; a wrong setting ends the process with one line for each."""
     try:
         config = configuration(settings())
     except SettingsError as error:
         sys.exit("\n".join(f"booking_tasks: {line}" for line in str(error).splitlines()))
-    made = Celery("booking_tasks", set_as_current=True)
-    made.conf.update(config)
-    made.steps["worker"].add(HeartbeatFile)
-    return made
+    celery = Celery("booking_tasks", set_as_current=True)
+    celery.conf.update(config)
+    celery.steps["worker"].add(HeartbeatFile)
+    return celery
 
 
 app = make_app()
@@ -231,30 +230,31 @@ def _after_fork(**_: Any) -> None:
 
 
 @worker_shutting_down.connect
-def _told_to_stop(**_: Any) -> None:
-    request()
+def _request_shutdown(**_: Any) -> None:
+    shutdown.request()
 
 
 @beat_init.connect
-def _end_when_told(sender: Any, **_: Any) -> None:
-    """Celery's own handler only raises: a broker's client in the middle of a call may turn that into
+def _stop_beat_on_signals(sender: Any, **_: Any) -> None:
+    """Make SIGTERM and SIGINT stop the beat's service and not only raise SystemExit.
 
-    another error, which the scheduler logs, and the beat goes on.
+    A broker's client in the middle of a call may turn Celery's own exception into another error, which the
+    scheduler logs before it goes on.
     """
 
-    def end(*_: Any) -> None:
+    def stop(*_: Any) -> None:
         sender.stop()
         raise SystemExit
 
-    signals.update(SIGTERM=end, SIGINT=end)
+    signals.update(SIGTERM=stop, SIGINT=stop)
 
 
 @celeryd_init.connect
-def _logging_early(**_: Any) -> None:
-    """Before a worker looks at itself: what it warns of then is a line like any other."""
+def _configure_logging_early(**_: Any) -> None:
+    """Configure logging before the worker checks itself, so that its warnings are JSON lines too."""
     configure_logging(final=False)
 
 
 @setup_logging.connect
-def _logging(loglevel: int | None = None, **_: Any) -> None:
+def _configure_logging(loglevel: int | None = None, **_: Any) -> None:
     configure_logging(loglevel or 20)

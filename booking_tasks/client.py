@@ -4,8 +4,8 @@
     receipt = client.send(SubmitRequest(message_id=uuid4(), actor="shop", ...), wait=True)
     outcome = receipt.outcome(timeout=5)   # a RequestOutcome
 
-A message is accepted once its outcome is there: send the same command again (same `message_id`)
-until it is. The broker may lose a message; the service never answers one twice differently.
+A message is accepted when its outcome has arrived: send the same command again (with the same `message_id`)
+until then. The broker may lose a message; the service always answers the same message in the same way.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from booking_tasks.contracts import TASK_PREFIX, Query
 from booking_tasks.contracts.base import OutcomeT
 from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, send_with_reconnect
 
-#: The longest that one exchange about an outcome may take; `outcome` may outlast its time-out by this.
+#: The time-out of one exchange with the result backend; `outcome` may exceed its time-out by this.
 _RESULT_SECONDS = 1.0
 
 
 class NotSentError(Exception):
-    """Nobody knows whether the broker has it: send the same command again."""
+    """The broker may or may not have the message: send the same command again."""
 
 
 class NoAnswerError(Exception):
@@ -43,14 +43,14 @@ class Receipt(Generic[OutcomeT]):
         """Wait up to `timeout` seconds for the outcome. Raises NoAnswerError."""
         try:
             answer = self.result.get(timeout=timeout, propagate=True)
-        except Exception as error:  # time-outs, broken connections, a worker's error: no answer, all of them
+        except Exception as error:  # time-outs, broken connections and a worker's error are all no answer
             raise NoAnswerError(f"{self.contract.task}: {type(error).__name__}: {error}") from error
         outcome: OutcomeT = self.contract.outcome.model_validate(answer)  # type: ignore[assignment]
         return outcome
 
 
 class BookingClient:
-    """Sends commands and queries. One per process; safe to share between threads."""
+    """Sends commands and queries; one per process, safe to share between threads."""
 
     def __init__(self, broker_url: str, result_backend: str | None = None) -> None:
         self._app = Celery("booking_tasks_client", set_as_current=False)
@@ -65,7 +65,7 @@ class BookingClient:
             task_publish_retry=False,
             broker_connection_timeout=BROKER_SECONDS,
             broker_transport_options={
-                "max_retries": 0,  # a broker that refuses is said at once, not after a pause and another try
+                "max_retries": 0,  # an error at once, without a pause and a second try
                 "socket_timeout": BROKER_SECONDS,
                 "socket_connect_timeout": BROKER_SECONDS,
             },
@@ -92,10 +92,10 @@ class BookingClient:
                     kwargsrepr="{}",
                 )
             )
-        except Exception as error:  # each transport has errors of its own; a caller needs one
+        except Exception as error:  # each transport has its own errors; the caller gets one type
             raise NotSentError(f"{message.task}: {type(error).__name__}: {error}") from error
         return Receipt(result, type(message))
 
     def close(self) -> None:
-        """Give the broker connections back."""
+        """Close the connections to the broker."""
         self._app.close()
