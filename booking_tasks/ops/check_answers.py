@@ -1,52 +1,53 @@
-"""What `booking-tasks check` says of the ways in which people answer."""
+"""The checks of the ways in which people answer: by links and by calendar replies."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 from urllib.parse import urlsplit
 
 from booking_tasks.kit.settings import Settings
+from booking_tasks.ops.findings import Finding, State
 
-#: How it stands, what was seen, and what mends it.
-Said = tuple[Literal["ok", "warning"], str, str]
-
-_OWN_MACHINE = {"localhost", "127.0.0.1", "::1"}
+_CHECK = "answers"
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
-def answers(config: Settings, seconds: float) -> Iterator[Said]:
-    """Whether questions can be answered in calendars, and by links whose pages are reached."""
+def answers(config: Settings, seconds: float) -> Iterator[Finding]:
+    """Check whether calendar replies are accepted, and whether the pages behind links can be reached."""
     yield _by_calendar(config)
     if config.links is None:
-        mend = "for links set BOOKING_PUBLIC_URL and BOOKING_LINK_SECRET, and run booking-tasks web"
-        yield "ok", "BOOKING_PUBLIC_URL is not set: mails carry no link", mend
+        remedy = "for links set BOOKING_PUBLIC_URL and BOOKING_LINK_SECRET, and run booking-tasks web"
+        yield Finding(_CHECK, State.OK, "BOOKING_PUBLIC_URL is not set: mails contain no links", remedy)
         return
     address = urlsplit(config.links.address)
     where = f"{address.scheme}://{address.netloc}"
-    if address.scheme == "http" and address.hostname not in _OWN_MACHINE:
-        yield "warning", f"{where}: links travel unencrypted", "put TLS in front, and write https:// there"
-    if said := _unreached(config.links.address, seconds):
-        mend = "run booking-tasks web behind it, or correct BOOKING_PUBLIC_URL"
-        yield "warning", f"{where}: {said}; links in mails lead nowhere", mend
+    if address.scheme == "http" and address.hostname not in _LOOPBACK:
+        seen, remedy = f"{where}: links are sent unencrypted", "put TLS in front, and write https:// there"
+        yield Finding(_CHECK, State.WARNING, seen, remedy)
+    if error := _web_error(config.links.address, seconds):
+        remedy = "run booking-tasks web behind it, or correct BOOKING_PUBLIC_URL"
+        yield Finding(_CHECK, State.WARNING, f"{where}: {error}; links in mails do not work", remedy)
     else:
-        yield "ok", f"{where} answers; mails carry links", ""
+        yield Finding(_CHECK, State.OK, f"{where} answers; mails contain links")
 
 
-def _by_calendar(config: Settings) -> Said:
-    """What nobody can see from here is said, so that somebody looks."""
+def _by_calendar(config: Settings) -> Finding:
+    """Report the address for calendar replies, because the delivery to it cannot be checked from here."""
     if not config.calendar_replies:
-        return "ok", "BOOKING_CALENDAR_REPLIES is false: questions stand in nobody's calendar", ""
+        seen = "BOOKING_CALENDAR_REPLIES is false: confirmation requests are not sent to calendars"
+        return Finding(_CHECK, State.OK, seen)
     proof = (
         "DMARC checked" if config.reply_authserv else "senders unproven: BOOKING_REPLY_AUTHSERV is not set"
     )
-    return "ok", f"answers in calendars come to {config.mail_address}, for booking-tasks reply ({proof})", ""
+    seen = f"calendar replies are sent to {config.mail_address}, for booking-tasks reply ({proof})"
+    return Finding(_CHECK, State.OK, seen)
 
 
-def _unreached(address: str, seconds: float) -> str | None:
+def _web_error(address: str, seconds: float) -> str | None:
     import httpx2
 
     try:
-        answer = httpx2.get(f"{address}/healthz", timeout=seconds)
+        response = httpx2.get(f"{address}/healthz", timeout=seconds)
     except httpx2.HTTPError as error:
         return type(error).__name__
-    return None if answer.status_code == 200 else f"/healthz answers {answer.status_code}"
+    return None if response.status_code == 200 else f"/healthz answers {response.status_code}"

@@ -1,17 +1,16 @@
-"""What `booking-tasks check` says of outside calendars."""
+"""The check of outside calendars: the age of their copies, and what a worker needs to read them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any
 
 from booking_tasks.kit.settings import Settings
+from booking_tasks.ops.findings import Finding, State
 
-#: How it stands, what was seen, and what mends it.
-Said = tuple[Literal["ok", "warning"], str, str]
-
+_CHECK = "calendars"
 _FEEDS = """
     SELECT count(*), count(*) FILTER (WHERE failures > 0),
            count(*) FILTER (WHERE since < clock_timestamp() - %s),
@@ -21,27 +20,27 @@ _FEEDS = """
 """
 
 
-def calendars(config: Settings, db: Any) -> Iterator[Said]:
-    """How old the copies of outside calendars are. With a stepped clock their ages mean nothing."""
+def calendars(config: Settings, db: Any) -> Iterator[Finding]:
+    """Check how old the copies of outside calendars are; with a stepped clock the ages mean nothing."""
     counts = db.execute(_FEEDS, [config.calendar_stale_after]).fetchone()
     number, failing, stale, since, by_caldav, unreadable = counts
     if by_caldav and find_spec("caldav") is None:
-        mend = "install booking-tasks with the extra caldav, here and on the workers"
-        yield "warning", f"{by_caldav} are on CalDAV servers", mend
+        remedy = "install booking-tasks with the extra caldav, here and on the workers"
+        yield Finding(_CHECK, State.WARNING, f"{by_caldav} are on CalDAV servers", remedy)
     if not number:
-        yield "ok", "no outside calendars", ""
+        yield Finding(_CHECK, State.OK, "no outside calendars")
         return
-    age = datetime.now(UTC) - since
-    seen = f"{number} outside, {failing} failing, {stale} stale; the oldest copy is {_age(age)} old"
+    age = _to_text(datetime.now(UTC) - since)
+    seen = f"{number} outside, {failing} failing, {stale} stale; the oldest copy is {age} old"
     if unreadable:
         seen += f"; {unreadable} entries unreadable"
     if stale:
-        mend = "ask list_calendar_feeds for their last errors; mend or remove them"
-        yield "warning", seen, mend
+        remedy = "send list_calendar_feeds for their last errors; correct or remove them"
+        yield Finding(_CHECK, State.WARNING, seen, remedy)
     else:
-        yield "ok", seen, ""
+        yield Finding(_CHECK, State.OK, seen)
 
 
-def _age(age: timedelta) -> str:
+def _to_text(age: timedelta) -> str:
     minutes = max(0, int(age / timedelta(minutes=1)))
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -1,4 +1,4 @@
-"""The command line: `booking-tasks`. Imports lazily, so that every command starts quickly."""
+"""The command line `booking-tasks`; each command imports what it needs, so that all start quickly."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import Annotated
 import typer
 
 from booking_tasks.kit.errors import BookingTasksError, SettingsError
-from booking_tasks.ops import ledgers
 from booking_tasks.ops.absence import absence
 from booking_tasks.ops.availability import availability
+from booking_tasks.ops.dead_letter_commands import dead
 from booking_tasks.ops.explain import explain
+from booking_tasks.ops.job_commands import jobs
+from booking_tasks.ops.timeline_command import timeline
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -23,12 +25,14 @@ cli = typer.Typer(
     help="The scheduling backend of a booking and consultation service.",
 )
 
-ledgers.add_to(cli)
+cli.command()(timeline)
+cli.add_typer(jobs, name="jobs")
+cli.add_typer(dead, name="dead")
 cli.add_typer(absence, name="absence")
 cli.command()(explain)
 cli.add_typer(availability, name="availability")
 
-#: Celery's own default hides what ran; a later --loglevel of the caller wins.
+#: Celery's default level hides which tasks ran; a later --loglevel of the caller overrides this one.
 _LOGGING = ("--loglevel", "INFO")
 _EXTRA_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -39,13 +43,13 @@ def demo(
         "booking-demo"
     ),
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave everything running and say how to talk to it.")
+        bool, typer.Option("--keep", help="Keep everything running and print how to use it.")
     ] = False,
 ) -> None:
-    """Play a day on real servers and check the result. Exit code 1 when an assertion fails."""
-    from booking_tasks.ops.demo.play import play
+    """Run a day on real servers and check the result. Exit code 1 when a check fails."""
+    from booking_tasks.ops.demo.run import run
 
-    raise typer.Exit(play(out, keep=keep))
+    raise typer.Exit(run(out, keep=keep))
 
 
 @cli.command()
@@ -61,7 +65,7 @@ def migrate(
 
 @cli.command()
 def roles() -> None:
-    """Print the SQL that makes PostgreSQL's roles and says what each may do: for a superuser, in psql."""
+    """Print the SQL that creates PostgreSQL's roles with their grants, for a superuser in psql."""
     from booking_tasks.ops.secret_files import roles_sql
 
     typer.echo(roles_sql())
@@ -69,14 +73,18 @@ def roles() -> None:
 
 @cli.command()
 def secrets(
-    folder: Annotated[Path, typer.Argument(help="Where they go; made when it is not there.")] = Path(
-        "secrets"
-    ),
-    redis: Annotated[str, typer.Option(help="The broker as services know it, host:port.")] = "redis:6379",
-    postgres: Annotated[str, typer.Option(help="The database server, likewise.")] = "postgres:5432",
+    folder: Annotated[
+        Path, typer.Argument(help="The folder for the files; created when it does not exist.")
+    ] = Path("secrets"),
+    redis: Annotated[
+        str, typer.Option(help="The address of the broker for the services, host:port.")
+    ] = "redis:6379",
+    postgres: Annotated[
+        str, typer.Option(help="The address of the database server, host:port.")
+    ] = "postgres:5432",
     database: Annotated[str, typer.Option(help="The database's name.")] = "booking_tasks",
 ) -> None:
-    """Make passwords for broker and database, with the ACL file, the roles and the URLs made of them."""
+    """Make passwords for broker and database, and the ACL file, roles and URLs that contain them."""
     from booking_tasks.ops.secret_files import write_secrets
 
     for name in write_secrets(folder, redis, postgres, database):
@@ -85,13 +93,13 @@ def secrets(
 
 @cli.command(context_settings=_EXTRA_ARGUMENTS)
 def worker(context: typer.Context) -> None:
-    """Start a worker: `celery -A booking_tasks worker` with this service's switches; more may follow."""
+    """Start a worker: `celery -A booking_tasks worker` with this service's options; further ones may follow."""
     _celery("worker", "--without-gossip", "--without-mingle", "--without-heartbeat", *_LOGGING, *context.args)
 
 
 @cli.command(context_settings=_EXTRA_ARGUMENTS)
 def beat(context: typer.Context) -> None:
-    """Start a beat: `celery -A booking_tasks beat`; two of them side by side do no harm."""
+    """Start a beat: `celery -A booking_tasks beat`; several may run side by side."""
     _celery("beat", *_LOGGING, *context.args)
 
 
@@ -100,7 +108,7 @@ def web(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 8080,
 ) -> None:
-    """Serve the pages behind the links in mails. Put a proxy that speaks TLS in front of it."""
+    """Serve the pages behind the links in mails; it needs a proxy with TLS in front of it."""
     from importlib.util import find_spec
 
     from booking_tasks.kit.settings import settings
@@ -118,15 +126,15 @@ def web(
 def reply(
     seconds: Annotated[float, typer.Option(help="How long to wait for the answer.")] = 30,
 ) -> None:
-    """Hand on a calendar reply: a mail on standard input, as a mail server pipes it.
+    """Read a mail from standard input, as a mail server pipes it, and send its calendar reply as a message.
 
-    Exit code 75 asks the mail server to deliver it again; everything else has been dealt with.
+    Exit code 75 asks the mail server to deliver the mail again; with any other code it is done.
     """
     from booking_tasks.kit.settings import settings
-    from booking_tasks.ops.reply import hand_on
+    from booking_tasks.ops.reply import forward_reply
 
-    code, said = hand_on(sys.stdin.buffer, settings(), seconds)
-    typer.echo(said)
+    code, result = forward_reply(sys.stdin.buffer, settings(), seconds)
+    typer.echo(result)
     raise typer.Exit(code)
 
 
@@ -135,9 +143,9 @@ def health(
     file: Annotated[
         Path | None, typer.Option(help="The heartbeat file; default BOOKING_HEARTBEAT_FILE.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="How old the last beat may be.")] = 30,
+    seconds: Annotated[float, typer.Option(help="The greatest age of the last heartbeat.")] = 30,
 ) -> None:
-    """Exit code 0 when the worker or beat on this host gave a sign of life lately."""
+    """Exit code 0 when the worker or beat on this host has touched its heartbeat file in time."""
     from booking_tasks.kit.settings import settings
 
     path = file or settings().heartbeat_file
@@ -154,13 +162,14 @@ def health(
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list instead of lines.")] = False,
 ) -> None:
-    """Look at settings, servers, schema, queues and clocks; a line each with the mend.
+    """Check settings, servers, schema, queues and clocks; print one line for each, with the remedy.
 
     Exit code 1 when something is broken; warnings do not count.
     """
     import json
 
     from booking_tasks.ops.check import findings
+    from booking_tasks.ops.findings import State
 
     found = findings()
     if as_json:
@@ -168,25 +177,25 @@ def check(
     else:
         for one in found:
             typer.echo(one.line)
-    raise typer.Exit(1 if any(one.state == "broken" for one in found) else 0)
+    raise typer.Exit(1 if any(one.state == State.BROKEN for one in found) else 0)
 
 
 def _celery(command: str, *arguments: str) -> None:
-    """Become `celery -A booking_tasks`, in this process: what is imported already is not imported twice."""
+    """Run `celery -A booking_tasks` in this process, so that nothing is imported twice."""
     from booking_tasks.kit.settings import settings
     from booking_tasks.ops.migrate import refuse_older_schema
 
-    # A wrong setting or an old schema is said here, in one line, before Celery's machinery starts.
+    # A wrong setting or an old schema ends the process here with one line, before Celery starts.
     refuse_older_schema(settings().database_url)
     from celery import __main__ as celery
 
     sys.argv = [str(celery.__file__), "--quiet", "-A", "booking_tasks", command, *arguments]
-    _load_rooms()
+    _import_all()
     celery.main()
 
 
-def _load_rooms() -> None:
-    """Import all that runs. It stays for good, so nobody looks for garbage among it, now or after a fork."""
+def _import_all() -> None:
+    """Import all task modules, and exclude their objects from garbage collection, also after a fork."""
     gc.disable()
     from booking_tasks.celery import app
 
@@ -196,7 +205,7 @@ def _load_rooms() -> None:
 
 
 def main() -> None:
-    """The `booking-tasks` command. Errors of ours are one line each, without a traceback."""
+    """Run the `booking-tasks` command; errors of this package are one line each, without a traceback."""
     try:
         cli()
     except SettingsError as error:

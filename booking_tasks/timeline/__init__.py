@@ -1,1 +1,1 @@
-"""Everything that happened to one request, in order."""
+"""The timeline: everything that happened to one request, in order."""

@@ -1,4 +1,4 @@
-"""How what happened is put into lines: ids, states, times, causes and reasons; no names and no links."""
+"""The entries of a timeline as text: ids, states, times and reasons, without names and links."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-Source = Literal["message", "dead letter", "decision", "event", "job", "evidence"]
+EntrySource = Literal["message", "dead letter", "decision", "event", "job", "evidence"]
 
 
 @dataclass(frozen=True)
-class Line:
-    """One thing that happened. `at` is real time; None is still to come."""
+class TimelineEntry:
+    """One entry; `at` is real time, or None when it has not happened yet."""
 
     at: datetime | None
-    source: Source
+    source: EntrySource
     id: UUID
     text: str
 
     @property
     def record(self) -> dict[str, Any]:
-        """For JSON."""
+        """The entry for JSON."""
         at = None if self.at is None else _instant(self.at)
         return {"at": at, "source": self.source, "id": str(self.id), "text": self.text}
 
@@ -31,14 +31,14 @@ class Line:
         return f"{at}  {self.source:<11}  {self.text}  ({self.id})"
 
 
-def in_order(lines: Iterable[Line]) -> list[Line]:
-    """By time; of one moment in the given order; what is still to come at the end."""
+def in_order(entries: Iterable[TimelineEntry]) -> list[TimelineEntry]:
+    """Sort entries by time, stably; those that have not happened yet come last."""
     never = datetime.max.replace(tzinfo=UTC)
-    return sorted(lines, key=lambda line: line.at or never)
+    return sorted(entries, key=lambda entry: entry.at or never)
 
 
 def change(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """What changed, as `name: old -> new`. A link lets in whoever has it, so it is not shown."""
+    """Return what changed, as `name: old -> new`. Links are not shown, because they give access."""
     before, after = _without_links(before), _without_links(after)
     parts = []
     for name in dict.fromkeys((*before, *after)):
@@ -57,21 +57,21 @@ def _without_links(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def choice(
-    reason: str, consultant: UUID | None, start: datetime | None, looked_at: list[dict[str, Any]]
+    reason: str, consultant: UUID | None, start: datetime | None, candidates: list[dict[str, Any]]
 ) -> str:
-    """An assignment decision: who was taken or why nobody was, and what spoke against each other one."""
-    who = f"consultant {consultant} at {moment(start)}" if consultant else "nobody"
+    """Return an assignment decision as text: who was chosen, and why each other candidate was not."""
+    who = f"consultant {consultant} at {to_minute(start)}" if consultant else "nobody"
     against = [
         f"{one['consultant_user_id']} {one['rejected'] or 'load ' + str(one['load'])}"
-        for one in looked_at
+        for one in candidates
         if one["consultant_user_id"] != str(consultant)
     ]
-    rest = f"; looked at: {', '.join(against)}" if against else ""
+    rest = f"; evaluated: {', '.join(against)}" if against else ""
     return f"{reason}: {who}{rest}"
 
 
-def moment(instant: datetime | None) -> str:
-    """A business instant, to the minute, in UTC."""
+def to_minute(instant: datetime | None) -> str:
+    """Return a business instant as text, to the minute, in UTC."""
     return "-" if instant is None else f"{instant.astimezone(UTC):%Y-%m-%d %H:%M}Z"
 
 

@@ -1,4 +1,4 @@
-"""Putting together what happened to one request, with attempts and causes."""
+"""Builds the timeline of one request, with attempts and reasons."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from booking_tasks.models import (
     ScheduledSession,
 )
 from booking_tasks.timeline import store
-from booking_tasks.timeline.rules import Line, change, choice, in_order, moment
+from booking_tasks.timeline.rules import TimelineEntry, change, choice, in_order, to_minute
 
-_MOST = 10_000
+_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """How a request and its session stand, and how they came there."""
+    """The state of a request and its session, and the entries that led to it."""
 
     request_id: UUID
     session_id: UUID | None
     state: str
-    lines: list[Line]
+    entries: list[TimelineEntry]
 
 
 def timeline_of(db: Session, id_: UUID) -> Timeline | None:
-    """Everything known of a request (or of the request of a session), in order; None for an unknown id.
+    """Return everything known of a request or of the request of a session; None for an unknown id.
 
-    Times are real ones; an event of another instant on the business clock says so.
+    Times are real time; an event whose business time differs from it contains both.
     """
     request = store.request_of(db, id_)
     if request is None:
@@ -51,87 +51,95 @@ def timeline_of(db: Session, id_: UUID) -> Timeline | None:
     session = store.session_of(db, request.id)
     subjects = [request.id] if session is None else [request.id, session.id]
     events = store.events(db, request.id)
-    lines: list[Line] = []
+    entries: list[TimelineEntry] = []
     for message in store.messages(db, {one.message_id for one in events if one.message_id}, subjects):
-        lines += _message(message)
-    letters = {
-        one.id: one for it in subjects for one in inbox.dead_letters(db, DeadLetterFilter(about=it), _MOST)
+        entries += _message(message)
+    dead_letters = {
+        row.id: row
+        for subject in subjects
+        for row in inbox.dead_letters(db, DeadLetterFilter(about=subject), _LIMIT)
     }
-    lines += [_letter(one) for one in letters.values()]
-    lines += [_decision(one) for one in store.decisions(db, request.id)]
-    lines += [_event(one) for one in events]
-    for job in jobs.wanted(db, JobFilter(about=request.id), _MOST):
-        lines += _job(job)
+    entries += [_dead_letter(row) for row in dead_letters.values()]
+    entries += [_decision(one) for one in store.decisions(db, request.id)]
+    entries += [_event(one) for one in events]
+    for job in jobs.wanted(db, JobFilter(about=request.id), _LIMIT):
+        entries += _job(job)
     if session is not None:
-        lines += [_evidence(one) for one in store.evidence(db, session.id)]
-    return Timeline(request.id, session.id if session else None, _standing(request, session), in_order(lines))
+        entries += [_evidence(one) for one in store.evidence(db, session.id)]
+    return Timeline(request.id, session.id if session else None, _state(request, session), in_order(entries))
 
 
-def _standing(request: ConsultationRequest, session: ScheduledSession | None) -> str:
+def _state(request: ConsultationRequest, session: ScheduledSession | None) -> str:
     why = f" ({request.status_reason})" if request.status_reason else ""
     if session is None:
         return f"request {request.status}{why}"
-    start, consultant = moment(session.scheduled_start_time), session.consultant_user_id
+    start, consultant = to_minute(session.scheduled_start_time), session.consultant_user_id
     return (
         f"request {request.status}{why}; session {session.status}, {start}, revision {session.revision},"
         f" consultant {consultant}"
     )
 
 
-def _message(row: InboxMessage) -> Iterator[Line]:
-    yield Line(row.received_at, "message", row.message_id, f"{row.task} came by {row.entry_point}")
+def _message(row: InboxMessage) -> Iterator[TimelineEntry]:
+    yield TimelineEntry(row.received_at, "message", row.message_id, f"{row.task} came by {row.entry_point}")
     if row.outcome is None:
-        yield Line(None, "message", row.message_id, f"{row.task} has no answer after {row.attempts} attempts")
+        yield TimelineEntry(
+            None, "message", row.message_id, f"{row.task} has no answer after {row.attempts} attempts"
+        )
         return
     code = f" ({row.outcome['code']})" if row.outcome.get("code") else ""
     answer = f"{row.task} answered {row.outcome.get('result')}{code}, attempts: {row.attempts}"
-    yield Line(row.finished_at, "message", row.message_id, answer)
+    yield TimelineEntry(row.finished_at, "message", row.message_id, answer)
 
 
-def _letter(row: DeadLetter) -> Line:
-    return Line(row.received_at, "dead letter", row.id, f"{row.task} by {row.entry_point}: {row.reason}")
+def _dead_letter(row: DeadLetter) -> TimelineEntry:
+    return TimelineEntry(
+        row.received_at, "dead letter", row.id, f"{row.task} by {row.entry_point}: {row.reason}"
+    )
 
 
-def _decision(row: AssignmentDecision) -> Line:
-    said = choice(row.reason, row.consultant_user_id, row.start_time, row.candidates)
-    return Line(made_at(row.id) or row.decided_at, "decision", row.id, said)
+def _decision(row: AssignmentDecision) -> TimelineEntry:
+    text = choice(row.reason, row.consultant_user_id, row.start_time, row.candidates)
+    return TimelineEntry(made_at(row.id) or row.decided_at, "decision", row.id, text)
 
 
-def _event(row: Event) -> Line:
+def _event(row: Event) -> TimelineEntry:
     at = made_at(row.id) or row.occurred_at
     parts = [f"{row.type} by {row.actor} ({row.entry_point})"]
-    if _apart(at, row.occurred_at):
-        parts.append(f"on the clock {moment(row.occurred_at)}")
+    if _differs(at, row.occurred_at):
+        parts.append(f"business time {to_minute(row.occurred_at)}")
     if row.before or row.after:
         parts.append(change(row.before, row.after))
     if row.reason:
         parts.append(f"reason: {row.reason}")
-    return Line(at, "event", row.id, "; ".join(parts))
+    return TimelineEntry(at, "event", row.id, "; ".join(parts))
 
 
-def _apart(one: datetime, other: datetime) -> bool:
+def _differs(one: datetime, other: datetime) -> bool:
     return abs(one - other) > timedelta(minutes=1)
 
 
-def _job(row: Job) -> Iterator[Line]:
+def _job(row: Job) -> Iterator[TimelineEntry]:
     to = f" to {row.recipient}" if row.recipient else ""
     what = f"{row.job_type}{to}"
     about = f", {row.detail}" if row.detail else ""
     at = made_at(row.id) or row.created_at
-    yield Line(at, "job", row.id, f"{what} wanted, due {moment(row.due_at)}, revision {row.revision}{about}")
+    yield TimelineEntry(
+        at, "job", row.id, f"{what} created, due {to_minute(row.due_at)}, revision {row.revision}{about}"
+    )
     cause = f": {row.last_error}" if row.last_error else ""
     tries = f"attempts: {row.attempts}, send attempts: {row.send_attempts}"
     if row.finished_at is not None:
-        yield Line(row.finished_at, "job", row.id, f"{what} {row.state}, {tries}{cause}")
+        yield TimelineEntry(row.finished_at, "job", row.id, f"{what} {row.state}, {tries}{cause}")
     else:
         again = f", not before {row.retry_at:%H:%M:%S}Z" if row.retry_at else ""
-        text = f"{what} {row.state}, due {moment(row.due_at)}{again}, {tries}{cause}"
-        yield Line(None, "job", row.id, text)
+        text = f"{what} {row.state}, due {to_minute(row.due_at)}{again}, {tries}{cause}"
+        yield TimelineEntry(None, "job", row.id, text)
 
 
-def _evidence(row: AttendanceEvidence) -> Line:
+def _evidence(row: AttendanceEvidence) -> TimelineEntry:
     party = f"{row.party} " if row.party else ""
-    return Line(
+    return TimelineEntry(
         row.recorded_at,
         "evidence",
         row.id,

@@ -1,4 +1,4 @@
-"""What is known of one request, from every ledger."""
+"""The queries of the timeline: the rows of one request in every ledger."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from booking_tasks.models import (
 
 
 def request_of(db: Session, id_: UUID) -> ConsultationRequest | None:
-    """The request of this id, or the one that the session of this id fulfils."""
+    """Return the request of this id, or the request of the session of this id."""
     request = db.get(ConsultationRequest, id_)
     if request is not None:
         return request
@@ -28,14 +28,14 @@ def request_of(db: Session, id_: UUID) -> ConsultationRequest | None:
 
 
 def session_of(db: Session, request_id: UUID) -> ScheduledSession | None:
-    """The session that was agreed for a request."""
+    """Return the session of a request."""
     return db.execute(
         select(ScheduledSession).where(ScheduledSession.consultation_request_id == request_id)
     ).scalar_one_or_none()
 
 
 def events(db: Session, request_id: UUID) -> list[Event]:
-    """The history of a request and its session, in order."""
+    """Return the history of a request and its session, in order."""
     return list(
         db.execute(
             select(Event).where(Event.consultation_request_id == request_id).order_by(Event.position)
@@ -44,7 +44,7 @@ def events(db: Session, request_id: UUID) -> list[Event]:
 
 
 def decisions(db: Session, request_id: UUID) -> list[AssignmentDecision]:
-    """Every look for a consultant."""
+    """Return the assignment decisions of a request, in order."""
     return list(
         db.execute(
             select(AssignmentDecision)
@@ -55,9 +55,9 @@ def decisions(db: Session, request_id: UUID) -> list[AssignmentDecision]:
 
 
 def messages(db: Session, ids: Iterable[UUID], about: Iterable[UUID]) -> list[InboxMessage]:
-    """The messages of these ids, and those that changed nothing and name one of the subjects.
+    """Return the messages of these ids, and those that name one of the subjects and changed nothing.
 
-    Such are not answered yet, or dead, or refused: all of them still know what they are about.
+    The latter are unanswered, dead or refused; their rows still contain the ids that they concern.
     """
     named = [str(one) for one in about]
     naming = or_(
@@ -73,7 +73,7 @@ def messages(db: Session, ids: Iterable[UUID], about: Iterable[UUID]) -> list[In
 
 
 def evidence(db: Session, session_id: UUID) -> list[AttendanceEvidence]:
-    """What was seen of a session's room."""
+    """Return the attendance evidence of a session, in order."""
     return list(
         db.execute(
             select(AttendanceEvidence)

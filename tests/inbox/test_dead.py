@@ -119,7 +119,7 @@ def test_letters_are_found_by_what_they_say(wish: dict[str, Any]) -> None:
             return len(service.dead_letters(db, DeadLetterFilter(**filters), 10))
 
         [one] = service.dead_letters(db, DeadLetterFilter(about=about), 10)
-        assert found() == found(task="submit_request") == found(door="booking") == 2
+        assert found() == found(task="submit_request") == found(entry_point="booking") == 2
         assert found(dead_letter_id=one.id) == found(about=UUID(wish["message_id"])) == 1
         assert found(since=one.received_at) == 2
         assert found(since=ctx.now) == found(task="other") == found(door="broker") == 0

@@ -104,7 +104,7 @@ def test_a_parked_message_that_came_by_the_wrong_queue_is_buried_then(kind: UUID
     (letter,) = _rows(DeadLetter)
     assert (letter.entry_point, letter.reason) == (
         "evidence",
-        "this task is taken from the queue booking alone",
+        "this task is taken from the queue booking only",
     )
     assert "secret" not in str(letter.payload)
     assert _rows(ParkedMessage) == _rows(InboxMessage) == []

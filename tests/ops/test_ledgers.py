@@ -58,7 +58,7 @@ def test_jobs_are_listed_with_their_cause_and_as_json(booking: Booking) -> None:
     assert len(lines) == 1
     assert str(one) in lines[0]
     assert "550 no" in lines[0]
-    listed = json.loads(booking("jobs", "list", "--kind", "send_reminder", "--json").stdout)
+    listed = json.loads(booking("jobs", "list", "--type", "send_reminder", "--json").stdout)
     assert [(row["id"], row["state"]) for row in listed] == [(str(other), "uncertain")]
     assert "payload" not in listed[0]
     assert json.loads(booking("jobs", "list", "--since", "2100-01-01T00:00Z", "--json").stdout) == []
@@ -77,7 +77,7 @@ def test_jobs_are_replayed_one_by_one_or_by_filter_in_the_operators_name(booking
     one, other, third = dead_job(), dead_job(job_type="send_notice"), dead_job(job_type="send_notice")
     assert booking("jobs", "replay", one, "--why", "mailbox open").exit_code == 0
     assert (state_of(one), state_of(other)) == ("waiting", "dead")
-    ran = booking("jobs", "replay", "--kind", "send_notice", "--why", "all of them", "--who", "bea")
+    ran = booking("jobs", "replay", "--type", "send_notice", "--why", "all of them", "--who", "bea")
     assert {line.split()[0] for line in ran.stdout.splitlines()} == {str(other), str(third)}
     assert (state_of(other), state_of(third)) == ("waiting", "waiting")
     assert decided() == [
@@ -124,7 +124,7 @@ def test_a_state_or_time_that_does_not_exist_is_said_so(booking: Booking) -> Non
 
 def test_dead_letters_are_listed_shown_and_discarded(booking: Booking) -> None:
     submit_request({"message_id": "nonsense", "surprise": "Mira Lang"})
-    [row] = json.loads(booking("dead", "list", "--kind", "submit_request", "--json").stdout)
+    [row] = json.loads(booking("dead", "list", "--task", "submit_request", "--json").stdout)
     assert "message_id" in row["reason"]
     assert "Mira" not in str(row)
     assert json.loads(booking("dead", "show", row["id"]).stdout) == row
@@ -141,18 +141,18 @@ def test_the_story_of_a_request_is_printed_and_given_as_json(booking: Booking) -
     job_id = dead_job()
     with transaction() as db:
         session = db.scalars(select(ScheduledSession)).one()
-    lines = booking("story", session.id).stdout.splitlines()
+    lines = booking("timeline", session.id).stdout.splitlines()
     assert lines[0] == f"request {session.consultation_request_id}, session {session.id}"
     assert any(str(job_id) in line and "550 no" in line for line in lines[2:])
 
-    told = json.loads(booking("story", session.consultation_request_id, "--json").stdout)
+    told = json.loads(booking("timeline", session.consultation_request_id, "--json").stdout)
 
     assert told["session"] == str(session.id)
-    assert str(job_id) in {line["id"] for line in told["lines"] if line["source"] == "job"}
+    assert str(job_id) in {line["id"] for line in told["entries"] if line["source"] == "job"}
 
 
 def test_an_id_without_a_story_is_said_so(booking: Booking) -> None:
-    unknown = booking("story", uuid4())
+    unknown = booking("timeline", uuid4())
     assert unknown.exit_code == 1
     assert "neither a request nor a session" in unknown.stderr
 

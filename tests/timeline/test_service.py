@@ -1,4 +1,4 @@
-"""One request's story: every ledger's part of it, in order, with attempts and causes."""
+"""The timeline of one request: the entries of every ledger, in order, with attempts and reasons."""
 
 from __future__ import annotations
 
@@ -22,66 +22,70 @@ from booking_tasks.kit.ids import made_at, uuid7
 from booking_tasks.models import AttendanceEvidence, ConsultationRequest, InboxMessage, ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox.event_types import EventType
-from booking_tasks.timeline.rules import Line, change, in_order
+from booking_tasks.timeline.rules import TimelineEntry, change, in_order
 from booking_tasks.timeline.service import Timeline, timeline_of
 from tests import builders
 from tests.builders import NOW
 
 
-def told(db: Session, id_: UUID) -> Timeline:
+def timeline(db: Session, id_: UUID) -> Timeline:
     db.flush()
-    story = timeline_of(db, id_)
-    assert story is not None
-    return story
+    found = timeline_of(db, id_)
+    assert found is not None
+    return found
 
 
-def texts(story: Timeline, source: str) -> list[str]:
-    return [line.text for line in story.lines if line.source == source]
+def texts(found: Timeline, source: str) -> list[str]:
+    return [entry.text for entry in found.entries if entry.source == source]
 
 
-def asked_for(db: Session, ctx: Context, message_id: UUID) -> ConsultationRequest:
-    """A request as a message made it, with nobody to take it yet."""
+def submitted_request(db: Session, ctx: Context, message_id: UUID) -> ConsultationRequest:
+    """A request that a message has submitted and that waits for a consultant."""
     inbox.begin_attempt(db, message_id, "submit_request", "booking", {}, 3)
     request = builders.request(db, builders.service_type(db).id, status="pending")
-    said = replace(ctx, message_id=message_id, actor="shop")
-    history.record_event(db, said, EventType.REQUEST_SUBMITTED, request=request, after={"status": "pending"})
-    history.record_event(db, said, EventType.REQUEST_POSTPONED, request=request, reason="waited too long")
+    by_message = replace(ctx, message_id=message_id, actor="shop")
+    history.record_event(
+        db, by_message, EventType.REQUEST_SUBMITTED, request=request, after={"status": "pending"}
+    )
+    history.record_event(
+        db, by_message, EventType.REQUEST_POSTPONED, request=request, reason="waited too long"
+    )
     inbox_store.finish_message(db, message_id, InboxState.DONE, {"result": "done", "code": None})
     return request
 
 
-def test_an_unknown_id_has_no_story(db: Session) -> None:
+def test_an_unknown_id_has_no_timeline(db: Session) -> None:
     assert timeline_of(db, uuid4()) is None
 
 
-def test_message_event_decision_and_job_of_a_request_are_told_in_order(db: Session, ctx: Context) -> None:
+def test_message_event_decision_and_job_of_a_request_are_in_order(db: Session, ctx: Context) -> None:
     message_id = uuid7()
-    request = asked_for(db, ctx, message_id)
+    request = submitted_request(db, ctx, message_id)
     busy = builders.consultant(db, specializations=["history"])
     assignment.assign(db, ctx, request.id)
 
-    story = told(db, request.id)
-    order = [(line.source, line.text.split()[0]) for line in story.lines]
+    found = timeline(db, request.id)
+    order = [(entry.source, entry.text.split()[0]) for entry in found.entries]
     submitted, waiting = (
         order.index(("event", "request.submitted")),
         order.index(("event", "request.waiting")),
     )
     assert order.index(("message", "submit_request")) < submitted < waiting
     assert submitted < order.index(("job", "assign_request")) < waiting
-    assert texts(story, "message") == [
+    assert texts(found, "message") == [
         "submit_request came by booking",
         "submit_request answered done, attempts: 1",
     ]
-    [decision] = texts(story, "decision")
-    assert "nobody; looked at:" in decision
+    [decision] = texts(found, "decision")
+    assert "nobody; evaluated:" in decision
     assert f"{busy.consultant_user_id} " in decision
-    [first, *_] = texts(story, "event")
-    assert first.startswith("request.submitted by shop (booking); on the clock 2027-03-01 09:00Z")
+    [first, *_] = texts(found, "event")
+    assert first.startswith("request.submitted by shop (booking); business time 2027-03-01 09:00Z")
     assert first.endswith("status: pending")
-    to_come = [line.text for line in story.lines if line.at is None]
-    assert [line.text for line in story.lines[-len(to_come) :]] == to_come
-    assert any(text.startswith("assign_request waiting") for text in to_come)
-    assert story.state.startswith("request pending_assignment (")
+    pending = [entry.text for entry in found.entries if entry.at is None]
+    assert [entry.text for entry in found.entries[-len(pending) :]] == pending
+    assert any(text.startswith("assign_request waiting") for text in pending)
+    assert found.state.startswith("request pending_assignment (")
 
 
 def test_a_failed_job_shows_its_attempts_its_cause_and_who_decided_what(db: Session, ctx: Context) -> None:
@@ -89,22 +93,24 @@ def test_a_failed_job_shows_its_attempts_its_cause_and_who_decided_what(db: Sess
     history.record_event(db, ctx, EventType.SESSION_MEETING_READY, session=session)
     term = timedelta(seconds=60)
     [first, _] = job_store.lease(db, "send_invite", ctx.now, 2, term)
-    job_store.begin_sending(db, first, b"a secret letter", term)
+    job_store.begin_sending(db, first, b"a secret mail", term)
     job_store.finish(db, first, "sending", "dead", "the mail server refused RCPT: 550")
     jobs.replay(db, ctx.on_behalf_of("ann"), JobFilter(job_id=first.id), "the mailbox is open again")
 
-    story = told(db, session.consultation_request_id)
-    [replayed] = [text for text in texts(story, "event") if text.startswith("job.replayed")]
+    found = timeline(db, session.consultation_request_id)
+    [replayed] = [text for text in texts(found, "event") if text.startswith("job.replayed")]
     assert "by ann" in replayed
     assert "error: the mail server refused RCPT: 550" in replayed
     assert replayed.endswith("reason: the mailbox is open again")
-    lines = [line for line in story.lines if line.id == first.id]
-    assert [line.at is None for line in lines] == [False, True]
-    assert "waiting" in lines[1].text
-    assert "secret" not in str(story)
+    entries = [entry for entry in found.entries if entry.id == first.id]
+    assert [entry.at is None for entry in entries] == [False, True]
+    assert "waiting" in entries[1].text
+    assert "secret" not in str(found)
 
 
-def test_the_story_of_a_session_is_its_requests_and_tells_what_was_seen(db: Session, ctx: Context) -> None:
+def test_the_timeline_of_a_session_is_that_of_its_request_and_has_the_evidence(
+    db: Session, ctx: Context
+) -> None:
     session = builders.booked_session(db)
     db.add(
         AttendanceEvidence(
@@ -116,16 +122,16 @@ def test_the_story_of_a_session_is_its_requests_and_tells_what_was_seen(db: Sess
             external_id="1",
         )
     )
-    story = told(db, session.id)
-    assert (story.request_id, story.session_id) == (session.consultation_request_id, session.id)
-    assert texts(story, "evidence") == ["platform saw requester joined at 09:00:00Z"]
+    found = timeline(db, session.id)
+    assert (found.request_id, found.session_id) == (session.consultation_request_id, session.id)
+    assert texts(found, "evidence") == ["platform saw requester joined at 09:00:00Z"]
     assert f"session scheduled, 2027-03-03 09:00Z, revision 0, consultant {session.consultant_user_id}" in (
-        story.state
+        found.state
     )
 
 
 @pytest.mark.parametrize("field", ["request_id", "session_id"])
-def test_messages_that_failed_or_wait_belong_to_the_story_by_the_ids_they_name(
+def test_messages_that_failed_or_wait_belong_to_the_timeline_by_their_ids(
     db: Session, ctx: Context, field: str
 ) -> None:
     session: ScheduledSession = builders.booked_session(db)
@@ -134,24 +140,22 @@ def test_messages_that_failed_or_wait_belong_to_the_story_by_the_ids_they_name(
     inbox.begin_attempt(db, waiting, "cancel_session", "booking", {field: str(named)}, 3)
     inbox_store.add_dead_letter(db, "move", "booking", "new_start: missing", {field: str(named)}, None)
 
-    story = told(db, session.id)
-    assert texts(story, "message") == [
+    found = timeline(db, session.id)
+    assert texts(found, "message") == [
         "cancel_session came by booking",
         "cancel_session has no answer after 1 attempts",
     ]
-    assert texts(story, "dead letter") == ["move by booking: new_start: missing"]
+    assert texts(found, "dead letter") == ["move by booking: new_start: missing"]
     assert db.get_one(InboxMessage, waiting).state == "received"
 
 
-def test_a_command_that_was_refused_belongs_to_the_story_and_keeps_nothing_but_its_ids(
-    db: Session, ctx: Context
-) -> None:
+def test_a_refused_command_belongs_to_the_timeline_and_keeps_only_its_ids(db: Session, ctx: Context) -> None:
     session: ScheduledSession = builders.booked_session(db)
     refused, body = uuid7(), {"session_id": str(session.id), "reason": "secret"}
     inbox.begin_attempt(db, refused, "reschedule_session", "booking", body, 3)
     inbox.store_answer(db, refused, SessionOutcome(result="refused", code="slot_taken"))
 
-    assert texts(told(db, session.id), "message") == [
+    assert texts(timeline(db, session.id), "message") == [
         "reschedule_session came by booking",
         "reschedule_session answered refused (slot_taken), attempts: 1",
     ]
@@ -161,7 +165,7 @@ def test_a_command_that_was_refused_belongs_to_the_story_and_keeps_nothing_but_i
 
 
 @pytest.mark.parametrize("within", [("request",), ("arguments", "request")])
-def test_what_was_refused_at_the_door_belongs_to_the_story(
+def test_a_message_refused_on_arrival_belongs_to_the_timeline(
     db: Session, ctx: Context, within: tuple[str, ...]
 ) -> None:
     session: ScheduledSession = builders.booked_session(db)
@@ -170,16 +174,16 @@ def test_what_was_refused_at_the_door_belongs_to_the_story(
         payload = {name: payload}
     inbox_store.add_dead_letter(db, "cancel_session", "admin", "from another queue", payload, None)
 
-    assert texts(told(db, session.id), "dead letter") == ["cancel_session by admin: from another queue"]
+    assert texts(timeline(db, session.id), "dead letter") == ["cancel_session by admin: from another queue"]
 
 
-def test_another_requests_things_are_not_told(db: Session, ctx: Context) -> None:
+def test_the_timeline_has_no_entries_of_another_request(db: Session, ctx: Context) -> None:
     mine, other = builders.booked_session(db), builders.booked_session(db)
     history.record_event(db, ctx, EventType.SESSION_SCHEDULED, session=other)
-    assert told(db, mine.id).lines == []
+    assert timeline(db, mine.id).entries == []
 
 
-def test_an_id_of_ours_tells_when_it_was_made_and_another_does_not() -> None:
+def test_an_id_of_version_7_contains_its_time_and_others_do_not() -> None:
     one, other = uuid7(), uuid7()
     first, second = made_at(one), made_at(other)
     assert first is not None
@@ -188,14 +192,17 @@ def test_an_id_of_ours_tells_when_it_was_made_and_another_does_not() -> None:
     assert made_at(uuid4()) is None
 
 
-def test_what_is_still_to_come_stands_at_the_end() -> None:
-    pending = Line(None, "job", uuid4(), "later")
-    late, early = Line(NOW, "event", uuid4(), "b"), Line(NOW - timedelta(1), "event", uuid4(), "a")
+def test_entries_that_have_not_happened_yet_come_last() -> None:
+    pending = TimelineEntry(None, "job", uuid4(), "later")
+    late, early = (
+        TimelineEntry(NOW, "event", uuid4(), "b"),
+        TimelineEntry(NOW - timedelta(1), "event", uuid4(), "a"),
+    )
     assert in_order([pending, late, early]) == [early, late, pending]
     assert str(pending).startswith("still to come")
 
 
-def test_a_change_names_what_was_and_what_is() -> None:
+def test_a_change_shows_the_old_and_the_new_value() -> None:
     assert (
         change({"status": "a", "gone": 1}, {"status": "b", "new": None})
         == "status: a -> b, gone: 1, new: None"
