@@ -28,7 +28,7 @@ from booking_tasks.client import BookingClient
 from booking_tasks.contracts import TASK_PREFIX, SubmitRequest
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.ops.servers import Valkey
-from booking_tasks.ops.stack import Stack
+from booking_tasks.ops.service_processes import ServiceProcesses
 
 MOST = 4.0
 WARM = 15
@@ -63,7 +63,9 @@ def main() -> int:
                 booked=BOOKED, held=HELD, consultants=given.consultants, first=first.isoformat()
             )
             connection.execute(filling.encode())
-        running = Stack(folder / "worker", {"DATABASE_URL": database.url, "REDIS_URL": valkey.url()})
+        running = ServiceProcesses(
+            folder / "worker", {"DATABASE_URL": database.url, "REDIS_URL": valkey.url()}
+        )
         stack.callback(running.stop)
         running.plain("worker", "worker", "-Q", "booking,sweep", "-c", "1", app="benchmarks.noop_worker")
         running.wait_ready()

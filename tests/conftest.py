@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.ops.servers import Postgres, Valkey, system_postgres_binaries
-from booking_tasks.ops.stack import ServiceProcess
+from booking_tasks.ops.service_processes import ServiceProcess
 from tests import preforked_workers
 from tests.accounts import as_deployed, as_role, migrate_with_roles
 from tests.builders import NOW

@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from booking_tasks.ops import stack
+from booking_tasks.ops import service_processes
 from booking_tasks.ops.servers import wait_until
 
 _context = get_context("forkserver")
@@ -35,7 +35,7 @@ _lock = threading.Lock()
 
 
 class WarmProcess:
-    """A forked process, as `stack.Running` wants it."""
+    """A forked process, as `service_processes.RunningProcess` requires it."""
 
     def __init__(self, process: BaseProcess) -> None:
         with _lock:
@@ -67,11 +67,11 @@ class WarmProcess:
 
 def launch(
     arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path
-) -> stack.Running:
+) -> service_processes.RunningProcess:
     """Start a command of ours; where Python itself is to be set up differently, as a program of its own."""
     logs[log] = None
     if any(name.startswith("PYTHON") and os.environ.get(name) != environment[name] for name in environment):
-        return stack.launched_here(arguments, folder, environment, log)
+        return service_processes.start_command(arguments, folder, environment, log)
     _context.set_forkserver_preload(["tests.preforked_imports"])
     process = _context.Process(
         target=_become, args=(list(arguments), str(folder), dict(environment), str(log)), daemon=True

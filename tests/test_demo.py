@@ -23,9 +23,9 @@ from icalendar import Calendar
 from booking_tasks.contracts import CloudEvent, RequestOutcome
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Job, ScheduledSession
-from booking_tasks.ops.demo import cast
-from booking_tasks.ops.demo.checks import CHECKS, Evidence
-from booking_tasks.ops.demo.story import Story
+from booking_tasks.ops.demo import people
+from booking_tasks.ops.demo.checks import CHECKS, DemoResults
+from booking_tasks.ops.demo.scenario import Scenario
 
 # -- the demo as its reader runs it ----------------------------------------------------------------
 
@@ -105,7 +105,7 @@ def test_the_picture_it_leaves_shows_every_consultant(played: Played) -> None:
     picture = ElementTree.parse(played.folder / "day.svg").getroot()
     assert picture.tag == "{http://www.w3.org/2000/svg}svg"
     texts = {element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")}
-    assert {person.name for person in cast.CONSULTANTS} <= texts
+    assert {person.name for person in people.CONSULTANTS} <= texts
 
 
 # -- its checks can fail ---------------------------------------------------------------------------
@@ -141,42 +141,44 @@ HOUR = timedelta(hours=1)
 
 
 class Day:
-    """The evidence of a day on which everything went well, to be doctored."""
+    """The results of a day on which everything went well, to be doctored."""
 
     def __init__(self) -> None:
-        # The checks look at what a story remembers, not at the stage it was played on.
-        self.story = Story(None, lambda *_: None)  # type: ignore[arg-type]
+        # The checks look at what a scenario remembers, not at the stage it was played on.
+        self.scenario = Scenario(None, lambda *_: None)  # type: ignore[arg-type]
         names = ("tutoring", "statistics", "review", "python", "cancelled", "withdrawn", "left waiting")
-        self.story.requests |= {name: uuid7() for name in names}
-        self.story.rivals += [self.story.requests[one] for one in ("tutoring", "withdrawn", "left waiting")]
-        self.story.asked += [cast.SOUSA.id, cast.NAIR.id]
-        self.story.repeated += [RequestOutcome(result="done"), RequestOutcome(result="done")]
-        noon = cast.TUESDAY.replace(hour=12)
+        self.scenario.requests |= {name: uuid7() for name in names}
+        self.scenario.rivals += [
+            self.scenario.requests[one] for one in ("tutoring", "withdrawn", "left waiting")
+        ]
+        self.scenario.confirmers += [people.SOUSA.id, people.NAIR.id]
+        self.scenario.repeated += [RequestOutcome(result="done"), RequestOutcome(result="done")]
+        noon = people.TUESDAY.replace(hour=12)
         sessions = {
-            "tutoring": self.session("tutoring", cast.MIRA.id, cast.WEBER.id, "completed", noon + HOUR),
+            "tutoring": self.session("tutoring", people.MIRA.id, people.WEBER.id, "completed", noon + HOUR),
             "statistics": self.session(
-                "statistics", cast.TOM.id, cast.OKAFOR.id, "completed", noon + 3 * HOUR
+                "statistics", people.TOM.id, people.OKAFOR.id, "completed", noon + 3 * HOUR
             ),
-            "review": self.session("review", cast.YUKI.id, cast.NAIR.id, "no_show_user", noon - 6 * HOUR),
-            "python": self.session("python", cast.BEN.id, cast.OKAFOR.id, "attendance_unknown", noon),
+            "review": self.session("review", people.YUKI.id, people.NAIR.id, "no_show_user", noon - 6 * HOUR),
+            "python": self.session("python", people.BEN.id, people.OKAFOR.id, "attendance_unknown", noon),
             "cancelled": self.session(
-                "cancelled", cast.CHLOE.id, cast.WEBER.id, "cancelled_by_consultant", noon - 3 * HOUR
+                "cancelled", people.CHLOE.id, people.WEBER.id, "cancelled_by_consultant", noon - 3 * HOUR
             ),
         }
-        self.emails = {person.id: person.email for person in (*cast.CONSULTANTS, *cast.LEARNERS)}
-        self.evidence = Evidence(
-            story=self.story,
+        self.emails = {person.id: person.email for person in (*people.CONSULTANTS, *people.LEARNERS)}
+        self.results = DemoResults(
+            scenario=self.scenario,
             mails=self.mails(sessions),
             calls=self.calls(sessions),
             events=[],
             requests=self.requests(),
             sessions=[*sessions.values()],
-            facts=[self.fact(one) for one in sessions.values()],
+            reservations=[self.reservation(one) for one in sessions.values()],
             jobs=self.jobs(sessions),
             emails=self.emails,
         )
-        self.evidence.events += [
-            {"id": str(job.subject_id)} for job in self.evidence.jobs if job.job_type == "publish_event"
+        self.results.events += [
+            {"id": str(job.subject_id)} for job in self.results.jobs if job.job_type == "publish_event"
         ]
 
     def session(
@@ -184,7 +186,7 @@ class Day:
     ) -> ScheduledSession:
         return ScheduledSession(
             id=uuid7(),
-            consultation_request_id=self.story.requests[label],
+            consultation_request_id=self.scenario.requests[label],
             requester_user_id=requester,
             consultant_user_id=consultant,
             status=status,
@@ -197,13 +199,13 @@ class Day:
         ends = {"withdrawn": "cancelled", "left waiting": "rejected", "cancelled": "cancelled"}
         made = [
             ConsultationRequest(id=request_id, status=ends.get(name, "completed"))
-            for name, request_id in self.story.requests.items()
+            for name, request_id in self.scenario.requests.items()
         ]
-        made[2].assigned_consultant_user_id = cast.NAIR.id
+        made[2].assigned_consultant_user_id = people.NAIR.id
         return made
 
     @staticmethod
-    def fact(session: ScheduledSession) -> AvailabilitySlot:
+    def reservation(session: ScheduledSession) -> AvailabilitySlot:
         return AvailabilitySlot(
             consultant_user_id=session.consultant_user_id,
             status="booked",
@@ -243,28 +245,28 @@ class Day:
 
     def jobs(self, sessions: dict[str, ScheduledSession]) -> list[Job]:
         def job(kind: str, subject: UUID, state: str, detail: str = "") -> Job:
-            settled = None if state == "waiting" else cast.WEDNESDAY
+            settled = None if state == "waiting" else people.WEDNESDAY
             return Job(job_type=kind, subject_id=subject, state=state, detail=detail, finished_at=settled)
 
         return [
             *(job("send_reminder", sessions["statistics"].id, "done") for _ in range(4)),
             *(job("send_reminder", sessions["cancelled"].id, "skipped") for _ in range(4)),
-            job("send_notice", self.story.requests["left waiting"], "done", "request_rejected"),
+            job("send_notice", self.scenario.requests["left waiting"], "done", "request_rejected"),
             *(job("publish_event", uuid7(), "done") for _ in range(3)),
         ]
 
 
-def of(evidence: Evidence, label: str) -> ScheduledSession:
-    return evidence.session(label)
+def of(results: DemoResults, label: str) -> ScheduledSession:
+    return results.session(label)
 
 
-def _second_winner(evidence: Evidence) -> None:
-    evidence.request(evidence.story.rivals[2]).status = "completed"
+def _second_winner(results: DemoResults) -> None:
+    results.request(results.scenario.rivals[2]).status = "completed"
 
 
-def _overlap(evidence: Evidence) -> None:
-    fact = evidence.facts[0]
-    evidence.facts.append(
+def _overlap(results: DemoResults) -> None:
+    fact = results.reservations[0]
+    results.reservations.append(
         AvailabilitySlot(
             consultant_user_id=fact.consultant_user_id,
             status="held",
@@ -274,27 +276,27 @@ def _overlap(evidence: Evidence) -> None:
     )
 
 
-def _fourth_try(evidence: Evidence) -> None:
-    evidence.calls.insert(0, evidence.calls[0])
+def _fourth_try(results: DemoResults) -> None:
+    results.calls.insert(0, results.calls[0])
 
 
-def _one_side_uninvited(evidence: Evidence) -> None:
-    del evidence.mails[0]
+def _one_side_uninvited(results: DemoResults) -> None:
+    del results.mails[0]
 
 
-def _mail_repeated(evidence: Evidence) -> None:
-    evidence.mails.append(evidence.mails[0])
+def _mail_repeated(results: DemoResults) -> None:
+    results.mails.append(results.mails[0])
 
 
-def _one_side_not_told_of_the_move(evidence: Evidence) -> None:
-    session = of(evidence, "python")
-    evidence.mails = [one for one in evidence.mails if not _says(one, session, "SEQUENCE:1", cast.BEN.email)]
+def _one_side_not_told_of_the_move(results: DemoResults) -> None:
+    session = of(results, "python")
+    results.mails = [one for one in results.mails if not _says(one, session, "SEQUENCE:1", people.BEN.email)]
 
 
-def _one_side_not_told_of_the_end(evidence: Evidence) -> None:
-    session = of(evidence, "cancelled")
-    evidence.mails = [
-        one for one in evidence.mails if not _says(one, session, "METHOD:CANCEL", cast.WEBER.email)
+def _one_side_not_told_of_the_end(results: DemoResults) -> None:
+    session = of(results, "cancelled")
+    results.mails = [
+        one for one in results.mails if not _says(one, session, "METHOD:CANCEL", people.WEBER.email)
     ]
 
 
@@ -303,59 +305,59 @@ def _says(message: EmailMessage, session: ScheduledSession, line: str, to: str) 
     return str(session.id) in whole and line in whole and str(message["To"]) == to
 
 
-def _reminded_of_nothing(evidence: Evidence) -> None:
-    _reminders(evidence, "cancelled")[0].state = "done"
+def _reminded_of_nothing(results: DemoResults) -> None:
+    _reminders(results, "cancelled")[0].state = "done"
 
 
-def _reminder_missing(evidence: Evidence) -> None:
-    _reminders(evidence, "statistics")[0].state = "skipped"
+def _reminder_missing(results: DemoResults) -> None:
+    _reminders(results, "statistics")[0].state = "skipped"
 
 
-def _reminders(evidence: Evidence, label: str) -> list[Job]:
+def _reminders(results: DemoResults, label: str) -> list[Job]:
     return [
         job
-        for job in evidence.jobs
-        if job.job_type == "send_reminder" and job.subject_id == of(evidence, label).id
+        for job in results.jobs
+        if job.job_type == "send_reminder" and job.subject_id == of(results, label).id
     ]
 
 
-def _accused_without_evidence(evidence: Evidence) -> None:
-    of(evidence, "python").status = "no_show_user"
+def _accused_without_evidence(results: DemoResults) -> None:
+    of(results, "python").status = "no_show_user"
 
 
-def _two_keys(evidence: Evidence) -> None:
-    evidence.calls[-1]["idempotency_key"] = "another"
+def _two_keys(results: DemoResults) -> None:
+    results.calls[-1]["idempotency_key"] = "another"
 
 
-def _two_answers(evidence: Evidence) -> None:
-    evidence.story.repeated[1] = RequestOutcome(result="already_done")
+def _two_answers(results: DemoResults) -> None:
+    results.scenario.repeated[1] = RequestOutcome(result="already_done")
 
 
-def _asked_the_same_again(evidence: Evidence) -> None:
-    evidence.story.asked[0] = evidence.story.asked[1]
+def _one_consultant_asked_twice(results: DemoResults) -> None:
+    results.scenario.confirmers[0] = results.scenario.confirmers[1]
 
 
-def _told_twice(evidence: Evidence) -> None:
-    evidence.jobs += [job for job in evidence.jobs if job.detail == "request_rejected"]
+def _rejected_twice(results: DemoResults) -> None:
+    results.jobs += [job for job in results.jobs if job.detail == "request_rejected"]
 
 
-def _event_repeated(evidence: Evidence) -> None:
-    evidence.events.append(evidence.events[0])
+def _event_repeated(results: DemoResults) -> None:
+    results.events.append(results.events[0])
 
 
-def _without_zone(evidence: Evidence) -> None:
-    letter = next(one for one in evidence.mails if one["To"] == cast.YUKI.email)
+def _without_zone(results: DemoResults) -> None:
+    letter = next(one for one in results.mails if one["To"] == people.YUKI.email)
     for part in letter.walk():
         if part.get_content_type() == "text/plain":
             part.set_payload("Tuesday at ten")
 
 
-def _left_open(evidence: Evidence) -> None:
-    evidence.jobs[0].finished_at = None
+def _left_open(results: DemoResults) -> None:
+    results.jobs[0].finished_at = None
 
 
 #: In the order of the checks: what breaks each.
-DOCTORED: tuple[Callable[[Evidence], None], ...] = (
+DOCTORED: tuple[Callable[[DemoResults], None], ...] = (
     _second_winner,
     _overlap,
     _fourth_try,
@@ -368,8 +370,8 @@ DOCTORED: tuple[Callable[[Evidence], None], ...] = (
     _accused_without_evidence,
     _two_keys,
     _two_answers,
-    _asked_the_same_again,
-    _told_twice,
+    _one_consultant_asked_twice,
+    _rejected_twice,
     _event_repeated,
     _without_zone,
     _left_open,
@@ -377,17 +379,17 @@ DOCTORED: tuple[Callable[[Evidence], None], ...] = (
 
 
 def test_all_checks_hold_on_a_day_that_went_well() -> None:
-    evidence = Day().evidence
-    assert [one for one in (check(evidence) for check in CHECKS) if not one.holds] == []
+    results = Day().results
+    assert [one for one in (check(results) for check in CHECKS) if not one.holds] == []
 
 
 @pytest.mark.parametrize(
     ("number", "doctor"), list(enumerate(DOCTORED)), ids=[one.__name__.strip("_") for one in DOCTORED]
 )
 def test_each_check_fails_on_what_it_is_there_to_find(
-    number: int, doctor: Callable[[Evidence], None]
+    number: int, doctor: Callable[[DemoResults], None]
 ) -> None:
-    evidence = Day().evidence
-    doctor(evidence)
-    assert not CHECKS[number](evidence).holds
+    results = Day().results
+    doctor(results)
+    assert not CHECKS[number](results).holds
     assert len(DOCTORED) == len(CHECKS)

@@ -14,8 +14,8 @@ import pytest
 
 from booking_tasks.kit.settings import settings
 from booking_tasks.ops import migrate as migrations
+from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.migrate import SchemaError, known_revisions, migrate, refuse_older_schema
-from booking_tasks.ops.test_platform import LocalPlatform
 from booking_tasks.retention.tasks import purge
 from tests.accounts import as_superuser
 from tests.catalogues import Catalogue, catalogue_of, differences, fresh_database
@@ -32,7 +32,7 @@ Signatures = dict[str, set[str]]
 
 @pytest.fixture
 def effects(own_database: str, valkey: str, post: Sink, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with LocalPlatform() as platform:
+    with FakeMeetingPlatform() as platform:
         monkeypatch.setenv("BOOKING_MEETING_URL", platform.url)
         settings.cache_clear()
         yield

@@ -1,4 +1,4 @@
-"""What can be seen of a broker from outside: does it answer, to whom, and how long are the queues."""
+"""The state of a broker from outside: whether it answers, its access and its queue lengths."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 from booking_tasks.kit.queues import QUEUES, declared_queue
 
-#: Where kombu's Redis transport keeps what workers took and did not acknowledge yet.
+#: The key in which kombu's Redis transport keeps messages that workers took and did not acknowledge yet.
 UNACKNOWLEDGED = "unacked"
 
 
 def without_password(url: str) -> str:
-    """The address as it may be shown."""
+    """Return the address without its password."""
     parts = urlsplit(url)
     user = f"{parts.username}@" if parts.username else ""
     port = f":{parts.port}" if parts.port else ""
@@ -20,12 +20,12 @@ def without_password(url: str) -> str:
 
 
 def is_redis(url: str) -> bool:
-    """Whether it is a Redis, with or without TLS."""
+    """Whether the address is of a Redis, with or without TLS."""
     return url.startswith(("redis://", "rediss://"))
 
 
 def ping(url: str, seconds: float) -> None:
-    """Return when it answered. Raises the client's own error when it did not in time."""
+    """Return after the broker has answered. Raises the client's own error when it does not in time."""
     if is_redis(url):
         with _redis(url, seconds) as client:
             client.ping()
@@ -37,11 +37,11 @@ def ping(url: str, seconds: float) -> None:
 
 
 def queue_lengths(url: str, seconds: float) -> dict[str, int]:
-    """Messages waiting in each queue and, on Redis, those in workers' hands. Raises as `ping` does."""
+    """Return the length of each queue and, on Redis, the unacknowledged messages. Raises as `ping` does."""
     if is_redis(url):
         with _redis(url, seconds) as client:
             lengths = {name: int(client.llen(name)) for name in QUEUES}
-            return lengths | {"in hand": int(client.hlen(UNACKNOWLEDGED))}
+            return lengths | {"unacknowledged": int(client.hlen(UNACKNOWLEDGED))}
     from kombu import Connection
 
     with Connection(url, connect_timeout=seconds) as connection:
@@ -55,22 +55,22 @@ def queue_lengths(url: str, seconds: float) -> dict[str, int]:
 
 
 def is_open(url: str, seconds: float) -> bool:
-    """Whether anybody may come in: a Redis without a password, or RabbitMQ's well-known guest."""
+    """Whether the broker needs no secret: a Redis without a password, or RabbitMQ's known guest account."""
     parts = urlsplit(url)
     if not is_redis(url):
         return (parts.username, parts.password) in {(None, None), ("guest", "guest")}
     import redis
 
-    stranger = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    anonymous = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     try:
-        ping(stranger, seconds)
+        ping(anonymous, seconds)
     except (redis.AuthenticationError, redis.ResponseError):
         return False
     return True
 
 
 def eviction(url: str, seconds: float) -> str | None:
-    """What a Redis does when its memory is full; None when it does not tell this account."""
+    """Return the eviction policy of a Redis, or None when this account may not read it."""
     import redis
 
     try:
@@ -78,7 +78,7 @@ def eviction(url: str, seconds: float) -> str | None:
             policy: str | None = client.info("memory").get("maxmemory_policy")
             return policy
     except redis.ResponseError:
-        return None  # a worker's account need not know
+        return None  # the account of a worker may not
 
 
 def _redis(url: str, seconds: float) -> Any:

@@ -93,7 +93,7 @@ def secrets(
 
 @cli.command(context_settings=_EXTRA_ARGUMENTS)
 def worker(context: typer.Context) -> None:
-    """Start a worker: `celery -A booking_tasks worker` with this service's options; further ones may follow."""
+    """Start a worker: `celery -A booking_tasks worker` with this service's options; more may follow."""
     _celery("worker", "--without-gossip", "--without-mingle", "--without-heartbeat", *_LOGGING, *context.args)
 
 

@@ -106,7 +106,7 @@ def decide_dead_letters(
 
 
 def _record(row: DeadLetter) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in row.__table__.columns.keys()}
+    return {column.name: getattr(row, column.name) for column in row.__table__.columns}
 
 
 def _line(row: DeadLetter) -> str:

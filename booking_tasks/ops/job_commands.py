@@ -107,7 +107,11 @@ def _checked_state(state: str | None) -> str | None:
 
 
 def _record(row: Job) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in row.__table__.columns.keys() if name not in _NOT_SHOWN}
+    return {
+        column.name: getattr(row, column.name)
+        for column in row.__table__.columns
+        if column.name not in _NOT_SHOWN
+    }
 
 
 def _line(row: Job) -> str:

@@ -14,7 +14,7 @@ from booking_tasks.ops.servers import free_port
 
 
 class MailSink:
-    """Listens on loopback from `with` to its end; mails are numbered `.eml` files in `folder`."""
+    """An SMTP server on loopback for a `with` block; mails are numbered `.eml` files in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         from aiosmtpd.controller import Controller
@@ -31,7 +31,7 @@ class MailSink:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._controller.stop()
 
@@ -42,7 +42,7 @@ class MailSink:
         return "250 kept"
 
     def mails(self) -> list[EmailMessage]:
-        """Every mail so far, in order of arrival."""
+        """Return every mail so far, in order of arrival."""
         return [
             email.message_from_bytes(path.read_bytes(), EmailMessage, policy=email.policy.default)
             for path in sorted(self.folder.glob("*.eml"))
@@ -50,7 +50,7 @@ class MailSink:
 
 
 def calendar_of(mail: EmailMessage) -> bytes | None:
-    """The iCalendar part that the recipient's program acts on, or None."""
+    """Return the iCalendar part that the recipient's program processes, or None."""
     for part in mail.walk():
         if part.get_content_type() == "text/calendar":
             payload = part.get_payload(decode=True)

@@ -1,9 +1,9 @@
-"""The passwords of a deployment, each in a file, and the files that servers and services read them from.
+"""The passwords of a deployment, each in a file, and the files that servers and services read.
 
     booking-tasks secrets [FOLDER]            or, in a checkout, `make secrets`
 
-What is there already is kept, so that running it again adds what is new and changes no password; remove
-a password's file to get another one. Standard library only: it runs before anything is installed.
+Existing passwords are kept, so that a second run only adds what is new; remove the file of a password to get
+another one. Standard library only, because it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ ROLES = ("booking_migrator", "booking_app", "booking_reader")
 
 
 def acl_users(template: str) -> list[str]:
-    """The users of an ACL template that have a password."""
+    """Return the users of an ACL template that have a password."""
     return sorted(set(_PLACE.findall(_without_comments(template))))
 
 
 def acl_file(template: str, passwords: dict[str, str]) -> str:
-    """The ACL file as Redis and Valkey read it: one line for each user, hashes instead of passwords."""
+    """Return the ACL file for Redis and Valkey: one line for each user, with hashes of the passwords."""
     joined = re.sub(r"\n[ \t]+", " ", _without_comments(template))
     lines = "".join(f"{line}\n" for line in joined.splitlines() if line)
     return _PLACE.sub(lambda place: _hash(passwords[place[1]]), lines)
@@ -43,27 +43,27 @@ def _hash(password: str) -> str:
 
 
 def roles_file(passwords: dict[str, str]) -> str:
-    """roles.sql and grants.sql in one, with a password for each role that logs in."""
+    """Return roles.sql and grants.sql in one, with a password for each role that logs in."""
     logins = [f"ALTER ROLE {role} PASSWORD '{passwords[role]}';" for role in ROLES]
     return "\n".join([roles_sql(), *logins, ""])
 
 
 def roles_sql() -> str:
-    """The statements that make the roles and say what they may do; for a superuser."""
+    """Return the statements that create the roles with their grants, for a superuser."""
     return f"{(ACCESS / 'roles.sql').read_text()}\n{grants_sql()}"
 
 
 def grants_sql() -> str:
-    """The statements that say what the roles may do with the tables there are."""
+    """Return the grants of the roles on the existing tables."""
     return (ACCESS / "grants.sql").read_text()
 
 
 def write_secrets(
     folder: Path, redis: str = "redis:6379", postgres: str = "postgres:5432", database: str = "booking_tasks"
 ) -> list[str]:
-    """Write what is missing into a folder that only its owner may enter; returns the names written.
+    """Write the missing files into a folder that only its owner may enter; returns the names written.
 
-    `redis` and `postgres` are host and port as the services know them.
+    `redis` and `postgres` are host and port for the services.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     template = (ACCESS / "redis.acl").read_text()
@@ -103,7 +103,7 @@ def _write(path: Path, content: str, written: list[str]) -> None:
     if path.exists() and path.read_text() == content:
         return
     path.write_text(content)
-    path.chmod(0o644)  # the folder keeps others out; containers read a file under users of their own
+    path.chmod(0o644)  # the folder protects it; containers read it under other users
     written.append(path.name)
 
 
@@ -111,7 +111,7 @@ def main(arguments: list[str]) -> None:
     """Write the secrets of docker-compose.yml."""
     folder = Path(arguments[0] if arguments else "secrets")
     for name in write_secrets(folder):
-        sys.stdout.write(f"{os.path.join(folder, name)}\n")  # noqa: PTH118 - as it was given
+        sys.stdout.write(f"{os.path.join(folder, name)}\n")  # noqa: PTH118 - as the argument was written
 
 
 if __name__ == "__main__":

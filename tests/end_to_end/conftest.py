@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from redis import Redis
 
+from booking_tasks.ops.local_stack import LocalStack
 from booking_tasks.ops.servers import free_port
-from booking_tasks.ops.stage import Stage
 from tests.conftest import copied_database, valkey_url
 from tests.end_to_end.scenario import Scenario
 
@@ -27,11 +27,11 @@ def broker(valkey: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="package")
-def stage(template: str, broker: str) -> Iterator[Stage]:
+def stage(template: str, broker: str) -> Iterator[LocalStack]:
     """PostgreSQL, Valkey, two workers, a beat, a mail sink and a meeting platform, all real."""
     with (
         copied_database(template) as database_url,
-        Stage(
+        LocalStack(
             database_url,
             broker,
             BOOKING_SWEEP_INTERVAL="0.2s",
@@ -47,6 +47,6 @@ def stage(template: str, broker: str) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def scenario(stage: Stage) -> Scenario:
+def scenario(stage: LocalStack) -> Scenario:
     """The next scenario: its own people, its own days."""
     return Scenario(stage)

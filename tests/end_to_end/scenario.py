@@ -38,9 +38,9 @@ from booking_tasks.models import (
     Job,
     ScheduledSession,
 )
+from booking_tasks.ops.local_stack import LocalStack
 from booking_tasks.ops.mail_sink import calendar_of
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.stage import Stage
 from booking_tasks.outbox.workflow import PUBLISHED
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -88,7 +88,7 @@ class Call:
 class Scenario:
     """A day of its own on the stage's clock, with a skill that only its own consultants have."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: LocalStack) -> None:
         self.stage = stage
         self.mark = uuid4().hex[:8]
         self.skill = f"skill {self.mark}"

@@ -13,9 +13,9 @@ import httpx2
 import pytest
 from icalendar import Calendar
 
+from booking_tasks.ops.local_stack import LocalStack
 from booking_tasks.ops.mail_sink import calendar_of
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.stage import Stage
 from tests.end_to_end.scenario import DAY, HOUR, Person, Scenario, summary
 from tests.replies.mails import mail
 
@@ -25,10 +25,10 @@ LINK = re.compile(r"https?://\S+/answers/\S+")
 
 
 @pytest.fixture(scope="module")
-def web(stage: Stage) -> Iterator[str]:
+def web(stage: LocalStack) -> Iterator[str]:
     """The web room beside the workers; its address."""
     address = stage.environment["BOOKING_PUBLIC_URL"]
-    process = stage.stack.web(int(address.rpartition(":")[2]))
+    process = stage.service.web(int(address.rpartition(":")[2]))
     wait_until(lambda: _well(address), "the web room", seconds=60)
     yield address
     log = process.log.read_text()

@@ -82,7 +82,7 @@ def test_broker_results_and_logs_hold_nothing_about_people(scenario: Scenario, r
     stored = everything(redis)
     assert any(key.startswith(RESULT) for key in stored)
     assert STREAM.encode() in stored
-    logs = {log.name: log.read_text() for log in scenario.stage.stack.folder.glob("*.log")}
+    logs = {log.name: log.read_text() for log in scenario.stage.service.folder.glob("*.log")}
     assert set(logs) - {"web.log"} == {"front.log", "effects.log", "beat.log"}
     assert str(scenario.jobs(scenario.session(held).id, "send_invite")[0].id) in logs["effects.log"]
     for place, content in (stored | logs).items():

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from booking_tasks.ops.stack import EFFECTS, FRONT, ServiceProcess
+from booking_tasks.ops.service_processes import EFFECTS, FRONT, ServiceProcess
 from tests.faults.fault_injector import children, crash, running, send
 from tests.faults.running_service import Nuisance, RunningService, Servers
 

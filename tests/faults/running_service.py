@@ -27,9 +27,9 @@ from booking_tasks.contracts import Command, Outcome, SetAvailability, SubmitReq
 from booking_tasks.hours.service import set_availability
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import Consultant, DirectoryUser, ScheduledSession, ServiceType
+from booking_tasks.ops.local_stack import LocalStack, LocalStackError
 from booking_tasks.ops.servers import Postgres, Valkey, wait_until
-from booking_tasks.ops.stack import EFFECTS, FRONT
-from booking_tasks.ops.stage import Stage, StageError
+from booking_tasks.ops.service_processes import EFFECTS, FRONT
 from booking_tasks.unit_of_work import unit_of_work
 from tests.accounts import as_deployed, as_role, migrate_with_roles
 
@@ -74,8 +74,8 @@ class RunningService:
 
     def __init__(self, database_url: str, redis_url: str, **knobs: str) -> None:
         usual = {"BOOKING_LEASE": "3s", "BOOKING_SMTP_TIMEOUT": "1.4s", "BOOKING_MEETING_TIMEOUT": "1.4s"}
-        self.stage = Stage(database_url, redis_url, **usual | knobs)
-        self.stack, self.mail, self.platform = self.stage.stack, self.stage.mail, self.stage.platform
+        self.stage = LocalStack(database_url, redis_url, **usual | knobs)
+        self.stack, self.mail, self.platform = self.stage.service, self.stage.mail, self.stage.platform
         self.redis_url = redis_url
         self.book = Book()
 
@@ -171,7 +171,7 @@ class RunningService:
                     self.book.answers[message.message_id] = answer
                     return
             pause.wait(0.2)
-        raise StageError(f"{message.task} {message.message_id} got no answer in time")
+        raise LocalStackError(f"{message.task} {message.message_id} got no answer in time")
 
     def every(self, answers: int) -> Callable[[], bool]:
         """Whether so many more requests were answered since it last said so: it counts work, not time."""
@@ -205,7 +205,9 @@ class RunningService:
             _patiently(partial(self.stage.step, min(until, now + hop)))
             self.calm()
         # New windows at the end of the horizon may be offered to who waits: only then nothing more follows.
-        wait_until(partial(_patiently, self.stage.extended), "the day's new windows", _READY_SECONDS)
+        wait_until(
+            partial(_patiently, self.stage.has_extended_windows), "the day's new windows", _READY_SECONDS
+        )
         self.calm()
 
     def sessions(self) -> list[ScheduledSession]:

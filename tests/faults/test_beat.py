@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import Job
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.stack import FRONT, Stack
+from booking_tasks.ops.service_processes import FRONT, ServiceProcesses
 from tests.conftest import valkey_url
 from tests.faults.conftest import Open
 from tests.faults.invariants import examined
@@ -160,7 +160,7 @@ def with_beat(folder: Path, surroundings: dict[str, str], wrong_clock: str, seen
         "WRONG_CLOCK": wrong_clock,
         "TZ": "Europe/Berlin",
     }
-    stack = Stack(folder / "processes", environment)
+    stack = ServiceProcesses(folder / "processes", environment)
     try:
         stack.beat()
         wait_until(seen, "the ticks", 60)

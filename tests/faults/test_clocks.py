@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from booking_tasks.kit.database import transaction
-from booking_tasks.ops.stack import EFFECTS, FRONT
+from booking_tasks.ops.service_processes import EFFECTS, FRONT
 from tests.faults.conftest import Open
 from tests.faults.invariants import examined
 from tests.faults.running_service import MONDAY, PATIENT, TUESDAY

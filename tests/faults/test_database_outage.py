@@ -14,7 +14,7 @@ from booking_tasks.client import BookingClient
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import DeadLetter, InboxMessage, ParkedMessage
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.stack import FRONT
+from booking_tasks.ops.service_processes import FRONT
 from tests.faults.conftest import started_service
 from tests.faults.fault_injector import end_at_once
 from tests.faults.running_service import RunningService, Servers

@@ -54,7 +54,7 @@ def mail_server() -> Iterator[tuple[int, int]]:
 def platform() -> Iterator[tuple[int, int]]:
     """A meeting platform in a process of its own: port and process id."""
     port = free_port()
-    program = [sys.executable, "-m", "booking_tasks.ops.test_platform", "--port", str(port)]
+    program = [sys.executable, "-m", "booking_tasks.ops.fake_meeting_platform", "--port", str(port)]
     with subprocess.Popen(program, stdout=subprocess.DEVNULL) as process:
         wait_until(lambda: listening(port), "the platform's start", 60)
         yield port, process.pid

@@ -13,7 +13,7 @@ import pytest
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.stack import FRONT
+from booking_tasks.ops.service_processes import FRONT
 from tests.accounts import as_superuser
 from tests.faults.conftest import Open
 from tests.faults.fault_injector import children, send

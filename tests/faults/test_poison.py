@@ -17,7 +17,7 @@ from booking_tasks.contracts import SubmitRequest
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage, Job
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.stack import EFFECTS, FRONT, ServiceProcess
+from booking_tasks.ops.service_processes import EFFECTS, FRONT, ServiceProcess
 from booking_tasks.unit_of_work import unit_of_work
 from tests.faults.conftest import Open
 from tests.faults.invariants import examined

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from booking_tasks.ops.stack import EFFECTS, FRONT
+from booking_tasks.ops.service_processes import EFFECTS, FRONT
 from tests.faults.conftest import Open
 from tests.faults.invariants import examined
 from tests.faults.running_service import PATIENT, TUESDAY, RunningService

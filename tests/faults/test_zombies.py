@@ -18,7 +18,7 @@ from booking_tasks.kit.errors import LostLeaseError
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import Job
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.stack import EFFECTS, FRONT, ServiceProcess
+from booking_tasks.ops.service_processes import EFFECTS, FRONT, ServiceProcess
 from tests.faults.conftest import Open
 from tests.faults.fault_injector import family, send
 from tests.faults.invariants import examined

@@ -19,8 +19,8 @@ from jsonschema import Draft202012Validator
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.meetings.provider import HttpMeetingPlatform
 from booking_tasks.meetings.rules import RoomSpec
+from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.servers import free_port, wait_until
-from booking_tasks.ops.test_platform import LocalPlatform
 from tests.builders import NOW
 
 CONTRACT: dict[str, Any] = yaml.safe_load(
@@ -91,12 +91,12 @@ class Caller:
 
 @pytest.fixture
 def platform() -> Any:
-    with LocalPlatform() as running:
+    with FakeMeetingPlatform() as running:
         yield running
 
 
 @pytest.fixture
-def call(platform: LocalPlatform) -> Any:
+def call(platform: FakeMeetingPlatform) -> Any:
     caller = Caller(platform.url)
     yield caller
     caller.client.close()
@@ -104,7 +104,7 @@ def call(platform: LocalPlatform) -> Any:
 
 def test_every_answer_of_the_local_platform_is_documented_and_every_documented_one_is_given() -> None:
     session_id = uuid7()
-    with LocalPlatform(token="right") as platform:
+    with FakeMeetingPlatform(token="right") as platform:
         call = Caller(platform.url)
         calls: list[tuple[str, str, dict[str, Any]]] = [
             ("GET", "/rooms", {}),
@@ -146,7 +146,7 @@ def test_every_answer_of_the_local_platform_is_documented_and_every_documented_o
 
 
 def test_the_same_key_and_the_same_body_each_give_the_same_room(
-    platform: LocalPlatform, call: Caller
+    platform: FakeMeetingPlatform, call: Caller
 ) -> None:
     session_id = uuid7()
     first = call.put(session_id, "key", BODY, 201)
@@ -166,7 +166,7 @@ def test_new_times_change_the_room_that_is_there(call: Caller) -> None:
 
 
 def test_a_body_of_an_older_revision_that_arrives_late_changes_nothing(
-    platform: LocalPlatform, call: Caller
+    platform: FakeMeetingPlatform, call: Caller
 ) -> None:
     session_id = uuid7()
     call.put(session_id, "key-1", MOVED, 201)
@@ -194,7 +194,7 @@ def test_a_closed_room_is_gone_and_its_attendance_stays(call: Caller) -> None:
 
 
 def test_presence_and_misbehaviour_are_told_over_http_and_every_call_stands_in_the_ledger(
-    platform: LocalPlatform, call: Caller
+    platform: FakeMeetingPlatform, call: Caller
 ) -> None:
     session_id = uuid7()
     seen = {"id": "1", "evidence_type": "joined", "user_id": "x", "observed_at": "2027-03-03T09:01:00Z"}
@@ -219,7 +219,7 @@ def test_presence_and_misbehaviour_are_told_over_http_and_every_call_stands_in_t
     assert ledger == platform.ledger()
 
 
-def test_what_we_send_keeps_the_contract(platform: LocalPlatform) -> None:
+def test_what_we_send_keeps_the_contract(platform: FakeMeetingPlatform) -> None:
     spec = RoomSpec(
         session_id=uuid7(),
         revision=3,
@@ -255,7 +255,7 @@ def test_the_local_platform_runs_as_a_program_and_keeps_its_rooms_in_its_state_f
     command = [
         sys.executable,
         "-m",
-        "booking_tasks.ops.test_platform",
+        "booking_tasks.ops.fake_meeting_platform",
         "--port",
         str(port),
         "--state",

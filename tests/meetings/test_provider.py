@@ -16,8 +16,8 @@ from booking_tasks.kit.errors import EffectNotDoneError, EffectRefusedError, Eff
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.meetings.provider import ONE_ROOM, HttpMeetingPlatform
 from booking_tasks.meetings.rules import RoomSpec
+from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.servers import free_port
-from booking_tasks.ops.test_platform import LocalPlatform
 from tests.builders import NOW
 
 SECOND = timedelta(seconds=1)
@@ -35,13 +35,13 @@ def spec() -> RoomSpec:
 
 
 @pytest.fixture
-def local() -> Iterator[LocalPlatform]:
-    with LocalPlatform() as running:
+def local() -> Iterator[FakeMeetingPlatform]:
+    with FakeMeetingPlatform() as running:
         yield running
 
 
 @pytest.fixture
-def platform(local: LocalPlatform) -> Iterator[HttpMeetingPlatform]:
+def platform(local: FakeMeetingPlatform) -> Iterator[HttpMeetingPlatform]:
     with HttpMeetingPlatform(local.url, None, 10 * SECOND) as ours:
         yield ours
 
@@ -74,7 +74,7 @@ def ensure_at(url: str) -> str:
 
 
 def test_two_failures_and_a_third_try_make_one_room(
-    local: LocalPlatform, platform: HttpMeetingPlatform
+    local: FakeMeetingPlatform, platform: HttpMeetingPlatform
 ) -> None:
     wanted = spec()
     local.control(fail_next=2, status=503)
@@ -88,7 +88,7 @@ def test_two_failures_and_a_third_try_make_one_room(
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_an_answer_about_the_moment_means_not_done(
-    local: LocalPlatform, platform: HttpMeetingPlatform, status: int
+    local: FakeMeetingPlatform, platform: HttpMeetingPlatform, status: int
 ) -> None:
     local.control(fail_next=4, status=status)
     session_id = uuid7()
@@ -104,7 +104,7 @@ def test_an_answer_about_the_moment_means_not_done(
 
 @pytest.mark.parametrize("status", [400, 401, 403, 409, 422])
 def test_an_answer_about_the_request_means_refused(
-    local: LocalPlatform, platform: HttpMeetingPlatform, status: int
+    local: FakeMeetingPlatform, platform: HttpMeetingPlatform, status: int
 ) -> None:
     local.control(fail_next=2, status=status)
     with pytest.raises(EffectRefusedError, match=str(status)):
@@ -123,7 +123,7 @@ def test_an_address_that_is_none_means_not_done() -> None:
         ensure_at("meetings")
 
 
-def test_no_answer_in_time_means_unknown_and_the_same_key_finds_the_room(local: LocalPlatform) -> None:
+def test_no_answer_in_time_means_unknown_and_the_same_key_finds_the_room(local: FakeMeetingPlatform) -> None:
     wanted = spec()
     local.control(delay_seconds=60)
     with HttpMeetingPlatform(local.url, None, SECOND / 5) as hasty:
@@ -134,7 +134,7 @@ def test_no_answer_in_time_means_unknown_and_the_same_key_finds_the_room(local: 
     assert [call["status"] for call in local.ledger()] == [201, 200]
 
 
-def test_a_lost_reply_means_unknown(local: LocalPlatform, platform: HttpMeetingPlatform) -> None:
+def test_a_lost_reply_means_unknown(local: FakeMeetingPlatform, platform: HttpMeetingPlatform) -> None:
     local.control(lose_reply_next=1)
     wanted = spec()
     with pytest.raises(EffectUnknownError, match="lost"):
@@ -204,7 +204,7 @@ def test_a_compressed_answer_nobody_asked_for_is_not_unpacked() -> None:
         ensure_at(url)
 
 
-def test_a_redirect_is_not_followed(local: LocalPlatform) -> None:
+def test_a_redirect_is_not_followed(local: FakeMeetingPlatform) -> None:
     away = reply(b"", "307 Temporary Redirect", f"Location: {local.url}/rooms/{uuid7()}\r\n")
     with answering([away]) as url, pytest.raises(EffectRefusedError, match="307"):
         ensure_at(url)
@@ -212,14 +212,16 @@ def test_a_redirect_is_not_followed(local: LocalPlatform) -> None:
 
 
 def test_the_token_goes_along_and_without_it_the_platform_refuses() -> None:
-    with LocalPlatform(token="right") as local:
+    with FakeMeetingPlatform(token="right") as local:
         with HttpMeetingPlatform(local.url, "right", 5 * SECOND) as ours:
             ours.ensure("key", spec())
         with pytest.raises(EffectRefusedError, match="401"):
             ensure_at(local.url)
 
 
-def test_ending_a_room_that_is_gone_is_fine(local: LocalPlatform, platform: HttpMeetingPlatform) -> None:
+def test_ending_a_room_that_is_gone_is_fine(
+    local: FakeMeetingPlatform, platform: HttpMeetingPlatform
+) -> None:
     wanted = spec()
     platform.ensure("key", wanted)
     platform.end("close", wanted.session_id)
@@ -227,7 +229,7 @@ def test_ending_a_room_that_is_gone_is_fine(local: LocalPlatform, platform: Http
     assert [call["status"] for call in local.ledger()] == [201, 204, 404]
 
 
-def test_a_path_prefix_of_the_platform_is_kept(local: LocalPlatform) -> None:
+def test_a_path_prefix_of_the_platform_is_kept(local: FakeMeetingPlatform) -> None:
     with (
         HttpMeetingPlatform(local.url + "/api/v1/", None, 5 * SECOND) as ours,
         pytest.raises(EffectRefusedError, match="404"),
@@ -241,7 +243,7 @@ def test_attendance_of_an_unknown_session_is_none(platform: HttpMeetingPlatform)
 
 
 def test_a_report_with_a_number_for_an_instant_is_malformed(
-    local: LocalPlatform, platform: HttpMeetingPlatform
+    local: FakeMeetingPlatform, platform: HttpMeetingPlatform
 ) -> None:
     session_id = uuid7()
     local.presence(session_id, [{"id": "1", "evidence_type": "room_opened", "observed_at": 1_800_000_000}])
@@ -250,7 +252,7 @@ def test_a_report_with_a_number_for_an_instant_is_malformed(
 
 
 def test_a_list_is_asked_for_week_by_week_without_gap_or_overlap(
-    local: LocalPlatform, platform: HttpMeetingPlatform
+    local: FakeMeetingPlatform, platform: HttpMeetingPlatform
 ) -> None:
     wanted = [spec().model_copy(update={"starts_at": NOW + timedelta(days=day)}) for day in range(16)]
     for number, one in enumerate(wanted):
@@ -261,7 +263,7 @@ def test_a_list_is_asked_for_week_by_week_without_gap_or_overlap(
 
 
 def test_the_body_names_nobody_but_the_two_user_ids(
-    local: LocalPlatform, platform: HttpMeetingPlatform
+    local: FakeMeetingPlatform, platform: HttpMeetingPlatform
 ) -> None:
     wanted = spec()
     platform.ensure("key", wanted)

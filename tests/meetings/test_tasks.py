@@ -20,8 +20,8 @@ from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.settings import settings
 from booking_tasks.meetings import tasks
 from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession, ScheduleRun
+from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.test_platform import LocalPlatform
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.unit_of_work import unit_of_work
@@ -31,8 +31,10 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def platform(own_database: str, valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalPlatform]:
-    with LocalPlatform() as running:
+def platform(
+    own_database: str, valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FakeMeetingPlatform]:
+    with FakeMeetingPlatform() as running:
         monkeypatch.setenv("BOOKING_MEETING_URL", running.url)
         monkeypatch.setenv("BOOKING_RETRY_BASE", "0.01s")
         monkeypatch.setenv("BOOKING_RETRY_CAP", "0.02s")
@@ -109,14 +111,16 @@ def close() -> None:
     run("close_meeting", tasks.close_meeting)
 
 
-def calls(platform: LocalPlatform, method: str) -> list[tuple[str | None, int | None]]:
+def calls(platform: FakeMeetingPlatform, method: str) -> list[tuple[str | None, int | None]]:
     return [
         (call["idempotency_key"], call["status"]) for call in platform.ledger() if call["method"] == method
     ]
 
 
 def while_it_works(
-    platform: LocalPlatform, work: Callable[[], object], task: Callable[[], int] = tasks.provision_meeting
+    platform: FakeMeetingPlatform,
+    work: Callable[[], object],
+    task: Callable[[], int] = tasks.provision_meeting,
 ) -> None:
     """Run a task; when the platform has done its part but has not answered yet, do `work`."""
     before = len(platform.ledger())
@@ -131,7 +135,7 @@ def while_it_works(
         worker.join()
 
 
-def test_the_link_comes_after_two_failed_tries(platform: LocalPlatform) -> None:
+def test_the_link_comes_after_two_failed_tries(platform: FakeMeetingPlatform) -> None:
     session_id = booked()
     platform.control(fail_next=2, status=503)
     provision()
@@ -144,7 +148,9 @@ def test_the_link_comes_after_two_failed_tries(platform: LocalPlatform) -> None:
     assert invited_revisions() == {0}
 
 
-def test_a_lost_reply_is_repeated_under_the_same_key_and_gives_one_room(platform: LocalPlatform) -> None:
+def test_a_lost_reply_is_repeated_under_the_same_key_and_gives_one_room(
+    platform: FakeMeetingPlatform,
+) -> None:
     session_id = booked()
     platform.control(lose_reply_next=2)
     provision()
@@ -155,7 +161,7 @@ def test_a_lost_reply_is_repeated_under_the_same_key_and_gives_one_room(platform
     assert events().count("session.meeting_ready") == 1
 
 
-def test_a_worker_that_vanished_while_sending_leaves_one_room(platform: LocalPlatform) -> None:
+def test_a_worker_that_vanished_while_sending_leaves_one_room(platform: FakeMeetingPlatform) -> None:
     session_id = booked()
     platform.control(lose_reply_next=1)
     tasks.provision_meeting()
@@ -177,7 +183,7 @@ def test_a_worker_that_vanished_while_sending_leaves_one_room(platform: LocalPla
 
 
 def test_a_session_cancelled_before_its_turn_gets_no_room_and_nothing_is_closed(
-    platform: LocalPlatform,
+    platform: FakeMeetingPlatform,
 ) -> None:
     cancel(booked())
     provision()
@@ -187,7 +193,7 @@ def test_a_session_cancelled_before_its_turn_gets_no_room_and_nothing_is_closed(
     assert states("close_meeting") == [("", "skipped")]
 
 
-def test_a_session_cancelled_while_the_platform_works_leaves_no_room(platform: LocalPlatform) -> None:
+def test_a_session_cancelled_while_the_platform_works_leaves_no_room(platform: FakeMeetingPlatform) -> None:
     session_id = booked()
     while_it_works(platform, lambda: cancel(session_id))
     close()
@@ -200,7 +206,7 @@ def test_a_session_cancelled_while_the_platform_works_leaves_no_room(platform: L
 
 
 def test_a_session_moved_while_the_platform_works_keeps_one_room_at_the_new_time(
-    platform: LocalPlatform,
+    platform: FakeMeetingPlatform,
 ) -> None:
     session_id = booked()
     moved_to: list[datetime] = []
@@ -215,7 +221,7 @@ def test_a_session_moved_while_the_platform_works_keeps_one_room_at_the_new_time
     assert invited_revisions() == {1}
 
 
-def test_a_move_supersedes_an_order_that_has_not_begun(platform: LocalPlatform) -> None:
+def test_a_move_supersedes_an_order_that_has_not_begun(platform: FakeMeetingPlatform) -> None:
     session_id = booked()
     move(session_id)
     provision()
@@ -228,7 +234,7 @@ def test_a_move_supersedes_an_order_that_has_not_begun(platform: LocalPlatform) 
     [{"fail_next": 99, "status": 503}, {"lose_reply_next": 99}, {"fail_next": 1, "status": 422}],
 )
 def test_when_no_link_can_be_made_people_are_invited_without_one(
-    platform: LocalPlatform, monkeypatch: pytest.MonkeyPatch, misbehaviour: dict[str, int]
+    platform: FakeMeetingPlatform, monkeypatch: pytest.MonkeyPatch, misbehaviour: dict[str, int]
 ) -> None:
     monkeypatch.setenv("BOOKING_JOB_ATTEMPTS", "2")
     settings.cache_clear()
@@ -241,7 +247,9 @@ def test_when_no_link_can_be_made_people_are_invited_without_one(
     assert invited_revisions() == {0}
 
 
-def test_a_replay_after_giving_up_brings_the_link_to_people_already_invited(platform: LocalPlatform) -> None:
+def test_a_replay_after_giving_up_brings_the_link_to_people_already_invited(
+    platform: FakeMeetingPlatform,
+) -> None:
     session_id = booked()
     platform.control(fail_next=1, status=403)
     provision()
@@ -261,7 +269,7 @@ def test_a_replay_after_giving_up_brings_the_link_to_people_already_invited(plat
 
 
 def test_a_cancelled_session_loses_its_room_even_if_the_platform_is_away_at_first(
-    platform: LocalPlatform,
+    platform: FakeMeetingPlatform,
 ) -> None:
     session_id = booked()
     provision()
@@ -272,7 +280,7 @@ def test_a_cancelled_session_loses_its_room_even_if_the_platform_is_away_at_firs
     assert [status for _, status in calls(platform, "DELETE")] == [500, 204]
 
 
-def test_closing_a_room_that_is_gone_is_done(platform: LocalPlatform) -> None:
+def test_closing_a_room_that_is_gone_is_done(platform: FakeMeetingPlatform) -> None:
     session_id = booked()
     provision()
     platform.forget(session_id)
@@ -282,7 +290,9 @@ def test_closing_a_room_that_is_gone_is_done(platform: LocalPlatform) -> None:
     assert calls(platform, "DELETE") == [(f"close_meeting:{session_id}:0::", 404)]
 
 
-def test_the_platforms_report_becomes_evidence_once_however_often_it_is_told(platform: LocalPlatform) -> None:
+def test_the_platforms_report_becomes_evidence_once_however_often_it_is_told(
+    platform: FakeMeetingPlatform,
+) -> None:
     start = datetime.now(UTC) - 2 * HOUR
     session_id = booked(start, status="in_progress")
     session = stored(session_id)
@@ -312,7 +322,7 @@ def test_the_platforms_report_becomes_evidence_once_however_often_it_is_told(pla
     ]
 
 
-def test_a_session_the_platform_does_not_know_yields_no_evidence(platform: LocalPlatform) -> None:
+def test_a_session_the_platform_does_not_know_yields_no_evidence(platform: FakeMeetingPlatform) -> None:
     booked(datetime.now(UTC) - 2 * HOUR, status="in_progress")
     run("collect_attendance", tasks.collect_attendance)
     assert states("collect_attendance") == [("", "done")]
@@ -320,7 +330,7 @@ def test_a_session_the_platform_does_not_know_yields_no_evidence(platform: Local
 
 
 def test_a_room_that_the_platform_lost_is_made_again_and_people_hear_of_its_new_link(
-    platform: LocalPlatform,
+    platform: FakeMeetingPlatform,
 ) -> None:
     session_id = booked()
     provision()
@@ -334,7 +344,9 @@ def test_a_room_that_the_platform_lost_is_made_again_and_people_hear_of_its_new_
     assert invited_revisions() == {0, 1}
 
 
-def test_a_room_that_nobody_needs_is_closed_and_one_that_is_not_ours_is_left(platform: LocalPlatform) -> None:
+def test_a_room_that_nobody_needs_is_closed_and_one_that_is_not_ours_is_left(
+    platform: FakeMeetingPlatform,
+) -> None:
     session_id = booked()
     provision()
     with transaction() as db:  # as if the closing had been lost long ago
@@ -346,7 +358,7 @@ def test_a_room_that_nobody_needs_is_closed_and_one_that_is_not_ours_is_left(pla
     assert len(platform.rooms()) == 1
 
 
-def _room_of_someone_else(platform: LocalPlatform) -> None:
+def _room_of_someone_else(platform: FakeMeetingPlatform) -> None:
     start = _soon()
     body = {
         "revision": 0,
@@ -361,7 +373,7 @@ def _room_of_someone_else(platform: LocalPlatform) -> None:
     assert made.status_code == 201
 
 
-def test_rooms_are_compared_once_a_day(platform: LocalPlatform) -> None:
+def test_rooms_are_compared_once_a_day(platform: FakeMeetingPlatform) -> None:
     session_id = booked()
     provision()
     assert tasks.reconcile_meetings() == 0
@@ -372,7 +384,7 @@ def test_rooms_are_compared_once_a_day(platform: LocalPlatform) -> None:
     assert len(calls(platform, "GET")) == listed
 
 
-def test_a_platform_that_is_away_is_asked_again_at_the_next_tick(platform: LocalPlatform) -> None:
+def test_a_platform_that_is_away_is_asked_again_at_the_next_tick(platform: FakeMeetingPlatform) -> None:
     session_id = booked()
     provision()
     platform.forget(session_id)
@@ -385,7 +397,7 @@ def test_a_platform_that_is_away_is_asked_again_at_the_next_tick(platform: Local
 
 @pytest.mark.parametrize("task", [tasks.provision_meeting, tasks.reconcile_meetings])
 def test_the_platform_is_asked_outside_any_transaction(
-    platform: LocalPlatform, task: Callable[[], int]
+    platform: FakeMeetingPlatform, task: Callable[[], int]
 ) -> None:
     booked()
     waiting: list[int] = []

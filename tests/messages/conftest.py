@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.stack import ServiceProcess
+from booking_tasks.ops.service_processes import ServiceProcess
 from tests.accounts import as_superuser
 from tests.conftest import copied_database, valkey_url
 from tests.messages.post import Post

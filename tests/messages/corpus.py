@@ -265,7 +265,7 @@ TRUST: dict[str, tuple[str, bytes, str]] = {
             [[], arguments, {}],
             properties={"delivery_info": {"exchange": "", "routing_key": own}},
         ),
-        f"taken from the queue own only",
+        f"taken from the queue {own} only",
     )
     for task, own, arguments in (
         ("submit_request", "booking", {"request": submit()}),

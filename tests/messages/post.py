@@ -17,7 +17,7 @@ from booking_tasks.client import BookingClient
 from booking_tasks.contracts import SearchSlots
 from booking_tasks.kit.queues import QUEUES
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.stack import ServiceProcess
+from booking_tasks.ops.service_processes import ServiceProcess
 from tests.messages.raw import search
 
 

@@ -24,10 +24,10 @@ from booking_tasks.contracts import (
     UpsertUser,
     WeeklyHours,
 )
+from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.stack import Stack
-from booking_tasks.ops.test_platform import LocalPlatform
+from booking_tasks.ops.service_processes import ServiceProcesses
 from tests.accounts import as_role, migrate_as_deployed
 from tests.catalogues import fresh_database
 from tests.messages.access import GuardedValkey
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.stack
 class House:
     """A running service, and those who send to it, each under its own account."""
 
-    def __init__(self, broker: GuardedValkey, database: str, stack: Stack, mail: MailSink) -> None:
+    def __init__(self, broker: GuardedValkey, database: str, stack: ServiceProcesses, mail: MailSink) -> None:
         self.broker, self.database, self.stack, self.mail = broker, database, stack, mail
 
     def ask(self, user: str, message: Query[Any]) -> Outcome:
@@ -65,7 +65,7 @@ def house(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
     with (
         GuardedValkey(folder / "valkey", durable=False) as broker,
         MailSink(folder / "mail") as mail,
-        LocalPlatform() as platform,
+        FakeMeetingPlatform() as platform,
         fresh_database(postgres) as database,
     ):
         migrate_as_deployed(database)
@@ -76,7 +76,7 @@ def house(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
             "BOOKING_SMTP_PORT": str(mail.port),
             "BOOKING_SWEEP_INTERVAL": "0.3s",
         }
-        stack = Stack(folder / "processes", environment)
+        stack = ServiceProcesses(folder / "processes", environment)
         stack.worker("worker")
         stack.beat()
         try:

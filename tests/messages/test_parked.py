@@ -17,7 +17,7 @@ from booking_tasks.guard.tasks import park_message, run_parked
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage, ParkedMessage
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.stack import ServiceProcess
+from booking_tasks.ops.service_processes import ServiceProcess
 from booking_tasks.retention import store as retention
 from tests import builders
 from tests.conftest import valkey_url

@@ -16,7 +16,7 @@ from booking_tasks.client import BookingClient, NoAnswerError
 from booking_tasks.contracts import Outcome, SubmitRequest
 from booking_tasks.kit.database import transaction
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.stack import ServiceProcess, Stack
+from booking_tasks.ops.service_processes import ServiceProcess, ServiceProcesses
 from tests import builders
 from tests.conftest import valkey_url
 from tests.messages.conftest import QUEUES, started
@@ -74,7 +74,7 @@ def both(own_database: str, valkey: str, tmp_path: Path) -> Iterator[Both]:
     with transaction() as db:
         kind = builders.service_type(db).id
     environment = {"DATABASE_URL": own_database, "REDIS_URL": broker}
-    stack = Stack(tmp_path, environment | {"BOOKING_SWEEP_INTERVAL": "0.3s"})
+    stack = ServiceProcesses(tmp_path, environment | {"BOOKING_SWEEP_INTERVAL": "0.3s"})
     earlier = ServiceProcess(
         "earlier",
         tmp_path,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from booking_tasks.ops.stack import Stack
-from booking_tasks.ops.test_platform import LocalPlatform
+from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
+from booking_tasks.ops.service_processes import ServiceProcesses
 from tests.conftest import valkey_url
 
 
@@ -24,15 +24,17 @@ def broker(valkey: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def platform() -> Iterator[LocalPlatform]:
-    with LocalPlatform() as running:
+def platform() -> Iterator[FakeMeetingPlatform]:
+    with FakeMeetingPlatform() as running:
         yield running
 
 
 @pytest.fixture
-def stack(own_database: str, broker: str, platform: LocalPlatform, tmp_path: Path) -> Iterator[Stack]:
+def stack(
+    own_database: str, broker: str, platform: FakeMeetingPlatform, tmp_path: Path
+) -> Iterator[ServiceProcesses]:
     """No process yet; those that are started share the test's database and broker."""
-    made = Stack(
+    made = ServiceProcesses(
         tmp_path / "processes",
         {
             "DATABASE_URL": own_database,

@@ -14,10 +14,11 @@ from booking_tasks.kit.queues import QUEUES
 from booking_tasks.kit.settings import load_settings, settings
 from booking_tasks.kit.time_zones import tzdata_version
 from booking_tasks.ops import brokers
-from booking_tasks.ops.check import Finding, findings
+from booking_tasks.ops.check import findings
 from booking_tasks.ops.cli import cli
+from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
+from booking_tasks.ops.findings import Finding
 from booking_tasks.ops.servers import free_port
-from booking_tasks.ops.test_platform import LocalPlatform
 from tests.accounts import as_superuser
 from tests.mail.servers import scripted_server, sink_server
 from tests.ops.producer import send
@@ -30,7 +31,7 @@ Check = Callable[[], Result]
 
 @pytest.fixture
 def healthy(
-    own_database: str, broker: str, platform: LocalPlatform, monkeypatch: pytest.MonkeyPatch
+    own_database: str, broker: str, platform: FakeMeetingPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[pytest.MonkeyPatch]:
     """A deployment where everything answers."""
     for name in ("APP", "BROKER_URL", "RESULT_BACKEND", "LOADER", "CONFIG_MODULE"):
@@ -80,7 +81,7 @@ def test_where_all_is_well_every_line_says_ok_but_the_tests_open_broker(healthy:
     ran = check()
     assert ran.exit_code == 0
     assert "lets anybody in -> give it an ACL file" in ran.stdout
-    assert "in hand 0" in ran.stdout
+    assert "unacknowledged 0" in ran.stdout
 
 
 def test_a_broken_part_is_said_in_its_line_with_its_mend_and_as_json(healthy: pytest.MonkeyPatch) -> None:
@@ -89,7 +90,7 @@ def test_a_broken_part_is_said_in_its_line_with_its_mend_and_as_json(healthy: py
     assert ran.exit_code == 1
     broken = [one for one in json.loads(ran.stdout) if one["state"] == "broken"]
     assert [one["check"] for one in broken] == ["broker"]
-    assert "start the broker" in broken[0]["mend"]
+    assert "start the broker" in broken[0]["remedy"]
 
 
 def test_a_wrong_setting_is_the_only_finding(healthy: pytest.MonkeyPatch) -> None:
@@ -108,7 +109,7 @@ def test_a_wrong_setting_is_the_only_finding(healthy: pytest.MonkeyPatch) -> Non
 def test_what_celery_reads_by_itself_is_warned_of(healthy: pytest.MonkeyPatch, name: str) -> None:
     healthy.setenv(name, "x")
     [one] = found("environment")
-    assert (one.state, one.mend) == ("warning", f"unset {name}")
+    assert (one.state, one.remedy) == ("warning", f"unset {name}")
 
 
 def test_a_database_that_is_away_is_broken_and_everything_else_is_still_looked_at(
@@ -116,7 +117,7 @@ def test_a_database_that_is_away_is_broken_and_everything_else_is_still_looked_a
 ) -> None:
     healthy.setenv("DATABASE_URL", f"postgresql://127.0.0.1:{free_port()}/nothing")
     [one] = found("database")
-    assert (one.state, one.mend) == ("broken", "start PostgreSQL, or correct DATABASE_URL")
+    assert (one.state, one.remedy) == ("broken", "start PostgreSQL, or correct DATABASE_URL")
     assert states()["mail"] == {"ok"}
 
 
@@ -130,13 +131,13 @@ def test_a_schema_behind_is_broken_and_one_ahead_a_warning(
 ) -> None:
     _stands_at(own_database, synthetic_steps.expand)
     [behind] = found("schema")
-    assert (behind.state, behind.mend) == ("broken", "run booking-tasks migrate")
+    assert (behind.state, behind.remedy) == ("broken", "run booking-tasks migrate")
     _stands_at(own_database, "0027_judged_under_the_lock")
     [old] = found("schema")
-    assert (old.state, old.mend) == ("broken", "make an empty database and run booking-tasks migrate")
+    assert (old.state, old.remedy) == ("broken", "make an empty database and run booking-tasks migrate")
     _stands_at(own_database, "9999_future")
     [ahead] = found("schema")
-    assert (ahead.state, ahead.mend) == ("warning", "upgrade what runs here")
+    assert (ahead.state, ahead.remedy) == ("warning", "upgrade what runs here")
 
 
 def test_a_database_without_the_extension_or_the_schema_is_broken(
@@ -184,7 +185,7 @@ def test_what_waits_for_a_person_or_is_late_is_counted(
         "1 leases 5 minutes over",
         "1 messages unanswered for 5 minutes",
     ]
-    assert "booking-tasks jobs list --state dead" in seen["2 dead jobs"].mend
+    assert "booking-tasks jobs list --state dead" in seen["2 dead jobs"].remedy
 
 
 def test_the_lengths_of_the_queues_are_told(healthy: pytest.MonkeyPatch, broker: str) -> None:
@@ -227,7 +228,7 @@ def test_pages_behind_links_that_nobody_reaches_are_a_warning(healthy: pytest.Mo
 
 
 def test_a_platform_that_refuses_our_token_is_a_warning(healthy: pytest.MonkeyPatch) -> None:
-    with LocalPlatform(token="right") as guarded:
+    with FakeMeetingPlatform(token="right") as guarded:
         healthy.setenv("BOOKING_MEETING_URL", guarded.url)
         healthy.setenv("BOOKING_MEETING_TOKEN", "wrong")
         [one] = found("meetings")
@@ -247,7 +248,7 @@ def test_a_mail_server_without_the_security_that_is_set_is_a_warning(healthy: py
 def test_something_that_accepts_and_says_nothing_does_not_hold_the_check(healthy: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        healthy.setattr("booking_tasks.ops.check.PATIENCE", 0.3)
+        healthy.setattr("booking_tasks.ops.check.TIMEOUT", 0.3)
         healthy.setenv("REDIS_URL", f"redis://127.0.0.1:{port}/0")
         healthy.setenv("BOOKING_SMTP_PORT", str(port))
         assert states()["broker"] == {"broken"}
@@ -286,12 +287,12 @@ def test_the_time_zones_in_use_are_said_and_projections_made_with_others_are_cou
         assert [(one.state, one.seen) for one in found("hours")] == [
             ("ok", f"consultants' hours projected: 1 with {tzdata_version()}")
         ]
-        for version, mend in (("2020a", "they make the old ones anew"), ("2099a", "newer time zones")):
+        for version, remedy in (("2020a", "they make the old ones anew"), ("2099a", "newer time zones")):
             connection.execute("UPDATE availability_projections SET tzdata_version = %s", [version])
             [finding] = found("hours")
             assert finding.state == "warning"
             assert f"1 with {version}" in finding.seen
-            assert mend in finding.mend
+            assert remedy in finding.remedy
 
 
 @pytest.mark.usefixtures("healthy")
@@ -299,4 +300,4 @@ def test_a_missing_solver_is_said_with_what_is_done_without_it(monkeypatch: pyte
     monkeypatch.setattr("booking_tasks.batch.matching.has_solver", lambda: False)
     [finding] = found("solver")
 
-    assert (finding.state, "booking-tasks[solver]" in finding.mend) == ("warning", True)
+    assert (finding.state, "booking-tasks[solver]" in finding.remedy) == ("warning", True)

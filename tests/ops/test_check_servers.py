@@ -13,9 +13,10 @@ import psycopg
 import pytest
 import redis
 
-from booking_tasks.ops.check import MANY, Finding, _extension, _version, findings
+from booking_tasks.ops.check import LONG_QUEUE, _extension, _version, findings
+from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
+from booking_tasks.ops.findings import Finding
 from booking_tasks.ops.servers import free_port
-from booking_tasks.ops.test_platform import LocalPlatform
 from tests.conftest import valkey_url
 from tests.faults.test_clocks import WRONG_CLOCK
 from tests.messages.access import GuardedValkey
@@ -29,7 +30,7 @@ def found(name: str) -> list[Finding]:
 
 @pytest.fixture
 def here(
-    own_database: str, broker: str, platform: LocalPlatform, monkeypatch: pytest.MonkeyPatch
+    own_database: str, broker: str, platform: FakeMeetingPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.MonkeyPatch:
     """A deployment with a broker of its own; nobody looks at its mail server."""
     monkeypatch.setenv("REDIS_URL", broker)
@@ -69,7 +70,7 @@ def test_clocks_more_than_two_seconds_apart_are_warned_of(
     [clock] = [one for one in json.loads(ran.stdout) if one["check"] == "clock"]
     assert clock["state"] == "warning"
     assert side in clock["seen"]
-    assert clock["mend"].startswith("synchronise both with NTP")
+    assert clock["remedy"].startswith("synchronise both with NTP")
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
@@ -80,7 +81,7 @@ def test_a_broker_that_drops_keys_when_it_is_full_is_warned_of(
     server.config_set(POLICY, policy)
     for name in ("broker", "results"):
         [warned] = [one for one in found(name) if "drops keys" in one.seen]
-        assert (warned.state, warned.mend) == ("warning", "set maxmemory-policy noeviction")
+        assert (warned.state, warned.remedy) == ("warning", "set maxmemory-policy noeviction")
         assert policy in warned.seen
 
     server.config_set(POLICY, "noeviction")
@@ -94,17 +95,17 @@ def test_a_broker_with_accounts_lets_nobody_in_and_what_a_worker_may_not_see_is_
     answers, unseen = found("broker")
     assert answers.line.startswith("ok       broker       redis://worker@127.0.0.1")
     assert (unseen.state, "not for this account to see" in unseen.seen) == ("ok", True)
-    assert "INFO memory as operator" in unseen.mend
+    assert "INFO memory as operator" in unseen.remedy
     assert found("queues")[0].state == "ok"
 
 
 def test_a_queue_of_more_than_a_thousand_is_warned_of(here: pytest.MonkeyPatch, server: redis.Redis) -> None:
-    server.rpush("notify", *range(MANY))
+    server.rpush("notify", *range(LONG_QUEUE))
     assert [one.state for one in found("queues")] == ["ok"]
 
     server.rpush("notify", "one more")
     [queues] = found("queues")
-    assert (queues.state, queues.mend) == ("warning", "start more workers for the longest")
+    assert (queues.state, queues.remedy) == ("warning", "start more workers for the longest")
     assert "notify 1001" in queues.seen
 
 
@@ -116,7 +117,7 @@ def test_a_result_backend_of_its_own_is_looked_at_as_well(here: pytest.MonkeyPat
 
     here.setenv("CELERY_RESULT_BACKEND", f"redis://127.0.0.1:{free_port()}/0")
     [away] = found("results")
-    assert (away.state, away.mend) == ("broken", "start it, or correct CELERY_RESULT_BACKEND")
+    assert (away.state, away.remedy) == ("broken", "start it, or correct CELERY_RESULT_BACKEND")
 
 
 @pytest.mark.parametrize(
@@ -126,26 +127,26 @@ def test_a_postgresql_that_is_too_old_is_broken_and_one_that_nobody_tried_a_warn
     number: int, state: str
 ) -> None:
     assert _version(number).state == state
-    assert bool(_version(number).mend) is (state != "ok")
+    assert bool(_version(number).remedy) is (state != "ok")
 
 
 def test_a_server_without_the_extension_is_told_from_a_database_without_it(postgres: str) -> None:
     with psycopg.connect(postgres) as db:
-        assert _extension(db).mend == "run booking-tasks migrate"
+        assert _extension(db).remedy == "run booking-tasks migrate"
         # Temporary tables hide the catalogue's: a server whose contrib package is not installed.
         db.execute("CREATE TEMP TABLE pg_available_extensions (name text, installed_version text)")
-        assert _extension(db).mend == "install postgresql-contrib there"
+        assert _extension(db).remedy == "install postgresql-contrib there"
 
 
 def test_time_zones_of_the_year_before_last_are_warned_of(here: pytest.MonkeyPatch) -> None:
     here.setattr("booking_tasks.ops.check.tzdata_version", lambda: "2020a")
     [zones] = found("time zones")
     assert (zones.state, "2020a" in zones.seen) == ("warning", True)
-    assert "upgrade the tzdata package" in zones.mend
+    assert "upgrade the tzdata package" in zones.remedy
 
 
 def test_an_address_whose_pages_are_somebody_elses_is_warned_of(
-    here: pytest.MonkeyPatch, platform: LocalPlatform
+    here: pytest.MonkeyPatch, platform: FakeMeetingPlatform
 ) -> None:
     here.setenv("BOOKING_LINK_SECRET", "of the tests, and long enough for it")
     here.setenv("BOOKING_PUBLIC_URL", platform.url)

@@ -18,7 +18,7 @@ from booking_tasks.kit.database import transaction
 from booking_tasks.kit.redaction import without_rows
 from booking_tasks.models import Job, ScheduledSession
 from booking_tasks.ops.servers import free_port, wait_until
-from booking_tasks.ops.stack import Stack
+from booking_tasks.ops.service_processes import ServiceProcesses
 from tests.accounts import as_superuser
 from tests.mail.servers import sink_server
 from tests.ops.scenery import bookable, wish
@@ -53,7 +53,7 @@ def lines_of(log: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.stack
 def test_every_line_of_a_booking_carries_its_ids_and_none_a_name_an_address_or_a_word_of_the_wish(
-    stack: Stack, client: BookingClient, own_database: str
+    stack: ServiceProcesses, client: BookingClient, own_database: str
 ) -> None:
     asked = wish(*bookable(PERSONAL[0], PERSONAL[1]), details=PERSONAL[2])
     broken = UpsertUser(
@@ -102,7 +102,9 @@ def test_every_line_of_a_booking_carries_its_ids_and_none_a_name_an_address_or_a
 
 
 @pytest.mark.stack
-def test_from_start_to_end_whatever_a_process_writes_is_json(stack: Stack, client: BookingClient) -> None:
+def test_from_start_to_end_whatever_a_process_writes_is_json(
+    stack: ServiceProcesses, client: BookingClient
+) -> None:
     port = free_port()
     stack.environment |= {
         "BOOKING_PUBLIC_URL": f"http://127.0.0.1:{port}",

@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import Job
+from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.ops.stack import ServiceProcess, Stack
-from booking_tasks.ops.test_platform import LocalPlatform
+from booking_tasks.ops.service_processes import ServiceProcess, ServiceProcesses
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.unit_of_work import unit_of_work
@@ -53,7 +53,7 @@ def unacknowledged(broker: str) -> int:
         return int(connection.hlen("unacked"))
 
 
-def busy_worker(stack: Stack, platform: LocalPlatform, broker: str) -> ServiceProcess:
+def busy_worker(stack: ServiceProcesses, platform: FakeMeetingPlatform, broker: str) -> ServiceProcess:
     """A worker with one process that waits for the platform's answer, with more jobs in its batch."""
     platform.control(delay_seconds=9)
     worker = stack.worker("stopping", ("provision",), concurrency=1)
@@ -64,7 +64,7 @@ def busy_worker(stack: Stack, platform: LocalPlatform, broker: str) -> ServicePr
 
 
 def test_the_effect_in_hand_is_finished_and_the_rest_of_the_batch_handed_back(
-    stack: Stack, platform: LocalPlatform, broker: str
+    stack: ServiceProcesses, platform: FakeMeetingPlatform, broker: str
 ) -> None:
     rooms_wanted(3)
     worker = busy_worker(stack, platform, broker)
@@ -85,7 +85,7 @@ def test_the_effect_in_hand_is_finished_and_the_rest_of_the_batch_handed_back(
 
 
 def test_an_effect_that_never_answers_is_given_up_at_its_timeout_and_settled(
-    stack: Stack, broker: str
+    stack: ServiceProcesses, broker: str
 ) -> None:
     with scripted_server({"body": STALL}) as (script, port):
         stack.environment |= {"BOOKING_SMTP_PORT": str(port), "BOOKING_SMTP_TIMEOUT": "2s"}

@@ -10,9 +10,9 @@ import pytest
 from redis import Redis
 
 from booking_tasks.client import BookingClient
+from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.mail_sink import MailSink
-from booking_tasks.ops.stack import Stack
-from booking_tasks.ops.test_platform import LocalPlatform
+from booking_tasks.ops.service_processes import ServiceProcesses
 from tests.conftest import valkey_url
 
 
@@ -42,8 +42,8 @@ def client(broker: str) -> Iterator[BookingClient]:
 
 
 @pytest.fixture
-def platform() -> Iterator[LocalPlatform]:
-    with LocalPlatform() as running:
+def platform() -> Iterator[FakeMeetingPlatform]:
+    with FakeMeetingPlatform() as running:
         yield running
 
 
@@ -55,10 +55,10 @@ def mail(tmp_path: Path) -> Iterator[MailSink]:
 
 @pytest.fixture
 def stack(
-    own_database: str, broker: str, platform: LocalPlatform, mail: MailSink, tmp_path: Path
-) -> Iterator[Stack]:
+    own_database: str, broker: str, platform: FakeMeetingPlatform, mail: MailSink, tmp_path: Path
+) -> Iterator[ServiceProcesses]:
     """No process yet. Those that are started run in one folder and share everything else."""
-    made = Stack(
+    made = ServiceProcesses(
         tmp_path / "processes",
         {
             "DATABASE_URL": own_database,

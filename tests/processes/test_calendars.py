@@ -12,7 +12,7 @@ from booking_tasks.contracts import ListCalendarFeeds, SetCalendarFeed
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot
-from booking_tasks.ops.stack import Stack
+from booking_tasks.ops.service_processes import ServiceProcesses
 from tests import builders
 from tests.calendars.servers import CERTIFICATE, calendar_server
 from tests.calendars.test_tasks import meeting
@@ -29,7 +29,7 @@ def _busy() -> bool:
 
 
 def test_a_calendar_is_read_by_whoever_takes_provision_and_nothing_of_it_is_told(
-    stack: Stack, client: BookingClient, redis: Any
+    stack: ServiceProcesses, client: BookingClient, redis: Any
 ) -> None:
     stack.environment |= {"SSL_CERT_FILE": str(CERTIFICATE), "BOOKING_CALENDAR_PRIVATE_HOSTS": "localhost"}
     with transaction() as db:

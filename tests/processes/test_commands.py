@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from booking_tasks.ops.stack import ServiceProcess, Stack
+from booking_tasks.ops.service_processes import ServiceProcess, ServiceProcesses
 from tests.catalogues import catalogue_of, differences, fresh_database, run_script
 from tests.conftest import database_url
 from tests.processes.rows import PATIENCE, wait_for
@@ -85,7 +85,7 @@ def health(process: ServiceProcess, folder: Path, *switches: str) -> subprocess.
 
 @pytest.mark.parametrize("kind", ["worker", "beat"])
 def test_health_tells_a_process_that_goes_on_from_one_that_does_not(
-    stack: Stack, kind: str, tmp_path: Path
+    stack: ServiceProcesses, kind: str, tmp_path: Path
 ) -> None:
     process = stack.worker("one", concurrency=1) if kind == "worker" else stack.beat("one")
     stack.wait_ready()

@@ -13,9 +13,9 @@ from booking_tasks.contracts import SubmitRequest
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest
+from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.mail_sink import MailSink
-from booking_tasks.ops.stack import EFFECTS, FRONT, Stack
-from booking_tasks.ops.test_platform import LocalPlatform
+from booking_tasks.ops.service_processes import EFFECTS, FRONT, ServiceProcesses
 from tests import builders
 from tests.processes.rows import PATIENCE, agreed_session, all_settled, jobs, wait_for
 
@@ -46,7 +46,7 @@ def status_of(request: SubmitRequest) -> str:
 
 
 def test_emptying_the_broker_in_the_middle_of_a_booking_loses_nothing(
-    stack: Stack, client: BookingClient, redis: Any, mail: MailSink, platform: LocalPlatform
+    stack: ServiceProcesses, client: BookingClient, redis: Any, mail: MailSink, platform: FakeMeetingPlatform
 ) -> None:
     command = wish()
     stack.worker("front", FRONT, concurrency=1)
@@ -66,7 +66,7 @@ def test_emptying_the_broker_in_the_middle_of_a_booking_loses_nothing(
 
 
 def test_an_effect_whose_worker_was_killed_is_finished_by_another_under_its_key(
-    stack: Stack, platform: LocalPlatform, mail: MailSink
+    stack: ServiceProcesses, platform: FakeMeetingPlatform, mail: MailSink
 ) -> None:
     stack.worker("front", FRONT, concurrency=1)
     stack.beat()
@@ -89,7 +89,7 @@ def test_an_effect_whose_worker_was_killed_is_finished_by_another_under_its_key(
     assert len(mail.mails()) == 2
 
 
-def puts(platform: LocalPlatform) -> list[str]:
+def puts(platform: FakeMeetingPlatform) -> list[str]:
     """The key of every call that makes a room, without those of the daily comparison."""
     keys = [call["idempotency_key"] for call in platform.ledger() if call["method"] == "PUT"]
     return [key for key in keys if "reconcile:" not in key]

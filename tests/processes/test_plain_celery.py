@@ -20,7 +20,7 @@ from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.settings import settings
 from booking_tasks.models import DirectoryUser, InboxMessage
 from booking_tasks.ops.mail_sink import MailSink
-from booking_tasks.ops.stack import EFFECTS, FRONT, ServiceProcess, Stack
+from booking_tasks.ops.service_processes import EFFECTS, FRONT, ServiceProcess, ServiceProcesses
 from tests.builders import NOW
 from tests.processes.rows import (
     add_old_letter,
@@ -43,7 +43,7 @@ def times_sent(beat: ServiceProcess, entry: str) -> int:
 
 
 def test_worker_and_beat_start_in_any_directory_and_take_nothing_from_it(
-    stack: Stack, client: BookingClient
+    stack: ServiceProcesses, client: BookingClient
 ) -> None:
     for stray in ("beat_schedule.py", "celeryconfig.py", "settings.py"):
         (stack.folder / stray).write_text(f"raise SystemExit('{stray} was taken from the directory')\n")
@@ -62,7 +62,9 @@ def test_worker_and_beat_start_in_any_directory_and_take_nothing_from_it(
 
 
 @pytest.fixture
-def stepped(own_database: str, monkeypatch: pytest.MonkeyPatch, stack: Stack) -> Iterator[datetime]:
+def stepped(
+    own_database: str, monkeypatch: pytest.MonkeyPatch, stack: ServiceProcesses
+) -> Iterator[datetime]:
     """The stepped clock, here and in every process, so that no test runs over midnight."""
     monkeypatch.setenv("BOOKING_CLOCK", "stepped")
     settings.cache_clear()
@@ -77,7 +79,7 @@ def step(to: datetime) -> None:
         clock.step(db, to)
 
 
-def test_two_beats_at_once_do_no_harm(stack: Stack, stepped: datetime, mail: MailSink) -> None:
+def test_two_beats_at_once_do_no_harm(stack: ServiceProcesses, stepped: datetime, mail: MailSink) -> None:
     session, met = agreed_session(), add_old_letter()
     beats = [stack.plain(name, "beat", "-l", "INFO") for name in ("beat-1", "beat-2")]
     stack.plain("worker", "worker", "-Q", ALL, "-c", "2")
@@ -107,7 +109,7 @@ def expiry(redis: Any, queue: str) -> datetime:
     return max(datetime.fromisoformat(one) for one in waiting)
 
 
-def test_an_outage_of_the_workers_leaves_no_backlog_of_ticks(stack: Stack, redis: Any) -> None:
+def test_an_outage_of_the_workers_leaves_no_backlog_of_ticks(stack: ServiceProcesses, redis: Any) -> None:
     stack.environment["BOOKING_WAKEUP_TTL"] = "1s"
     agreed_session()
     beat = stack.plain("beat", "beat")
@@ -127,7 +129,7 @@ def test_an_outage_of_the_workers_leaves_no_backlog_of_ticks(stack: Stack, redis
     wait_for(lambda: all_settled("provision_meeting", 1), "the room, once ticks are fresh again")
 
 
-def test_an_outage_of_one_queue_leaves_no_backlog_of_rings(stack: Stack, redis: Any) -> None:
+def test_an_outage_of_one_queue_leaves_no_backlog_of_rings(stack: ServiceProcesses, redis: Any) -> None:
     stack.environment["BOOKING_WAKEUP_TTL"] = "20s"
     agreed_session()
     stack.worker("front", FRONT, concurrency=1)
@@ -138,7 +140,9 @@ def test_an_outage_of_one_queue_leaves_no_backlog_of_rings(stack: Stack, redis: 
     assert expiry(redis, "provision") <= datetime.now(UTC) + timedelta(seconds=20)
 
 
-def test_remote_control_is_off_unless_asked_for(stack: Stack, client: BookingClient, broker: str) -> None:
+def test_remote_control_is_off_unless_asked_for(
+    stack: ServiceProcesses, client: BookingClient, broker: str
+) -> None:
     silent = stack.plain("silent", "worker", "-Q", "booking", "-c", "1", "-n", "silent@here")
     stack.environment["BOOKING_REMOTE_CONTROL"] = "true"
     listening = stack.plain("listening", "worker", "-Q", "admin", "-c", "1", "-n", "listening@here")
@@ -179,7 +183,7 @@ app.conf.beat_scheduler = Swallowing
 """
 
 
-def test_a_beat_that_is_told_to_stop_while_it_sends_does_not_go_on(stack: Stack) -> None:
+def test_a_beat_that_is_told_to_stop_while_it_sends_does_not_go_on(stack: ServiceProcesses) -> None:
     (stack.folder / "swallowing.py").write_text(SWALLOWING)
 
     beat = stack.plain("beat", "beat", app="swallowing")
@@ -205,7 +209,9 @@ def use_the_database_before_the_fork(**_):
 """
 
 
-def test_after_the_fork_each_child_has_connections_of_its_own(stack: Stack, client: BookingClient) -> None:
+def test_after_the_fork_each_child_has_connections_of_its_own(
+    stack: ServiceProcesses, client: BookingClient
+) -> None:
     (stack.folder / "borrowed.py").write_text(BORROWED)
     worker = stack.plain("forking", "worker", "-Q", ALL, "-c", "3", app="borrowed")
     stack.wait_ready()

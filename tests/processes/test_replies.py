@@ -13,7 +13,7 @@ from sqlalchemy import select
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import InboxMessage
 from booking_tasks.ops.servers import free_port
-from booking_tasks.ops.stack import Stack
+from booking_tasks.ops.service_processes import ServiceProcesses
 from tests.processes.asking import asked
 from tests.replies.mails import WEBER, calendar, mail
 
@@ -31,7 +31,7 @@ def pipe(raw: bytes, environment: dict[str, str], *switches: str) -> subprocess.
     )
 
 
-def test_a_piped_reply_confirms_and_the_same_mail_again_changes_nothing(stack: Stack) -> None:
+def test_a_piped_reply_confirms_and_the_same_mail_again_changes_nothing(stack: ServiceProcesses) -> None:
     stack.environment |= {"BOOKING_CLOCK": "stepped", "BOOKING_REPLY_AUTHSERV": "mx.example.org"}
     wish = asked()
     stack.worker("front", ("replies",), concurrency=1)
@@ -53,7 +53,9 @@ def test_a_piped_reply_confirms_and_the_same_mail_again_changes_nothing(stack: S
     assert WEBER.encode() not in first.stdout + first.stderr
 
 
-def test_a_mail_without_a_reply_is_done_with_and_one_without_an_answer_comes_again(stack: Stack) -> None:
+def test_a_mail_without_a_reply_is_done_with_and_one_without_an_answer_comes_again(
+    stack: ServiceProcesses,
+) -> None:
     nowhere = {
         "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
         "DATABASE_URL": "postgresql://127.0.0.1:1/x",

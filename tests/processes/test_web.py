@@ -21,7 +21,7 @@ from booking_tasks.kit.settings import settings
 from booking_tasks.kit.signed_links import Grant, Links
 from booking_tasks.models import ConsultationRequest, Event, InboxMessage
 from booking_tasks.ops.servers import free_port
-from booking_tasks.ops.stack import Stack
+from booking_tasks.ops.service_processes import ServiceProcesses
 from tests.builders import NOW
 from tests.processes.asking import Asked, asked
 from tests.processes.rows import wait_for
@@ -37,7 +37,7 @@ def answers(address: str) -> bool:
         return False
 
 
-def test_the_web_room_beats_answers_logs_no_address_and_ends_when_told(stack: Stack) -> None:
+def test_the_web_room_beats_answers_logs_no_address_and_ends_when_told(stack: ServiceProcesses) -> None:
     port, token = free_port(), uuid4().hex
     address = f"http://127.0.0.1:{port}"
     stack.environment |= {"BOOKING_PUBLIC_URL": address, "BOOKING_LINK_SECRET": uuid4().hex}
@@ -55,7 +55,7 @@ def test_the_web_room_beats_answers_logs_no_address_and_ends_when_told(stack: St
 
 
 def test_killed_while_it_answers_nothing_is_half_done_and_the_answer_is_not_lost(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
+    stack: ServiceProcesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()
     address, secret = f"http://127.0.0.1:{port}", uuid4().hex

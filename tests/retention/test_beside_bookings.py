@@ -14,7 +14,7 @@ from booking_tasks.context import Context
 from booking_tasks.kit import database
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.settings import settings
-from booking_tasks.ops.test_platform import LocalPlatform
+from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.retention import service, tasks
 from tests import builders
 from tests.accounts import as_superuser
@@ -90,7 +90,7 @@ def impatient(
     own_database: str, valkey: str, post: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[object, ...]]:
     """A deployment in which any wait for a lock is an error at once, and a kind that can be booked."""
-    with LocalPlatform() as platform:
+    with FakeMeetingPlatform() as platform:
         monkeypatch.setenv("BOOKING_MEETING_URL", platform.url)
         monkeypatch.setenv("BOOKING_LOCK_TIMEOUT", "0.2s")
         settings.cache_clear()

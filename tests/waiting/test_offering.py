@@ -64,11 +64,11 @@ def test_the_choice_and_the_offer_are_shown_in_the_story_and_explained(room: Wai
     assert [one.reason for one in explained] == ["no_free_time", "offered"]
     (considered,) = explained[1].candidates
     assert (considered.consultant_user_id, considered.terms["preference"]) == (room.who, 0)
-    story = timeline_of(room.db, request.id)
-    assert story is not None
-    told = [line.text for line in story.lines]
-    assert any(text.startswith(f"offered: consultant {room.who}") for text in told)
-    assert any(text.startswith("request.offered by ") and str(START.date()) in text for text in told)
+    timeline = timeline_of(room.db, request.id)
+    assert timeline is not None
+    texts = [entry.text for entry in timeline.entries]
+    assert any(text.startswith(f"offered: consultant {room.who}") for text in texts)
+    assert any(text.startswith("request.offered by ") and str(START.date()) in text for text in texts)
 
 
 @pytest.mark.parametrize(

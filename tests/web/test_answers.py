@@ -290,8 +290,8 @@ def test_every_plain_page_is_well_formed_and_says_its_language(what: Any, langua
     assert len(page.words["h1"]) == len(page.words["p"]) == 1
 
 
-@pytest.mark.parametrize("fate", ["open", "accepted", "declined", "unanswered", "withdrawn"])
-def test_both_languages_say_every_fate(web: Web, office: Office, fate: Any) -> None:
+@pytest.mark.parametrize("resolution", ["open", "accepted", "declined", "unanswered", "withdrawn"])
+def test_both_languages_say_every_fate(web: Web, office: Office, resolution: Any) -> None:
     from dataclasses import replace
 
     from booking_tasks.kit.settings import settings
@@ -307,15 +307,15 @@ def test_both_languages_say_every_fate(web: Web, office: Office, fate: Any) -> N
             db, ctx, house_of(settings()), Grant("answers", event.id, event.consultant_user_id, NOW)
         )
     assert shown is not None
-    assert shown.question.request_id == request_id
+    assert shown.confirmation.request_id == request_id
     found = set()
     for language in ("en", "de"):
         page = Page(
             pages.confirmation_page(
-                replace(shown, fate=fate, reader=replace(shown.reader, language=language))
+                replace(shown, resolution=resolution, reader=replace(shown.reader, language=language))
             )
         )
-        assert ("button" in page.words) == (fate == "open")
+        assert ("button" in page.words) == (resolution == "open")
         found.add(page.words["h1"][0])
     assert len(found) == 2
 

@@ -1,4 +1,4 @@
-"""The demo's own examination: what must be true after the day, read from rows, mails and ledgers."""
+"""The demo's checks: what must be true after the scenario, read from rows, mails and ledgers."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from booking_tasks.models import (
     Job,
     ScheduledSession,
 )
-from booking_tasks.ops.demo import cast
-from booking_tasks.ops.demo.story import Story
+from booking_tasks.ops.demo import people
+from booking_tasks.ops.demo.scenario import Scenario
 from booking_tasks.ops.mail_sink import calendar_of
 
 
 @dataclass(frozen=True)
 class Check:
-    """One assertion: what was claimed, whether it is so, and what was seen."""
+    """The result of one check: the claim, whether it holds, and what was seen."""
 
     claim: str
     holds: bool
@@ -40,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Invite:
-    """One calendar message as its reader's program gets it."""
+    """One calendar message, as the program of its reader gets it."""
 
     recipient: str
     method: str
@@ -50,32 +50,32 @@ class Invite:
 
 
 @dataclass
-class Evidence:
-    """Everything the checks look at, read once after the day."""
+class DemoResults:
+    """Everything that the checks read, collected once after the scenario."""
 
-    story: Story
+    scenario: Scenario
     mails: list[EmailMessage]
     calls: list[dict[str, Any]]
     events: list[dict[str, Any]]
     requests: list[ConsultationRequest]
     sessions: list[ScheduledSession]
-    facts: list[AvailabilitySlot]
+    reservations: list[AvailabilitySlot]
     jobs: list[Job]
     emails: dict[UUID, str]
 
     @classmethod
-    def gathered(cls, story: Story) -> Self:
-        """The evidence of a day that was just played."""
+    def read(cls, scenario: Scenario) -> Self:
+        """Collect the results of a scenario that has just run."""
         with transaction() as db:
             taken = AvailabilitySlot.status.in_(("held", "booked"))
             return cls(
-                story=story,
-                mails=story.stage.mail.mails(),
-                calls=story.stage.platform.ledger(),
+                scenario=scenario,
+                mails=scenario.local_stack.mail.mails(),
+                calls=scenario.local_stack.platform.ledger(),
                 events=published_events(),
                 requests=list(db.execute(select(ConsultationRequest)).scalars()),
                 sessions=list(db.execute(select(ScheduledSession)).scalars()),
-                facts=list(db.execute(select(AvailabilitySlot).where(taken)).scalars()),
+                reservations=list(db.execute(select(AvailabilitySlot).where(taken)).scalars()),
                 jobs=list(db.execute(select(Job)).scalars()),
                 emails={user.user_id: user.email for user in db.execute(select(DirectoryUser)).scalars()},
             )
@@ -86,41 +86,41 @@ class Evidence:
         return [invite for mail in self.mails if (invite := _invite(mail)) is not None]
 
     def request(self, request_id: UUID) -> ConsultationRequest:
-        """A request as it stood at the end."""
+        """Return the row of a request."""
         return next(one for one in self.requests if one.id == request_id)
 
     def session(self, label: str) -> ScheduledSession:
-        """The session of one of the story's requests."""
-        request_id = self.story.requests[label]
+        """Return the session of one of the scenario's requests."""
+        request_id = self.scenario.requests[label]
         return next(one for one in self.sessions if one.consultation_request_id == request_id)
 
     def invites_of(self, session: ScheduledSession, method: str) -> list[Invite]:
-        """The calendar messages about a session."""
+        """Return the calendar messages of a session with one method."""
         return [one for one in self.invites if one.uid.startswith(str(session.id)) and one.method == method]
 
     def both(self, session: ScheduledSession) -> list[str]:
-        """Both sides' addresses, sorted."""
+        """Return the addresses of both sides, sorted."""
         return sorted(self.emails[one] for one in (session.requester_user_id, session.consultant_user_id))
 
-    def job_states(self, session: ScheduledSession, kind: str) -> Counter[str]:
-        """How a session's jobs of one kind ended."""
+    def job_states(self, session: ScheduledSession, job_type: str) -> Counter[str]:
+        """Count the final states of a session's jobs of one type."""
         return Counter(
-            job.state for job in self.jobs if job.subject_id == session.id and job.job_type == kind
+            job.state for job in self.jobs if job.subject_id == session.id and job.job_type == job_type
         )
 
 
 def published_events() -> list[dict[str, Any]]:
-    """What other services heard, from the stream itself."""
+    """Return the events of the stream that other services read."""
     config = settings()
     with Redis.from_url(config.redis_url) as redis:
         entries: Any = redis.xrange(config.event_stream or "")
     return [json.loads(fields[b"event"]) for _, fields in entries]
 
 
-def examine(story: Story) -> list[Check]:
-    """Every assertion about the day."""
-    evidence = Evidence.gathered(story)
-    return [check(evidence) for check in CHECKS]
+def run_checks(scenario: Scenario) -> list[Check]:
+    """Run every check."""
+    results = DemoResults.read(scenario)
+    return [check(results) for check in CHECKS]
 
 
 def _invite(mail: EmailMessage) -> Invite | None:
@@ -138,156 +138,158 @@ def _invite(mail: EmailMessage) -> Invite | None:
     )
 
 
-def _one_of_three(evidence: Evidence) -> Check:
-    statuses = sorted(evidence.request(one).status for one in evidence.story.rivals)
-    start = cast.TUESDAY.replace(hour=13)
-    booked = [one for one in evidence.facts if one.status == "booked" and one.session_start_time == start]
+def _one_of_three(results: DemoResults) -> Check:
+    statuses = sorted(results.request(one).status for one in results.scenario.rivals)
+    start = people.TUESDAY.replace(hour=13)
+    booked = [
+        one for one in results.reservations if one.status == "booked" and one.session_start_time == start
+    ]
     holds = statuses == ["cancelled", "completed", "rejected"] and len(booked) == 1
     return Check(
         "of three at once for one slot exactly one got it", holds, f"{statuses}, {len(booked)} booking"
     )
 
 
-def _no_overlap(evidence: Evidence) -> Check:
+def _no_overlap(results: DemoResults) -> Check:
     overlaps = sum(
         one.consultant_user_id == other.consultant_user_id
         and one.start_time < other.end_time
         and other.start_time < one.end_time
-        for one, other in combinations(evidence.facts, 2)
+        for one, other in combinations(results.reservations, 2)
     )
     return Check(
         "no consultant's time was sold twice, buffers included", overlaps == 0, f"{overlaps} overlaps"
     )
 
 
-def _third_try(evidence: Evidence) -> Check:
-    session = evidence.session("tutoring")
+def _third_try(results: DemoResults) -> Check:
+    session = results.session("tutoring")
     statuses = [
         call["status"]
-        for call in evidence.calls
+        for call in results.calls
         if str(session.id) in call["path"] and call["method"] == "PUT"
     ]
     keys = {
         call["idempotency_key"]
-        for call in evidence.calls
+        for call in results.calls
         if str(session.id) in call["path"] and call["method"] == "PUT"
     }
     holds = statuses == [503, 503, 201] and len(keys) == 1 and bool(session.meeting_platform_join_url)
     return Check("the link came with the third try, under one key", holds, f"{statuses}, {len(keys)} key")
 
 
-def _invited_once(evidence: Evidence) -> Check:
+def _invited_once(results: DemoResults) -> Check:
     wrong = []
-    for session in evidence.sessions:
-        agreed = [one for one in evidence.invites_of(session, "REQUEST") if not one.is_question]
+    for session in results.sessions:
+        agreed = [one for one in results.invites_of(session, "REQUEST") if not one.is_question]
         lowest = min((one.sequence for one in agreed), default=0)
         first = [one.recipient for one in agreed if one.sequence == lowest]
-        if sorted(first) != evidence.both(session):
+        if sorted(first) != results.both(session):
             wrong.append(f"{session.id}: {first}")
     return Check(
         "every session invited both sides exactly once",
         not wrong,
-        "; ".join(wrong) or f"{len(evidence.sessions)} sessions",
+        "; ".join(wrong) or f"{len(results.sessions)} sessions",
     )
 
 
-def _nothing_twice(evidence: Evidence) -> Check:
-    ids = Counter(str(mail["Message-ID"]) for mail in evidence.mails)
+def _nothing_twice(results: DemoResults) -> Check:
+    ids = Counter(str(mail["Message-ID"]) for mail in results.mails)
     repeated = [one for one, count in ids.items() if count > 1]
     return Check(
-        "no mail went out twice", not repeated, f"{len(evidence.mails)} mails, {len(repeated)} repeated"
+        "no mail went out twice", not repeated, f"{len(results.mails)} mails, {len(repeated)} repeated"
     )
 
 
-def _moved(evidence: Evidence) -> Check:
-    session = evidence.session("python")
-    updates = [one for one in evidence.invites_of(session, "REQUEST") if one.sequence == 1]
-    uids = {one.uid for one in evidence.invites_of(session, "REQUEST")}
-    holds = sorted(one.recipient for one in updates) == evidence.both(session) and len(uids) == 1
-    holds = holds and session.scheduled_start_time == cast.TUESDAY.replace(hour=12)
+def _moved(results: DemoResults) -> Check:
+    session = results.session("python")
+    updates = [one for one in results.invites_of(session, "REQUEST") if one.sequence == 1]
+    uids = {one.uid for one in results.invites_of(session, "REQUEST")}
+    holds = sorted(one.recipient for one in updates) == results.both(session) and len(uids) == 1
+    holds = holds and session.scheduled_start_time == people.TUESDAY.replace(hour=12)
     return Check(
         "the move reached both sides as an update of the same event", holds, f"SEQUENCE 1, {len(uids)} UID"
     )
 
 
-def _cancelled(evidence: Evidence) -> Check:
-    session = evidence.session("cancelled")
-    cancels = evidence.invites_of(session, "CANCEL")
-    holds = sorted(one.recipient for one in cancels) == evidence.both(session)
+def _cancelled(results: DemoResults) -> Check:
+    session = results.session("cancelled")
+    cancels = results.invites_of(session, "CANCEL")
+    holds = sorted(one.recipient for one in cancels) == results.both(session)
     holds = holds and {one.sequence for one in cancels} == {1} and session.status == "cancelled_by_consultant"
     return Check("the cancellation left both calendars", holds, f"{len(cancels)} CANCEL, {session.status}")
 
 
-def _no_reminder_after_cancel(evidence: Evidence) -> Check:
-    states = evidence.job_states(evidence.session("cancelled"), "send_reminder")
+def _no_reminder_after_cancel(results: DemoResults) -> Check:
+    states = results.job_states(results.session("cancelled"), "send_reminder")
     return Check(
         "nobody was reminded of the cancelled session", set(states) == {"skipped"}, str(dict(states))
     )
 
 
-def _reminded(evidence: Evidence) -> Check:
-    states = evidence.job_states(evidence.session("statistics"), "send_reminder")
+def _reminded(results: DemoResults) -> Check:
+    states = results.job_states(results.session("statistics"), "send_reminder")
     return Check(
         "both sides were reminded a day and an hour before", states == {"done": 4}, str(dict(states))
     )
 
 
-def _verdicts(evidence: Evidence) -> Check:
-    wanted = {
+def _verdicts(results: DemoResults) -> Check:
+    expected = {
         "tutoring": "completed",
         "statistics": "completed",
         "review": "no_show_user",
         "python": "attendance_unknown",
     }
-    seen = {label: evidence.session(label).status for label in wanted}
-    return Check("attended, absent and unknown were told apart", seen == wanted, str(seen))
+    seen = {label: results.session(label).status for label in expected}
+    return Check("attended, absent and unknown were distinguished", seen == expected, str(seen))
 
 
-def _killed(evidence: Evidence) -> Check:
-    session = evidence.session("statistics")
-    puts = [call for call in evidence.calls if call["method"] == "PUT" and str(session.id) in call["path"]]
+def _killed(results: DemoResults) -> Check:
+    session = results.session("statistics")
+    puts = [call for call in results.calls if call["method"] == "PUT" and str(session.id) in call["path"]]
     rooms = {call["idempotency_key"] for call in puts}
-    holds = len(puts) >= 2 and len(rooms) == 1 and len(evidence.invites_of(session, "REQUEST")) == 2
+    holds = len(puts) >= 2 and len(rooms) == 1 and len(results.invites_of(session, "REQUEST")) == 2
     return Check(
         "the killed worker's job was finished under its key", holds, f"{len(puts)} calls, {len(rooms)} key"
     )
 
 
-def _repeatable(evidence: Evidence) -> Check:
-    first, second = evidence.story.repeated
+def _repeatable(results: DemoResults) -> Check:
+    first, second = results.scenario.repeated
     return Check(
         "the same message again got the same answer", first == second, f"{first.result}, {first.status}"
     )
 
 
-def _confirmed(evidence: Evidence) -> Check:
-    request = evidence.request(evidence.story.requests["review"])
-    first, second = evidence.story.asked
+def _confirmed(results: DemoResults) -> Check:
+    request = results.request(results.scenario.requests["review"])
+    first, second = results.scenario.confirmers
     holds = first != second and request.assigned_consultant_user_id == second
     return Check(
         "after a decline another consultant was asked, and took it", holds, f"{len({first, second})} asked"
     )
 
 
-def _rejected_once(evidence: Evidence) -> Check:
-    request_id = evidence.story.requests["left waiting"]
-    told = [
-        job.state
-        for job in evidence.jobs
-        if job.subject_id == request_id and job.detail == "request_rejected"
+def _rejected_once(results: DemoResults) -> Check:
+    request_id = results.scenario.requests["left waiting"]
+    states = [
+        job.state for job in results.jobs if job.subject_id == request_id and job.detail == "request_rejected"
     ]
-    return Check("who got nothing heard of it once", told == ["done"], str(told))
+    return Check(
+        "the learner whose request was rejected got one mail about it", states == ["done"], str(states)
+    )
 
 
-def _events_once(evidence: Evidence) -> Check:
-    ids = Counter(event["id"] for event in evidence.events)
-    jobs = Counter(job.state for job in evidence.jobs if job.job_type == "publish_event")
+def _events_once(results: DemoResults) -> Check:
+    ids = Counter(event["id"] for event in results.events)
+    jobs = Counter(job.state for job in results.jobs if job.job_type == "publish_event")
     holds = set(ids.values()) == {1} and jobs == {"done": len(ids)}
     return Check("every event was published exactly once", holds, f"{len(ids)} events, jobs {dict(jobs)}")
 
 
-def _own_zone(evidence: Evidence) -> Check:
-    mine = [mail for mail in evidence.mails if cast.YUKI.email in str(mail["To"])]
+def _own_zone(results: DemoResults) -> Check:
+    mine = [mail for mail in results.mails if people.YUKI.email in str(mail["To"])]
     texts = [
         part.get_content() for mail in mine for part in mail.walk() if part.get_content_type() == "text/plain"
     ]
@@ -299,10 +301,10 @@ def _own_zone(evidence: Evidence) -> Check:
     )
 
 
-def _calm(evidence: Evidence) -> Check:
-    open_jobs = Counter(f"{job.job_type} {job.state}" for job in evidence.jobs if job.finished_at is None)
+def _calm(results: DemoResults) -> Check:
+    open_jobs = Counter(f"{job.job_type} {job.state}" for job in results.jobs if job.finished_at is None)
     failed = Counter(
-        f"{job.job_type} {job.state}" for job in evidence.jobs if job.state in {"dead", "uncertain"}
+        f"{job.job_type} {job.state}" for job in results.jobs if job.state in {"dead", "uncertain"}
     )
     holds = not open_jobs and not failed
     return Check(
@@ -333,10 +335,10 @@ CHECKS = (
 )
 
 
-def invites_by_name(story: Story) -> dict[str, bytes]:
-    """Every calendar message as a file name and its bytes."""
+def invites_by_name(scenario: Scenario) -> dict[str, bytes]:
+    """Return the bytes of every calendar message by file name."""
     files: dict[str, bytes] = {}
-    for number, mail in enumerate(story.stage.mail.mails(), start=1):
+    for number, mail in enumerate(scenario.local_stack.mail.mails(), start=1):
         body, invite = calendar_of(mail), _invite(mail)
         if body is not None and invite is not None:
             files[

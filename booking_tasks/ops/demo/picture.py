@@ -1,4 +1,4 @@
-"""The consultants' day as a picture: bars for the terminal, and an SVG."""
+"""The day of the consultants as a picture: bars for the terminal, and an SVG."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sqlalchemy import select
 
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import AvailabilitySlot, ScheduledSession
-from booking_tasks.ops.demo import cast
-from booking_tasks.ops.demo.cast import Person
+from booking_tasks.ops.demo import people
+from booking_tasks.ops.demo.people import DemoPerson
 
 _DAY = timedelta(days=1)
-_QUARTER = timedelta(minutes=30)
+_HALF_HOUR = timedelta(minutes=30)
 
-#: State -> (terminal sign, terminal colour, SVG colour, words)
+#: The terminal sign, terminal colour, SVG colour and label of each state.
 STATES = {
     "closed": ("·", "bright_black", "#f2f2f2", "no hours"),
     "free": ("░", "green", "#b7e1c1", "free"),
@@ -29,16 +29,16 @@ STATES = {
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A stretch of a consultant's day with its state (a key of STATES)."""
+class DayPart:
+    """A part of a consultant's day with its state (a key of STATES)."""
 
     start: datetime
     end: datetime
     state: str
 
 
-def day_of(person: Person, day: datetime) -> list[Piece]:
-    """A consultant's windows and sessions on one UTC day; later pieces lie over earlier ones."""
+def day_of(person: DemoPerson, day: datetime) -> list[DayPart]:
+    """A consultant's windows and sessions on one UTC day; later parts cover earlier ones."""
     with transaction() as db:
         windows = db.execute(
             select(AvailabilitySlot.start_time, AvailabilitySlot.end_time).where(
@@ -59,27 +59,28 @@ def day_of(person: Person, day: datetime) -> list[Piece]:
                 ScheduledSession.scheduled_start_time < day + _DAY,
             )
         ).all()
-    free = [Piece(max(start, day), min(end, day + _DAY), "free") for start, end in windows]
+    free = [DayPart(max(start, day), min(end, day + _DAY), "free") for start, end in windows]
     taken = [
-        Piece(start, end, "cancelled" if "cancelled" in status else status) for start, end, status in sessions
+        DayPart(start, end, "cancelled" if "cancelled" in status else status)
+        for start, end, status in sessions
     ]
-    return [*free, *sorted(taken, key=lambda piece: piece.state != "cancelled")]
+    return [*free, *sorted(taken, key=lambda part: part.state != "cancelled")]
 
 
-def bar(pieces: list[Piece], day: datetime) -> str:
-    """One day as 48 half hours, with rich's colour marks."""
+def bar(parts_of_day: list[DayPart], day: datetime) -> str:
+    """Return one day as 48 half hours, with the colour marks of rich."""
     signs = []
     for index in range(48):
-        at = day + index * _QUARTER
-        state = next((one.state for one in reversed(pieces) if one.start <= at < one.end), "closed")
+        at = day + index * _HALF_HOUR
+        state = next((one.state for one in reversed(parts_of_day) if one.start <= at < one.end), "closed")
         sign, colour, _, _ = STATES[state]
         signs.append(f"[{colour}]{sign}[/]")
     return "".join(signs)
 
 
 def svg(day: datetime) -> str:
-    """All consultants' day in UTC; colours, and words in each bar's title."""
-    rows = [(person, day_of(person, day)) for person in cast.CONSULTANTS]
+    """Return the day of all consultants in UTC as SVG; each bar has its state as title."""
+    rows = [(person, day_of(person, day)) for person in people.CONSULTANTS]
     left, hour, height = 190, 30, 34
     width, bottom = left + 24 * hour + 20, 50 + height * len(rows)
     parts = [
@@ -92,23 +93,23 @@ def svg(day: datetime) -> str:
         x = left + at * hour
         parts.append(f'<text x="{x}" y="30" text-anchor="middle" fill="#555">{at:02}</text>')
         parts.append(f'<line x1="{x}" y1="38" x2="{x}" y2="{bottom}" stroke="#ddd"/>')
-    for place, (person, pieces) in enumerate(rows):
+    for place, (person, parts_of_day) in enumerate(rows):
         y = 44 + place * height
         parts.append(f'<text x="10" y="{y + 16}">{escape(person.name)}</text>')
         parts.append(f'<text x="10" y="{y + 29}" fill="#777" font-size="10">{escape(person.zone)}</text>')
         parts.append(
             f'<rect x="{left}" y="{y}" width="{24 * hour}" height="24" fill="{STATES["closed"][2]}"/>'
         )
-        parts += [_rectangle(piece, day, left, hour, y) for piece in pieces]
+        parts += [_rectangle(part, day, left, hour, y) for part in parts_of_day]
     parts += _legend(left, bottom)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _rectangle(piece: Piece, day: datetime, left: int, hour: int, y: int) -> str:
-    x = left + (piece.start - day) / timedelta(hours=1) * hour
-    width = (piece.end - piece.start) / timedelta(hours=1) * hour
-    _, _, colour, words = STATES[piece.state]
-    title = f"{piece.start:%H:%M}–{piece.end:%H:%M} {words}"
+def _rectangle(part: DayPart, day: datetime, left: int, hour: int, y: int) -> str:
+    x = left + (part.start - day) / timedelta(hours=1) * hour
+    width = (part.end - part.start) / timedelta(hours=1) * hour
+    _, _, colour, label = STATES[part.state]
+    title = f"{part.start:%H:%M}–{part.end:%H:%M} {label}"
     shape = f'x="{x:.1f}" y="{y}" width="{width:.1f}" height="24"'
     return f'<rect {shape} fill="{colour}"><title>{title}</title></rect>'
 
@@ -116,8 +117,8 @@ def _rectangle(piece: Piece, day: datetime, left: int, hour: int, y: int) -> str
 def _legend(left: int, y: int) -> list[str]:
     parts, x = [], left
     for name in ("free", "completed", "no_show_user", "attendance_unknown", "cancelled"):
-        _, _, colour, words = STATES[name]
+        _, _, colour, label = STATES[name]
         parts.append(f'<rect x="{x}" y="{y + 14}" width="12" height="12" fill="{colour}"/>')
-        parts.append(f'<text x="{x + 17}" y="{y + 24}">{words}</text>')
-        x += 35 + 7 * len(words)
+        parts.append(f'<text x="{x + 17}" y="{y + 24}">{label}</text>')
+        x += 35 + 7 * len(label)
     return parts

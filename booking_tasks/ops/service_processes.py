@@ -1,4 +1,4 @@
-"""A whole running service for the demo and the tests: real workers and beats as processes of their own."""
+"""The processes of a running service for the demo and the tests: workers, beats and web."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ FRONT = ("booking", "evidence", "admin", "replies", "sweep")
 EFFECTS = ("provision", "notify")
 
 
-class Running(Protocol):
-    """A process that was started, as subprocess.Popen has it."""
+class RunningProcess(Protocol):
+    """A process that was started, with the methods of subprocess.Popen."""
 
     @property
     def pid(self) -> int:
-        """Its id, and that of its group."""
+        """The id of the process and of its group."""
 
     def poll(self) -> int | None:
-        """Its exit code, if it has ended."""
+        """Return the exit code, or None while it runs."""
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit code, once it has ended. Raises subprocess.TimeoutExpired."""
+        """Wait for the end and return the exit code. Raises subprocess.TimeoutExpired."""
 
     def terminate(self) -> None:
-        """SIGTERM."""
+        """Send SIGTERM."""
 
 
-#: Starts a command in a folder, with an environment and a log file, in a process group of its own.
-Launch = Callable[[Sequence[str], Path, Mapping[str, str], Path], Running]
+#: Starts a command in a folder, with an environment and a log file, in its own process group.
+Launch = Callable[[Sequence[str], Path, Mapping[str, str], Path], RunningProcess]
 
 
-def launched(command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> Running:
+def start_program(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path
+) -> RunningProcess:
     """Start a program."""
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -45,21 +47,21 @@ def launched(command: Sequence[str], folder: Path, environment: Mapping[str, str
         )
 
 
-def launched_here(
+def start_command(
     arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path
-) -> Running:
-    """Start a command of ours with this Python."""
-    return launched([sys.executable, "-m", "booking_tasks.ops", *arguments], folder, environment, log)
+) -> RunningProcess:
+    """Start a `booking-tasks` command with this Python."""
+    return start_program([sys.executable, "-m", "booking_tasks.ops", *arguments], folder, environment, log)
 
 
 class ServiceProcess:
-    """One worker or beat in a process group of its own, with its log and heartbeat file.
+    """One worker, beat or web process in its own process group, with a log and a heartbeat file.
 
     `arguments` are those of `booking-tasks`, or of `program`.
     """
 
-    #: How commands of ours are started; the tests have a quicker way (tests/preforked_workers.py).
-    launch: Launch = staticmethod(launched_here)
+    #: How `booking-tasks` commands are started; the tests have a faster way (tests/preforked_workers.py).
+    launch: Launch = staticmethod(start_command)
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class ServiceProcess:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("BOOKING_")}
         own = {"BOOKING_HEARTBEAT_FILE": str(self.heartbeat), "TMPDIR": str(folder)}
         environment = inherited | environment | own
-        start = launched if program else self.launch
+        start = start_program if program else self.launch
         self._process = start([*program, *arguments], folder, environment, self.log)
 
     @property
@@ -89,7 +91,7 @@ class ServiceProcess:
         return self._process.poll() is None
 
     def wait_ready(self) -> None:
-        """Until the first heartbeat. Raises ServerError with the end of the log."""
+        """Wait for the first heartbeat. Raises ServerError with the end of the log."""
         try:
             wait_until(self._beating, f"the start of {self.name}", seconds=60)
         except ServerError as error:
@@ -103,12 +105,15 @@ class ServiceProcess:
         return self.heartbeat.exists()
 
     def kill(self) -> None:
-        """SIGKILL to the whole group: the main process and its pool children, at this instant."""
+        """Send SIGKILL to the whole group: the main process and its pool children."""
         self._signal(signal.SIGKILL)
         self._process.wait(10)
 
     def end(self, seconds: float = 15) -> int:
-        """SIGTERM to the main process alone, as supervisors do; its exit code. ServerError if it stays."""
+        """Send SIGTERM to the main process only, as supervisors do. Raises ServerError if it stays.
+
+        Returns the exit code.
+        """
         self._process.terminate()
         try:
             return self._process.wait(seconds)
@@ -116,7 +121,7 @@ class ServiceProcess:
             raise ServerError(f"{self.name} did not end within {seconds:.0f} s") from None
 
     def stop(self) -> None:
-        """SIGTERM, then SIGKILL when it does not end in time."""
+        """Send SIGTERM, then SIGKILL when the process does not end in time."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -132,8 +137,8 @@ class ServiceProcess:
             return
 
 
-class Stack:
-    """Workers and beats that share one environment; ends what it started."""
+class ServiceProcesses:
+    """Workers, beats and web processes that share one environment."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -152,12 +157,12 @@ class Stack:
         return self._started(ServiceProcess(name, self.folder, ["beat"], self.environment))
 
     def web(self, port: int, name: str = "web") -> ServiceProcess:
-        """Start the web room; it listens some moments after its first heartbeat."""
+        """Start the web pages; they listen shortly after the first heartbeat."""
         arguments = ["web", "--port", str(port)]
         return self._started(ServiceProcess(name, self.folder, arguments, self.environment))
 
     def plain(self, name: str, *arguments: str, app: str = "booking_tasks") -> ServiceProcess:
-        """Start Celery's own command: `celery -A booking_tasks` with a subcommand and its switches."""
+        """Start Celery's own command: `celery -A booking_tasks` with a subcommand and its options."""
         celery = Path(sys.executable).with_name("celery")
         program = (str(celery), "-A", app)
         return self._started(ServiceProcess(name, self.folder, [*arguments], self.environment, program))
@@ -167,18 +172,18 @@ class Stack:
         return process
 
     def wait_ready(self) -> None:
-        """Until every process gave its first heartbeat."""
+        """Wait for the first heartbeat of every process."""
         for process in self.processes:
             process.wait_ready()
 
     def kill(self) -> None:
-        """SIGKILL to every process and its children."""
+        """Send SIGKILL to every process and its children."""
         for process in self.processes:
             process.kill()
         self.processes.clear()
 
     def stop(self) -> None:
-        """End every process, all at once rather than one after the other."""
+        """Stop all processes at the same time."""
         for process in self.processes:
             if process._process.poll() is None:
                 process._process.terminate()

@@ -12,7 +12,7 @@ It serves docs/meeting-platform.openapi.yaml over real HTTP and can be told to m
 answer once the work is done, until the next control call at the latest. With `repeat_answers`
 whatever is listed is listed twice.
 
-Run it as `python -m booking_tasks.ops.test_platform --port 8099 --state rooms.json`.
+Run it as `python -m booking_tasks.ops.fake_meeting_platform --port 8099 --state rooms.json`.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def _unknown() -> Answer:
     return _error(HTTPStatus.NOT_FOUND, "unknown_room", "there is no room for this session")
 
 
-class LocalPlatform:
+class FakeMeetingPlatform:
     """The platform in this process, from `with` to its end; `url` is where it listens (loopback only).
 
     With a `token`, calls of the contract must carry it as bearer token. `port` 0 takes a free one.
@@ -330,7 +330,7 @@ def _twice(answer: Answer) -> Answer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    platform: LocalPlatform
+    platform: FakeMeetingPlatform
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A caller that hung up before its answer is part of the game; anything else is shown."""
@@ -382,7 +382,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(prog="python -m booking_tasks.ops.test_platform")
+    parser = argparse.ArgumentParser(prog="python -m booking_tasks.ops.fake_meeting_platform")
     parser.add_argument("--port", type=int, default=8099)
     parser.add_argument("--state", type=Path, default=None, help="file to keep rooms and calls in")
     parser.add_argument("--token", default=None, help="bearer token that calls must carry")
@@ -390,7 +390,7 @@ def main(arguments: list[str] | None = None) -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with LocalPlatform(chosen.port, chosen.state, chosen.token) as platform:
+    with FakeMeetingPlatform(chosen.port, chosen.state, chosen.token) as platform:
         sys.stdout.write(f"meeting platform at {platform.url}\n")
         sys.stdout.flush()
         stopped.wait()

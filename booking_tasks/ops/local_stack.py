@@ -1,4 +1,4 @@
-"""A stage for the demo and the tests: servers, processes, the stepped clock, and when all is quiet."""
+"""A local stack for the demo and the tests: servers, service processes and the stepped clock."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ from booking_tasks.kit import clock, database
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.errors import BookingTasksError
 from booking_tasks.kit.settings import settings
+from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.migrate import migrate
 from booking_tasks.ops.servers import Postgres, Server, Valkey
-from booking_tasks.ops.stack import EFFECTS, FRONT, Stack
-from booking_tasks.ops.test_platform import LocalPlatform
+from booking_tasks.ops.service_processes import EFFECTS, FRONT, ServiceProcesses
 from booking_tasks.outbox.daily_runs import has_run_today
 
-#: What is still to be done at the clock's instant; the stage is quiet when every count is zero.
-_BUSY = text("""
-    WITH moment AS (SELECT instant FROM stepped_clock)
-    SELECT (SELECT count(*) FROM jobs, moment
+#: What is still to be done at the clock's instant; the stack is idle when every count is zero.
+_OPEN_WORK = text("""
+    WITH clock AS (SELECT instant FROM stepped_clock)
+    SELECT (SELECT count(*) FROM jobs, clock
              WHERE state IN ('leased', 'sending') OR (state = 'waiting' AND due_at <= instant)) AS jobs,
            (SELECT count(*) FROM inbox WHERE state = 'received') AS messages,
-           (SELECT count(*) FROM consultation_requests, moment
+           (SELECT count(*) FROM consultation_requests, clock
              WHERE status = 'pending'
                 OR (status = 'pending_assignment' AND least(deadline_at, preferred_end_time) <= instant))
              AS requests,
-           (SELECT count(*) FROM consultation_requests r, moment
+           (SELECT count(*) FROM consultation_requests r, clock
              WHERE r.status = 'pending_confirmation' AND NOT EXISTS (
                    SELECT FROM consultant_availability_slots h
                     WHERE h.consultation_request_id = r.id AND h.status = 'held' AND h.held_until > instant))
              AS unanswered,
-           (SELECT count(*) FROM time_offers, moment WHERE state = 'open' AND offered_until <= instant)
+           (SELECT count(*) FROM time_offers, clock WHERE state = 'open' AND offered_until <= instant)
              AS offers,
-           (SELECT count(*) FROM scheduled_sessions, moment
+           (SELECT count(*) FROM scheduled_sessions, clock
              WHERE (status = 'scheduled' AND scheduled_start_time <= instant)
                 OR (status = 'in_progress'
                     AND scheduled_end_time + make_interval(secs => :verdict_delay) <= instant)) AS sessions
 """)
 
 _NEXT_DUE = text("""
-    WITH moment AS (SELECT instant FROM stepped_clock)
-    SELECT min(due) FROM moment CROSS JOIN LATERAL (
+    WITH clock AS (SELECT instant FROM stepped_clock)
+    SELECT min(due) FROM clock CROSS JOIN LATERAL (
         SELECT min(due_at) AS due FROM jobs WHERE state = 'waiting' AND due_at > instant
         UNION ALL SELECT min(scheduled_start_time) FROM scheduled_sessions
                    WHERE status = 'scheduled' AND scheduled_start_time > instant
@@ -74,23 +74,23 @@ _NEXT_DUE = text("""
 """)
 
 
-class StageError(BookingTasksError):
-    """The play could not go on; the message says where and what was still open."""
+class LocalStackError(BookingTasksError):
+    """The local stack could not continue; the message says when, and what was still open."""
 
 
-class Stage:
-    """Everything that runs while something is played; all of it ends with the `with` block.
+class LocalStack:
+    """All servers and processes of a running service; they end with the `with` block.
 
-    While it is open, this process's own settings are the stage's. Without `database_url` and
-    `redis_url` it brings servers of its own; `knobs` are settings that differ from the ones below.
+    Meanwhile this process has the settings of the stack. Without `database_url` and `redis_url` the stack
+    starts its own servers. `changes` are settings that differ from those below.
     """
 
-    def __init__(self, database_url: str | None = None, redis_url: str | None = None, **knobs: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="booking-stage-"))
+    def __init__(self, database_url: str | None = None, redis_url: str | None = None, **changes: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="booking-local-stack-"))
         self._exit = ExitStack()
         self._servers: list[Server] = []
         self.mail = MailSink(self.folder / "mail")
-        self.platform = LocalPlatform()
+        self.platform = FakeMeetingPlatform()
         if database_url is None:
             postgres = Postgres(self.folder / "postgres")
             self._servers.append(postgres)
@@ -113,8 +113,8 @@ class Stage:
             "BOOKING_SMTP_PORT": str(self.mail.port),
             "BOOKING_MAIL_ADDRESS": "consultations@booking.example.org",
             "BOOKING_MAIL_NAME": "Consultations",
-        } | knobs
-        self.stack = Stack(self.folder / "processes", self.environment)
+        } | changes
+        self.service = ServiceProcesses(self.folder / "processes", self.environment)
         self._client: BookingClient | None = None
 
     def __enter__(self) -> Self:
@@ -126,32 +126,32 @@ class Stage:
             opening.enter_context(self.platform)
             opening.enter_context(self.mail)
             opening.callback(_set_environment, dict(os.environ))
-            _set_environment(self._surroundings() | self.environment)
+            _set_environment(self._foreign_environment() | self.environment)
             self._exit = opening.pop_all()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._exit.close()
-        if error is None:  # else the logs stay for whoever wants to know
+        if error is None:  # after an error the logs stay
             shutil.rmtree(self.folder, ignore_errors=True)
 
     @staticmethod
-    def _surroundings() -> dict[str, str]:
-        """This process's environment without any setting of the service."""
-        ours = ("BOOKING_", "CELERY_", "DATABASE_URL", "REDIS_URL")
-        return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    def _foreign_environment() -> dict[str, str]:
+        """Return this process's environment without the settings of the service."""
+        own = ("BOOKING_", "CELERY_", "DATABASE_URL", "REDIS_URL")
+        return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
     def open(self, at: datetime) -> None:
-        """Migrate, set the clock, start workers and beat."""
+        """Migrate, set the clock, and start workers and beat."""
         migrate()
         self.step(at)
-        self._exit.callback(self.stack.stop)
-        self.stack.worker("front", FRONT)
-        self.stack.worker("effects", EFFECTS)
-        self.stack.beat()
-        self.stack.wait_ready()
+        self._exit.callback(self.service.stop)
+        self.service.worker("front", FRONT)
+        self.service.worker("effects", EFFECTS)
+        self.service.beat()
+        self.service.wait_ready()
         self._client = BookingClient(
             self.environment.get("CELERY_BROKER_URL", self.environment["REDIS_URL"]),
             self.environment["REDIS_URL"],
@@ -159,20 +159,20 @@ class Stage:
         self._exit.callback(self._client.close)
 
     def send(self, message: Query[OutcomeT]) -> OutcomeT:
-        """Send a command until its outcome is there, as every caller should."""
+        """Send a message until its outcome has arrived, as every caller should."""
         if self._client is None:
-            raise StageError("the stage is not open yet")
+            raise LocalStackError("the local stack is not open yet")
         for _ in range(5):
             try:
                 return self._client.send(message, wait=True).outcome(timeout=8)
             except NoAnswerError:
                 continue
-        raise StageError(f"{message.task} got no outcome in five tries")
+        raise LocalStackError(f"{message.task} got no outcome in five tries")
 
     def send_at_once(self, messages: Sequence[Command[OutcomeT]]) -> list[OutcomeT]:
-        """Enqueue several commands before reading any outcome; whatever got none is sent again."""
+        """Send several commands before reading any outcome; those without an outcome are sent again."""
         if self._client is None:
-            raise StageError("the stage is not open yet")
+            raise LocalStackError("the local stack is not open yet")
         receipts = [self._client.send(message, wait=True) for message in messages]
         outcomes = []
         for message, receipt in zip(messages, receipts, strict=True):
@@ -183,7 +183,7 @@ class Stage:
         return outcomes
 
     def now(self) -> datetime:
-        """The stepped clock's instant."""
+        """Return the instant of the stepped clock."""
         with transaction() as db:
             return clock.now(db)
 
@@ -193,7 +193,7 @@ class Stage:
             clock.step(db, to)
 
     def advance(self, to: datetime) -> None:
-        """Step from one due moment to the next, until `to`, letting all be done at each."""
+        """Step from one due instant to the next until `to`, and wait at each until nothing is left to do."""
         self.settle()
         while (due := self._next_due()) is not None and due < to:
             self.step(due)
@@ -201,34 +201,38 @@ class Stage:
         self.step(to)
         self.settle()
 
-    def see_the_day_in(self, seconds: float = 60) -> None:
-        """Let the work of a new day be done and what follows from it: new windows may serve who waits.
+    def wait_for_new_day(self, seconds: float = 60) -> None:
+        """Wait for the daily work of the current day and for what follows from its new windows.
 
-        Raises StageError.
+        Raises LocalStackError.
         """
         end = time.monotonic() + seconds
-        while not self.extended():
+        while not self.has_extended_windows():
             if time.monotonic() > end:
-                raise StageError(f"no windows for the day of {self.now():%a %H:%M} after {seconds:.0f} s")
+                raise LocalStackError(
+                    f"no windows for the day of {self.now():%a %H:%M} after {seconds:.0f} s"
+                )
             time.sleep(0.03)
         self.settle(max(0.1, end - time.monotonic()))
 
-    def extended(self) -> bool:
-        """Whether the windows of this instant's day are made."""
+    def has_extended_windows(self) -> bool:
+        """Whether the windows of the current day are made."""
         with transaction() as db:
             return has_run_today(db, "extend_availability", clock.now(db))
 
     def settle(self, seconds: float = 60) -> None:
-        """Wait until nothing is left to do at this instant. Raises StageError with what is left."""
+        """Wait until nothing is left to do at this instant. Raises LocalStackError with what is left."""
         end = time.monotonic() + seconds
-        while busy := self._busy():
+        while open_work := self._open_work():
             if time.monotonic() > end:
-                raise StageError(f"still busy after {seconds:.0f} s at {self.now():%a %H:%M}: {busy}")
+                raise LocalStackError(
+                    f"still open after {seconds:.0f} s at {self.now():%a %H:%M}: {open_work}"
+                )
             time.sleep(0.03)
 
-    def _busy(self) -> dict[str, Any]:
+    def _open_work(self) -> dict[str, Any]:
         with transaction() as db:
-            counts = db.execute(_BUSY, self._delays()).mappings().one()
+            counts = db.execute(_OPEN_WORK, self._delays()).mappings().one()
         return {name: count for name, count in counts.items() if count}
 
     def _next_due(self) -> datetime | None:
@@ -242,7 +246,7 @@ class Stage:
 
 
 def _set_environment(environment: Mapping[str, str]) -> None:
-    """Replace this process's environment, and forget what was made from the one before."""
+    """Replace this process's environment, and drop the engine and settings made from the previous one."""
     if database.engine.cache_info().currsize:
         database.engine().dispose()
     database.engine.cache_clear()
