@@ -21,7 +21,7 @@ ASKED = EventType.REQUEST_CONFIRMATION_REQUESTED
 
 #: `withdrawn` is whatever ended it beside the consultant's answer or silence.
 Resolution = Literal["open", "accepted", "declined", "unanswered", "withdrawn"]
-_FATES: dict[str, Resolution] = {
+_RESOLUTIONS: dict[str, Resolution] = {
     EventType.SESSION_SCHEDULED: "accepted",
     EventType.REQUEST_DECLINED: "declined",
     EventType.REQUEST_UNANSWERED: "unanswered",
@@ -97,17 +97,17 @@ def _question(db: Session, event: Event) -> ConfirmationRequest | None:
         requested_at=event.occurred_at,
         start=_instant(event.after.get("start")),
         end=_instant(event.after.get("end")),
-        **_fate(db, event),
+        **_resolution(db, event),
     )
 
 
-def _fate(db: Session, asked: Event) -> dict[str, Any]:
+def _resolution(db: Session, requested: Event) -> dict[str, Any]:
     waited = "pending_confirmation"
     ended = db.execute(
         select(Event.type, Event.occurred_at, Event.entry_point)
         .where(
-            Event.consultation_request_id == asked.consultation_request_id,
-            Event.position > asked.position,
+            Event.consultation_request_id == requested.consultation_request_id,
+            Event.position > requested.position,
             or_(
                 Event.before["status"].astext == waited,
                 Event.before["request_status"].astext == waited,
@@ -119,8 +119,8 @@ def _fate(db: Session, asked: Event) -> dict[str, Any]:
     ).first()
     if ended is None:
         return {}
-    fate = _FATES.get(ended.type, "withdrawn")
-    return {"fate": fate, "ended_at": ended.occurred_at, "ended_by": ended.entry_point}
+    resolution = _RESOLUTIONS.get(ended.type, "withdrawn")
+    return {"resolution": resolution, "ended_at": ended.occurred_at, "ended_by": ended.entry_point}
 
 
 def _instant(text: str | None) -> datetime | None:
