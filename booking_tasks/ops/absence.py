@@ -1,4 +1,4 @@
-"""The operator's way to plan an absence: see it, do it, take it back."""
+"""`booking-tasks absence`: plan the absence of a consultant, apply the plan, undo it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from uuid import UUID
 
 import typer
 
+from booking_tasks.ops.console import AsJson, Who, checked_name, fail_with, operator_unit_of_work
+
 if TYPE_CHECKING:
     from booking_tasks.contracts import AbsencePlanOutcome, AbsenceStep
 
-absence = typer.Typer(no_args_is_help=True, help="A consultant is away: plan, apply, undo.")
+absence = typer.Typer(no_args_is_help=True, help="A consultant is absent: plan, apply, undo.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="The outcome as JSON instead of a table.")]
-Plan = Annotated[UUID, typer.Argument(help="The plan's id, as `plan` prints it.")]
-Who = Annotated[str, typer.Option(envvar="USER", help="Who decides; kept in the history.")]
+PlanId = Annotated[UUID, typer.Argument(help="The plan's id, as `plan` prints it.")]
 _FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
-_WALL = "In the consultant's wall-clock time."
+_WALL_CLOCK = "In the consultant's wall-clock time."
 
 
 def _pair(value: str) -> tuple[UUID, UUID]:
-    """`SESSION=CONSULTANT`."""
+    """Read `SESSION=CONSULTANT`."""
     session, _, consultant = value.partition("=")
     try:
         return UUID(session), UUID(consultant)
@@ -31,21 +31,22 @@ def _pair(value: str) -> tuple[UUID, UUID]:
 
 @absence.command()
 def plan(
-    consultant: Annotated[UUID, typer.Argument(help="Who is away.")],
-    why: Annotated[str, typer.Option(help="The reason; kept in the history, told to nobody.")],
+    consultant: Annotated[UUID, typer.Argument(help="The consultant who is absent.")],
+    why: Annotated[str, typer.Option(help="The reason; kept in the history, sent to nobody.")],
     who: Who,
     leave: Annotated[UUID | None, typer.Option(help="A stored leave.")] = None,
-    since: Annotated[datetime | None, typer.Option("--from", formats=_FORMATS, help=_WALL)] = None,
-    until: Annotated[datetime | None, typer.Option("--to", formats=_FORMATS, help=_WALL)] = None,
+    since: Annotated[datetime | None, typer.Option("--from", formats=_FORMATS, help=_WALL_CLOCK)] = None,
+    until: Annotated[datetime | None, typer.Option("--to", formats=_FORMATS, help=_WALL_CLOCK)] = None,
     except_: Annotated[
         list[UUID] | None, typer.Option("--except", help="A session that stays; may be repeated.")
     ] = None,
-    give: Annotated[
-        list[str] | None, typer.Option(metavar="SESSION=CONSULTANT", help="Who shall take a session.")
+    chosen: Annotated[
+        list[str] | None,
+        typer.Option("--assign", metavar="SESSION=CONSULTANT", help="The consultant for a session."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What can become of the sessions: a draft. Without leave or time, of every session ahead."""
+    """Draft what happens to the sessions; without leave or time, to every future session."""
     from booking_tasks.absence.plans import plan_absence
     from booking_tasks.contracts import PlanAbsence
     from booking_tasks.kit.ids import uuid7
@@ -59,46 +60,45 @@ def plan(
         "reason": why,
         "except_session_ids": except_ or [],
         "chosen": [
-            {"session_id": session, "consultant_user_id": other} for session, other in map(_pair, give or [])
+            {"session_id": session, "consultant_user_id": other}
+            for session, other in map(_pair, chosen or [])
         ],
     }
-    _show(_ran(PlanAbsence, plan_absence, who, request), as_json=as_json)
+    _show(_run(PlanAbsence, plan_absence, who, request), as_json=as_json)
 
 
 @absence.command()
-def apply(plan: Plan, who: Who, as_json: AsJson = False) -> None:
-    """Do what the draft shows, whole or not at all; nobody hears of it before the grace is over."""
+def apply(plan: PlanId, who: Who, as_json: AsJson = False) -> None:
+    """Apply the draft, whole or not at all; nobody is notified before the grace time has passed."""
     from booking_tasks.absence import plans
     from booking_tasks.contracts import ApplyAbsencePlan
 
-    _show(_ran(ApplyAbsencePlan, plans.apply_plan, who, {"plan_id": plan}), as_json=as_json)
+    _show(_run(ApplyAbsencePlan, plans.apply_plan, who, {"plan_id": plan}), as_json=as_json)
 
 
 @absence.command()
-def undo(plan: Plan, who: Who, as_json: AsJson = False) -> None:
-    """Put everything back as it was, while nobody has heard of it."""
+def undo(plan: PlanId, who: Who, as_json: AsJson = False) -> None:
+    """Undo an applied plan while nobody has been notified."""
     from booking_tasks.absence import plans
     from booking_tasks.contracts import UndoAbsencePlan
 
-    _show(_ran(UndoAbsencePlan, plans.undo_plan, who, {"plan_id": plan}), as_json=as_json)
+    _show(_run(UndoAbsencePlan, plans.undo_plan, who, {"plan_id": plan}), as_json=as_json)
 
 
-def _ran(contract: Any, use_case: Any, who: str, request: dict[str, Any]) -> AbsencePlanOutcome:
-    """The use case in a transaction of its own, on the operator's word."""
+def _run(contract: Any, use_case: Any, who: str, request: dict[str, Any]) -> AbsencePlanOutcome:
+    """Run a use case in a unit of work in the operator's name."""
     from pydantic import ValidationError
 
     from booking_tasks.contracts import AbsencePlanOutcome, field_errors
     from booking_tasks.kit.ids import uuid7
-    from booking_tasks.unit_of_work import unit_of_work
 
-    if not who.strip():
-        raise typer.BadParameter("say who decides", param_hint="--who")
+    name = checked_name(who)
     try:
-        command = contract.model_validate({"message_id": uuid7(), "actor": who.strip(), **request})
+        command = contract.model_validate({"message_id": uuid7(), "actor": name, **request})
     except ValidationError as error:
         problems = field_errors([dict(one) for one in error.errors(include_url=False, include_input=False)])
         return AbsencePlanOutcome(result="refused", code="invalid", errors=problems)
-    with unit_of_work(command.actor, "operator") as (db, ctx):
+    with operator_unit_of_work(name) as (db, ctx):
         outcome: AbsencePlanOutcome = use_case(db, ctx, command)
     return outcome
 
@@ -109,18 +109,15 @@ def _show(outcome: AbsencePlanOutcome, *, as_json: bool) -> None:
     else:
         _print(outcome)
     if outcome.result == "refused":
-        for one in outcome.errors:
-            typer.echo(f"{one.field}: {one.problem}", err=True)
-        typer.echo(f"refused: {outcome.code}", err=True)
-        raise typer.Exit(1)
+        fail_with(outcome)
 
 
 def _print(outcome: AbsencePlanOutcome) -> None:
     for step in outcome.steps:
         typer.echo(_line(step))
     if outcome.plan_id is not None:
-        told = f", told at {outcome.announce_at:%Y-%m-%d %H:%M}Z" if outcome.announce_at else ""
-        typer.echo(f"plan {outcome.plan_id} {outcome.state}{told}: {len(outcome.steps)} sessions")
+        announced = f", announced at {outcome.announce_at:%Y-%m-%d %H:%M}Z" if outcome.announce_at else ""
+        typer.echo(f"plan {outcome.plan_id} {outcome.state}{announced}: {len(outcome.steps)} sessions")
 
 
 def _line(step: AbsenceStep) -> str:

@@ -1,4 +1,4 @@
-"""The operator's view of hours: what is free, what a change would do, which sessions nothing covers."""
+"""`booking-tasks availability`: free time, the preview of a change, and uncovered sessions."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from uuid import UUID
 import typer
 
 from booking_tasks.kit.errors import BookingTasksError
+from booking_tasks.ops.console import AsJson, fail_with
 
 if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from booking_tasks.contracts import Outcome, PreviewOutcome, TimeSpan
+    from booking_tasks.contracts import PreviewOutcome, TimeSpan
 
 availability = typer.Typer(
-    no_args_is_help=True, help="Hours: what is free, preview a change, list uncovered sessions."
+    no_args_is_help=True, help="Hours: list free time, preview a change, list uncovered sessions."
 )
 
-_MOST_BYTES = 1_000_000
+_MAX_FILE_BYTES = 1_000_000
 
 
 def _hours_in(path: Path) -> dict[str, Any]:
-    """The file's hours. TOML has dates and times of its own; JSON writes them as text."""
+    """Read the hours of a file; TOML has its own dates and times, JSON has them as text."""
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise BookingTasksError(f"{path}: longer than {_MOST_BYTES} bytes; that is no consultant's hours")
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise BookingTasksError(f"{path}: longer than {_MAX_FILE_BYTES} bytes; hours are shorter")
         text = path.read_text(encoding="utf-8")
         found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, ValueError) as error:
@@ -39,31 +40,30 @@ def _hours_in(path: Path) -> dict[str, Any]:
     return found
 
 
-Consultant = Annotated[UUID, typer.Argument(help="The consultant.")]
-AsJson = Annotated[bool, typer.Option("--json", help="The outcome as JSON instead of lines.")]
+ConsultantId = Annotated[UUID, typer.Argument(metavar="CONSULTANT", help="The consultant.")]
 
 
 @availability.command()
 def preview(
-    consultant: Consultant,
+    consultant: ConsultantId,
     file: Annotated[
         Path | None,
-        typer.Option(help="Hours as JSON or TOML, like set_availability; without it those that are stored."),
+        typer.Option(help="Hours as JSON or TOML, as for set_availability; the default is the stored hours."),
     ] = None,
     leave: Annotated[
         list[str] | None,
-        typer.Option(metavar="START/END", help="More leave, such as 2027-03-08T00:00/2027-03-10T00:00."),
+        typer.Option(
+            metavar="START/END", help="Additional leave, such as 2027-03-08T00:00/2027-03-10T00:00."
+        ),
     ] = None,
-    without_leave: Annotated[list[UUID] | None, typer.Option(help="Leave that would be taken back.")] = None,
+    without_leave: Annotated[list[UUID] | None, typer.Option(help="Leave that would be removed.")] = None,
     zone: Annotated[str | None, typer.Option(help="Another zone, such as Europe/Vienna.")] = None,
     holidays: Annotated[str | None, typer.Option(help="Another region, such as AT or DE-BY.")] = None,
-    slots: Annotated[
-        UUID | None, typer.Option(help="A service type, to list the slots it would have.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many of each.")] = 50,
+    slots: Annotated[UUID | None, typer.Option(help="A service type, to list its slots.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most this many of each.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """What other hours, leave, zone or region would add, remove and orphan. Writes nothing."""
+    """Show what other hours, leave, zone or region would add, remove and orphan. Writes nothing."""
     from booking_tasks.kit.time_zones import zone as zone_named
 
     pairs = [one.partition("/") for one in leave or []]
@@ -77,17 +77,17 @@ def preview(
         "service_type_id": slots,
         "limit": limit,
     }
-    outcome, stored_zone = _previewed(request)
+    outcome, stored_zone = _preview(request)
     if as_json:
         typer.echo(outcome.model_dump_json(indent=2))
     elif outcome.result == "done":
         _print(outcome, zone_named(zone or stored_zone), with_slots=slots is not None)
     if outcome.result != "done":
-        _refuse(outcome)
+        fail_with(outcome)
 
 
-def _previewed(request: dict[str, Any]) -> tuple[PreviewOutcome, str]:
-    """The outcome, and the zone the consultant's hours are read in now."""
+def _preview(request: dict[str, Any]) -> tuple[PreviewOutcome, str]:
+    """Return the outcome, and the zone of the consultant's stored hours."""
     from pydantic import ValidationError
     from sqlalchemy import text
 
@@ -105,13 +105,6 @@ def _previewed(request: dict[str, Any]) -> tuple[PreviewOutcome, str]:
         db.execute(text("SET TRANSACTION READ ONLY"))
         row = db.get(ConsultantRow, query.consultant_user_id)
         return preview_availability(db, ctx, query), row.time_zone if row else "UTC"
-
-
-def _refuse(outcome: Outcome) -> None:
-    for one in outcome.errors:
-        typer.echo(f"{one.field}: {one.problem}", err=True)
-    typer.echo(f"refused: {outcome.code}", err=True)
-    raise typer.Exit(1)
 
 
 def _print(outcome: PreviewOutcome, where: ZoneInfo, *, with_slots: bool) -> None:
@@ -139,17 +132,17 @@ def _span(start: datetime, end: datetime) -> str:
 
 @availability.command()
 def uncovered(
-    consultant: Annotated[UUID | None, typer.Argument(help="One consultant; without, all of them.")] = None,
+    consultant: Annotated[UUID | None, typer.Argument(help="One consultant; the default is all.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The sessions ahead that hours, leave or an outside calendar do not cover, and why."""
+    """List future sessions that the hours do not cover or that leave or a calendar covers, and why."""
     from booking_tasks.hours import service
     from booking_tasks.unit_of_work import unit_of_work
 
     found = []
     with unit_of_work("operator", "command line") as (db, ctx):
-        whose = [consultant] if consultant else service.consultants_with_sessions_ahead(db, ctx)
-        for one in whose:
+        consultants = [consultant] if consultant else service.consultants_with_sessions_ahead(db, ctx)
+        for one in consultants:
             listed = service.uncovered_sessions(db, ctx, one)
             if listed is None:
                 raise BookingTasksError(f"{one} is no consultant of this database")
@@ -166,16 +159,16 @@ def uncovered(
 @availability.command()
 def free(
     consultants: Annotated[
-        list[UUID] | None, typer.Argument(help="Some consultants; without, all who take bookings.")
+        list[UUID] | None, typer.Argument(help="Some consultants; the default is all who take bookings.")
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=730, help="How far to look ahead.")] = 7,
+    days: Annotated[int, typer.Option(min=1, max=730, help="The number of days from now.")] = 7,
     slots: Annotated[
-        UUID | None, typer.Option(help="A service type, for the slots it has instead of the pieces.")
+        UUID | None, typer.Option(help="A service type, to list its slots instead of free time.")
     ] = None,
     zone: Annotated[str, typer.Option(help="The zone to show times in, such as Europe/Vienna.")] = "UTC",
     as_json: AsJson = False,
 ) -> None:
-    """What is free: the pieces of consultants' hours, or the slots of a service type."""
+    """List the free time of consultants, or the slots of a service type."""
     from datetime import timedelta
 
     from booking_tasks.availability.service import free_time

@@ -1,4 +1,4 @@
-"""The operator's view of a choice: each decision as a table."""
+"""`booking-tasks explain`: each decision about a request as a table."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 def explain(
     request: Annotated[UUID, typer.Argument(help="The request.")],
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Why a request has its consultant, or none: every decision with everyone's terms, or reason why not."""
+    """Explain why a request has its consultant, or none: each decision with all candidates."""
     from rich.console import Console
 
-    found = _explained(request)
+    found = _outcome_of(request)
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
         return
@@ -41,7 +41,7 @@ def _is_wide() -> bool:
     return sys.stdout.isatty()
 
 
-def _explained(request: UUID) -> ExplainOutcome:
+def _outcome_of(request: UUID) -> ExplainOutcome:
     from booking_tasks.assignment.explaining import explain as explained
     from booking_tasks.context import Context
     from booking_tasks.contracts import ExplainAssignment
@@ -57,7 +57,7 @@ def _explained(request: UUID) -> ExplainOutcome:
 
 
 def _head(decision: Decision) -> list[str]:
-    """What was decided, from what, and what it costs that it is not the preferred one."""
+    """Return what was decided, with which policy, and the cost of a fallback."""
     who = (
         f"{decision.consultant_user_id}, {_minute(decision.start)}"
         if decision.consultant_user_id
@@ -77,7 +77,7 @@ def _head(decision: Decision) -> list[str]:
 
 
 def table_of(decision: Decision) -> Table:
-    """Everyone who was looked at: terms and total of those who could, the reason of those who could not."""
+    """Return the candidates: terms and total of the eligible ones, the reason for the others."""
     from rich.table import Table
 
     weights = decision.inputs.get("weights", {})

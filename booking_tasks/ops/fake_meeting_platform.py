@@ -1,16 +1,15 @@
-"""A meeting platform on this machine, for the demo and the tests.
+"""A fake meeting platform on this machine, for the demo and the tests.
 
-It serves docs/meeting-platform.openapi.yaml over real HTTP and can be told to misbehave:
+It serves docs/meeting-platform.openapi.yaml over real HTTP and fails on request:
 
     POST /_control           {"fail_next": 2, "fail_method": "PUT", "status": 503,
                               "delay_seconds": 0.5, "repeat_answers": true, "lose_reply_next": 1}
     POST /_control/presence  {"session_id": "...", "complete": true, "observations": [...]}
-    GET  /_ledger            every call of the contract it got, in order
+    GET  /_ledger            every call of the contract that it received, in order
 
-`fail_next` calls (of one method, where it is given) do nothing and answer `status`.
-`lose_reply_next` calls do their work, then drop the connection. `delay_seconds` holds back each
-answer once the work is done, until the next control call at the latest. With `repeat_answers`
-whatever is listed is listed twice.
+The next `fail_next` calls (of `fail_method`, when it is set) do nothing and answer `status`. The next
+`lose_reply_next` calls do their work, then drop the connection. Each answer is sent `delay_seconds` after the
+work is done, or at the next control call. With `repeat_answers`, each entry of a list occurs twice.
 
 Run it as `python -m booking_tasks.ops.fake_meeting_platform --port 8099 --state rooms.json`.
 """
@@ -36,40 +35,40 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-_MOST_BYTES = 1024 * 1024
+_MAX_BODY_BYTES = 1024 * 1024
 _SEE = "see docs/meeting-platform.openapi.yaml"
 _KEPT = ("rooms", "keys", "presence", "ledger")
 _NO_KEY = "the header Idempotency-Key is missing"
 _PATH = re.compile(r"/rooms(?:/(?P<session_id>[^/]+)(?P<attendance>/attendance)?)?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-Instant = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
+UtcInstant = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
 
 
-class _Body(BaseModel):
+class _RequestBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class RoomSpec(_Body):
+class RoomBody(_RequestBody):
     """The body of PUT /rooms/{session_id}."""
 
     revision: Annotated[int, Field(ge=0)]
-    starts_at: Instant
-    ends_at: Instant
+    starts_at: UtcInstant
+    ends_at: UtcInstant
     requester_user_id: UUID
     consultant_user_id: UUID
 
 
-class Presence(_Body):
-    """What the room of a session is to have seen, in addition to what it saw before."""
+class Presence(_RequestBody):
+    """Observations to add to those of a session's room."""
 
     session_id: UUID
     complete: bool | None = None
     observations: list[dict[str, Any]] = []
 
 
-class Control(_Body):
-    """How to misbehave. What is not named stays as it is."""
+class Control(_RequestBody):
+    """How the platform fails."""
 
     fail_next: int = 0
     fail_method: str | None = None
@@ -80,20 +79,20 @@ class Control(_Body):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A status and a JSON body; None is no body at all."""
+class PlatformResponse:
+    """A status and a JSON body; None is no body."""
 
     status: int
     body: Any = None
 
 
-def _error(status: int, code: str, message: str) -> Answer:
-    return Answer(status, {"error": code, "message": message})
+def _error(status: int, code: str, message: str) -> PlatformResponse:
+    return PlatformResponse(status, {"error": code, "message": message})
 
 
 @dataclass
 class Rooms:
-    """What the platform remembers, and what each call does to it. Written to `file` after each change."""
+    """The state of the platform and the effect of each call; written to `file` after each change."""
 
     base_url: str = ""
     file: Path | None = None
@@ -103,7 +102,7 @@ class Rooms:
     ledger: list[dict[str, Any]] = field(default_factory=list)
 
     def load(self) -> None:
-        """Go on where the state file ends, if there is one."""
+        """Load the state file, if there is one."""
         if self.file is not None and self.file.exists():
             for name, value in json.loads(self.file.read_text(encoding="utf-8")).items():
                 setattr(self, name, value)
@@ -115,8 +114,8 @@ class Rooms:
             half.write_text(json.dumps({name: getattr(self, name) for name in _KEPT}), encoding="utf-8")
             half.replace(self.file)
 
-    def answer(self, method: str, target: str, key: str | None, body: bytes) -> Answer:
-        """One call of the contract."""
+    def answer(self, method: str, target: str, key: str | None, body: bytes) -> PlatformResponse:
+        """Answer one call of the contract."""
         parts = urlsplit(target)
         found = _PATH.fullmatch(parts.path)
         if found is None:
@@ -137,19 +136,19 @@ class Rooms:
             return _error(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", _SEE)
         return calls[method](found["session_id"] or "")
 
-    def _put(self, session_id: str, key: str | None, body: bytes) -> Answer:
+    def _put(self, session_id: str, key: str | None, body: bytes) -> PlatformResponse:
         try:
-            wanted = json.loads(body)
+            sent = json.loads(body)
         except ValueError:
             return _error(HTTPStatus.BAD_REQUEST, "malformed", "the body is no JSON")
         if not key:
             return _error(HTTPStatus.BAD_REQUEST, "malformed", _NO_KEY)
         try:
-            spec = RoomSpec.model_validate(wanted)
+            spec = RoomBody.model_validate(sent)
         except ValidationError as error:
             fields = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
             return _error(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", f"missing or wrong: {fields}")
-        if self.keys.setdefault(key, [session_id, wanted]) != [session_id, wanted]:
+        if self.keys.setdefault(key, [session_id, sent]) != [session_id, sent]:
             return _error(HTTPStatus.CONFLICT, "key_reused", "this key was used with another body")
         room, status = self.rooms.get(session_id), HTTPStatus.OK
         if room is None:
@@ -159,24 +158,28 @@ class Rooms:
             room |= spec.model_dump(mode="json")
         self.rooms[session_id] = room
         self.presence.setdefault(session_id, {"complete": False, "observations": []})
-        return Answer(status, _shown(room))
+        return PlatformResponse(status, _shown(room))
 
-    def _get(self, session_id: str) -> Answer:
+    def _get(self, session_id: str) -> PlatformResponse:
         room = self.rooms.get(session_id)
-        return _unknown() if room is None else Answer(HTTPStatus.OK, _shown(room))
+        return _unknown() if room is None else PlatformResponse(HTTPStatus.OK, _shown(room))
 
-    def _delete(self, session_id: str, key: str | None) -> Answer:
+    def _delete(self, session_id: str, key: str | None) -> PlatformResponse:
         if not key:
             return _error(HTTPStatus.BAD_REQUEST, "malformed", _NO_KEY)
-        return _unknown() if self.rooms.pop(session_id, None) is None else Answer(HTTPStatus.NO_CONTENT)
+        return (
+            _unknown()
+            if self.rooms.pop(session_id, None) is None
+            else PlatformResponse(HTTPStatus.NO_CONTENT)
+        )
 
-    def _attendance(self, session_id: str) -> Answer:
+    def _attendance(self, session_id: str) -> PlatformResponse:
         seen = self.presence.get(session_id)
         if seen is None:
             return _unknown()
-        return Answer(HTTPStatus.OK, seen | {"observations": list(seen["observations"])})
+        return PlatformResponse(HTTPStatus.OK, seen | {"observations": list(seen["observations"])})
 
-    def _list(self, query: dict[str, list[str]]) -> Answer:
+    def _list(self, query: dict[str, list[str]]) -> PlatformResponse:
         try:
             start = datetime.fromisoformat(query.get("from", ["0001-01-01T00:00:00Z"])[-1])
             end = datetime.fromisoformat(query.get("until", ["9999-12-31T00:00:00Z"])[-1])
@@ -187,28 +190,28 @@ class Rooms:
             ]
         except (ValueError, TypeError):
             return _error(HTTPStatus.BAD_REQUEST, "malformed", "from and until are ISO 8601 in UTC")
-        return Answer(HTTPStatus.OK, listed)
+        return PlatformResponse(HTTPStatus.OK, listed)
 
-    def add_presence(self, wanted: Presence) -> None:
-        """Note what a room saw; a session without a room may be given some too."""
-        seen = self.presence.setdefault(str(wanted.session_id), {"complete": False, "observations": []})
-        seen["observations"] += wanted.observations
-        if wanted.complete is not None:
-            seen["complete"] = wanted.complete
+    def add_presence(self, presence: Presence) -> None:
+        """Add observations to a session, which may have no room."""
+        seen = self.presence.setdefault(str(presence.session_id), {"complete": False, "observations": []})
+        seen["observations"] += presence.observations
+        if presence.complete is not None:
+            seen["complete"] = presence.complete
 
 
 def _shown(room: dict[str, Any]) -> dict[str, Any]:
     return {"room_id": room["room_id"], "join_url": room["join_url"]}
 
 
-def _unknown() -> Answer:
+def _unknown() -> PlatformResponse:
     return _error(HTTPStatus.NOT_FOUND, "unknown_room", "there is no room for this session")
 
 
 class FakeMeetingPlatform:
-    """The platform in this process, from `with` to its end; `url` is where it listens (loopback only).
+    """The platform in this process for a `with` block; `url` is its address (loopback only).
 
-    With a `token`, calls of the contract must carry it as bearer token. `port` 0 takes a free one.
+    With a `token`, calls of the contract need it as bearer token. `port` 0 takes a free port.
     """
 
     def __init__(self, port: int = 0, state: Path | None = None, token: str | None = None) -> None:
@@ -222,7 +225,7 @@ class FakeMeetingPlatform:
         self._rooms = Rooms(self.url, state)
         self._rooms.load()
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="local-platform"
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="fake-meeting-platform"
         )
 
     def __enter__(self) -> Self:
@@ -230,7 +233,7 @@ class FakeMeetingPlatform:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.control()
         self._server.shutdown()
@@ -238,7 +241,7 @@ class FakeMeetingPlatform:
         self._server.server_close()
 
     def control(self, **changes: Any) -> None:
-        """Change how it misbehaves; answers that are being held back go out at once."""
+        """Change how the platform fails; delayed answers are sent at once."""
         with self._lock:
             self._control = Control.model_validate(self._control.model_dump() | changes)
             self._release.set()
@@ -247,30 +250,30 @@ class FakeMeetingPlatform:
     def presence(
         self, session_id: UUID, observations: list[dict[str, Any]], complete: bool | None = None
     ) -> None:
-        """Note what the room of a session saw."""
-        wanted = Presence(session_id=session_id, observations=observations, complete=complete)
+        """Add observations of a session's room."""
+        added = Presence(session_id=session_id, observations=observations, complete=complete)
         with self._lock:
-            self._rooms.add_presence(wanted)
+            self._rooms.add_presence(added)
             self._rooms.save()
 
     def ledger(self) -> list[dict[str, Any]]:
-        """Every call it got: method, path, idempotency_key, body, status (None: no reply sent), when."""
+        """Return every call: method, path, idempotency_key, body, status (None: no reply was sent), when."""
         with self._lock:
             return [dict(call) for call in self._rooms.ledger]
 
     def rooms(self) -> dict[UUID, dict[str, Any]]:
-        """The open rooms by session."""
+        """Return the open rooms by session."""
         with self._lock:
             return {UUID(session_id): dict(room) for session_id, room in self._rooms.rooms.items()}
 
     def forget(self, session_id: UUID) -> None:
-        """Lose a room, as platforms do."""
+        """Lose a room, as a platform may do."""
         with self._lock:
             del self._rooms.rooms[str(session_id)]
             self._rooms.save()
 
-    def call(self, method: str, target: str, headers: Any, body: bytes) -> Answer | None:
-        """One call of the contract, with today's misbehaviour; None: say nothing and hang up."""
+    def call(self, method: str, target: str, headers: Any, body: bytes) -> PlatformResponse | None:
+        """Answer one call of the contract with the failures that are set; None drops the connection."""
         key = headers.get("Idempotency-Key")
         with self._lock:
             answer = self._worked(method, target, key, headers.get("Authorization"), body)
@@ -295,36 +298,38 @@ class FakeMeetingPlatform:
 
     def _worked(
         self, method: str, target: str, key: str | None, authorization: str | None, body: bytes
-    ) -> Answer:
+    ) -> PlatformResponse:
         if self._control.fail_next > 0 and self._control.fail_method in (None, method):
             self._control.fail_next -= 1
-            return _error(self._control.status, "told_to_fail", "this failure was asked for")
+            return _error(self._control.status, "requested_failure", "this failure was requested")
         if self._token is not None and not secrets.compare_digest(
             (authorization or "").encode(), f"Bearer {self._token}".encode()
         ):
-            return _error(HTTPStatus.UNAUTHORIZED, "unauthorized", "a bearer token is wanted")
+            return _error(HTTPStatus.UNAUTHORIZED, "unauthorized", "a bearer token is required")
         answer = self._rooms.answer(method, target, key, body)
         return _twice(answer) if self._control.repeat_answers else answer
 
-    def command(self, target: str, body: bytes) -> Answer:
-        """One of the calls by which it is told what to do."""
+    def command(self, target: str, body: bytes) -> PlatformResponse:
+        """Answer a control call."""
         try:
-            wanted = json.loads(body or b"{}")
+            sent = json.loads(body or b"{}")
             if target == "/_control":
-                self.control(**wanted)
+                self.control(**sent)
             else:
-                asked = Presence.model_validate(wanted)
-                self.presence(asked.session_id, asked.observations, asked.complete)
+                added = Presence.model_validate(sent)
+                self.presence(added.session_id, added.observations, added.complete)
         except (ValueError, TypeError) as error:
             return _error(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", str(error))
-        return Answer(HTTPStatus.NO_CONTENT)
+        return PlatformResponse(HTTPStatus.NO_CONTENT)
 
 
-def _twice(answer: Answer) -> Answer:
+def _twice(answer: PlatformResponse) -> PlatformResponse:
     if isinstance(answer.body, list):
-        return Answer(answer.status, answer.body * 2)
+        return PlatformResponse(answer.status, answer.body * 2)
     if isinstance(answer.body, dict) and "observations" in answer.body:
-        return Answer(answer.status, answer.body | {"observations": answer.body["observations"] * 2})
+        return PlatformResponse(
+            answer.status, answer.body | {"observations": answer.body["observations"] * 2}
+        )
     return answer
 
 
@@ -333,7 +338,7 @@ class _Server(ThreadingHTTPServer):
     platform: FakeMeetingPlatform
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller that hung up before its answer is part of the game; anything else is shown."""
+        """Ignore a caller that disconnected before its answer; report any other error."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -345,22 +350,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        if length > _MOST_BYTES:
+        if length > _MAX_BODY_BYTES:
             self.close_connection = True
             self._send(_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "the body is too large"))
         else:
-            self._send(self._answered(self.rfile.read(length)))
+            self._send(self._respond(self.rfile.read(length)))
 
-    def _answered(self, body: bytes) -> Answer | None:
+    def _respond(self, body: bytes) -> PlatformResponse | None:
         platform = self.server.platform
         match self.command, self.path:
             case "GET", "/_ledger":
-                return Answer(HTTPStatus.OK, platform.ledger())
+                return PlatformResponse(HTTPStatus.OK, platform.ledger())
             case "POST", ("/_control" | "/_control/presence") as target:
                 return platform.command(target, body)
         return platform.call(self.command, self.path, self.headers, body)
 
-    def _send(self, answer: Answer | None) -> None:
+    def _send(self, answer: PlatformResponse | None) -> None:
         if answer is None:
             self.close_connection = True
             return
@@ -377,20 +382,20 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - http.server's names
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-        """Quiet: the ledger holds every call."""
+        """Write no log: the ledger contains every call."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m booking_tasks.ops.fake_meeting_platform")
     parser.add_argument("--port", type=int, default=8099)
-    parser.add_argument("--state", type=Path, default=None, help="file to keep rooms and calls in")
-    parser.add_argument("--token", default=None, help="bearer token that calls must carry")
-    chosen = parser.parse_args(arguments)
+    parser.add_argument("--state", type=Path, default=None, help="file for rooms and calls")
+    parser.add_argument("--token", default=None, help="bearer token that calls need")
+    options = parser.parse_args(arguments)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with FakeMeetingPlatform(chosen.port, chosen.state, chosen.token) as platform:
+    with FakeMeetingPlatform(options.port, options.state, options.token) as platform:
         sys.stdout.write(f"meeting platform at {platform.url}\n")
         sys.stdout.flush()
         stopped.wait()

@@ -67,7 +67,7 @@ def test_a_plan_is_shown_applied_and_undone(session: ScheduledSession) -> None:
     applied = booking("apply", plan_id()).stdout.splitlines()
     assert applied[-2].endswith("applied")
     told = NOW + timedelta(minutes=5)
-    assert applied[-1] == f"plan {plan_id()} applied, told at {told:%Y-%m-%d %H:%M}Z: 1 sessions"
+    assert applied[-1] == f"plan {plan_id()} applied, announced at {told:%Y-%m-%d %H:%M}Z: 1 sessions"
     assert booking("undo", plan_id()).stdout.splitlines()[-2].endswith("undone")
     with transaction() as db:
         events = db.execute(select(Event.type, Event.actor, Event.entry_point).order_by(Event.position)).all()
@@ -83,7 +83,7 @@ def test_what_is_refused_names_the_code_on_the_other_stream(session: ScheduledSe
     assert ran.stderr.splitlines()[-1] == "refused: unknown_plan"
     ran = booking("plan", session.consultant_user_id, "--why", "ill", "--to", "2027-03-03T18:00")
     assert ran.stderr.splitlines() == ["request: start and end come together", "refused: invalid"]
-    ran = planned(session, "--give", "somebody=else")
+    ran = planned(session, "--assign", "somebody=else")
     assert ran.exit_code == 2
 
 

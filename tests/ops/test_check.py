@@ -80,7 +80,7 @@ def test_where_all_is_well_every_line_says_ok_but_the_tests_open_broker(healthy:
     }
     ran = check()
     assert ran.exit_code == 0
-    assert "lets anybody in -> give it an ACL file" in ran.stdout
+    assert "needs no password -> start it with an ACL file" in ran.stdout
     assert "unacknowledged 0" in ran.stdout
 
 

@@ -12,11 +12,11 @@
 
 DO $$
 DECLARE
-    wanted text;
+    required text;
 BEGIN
-    FOREACH wanted IN ARRAY ARRAY['booking_owner', 'booking_migrator', 'booking_app', 'booking_reader'] LOOP
-        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = wanted) THEN
-            EXECUTE pg_catalog.format('CREATE ROLE %I', wanted);
+    FOREACH required IN ARRAY ARRAY['booking_owner', 'booking_migrator', 'booking_app', 'booking_reader'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = required) THEN
+            EXECUTE pg_catalog.format('CREATE ROLE %I', required);
         END IF;
     END LOOP;
 END
