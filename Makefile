@@ -48,6 +48,7 @@ soak: $(INSTALLED) ## Make thousands of bookings while every process is killed, 
 check: $(INSTALLED) ## Check format, lint, types and import rules, and run the architecture tests
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/sqlfluff lint -q booking_tasks/*/queries
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@$(VENV)/bin/python -m pytest -q tests/test_architecture.py tests/test_schema.py

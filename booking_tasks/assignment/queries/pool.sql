@@ -26,10 +26,10 @@ SELECT
         ELSE count_reservations_ahead_v1(p.consultant_user_id, :now)
     END AS load,
     (SELECT u.time_zone FROM directory_users u WHERE u.user_id = :requester) AS requester_zone,
-    EXISTS (SELECT FROM specialization_aliases) AS has_aliases
+    EXISTS(SELECT FROM specialization_aliases) AS has_aliases
 FROM consultant_profiles p
 LEFT JOIN lock_pool_v1(:pool, :now) s USING (consultant_user_id)
 LEFT JOIN booking_policies_v1(
-    ARRAY(SELECT consultant_user_id FROM consultant_profiles), :pool, :now
+    array(SELECT consultant_user_id FROM consultant_profiles), :pool, :now
 ) b USING (consultant_user_id)
 ORDER BY p.consultant_user_id;
