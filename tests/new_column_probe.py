@@ -12,7 +12,7 @@ from uuid import uuid4
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import asking
+from booking_tasks.assignment import service
 from booking_tasks.context import Context
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.ops.migrate import migrate
@@ -40,7 +40,7 @@ def main(url: str, column: str, value: str) -> None:
                 column: value,
             }
             context = Context(now=NOW, actor="mira", entry_point="booking")
-            asking.submit(db, context, SubmitRequest.model_validate(command))
+            service.submit(db, context, SubmitRequest.model_validate(command))
         for row in db.execute(text(f"SELECT status, {column} FROM consultation_requests ORDER BY 1 DESC")):
             print(*row)  # noqa: T201 - read by the test
     engine.dispose()

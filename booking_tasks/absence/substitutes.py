@@ -8,10 +8,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
-from booking_tasks.assignment.eligibility import Profile, exclusion_reason
 from booking_tasks.assignment.evaluation import criteria_of, evaluate, ineligibility_reasons
-from booking_tasks.assignment.rules import Candidate, Start
-from booking_tasks.assignment.store import Facts
+from booking_tasks.assignment.rules import Candidate, Profile, Start, exclusion_reason
+from booking_tasks.assignment.store import Pool
 from booking_tasks.availability import store as ledger
 from booking_tasks.context import Context
 from booking_tasks.models import ConsultationRequest, ScheduledSession
@@ -36,11 +35,11 @@ def substitutes_at_session_time(
     if service_type is None:
         return []
 
-    def openings(fit: Sequence[UUID], known: Facts) -> dict[UUID, Sequence[Start] | str]:
+    def openings(fit: Sequence[UUID], pool: Pool) -> dict[UUID, Sequence[Start] | str]:
         found = store.evaluated_start(db, fit, service_type.id, start, ctx.now, session.id)
         return {
             who: "must_confirm"
-            if who in known.confirming and not confirming
+            if who in pool.must_confirm and not confirming
             else _opening(found.get(who), (start, end))
             for who in fit
         }

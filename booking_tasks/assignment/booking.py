@@ -1,20 +1,24 @@
-"""Giving a start that was found: booked, or held where the consultant must confirm. One statement."""
+"""Books a chosen start, holds it until the consultant confirms, or offers it to a requester who waits."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import booking_store as giving_store
-from booking_tasks.assignment.booking_store import PendingBooking
-from booking_tasks.assignment.decisions import Assigned
-from booking_tasks.assignment.rules import Candidate, Start
+from booking_tasks.assignment import store
+from booking_tasks.assignment.decisions import Assignment, AssignmentResult
+from booking_tasks.assignment.rules import Candidate, Ineligibility, Start
+from booking_tasks.assignment.store import PendingBooking
+from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
+from booking_tasks.enums import WaitingList
 from booking_tasks.intake.service import Submission
+from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import ConsultationRequest, ServiceType
+from booking_tasks.offers import service as offers
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.requests import service as requests
 from booking_tasks.requests.rules import confirmation_deadline
@@ -25,50 +29,87 @@ def book_or_hold(
     db: Session,
     ctx: Context,
     request: ConsultationRequest,
-    kind: ServiceType,
+    service_type: ServiceType,
     candidate: Candidate,
-    span: Start,
+    start: Start,
     decision: dict[str, Any] | None,
-    new: Submission | None = None,
-) -> Assigned | Refusal:
-    """Give a start to a locked request, or to one that is written with it. A refusal leaves nothing behind.
+    submission: Submission | None = None,
+) -> Assignment | Refusal:
+    """Book a start for a locked request, or for one that is inserted with it; Refusal writes nothing.
 
-    The length, and that the consultant must be asked, are as the policy says that holds under their lock,
-    not the one that was looked at before.
+    The length of the session, and whether the consultant must confirm, are those of the policy under the
+    lock, not those of the evaluation; where they differ, the booking is drafted again.
     """
-    start, end = span
     while True:
-        gift = _pending_booking(ctx, request, kind, candidate, (start, end), decision, new)
-        refusal, real_end = giving_store.book_start(db, request, gift, ctx.now)
+        pending = _pending_booking(ctx, request, service_type, candidate, start, decision, submission)
+        refusal, end = store.insert_booking(db, request, pending, ctx.now)
         if refusal is None:
             break
         if refusal == "must_be_confirmed":
             candidate = replace(candidate, must_confirm=True)
-        elif real_end is not None:
-            end = real_end
+        elif end is not None:
+            start = (start[0], end)
         else:
             return Refusal(refusal)
-    due = gift.entry.job_types_due(ctx.now)
-    wake_after_commit(db, due if new is None else due | new.entry.job_types_due(ctx.now))
-    became: Literal["asked", "scheduled"] = "asked" if gift.session_id is None else "scheduled"
-    return Assigned(became, gift.consultant_user_id, start=start, end=end)
+    job_types = pending.entry.job_types_due(ctx.now)
+    if submission is not None:
+        job_types |= submission.entry.job_types_due(ctx.now)
+    wake_after_commit(db, job_types)
+    is_hold = pending.session_id is None
+    result = AssignmentResult.CONFIRMATION_REQUESTED if is_hold else AssignmentResult.SCHEDULED
+    return Assignment(result, candidate.consultant_user_id, start=start[0], end=start[1])
 
 
 def _pending_booking(
     ctx: Context,
     request: ConsultationRequest,
-    kind: ServiceType,
+    service_type: ServiceType,
     candidate: Candidate,
-    span: Start,
+    start: Start,
     decision: dict[str, Any] | None,
-    new: Submission | None,
+    submission: Submission | None,
 ) -> PendingBooking:
-    who, (start, end) = candidate.consultant_user_id, span
+    who = candidate.consultant_user_id
     if not candidate.must_confirm:
-        draft = sessions.draft_session(ctx, request, who, start, end, decision)
-        return PendingBooking(who, start, end, draft.entry, decision, session_id=draft.session.id, new=new)
-    until = confirmation_deadline(
-        ctx.now, kind.confirmation_minutes, ctx.policies.confirmation_deadline, start
-    )
-    entry = requests.confirmation_entry(ctx, request, who, start, end, until)
-    return PendingBooking(who, start, end, entry, decision, until=until, new=new)
+        draft = sessions.draft_session(ctx, request, who, *start, decision)
+        session_id, entry, until = draft.session.id, draft.entry, None
+    else:
+        minutes, default = service_type.confirmation_minutes, ctx.policies.confirmation_deadline
+        until = confirmation_deadline(ctx.now, minutes, default, start[0])
+        session_id, entry = None, requests.confirmation_entry(ctx, request, who, *start, until)
+    return PendingBooking(who, *start, entry, decision, session_id, until, submission)
+
+
+def book_or_offer(
+    db: Session,
+    ctx: Context,
+    request: ConsultationRequest,
+    service_type: ServiceType,
+    candidate: Candidate,
+    start: Start,
+    decision: dict[str, Any] | None = None,
+) -> Assignment | Refusal:
+    """Book a start for a locked request, or offer it where the requester was told to wait.
+
+    A requester who waits may have made other plans, so they are asked, unless the service type does not want
+    that. `decision`, the row of the choice, is written with a booking. Refusal releases the attempt's locks.
+    """
+    if request.waiting_since is None or service_type.waiting_list == WaitingList.BOOK:
+        return book_or_hold(db, ctx, request, service_type, candidate, start, decision)
+    with savepoint(db) as attempt:
+        if _is_at_capacity(db, ctx, candidate):
+            attempt.discard()
+            return Refusal(Ineligibility.AT_CAPACITY)
+        taken = offers.offer_start(db, ctx, request, candidate.consultant_user_id, start[0])
+        if isinstance(taken, Refusal):
+            attempt.discard()
+            return taken
+    return Assignment(AssignmentResult.OFFERED, candidate.consultant_user_id, start=start[0], end=start[1])
+
+
+def _is_at_capacity(db: Session, ctx: Context, candidate: Candidate) -> bool:
+    """Whether the consultant may have no further reservation; locks them, as other pools book them too."""
+    if candidate.capacity is None:
+        return False
+    ledger.lock_consultant(db, candidate.consultant_user_id)
+    return bool(store.at_capacity(db, [candidate.consultant_user_id], ctx.now))

@@ -1,11 +1,12 @@
-"""Keeping why: each decision with its inputs, everyone's terms, and what a fallback costs."""
+"""The outcome of an assignment, and the stored decision that explains it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -14,67 +15,81 @@ from booking_tasks.assignment import store
 from booking_tasks.assignment.evaluation import Evaluation
 from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, Start
 from booking_tasks.context import Context
+from booking_tasks.contracts import FallbackCost
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ConsultationRequest
+from booking_tasks.requests.rules import NewRequest
+
+
+class AssignmentResult(StrEnum):
+    """What became of a request that was to be assigned."""
+
+    SCHEDULED = "scheduled"
+    #: The start is held until the consultant confirms.
+    CONFIRMATION_REQUESTED = "confirmation_requested"
+    #: The start is held until the requester, who was told to wait, accepts.
+    OFFERED = "offered"
+    WAITING = "waiting"
+    #: Every eligible consultant declined, and the service type rejects such a request.
+    REJECTED = "rejected"
+    #: The request does not wait any more, or has an offer.
+    NOTHING = "nothing"
+
+
+class DecisionReason(StrEnum):
+    """Why a decision with a consultant was made; one without has the reason of the empty choice."""
+
+    CHOSEN = "chosen"
+    OFFERED = "offered"
+    CHOSEN_BY_REQUESTER = "chosen_by_requester"
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What it costs that another than the preferred consultant was chosen.
+class Assignment:
+    """The outcome of an assignment. `cost`: what it costs that another than the preferred one was chosen."""
 
-    `reason`: why the preferred one was not chosen. `minutes_later` than their own earliest start, negative
-    is earlier; `score_difference`: how much higher they would have scored with it. None: they have no start.
-    """
-
-    reason: str
-    minutes_later: int | None = None
-    score_difference: float | None = None
-
-
-@dataclass(frozen=True)
-class Assigned:
-    """What became of the look: `scheduled`, `asked` (a consultant must confirm), `offered` (to one who
-
-    was told to wait), `waiting`, `rejected` (nobody is left to ask), or `nothing` to do (the request is no
-    longer waiting, or has an offer). `cost`: what it costs that it is not the preferred one.
-    """
-
-    result: Literal["scheduled", "asked", "offered", "waiting", "rejected", "nothing"]
+    result: AssignmentResult
     consultant_user_id: UUID | None = None
     reason: str | None = None
     start: datetime | None = None
     end: datetime | None = None
-    cost: Cost | None = None
+    cost: FallbackCost | None = None
 
     @property
-    def reason_stored(self) -> str:
-        """What the decision says of it."""
-        return self.reason or ("offered" if self.result == "offered" else "chosen")
+    def decision_reason(self) -> str:
+        """The reason that is stored with the decision."""
+        is_offer = self.result == AssignmentResult.OFFERED
+        return self.reason or (DecisionReason.OFFERED if is_offer else DecisionReason.CHOSEN)
 
 
 def fallback_cost(
     db: Session,
     ctx: Context,
     request: ConsultationRequest,
-    look: Evaluation,
+    evaluation: Evaluation,
     chosen: Candidate,
     start: datetime,
-) -> Cost | None:
-    """The cost of choosing another than the preferred one, or None when it is them, or there is none."""
-    preferred = look.of(request.preferred_consultant_user_id)
-    if preferred is None or preferred.consultant_user_id == chosen.consultant_user_id:
+) -> FallbackCost | None:
+    """What it costs that another than the preferred consultant was chosen; None where it does not apply.
+
+    The reason is why the preferred one was not chosen. `minutes_later` compares with their earliest start,
+    and `score_difference` with their score at that start; both are None where they have no start.
+    """
+    who = request.preferred_consultant_user_id
+    preferred = None if who in {None, chosen.consultant_user_id} else evaluation.of(who)
+    if preferred is None:
         return None
     own = preferred.starts[0] if preferred.starts else _first_start(db, ctx, request, preferred)
     reason = preferred.rejected or "lower_total"
     if own is None:
-        return Cost(reason)
-    supposed = look.with_start(preferred.consultant_user_id, own)
+        return FallbackCost(reason=reason)
+    supposed = evaluation.with_start(preferred.consultant_user_id, own)
     totals = [
         one.total
         for one in map(supposed.of, (preferred.consultant_user_id, chosen.consultant_user_id))
         if one
     ]
-    return Cost(
+    return FallbackCost(
         reason=reason,
         minutes_later=round((start - own[0]) / timedelta(minutes=1)),
         score_difference=round(totals[0] - totals[1], 6),
@@ -84,18 +99,9 @@ def fallback_cost(
 def _first_start(
     db: Session, ctx: Context, request: ConsultationRequest, preferred: Candidate
 ) -> Start | None:
-    """The first start that the preferred one has at all, wanted or not."""
+    """The first start of the preferred consultant at all, whether it lies in the preferred window or not."""
     who, until = preferred.consultant_user_id, ctx.now + ctx.policies.horizon
-    free = store.first_free_starts(
-        db,
-        [who],
-        request,
-        ctx.now,
-        until,
-        ctx.now,
-        1,
-        within_window=False,
-    )
+    free = store.first_free_starts(db, [who], request, ctx.now, until, ctx.now, 1, within_window=False)
     return next(iter(free.by_consultant.get(who, ())), None)
 
 
@@ -104,33 +110,56 @@ def record_decision(
     ctx: Context,
     request: ConsultationRequest,
     candidates: Iterable[Candidate],
-    became: Assigned,
+    assignment: Assignment,
     chosen: Candidate | None = None,
     start: datetime | None = None,
-    seen: Evaluation | None = None,
+    evaluation: Evaluation | None = None,
     batch: dict[str, Any] | None = None,
 ) -> None:
-    """Keep a decision with all that it was made of: who was looked at, what became of it, and why.
+    """Insert a decision with its inputs: the candidates, the outcome and the reason.
 
-    `batch` is the certificate of the plan that it was part of.
+    `batch` is the certificate of the plan that the decision was part of.
     """
-    inputs = _inputs(ctx, request, seen, became.cost)
+    inputs = _inputs(ctx, request, evaluation, assignment.cost)
     if batch is not None:
         inputs["batch"] = batch
     row = _row(ctx, request, candidates, chosen, start, inputs)
-    store.add_decision(db, **row | {"reason": became.reason_stored})
+    store.add_decision(db, **row | {"reason": assignment.decision_reason})
 
 
-def decision_of(
+def choice_row(
+    db: Session,
     ctx: Context,
     request: ConsultationRequest,
-    seen: Evaluation,
+    evaluation: Evaluation,
     chosen: Candidate,
     start: datetime,
-    cost: Cost | None,
+) -> tuple[dict[str, Any], FallbackCost | None]:
+    """The row of a choice, which is written together with the booking, and what the choice costs."""
+    cost = fallback_cost(db, ctx, request, evaluation, chosen, start)
+    inputs = _inputs(ctx, request, evaluation, cost)
+    return _row(ctx, request, evaluation.candidates, chosen, start, inputs), cost
+
+
+def requester_choice(
+    ctx: Context, request: ConsultationRequest | NewRequest, start: datetime
 ) -> dict[str, Any]:
-    """The row of a choice, to be written together with the booking."""
-    return _row(ctx, request, seen.candidates, chosen, start, _inputs(ctx, request, seen, cost))
+    """The row of a decision whose consultant and start the requester chose."""
+    return {
+        "consultation_request_id": request.id,
+        "decided_at": ctx.now,
+        "policy_version": POLICY_VERSION,
+        "consultant_user_id": request.preferred_consultant_user_id,
+        "start_time": start,
+        "reason": DecisionReason.CHOSEN_BY_REQUESTER,
+        "inputs": {"preferred_consultant_user_id": str(request.preferred_consultant_user_id)},
+        "candidates": [],
+    }
+
+
+def record_requester_choice(db: Session, ctx: Context, request: ConsultationRequest, start: datetime) -> None:
+    """Insert the decision of a requester where nothing is booked yet."""
+    store.add_decision(db, **requester_choice(ctx, request, start))
 
 
 def _row(
@@ -147,33 +176,17 @@ def _row(
         "policy_version": POLICY_VERSION,
         "consultant_user_id": chosen.consultant_user_id if chosen else None,
         "start_time": start,
-        "reason": "chosen",
+        "reason": DecisionReason.CHOSEN,
         "inputs": inputs,
         "candidates": [one.as_stored() for one in candidates],
     }
 
 
 def _inputs(
-    ctx: Context, request: ConsultationRequest, seen: Evaluation | None, cost: Cost | None
+    ctx: Context, request: ConsultationRequest, evaluation: Evaluation | None, cost: FallbackCost | None
 ) -> dict[str, Any]:
-    """All that the choice was made of."""
-    inputs = _wanted(request) | {"now": to_iso(ctx.now)}
-    if seen is not None:
-        inputs["weights"] = seen.weights.by_term()
-        inputs["window"] = [_iso(seen.circumstances.since), _iso(seen.circumstances.until)]
-        inputs["requester_zone"] = str(seen.circumstances.requester_zone)
-        inputs["standings"] = {
-            str(who): [str(one.credits), str(one.weight), _iso(one.idle_since)]
-            for who, one in seen.balances.items()
-        }
-    if cost is not None:
-        inputs["fallback"] = asdict(cost)
-    return inputs
-
-
-def _wanted(request: ConsultationRequest) -> dict[str, Any]:
-    """What the requester asked for, as far as it decides."""
-    return {
+    """What the choice was made of: the criteria of the requester, and everything that was computed."""
+    inputs: dict[str, Any] = {
         "preferred_consultant_user_id": str(request.preferred_consultant_user_id or "") or None,
         "preferred_window": [_iso(request.preferred_start_time), _iso(request.preferred_end_time)],
         "preferred_fallback": [request.preferred_fallback, _iso(request.fallback_after)],
@@ -181,7 +194,20 @@ def _wanted(request: ConsultationRequest) -> dict[str, Any]:
         "languages": request.languages,
         "company_id": str(request.company_id or "") or None,
         "excluded": [str(one) for one in request.excluded_consultant_user_ids],
+        "now": to_iso(ctx.now),
     }
+    if evaluation is not None:
+        circumstances = evaluation.circumstances
+        inputs["weights"] = evaluation.weights.by_term()
+        inputs["window"] = [_iso(circumstances.since), _iso(circumstances.until)]
+        inputs["requester_zone"] = str(circumstances.requester_zone)
+        inputs["balances"] = {
+            str(who): [str(one.credits), str(one.weight), _iso(one.idle_since)]
+            for who, one in evaluation.balances.items()
+        }
+    if cost is not None:
+        inputs["fallback"] = cost.model_dump(mode="json")
+    return inputs
 
 
 def _iso(instant: datetime | None) -> str | None:

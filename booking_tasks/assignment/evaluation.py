@@ -1,4 +1,4 @@
-"""Looking at everyone for one request: the candidates with their terms, under the pool's lock."""
+"""Evaluates all consultants for one request: candidates with their scores, under the lock of the pool."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store
-from booking_tasks.assignment.eligibility import Criteria, Profile, exclusion_reason
-from booking_tasks.assignment.eligibility import ineligibility_reason as never
-from booking_tasks.assignment.rules import Candidate, Start, ranked, scored_candidates
-from booking_tasks.assignment.scoring import Circumstances
+from booking_tasks.assignment.rules import (
+    Candidate,
+    Circumstances,
+    Criteria,
+    Ineligibility,
+    Profile,
+    Start,
+    exclusion_reason,
+    ineligibility_reason,
+    scored_candidates,
+)
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import NO_ALIASES, Aliases
 from booking_tasks.context import Context, Weights
@@ -24,14 +31,14 @@ from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
 
 #: How many starts of one consultant are tried before the next candidate's turn.
 STARTS_EACH = 5
-#: Those who are fit, and what is known of them -> their starts, or why they have none.
-Openings = Callable[[Sequence[UUID], store.Facts], Mapping[UUID, Sequence[Start] | str]]
+#: The eligible consultants and what is known of the pool -> the starts of each, or why there are none.
+Openings = Callable[[Sequence[UUID], store.Pool], Mapping[UUID, Sequence[Start] | str]]
 _INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everyone as they stood at one moment, and what their scores are made of."""
+    """All consultants, as evaluated at one moment, and what their scores are made of."""
 
     candidates: tuple[Candidate, ...]
     profiles: dict[UUID, Profile]
@@ -39,41 +46,31 @@ class Evaluation:
     circumstances: Circumstances
     weights: Weights
 
-    def best(self) -> Candidate | None:
-        """Who should have it."""
-        return next(iter(ranked(self.candidates)), None)
-
     def without(self, candidate: Candidate, reason: str) -> Evaluation:
-        """The same without one who turned out not to be free; the others are scored anew."""
+        """The same with one candidate rejected, who turned out not to be free; the others are scored anew."""
         who = candidate.consultant_user_id
         left = (
             replace(one, rejected=reason, terms={}, total=0.0) if one.consultant_user_id == who else one
             for one in self.candidates
         )
-        return replace(self, candidates=self.scored(left))
+        return self.with_candidates(left)
 
     def with_start(self, who: UUID, start: Start) -> Evaluation:
-        """The same as if one of them had this start."""
-        wanted = (
+        """The same as if one of the consultants had this start."""
+        supposed = (
             replace(one, rejected=None, starts=(start,)) if one.consultant_user_id == who else one
             for one in self.candidates
         )
-        return replace(self, candidates=self.scored(wanted))
+        return self.with_candidates(supposed)
+
+    def with_candidates(self, candidates: Iterable[Candidate]) -> Evaluation:
+        """The same with other candidates, who are scored."""
+        found = scored_candidates(candidates, self.profiles, self.balances, self.circumstances, self.weights)
+        return replace(self, candidates=found)
 
     def of(self, who: UUID | None) -> Candidate | None:
-        """One of them."""
+        """The candidate of one consultant."""
         return next((one for one in self.candidates if one.consultant_user_id == who), None)
-
-    def total(self, candidate: Candidate) -> float:
-        """What one of them scores here."""
-        found = self.of(candidate.consultant_user_id)
-        return found.total if found else 0.0
-
-    def scored(self, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-        """Candidates with their terms and totals under these circumstances."""
-        return tuple(
-            scored_candidates(candidates, self.profiles, self.balances, self.circumstances, self.weights)
-        )
 
 
 def evaluate(
@@ -83,109 +80,121 @@ def evaluate(
     service_type: ServiceType,
     openings: Openings | None = None,
 ) -> Evaluation:
-    """Everyone, with terms and starts, or the first reason why not.
+    """Lock the pool of the service type, and evaluate all consultants for a request.
 
-    `openings` says at which starts those who are fit could take it, or why not; by default at their first
-    free ones. Locks the pool: whoever looks for the same kind of consultation waits until this transaction
-    is over.
+    `openings` returns the starts of the eligible consultants, or why they have none; by default their first
+    free ones. Other evaluations for the same service type wait until this transaction is over.
     """
-    wish, now = criteria_of(request), ctx.now
-    pool = store.lock_pool(db, wish, now)
-    profiles, known = pool.profiles, pool.facts
-    aliases = _aliases(db, profiles.values(), wish) if known.has_aliases else NO_ALIASES
-    reasons = {
-        who: never(one, wish, aliases) or exclusion_reason(one, wish, now) for who, one in profiles.items()
-    }
-    for who, one in profiles.items():
-        if reasons[who] is None and one.capacity is not None and known.loads.get(who, 0) >= one.capacity:
-            reasons[who] = "at_capacity"
-    since, until = _window(ctx, request, known)
-    left = [who for who, reason in reasons.items() if reason is None]
-    open_at = openings(left, known) if openings else _free(db, ctx, request, left, (since, until))
-    about = Circumstances(
-        criteria=wish,
+    criteria = criteria_of(request)
+    pool = store.lock_pool(db, criteria, ctx.now)
+    aliases = _aliases(db, pool.profiles.values(), criteria) if pool.has_aliases else NO_ALIASES
+    since, until = _window(ctx, request, pool)
+    reasons = _ineligibility(pool, criteria, aliases, ctx.now)
+    eligible = [who for who, reason in reasons.items() if reason is None]
+    starts = (
+        openings(eligible, pool) if openings else _first_starts(db, ctx, request, eligible, (since, until))
+    )
+    circumstances = Circumstances(
+        criteria=criteria,
         since=since,
         until=request.preferred_end_time,
-        requester_zone=zone(known.requester_zone or ctx.policies.default_time_zone),
-        known=known.known,
+        requester_zone=zone(pool.requester_zone or ctx.policies.default_time_zone),
+        known=pool.known,
         aliases=aliases,
     )
-    found = []
-    for who, reason in reasons.items():
-        opening = open_at[who] if reason is None else reason
-        found.append(
-            Candidate(
-                consultant_user_id=who,
-                preferred=who == wish.preferred,
-                load=known.loads.get(who, 0),
-                starts=() if isinstance(opening, str) else tuple(opening),
-                rejected=opening if isinstance(opening, str) else None,
-                must_confirm=who in known.confirming,
-                capacity=profiles[who].capacity,
-            )
+    candidates = _candidates(pool, criteria, {**starts, **{who: one for who, one in reasons.items() if one}})
+    weights = weights_of(ctx, service_type)
+    scored = scored_candidates(candidates, pool.profiles, pool.balances, circumstances, weights)
+    return Evaluation(scored, pool.profiles, pool.balances, circumstances, weights)
+
+
+def _ineligibility(
+    pool: store.Pool, criteria: Criteria, aliases: Aliases, now: datetime
+) -> dict[UUID, str | None]:
+    """All consultants with the reason why each is not eligible now, whatever the start, or None."""
+    reasons: dict[UUID, str | None] = {}
+    for who, profile in pool.profiles.items():
+        reason = ineligibility_reason(profile, criteria, aliases) or exclusion_reason(profile, criteria, now)
+        is_full = profile.capacity is not None and pool.loads.get(who, 0) >= profile.capacity
+        reasons[who] = Ineligibility.AT_CAPACITY if reason is None and is_full else reason
+    return reasons
+
+
+def _candidates(
+    pool: store.Pool, criteria: Criteria, openings: Mapping[UUID, Sequence[Start] | str]
+) -> Iterable[Candidate]:
+    """One candidate for each consultant, with their starts, or the reason why they have none."""
+    for who, profile in pool.profiles.items():
+        opening = openings[who]
+        yield Candidate(
+            consultant_user_id=who,
+            preferred=who == criteria.preferred,
+            load=pool.loads.get(who, 0),
+            starts=() if isinstance(opening, str) else tuple(opening),
+            rejected=opening if isinstance(opening, str) else None,
+            must_confirm=who in pool.must_confirm,
+            capacity=profile.capacity,
         )
-    seen = Evaluation(tuple(found), profiles, pool.balances, about, weights_of(ctx, service_type))
-    return replace(seen, candidates=seen.scored(found))
 
 
-def _free(
-    db: Session,
-    ctx: Context,
-    request: ConsultationRequest,
-    fit: Sequence[UUID],
-    window: Start,
+def _first_starts(
+    db: Session, ctx: Context, request: ConsultationRequest, eligible: Sequence[UUID], window: Start
 ) -> dict[UUID, Sequence[Start] | str]:
-    """The first free starts of each, at which the requester is free as well."""
-    free = store.first_free_starts(
-        db,
-        fit,
-        request,
-        *window,
-        ctx.now,
-        STARTS_EACH,
-    )
-    none = {who: "requester_busy" if who in free.requester_busy else "no_free_time" for who in fit}
-    return {**none, **free.by_consultant}
+    """The first free starts of each consultant, at which the requester is free as well."""
+    free = store.first_free_starts(db, eligible, request, *window, ctx.now, STARTS_EACH)
+    return {
+        who: free.by_consultant.get(who)
+        or (Ineligibility.REQUESTER_BUSY if who in free.requester_busy else Ineligibility.NO_FREE_TIME)
+        for who in eligible
+    }
 
 
-def ineligibility_reasons(db: Session, wish: Criteria) -> dict[UUID, str | None]:
-    """Everyone, with the first reason why they cannot serve a wish as they are, or None. Locks nothing."""
+def _window(ctx: Context, request: ConsultationRequest, pool: store.Pool) -> Start:
+    """The span of the starts. A hold or an offer ends where its session starts, so it needs time before."""
+    earliest = ctx.now + _INSTANT if pool.must_confirm or request.waiting_since else ctx.now
+    start = max(earliest, request.preferred_start_time or earliest)
+    return start, request.preferred_end_time or ctx.now + ctx.policies.horizon
+
+
+def ineligibility_reasons(db: Session, criteria: Criteria) -> dict[UUID, str | None]:
+    """All consultants with the reason why each can never serve such a request, or None. Locks nothing."""
     profiles = store.profiles(db)
-    aliases = _aliases(db, profiles.values(), wish)
-    return {who: never(one, wish, aliases) for who, one in profiles.items()}
+    aliases = _aliases(db, profiles.values(), criteria)
+    return {who: ineligibility_reason(one, criteria, aliases) for who, one in profiles.items()}
 
 
 def ineligibility_for_request(db: Session, request: ConsultationRequest, who: UUID) -> str | None:
-    """Why one consultant can never serve a request, whatever the hour, or None. Locks nothing."""
-    wish = criteria_of(request)
-    return ineligibility_reasons(db, wish).get(who) or ("excluded" if who in wish.excluded else None)
+    """Why one consultant can never serve a request, or None. Locks nothing."""
+    criteria = criteria_of(request)
+    reason = ineligibility_reasons(db, criteria).get(who)
+    return reason or (Ineligibility.EXCLUDED if who in criteria.excluded else None)
 
 
 def current_ineligibility_reason(
     consultant: Consultant, request: ConsultationRequest, aliases: Aliases, now: datetime
 ) -> str | None:
-    """Why a consultant cannot serve a request now, whatever the hour, or None. For many at once."""
-    one, wish = store.profile_of(consultant), criteria_of(request)
-    return never(one, wish, aliases) or exclusion_reason(one, wish, now)
+    """Why a consultant cannot serve a request now, whatever the start, or None. Reads nothing."""
+    profile, criteria = store.profile_of(consultant), criteria_of(request)
+    return ineligibility_reason(profile, criteria, aliases) or exclusion_reason(profile, criteria, now)
 
 
 def aliases_for(
     db: Session, consultants: Iterable[Consultant], requests: Iterable[ConsultationRequest]
 ) -> Aliases:
-    """The aliases among all that is offered and required."""
-    offered = (word for one in consultants for word in one.specializations)
+    """The aliases of all specializations that are offered and required."""
+    offered = (name for one in consultants for name in one.specializations)
     return ledger.aliases(
-        db, [*offered, *(word for one in requests for word in one.required_specializations)]
+        db, [*offered, *(name for one in requests for name in one.required_specializations)]
     )
 
 
-def _aliases(db: Session, profiles: Iterable[Profile], wish: Criteria) -> dict[str, str]:
-    words = (word for one in profiles for word in one.specializations)
-    return ledger.aliases(db, [*words, *wish.required_specializations])
+def _aliases(db: Session, profiles: Iterable[Profile], criteria: Criteria) -> dict[str, str]:
+    offered = (name for one in profiles for name in one.specializations)
+    return ledger.aliases(db, [*offered, *criteria.required_specializations])
 
 
 def criteria_of(request: ConsultationRequest) -> Criteria:
-    """A request as the choice sees it."""
+    """The criteria of a request."""
     return Criteria(
         requester_user_id=request.requester_user_id,
         service_type_id=request.consultation_service_type_id,
@@ -200,14 +209,9 @@ def criteria_of(request: ConsultationRequest) -> Criteria:
 
 
 def weights_of(ctx: Context, service_type: ServiceType) -> Weights:
-    """The deployment's weights, as this kind of consultation changes them."""
-    given = service_type.assignment_weights or {}
-    own: dict[str, float] = {term: given[term] for term in Term if term in given}
-    return ctx.policies.assignment_weights.with_changes(own)
-
-
-def _window(ctx: Context, request: ConsultationRequest, known: store.Facts) -> tuple[datetime, datetime]:
-    """In which starts are wanted. A hold ends where its session starts: who is asked needs time before."""
-    earliest = ctx.now + _INSTANT if known.confirming or request.waiting_since else ctx.now
-    start = max(earliest, request.preferred_start_time or earliest)
-    return start, request.preferred_end_time or ctx.now + ctx.policies.horizon
+    """The weights of the deployment, with the changes of the service type."""
+    weights = ctx.policies.assignment_weights
+    if not service_type.assignment_weights:
+        return weights
+    own = service_type.assignment_weights
+    return weights.with_changes({term: own[term] for term in Term if term in own})

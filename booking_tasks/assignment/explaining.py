@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store
-from booking_tasks.assignment.eligibility import REASONS
+from booking_tasks.assignment.rules import REASONS
 from booking_tasks.context import Context
 from booking_tasks.contracts import Considered, Decision, ExplainAssignment, ExplainOutcome
 from booking_tasks.models import AssignmentDecision, ConsultationRequest

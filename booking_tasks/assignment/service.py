@@ -1,136 +1,207 @@
-"""Assigning a request: look at everyone, try the best first, take the time in the same transaction."""
+"""Assigns a consultant and a start to a request: evaluate all consultants, try the best candidate first."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store
-from booking_tasks.assignment.booking import book_or_hold
-from booking_tasks.assignment.decisions import Assigned, Cost, decision_of, fallback_cost, record_decision
+from booking_tasks.assignment.booking import book_or_hold, book_or_offer
+from booking_tasks.assignment.decisions import (
+    Assignment,
+    AssignmentResult,
+    choice_row,
+    record_decision,
+    record_requester_choice,
+    requester_choice,
+)
 from booking_tasks.assignment.evaluation import (
     Evaluation,
     aliases_for,
     current_ineligibility_reason,
     evaluate,
+    ineligibility_reasons,
 )
-from booking_tasks.assignment.rules import ALL_DECLINED, POLICY_VERSION, Candidate, Start, unassigned_reason
+from booking_tasks.assignment.rules import ALL_DECLINED, Criteria, Ineligibility, ranked, unassigned_reason
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
-from booking_tasks.contracts import RequestOutcome
-from booking_tasks.enums import RequestStatus
+from booking_tasks.contracts import RequestOutcome, SubmitRequest
+from booking_tasks.enums import Fallback, RequestStatus, WhenAllDeclined
 from booking_tasks.intake import service as intake
+from booking_tasks.intake.preference import preference_refusal
 from booking_tasks.intake.service import Submission
-from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers
 from booking_tasks.offers.rules import NOT_TAKEN
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.requests import service as requests
 from booking_tasks.requests.confirmation_requests import declining_consultants
-from booking_tasks.requests.rules import NewRequest
 from booking_tasks.requests.store import locked_request
 
 __all__ = [
-    "Assigned",
+    "Assignment",
+    "AssignmentResult",
     "aliases_for",
     "assign",
     "assign_locked",
-    "assign_new",
     "book_or_offer",
     "current_ineligibility_reason",
-    "evaluated_candidates",
     "is_assignable",
     "leave_unassigned",
     "record_decision",
     "record_requester_choice",
     "requester_choice",
+    "submit",
+    "submit_only",
     "waiting_request_ids",
 ]
 
+#: The actor of an assignment: the requester submitted the request, the service chooses.
+_CHOOSER = "jobs"
+#: Refusals of a booking that become the reason of the candidate; another one means that the start was lost.
+_CANDIDATE_REFUSALS = frozenset({Ineligibility.REQUESTER_BUSY, Ineligibility.AT_CAPACITY})
 
-def assign(db: Session, ctx: Context, request_id: UUID) -> Assigned:
-    """Find a consultant and a time for one waiting request and take them; store why."""
+
+def submit(db: Session, ctx: Context, command: SubmitRequest) -> RequestOutcome:
+    """Store a request and assign it at once, in one transaction.
+
+    Refused when its preferences leave nobody who could ever serve it. A request that replaces another one is
+    inserted first: that waits for the lock of the other one, which comes before the lock of the pool.
+    """
+    submission = _submission(db, ctx, command)
+    if isinstance(submission, RequestOutcome):
+        return submission
+    chooser = ctx.on_behalf_of(_CHOOSER)
+    if submission.request.replaces_request_id is None:
+        return _assign_new(db, ctx, chooser, submission)
+    request = intake.insert_request(db, ctx, submission)
+    if isinstance(request, RequestOutcome):
+        return request
+    return _outcome(request, assign_locked(db, chooser, request, submission.service_type))
+
+
+def submit_only(db: Session, ctx: Context, command: SubmitRequest) -> RequestOutcome:
+    """Store a request whose assignment had to wait too long for a lock; a job assigns it."""
+    submission = _submission(db, ctx, command)
+    if isinstance(submission, RequestOutcome):
+        return submission
+    request = intake.insert_request(db, ctx, submission)
+    if isinstance(request, RequestOutcome):
+        return request
+    intake.postpone(db, ctx, request, "waited too long for others")
+    return _outcome(request, Assignment(AssignmentResult.NOTHING))
+
+
+def _submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission | RequestOutcome:
+    """The request to insert, or why it is refused."""
+    if command.fallback == Fallback.ONLY or command.excluded_consultant_user_ids:
+        criteria = Criteria(
+            requester_user_id=command.requester_user_id,
+            service_type_id=command.service_type_id,
+            company_id=command.company_id,
+            required_specializations=command.required_specializations,
+            languages=command.languages,
+        )
+        refusal = preference_refusal(command, ineligibility_reasons(db, criteria))
+        if refusal is not None:
+            return RequestOutcome.refusal(*refusal)
+    return intake.submission(db, ctx, command)
+
+
+def _assign_new(db: Session, ctx: Context, chooser: Context, submission: Submission) -> RequestOutcome:
+    """Assign a request that is not inserted yet; refused when its id is in use.
+
+    One statement inserts the request with the booking of the best candidate. Where that start is lost, the
+    request is inserted alone, and the next starts are tried.
+    """
+    request, service_type = submission.request, submission.service_type
+    evaluation = evaluate(db, chooser, request, service_type)
+    best = next(iter(ranked(evaluation.candidates)), None)
+    if best is not None:
+        start = best.starts[0]
+        row, cost = choice_row(db, chooser, request, evaluation, best, start[0])
+        booked = book_or_hold(db, chooser, request, service_type, best, start, row, submission)
+        if not isinstance(booked, Refusal):
+            return _outcome(request, replace(booked, cost=cost))
+        if booked.code == "request_exists":
+            return intake.request_exists_refusal()
+    stored = intake.insert_request(db, ctx, submission)
+    if isinstance(stored, RequestOutcome):
+        return stored
+    return _outcome(stored, _assign_evaluated(db, chooser, stored, service_type, evaluation))
+
+
+def _outcome(request: ConsultationRequest, assignment: Assignment) -> RequestOutcome:
+    return RequestOutcome(
+        result="done",
+        request_id=request.id,
+        status=request.status,
+        reason=request.status_reason,
+        consultant_user_id=request.assigned_consultant_user_id,
+        session_id=request.scheduled_session_id,
+        start=assignment.start,
+        end=assignment.end,
+        fallback=assignment.cost,
+    )
+
+
+def assign(db: Session, ctx: Context, request_id: UUID) -> Assignment:
+    """Assign one waiting request, and store why."""
     request = locked_request(db, request_id)
-    return Assigned("nothing") if request is None else assign_locked(db, ctx, request)
+    if request is None:
+        return Assignment(AssignmentResult.NOTHING)
+    return assign_locked(db, ctx, request)
 
 
 def assign_locked(
     db: Session, ctx: Context, request: ConsultationRequest, service_type: ServiceType | None = None
-) -> Assigned:
-    """The same for a request that is locked, or new in this transaction.
+) -> Assignment:
+    """Assign a request that is locked, or new in this transaction.
 
     A request whose time is over is left to the sweep that ends it, whichever of the two comes first.
     """
     requests.ensure_deadline(ctx, request)
     if not is_assignable(db, ctx, request):
-        return Assigned("nothing")
+        return Assignment(AssignmentResult.NOTHING)
     service_type = service_type or ledger.service_type(db, request.consultation_service_type_id)
     if service_type is None or not service_type.is_active:
         return _wait(db, ctx, request, None, "service_type_inactive")
-    return _assigned(db, ctx, request, service_type, evaluate(db, ctx, request, service_type))
+    evaluation = evaluate(db, ctx, request, service_type)
+    return _assign_evaluated(db, ctx, request, service_type, evaluation)
 
 
-def assign_new(
-    db: Session, ctx: Context, new: Submission, looked: Context
-) -> tuple[ConsultationRequest, Assigned] | RequestOutcome:
-    """Find a consultant and a time for a request that is not written yet; refused when its id is in use.
-
-    `looked` is the moment on the word of who chooses. What the first choice takes is written together with
-    the request, by one statement.
-    """
-    seen = evaluate(db, looked, new.request, new.service_type)
-    best = seen.best()
-    if best is not None:
-        cost, row = _choice(db, looked, new.request, seen, best, best.starts[0])
-        taken = book_or_hold(db, looked, new.request, new.service_type, best, best.starts[0], row, new)
-        if not isinstance(taken, Refusal):
-            return new.request, replace(taken, cost=cost)
-        if taken.code == "request_exists":
-            return intake.request_exists_refusal()
-    request = intake.insert_request(db, ctx, new)
-    if isinstance(request, RequestOutcome):
-        return request
-    return request, _assigned(db, looked, request, new.service_type, seen)
-
-
-def _assigned(
-    db: Session, ctx: Context, request: ConsultationRequest, kind: ServiceType, seen: Evaluation
-) -> Assigned:
-    """Try the best, then the next; the first start that can be taken is given."""
-    while (best := seen.best()) is not None:
-        refused = "lost_the_race"
-        for start, end in best.starts:
-            cost, row = _choice(db, ctx, request, seen, best, (start, end))
-            taken = book_or_offer(db, ctx, request, kind, best, start, end, row)
+def _assign_evaluated(
+    db: Session,
+    ctx: Context,
+    request: ConsultationRequest,
+    service_type: ServiceType,
+    evaluation: Evaluation,
+) -> Assignment:
+    """Try the starts of the best candidate, then those of the next one, until one is not refused."""
+    while (best := next(iter(ranked(evaluation.candidates)), None)) is not None:
+        refusal: str = Ineligibility.LOST_THE_RACE
+        for start in best.starts:
+            row, cost = choice_row(db, ctx, request, evaluation, best, start[0])
+            taken = book_or_offer(db, ctx, request, service_type, best, start, row)
             if not isinstance(taken, Refusal):
-                if taken.result == "offered":
-                    store.add_decision(db, **row | {"reason": taken.reason_stored})
+                if taken.result == AssignmentResult.OFFERED:
+                    store.add_decision(db, **row | {"reason": taken.decision_reason})
                 return replace(taken, cost=cost)
-            if taken.code in {"requester_busy", "at_capacity"}:
-                refused = taken.code
-        seen = seen.without(best, refused)
-    return leave_unassigned(db, ctx, request, kind, seen)
-
-
-def _choice(
-    db: Session, ctx: Context, request: ConsultationRequest, seen: Evaluation, best: Candidate, span: Start
-) -> tuple[Cost | None, dict[str, Any]]:
-    """What the choice costs, and its row."""
-    cost = fallback_cost(db, ctx, request, seen, best, span[0])
-    return cost, decision_of(ctx, request, seen, best, span[0], cost)
+            if taken.code in _CANDIDATE_REFUSALS:
+                refusal = taken.code
+        evaluation = evaluation.without(best, refusal)
+    return leave_unassigned(db, ctx, request, service_type, evaluation)
 
 
 def is_assignable(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
-    """Whether a locked request is to be looked at: not when it keeps a start, has an offer, or is over."""
-    if request.status not in {"pending", "pending_assignment"}:
+    """Whether a locked request waits for a consultant: not with a hold or an offer, nor when it is over."""
+    if request.status not in {RequestStatus.PENDING, RequestStatus.PENDING_ASSIGNMENT}:
         return False
-    if request.status == "pending" and request.hold_token is not None:
+    if request.status == RequestStatus.PENDING and request.hold_token is not None:
         return False
     ends = [end for end in (request.deadline_at, request.preferred_end_time) if end is not None]
     if ends and min(ends) <= ctx.now:
@@ -138,120 +209,51 @@ def is_assignable(db: Session, ctx: Context, request: ConsultationRequest) -> bo
     return request.waiting_since is None or not offers.has_offer_or_cooldown(db, ctx, request)
 
 
-def requester_choice(
-    ctx: Context, request: ConsultationRequest | NewRequest, start: datetime
-) -> dict[str, Any]:
-    """The decision of a booking whose consultant and start the requester chose, to be written with it."""
-    return {
-        "consultation_request_id": request.id,
-        "decided_at": ctx.now,
-        "policy_version": POLICY_VERSION,
-        "consultant_user_id": request.preferred_consultant_user_id,
-        "start_time": start,
-        "reason": "chosen_by_requester",
-        "inputs": {"preferred_consultant_user_id": str(request.preferred_consultant_user_id)},
-        "candidates": [],
-    }
-
-
-def record_requester_choice(db: Session, ctx: Context, request: ConsultationRequest, start: datetime) -> None:
-    """Keep that decision where nothing is booked yet."""
-    store.add_decision(db, **requester_choice(ctx, request, start))
-
-
 def waiting_request_ids(db: Session, ctx: Context, limit: int = 100) -> list[UUID]:
-    """Requests to look at again."""
+    """The requests that wait for a consultant, those that were evaluated longest ago first."""
     return store.waiting_requests(db, ctx.now, limit)
-
-
-def evaluated_candidates(
-    db: Session, ctx: Context, request: ConsultationRequest, kind: ServiceType
-) -> list[Candidate]:
-    """Everyone, with their terms and free starts, or the first reason why not. Locks the pool."""
-    return list(evaluate(db, ctx, request, kind).candidates)
-
-
-def book_or_offer(
-    db: Session,
-    ctx: Context,
-    request: ConsultationRequest,
-    service_type: ServiceType,
-    candidate: Candidate,
-    start: datetime,
-    end: datetime,
-    decision: dict[str, Any] | None = None,
-) -> Assigned | Refusal:
-    """Give a start that was found to a locked request: the one way, whoever found it.
-
-    Who was told to wait may have made other plans: where the kind says so, they are asked first.
-    `decision`, the row of the choice, is written with what is given; a lost race gives its locks back.
-    """
-    if request.waiting_since is None or service_type.waiting_list == "book":
-        return book_or_hold(db, ctx, request, service_type, candidate, (start, end), decision)
-    with savepoint(db) as attempt:
-        if _is_full(db, ctx, candidate):
-            attempt.discard()
-            return Refusal("at_capacity")
-        taken = offers.offer_start(db, ctx, request, candidate.consultant_user_id, start)
-        if isinstance(taken, Refusal):
-            attempt.discard()
-            return taken
-    return Assigned("offered", candidate.consultant_user_id, start=start, end=end)
-
-
-def _is_full(db: Session, ctx: Context, candidate: Candidate) -> bool:
-    """Counted under the consultant's lock: other pools give to them as well."""
-    if candidate.capacity is None:
-        return False
-    ledger.lock_consultant(db, candidate.consultant_user_id)
-    return bool(store.at_capacity(db, [candidate.consultant_user_id], ctx.now))
 
 
 def leave_unassigned(
     db: Session,
     ctx: Context,
     request: ConsultationRequest,
-    kind: ServiceType,
-    seen: Evaluation,
+    service_type: ServiceType,
+    evaluation: Evaluation,
     batch: dict[str, Any] | None = None,
-) -> Assigned:
-    """Wait for another day; or end where nobody is left to ask and the kind of consultation wants that."""
-    reason = unassigned_reason(seen.candidates, declining_consultants(db, request.id))
-    waits = _wait(db, ctx, request, seen, reason, batch)
-    if reason != ALL_DECLINED or kind.when_all_declined == "wait":
-        return waits
+) -> Assignment:
+    """Let a request wait; or reject it, where everyone declined and the service type wants that."""
+    reason = unassigned_reason(evaluation.candidates, declining_consultants(db, request.id))
+    waiting = _wait(db, ctx, request, evaluation, reason, batch)
+    if reason != ALL_DECLINED or service_type.when_all_declined == WhenAllDeclined.WAIT:
+        return waiting
     intake.reject(db, ctx, request, reason)
-    return Assigned("rejected", reason=reason)
+    return Assignment(AssignmentResult.REJECTED, reason=reason)
 
 
 def _wait(
     db: Session,
     ctx: Context,
     request: ConsultationRequest,
-    seen: Evaluation | None,
+    evaluation: Evaluation | None,
     reason: str,
     batch: dict[str, Any] | None = None,
-) -> Assigned:
-    """Nobody now: the request waits, and says since when and why."""
-    before = request.status
+) -> Assignment:
+    """Let a request wait from now on, with the reason; where the reason is new, record the decision."""
     request.updated_at = ctx.now
-    if reason == "no_free_time" and request.status_reason in NOT_TAKEN:
-        reason = request.status_reason  # there was time; who asks why nothing came of it should hear that
-    became = Assigned("waiting", reason=reason)
-    changed = before != RequestStatus.PENDING_ASSIGNMENT or request.status_reason != reason
+    if reason == Ineligibility.NO_FREE_TIME and request.status_reason in NOT_TAKEN:
+        # There was free time, which the requester did not take: that is the reason they should read.
+        reason = request.status_reason
+    is_waiting = request.status == RequestStatus.PENDING_ASSIGNMENT
+    is_changed = not is_waiting or request.status_reason != reason
     request.status_reason = reason
     request.waiting_since = request.waiting_since or ctx.now
-    if before != RequestStatus.PENDING_ASSIGNMENT:
-        requests.transition(
-            db,
-            ctx,
-            request,
-            RequestStatus.PENDING_ASSIGNMENT,
-            EventType.REQUEST_WAITING,
-            status_reason=reason,
-            reason=reason,
-        )
-    if changed:
-        record_decision(db, ctx, request, seen.candidates if seen else (), became, seen=seen, batch=batch)
+    if not is_waiting:
+        status, event = RequestStatus.PENDING_ASSIGNMENT, EventType.REQUEST_WAITING
+        requests.transition(db, ctx, request, status, event, status_reason=reason, reason=reason)
+    assignment = Assignment(AssignmentResult.WAITING, reason=reason)
+    if is_changed:
+        candidates = evaluation.candidates if evaluation else ()
+        record_decision(db, ctx, request, candidates, assignment, evaluation=evaluation, batch=batch)
     db.flush()
-    return became
+    return assignment

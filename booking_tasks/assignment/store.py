@@ -1,4 +1,4 @@
-"""What the choice reads and writes beside the slot ledger."""
+"""The queries of the choice, and the statement that books a start."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, bindparam, exists, or_, select, text
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment.eligibility import Criteria, Profile
+from booking_tasks.assignment.rules import Criteria, Profile
 from booking_tasks.credits.rules import Balance
+from booking_tasks.enums import JobState, OfferState, RequestStatus
+from booking_tasks.intake.service import Submission
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentDecision, Consultant, ConsultationRequest, Job, TimeOffer
+from booking_tasks.outbox.service import OutboxEntry
+from booking_tasks.requests.store import mirror_written, request_row
+from booking_tasks.sessions.store import as_json
 from booking_tasks.sql import query
 
 _FREE_STARTS_EACH = query(__package__, "first_free_starts").bindparams(
@@ -35,12 +40,12 @@ _PROFILES = text(f"SELECT {_PROFILE} FROM consultant_profiles p ORDER BY p.consu
 
 
 def profiles(db: Session) -> dict[UUID, Profile]:
-    """Every consultant, in id order: also those who cannot, so that the decision can say why."""
+    """Every consultant, in order of ids; also the ineligible ones, so that the decision can say why."""
     return {row.consultant_user_id: profile_of(row) for row in db.execute(_PROFILES)}
 
 
 def profile_of(row: Row[Any] | Consultant) -> Profile:
-    """A consultant as the choice sees them."""
+    """The profile of a consultant or of a row with the columns of one."""
     return Profile(
         consultant_user_id=row.consultant_user_id,
         is_available_for_booking=row.is_available_for_booking,
@@ -65,37 +70,31 @@ _POOL = query(__package__, "pool").bindparams(
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is known beside the profiles: who confirms each booking, who had this requester (1.0) or company
+class Pool:
+    """All consultants in order of their ids, and what the choice for one request needs to know of them.
 
-    (0.5) before, how many sessions and holds those with a capacity have ahead; the requester's zone; whether
-    any specialization has other names.
+    `balances`: those of the pool's members. `must_confirm`: who confirms each booking. `known`: 1.0 for those
+    who had this requester before, 0.5 for this company. `loads`: sessions and holds ahead of those who have a
+    capacity. `has_aliases`: whether any specialization has other names.
     """
 
-    confirming: frozenset[UUID]
+    profiles: dict[UUID, Profile]
+    balances: dict[UUID, Balance]
+    must_confirm: frozenset[UUID]
     known: dict[UUID, float]
     loads: dict[UUID, int]
     requester_zone: str | None
     has_aliases: bool
 
 
-@dataclass(frozen=True)
-class Pool:
-    """Everyone in id order, what the pool's members have, and the facts of one wish."""
-
-    profiles: dict[UUID, Profile]
-    balances: dict[UUID, Balance]
-    facts: Facts
-
-
-def lock_pool(db: Session, wish: Criteria, now: datetime) -> Pool:
-    """Everyone as they are for a wish; its pool is locked from here on. One round trip."""
+def lock_pool(db: Session, criteria: Criteria, now: datetime) -> Pool:
+    """Lock the pool of a request's service type until the end of the transaction, and read it at once."""
     rows = db.execute(
         _POOL,
         {
-            "pool": wish.service_type_id,
-            "requester": wish.requester_user_id,
-            "company": wish.company_id,
+            "pool": criteria.service_type_id,
+            "requester": criteria.requester_user_id,
+            "company": criteria.company_id,
             "now": now,
         },
     ).all()
@@ -106,13 +105,11 @@ def lock_pool(db: Session, wish: Criteria, now: datetime) -> Pool:
             for row in rows
             if row.credits is not None
         },
-        facts=Facts(
-            confirming=frozenset(row.consultant_user_id for row in rows if row.requires_confirmation),
-            known={row.consultant_user_id: float(row.known) for row in rows if row.known},
-            loads={row.consultant_user_id: row.load for row in rows if row.load},
-            requester_zone=rows[0].requester_zone if rows else None,
-            has_aliases=bool(rows and rows[0].has_aliases),
-        ),
+        must_confirm=frozenset(row.consultant_user_id for row in rows if row.requires_confirmation),
+        known={row.consultant_user_id: float(row.known) for row in rows if row.known},
+        loads={row.consultant_user_id: row.load for row in rows if row.load},
+        requester_zone=rows[0].requester_zone if rows else None,
+        has_aliases=bool(rows and rows[0].has_aliases),
     )
 
 
@@ -123,7 +120,7 @@ _FULL = text(
 
 
 def at_capacity(db: Session, consultants: Sequence[UUID], now: datetime) -> set[UUID]:
-    """Those of them who have as much ahead as their capacity allows. Holds good while they are locked."""
+    """The consultants who have as many reservations ahead as they may; true while they are locked."""
     return set(db.execute(_FULL, {"who": list(consultants), "now": now}).scalars())
 
 
@@ -146,9 +143,9 @@ def first_free_starts(
     *,
     within_window: bool = True,
 ) -> FirstStarts:
-    """The first `each` starts of every consultant inside the preferred window, with the requester free
+    """The first starts of every consultant at which the requester is free and that were not offered before.
 
-    and not asked about them before. With `wanted` False they may end after the window.
+    They lie inside the preferred window; with `within_window` False they may end after it.
     """
     rows = db.execute(
         _FREE_STARTS_EACH,
@@ -175,21 +172,20 @@ def first_free_starts(
 
 
 def awaiting_assignment(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    """What is true of requests that wait for a consultant: none keeps a start, has an offer, or is to be
+    """The conditions of requests that wait for a consultant: no hold, no open offer, no cooldown after one.
 
-    left in peace after one. Without those whose job is dead: looking at them ended a process or failed
-    every time, and looking again would only go on with that. They end at their deadline, or a person
-    replays the job.
+    A request whose job is dead does not match: its evaluation ended a process or failed every time, and would
+    do so again. It ends at its deadline, or an operator replays the job.
     """
     given_up = exists().where(
-        Job.job_type == "assign_request", Job.subject_id == ConsultationRequest.id, Job.state == "dead"
+        Job.job_type == "assign_request", Job.subject_id == ConsultationRequest.id, Job.state == JobState.DEAD
     )
     offered = exists().where(
-        TimeOffer.consultation_request_id == ConsultationRequest.id, TimeOffer.state == "open"
+        TimeOffer.consultation_request_id == ConsultationRequest.id, TimeOffer.state == OfferState.OPEN
     )
-    held = (ConsultationRequest.status == "pending") & ConsultationRequest.hold_token.is_not(None)
+    held = (ConsultationRequest.status == RequestStatus.PENDING) & ConsultationRequest.hold_token.is_not(None)
     return (
-        ConsultationRequest.status.in_(("pending", "pending_assignment")),
+        ConsultationRequest.status.in_((RequestStatus.PENDING, RequestStatus.PENDING_ASSIGNMENT)),
         ~held,
         or_(ConsultationRequest.deadline_at.is_(None), ConsultationRequest.deadline_at > now),
         or_(
@@ -202,7 +198,7 @@ def awaiting_assignment(now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 def waiting_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
-    """Requests that wait for a consultant, the longest unlooked-at first."""
+    """Requests that wait for a consultant, those that were evaluated longest ago first."""
     return list(
         db.execute(
             select(ConsultationRequest.id)
@@ -214,13 +210,13 @@ def waiting_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
 
 
 def add_decision(db: Session, **values: Any) -> None:
-    """Keep a decision with its inputs."""
+    """Insert a decision with its inputs."""
     db.add(AssignmentDecision(id=uuid7(), **values))
     db.flush()
 
 
 def decisions(db: Session, request_id: UUID) -> list[AssignmentDecision]:
-    """Every look for a consultant, the latest last."""
+    """The decisions about a request, the latest last."""
     return list(
         db.execute(
             select(AssignmentDecision)
@@ -228,3 +224,78 @@ def decisions(db: Session, request_id: UUID) -> list[AssignmentDecision]:
             .order_by(AssignmentDecision.decided_at, AssignmentDecision.id)
         ).scalars()
     )
+
+
+_IDS = ("reservation", "session", "consultant", "requester", "request", "service_type", "token", "credit")
+_BOOK_OR_HOLD = text(
+    "SELECT refusal, session_end FROM book_or_hold_v1(:reservation, :session, :consultant, :requester,"
+    " :request, :service_type, :start, :end, :now, :status, :until, :token, :credit, :new_request,"
+    " :submitted, :decision, :event, :jobs)"
+).bindparams(
+    *(bindparam(name, type_=PG_UUID(as_uuid=True)) for name in _IDS),
+    *(bindparam(name, type_=JSONB(none_as_null=True)) for name in ("new_request", "submitted", "decision")),
+    *(bindparam(name, type_=JSONB) for name in ("event", "jobs")),
+)
+
+
+@dataclass(frozen=True)
+class PendingBooking:
+    """A booking or a hold for confirmation, as it will be written unless the database refuses it.
+
+    A booking has a `session_id`; a hold ends at `until`. `decision` is the row of the choice;
+    `submission` the request, where it is inserted with the booking.
+    """
+
+    consultant_user_id: UUID
+    start: datetime
+    end: datetime
+    entry: OutboxEntry
+    decision: dict[str, Any] | None
+    session_id: UUID | None = None
+    until: datetime | None = None
+    submission: Submission | None = None
+
+
+def insert_booking(
+    db: Session, request: ConsultationRequest, pending: PendingBooking, now: datetime
+) -> tuple[str | None, datetime | None]:
+    """Write a booking or a hold: (None, its end), or (the refusal, None). One statement.
+
+    Writes the request where it is new, the session or the hold, the decision, the event with its jobs, and
+    the credit. Locks the consultant, then the requester; a refusal writes nothing and releases the locks.
+    `other_length` comes with the end that the policy under the lock gives.
+    """
+    db.flush()  # changes of the request by the caller come before those of the statement
+    submission = pending.submission
+    row = db.execute(
+        _BOOK_OR_HOLD,
+        {
+            "reservation": uuid7(),
+            "session": pending.session_id,
+            "consultant": pending.consultant_user_id,
+            "requester": request.requester_user_id,
+            "request": request.id,
+            "service_type": request.consultation_service_type_id,
+            "start": pending.start,
+            "end": pending.end,
+            "now": now,
+            "status": request.status,
+            "until": pending.until,
+            "token": None if pending.until is None else uuid7(),
+            "credit": uuid7(),
+            "new_request": None if submission is None else as_json(request_row(request)),
+            "submitted": None if submission is None else submission.entry.as_json(),
+            "decision": None if pending.decision is None else as_json(pending.decision | {"id": uuid7()}),
+            **pending.entry.as_json(),
+        },
+    ).one()
+    if row.refusal is None:
+        status = RequestStatus.SCHEDULED if pending.session_id else RequestStatus.PENDING_CONFIRMATION
+        mirror_written(
+            request,
+            now,
+            status,
+            scheduled_session_id=pending.session_id,
+            assigned_consultant_user_id=pending.consultant_user_id,
+        )
+    return row.refusal, row.session_end

@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store as assignment_store
-from booking_tasks.assignment.eligibility import Criteria, exclusion_reason, ineligibility_reason
 from booking_tasks.assignment.evaluation import criteria_of, weights_of
+from booking_tasks.assignment.rules import Criteria, exclusion_reason, ineligibility_reason
 from booking_tasks.availability import store as ledger
 from booking_tasks.batch import store as batch_store
 from booking_tasks.batch.plan import SCORE_MOST, Batch

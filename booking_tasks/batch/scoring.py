@@ -8,9 +8,10 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from uuid import UUID
 
-from booking_tasks.assignment.eligibility import Criteria, Profile
-from booking_tasks.assignment.scoring import (
+from booking_tasks.assignment.rules import (
     Circumstances,
+    Criteria,
+    Profile,
     earliness,
     local_time_suitability,
     specialization_closeness,

@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
-from booking_tasks.assignment.decisions import Assigned, fallback_cost, record_decision
+from booking_tasks.assignment.decisions import Assignment, AssignmentResult, fallback_cost, record_decision
 from booking_tasks.assignment.evaluation import Evaluation, criteria_of, current_ineligibility_reason
 from booking_tasks.assignment.rules import Candidate, Start, unassigned_reason
 from booking_tasks.availability import store as ledger
@@ -164,15 +164,15 @@ class BatchPlan:
             circumstances=inputs.circumstances(criteria_of(request), claim.low, claim.latest),
             weights=inputs.weights[claim.service_type_id],
         )
-        return replace(evaluation, candidates=evaluation.scored(self.candidates(place)))
+        return evaluation.with_candidates(self.candidates(place))
 
-    def apply(self, db: Session, ctx: Context, request_id: UUID) -> Assigned:
+    def apply(self, db: Session, ctx: Context, request_id: UUID) -> Assignment:
         """Carry out the plan for one request; a request whose part of it is outdated is assigned alone."""
         request, place = locked_request(db, request_id), self._places.get(request_id)
         if request is not None:
             requests.ensure_deadline(ctx, request)
         if request is None or not assignment.is_assignable(db, ctx, request):
-            return Assigned("nothing")
+            return Assignment(AssignmentResult.NOTHING)
         service_type = ledger.service_type(db, request.consultation_service_type_id)
         if service_type is None or not service_type.is_active or place is None:
             return assignment.assign_locked(db, ctx, request)
@@ -182,7 +182,7 @@ class BatchPlan:
 
     def _apply(
         self, db: Session, ctx: Context, request: ConsultationRequest, service_type: ServiceType, place: int
-    ) -> Assigned:
+    ) -> Assignment:
         evaluation, certificate = self._evaluation(request, place), self.certificate(place)
         opening = self._opening(place)
         if opening is None:
@@ -191,7 +191,7 @@ class BatchPlan:
         candidate = evaluation.of(who)
         if candidate is None:
             return assignment.assign_locked(db, ctx, request)
-        taken = assignment.book_or_offer(db, ctx, request, service_type, candidate, start, end)
+        taken = assignment.book_or_offer(db, ctx, request, service_type, candidate, (start, end))
         if isinstance(taken, Refusal):
             return assignment.assign_locked(db, ctx, request)
         assigned = replace(taken, cost=fallback_cost(db, ctx, request, evaluation, candidate, start))

@@ -10,8 +10,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
 from booking_tasks.assignment.evaluation import criteria_of, weights_of
-from booking_tasks.assignment.rules import Candidate
-from booking_tasks.assignment.scoring import Circumstances, specialization_closeness
+from booking_tasks.assignment.rules import Candidate, Circumstances, specialization_closeness
 from booking_tasks.assignment.store import profile_of
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import Aliases
@@ -128,12 +127,12 @@ def _starts(
 
 def _given(
     db: Session, ctx: Context, wish: Wish, kind: ServiceType, consultant: Consultant, span: Span
-) -> assignment.Assigned | Refusal:
+) -> assignment.Assignment | Refusal:
     """Give a start to a request, once it is locked and waits still; else all locks come back."""
-    who, (start, end) = consultant.consultant_user_id, span
+    who = consultant.consultant_user_id
     with savepoint(db) as attempt:
         request = locked_request(db, wish.request_id)
-        given: assignment.Assigned | Refusal = Refusal("not_waiting")
+        given: assignment.Assignment | Refusal = Refusal("not_waiting")
         if request is not None and _waits(db, ctx, request, consultant):
             asking = ledger.confirming_consultants(db, [who], kind.id, ctx.now)
             candidate = Candidate(
@@ -146,9 +145,9 @@ def _given(
                 total=wish.score,
                 capacity=consultant.assignment_capacity,
             )
-            given = assignment.book_or_offer(db, ctx, request, kind, candidate, start, end)
+            given = assignment.book_or_offer(db, ctx, request, kind, candidate, span)
             if not isinstance(given, Refusal):
-                assignment.record_decision(db, ctx, request, [candidate], given, candidate, start)
+                assignment.record_decision(db, ctx, request, [candidate], given, candidate, span[0])
                 return given
         attempt.discard()
     return given

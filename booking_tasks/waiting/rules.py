@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from booking_tasks.assignment.scoring import Terms, total_score
+from booking_tasks.assignment.rules import Terms, total_score
 from booking_tasks.context import Weights
 from booking_tasks.enums import Term
 

@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import asking, service
-from booking_tasks.assignment.eligibility import Criteria
+from booking_tasks.assignment import service
+from booking_tasks.assignment.rules import Criteria
 from booking_tasks.assignment.store import lock_pool
+from booking_tasks.assignment.tasks import submit_request
 from booking_tasks.availability.service import Refusal, hold_start
 from booking_tasks.context import Context
 from booking_tasks.contracts import FallbackCost, RequestOutcome, SearchSlots, SubmitRequest
-from booking_tasks.inbox.receiver import receive
 from booking_tasks.kit import clock, database
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.settings import settings
@@ -36,7 +36,7 @@ from tests.builders import NOW
 
 
 def _asked(db: Session, ctx: Context, kind: UUID, **values: Any) -> RequestOutcome:
-    return asking.submit(db, ctx, _command(kind, **values))
+    return service.submit(db, ctx, _command(kind, **values))
 
 
 def _command(kind: UUID, **values: Any) -> SubmitRequest:
@@ -213,7 +213,7 @@ def test_a_look_that_would_wait_too_long_is_left_to_the_job(
         kind, who = builders.service_type(db).id, _free(db)
     with transaction() as rival:
         lock_pool(rival, Criteria(uuid4(), kind), NOW)
-        outcome = RequestOutcome.model_validate(receive(_command(kind), "booking"))
+        outcome = RequestOutcome.model_validate(submit_request(_command(kind).model_dump(mode="json")))
     assert (outcome.result, outcome.status) == ("done", "pending")
     with transaction() as db:
         assert _jobs(db, outcome.request_id) == [("assign_request", NOW)]

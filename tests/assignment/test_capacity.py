@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import plans, service
-from booking_tasks.assignment import asking
+from booking_tasks.assignment import service as assignment
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
     ApplyAbsencePlan,
@@ -46,7 +46,7 @@ def ask(db: Session, kind: UUID, hour: int = 0) -> RequestOutcome:
         service_type_id=kind,
         preferred_start=TOMORROW + hour * HOUR,
     )
-    return asking.submit(db, MOMENT, command)
+    return assignment.submit(db, MOMENT, command)
 
 
 def give(db: Session, session: UUID, who: UUID | None = None) -> str:

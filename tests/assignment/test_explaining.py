@@ -60,7 +60,7 @@ def test_each_look_is_told_with_inputs_terms_and_reasons(db: Session) -> None:
     assert chosen.inputs["fallback"]["reason"] == "no_free_time"
     best = chosen.candidates[0]
     assert best.total == pytest.approx(sum(weights[term] * value for term, value in best.terms.items()))
-    assert set(chosen.inputs["standings"]) == {str(who) for who in people.values()}
+    assert set(chosen.inputs["balances"]) == {str(who) for who in people.values()}
 
 
 def test_a_decision_of_an_earlier_release_is_told_as_far_as_it_goes(db: Session) -> None:

@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import asking, service
-from booking_tasks.assignment.eligibility import Criteria
+from booking_tasks.assignment import service
+from booking_tasks.assignment.rules import Criteria
 from booking_tasks.assignment.store import lock_pool
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, SubmitRequest
@@ -66,7 +66,7 @@ def _ask(db: Session, kind: UUID, **values: Any) -> UUID | None:
         service_type_id=kind,
         **values,
     )
-    return asking.submit(db, MOMENT, command).consultant_user_id
+    return service.submit(db, MOMENT, command).consultant_user_id
 
 
 def _at_once(work: list[Callable[[Session], Any]]) -> list[Any]:

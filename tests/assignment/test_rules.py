@@ -13,22 +13,23 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from booking_tasks.assignment.eligibility import (
+from booking_tasks.assignment.rules import (
     REASONS,
+    Candidate,
+    Circumstances,
     Criteria,
     Profile,
+    earliness,
     exclusion_reason,
     has_language,
     ineligibility_reason,
-)
-from booking_tasks.assignment.rules import Candidate, ranked, scored_candidates, unassigned_reason
-from booking_tasks.assignment.scoring import (
-    Circumstances,
-    earliness,
     local_time_suitability,
+    ranked,
     score_terms,
+    scored_candidates,
     specialization_closeness,
     total_score,
+    unassigned_reason,
 )
 from booking_tasks.context import Weights
 from booking_tasks.credits.rules import Balance
@@ -49,7 +50,7 @@ def profile(number: int = 7, **values: Any) -> Profile:
 
 def about(**values: Any) -> Circumstances:
     given: dict[str, Any] = {
-        "wish": wish(),
+        "criteria": wish(),
         "since": NOW,
         "until": None,
         "requester_zone": UTC,
@@ -165,7 +166,7 @@ def test_a_night_suits_nobody_and_a_day_must_suit_both() -> None:
 
 
 def test_who_has_just_what_is_required_comes_before_the_generalist() -> None:
-    asked = about(wish=wish(required_specializations=("maths",)), aliases={"maths": "mathematics"})
+    asked = about(criteria=wish(required_specializations=("maths",)), aliases={"maths": "mathematics"})
     assert specialization_closeness(profile(specializations=("Mathematics",)), asked) == 1
     assert specialization_closeness(profile(specializations=("mathematics", "law", "LAW")), asked) == 0.5
 
@@ -206,7 +207,7 @@ def test_preferred_then_tier_then_turn_then_earliest() -> None:
         [candidate(1, 90), candidate(2, 50), candidate(3, 40), candidate(4, 1)],
         people,
         standings,
-        wish=wish(preferred=preferred),
+        criteria=wish(preferred=preferred),
         known={early: 1.0},
     )
     assert found == [1, 2, 3, 4]

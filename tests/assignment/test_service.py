@@ -39,7 +39,9 @@ def test_a_fitting_consultant_is_booked_at_the_earliest_time_and_the_reasons_are
         builders.window(db, who, TOMORROW)
     request = builders.request(db, kind.id, required_specializations=["algebra"])
     taken = service.assign(db, ctx, request.id)
-    assert taken == service.Assigned("scheduled", chosen, start=TOMORROW, end=TOMORROW + timedelta(hours=1))
+    assert taken == service.Assignment(
+        service.AssignmentResult.SCHEDULED, chosen, start=TOMORROW, end=TOMORROW + timedelta(hours=1)
+    )
     session = db.get_one(ScheduledSession, request.scheduled_session_id)
     assert (session.scheduled_start_time, session.consultant_user_id) == (TOMORROW, chosen)
     stored = decision(db, request.id)
@@ -157,9 +159,11 @@ def _wide_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOOKING_DATABASE_POOL_SIZE", "20")
 
 
-@pytest.mark.parametrize("result", ["scheduled", "asked"])
+@pytest.mark.parametrize("result", ["scheduled", "confirmation_requested"])
 def test_who_waited_and_was_served_keeps_no_reason(db: Session, ctx: Context, result: str) -> None:
-    kind = builders.service_type(db, requires_confirmation=result == "asked", waiting_list="book")
+    kind = builders.service_type(
+        db, requires_confirmation=result == "confirmation_requested", waiting_list="book"
+    )
     request = builders.request(db, kind.id)
     assert service.assign(db, ctx, request.id).reason == request.status_reason == "no_consultant"
     builders.window(db, builders.consultant(db).consultant_user_id, TOMORROW)
@@ -171,7 +175,7 @@ def test_a_consultant_is_never_asked_about_a_start_that_is_now(db: Session, ctx:
     kind = builders.service_type(db, requires_confirmation=True)
     builders.window(db, builders.consultant(db).consultant_user_id, NOW)
     request = builders.request(db, kind.id)
-    assert service.assign(db, ctx, request.id).result == "asked"
+    assert service.assign(db, ctx, request.id).result == "confirmation_requested"
     held = db.scalars(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).one()
     assert held.session_start_time == held.held_until == NOW + timedelta(minutes=30)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import scoring, service
+from booking_tasks.assignment import rules, service
 from booking_tasks.assignment.evaluation import criteria_of
 from booking_tasks.batch import scoring as batch_scoring
 from booking_tasks.batch import service as batch
@@ -118,7 +118,7 @@ def test_a_pair_is_worth_what_a_single_look_would_score_there(db: Session, ctx: 
         openings, score_inputs.pair_scores(problem, openings, circumstances, turns), strict=True
     ):
         one = score_inputs.profiles[problem.consultants[problem.consultant_places[opening]]]
-        terms = scoring.score_terms(
+        terms = rules.score_terms(
             one,
             problem.starts[opening],
             problem.ends[opening],
@@ -126,7 +126,7 @@ def test_a_pair_is_worth_what_a_single_look_would_score_there(db: Session, ctx: 
             turns[opening],
             circumstances,
         )
-        assert share * sum(weights.by_term().values()) == pytest.approx(scoring.total_score(terms, weights))
+        assert share * sum(weights.by_term().values()) == pytest.approx(rules.total_score(terms, weights))
 
 
 def test_what_equal_consultants_get_in_one_batch_differs_by_one_at_most(db: Session, ctx: Context) -> None:

@@ -184,7 +184,7 @@ def test_a_consultant_who_wants_to_be_asked_since_the_plan_is_asked(db: Session,
         )
     )
     db.flush()
-    assert plan.apply(db, ctx, request.id).result == "asked"
+    assert plan.apply(db, ctx, request.id).result == "confirmation_requested"
 
     held = db.scalars(select(AvailabilitySlot).where(AvailabilitySlot.status == "held")).one()
     assert (request.status, held.consultant_user_id) == ("pending_confirmation", who)

@@ -147,6 +147,9 @@ def test_a_consultant_may_want_to_confirm_what_others_do_not(db: Session, ctx: C
     service_type_id, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
     builders.window(db, who, NOW + timedelta(days=1))
     service.set_consultant_policy(db, ctx, policy(who, service_type_id, requires_confirmation=True))
-    assert assignment.assign(db, ctx, builders.request(db, service_type_id).id).result == "asked"
+    assert (
+        assignment.assign(db, ctx, builders.request(db, service_type_id).id).result
+        == "confirmation_requested"
+    )
     service.set_consultant_policy(db, ctx, policy(who, service_type_id, requires_confirmation=False))
     assert assignment.assign(db, ctx, builders.request(db, service_type_id).id).result == "scheduled"

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment.eligibility import Criteria
+from booking_tasks.assignment.rules import Criteria
 from booking_tasks.assignment.store import lock_pool
 from booking_tasks.context import Context
 from booking_tasks.credits import service

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from booking_tasks.assignment import asking
+from booking_tasks.assignment import service as assignment
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.kit.database import transaction
@@ -141,7 +141,7 @@ def test_a_job_that_kills_its_process_dies_alone(service: RunningService) -> Non
     requests = service.requests(12, random.Random(8))
     with unit_of_work("shop", "booking") as (db, ctx):
         for request in requests:
-            assert asking.submit_only(db, ctx, request).status == "pending"
+            assert assignment.submit_only(db, ctx, request).status == "pending"
 
     start(service, poison)
     wait_until(lambda: all(job.finished_at is not None for job in assignments()), "an end of every look", 90)

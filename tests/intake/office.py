@@ -57,7 +57,7 @@ class Office:
         """A request that a consultant was asked to confirm."""
         outcome = self.submit(**values)
         assert outcome.request_id is not None
-        assert assignment.assign(self.db, self.ctx, outcome.request_id).result == "asked"
+        assert assignment.assign(self.db, self.ctx, outcome.request_id).result == "confirmation_requested"
         return self.db.get_one(ConsultationRequest, outcome.request_id)
 
     def later(self, **by: float) -> None:

@@ -14,8 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
-from booking_tasks.assignment.eligibility import LASTING
-from booking_tasks.assignment.rules import ALL_DECLINED, Candidate, unassigned_reason
+from booking_tasks.assignment.rules import ALL_DECLINED, LASTING, Candidate, unassigned_reason
 from booking_tasks.availability import service as availability
 from booking_tasks.catalogue.service import upsert_service_type
 from booking_tasks.context import Context
@@ -41,7 +40,7 @@ def held_until(office: Office, request: ConsultationRequest) -> timedelta:
     return held.held_until - office.ctx.now
 
 
-def look(office: Office, request: ConsultationRequest) -> assignment.Assigned:
+def look(office: Office, request: ConsultationRequest) -> assignment.Assignment:
     return assignment.assign(office.db, office.ctx, request.id)
 
 
@@ -142,7 +141,7 @@ def test_whoever_declined_or_stayed_silent_is_not_asked_again(office: Office) ->
     first = asked_consultant(request)
     office.later(hours=24, seconds=1)
     service.expire_unanswered(office.db, office.ctx, request.id)
-    assert look(office, request).result == "asked"
+    assert look(office, request).result == "confirmation_requested"
     second = asked_consultant(request)
     office.decline(request, second)
 

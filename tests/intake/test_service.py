@@ -93,7 +93,7 @@ def test_a_decline_frees_the_hold_and_another_consultant_is_asked(office: Office
     first = asked_consultant(request)
     assert office.decline(request, first).status == "pending_assignment"
     assert availability.held_slot(office.db, request.id) is None
-    assert assignment.assign(office.db, office.ctx, request.id).result == "asked"
+    assert assignment.assign(office.db, office.ctx, request.id).result == "confirmation_requested"
     second = asked_consultant(request)
     assert {first, second} == set(office.consultants)
     assert office.notices(request) == [

@@ -27,7 +27,7 @@ def assigned(room: WaitingRoom, **values: object) -> ConsultationRequest:
     """A new request whose consultant the assignment chose and asked."""
     request = builders.request(room.db, room.kind.id, **values)
     room.frees()
-    assert assignment.assign(room.db, room.ctx, request.id).result == "asked"
+    assert assignment.assign(room.db, room.ctx, request.id).result == "confirmation_requested"
     return request
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking_tasks.assignment import asking
+from booking_tasks.assignment import service
 from booking_tasks.context import Context
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.kit.ids import uuid7
@@ -39,7 +39,7 @@ def test_the_instants_of_a_decision_and_its_events_are_all_in_utc(db: Session, c
         preferred_end=start + timedelta(hours=3),
         fallback="anyone",
     )
-    assert asking.submit(db, ctx, command).status == "scheduled"
+    assert service.submit(db, ctx, command).status == "scheduled"
 
     decision = db.scalars(select(AssignmentDecision)).one()
     assert decision.inputs["preferred_window"] == decision.inputs["window"]

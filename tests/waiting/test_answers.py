@@ -194,7 +194,7 @@ def test_an_offer_to_a_request_that_an_older_release_served_is_withdrawn(room: W
     request.waiting_since = None  # what a release that knows no offers sees
     span = (START + 4 * HOUR, START + 5 * HOUR)
     taken = book_or_hold(room.db, room.ctx, request, room.kind, Candidate(other, False, 0), span, None)
-    assert isinstance(taken, assignment.Assigned)
+    assert isinstance(taken, assignment.Assignment)
     room.later(minutes=30)
     assert room.sweeps() == 1
     assert (room.offer(request).state, room.facts(), request.status) == ("withdrawn", [], "scheduled")

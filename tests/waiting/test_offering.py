@@ -208,7 +208,7 @@ def test_after_a_decline_in_the_first_run_the_next_consultant_is_asked_not_the_r
     room.frees()
     room.frees(who=builders.consultant(db).consultant_user_id)
     request = builders.request(db, room.kind.id)
-    assert assignment.assign(db, ctx, request.id).result == "asked"
+    assert assignment.assign(db, ctx, request.id).result == "confirmation_requested"
     asked = request.assigned_consultant_user_id
     assert asked is not None
     intake.decline(
@@ -216,4 +216,4 @@ def test_after_a_decline_in_the_first_run_the_next_consultant_is_asked_not_the_r
         ctx,
         DeclineRequest(message_id=uuid4(), actor="x", request_id=request.id, consultant_user_id=asked),
     )
-    assert assignment.assign(db, ctx, request.id).result == "asked"
+    assert assignment.assign(db, ctx, request.id).result == "confirmation_requested"

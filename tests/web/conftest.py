@@ -90,7 +90,7 @@ class Office:
             new = intake.submission(db, ctx, wish)
             assert isinstance(new, intake.Submission)
             intake.insert_request(db, ctx, new)
-            assert assignment.assign(db, ctx, request_id).result == "asked"
+            assert assignment.assign(db, ctx, request_id).result == "confirmation_requested"
         return request_id
 
     def link(self, request_id: UUID, **changes: Any) -> str:
