@@ -2,7 +2,7 @@
 
     python -m benchmarks.due_jobs [--rows 10000000] [--baseline 10000]
 
-Each round makes 500 jobs due, looks which kinds have work (`due_kinds`), leases them and settles them.
+Each round makes 500 jobs due, looks which kinds have work (`due_job_types`), leases them and settles them.
 Prints typical times (lower quartile) and ratios: in a quiet table; and while a long transaction of
 somebody else's keeps the index entries of 100,000 jobs that were done meanwhile from being tidied away,
 against the quiet small table. Exits with 1 when finding and leasing together take more than 1.5 times as
@@ -33,6 +33,7 @@ from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.job_args import SendReminder
 from booking_tasks.outbox.jobs import NewJob
 
 QUIET_MOST, HELD_MOST = 1.5, 5.0
@@ -64,18 +65,19 @@ def one_round(database: BenchmarkDatabase) -> tuple[float, float]:
     now = datetime.now(UTC)
     with transaction(database.connection) as db:
         outbox_store.insert_jobs(
-            db, [NewJob("send_reminder", uuid7(), now - timedelta(seconds=1)) for _ in range(DUE)]
+            db,
+            [NewJob(SendReminder(uuid7(), 0, uuid7(), 3600), now - timedelta(seconds=1)) for _ in range(DUE)],
         )
 
     def look() -> None:
         with transaction(database.connection) as db:
-            assert store.due_kinds(db, now) == {"send_reminder"}
+            assert store.due_job_types(db, now) == {"send_reminder"}
 
     def lease() -> None:
         with transaction(database.connection) as db:
-            leased.extend(store.lease(db, "send_reminder", now, DUE, timedelta(minutes=5)))
+            leased.extend(store.lease(db, SendReminder, now, DUE, timedelta(minutes=5))[0])
 
-    leased: list[LeasedJob] = []
+    leased: list[LeasedJob[SendReminder]] = []
     looked, took = milliseconds(look), milliseconds(lease)
     assert len(leased) == DUE
     with transaction(database.connection) as db:

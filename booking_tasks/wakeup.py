@@ -12,14 +12,15 @@ from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.queues import send_with_reconnect
 from booking_tasks.kit.settings import settings
+from booking_tasks.outbox.job_args import JobType
 from booking_tasks.outbox.jobs import JOB_TYPES
 
 log = logger(__name__)
 
-_held: ContextVar[set[str] | None] = ContextVar("held_wakeups", default=None)
+_held: ContextVar[set[JobType] | None] = ContextVar("held_wakeups", default=None)
 
 
-def wake(job_types: Iterable[str]) -> None:
+def wake(job_types: Iterable[JobType]) -> None:
     """Send one wake-up message for each job type, or hold it while `hold_wakeups` is in effect.
 
     A broker that is away is logged and not tried for the remaining types, because the sweep wakes the workers

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -12,6 +14,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.context import Policies
 from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
 from booking_tasks.outbox.event_types import EventType
+from booking_tasks.outbox.job_args import CloseReason, JobType
 from booking_tasks.outbox.workflow import (
     DomainEvent,
     PlanSnapshot,
@@ -21,13 +24,12 @@ from booking_tasks.outbox.workflow import (
 )
 from booking_tasks.states import REQUEST_STEPS, SESSION_STEPS, Steps
 
-#: Jobs that follow from no event, but from an answer of the outside world or from freed time:
-#: job type -> beginnings of the detail.
-_FROM_OUTSIDE = {
-    "provision_meeting": ("reconcile:",),
-    "close_meeting": ("late", "orphan:"),
-    "collect_attendance": ("again",),
-    "offer_time": ("freed:",),
+#: Jobs that follow from no event, but from an answer of the outside world or from released capacity.
+_FROM_OUTSIDE: dict[str, Callable[[dict[str, Any]], bool]] = {
+    JobType.PROVISION_MEETING: lambda args: args["reconcile_day"] is not None,
+    JobType.CLOSE_MEETING: lambda args: args["reason"] != CloseReason.SESSION_ENDED,
+    JobType.COLLECT_ATTENDANCE: lambda args: args["is_repeat"],
+    JobType.OFFER_TIME: lambda args: True,
 }
 _REVISING = {"session.rescheduled", "session.reassigned", "session.cancelled", "session.link_changed"}
 
@@ -184,11 +186,11 @@ def of_history(db: Session, policies: Policies) -> list[str]:
 
 
 def _of_jobs(db: Session, expected: set[str]) -> list[str]:
-    rows = db.execute(select(Job.key, Job.job_type, Job.detail)).all()
+    rows = db.execute(select(Job.key, Job.job_type, Job.args)).all()
     unexpected = [
         key
-        for key, kind, detail in rows
-        if key not in expected and not detail.startswith(_FROM_OUTSIDE.get(kind, ("\0",)))
+        for key, job_type, args in rows
+        if key not in expected and not (job_type in _FROM_OUTSIDE and _FROM_OUTSIDE[job_type](args))
     ]
     missing = expected - {key for key, _, _ in rows}
     return [f"a job no event leads to: {key}" for key in unexpected] + [f"no job: {key}" for key in missing]

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.mail.message import message_id
 from booking_tasks.models import Job
-from booking_tasks.outbox.jobs import JOB_TYPES
+from booking_tasks.outbox.job_args import JobType
+from booking_tasks.outbox.jobs import JOB_TYPES, OnUnknownResult
 
 #: True after every transaction.
 ALWAYS: dict[str, str] = {
@@ -241,7 +242,7 @@ def of_letters(db: Session, mails: Sequence[tuple[str, bytes]], uid_domain: str)
     jobs = db.execute(select(Job).where(Job.job_type.in_(LETTERS))).scalars().all()
     for job in jobs:
         copies = arrived.pop(message_id(job.key, uid_domain), [])
-        repeatable = JOB_TYPES[job.job_type].on_unknown_result == "repeat_once"
+        repeatable = JOB_TYPES[JobType(job.job_type)].on_unknown_result == OnUnknownResult.REPEAT_ONCE
         if len(copies) > (2 if repeatable and job.send_attempts > 1 else 1):
             wrong.append(f"{len(copies)} mails for {job.key} after {job.send_attempts} send attempts")
         if len(set(copies)) > 1:
@@ -259,7 +260,7 @@ def _doubled_letters(jobs: Sequence[Job]) -> list[str]:
     wrong = []
     for job in jobs:
         if job.job_type in {"send_invite", "send_cancellation"}:
-            about = (job.job_type, job.subject_id, job.revision, job.recipient)
+            about = (job.job_type, job.subject_id, job.args["revision"], job.args["recipient"])
             if about in seen:
                 wrong.append(f"two jobs for one letter: {job.key}")
             seen.add(about)

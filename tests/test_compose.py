@@ -20,6 +20,7 @@ from booking_tasks.kit.queues import QUEUES
 from booking_tasks.kit.settings import Settings, load_settings, variable_of
 from booking_tasks.ops import brokers
 from booking_tasks.ops.servers import Valkey
+from booking_tasks.outbox.job_args import JobType
 from booking_tasks.outbox.jobs import JOB_TYPES
 
 ROOT = Path(__file__).parent.parent
@@ -88,7 +89,9 @@ def test_the_services_are_the_two_servers_one_migration_two_workers_a_beat_and_o
 def test_the_two_workers_share_out_every_queue() -> None:
     taken = [one["command"][3].split(",") for one in (OURS["worker-front"], OURS["worker-effects"])]
     assert sorted(taken[0] + taken[1]) == sorted(QUEUES)
-    assert {JOB_TYPES[job_type].queue for job_type in ("provision_meeting", "send_invite")} == set(taken[1])
+    assert {
+        JOB_TYPES[job_type].queue for job_type in (JobType.PROVISION_MEETING, JobType.SEND_INVITE)
+    } == set(taken[1])
 
 
 def test_the_extras_start_only_with_their_profile_and_serve_only_on_loopback() -> None:

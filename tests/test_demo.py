@@ -244,14 +244,14 @@ class Day:
         ]
 
     def jobs(self, sessions: dict[str, ScheduledSession]) -> list[Job]:
-        def job(kind: str, subject: UUID, state: str, detail: str = "") -> Job:
+        def job(kind: str, subject: UUID, state: str, **args: str) -> Job:
             settled = None if state == "waiting" else people.WEDNESDAY
-            return Job(job_type=kind, subject_id=subject, state=state, detail=detail, finished_at=settled)
+            return Job(job_type=kind, subject_id=subject, state=state, args=args, finished_at=settled)
 
         return [
             *(job("send_reminder", sessions["statistics"].id, "done") for _ in range(4)),
             *(job("send_reminder", sessions["cancelled"].id, "skipped") for _ in range(4)),
-            job("send_notice", self.scenario.requests["left waiting"], "done", "request_rejected"),
+            job("send_notice", self.scenario.requests["left waiting"], "done", notice="request_rejected"),
             *(job("publish_event", uuid7(), "done") for _ in range(3)),
         ]
 
@@ -338,7 +338,7 @@ def _one_consultant_asked_twice(results: DemoResults) -> None:
 
 
 def _rejected_twice(results: DemoResults) -> None:
-    results.jobs += [job for job in results.jobs if job.detail == "request_rejected"]
+    results.jobs += [job for job in results.jobs if job.args and job.args.get("notice") == "request_rejected"]
 
 
 def _event_repeated(results: DemoResults) -> None:

@@ -197,14 +197,14 @@ def test_statements_are_read_wherever_a_step_keeps_them(synthetic_steps: Synthet
 @pytest.mark.parametrize(
     "sql",
     [
-        "ALTER TABLE jobs DROP COLUMN detail",
+        "ALTER TABLE jobs DROP COLUMN args",
         "DROP TABLE jobs",
         "DROP INDEX uq_jobs_key",
         "ALTER TABLE jobs DROP CONSTRAINT uq_jobs_key",
         "ALTER TABLE jobs ALTER COLUMN n DROP DEFAULT",
         "DO $$ BEGIN ALTER TABLE jobs ADD CONSTRAINT uq_jobs_n UNIQUE (n); END $$",
         "ALTER TABLE jobs RENAME COLUMN a TO b",
-        "ALTER TABLE jobs ALTER COLUMN detail SET NOT NULL",
+        "ALTER TABLE jobs ALTER COLUMN last_error SET NOT NULL",
         "ALTER TABLE jobs ALTER COLUMN attempts TYPE bigint",
         "ALTER TABLE jobs ADD COLUMN who text NOT NULL",
         "DO $$ BEGIN DROP TABLE jobs; END $$",

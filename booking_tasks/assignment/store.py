@@ -19,6 +19,7 @@ from booking_tasks.enums import JobState, OfferState, RequestStatus
 from booking_tasks.intake.service import Submission
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentDecision, Consultant, ConsultationRequest, Job, TimeOffer
+from booking_tasks.outbox.job_args import JobType
 from booking_tasks.outbox.service import OutboxEntry
 from booking_tasks.requests.store import mirror_written, request_row
 from booking_tasks.sessions.store import as_json
@@ -178,7 +179,9 @@ def awaiting_assignment(now: datetime) -> tuple[ColumnElement[bool], ...]:
     do so again. It ends at its deadline, or an operator replays the job.
     """
     given_up = exists().where(
-        Job.job_type == "assign_request", Job.subject_id == ConsultationRequest.id, Job.state == JobState.DEAD
+        Job.job_type == JobType.ASSIGN_REQUEST,
+        Job.subject_id == ConsultationRequest.id,
+        Job.state == JobState.DEAD,
     )
     offered = exists().where(
         TimeOffer.consultation_request_id == ConsultationRequest.id, TimeOffer.state == OfferState.OPEN

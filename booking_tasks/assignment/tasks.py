@@ -12,16 +12,17 @@ from booking_tasks.contracts import TASK_PREFIX, ExplainAssignment, SubmitReques
 from booking_tasks.inbox.receiver import accepts, answers
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
+from booking_tasks.outbox.job_args import AssignRequest
 
 submit_request = accepts(SubmitRequest, when_too_long=service.submit_only)(service.submit)
 explain_assignment = answers(ExplainAssignment)(explaining.explain)
 
 
-class AssignRequest(InternalHandler):
+class AssignRequestHandler(InternalHandler):
     """Assigns a consultant and a start to the request of the job."""
 
-    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Finished | Skipped:
-        assignment = service.assign(db, ctx, job.subject_id)
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob[AssignRequest]) -> Finished | Skipped:
+        assignment = service.assign(db, ctx, job.args.request_id)
         if assignment.result == AssignmentResult.NOTHING:
             return Skipped("the request waits no longer")
         return Finished()
@@ -30,4 +31,4 @@ class AssignRequest(InternalHandler):
 @app.task(name=TASK_PREFIX + "assign_request")
 def assign_request() -> int:
     """Run the due jobs that assign a request."""
-    return run_due("assign_request", AssignRequest())
+    return run_due(AssignRequest, AssignRequestHandler())

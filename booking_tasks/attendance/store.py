@@ -13,9 +13,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.attendance.rules import EvidenceItem
+from booking_tasks.enums import JobState
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession
 from booking_tasks.outbox.event_types import EventType
+from booking_tasks.outbox.job_args import JobType
 
 #: PostgreSQL takes 65,535 values in one statement; a row has seven.
 _ROWS_AT_ONCE = 1000
@@ -39,12 +41,12 @@ def sessions_to_judge(db: Session, now: datetime, delay: timedelta, limit: int) 
     nobody came to ask for, as after an outage of our own, still is.
     """
     collecting = exists().where(
-        Job.job_type == "collect_attendance",
+        Job.job_type == JobType.COLLECT_ATTENDANCE,
         Job.subject_id == ScheduledSession.id,
-        Job.revision == ScheduledSession.revision,
+        Job.args["revision"].as_integer() == ScheduledSession.revision,
         Job.finished_at.is_(None),
     )
-    hopeful = collecting.where(or_(Job.attempts < 2, Job.state != "waiting"))
+    hopeful = collecting.where(or_(Job.attempts < 2, Job.state != JobState.WAITING))
     due = (
         select(ScheduledSession)
         .where(

@@ -11,6 +11,7 @@ from booking_tasks.contracts import TASK_PREFIX, RecordAttendance, RecordBilling
 from booking_tasks.inbox.receiver import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, Step, run_due
+from booking_tasks.outbox.job_args import CheckAttendance
 from booking_tasks.unit_of_work import unit_of_work
 
 #: Sessions judged in one transaction: many end on the full hour, and none should be locked for long.
@@ -21,19 +22,19 @@ record_outcome = accepts(RecordOutcome)(service.record_outcome)
 record_billing = accepts(RecordBilling)(service.record_billing)
 
 
-class CheckAttendance(InternalHandler):
+class CheckAttendanceHandler(InternalHandler):
     """The look at the grace time."""
 
-    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Step:
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob[CheckAttendance]) -> Step:
         """Look; everything happens here."""
-        skip_reason = service.check_attendance(db, ctx, job.subject_id, job.revision)
+        skip_reason = service.check_attendance(db, ctx, job.args.session_id, job.args.revision)
         return Finished() if skip_reason is None else Skipped(skip_reason)
 
 
 @app.task(name=TASK_PREFIX + "check_attendance")
 def check_attendance() -> int:
     """Look who is there, in every session whose grace time is over; returns how many."""
-    return run_due("check_attendance", CheckAttendance())
+    return run_due(CheckAttendance, CheckAttendanceHandler())
 
 
 @app.task(name=TASK_PREFIX + "judge_sessions")

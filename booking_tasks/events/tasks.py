@@ -15,37 +15,38 @@ from booking_tasks.events.publisher import Publisher, Targets
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Send, Skipped, Step, run_due
 from booking_tasks.kit.settings import Settings, settings
+from booking_tasks.outbox.job_args import PublishEvent
 
 
 @dataclass(frozen=True)
-class PublishEvent:
+class PublishEventHandler:
     """Builds the CloudEvent once; every repeat carries the same bytes."""
 
     publisher: Publisher
     source: str
     type_prefix: str
 
-    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Step:
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob[PublishEvent]) -> Step:
         """The event's bytes, unless nobody is to hear of it any more."""
         if not self.publisher.targets:
             return Skipped("no stream and no task is configured")
         if job.payload is not None:
             return Send(job.payload)
-        event = service.cloud_event(db, job.subject_id, self.source, self.type_prefix)
+        event = service.cloud_event(db, job.args.event_id, self.source, self.type_prefix)
         return (
             Skipped("the history no longer has it")
             if event is None
             else Send(event.model_dump_json().encode())
         )
 
-    def perform(self, effect: bytes) -> None:
+    def perform(self, payload: bytes) -> None:
         """Publish."""
-        self.publisher.publish(effect)
+        self.publisher.publish(payload)
 
-    def record(self, db: Session, ctx: Context, job: LeasedJob, result: object) -> None:
+    def record(self, db: Session, ctx: Context, job: LeasedJob[PublishEvent], result: object) -> None:
         """Nothing follows: the settled job says that it is out."""
 
-    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob[PublishEvent], reason: str) -> None:
         """Nothing follows: the dead job is replayed when the target is back."""
 
 
@@ -54,8 +55,8 @@ def publish_event() -> int:
     """Publish what waits to be published; returns how many events were taken up."""
     config = settings()
     with Publisher(targets_of(config), app.send_task) as publisher:
-        handler = PublishEvent(publisher, config.event_source, config.event_type_prefix)
-        return run_due("publish_event", handler)
+        handler = PublishEventHandler(publisher, config.event_source, config.event_type_prefix)
+        return run_due(PublishEvent, handler)
 
 
 def targets_of(config: Settings) -> Targets:

@@ -21,6 +21,7 @@ from booking_tasks.mail.render import one_line, words
 from booking_tasks.mail.store import person, service_name
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.offers.rules import effective_state
+from booking_tasks.outbox.job_args import NoticeType, SendNotice
 from booking_tasks.requests.confirmation_requests import (
     ConfirmationRequest,
     confirmation_request,
@@ -37,12 +38,12 @@ REPLIES = "replies"
 
 @dataclass(frozen=True)
 class _Notice:
-    """What is to be said to whom; `values` fill the template beside the names of reader and service.
+    """What is to be said to whom; `values` fill its template beside the names of reader and service.
 
     `entry` goes into the reader's calendar or, with CANCEL as `method`, out of it.
     """
 
-    template: str
+    type: NoticeType
     reader: Person
     values: dict[str, str | None]
     link: str | None = None
@@ -50,16 +51,18 @@ class _Notice:
     method: Method | None = None
 
 
-def write_notice(db: Session, ctx: Context, house: House, job: LeasedJob) -> bytes | Skipped | Snooze:
-    """The notice that the job's detail names, or why it is not due any more.
+def write_notice(
+    db: Session, ctx: Context, house: House, job: LeasedJob[SendNotice]
+) -> bytes | Skipped | Snooze:
+    """The notice that the job orders, or why it is not due any more.
 
     Raises EffectNotDoneError while the directory does not know someone it is to or about.
     """
-    request = store.request(db, job.subject_id)
-    if request is None or job.recipient is None:
+    args = job.args
+    request = store.request(db, args.request_id)
+    if request is None:
         return Skipped("there is no such request")
-    write, event_id = _NOTICES[rules.notice_of(job.detail)], rules.event_of(job.detail)
-    notice = write(db, ctx, house, request, job.recipient, event_id)
+    notice = _NOTICES[args.notice](db, ctx, house, request, args.recipient, args.event_id)
     if not isinstance(notice, _Notice):
         return notice
     service = service_name(db, request.consultation_service_type_id)
@@ -88,7 +91,9 @@ def _confirmation_requested(
         "by_calendar": "yes" if entry else None,
     }
     link = _answer_link(house, to, held.until, asked.id) if asked else None
-    return _Notice("confirmation_requested", reader, values, link, entry, "REQUEST" if entry else None)
+    return _Notice(
+        NoticeType.CONFIRMATION_REQUESTED, reader, values, link, entry, "REQUEST" if entry else None
+    )
 
 
 def _confirmation_withdrawn(
@@ -100,7 +105,7 @@ def _confirmation_withdrawn(
     reason = rules.why_not_withdraw(request.status, assigned, store.asking_tried(db, request.id, to))
     if reason is not None:
         return Skipped(reason)
-    return _no_more(db, ctx, house, request, to, event, "confirmation_withdrawn")
+    return _no_more(db, ctx, house, request, to, event, NoticeType.CONFIRMATION_WITHDRAWN)
 
 
 def _confirmation_declined(
@@ -109,7 +114,7 @@ def _confirmation_declined(
     """Whoever declined in their calendar has it there; who did so in another way still has a question."""
     if store.asking_in_flight(db, request.id, to):
         return Snooze("the question is on its way")
-    notice = _no_more(db, ctx, house, request, to, event, "confirmation_declined")
+    notice = _no_more(db, ctx, house, request, to, event, NoticeType.CONFIRMATION_DECLINED)
     asked = _question_before(db, request, to, event)
     by_calendar = asked is not None and asked.ended_by == REPLIES
     in_calendar = notice.entry is not None and store.asking_tried(db, request.id, to)
@@ -124,16 +129,14 @@ def _no_more(
     request: ConsultationRequest,
     to: UUID,
     event: UUID | None,
-    template: str,
+    type_: NoticeType,
 ) -> _Notice:
     """A letter that ends a question, with what takes it out of the reader's calendar."""
     reader = person(db, house, to, ctx.policies)
     requester = _requester(db, ctx, house, request)
     asked = _question_before(db, request, to, event)
     entry = _entry(db, house, request, asked, ctx.now, reader, requester) if asked else None
-    return _Notice(
-        template, reader, {"counterpart": requester}, entry=entry, method="CANCEL" if entry else None
-    )
+    return _Notice(type_, reader, {"counterpart": requester}, entry=entry, method="CANCEL" if entry else None)
 
 
 def _question_before(
@@ -192,7 +195,7 @@ def _time_offered(
         "until": spoken_moment(offer.offered_until, reader.time_zone, reader.language),
     }
     link = _answer_link(house, to, offer.offered_until, offer.id, OFFERS)
-    return _Notice("time_offered", reader, values, link)
+    return _Notice(NoticeType.TIME_OFFERED, reader, values, link)
 
 
 def _request_rejected(
@@ -201,7 +204,7 @@ def _request_rejected(
     if request.status != "rejected":
         return Skipped(f"the request is {request.status}")
     reader = person(db, house, to, ctx.policies)
-    return _Notice("request_rejected", reader, {"reason": request.status_reason})
+    return _Notice(NoticeType.REQUEST_REJECTED, reader, {"reason": request.status_reason})
 
 
 def _new_time_proposed(
@@ -224,16 +227,16 @@ def _new_time_proposed(
         "when": spoken_span(proposed.start, proposed.end, zone, language),
         "until": spoken_moment(proposed.until, zone, language),
     }
-    return _Notice("new_time_proposed", reader, values)
+    return _Notice(NoticeType.NEW_TIME_PROPOSED, reader, values)
 
 
 _NOTICES = {
-    "new_time_proposed": _new_time_proposed,
-    "confirmation_requested": _confirmation_requested,
-    "confirmation_withdrawn": _confirmation_withdrawn,
-    "confirmation_declined": _confirmation_declined,
-    "request_rejected": _request_rejected,
-    "time_offered": _time_offered,
+    NoticeType.NEW_TIME_PROPOSED: _new_time_proposed,
+    NoticeType.CONFIRMATION_REQUESTED: _confirmation_requested,
+    NoticeType.CONFIRMATION_WITHDRAWN: _confirmation_withdrawn,
+    NoticeType.CONFIRMATION_DECLINED: _confirmation_declined,
+    NoticeType.REQUEST_REJECTED: _request_rejected,
+    NoticeType.TIME_OFFERED: _time_offered,
 }
 
 
@@ -251,10 +254,10 @@ def _requester(db: Session, ctx: Context, house: House, request: ConsultationReq
     return one_line(requester.mailbox.name)
 
 
-def _written(house: House, job: LeasedJob, notice: _Notice, service: str) -> bytes:
+def _written(house: House, job: LeasedJob[SendNotice], notice: _Notice, service: str) -> bytes:
     reader, entry, method = notice.reader, notice.entry, notice.method
     said = words(
-        notice.template,
+        notice.type,
         reader.language,
         link=notice.link,
         reader=one_line(reader.mailbox.name),

@@ -79,16 +79,3 @@ def why_not_take_out(*, in_calendar: bool, by_calendar: bool) -> str | None:
     if by_calendar:
         return "declined in the calendar"
     return None if in_calendar else "nothing of it is in a calendar"
-
-
-def notice_of(detail: str) -> str:
-    """Which notice a job's detail names: `confirmation_requested:<event id>` names the first part."""
-    return detail.partition(":")[0]
-
-
-def event_of(detail: str) -> UUID | None:
-    """The event that a job's detail names: `reassigned:<event id>`; None where it names none."""
-    try:
-        return UUID(detail.partition(":")[2])
-    except ValueError:
-        return None

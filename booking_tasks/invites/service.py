@@ -20,19 +20,22 @@ from booking_tasks.mail.render import one_line, words
 from booking_tasks.mail.store import copy_for, replanned
 from booking_tasks.mail.waiting import held_back
 from booking_tasks.models import ScheduledSession
+from booking_tasks.outbox.job_args import JobArgs, JobType, SendCancellation, SendInvite
 from booking_tasks.requests.confirmation_requests import confirmation_request
 
 
-def write_invite(db: Session, ctx: Context, house: House, job: LeasedJob) -> bytes | Skipped | Snooze:
+def write_invite(
+    db: Session, ctx: Context, house: House, job: LeasedJob[SendInvite]
+) -> bytes | Skipped | Snooze:
     """The invitation or update of the session's present revision, or why none is due.
 
     Raises EffectNotDoneError while the directory does not know one of the two sides.
     """
-    session, recipient = store.session(db, job.subject_id), job.recipient
+    session, recipient = store.session(db, job.args.session_id), job.args.recipient
     if session is None or recipient not in (session.requester_user_id, session.consultant_user_id):
         return Skipped("the recipient has no part in the session")
     reason = rules.why_not_invite(
-        session.status, session.scheduled_end_time, session.revision, job.revision, ctx.now
+        session.status, session.scheduled_end_time, session.revision, job.args.revision, ctx.now
     )
     if reason is not None:
         return Skipped(reason)
@@ -47,13 +50,15 @@ def write_invite(db: Session, ctx: Context, house: House, job: LeasedJob) -> byt
     return _written(copy, house, job, "REQUEST", "update" if changed else "invite")
 
 
-def write_cancellation(db: Session, ctx: Context, house: House, job: LeasedJob) -> bytes | Skipped | Snooze:
+def write_cancellation(
+    db: Session, ctx: Context, house: House, job: LeasedJob[SendCancellation]
+) -> bytes | Skipped | Snooze:
     """The end of the event for one who was invited; waits while that invitation is on its way."""
-    session, recipient = store.session(db, job.subject_id), job.recipient
-    if session is None or recipient is None:
+    session, recipient = store.session(db, job.args.session_id), job.args.recipient
+    if session is None:
         return Skipped("there is no such session")
     request_id = session.consultation_request_id
-    if jobs.in_flight(db, "send_invite", session.id, recipient) or store.asking_in_flight(
+    if jobs.is_in_flight(db, JobType.SEND_INVITE, session.id, recipient) or store.asking_in_flight(
         db, request_id, recipient
     ):
         return Snooze("the invitation is on its way")
@@ -63,16 +68,16 @@ def write_cancellation(db: Session, ctx: Context, house: House, job: LeasedJob) 
         takes_part,
         store.still_invited(db, session.id, recipient)
         or store.question_stands(db, request_id, session.id, recipient),
-        store.later_cancellation(db, session.id, recipient, job.revision),
+        store.later_cancellation(db, session.id, recipient, job.args.revision),
     )
     if reason is not None:
         return Skipped(reason)
     copy = copy_for(db, house, session, recipient, ctx.policies)
-    event = rules.event_of(job.detail)
-    if event is None:
+    event_id = job.args.reassignment_id
+    if event_id is None:
         apology = recipient == session.requester_user_id and store.ended_by_absence(db, session.id)
         return _written(copy, house, job, "CANCEL", "apology" if apology else "cancellation")
-    return _written(_as_known_to_former(db, copy, event), house, job, "CANCEL", "taken_over")
+    return _written(_as_known_to_former(db, copy, event_id), house, job, "CANCEL", "taken_over")
 
 
 def _accepted(db: Session, session: ScheduledSession, recipient: UUID) -> bool:
@@ -91,7 +96,7 @@ def _as_known_to_former(db: Session, copy: Copy, event_id: UUID) -> Copy:
     return copy if known is None else replace(copy, start=known[0], end=known[1])
 
 
-def _written(copy: Copy, house: House, job: LeasedJob, method: Method, template: str) -> bytes:
+def _written(copy: Copy, house: House, job: LeasedJob[JobArgs], method: Method, template: str) -> bytes:
     reader = copy.recipient
     said = words(
         template,

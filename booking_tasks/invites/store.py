@@ -8,8 +8,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
+from booking_tasks.enums import JobState
 from booking_tasks.invites.rules import HeldTime, ProposedTime
-from booking_tasks.jobs.store import exists_where
+from booking_tasks.jobs.store import IN_FLIGHT, has_job
 from booking_tasks.models import (
     AbsencePlanStep,
     AvailabilitySlot,
@@ -19,8 +20,9 @@ from booking_tasks.models import (
     ScheduledSession,
     TimeOffer,
 )
+from booking_tasks.outbox.job_args import JobType, NoticeType
 
-_ASKING = "confirmation_requested:%"
+_revision = Job.args["revision"].as_integer()
 
 
 def session(db: Session, session_id: UUID) -> ScheduledSession | None:
@@ -66,34 +68,40 @@ def still_invited(db: Session, session_id: UUID, recipient: UUID, before: int | 
     With `before`, one of an earlier revision than that.
     """
     last = (
-        select(func.max(Job.revision))
-        .where(*_letters("send_cancellation", session_id, recipient), Job.state == "done")
+        select(func.max(_revision))
+        .where(*_mails(JobType.SEND_CANCELLATION, session_id, recipient), Job.state == JobState.DONE)
         .scalar_subquery()
     )
-    conditions = [Job.send_attempts > 0, or_(last.is_(None), Job.revision >= last)]
+    conditions = [Job.send_attempts > 0, or_(last.is_(None), _revision >= last)]
     if before is not None:
-        conditions.append(Job.revision < before)
-    return exists_where(db, *_letters("send_invite", session_id, recipient), *conditions)
+        conditions.append(_revision < before)
+    return has_job(db, *_mails(JobType.SEND_INVITE, session_id, recipient), *conditions)
 
 
 def question_stands(db: Session, request_id: UUID, session_id: UUID, recipient: UUID) -> bool:
     """Whether the question that became this session may stand in the recipient's calendar, unended."""
-    ended = exists_where(db, *_letters("send_cancellation", session_id, recipient), Job.state == "done")
-    return not ended and exists_where(
+    ended = has_job(db, *_mails(JobType.SEND_CANCELLATION, session_id, recipient), Job.state == JobState.DONE)
+    return not ended and has_job(
         db,
-        *_letters("send_notice", request_id, recipient),
-        Job.detail == f"confirmation_requested:{session_id}",
+        *_confirmation_notices(request_id, recipient),
+        Job.args["event_id"].astext == str(session_id),
         Job.send_attempts > 0,
     )
 
 
 def later_cancellation(db: Session, session_id: UUID, recipient: UUID, revision: int) -> bool:
     """Whether the recipient is to hear of a later end, which says it all."""
-    return exists_where(db, *_letters("send_cancellation", session_id, recipient), Job.revision > revision)
+    return has_job(db, *_mails(JobType.SEND_CANCELLATION, session_id, recipient), _revision > revision)
 
 
-def _letters(kind: str, session_id: UUID, recipient: UUID) -> tuple[ColumnElement[bool], ...]:
-    return Job.job_type == kind, Job.subject_id == session_id, Job.recipient == recipient
+def _mails(job_type: JobType, subject_id: UUID, recipient: UUID) -> tuple[ColumnElement[bool], ...]:
+    to_recipient = Job.args["recipient"].astext == str(recipient)
+    return Job.job_type == job_type, Job.subject_id == subject_id, to_recipient
+
+
+def _confirmation_notices(request_id: UUID, consultant_user_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    requested = Job.args["notice"].astext == NoticeType.CONFIRMATION_REQUESTED
+    return *_mails(JobType.SEND_NOTICE, request_id, consultant_user_id), requested
 
 
 def ended_by_absence(db: Session, session_id: UUID) -> bool:
@@ -130,23 +138,17 @@ def time_before(db: Session, event_id: UUID) -> tuple[datetime, datetime] | None
 
 def asking_tried(db: Session, request_id: UUID, consultant_user_id: UUID) -> bool:
     """Whether a notice that asks the consultant about the request may have reached them."""
-    return exists_where(
+    return has_job(
         db,
-        Job.job_type == "send_notice",
-        Job.subject_id == request_id,
-        Job.recipient == consultant_user_id,
-        Job.detail.like(_ASKING),
+        *_confirmation_notices(request_id, consultant_user_id),
         Job.send_attempts > 0,
     )
 
 
 def asking_in_flight(db: Session, request_id: UUID, consultant_user_id: UUID) -> bool:
     """Whether a worker may be sending such a notice at this moment."""
-    return exists_where(
+    return has_job(
         db,
-        Job.job_type == "send_notice",
-        Job.subject_id == request_id,
-        Job.recipient == consultant_user_id,
-        Job.detail.like(_ASKING),
-        Job.state.in_(("leased", "sending")),
+        *_confirmation_notices(request_id, consultant_user_id),
+        Job.state.in_(IN_FLIGHT),
     )

@@ -1,6 +1,6 @@
-"""Running due jobs: lease, prepare, commit `sending`, act outside any transaction, settle.
+"""Running due jobs: lease, prepare, commit `sending`, send outside any transaction, finish.
 
-Each room gives its kind a handler; what is common to all stands here.
+Each package has a handler for its job types; what is common to all types is here.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 from structlog.contextvars import bound_contextvars
 
 from booking_tasks.context import Context
+from booking_tasks.enums import JobState
 from booking_tasks.jobs import store
 from booking_tasks.jobs.rules import LeasedJob, backoff, may_repeat
 from booking_tasks.jobs.steps import Finished, Send, Skipped, Snooze, Step
@@ -30,7 +31,8 @@ from booking_tasks.kit.logs import logger
 from booking_tasks.kit.redaction import without_rows
 from booking_tasks.kit.settings import settings
 from booking_tasks.kit.shutdown import is_requested
-from booking_tasks.outbox.jobs import JOB_TYPES
+from booking_tasks.outbox.job_args import ArgsT, JobArgs
+from booking_tasks.outbox.jobs import JOB_TYPES, OnUnknownResult
 from booking_tasks.unit_of_work import unit_of_work
 from booking_tasks.wakeup import wake
 
@@ -38,105 +40,116 @@ __all__ = ["Finished", "Handler", "InternalHandler", "Send", "Skipped", "Snooze"
 
 log = logger(__name__)
 
-#: Between two tries to write down an outcome, in seconds.
+ArgsT_contra = TypeVar("ArgsT_contra", bound=JobArgs, contravariant=True)
+
+#: Seconds between two tries to write a result.
 _PAUSE = 0.2
-#: An outcome that wants to be written, in whatever transaction there is.
+#: The write of a result, run in whatever transaction succeeds first.
 Write = Callable[[Session, Context], None]
 
 
-class Handler(Protocol):
-    """What a room knows about its kind of job."""
+class Handler(Protocol[ArgsT_contra]):
+    """What a package does for one type of job."""
 
-    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Step:
-        """Re-read the subject and say what to do. Runs inside a transaction; no outside effects.
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob[ArgsT_contra]) -> Step:
+        """Read the subject again and decide what to do. Runs inside a transaction; no outside effects.
 
-        With `job.effect` set, an earlier try's outcome is unknown: the same bytes must go out again.
+        With `job.payload` set, an earlier try's result is unknown: the same bytes must go out again.
         """
 
     def perform(self, payload: bytes) -> Any:
-        """Do it, outside any transaction. Raises EffectNotDoneError, EffectRefusedError or
+        """Do it, outside any transaction.
 
-        EffectUnknownError; any other error counts as an unknown outcome.
+        Raises EffectNotDoneError, EffectRefusedError or EffectUnknownError; any other error counts as an
+        unknown result.
         """
 
-    def record(self, db: Session, ctx: Context, job: LeasedJob, result: Any) -> None:
-        """Write what came of it, in the transaction that settles the job."""
+    def record(self, db: Session, ctx: Context, job: LeasedJob[ArgsT_contra], result: Any) -> None:
+        """Write the result, in the transaction that finishes the job."""
 
-    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob[ArgsT_contra], reason: str) -> None:
         """Write what follows from never doing it, in the transaction that ends the job as dead."""
 
 
 class InternalHandler:
-    """For kinds without outside effects: everything happens in `prepare`."""
+    """For job types without outside effects: everything happens in `prepare`."""
 
     def perform(self, payload: bytes) -> None:
         raise AssertionError("an internal job sends nothing")
 
-    def record(self, db: Session, ctx: Context, job: LeasedJob, result: object) -> None:
+    def record(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], result: object) -> None:
         raise AssertionError("an internal job sends nothing")
 
-    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
-        """Nothing follows: the subject's own sweep looks again."""
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], reason: str) -> None:
+        """Nothing follows: the subject's own sweep evaluates it again."""
 
 
-def run_due(job_type: str, handler: Handler) -> int:
-    """Lease what is due of a kind, up to a batch, and run it; returns how many jobs were leased.
+def run_due(args_type: type[ArgsT], handler: Handler[ArgsT]) -> int:
+    """Lease what is due of a type, up to a batch, and run it; returns how many jobs were leased.
 
-    What is not begun when half the lease is over, or when the worker is told to stop, goes back
+    Jobs that are not begun when half the lease is over, or when the worker is shutting down, are released
     uncounted: an effect takes less than the other half (settings), so no lease runs out under one.
     """
     config = settings()
     ran = 0
     while ran < config.job_batch and not is_requested():
         latest_start = time.monotonic() + config.lease / timedelta(seconds=2)
-        with unit_of_work("jobs", "sweep") as (db, ctx):
-            leased = store.lease(db, job_type, ctx.now, config.job_batch - ran, config.lease)
+        leased = _lease(args_type, config.job_batch - ran)
         for position, job in enumerate(leased):
             if is_requested() or time.monotonic() > latest_start:
-                _hand_back(leased[position:])
+                _release(leased[position:])
                 return ran + len(leased)
-            with bound_contextvars(**_ids(job)):
+            with bound_contextvars(**_log_context(job)):
                 _run(job, handler)
         ran += len(leased)
-        if not _goes_alone(leased):
+        if not _was_taken_alone(leased):
             break
     if ran == config.job_batch:
-        wake({job_type})
+        wake({args_type.job_type})
     return ran
 
 
-def _goes_alone(leased: Sequence[LeasedJob]) -> bool:
-    """Whether more may be due although this is no full batch: a job that lost its worker goes alone."""
+def _lease(args_type: type[ArgsT], limit: int) -> list[LeasedJob[ArgsT]]:
+    with unit_of_work("jobs", "sweep") as (db, ctx):
+        leased, unreadable = store.lease(db, args_type, ctx.now, limit, settings().lease)
+    for one in unreadable:
+        log.error("job.dead", job_type=args_type.job_type, job=str(one.id), reason=store.UNREADABLE)
+    return leased
+
+
+def _was_taken_alone(leased: Sequence[LeasedJob[JobArgs]]) -> bool:
+    """Whether more may be due although this is no full batch: a job that lost its worker is taken alone."""
     return len(leased) == 1 and leased[0].attempts > 1
 
 
-def _ids(job: LeasedJob) -> dict[str, Any]:
-    """What every log line of a job carries: ids and words, nothing of its content."""
-    subject = {JOB_TYPES[job.job_type].subject: str(job.subject_id)}
+def _log_context(job: LeasedJob[JobArgs]) -> dict[str, Any]:
+    """What every log line of a job carries: ids and types, nothing of its content."""
+    subject = {job.args.subject_name(): str(job.args.subject_id)}
     return {"job_type": job.job_type, "job": str(job.id), "attempt": job.attempts} | subject
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return without_rows(f"{type(error).__name__}: {error}")[:500]
 
 
-def _hand_back(untouched: Sequence[LeasedJob]) -> None:
+def _release(untouched: Sequence[LeasedJob[JobArgs]]) -> None:
+    job_type = untouched[0].job_type
     with unit_of_work("jobs", "sweep") as (db, _):
-        returned = store.release(db, untouched)
-    log.info("jobs.handed_back", job_type=untouched[0].job_type, count=returned, stopping=is_requested())
-    wake({untouched[0].job_type})
+        released = store.release(db, untouched)
+    log.info("jobs.released", job_type=job_type, count=released, shutdown=is_requested())
+    wake({job_type})
 
 
-def _run(job: LeasedJob, handler: Handler) -> None:
+def _run(job: LeasedJob[ArgsT], handler: Handler[ArgsT]) -> None:
     lease_ends = time.monotonic() + settings().lease / timedelta(seconds=1)
     try:
         try:
             step = _prepare(job, handler)
         except LostLeaseError:
             raise
-        except Exception as error:  # any mistake of ours costs this job a try, and no other anything
+        except Exception as error:  # a mistake in our code costs this job a try, and the others nothing
             log.exception("job.failed")
-            _not_begun(job, handler, lease_ends, _said(error))
+            _reschedule_unsent(job, handler, lease_ends, _error_text(error))
             return
         if isinstance(step, Send):
             _send(job, handler, step, lease_ends)
@@ -144,28 +157,28 @@ def _run(job: LeasedJob, handler: Handler) -> None:
     except LostLeaseError as error:
         log.warning("job.lease_lost", error=str(error))
     except Exception:
-        # The lease runs out and the sweep decides by policy; a worker must not fall over one job.
-        log.exception("job.outcome_not_written")
+        # The lease runs out and the sweep decides by policy; one job must not end its worker.
+        log.exception("job.result_not_written")
 
 
-def _prepare(job: LeasedJob, handler: Handler) -> Step:
+def _prepare(job: LeasedJob[ArgsT], handler: Handler[ArgsT]) -> Step:
     config = settings()
     with unit_of_work("jobs", "sweep") as (db, ctx):
         if job.attempts > config.job_attempts:
-            return _end_as_dead(db, ctx, job, "leased", handler, "every attempt failed")
+            return _end_as_dead(db, ctx, job, JobState.LEASED, handler, "every attempt failed")
         step = handler.prepare(db, ctx, job)
         if isinstance(step, Finished):
-            store.finish(db, job, "leased", "done")
+            store.finish(db, job, JobState.LEASED, JobState.DONE)
         elif isinstance(step, Skipped):
-            store.finish(db, job, "leased", "skipped", step.reason)
+            store.finish(db, job, JobState.LEASED, JobState.SKIPPED, step.reason)
         elif isinstance(step, Snooze):
             store.reschedule(
                 db,
                 job,
-                "leased",
+                JobState.LEASED,
                 step.wait,
                 step.reason,
-                keep_effect=job.payload is not None,
+                keep_payload=job.payload is not None,
                 count_attempt=False,
             )
         else:
@@ -173,35 +186,36 @@ def _prepare(job: LeasedJob, handler: Handler) -> Step:
     return step
 
 
-def _send(job: LeasedJob, handler: Handler, step: Send, lease_ends: float) -> None:
+def _send(job: LeasedJob[ArgsT], handler: Handler[ArgsT], step: Send, lease_ends: float) -> None:
     latest_start = lease_ends - settings().lease / timedelta(seconds=2)
     if time.monotonic() > latest_start:  # an effect takes up to half a lease: it would outlast this one
-        write: Write = partial(_put_off, job, handler, "sending", "it was held up before it was sent")
+        reason = "it was held up before it was sent"
+        write: Write = partial(_reschedule_or_end, job, handler, JobState.SENDING, reason)
     else:
-        write = _outcome_of(job, handler, step.payload)
-    _write_down(write, lease_ends)
+        write = _perform(job, handler, step.payload)
+    _write_with_retry(write, lease_ends)
 
 
-def _outcome_of(job: LeasedJob, handler: Handler, effect: bytes) -> Write:
-    """Do it; what came of it, as something to be written."""
+def _perform(job: LeasedJob[ArgsT], handler: Handler[ArgsT], payload: bytes) -> Write:
+    """Perform the effect; returns the write of its result."""
     try:
-        result = handler.perform(effect)
+        result = handler.perform(payload)
     except EffectNotDoneError as error:
-        return partial(_put_off, job, handler, "sending", str(error))
+        return partial(_reschedule_or_end, job, handler, JobState.SENDING, str(error))
     except EffectRefusedError as error:
-        return partial(_refused, job, handler, str(error))
+        return partial(_end_refused, job, handler, str(error))
     except EffectUnknownError as error:
-        return partial(_unknown, job, handler, str(error))
-    except Exception as error:  # whatever else went wrong: it may have been sent, so nobody may guess
+        return partial(_repeat_or_end, job, handler, str(error))
+    except Exception as error:  # any other error: it may have been sent, so nobody may guess
         log.exception("job.effect_failed", job_type=job.job_type, job=str(job.id))
-        return partial(_unknown, job, handler, _said(error))
-    return partial(_done, job, handler, result)
+        return partial(_repeat_or_end, job, handler, _error_text(error))
+    return partial(_finish_done, job, handler, result)
 
 
-def _write_down(write: Write, lease_ends: float) -> None:
-    """Write an outcome. A database that is away is asked again for as long as the lease lasts:
+def _write_with_retry(write: Write, lease_ends: float) -> None:
+    """Write a result. While the database is away, try again for as long as the lease lasts.
 
-    what is known must not become a guess.
+    A result that is known must not become an unknown one.
     """
     while True:
         try:
@@ -210,87 +224,102 @@ def _write_down(write: Write, lease_ends: float) -> None:
         except (OperationalError, InterfaceError) as error:
             if time.monotonic() > lease_ends:
                 raise
-            log.warning("job.outcome_waits", error=_said(error))
+            log.warning("job.result_waits", error=_error_text(error))
             time.sleep(_PAUSE)
         else:
             return
 
 
-def _not_begun(job: LeasedJob, handler: Handler, lease_ends: float, reason: str) -> None:
-    """Nothing left the house, even if `sending` was committed and only its confirmation was lost."""
+def _reschedule_unsent(
+    job: LeasedJob[ArgsT], handler: Handler[ArgsT], lease_ends: float, reason: str
+) -> None:
+    """Nothing was sent, even if `sending` was committed and only its confirmation was lost."""
     try:
-        _write_down(partial(_put_off, job, handler, "leased", reason), lease_ends)
+        _write_with_retry(partial(_reschedule_or_end, job, handler, JobState.LEASED, reason), lease_ends)
     except LostLeaseError:
-        _write_down(partial(_put_off, job, handler, "sending", reason), lease_ends)
+        _write_with_retry(partial(_reschedule_or_end, job, handler, JobState.SENDING, reason), lease_ends)
 
 
-def _done(job: LeasedJob, handler: Handler, result: Any, db: Session, ctx: Context) -> None:
+def _finish_done(
+    job: LeasedJob[ArgsT], handler: Handler[ArgsT], result: Any, db: Session, ctx: Context
+) -> None:
     handler.record(db, ctx, job, result)
-    store.finish(db, job, "sending", "done")
+    store.finish(db, job, JobState.SENDING, JobState.DONE)
 
 
-def _refused(job: LeasedJob, handler: Handler, reason: str, db: Session, ctx: Context) -> None:
-    _end_as_dead(db, ctx, job, "sending", handler, reason, certainly_not_sent=True)
+def _end_refused(
+    job: LeasedJob[ArgsT], handler: Handler[ArgsT], reason: str, db: Session, ctx: Context
+) -> None:
+    _end_as_dead(db, ctx, job, JobState.SENDING, handler, reason, certainly_not_sent=True)
 
 
-def _put_off(job: LeasedJob, handler: Handler, held_as: str, reason: str, db: Session, ctx: Context) -> None:
-    """Certainly not done: try again later, or give up when the tries are used up."""
+def _reschedule_or_end(
+    job: LeasedJob[ArgsT],
+    handler: Handler[ArgsT],
+    held_as: JobState,
+    reason: str,
+    db: Session,
+    ctx: Context,
+) -> None:
+    """It was certainly not done: try again later, or end as dead when the attempts are used up."""
     config = settings()
-    not_sent = held_as == "sending"
+    not_sent = held_as == JobState.SENDING
     exhausted = job.attempts >= config.job_attempts
-    if exhausted and not (not_sent and _outlasts(job, ctx)):
+    if exhausted and not (not_sent and _is_in_retry_window(job, ctx)):
         _end_as_dead(db, ctx, job, held_as, handler, reason, certainly_not_sent=not_sent)
         return
-    wait = backoff(job.attempts, config.retry_base, config.retry_cap, random.random)
-    # An earlier try's outcome stays unknown whatever became of this one: keep its bytes.
-    keep = job.payload is not None
     store.reschedule(
         db,
         job,
         held_as,
-        wait,
+        backoff(job.attempts, config.retry_base, config.retry_cap, random.random),
         reason,
-        keep_effect=keep,
+        # An earlier try's result stays unknown whatever became of this one: keep its bytes.
+        keep_payload=job.payload is not None,
         count_attempt=not exhausted,
         certainly_not_sent=not_sent,
     )
 
 
-def _unknown(job: LeasedJob, handler: Handler, reason: str, db: Session, ctx: Context) -> None:
-    """Repeat where the policy allows it; then a person decides, or, of what may always be repeated,
+def _repeat_or_end(
+    job: LeasedJob[ArgsT], handler: Handler[ArgsT], reason: str, db: Session, ctx: Context
+) -> None:
+    """The result is unknown: repeat where the policy allows it, otherwise leave it to a person.
 
-    enough is enough: it ends as dead, so that what follows from never doing it does follow.
+    A job that may always be repeated ends as dead when its attempts are used up, so that what follows from
+    never doing it does follow.
     """
     config = settings()
     policy = JOB_TYPES[job.job_type].on_unknown_result
     exhausted = job.attempts >= config.job_attempts
-    if may_repeat(policy, job.send_attempts + 1) and not (exhausted and not _outlasts(job, ctx)):
+    if may_repeat(policy, job.send_attempts + 1) and not (exhausted and not _is_in_retry_window(job, ctx)):
         wait = backoff(job.attempts, config.retry_base, config.retry_cap, random.random)
-        store.reschedule(db, job, "sending", wait, reason, keep_effect=True, count_attempt=not exhausted)
-    elif policy == "repeat":
-        _end_as_dead(db, ctx, job, "sending", handler, reason)
+        store.reschedule(
+            db, job, JobState.SENDING, wait, reason, keep_payload=True, count_attempt=not exhausted
+        )
+    elif policy == OnUnknownResult.REPEAT:
+        _end_as_dead(db, ctx, job, JobState.SENDING, handler, reason)
     else:
-        store.finish(db, job, "sending", "uncertain", reason)
+        store.finish(db, job, JobState.SENDING, JobState.UNCERTAIN, reason)
 
 
-def _outlasts(job: LeasedJob, ctx: Context) -> bool:
-    """Whether more tries are worth it: a target that is away is no fault of the job's."""
-    return (
-        JOB_TYPES[job.job_type].retry_through_outage and ctx.now < job.due_at + settings().outage_retry_window
-    )
+def _is_in_retry_window(job: LeasedJob[JobArgs], ctx: Context) -> bool:
+    """Whether more tries make sense: that a target is away is no fault of the job's."""
+    window = settings().outage_retry_window
+    return JOB_TYPES[job.job_type].retry_through_outage and ctx.now < job.due_at + window
 
 
 def _end_as_dead(
     db: Session,
     ctx: Context,
-    job: LeasedJob,
-    held_as: str,
-    handler: Handler,
+    job: LeasedJob[ArgsT],
+    held_as: JobState,
+    handler: Handler[ArgsT],
     reason: str,
     *,
     certainly_not_sent: bool = False,
 ) -> Skipped:
     handler.give_up(db, ctx, job, reason)
-    store.finish(db, job, held_as, "dead", reason, certainly_not_sent=certainly_not_sent)
+    store.finish(db, job, held_as, JobState.DEAD, reason, certainly_not_sent=certainly_not_sent)
     log.error("job.dead", job_type=job.job_type, job=str(job.id), reason=reason)
     return Skipped(reason)

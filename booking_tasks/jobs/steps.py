@@ -1,4 +1,4 @@
-"""What a handler may say about a leased job. Plain values: services return them, the runner acts on them."""
+"""What a handler decides about a leased job. Plain values: services return them, the runner acts on them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class Finished:
 
 @dataclass(frozen=True)
 class Skipped:
-    """The job's reason is gone (cancelled, moved, too late): recorded, not done."""
+    """The job has no reason any more (cancelled, moved, too late): it ends as skipped, with the reason."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Snooze:
-    """Something must happen first; the attempt does not count."""
+    """Something else must happen first; the attempt does not count."""
 
     reason: str
     wait: timedelta = timedelta(seconds=2)

@@ -1,8 +1,9 @@
-"""The job ledger's queries. Every write after the lease names id, token and expected state."""
+"""The queries of the jobs table. Every write after the lease names id, token and expected state."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     CursorResult,
+    RowMapping,
     String,
     and_,
     case,
@@ -24,26 +26,60 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from booking_tasks.enums import JobState
 from booking_tasks.jobs.rules import UNDECIDED, JobFilter, LeasedJob
 from booking_tasks.kit.errors import LostLeaseError
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
-from booking_tasks.outbox.jobs import JOB_TYPES
+from booking_tasks.outbox.job_args import ArgsT, JobArgs, JobType, parse_args
+
+#: States in which a worker may be sending the effect at this moment.
+IN_FLIGHT = (JobState.LEASED, JobState.SENDING)
+#: The error text of a job whose arguments cannot be parsed.
+UNREADABLE = "its arguments do not fit this release"
 
 _REAL_TIME = func.clock_timestamp()
 
 
-def lease(db: Session, kind: str, now: datetime, limit: int, term: timedelta) -> list[LeasedJob]:
-    """Take up to `limit` due jobs of a kind for `term` of real time; the attempt is counted here.
+@dataclass(frozen=True)
+class UnreadableJob:
+    """A job that ended as dead because its arguments do not fit this release."""
 
-    A job whose worker vanished is taken alone: if it is what ends workers, those that stood behind it
-    in the batch must not lose their attempts with it.
+    id: UUID
+    key: str
+
+
+def lease(
+    db: Session, args_type: type[ArgsT], now: datetime, limit: int, term: timedelta
+) -> tuple[list[LeasedJob[ArgsT]], list[UnreadableJob]]:
+    """Take up to `limit` due jobs of one type for `term` of real time; the attempt is counted here.
+
+    A job whose worker vanished is taken alone: if that job is what ends workers, the others of the batch
+    must not lose their attempts with it. Jobs whose arguments cannot be parsed end as dead at once; they
+    are the second list.
     """
+    jobs: list[LeasedJob[ArgsT]] = []
+    unreadable: list[UnreadableJob] = []
+    for row in _leased_rows(db, args_type.job_type, now, limit, term):
+        values = dict(row)
+        stored = values.pop("args")
+        try:
+            jobs.append(LeasedJob(args=parse_args(args_type, stored), **values))
+        except ValueError:
+            unreadable.append(UnreadableJob(row["id"], row["key"]))
+    if unreadable:
+        _end_unreadable(db, unreadable)
+    return sorted(jobs, key=lambda job: (job.due_at, job.key)), unreadable
+
+
+def _leased_rows(
+    db: Session, job_type: JobType, now: datetime, limit: int, term: timedelta
+) -> Sequence[RowMapping]:
     due = (
         select(Job.id, Job.due_at, and_(Job.attempts > 0, Job.retry_at.is_(None)).label("suspect"))
         .where(
-            Job.state == "waiting",
-            Job.job_type == kind,
+            Job.state == JobState.WAITING,
+            Job.job_type == job_type,
             Job.due_at <= now,
             or_(Job.retry_at.is_(None), Job.retry_at <= _REAL_TIME),
         )
@@ -63,7 +99,7 @@ def lease(db: Session, kind: str, now: datetime, limit: int, term: timedelta) ->
         update(Job)
         .where(Job.id.in_(select(places.c.id).where(or_(places.c.place == 1, places.c.suspects == 0))))
         .values(
-            state="leased",
+            state=JobState.LEASED,
             attempts=Job.attempts + 1,
             retry_at=None,
             lease_token=token,
@@ -72,11 +108,7 @@ def lease(db: Session, kind: str, now: datetime, limit: int, term: timedelta) ->
         .returning(
             Job.id,
             Job.key,
-            Job.job_type,
-            Job.subject_id,
-            Job.revision,
-            Job.recipient,
-            Job.detail,
+            Job.args,
             Job.due_at,
             Job.attempts,
             Job.send_attempts,
@@ -85,40 +117,49 @@ def lease(db: Session, kind: str, now: datetime, limit: int, term: timedelta) ->
         )
         .execution_options(synchronize_session=False)
     )
-    return sorted((LeasedJob(**row) for row in rows.mappings()), key=lambda job: (job.due_at, job.key))
+    return rows.mappings().all()
 
 
-def begin_sending(db: Session, job: LeasedJob, effect: bytes, term: timedelta) -> None:
-    """Write down what is about to be sent and renew the lease. Raises LostLeaseError."""
+def _end_unreadable(db: Session, unreadable: Iterable[UnreadableJob]) -> None:
+    db.execute(
+        update(Job)
+        .where(Job.id.in_([job.id for job in unreadable]))
+        .values(state=JobState.DEAD, finished_at=_REAL_TIME, last_error=UNREADABLE, **_RELEASED)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def begin_sending(db: Session, job: LeasedJob[JobArgs], payload: bytes, term: timedelta) -> None:
+    """Store what is about to be sent and renew the lease. Raises LostLeaseError."""
     _guarded(
         db,
         job,
-        "leased",
-        state="sending",
+        JobState.LEASED,
+        state=JobState.SENDING,
         send_attempts=Job.send_attempts + 1,
-        payload=effect,
+        payload=payload,
         lease_until=_REAL_TIME + term,
     )
 
 
 def finish(
     db: Session,
-    job: LeasedJob,
-    held_as: str,
-    state: str,
+    job: LeasedJob[JobArgs],
+    held_as: JobState,
+    state: JobState,
     error: str | None = None,
     *,
     certainly_not_sent: bool = False,
 ) -> None:
     """End a job: done, skipped, uncertain or dead. Raises LostLeaseError.
 
-    What was sent is forgotten unless its outcome is unknown. With `certainly_not_sent` the last
-    sending does not count: nobody can have received it.
+    The payload is removed unless its result is unknown. With `certainly_not_sent` the last send attempt
+    does not count: nobody can have received it.
     """
     values: dict[str, Any] = {"state": state, "finished_at": _REAL_TIME, "last_error": error}
     if certainly_not_sent:
         values["send_attempts"] = Job.send_attempts - 1
-    unknown = state == "uncertain" or (state == "dead" and job.payload is not None)
+    unknown = state == JobState.UNCERTAIN or (state == JobState.DEAD and job.payload is not None)
     if not unknown:
         values["payload"] = None
     _guarded(db, job, held_as, **values, **_RELEASED)
@@ -126,42 +167,42 @@ def finish(
 
 def reschedule(
     db: Session,
-    job: LeasedJob,
-    held_as: str,
+    job: LeasedJob[JobArgs],
+    held_as: JobState,
     wait: timedelta,
     reason: str,
     *,
-    keep_effect: bool = False,
+    keep_payload: bool = False,
     count_attempt: bool = True,
     certainly_not_sent: bool = False,
 ) -> None:
     """Return a job to waiting, not before `wait` of real time. Raises LostLeaseError.
 
-    `certainly_not_sent` as in `settle`.
+    `certainly_not_sent` as in `finish`.
     """
-    values: dict[str, Any] = {"state": "waiting", "retry_at": _REAL_TIME + wait, "last_error": reason}
+    values: dict[str, Any] = {"state": JobState.WAITING, "retry_at": _REAL_TIME + wait, "last_error": reason}
     if certainly_not_sent:
         values["send_attempts"] = Job.send_attempts - 1
-    if not keep_effect:
+    if not keep_payload:
         values["payload"] = None
     if not count_attempt:
         values["attempts"] = Job.attempts - 1
     _guarded(db, job, held_as, **values, **_RELEASED)
 
 
-def release(db: Session, jobs: Iterable[LeasedJob]) -> int:
-    """Return to waiting what was leased and never begun; the attempt does not count. Returns how many.
+def release(db: Session, jobs: Iterable[LeasedJob[JobArgs]]) -> int:
+    """Return jobs that were leased and never begun to waiting; the attempt does not count. Returns how many.
 
-    Whatever is no longer held under its token is left alone.
+    Jobs that are no longer held under their token are left alone.
     """
     returned = db.execute(
         update(Job)
         .where(
             tuple_(Job.id, Job.lease_token).in_([(job.id, job.token) for job in jobs]),
-            Job.state == "leased",
+            Job.state == JobState.LEASED,
             Job.lease_until > _REAL_TIME,
         )
-        .values(state="waiting", attempts=Job.attempts - 1, **_RELEASED)
+        .values(state=JobState.WAITING, attempts=Job.attempts - 1, **_RELEASED)
         .execution_options(synchronize_session=False)
         .returning(Job.id)
     )
@@ -171,7 +212,7 @@ def release(db: Session, jobs: Iterable[LeasedJob]) -> int:
 _RELEASED: dict[str, Any] = {"lease_token": None, "lease_until": None}
 
 
-def _guarded(db: Session, job: LeasedJob, held_as: str, **values: Any) -> None:
+def _guarded(db: Session, job: LeasedJob[JobArgs], held_as: JobState, **values: Any) -> None:
     changed = db.execute(
         update(Job)
         .where(
@@ -188,14 +229,14 @@ def _guarded(db: Session, job: LeasedJob, held_as: str, **values: Any) -> None:
         raise LostLeaseError(f"the lease of {job.job_type} {job.id} is no longer ours")
 
 
-def due_kinds(db: Session, now: datetime) -> set[str]:
-    """The kinds of which at least one job is due: one look at the head of the index for each."""
-    wanted = func.unnest(literal(list(JOB_TYPES), ARRAY(String))).column_valued("wanted")
+def due_job_types(db: Session, now: datetime) -> set[JobType]:
+    """The types of which at least one job is due: reads the head of the index once for each type."""
+    job_type = func.unnest(literal(list(JobType), ARRAY(String))).column_valued("due_type")
     first = (
         select(Job.id)
         .where(
-            Job.job_type == wanted,
-            Job.state == "waiting",
+            Job.job_type == job_type,
+            Job.state == JobState.WAITING,
             Job.due_at <= now,
             or_(Job.retry_at.is_(None), Job.retry_at <= _REAL_TIME),
         )
@@ -203,38 +244,41 @@ def due_kinds(db: Session, now: datetime) -> set[str]:
         .limit(1)
         .lateral()
     )
-    return set(db.execute(select(wanted).join(first, literal(value=True))).scalars())
+    found = db.execute(select(job_type).join(first, literal(value=True))).scalars()
+    return {JobType(name) for name in found}
 
 
 def return_expired_leases(db: Session) -> int:
-    """Jobs whose worker vanished before it began to send: back to waiting, the attempt stays counted."""
+    """Return jobs whose worker vanished before it sent anything to waiting; the attempt stays counted."""
     returned = db.execute(
         update(Job)
-        .where(Job.state == "leased", Job.lease_until <= _REAL_TIME)
-        .values(state="waiting", last_error="the worker vanished before it sent anything", **_RELEASED)
+        .where(Job.state == JobState.LEASED, Job.lease_until <= _REAL_TIME)
+        .values(state=JobState.WAITING, last_error="the worker vanished before it sent anything", **_RELEASED)
         .execution_options(synchronize_session=False)
         .returning(Job.id)
     )
     return len(returned.all())
 
 
-def settle_lost_outcomes(db: Session, repeat_below: Mapping[str, int | None]) -> int:
-    """Jobs whose worker vanished while sending: repeated (same bytes) or left uncertain.
+def resolve_unknown_results(db: Session, repeat_below: Mapping[JobType, int | None]) -> int:
+    """Repeat jobs whose worker vanished while sending (same bytes), or leave them uncertain.
 
-    `repeat_below` says of each kind from which number of send attempts on a person decides; None means never.
-    One statement, so that each job is judged once: a lease may run out while it runs.
+    `repeat_below` maps each type to the number of send attempts from which a person decides; None means
+    never. One statement, so that each job is decided once: a lease may run out while it runs.
     """
     repeated = or_(
         *(
-            Job.job_type == kind if limit is None else and_(Job.job_type == kind, Job.send_attempts < limit)
-            for kind, limit in repeat_below.items()
+            Job.job_type == job_type
+            if limit is None
+            else and_(Job.job_type == job_type, Job.send_attempts < limit)
+            for job_type, limit in repeat_below.items()
         )
     )
-    settled = db.execute(
+    resolved = db.execute(
         update(Job)
-        .where(Job.job_type.in_(repeat_below), Job.state == "sending", Job.lease_until <= _REAL_TIME)
+        .where(Job.job_type.in_(repeat_below), Job.state == JobState.SENDING, Job.lease_until <= _REAL_TIME)
         .values(
-            state=case((repeated, "waiting"), else_="uncertain"),
+            state=case((repeated, JobState.WAITING), else_=JobState.UNCERTAIN),
             finished_at=case((repeated, None), else_=_REAL_TIME),
             last_error="the worker vanished while sending: nobody knows whether it went out",
             **_RELEASED,
@@ -242,13 +286,13 @@ def settle_lost_outcomes(db: Session, repeat_below: Mapping[str, int | None]) ->
         .execution_options(synchronize_session=False)
         .returning(Job.id)
     )
-    return len(settled.all())
+    return len(resolved.all())
 
 
-def wanted(db: Session, which: JobFilter, limit: int, *, undecided: bool = False) -> list[Job]:
-    """The jobs that an operator means, oldest first.
+def jobs_matching(db: Session, which: JobFilter, limit: int, *, undecided: bool = False) -> list[Job]:
+    """The jobs that a filter selects, oldest first.
 
-    With `undecided`, only those that wait for a person, locked; what somebody else holds is left out.
+    With `undecided`, only those that wait for a person, locked; rows that others have locked are left out.
     """
     found = select(Job).where(*_matching(which)).order_by(Job.due_at, Job.id).limit(limit)
     if undecided:
@@ -279,14 +323,14 @@ def _matching(which: JobFilter) -> Iterator[ColumnElement[bool]]:
 def replay(db: Session, job_id: UUID) -> None:
     """Set a dead or uncertain job to waiting with fresh attempts.
 
-    What was sent stays counted: a cancellation must follow an invite that may have arrived before.
+    Send attempts stay counted: a cancellation must follow an invite that may have arrived before.
     """
-    _decide(db, job_id, state="waiting", attempts=0, retry_at=None, finished_at=None)
+    _decide(db, job_id, state=JobState.WAITING, attempts=0, retry_at=None, finished_at=None)
 
 
 def discard(db: Session, job_id: UUID, reason: str) -> None:
-    """End a dead or uncertain job as skipped; what was to be sent is forgotten."""
-    _decide(db, job_id, state="skipped", finished_at=_REAL_TIME, last_error=reason, payload=None)
+    """End a dead or uncertain job as skipped, and remove its payload."""
+    _decide(db, job_id, state=JobState.SKIPPED, finished_at=_REAL_TIME, last_error=reason, payload=None)
 
 
 def _decide(db: Session, job_id: UUID, **values: Any) -> None:
@@ -309,17 +353,17 @@ def subject(db: Session, job: Job) -> tuple[ConsultationRequest | None, Schedule
     ), None
 
 
-def in_flight(db: Session, kind: str, subject_id: UUID, recipient: UUID) -> bool:
-    """Whether a worker may be sending an effect of this kind to the recipient at this moment."""
-    return exists_where(
+def is_in_flight(db: Session, job_type: JobType, subject_id: UUID, recipient: UUID) -> bool:
+    """Whether a worker may be sending an effect of this type to the recipient at this moment."""
+    return has_job(
         db,
-        Job.job_type == kind,
+        Job.job_type == job_type,
         Job.subject_id == subject_id,
-        Job.recipient == recipient,
-        Job.state.in_(("leased", "sending")),
+        Job.args["recipient"].astext == str(recipient),
+        Job.state.in_(IN_FLIGHT),
     )
 
 
-def exists_where(db: Session, *conditions: ColumnElement[bool]) -> bool:
-    """Whether any job is so."""
+def has_job(db: Session, *conditions: ColumnElement[bool]) -> bool:
+    """Whether there is any job for which all conditions hold."""
     return db.execute(select(Job.id).where(*conditions).limit(1)).first() is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Generic
 
 from sqlalchemy.orm import Session
 
@@ -13,9 +14,10 @@ from booking_tasks.kit.settings import Settings, settings
 from booking_tasks.mail.calendar_copy import House
 from booking_tasks.mail.message import Mailbox
 from booking_tasks.mail.transport import transport
+from booking_tasks.outbox.job_args import ArgsT
 
-#: A room's use case: the letter that the job calls for as things stand now, or why there is none.
-Write = Callable[[Session, Context, House, LeasedJob], bytes | Skipped | Snooze]
+#: A package's use case: the mail that the job needs as things stand now, or why there is none.
+Compose = Callable[[Session, Context, House, LeasedJob[ArgsT]], bytes | Skipped | Snooze]
 
 
 def house_of(config: Settings) -> House:
@@ -24,21 +26,21 @@ def house_of(config: Settings) -> House:
     return House(mailbox, config.uid_domain, config.links, config.calendar_replies)
 
 
-class LetterHandler:
-    """Runs one kind of letter; the room's use case decides whether and what to write."""
+class EmailHandler(Generic[ArgsT]):
+    """Runs one type of job that sends mail; the package's use case decides whether and what to write."""
 
-    def __init__(self, write: Write) -> None:
-        self._write = write
+    def __init__(self, compose: Compose[ArgsT]) -> None:
+        self._compose = compose
 
-    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Send | Skipped | Snooze:
-        letter = self._write(db, ctx, house_of(settings()), job)
-        return Send(job.payload or letter) if isinstance(letter, bytes) else letter
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob[ArgsT]) -> Send | Skipped | Snooze:
+        composed = self._compose(db, ctx, house_of(settings()), job)
+        return Send(job.payload or composed) if isinstance(composed, bytes) else composed
 
-    def perform(self, effect: bytes) -> None:
-        transport(settings()).send(effect)
+    def perform(self, payload: bytes) -> None:
+        transport(settings()).send(payload)
 
-    def record(self, db: Session, ctx: Context, job: LeasedJob, result: object) -> None:
-        """A letter's trace is its job: nothing else to write."""
+    def record(self, db: Session, ctx: Context, job: LeasedJob[ArgsT], result: object) -> None:
+        """Nothing else to write: the finished job is the record of the mail."""
 
-    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob[ArgsT], reason: str) -> None:
         """The dead job stays visible with its reason and can be replayed; the booking stands."""

@@ -29,6 +29,7 @@ from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox import store as outbox_store
 from booking_tasks.outbox.event_types import EventType
+from booking_tasks.outbox.job_args import CloseMeeting, CloseReason, CollectAttendance, ProvisionMeeting
 from booking_tasks.outbox.jobs import NewJob
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.states import OPEN
@@ -37,25 +38,24 @@ from booking_tasks.states import OPEN
 LOOK_BACK = timedelta(days=2)
 #: DTSTAMP has whole seconds (RFC 5545 section 3.3.5), so two revisions lie at least this far apart.
 _REVISION_STEP = timedelta(seconds=1)
-_AGAIN = "again"
 #: Where evidence from the meeting platform says it comes from.
 PLATFORM = "platform"
 
 
-def order_room(db: Session, ctx: Context, job: LeasedJob) -> RoomOrder | Skipped:
+def order_room(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting]) -> RoomOrder | Skipped:
     """What the platform is to be told for this job, if the session still wants it.
 
     An earlier try may have made a room whose reply was lost: when the session is over, that room is
     closed as well.
     """
-    session = store.session(db, job.subject_id)
+    session = store.session(db, job.args.session_id)
     if session is None:
         return Skipped("unknown session")
     if session.status not in OPEN:
         if job.send_attempts > 0:
             _close_late(db, ctx, session)
         return Skipped(f"session is {session.status}")
-    if session.revision != job.revision:
+    if session.revision != job.args.revision:
         return Skipped("superseded")
     spec = RoomSpec(
         session_id=session.id,
@@ -68,18 +68,18 @@ def order_room(db: Session, ctx: Context, job: LeasedJob) -> RoomOrder | Skipped
     return RoomOrder(key=job.key, spec=spec)
 
 
-def keep_link(db: Session, ctx: Context, job: LeasedJob, room: Room) -> None:
+def keep_link(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], room: Room) -> None:
     """Store the link that a platform gave, unless the session ended or moved on meanwhile.
 
     People who were invited without this very link hear of it under a new revision.
     """
-    session = store.locked_session(db, job.subject_id)
+    session = store.locked_session(db, job.args.session_id)
     if session is None:
         return
     if session.status not in OPEN:
         _close_late(db, ctx, session)
         return
-    if session.revision != job.revision:
+    if session.revision != job.args.revision:
         return
     before = _link(session)
     events = news(
@@ -106,10 +106,10 @@ def _link(session: ScheduledSession) -> dict[str, str | int | None]:
     }
 
 
-def give_up_link(db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
+def give_up_link(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], reason: str) -> None:
     """Write down that no link could be made, once per revision, if people still wait for one."""
-    session = store.locked_session(db, job.subject_id)
-    if session is None or session.status != "scheduled" or session.revision != job.revision:
+    session = store.locked_session(db, job.args.session_id)
+    if session is None or session.status != "scheduled" or session.revision != job.args.revision:
         return
     if session.meeting_platform_join_url is not None:
         return
@@ -120,41 +120,42 @@ def give_up_link(db: Session, ctx: Context, job: LeasedJob, reason: str) -> None
         )
 
 
-def order_closing(db: Session, job: LeasedJob) -> CloseOrder | Skipped:
+def order_closing(db: Session, job: LeasedJob[CloseMeeting]) -> CloseOrder | Skipped:
     """What the platform is to be told, if there can be a room that nobody needs any more."""
-    session = store.session(db, job.subject_id)
+    session = store.session(db, job.args.session_id)
     if session is None or session.status in OPEN:
         return Skipped("unknown session" if session is None else "the session is still on")
-    seen_there = job.detail.startswith("orphan:")
-    if not seen_there and not store.was_ordered(db, job.subject_id):
+    if job.args.reason != CloseReason.FOUND_ORPHANED and not store.was_ordered(db, job.args.session_id):
         return Skipped("no room was ever asked for")
     return CloseOrder(key=job.key, session_id=session.id)
 
 
-def order_report(db: Session, ctx: Context, job: LeasedJob) -> ReportOrder | Skipped:
+def order_report(db: Session, ctx: Context, job: LeasedJob[CollectAttendance]) -> ReportOrder | Skipped:
     """What the platform is to be asked, if the session still waits for its verdict."""
-    session = store.session(db, job.subject_id)
+    session = store.session(db, job.args.session_id)
     if session is None or session.status not in OPEN:
         return Skipped("unknown session" if session is None else f"session is {session.status}")
-    if session.revision != job.revision:
+    if session.revision != job.args.revision:
         return Skipped("superseded")
     if session.status == "scheduled" and ctx.now < session.scheduled_end_time:
         return Skipped("the session is not over")
     return ReportOrder(session_id=session.id)
 
 
-def keep_report(db: Session, ctx: Context, job: LeasedJob, report: AttendanceReport | None) -> int:
+def keep_report(
+    db: Session, ctx: Context, job: LeasedJob[CollectAttendance], report: AttendanceReport | None
+) -> int:
     """Write what the platform saw as evidence; returns how many rows were new. No verdict is made here.
 
     A report that is not complete yet is asked for once more, halfway to the verdict.
     """
-    session = store.session(db, job.subject_id)
+    session = store.session(db, job.args.session_id)
     if session is None or report is None:
         return 0
-    if not report.complete and job.detail != _AGAIN:
+    if not report.complete and not job.args.is_repeat:
         due = session.scheduled_end_time + ctx.policies.verdict_delay / 2
         outbox_store.insert_jobs(
-            db, [NewJob("collect_attendance", session.id, due, job.revision, detail=_AGAIN)]
+            db, [NewJob(CollectAttendance(session.id, job.args.revision, is_repeat=True), due)]
         )
     parties = {session.requester_user_id: "requester", session.consultant_user_id: "consultant"}
     return insert_evidence(db, session.id, PLATFORM, evidence_of(report, parties, ctx.now))
@@ -173,23 +174,23 @@ def reconcile(db: Session, ctx: Context, listed: Sequence[ListedRoom]) -> Differ
         ctx.now + ctx.policies.horizon,
     )
     found = differences(listed, known)
-    day = ctx.now.astimezone(UTC).date().isoformat()
+    day = ctx.now.astimezone(UTC).date()
     orphans = [
-        NewJob("close_meeting", one.id, ctx.now, one.revision, detail=f"orphan:{day}")
+        NewJob(CloseMeeting(one.id, one.revision, CloseReason.FOUND_ORPHANED, day), ctx.now)
         for one in found.orphans
     ]
     missing = [
-        NewJob("provision_meeting", one.id, ctx.now, one.revision, detail=f"reconcile:{day}")
-        for one in found.missing
+        NewJob(ProvisionMeeting(one.id, one.revision, reconcile_day=day), ctx.now) for one in found.missing
     ]
     _order(db, [*orphans, *missing])
     return found
 
 
 def _close_late(db: Session, ctx: Context, session: ScheduledSession) -> None:
-    _order(db, [NewJob("close_meeting", session.id, ctx.now, session.revision, detail="late")])
+    args = CloseMeeting(session.id, session.revision, CloseReason.MADE_TOO_LATE)
+    _order(db, [NewJob(args, ctx.now)])
 
 
-def _order(db: Session, wanted: Sequence[NewJob]) -> None:
-    """Write jobs that are due now and note that their bells should ring."""
-    wake_after_commit(db, {job.job_type for job in outbox_store.insert_jobs(db, wanted)})
+def _order(db: Session, jobs: Sequence[NewJob]) -> None:
+    """Insert jobs that are due now, and wake workers after the commit."""
+    wake_after_commit(db, {job.job_type for job in outbox_store.insert_jobs(db, jobs)})

@@ -11,10 +11,11 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
-from booking_tasks.jobs.store import exists_where
+from booking_tasks.jobs.store import has_job
 from booking_tasks.meetings.rules import KnownSession
 from booking_tasks.models import Event, Job, ScheduledSession
 from booking_tasks.outbox.event_types import EventType
+from booking_tasks.outbox.job_args import JobType
 
 
 def session(db: Session, session_id: UUID) -> ScheduledSession | None:
@@ -34,15 +35,18 @@ def locked_session(db: Session, session_id: UUID) -> ScheduledSession | None:
 
 def was_ordered(db: Session, session_id: UUID) -> bool:
     """Whether a room for the session may ever have been asked for."""
-    return exists_where(
-        db, Job.job_type == "provision_meeting", Job.subject_id == session_id, Job.send_attempts > 0
+    return has_job(
+        db, Job.job_type == JobType.PROVISION_MEETING, Job.subject_id == session_id, Job.send_attempts > 0
     )
 
 
 def has_invites(db: Session, session_id: UUID, revision: int) -> bool:
     """Whether invites of this revision exist, sent or still to be sent."""
-    return exists_where(
-        db, Job.job_type == "send_invite", Job.subject_id == session_id, Job.revision == revision
+    return has_job(
+        db,
+        Job.job_type == JobType.SEND_INVITE,
+        Job.subject_id == session_id,
+        Job.args["revision"].as_integer() == revision,
     )
 
 
@@ -62,7 +66,7 @@ def sessions_to_compare(
     """The sessions whose rooms are listed, and those scheduled to start from `start` until before `end`."""
     being_changed = exists().where(
         Job.subject_id == ScheduledSession.id,
-        Job.job_type.in_(("provision_meeting", "close_meeting")),
+        Job.job_type.in_((JobType.PROVISION_MEETING, JobType.CLOSE_MEETING)),
         Job.finished_at.is_(None),
     )
     ids = literal(list(listed), ARRAY(PG_UUID(as_uuid=True)))

@@ -25,6 +25,7 @@ from booking_tasks.meetings.rules import (
     RoomOrder,
 )
 from booking_tasks.outbox.daily_runs import claim_daily_run, has_run_today
+from booking_tasks.outbox.job_args import CloseMeeting, CollectAttendance, JobArgs, ProvisionMeeting
 from booking_tasks.unit_of_work import unit_of_work
 
 log = logger(__name__)
@@ -36,69 +37,71 @@ def _platform() -> HttpMeetingPlatform:
     return HttpMeetingPlatform(config.meeting_url, token, config.meeting_timeout)
 
 
-def _step(order: Order | Skipped, job: LeasedJob) -> Send | Skipped:
+def _step(order: Order | Skipped, job: LeasedJob[JobArgs]) -> Send | Skipped:
     """An order as bytes; those of an earlier try whose outcome is unknown go out again unchanged."""
     if isinstance(order, Skipped):
         return order
     return Send(job.payload or order.model_dump_json().encode())
 
 
-class ProvisionMeeting:
+class ProvisionMeetingHandler:
     """Makes a session's room and keeps its link."""
 
     def __init__(self, platform: MeetingPlatform) -> None:
         self._platform = platform
 
-    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Send | Skipped:
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting]) -> Send | Skipped:
         return _step(service.order_room(db, ctx, job), job)
 
-    def perform(self, effect: bytes) -> Room:
-        order = RoomOrder.model_validate_json(effect)
+    def perform(self, payload: bytes) -> Room:
+        order = RoomOrder.model_validate_json(payload)
         return self._platform.ensure(order.key, order.spec)
 
-    def record(self, db: Session, ctx: Context, job: LeasedJob, result: Room) -> None:
+    def record(self, db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], result: Room) -> None:
         service.keep_link(db, ctx, job, result)
 
-    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], reason: str) -> None:
         service.give_up_link(db, ctx, job, reason)
 
 
-class CloseMeeting:
+class CloseMeetingHandler:
     """Takes a session's room away."""
 
     def __init__(self, platform: MeetingPlatform) -> None:
         self._platform = platform
 
-    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Send | Skipped:
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob[CloseMeeting]) -> Send | Skipped:
         return _step(service.order_closing(db, job), job)
 
-    def perform(self, effect: bytes) -> None:
-        order = CloseOrder.model_validate_json(effect)
+    def perform(self, payload: bytes) -> None:
+        order = CloseOrder.model_validate_json(payload)
         self._platform.end(order.key, order.session_id)
 
-    def record(self, db: Session, ctx: Context, job: LeasedJob, result: None) -> None:
+    def record(self, db: Session, ctx: Context, job: LeasedJob[CloseMeeting], result: None) -> None:
         """Nothing: the session's own history says why its room went."""
 
-    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob[CloseMeeting], reason: str) -> None:
         """Nothing: the daily comparison finds the room again."""
 
 
-class CollectAttendance:
+class CollectAttendanceHandler:
     """Fetches what the platform saw of a session's room."""
 
     def __init__(self, platform: MeetingPlatform) -> None:
         self._platform = platform
 
-    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Send | Skipped:
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob[CollectAttendance]) -> Send | Skipped:
         return _step(service.order_report(db, ctx, job), job)
 
-    def perform(self, effect: bytes) -> AttendanceReport | None:
-        return self._platform.attendance(ReportOrder.model_validate_json(effect).session_id)
+    def perform(self, payload: bytes) -> AttendanceReport | None:
+        return self._platform.attendance(ReportOrder.model_validate_json(payload).session_id)
 
-    def record(self, db: Session, ctx: Context, job: LeasedJob, result: AttendanceReport | None) -> None:
+    def record(
+        self, db: Session, ctx: Context, job: LeasedJob[CollectAttendance], result: AttendanceReport | None
+    ) -> None:
         service.keep_report(db, ctx, job, result)
 
-    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob[CollectAttendance], reason: str) -> None:
         """Nothing: without a report the verdict rests on what else was seen."""
 
 
@@ -106,21 +109,21 @@ class CollectAttendance:
 def provision_meeting() -> int:
     """Make the rooms that are due, or give them their new times."""
     with _platform() as platform:
-        return run_due("provision_meeting", ProvisionMeeting(platform))
+        return run_due(ProvisionMeeting, ProvisionMeetingHandler(platform))
 
 
 @app.task(name=TASK_PREFIX + "close_meeting")
 def close_meeting() -> int:
     """Take away the rooms that nobody needs any more."""
     with _platform() as platform:
-        return run_due("close_meeting", CloseMeeting(platform))
+        return run_due(CloseMeeting, CloseMeetingHandler(platform))
 
 
 @app.task(name=TASK_PREFIX + "collect_attendance")
 def collect_attendance() -> int:
     """Fetch the platform's reports of sessions that are over."""
     with _platform() as platform:
-        return run_due("collect_attendance", CollectAttendance(platform))
+        return run_due(CollectAttendance, CollectAttendanceHandler(platform))
 
 
 @app.task(name=TASK_PREFIX + "reconcile_meetings")

@@ -46,9 +46,7 @@ class Job(Base):
     key: Mapped[str] = mapped_column(unique=True)
     job_type: Mapped[str]
     subject_id: Mapped[UUID]
-    revision: Mapped[int] = mapped_column(server_default=text("0"))
-    recipient: Mapped[UUID | None]
-    detail: Mapped[str] = mapped_column(server_default=text("''"))
+    args: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     due_at: Mapped[datetime]
     retry_at: Mapped[datetime | None]
     state: Mapped[str] = mapped_column(server_default=text("'waiting'"))

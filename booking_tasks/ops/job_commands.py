@@ -48,11 +48,11 @@ def list_jobs(
 ) -> None:
     """List the jobs that match all filters, oldest first."""
     from booking_tasks.jobs.rules import JobFilter
-    from booking_tasks.jobs.service import listed
+    from booking_tasks.jobs.service import jobs_matching
 
     which = JobFilter(None, job_type, _checked_state(state), since, about)
     with read_only_transaction() as db:
-        rows = listed(db, which, limit)
+        rows = jobs_matching(db, which, limit)
     print_rows(rows, _record, _line, as_json=as_json)
 
 
@@ -60,10 +60,10 @@ def list_jobs(
 def show_job(job: Annotated[UUID, typer.Argument()]) -> None:
     """Show one job, without the bytes that it sends."""
     from booking_tasks.jobs.rules import JobFilter
-    from booking_tasks.jobs.service import listed
+    from booking_tasks.jobs.service import jobs_matching
 
     with read_only_transaction() as db:
-        rows = listed(db, JobFilter(job_id=job), 1)
+        rows = jobs_matching(db, JobFilter(job_id=job), 1)
     if not rows:
         fail(f"there is no job {job}")
     print_json(_record(rows[0]))

@@ -6,15 +6,17 @@ from collections.abc import Set as AbstractSet
 
 from sqlalchemy.orm import Session
 
+from booking_tasks.outbox.job_args import JobType
+
 _KEY = "booking_tasks.wakeups"
 
 
-def wake_after_commit(db: Session, job_types: AbstractSet[str]) -> None:
+def wake_after_commit(db: Session, job_types: AbstractSet[JobType]) -> None:
     """Note job types of which something is due as soon as this transaction commits."""
     db.info.setdefault(_KEY, set()).update(job_types)
 
 
-def pending_wakeups(db: Session) -> set[str]:
+def pending_wakeups(db: Session) -> set[JobType]:
     """The noted job types. After a rollback they mean nothing, and the caller must not use them."""
-    found: set[str] = db.info.get(_KEY, set())
+    found: set[JobType] = db.info.get(_KEY, set())
     return found

@@ -15,6 +15,7 @@ from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 from booking_tasks.outbox import store as jobs
 from booking_tasks.outbox.event_types import EventType
+from booking_tasks.outbox.job_args import JobType
 from booking_tasks.outbox.jobs import NewJob
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.outbox.workflow import (
@@ -41,8 +42,8 @@ class OutboxEntry:
         """The event and its jobs, to be written by the statement that writes what happened."""
         return {"event": self.event, "jobs": self.job_rows()}
 
-    def job_types_due(self, now: datetime) -> set[str]:
-        """The kinds of job whose bell should ring when this is written."""
+    def job_types_due(self, now: datetime) -> set[JobType]:
+        """The types of job whose workers are to be woken when this is committed."""
         return {job.job_type for job in self.jobs if job.due_at <= now}
 
 

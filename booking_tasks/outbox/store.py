@@ -19,7 +19,7 @@ _APPEND_EVENT = text("SELECT append_event_v1(:event, :jobs)").bindparams(
 
 
 def insert_jobs(db: Session, jobs: Iterable[NewJob], event: Mapping[str, Any] | None = None) -> list[NewJob]:
-    """Write the jobs whose keys are new, and `event`, a row of `events` as JSON; returns those jobs."""
+    """Insert the jobs whose keys are new, and `event`, a row of `events` as JSON; returns those jobs."""
     new_jobs = {job.key: job for job in jobs}
     if not new_jobs and event is None:
         return []
@@ -35,9 +35,7 @@ def rows(jobs: Iterable[NewJob]) -> list[dict[str, Any]]:
             "key": job.key,
             "job_type": job.job_type,
             "subject_id": str(job.subject_id),
-            "revision": job.revision,
-            "recipient": None if job.recipient is None else str(job.recipient),
-            "detail": job.detail,
+            "args": job.args.to_json(),
             "due_at": to_iso(job.due_at),
         }
         for job in jobs

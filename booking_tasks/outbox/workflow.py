@@ -1,8 +1,7 @@
-"""What follows what: the whole life of a booking on one page.
+"""The workflow: which jobs follow which event.
 
-Left an event (one thing that happened, a row in `events`), right the jobs it leads to. Event and
-jobs are written in the transaction of the change itself. What a sweep does stands in
-`beat_schedule.py`.
+`REACTIONS` maps each event type to functions; each function makes jobs. The event and its jobs are inserted
+in the transaction of the change itself. The sweeps are listed in `beat_schedule.py`.
 """
 
 from __future__ import annotations
@@ -14,12 +13,27 @@ from uuid import UUID
 
 from booking_tasks.context import Policies
 from booking_tasks.outbox.event_types import EventType
+from booking_tasks.outbox.job_args import (
+    AnnounceAbsence,
+    AssignRequest,
+    CheckAttendance,
+    CloseMeeting,
+    CollectAttendance,
+    EndProposal,
+    NoticeType,
+    ProvisionMeeting,
+    PublishEvent,
+    SendCancellation,
+    SendInvite,
+    SendNotice,
+    SendReminder,
+)
 from booking_tasks.outbox.jobs import NewJob
 
 
 @dataclass(frozen=True)
 class RequestSnapshot:
-    """What the journey needs to know of a request."""
+    """What the reactions need of a request."""
 
     id: UUID
     requester_user_id: UUID
@@ -29,9 +43,9 @@ class RequestSnapshot:
 
 @dataclass(frozen=True)
 class SessionSnapshot:
-    """What the journey needs to know of a session; start and end are instants.
+    """What the reactions need of a session; start and end are instants.
 
-    `former_consultant_user_id`: whose it was until this event, where that is somebody else.
+    `former_consultant_user_id` is the consultant before this event, where that is somebody else.
     """
 
     id: UUID
@@ -47,7 +61,7 @@ class SessionSnapshot:
 
 @dataclass(frozen=True)
 class PlanSnapshot:
-    """An absence plan and when it is told, or a proposal of one and when it ends unanswered."""
+    """An absence plan and when it is announced, or a proposal of one and when it ends unanswered."""
 
     id: UUID
     due: datetime
@@ -55,7 +69,7 @@ class PlanSnapshot:
 
 @dataclass(frozen=True)
 class DomainEvent:
-    """One event, as the steps below see it."""
+    """One event, as the reactions below see it."""
 
     type: EventType
     event_id: UUID
@@ -69,224 +83,203 @@ class DomainEvent:
 Reaction = Callable[[DomainEvent], Iterable[NewJob]]
 
 
-def _session(happening: DomainEvent) -> SessionSnapshot:
-    if happening.session is None:
-        raise ValueError(f"{happening.type} must come with its session")
-    return happening.session
+def _session(event: DomainEvent) -> SessionSnapshot:
+    if event.session is None:
+        raise ValueError(f"{event.type} must come with its session")
+    return event.session
 
 
-def _request(happening: DomainEvent) -> RequestSnapshot:
-    if happening.request is None:
-        raise ValueError(f"{happening.type} must come with its request")
-    return happening.request
+def _request(event: DomainEvent) -> RequestSnapshot:
+    if event.request is None:
+        raise ValueError(f"{event.type} must come with its request")
+    return event.request
 
 
-def _plan(happening: DomainEvent) -> PlanSnapshot:
-    if happening.plan is None:
-        raise ValueError(f"{happening.type} must come with its plan")
-    return happening.plan
+def _plan(event: DomainEvent) -> PlanSnapshot:
+    if event.plan is None:
+        raise ValueError(f"{event.type} must come with its plan")
+    return event.plan
 
 
 def _sides(session: SessionSnapshot) -> tuple[UUID, UUID]:
     return session.requester_user_id, session.consultant_user_id
 
 
-def assign(happening: DomainEvent) -> Iterable[NewJob]:
+def assign_request(event: DomainEvent) -> Iterable[NewJob]:
     """Look for a consultant and a time, now."""
-    yield NewJob("assign_request", _request(happening).id, happening.now, detail=str(happening.event_id))
+    yield NewJob(AssignRequest(_request(event).id, event.event_id), event.now)
 
 
-def assign_at_fallback(happening: DomainEvent) -> Iterable[NewJob]:
+def assign_request_at_fallback(event: DomainEvent) -> Iterable[NewJob]:
     """Look again when others than the preferred consultant may serve."""
-    request = _request(happening)
-    if request.fallback_after is not None and request.fallback_after > happening.now:
-        yield NewJob("assign_request", request.id, request.fallback_after, detail="fallback")
+    request = _request(event)
+    if request.fallback_after is not None and request.fallback_after > event.now:
+        yield NewJob(AssignRequest(request.id), request.fallback_after)
 
 
-def ask_consultant(happening: DomainEvent) -> Iterable[NewJob]:
-    """Tell the assigned consultant that an answer is wanted."""
-    request = _request(happening)
-    yield NewJob(
-        "send_notice",
-        request.id,
-        happening.now,
-        recipient=request.consultant_user_id,
-        detail=f"confirmation_requested:{happening.event_id}",
-    )
+def request_confirmation(event: DomainEvent) -> Iterable[NewJob]:
+    """Ask the assigned consultant to confirm the request."""
+    consultant = _request(event).consultant_user_id
+    if consultant is not None:
+        yield _notice(event, consultant, NoticeType.CONFIRMATION_REQUESTED)
 
 
-def offer_to_requester(happening: DomainEvent) -> Iterable[NewJob]:
-    """Tell one who waits of the time that is kept for them."""
-    request = _request(happening)
-    yield NewJob(
-        "send_notice",
-        request.id,
-        happening.now,
-        recipient=request.requester_user_id,
-        detail=f"time_offered:{happening.event_id}",
-    )
+def notify_requester_of_offer(event: DomainEvent) -> Iterable[NewJob]:
+    """Notify a requester who waits of the time that is kept for them."""
+    yield _notice(event, _request(event).requester_user_id, NoticeType.TIME_OFFERED)
 
 
-def tell_requester_of_rejection(happening: DomainEvent) -> Iterable[NewJob]:
-    """Tell the requester that nothing came of it."""
-    request = _request(happening)
-    yield NewJob(
-        "send_notice",
-        request.id,
-        happening.now,
-        recipient=request.requester_user_id,
-        detail="request_rejected",
-    )
+def notify_requester_of_rejection(event: DomainEvent) -> Iterable[NewJob]:
+    """Notify the requester that no consultation was found; once for each request."""
+    request = _request(event)
+    args = SendNotice(request.id, request.requester_user_id, NoticeType.REQUEST_REJECTED)
+    yield NewJob(args, event.now)
 
 
-def take_out_what_was_declined(happening: DomainEvent) -> Iterable[NewJob]:
-    """Take the question out of the calendar of a consultant who declined it in another way."""
-    request = _request(happening)
-    if request.consultant_user_id is not None:
-        yield NewJob(
-            "send_notice",
-            request.id,
-            happening.now,
-            recipient=request.consultant_user_id,
-            detail=f"confirmation_declined:{happening.event_id}",
-        )
+def remove_declined_from_calendar(event: DomainEvent) -> Iterable[NewJob]:
+    """Remove the confirmation request from the calendar of a consultant who declined it elsewhere."""
+    consultant = _request(event).consultant_user_id
+    if consultant is not None:
+        yield _notice(event, consultant, NoticeType.CONFIRMATION_DECLINED)
 
 
-def tell_consultant_of_withdrawal(happening: DomainEvent) -> Iterable[NewJob]:
-    """Tell a consultant who was asked that no answer is needed any more."""
-    request = _request(happening)
-    if request.consultant_user_id is not None:
-        yield NewJob(
-            "send_notice",
-            request.id,
-            happening.now,
-            recipient=request.consultant_user_id,
-            detail=f"confirmation_withdrawn:{happening.event_id}",
-        )
+def notify_consultant_of_withdrawal(event: DomainEvent) -> Iterable[NewJob]:
+    """Notify a consultant that their confirmation is not needed any more."""
+    consultant = _request(event).consultant_user_id
+    if consultant is not None:
+        yield _notice(event, consultant, NoticeType.CONFIRMATION_WITHDRAWN)
 
 
-def provision(happening: DomainEvent) -> Iterable[NewJob]:
-    """Make the meeting link, or tell the platform the new times."""
-    session = _session(happening)
-    yield NewJob("provision_meeting", session.id, happening.now, session.revision)
+def _notice(event: DomainEvent, recipient: UUID, notice: NoticeType) -> NewJob:
+    return NewJob(SendNotice(_request(event).id, recipient, notice, event.event_id), event.now)
 
 
-def close(happening: DomainEvent) -> Iterable[NewJob]:
-    """Take the room away again."""
-    session = _session(happening)
-    yield NewJob("close_meeting", session.id, happening.now, session.revision)
+def provision_meeting(event: DomainEvent) -> Iterable[NewJob]:
+    """Make the meeting link, or give the platform the new times."""
+    session = _session(event)
+    yield NewJob(ProvisionMeeting(session.id, session.revision), event.now)
 
 
-def invite(happening: DomainEvent) -> Iterable[NewJob]:
+def close_meeting(event: DomainEvent) -> Iterable[NewJob]:
+    """Close the room on the platform."""
+    session = _session(event)
+    yield NewJob(CloseMeeting(session.id, session.revision), event.now)
+
+
+def send_invites(event: DomainEvent) -> Iterable[NewJob]:
     """Invite or update both sides."""
-    session = _session(happening)
+    session = _session(event)
     for person in _sides(session):
-        yield NewJob("send_invite", session.id, happening.now, session.revision, person)
+        yield NewJob(SendInvite(session.id, session.revision, person), event.now)
 
 
-def invite_if_linked(happening: DomainEvent) -> Iterable[NewJob]:
-    """Tell both sides of a move at once; without a link yet, the invite follows the link."""
-    if _session(happening).join_url is not None:
-        yield from invite(happening)
+def send_invites_if_linked(event: DomainEvent) -> Iterable[NewJob]:
+    """Update both sides at once; without a link yet, the invite follows the link."""
+    if _session(event).join_url is not None:
+        yield from send_invites(event)
 
 
-def cancel_invites(happening: DomainEvent) -> Iterable[NewJob]:
-    """Take the event out of both calendars."""
-    session = _session(happening)
+def send_cancellations(event: DomainEvent) -> Iterable[NewJob]:
+    """Remove the session from both calendars."""
+    session = _session(event)
     for person in _sides(session):
-        yield NewJob("send_cancellation", session.id, happening.now, session.revision, person)
+        yield NewJob(SendCancellation(session.id, session.revision, person), event.now)
 
 
-def take_from_former(happening: DomainEvent) -> Iterable[NewJob]:
-    """Take the event out of the calendar of the consultant whose it is no more."""
-    session = _session(happening)
-    if session.former_consultant_user_id is not None:
-        yield NewJob(
-            "send_cancellation",
-            session.id,
-            happening.now,
-            session.revision,
-            session.former_consultant_user_id,
-            f"reassigned:{happening.event_id}",
-        )
+def cancel_for_former_consultant(event: DomainEvent) -> Iterable[NewJob]:
+    """Remove the session from the calendar of the consultant who had it before."""
+    session = _session(event)
+    former = session.former_consultant_user_id
+    if former is not None:
+        args = SendCancellation(session.id, session.revision, former, reassignment_id=event.event_id)
+        yield NewJob(args, event.now)
 
 
-def remind(happening: DomainEvent) -> Iterable[NewJob]:
+def schedule_reminders(event: DomainEvent) -> Iterable[NewJob]:
     """Remind both sides at every offset that still lies ahead."""
-    session = _session(happening)
-    for offset in happening.policies.reminder_offsets:
+    session = _session(event)
+    for offset in event.policies.reminder_offsets:
         due = session.start - offset
-        if due <= happening.now:
+        if due <= event.now:
             continue
         for person in _sides(session):
-            detail = f"{int(offset / timedelta(seconds=1))}s"
-            yield NewJob("send_reminder", session.id, due, session.revision, person, detail)
+            seconds = int(offset / timedelta(seconds=1))
+            yield NewJob(SendReminder(session.id, session.revision, person, seconds), due)
 
 
-def watch(happening: DomainEvent) -> Iterable[NewJob]:
-    """Look who is there at the grace time, and fetch the platform's report after the end."""
-    session = _session(happening)
-    grace = happening.policies.attendance_grace
-    yield NewJob("check_attendance", session.id, session.start + grace, session.revision)
-    yield NewJob("collect_attendance", session.id, session.end, session.revision)
+def schedule_attendance_checks(event: DomainEvent) -> Iterable[NewJob]:
+    """Check who is there at the grace time, and fetch the platform's report after the end."""
+    session = _session(event)
+    grace = event.policies.attendance_grace
+    yield NewJob(CheckAttendance(session.id, session.revision), session.start + grace)
+    yield NewJob(CollectAttendance(session.id, session.revision), session.end)
 
 
-def tell_of_absence(happening: DomainEvent) -> Iterable[NewJob]:
-    """Tell everybody what an absence plan did, once it cannot be undone any more."""
-    yield NewJob("announce_absence", _plan(happening).id, _plan(happening).due)
+def announce_absence(event: DomainEvent) -> Iterable[NewJob]:
+    """Announce to everybody what an absence plan did, once it cannot be undone any more."""
+    plan = _plan(event)
+    yield NewJob(AnnounceAbsence(plan.id), plan.due)
 
 
-def ask_about_new_time(happening: DomainEvent) -> Iterable[NewJob]:
-    """Ask the requester about the time that is kept for them."""
-    session = _session(happening)
-    yield NewJob(
-        "send_notice",
-        session.request_id,
-        happening.now,
-        recipient=session.requester_user_id,
-        detail=f"new_time_proposed:{happening.event_id}",
+def notify_requester_of_proposal(event: DomainEvent) -> Iterable[NewJob]:
+    """Ask the requester about the time that is proposed instead of the agreed one."""
+    session = _session(event)
+    args = SendNotice(
+        session.request_id, session.requester_user_id, NoticeType.NEW_TIME_PROPOSED, event.event_id
     )
+    yield NewJob(args, event.now)
 
 
-def end_unanswered(happening: DomainEvent) -> Iterable[NewJob]:
-    """Without an answer in time the session ends."""
-    session, plan = _session(happening), _plan(happening)
-    yield NewJob("end_proposal", session.id, plan.due, session.revision, detail=str(plan.id))
+def end_unanswered_proposal(event: DomainEvent) -> Iterable[NewJob]:
+    """End the session if the proposal is not answered in time."""
+    session, plan = _session(event), _plan(event)
+    yield NewJob(EndProposal(session.id, session.revision, plan.id), plan.due)
 
 
 REACTIONS: dict[EventType, tuple[Reaction, ...]] = {
     # a consultation is asked for
-    EventType.REQUEST_SUBMITTED: (assign_at_fallback,),
-    EventType.REQUEST_POSTPONED: (assign,),
+    EventType.REQUEST_SUBMITTED: (assign_request_at_fallback,),
+    EventType.REQUEST_POSTPONED: (assign_request,),
     EventType.REQUEST_HELD: (),
     EventType.REQUEST_WAITING: (),
-    EventType.REQUEST_OFFERED: (offer_to_requester,),
-    EventType.REQUEST_OFFER_DECLINED: (assign,),
+    EventType.REQUEST_OFFERED: (notify_requester_of_offer,),
+    EventType.REQUEST_OFFER_DECLINED: (assign_request,),
     EventType.REQUEST_OFFER_LAPSED: (),
-    EventType.REQUEST_CONFIRMATION_REQUESTED: (ask_consultant,),
-    EventType.REQUEST_DECLINED: (take_out_what_was_declined, assign),
-    EventType.REQUEST_UNANSWERED: (tell_consultant_of_withdrawal, assign),
-    EventType.REQUEST_REJECTED: (tell_requester_of_rejection, tell_consultant_of_withdrawal),
-    EventType.REQUEST_CANCELLED: (tell_consultant_of_withdrawal,),
+    EventType.REQUEST_CONFIRMATION_REQUESTED: (request_confirmation,),
+    EventType.REQUEST_DECLINED: (remove_declined_from_calendar, assign_request),
+    EventType.REQUEST_UNANSWERED: (notify_consultant_of_withdrawal, assign_request),
+    EventType.REQUEST_REJECTED: (notify_requester_of_rejection, notify_consultant_of_withdrawal),
+    EventType.REQUEST_CANCELLED: (notify_consultant_of_withdrawal,),
     # and agreed
-    EventType.SESSION_SCHEDULED: (provision, remind, watch),
-    EventType.SESSION_MEETING_READY: (invite,),
-    EventType.SESSION_MEETING_FAILED: (invite,),
-    EventType.SESSION_LINK_CHANGED: (invite, remind, watch),
-    EventType.SESSION_RESCHEDULED: (provision, invite_if_linked, remind, watch),
-    EventType.SESSION_REASSIGNED: (take_from_former, provision, invite_if_linked, remind, watch),
-    EventType.SESSION_CANCELLED: (cancel_invites, close),
+    EventType.SESSION_SCHEDULED: (provision_meeting, schedule_reminders, schedule_attendance_checks),
+    EventType.SESSION_MEETING_READY: (send_invites,),
+    EventType.SESSION_MEETING_FAILED: (send_invites,),
+    EventType.SESSION_LINK_CHANGED: (send_invites, schedule_reminders, schedule_attendance_checks),
+    EventType.SESSION_RESCHEDULED: (
+        provision_meeting,
+        send_invites_if_linked,
+        schedule_reminders,
+        schedule_attendance_checks,
+    ),
+    EventType.SESSION_REASSIGNED: (
+        cancel_for_former_consultant,
+        provision_meeting,
+        send_invites_if_linked,
+        schedule_reminders,
+        schedule_attendance_checks,
+    ),
+    EventType.SESSION_CANCELLED: (send_cancellations, close_meeting),
     # or its consultant is away
-    EventType.ABSENCE_APPLIED: (tell_of_absence,),
+    EventType.ABSENCE_APPLIED: (announce_absence,),
     EventType.ABSENCE_ANNOUNCED: (),
     EventType.ABSENCE_UNDONE: (),
-    EventType.SESSION_TIME_PROPOSED: (ask_about_new_time, end_unanswered),
+    EventType.SESSION_TIME_PROPOSED: (notify_requester_of_proposal, end_unanswered_proposal),
     # and happens, or not
     EventType.SESSION_STARTED: (),
     EventType.SESSION_SIDE_MISSING: (),
-    EventType.SESSION_COMPLETED: (close,),
-    EventType.SESSION_NO_SHOW: (close,),
-    EventType.SESSION_ATTENDANCE_UNKNOWN: (close,),
+    EventType.SESSION_COMPLETED: (close_meeting,),
+    EventType.SESSION_NO_SHOW: (close_meeting,),
+    EventType.SESSION_ATTENDANCE_UNKNOWN: (close_meeting,),
     EventType.SESSION_ATTENDANCE_CORRECTED: (),
     EventType.SESSION_OUTCOME_RECORDED: (),
     EventType.SESSION_REPLY_RECORDED: (),
@@ -298,10 +291,10 @@ REACTIONS: dict[EventType, tuple[Reaction, ...]] = {
     EventType.MESSAGE_DISCARDED: (),
 }
 
-#: What operators do, in the house alone; of an absence the sessions tell.
+#: Operators' actions stay inside; of an absence, the events of its sessions are published.
 _INTERNAL = {type_ for type_ in REACTIONS if type_.startswith(("job.", "message.", "absence."))}
 
-#: What other services hear. The rest is history that concerns nobody outside.
+#: The types that other services receive. The others are history that concerns nobody outside.
 PUBLISHED = (
     frozenset(REACTIONS)
     - _INTERNAL
@@ -314,9 +307,9 @@ PUBLISHED = (
 )
 
 
-def jobs_for(happening: DomainEvent) -> list[NewJob]:
-    """Every job that an event leads to. Raises KeyError for an event nobody wrote down here."""
-    jobs = [job for step in REACTIONS[happening.type] for job in step(happening)]
-    if happening.type in PUBLISHED:
-        jobs.append(NewJob("publish_event", happening.event_id, happening.now))
+def jobs_for(event: DomainEvent) -> list[NewJob]:
+    """Every job that an event leads to. Raises KeyError for a type without an entry in `REACTIONS`."""
+    jobs = [job for react in REACTIONS[event.type] for job in react(event)]
+    if event.type in PUBLISHED:
+        jobs.append(NewJob(PublishEvent(event.event_id), event.now))
     return jobs

@@ -13,20 +13,23 @@ from booking_tasks.mail.message import letter, message_id
 from booking_tasks.mail.render import one_line, words
 from booking_tasks.mail.store import copy_for, replanned
 from booking_tasks.mail.waiting import held_back
+from booking_tasks.outbox.job_args import SendReminder
 from booking_tasks.reminders import rules, store
 
 
-def write_reminder(db: Session, ctx: Context, house: House, job: LeasedJob) -> bytes | Skipped | Snooze:
+def write_reminder(
+    db: Session, ctx: Context, house: House, job: LeasedJob[SendReminder]
+) -> bytes | Skipped | Snooze:
     """The reminder for one side, or why it would come in vain.
 
     Of several that are due together (after an outage) only the one nearest to the start goes out.
     Raises EffectNotDoneError while the directory does not know one of the two sides.
     """
-    session, recipient = store.session(db, job.subject_id), job.recipient
+    session, recipient = store.session(db, job.args.session_id), job.args.recipient
     if session is None or recipient not in (session.requester_user_id, session.consultant_user_id):
         return Skipped("the recipient has no part in the session")
     reason = rules.why_not_remind(
-        session.status, session.scheduled_start_time, session.revision, job.revision, ctx.now
+        session.status, session.scheduled_start_time, session.revision, job.args.revision, ctx.now
     )
     if reason is not None:
         return Skipped(reason)
@@ -39,7 +42,7 @@ def write_reminder(db: Session, ctx: Context, house: House, job: LeasedJob) -> b
     return _written(copy, house, job, ctx)
 
 
-def _written(copy: Copy, house: House, job: LeasedJob, ctx: Context) -> bytes:
+def _written(copy: Copy, house: House, job: LeasedJob[SendReminder], ctx: Context) -> bytes:
     reader = copy.recipient
     said = words(
         "reminder",

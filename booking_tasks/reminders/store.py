@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.models import Job, ScheduledSession
+from booking_tasks.outbox.job_args import SendReminder
 
 
 def session(db: Session, session_id: UUID) -> ScheduledSession | None:
@@ -17,13 +18,13 @@ def session(db: Session, session_id: UUID) -> ScheduledSession | None:
     return db.get(ScheduledSession, session_id, populate_existing=True)
 
 
-def closer_reminder_due(db: Session, job: LeasedJob, now: datetime) -> bool:
+def closer_reminder_due(db: Session, job: LeasedJob[SendReminder], now: datetime) -> bool:
     """Whether a reminder nearer to the start is due as well, as after an outage."""
     closer = select(Job.id).where(
         Job.job_type == job.job_type,
-        Job.subject_id == job.subject_id,
-        Job.recipient == job.recipient,
-        Job.revision == job.revision,
+        Job.subject_id == job.args.session_id,
+        Job.args["recipient"].astext == str(job.args.recipient),
+        Job.args["revision"].as_integer() == job.args.revision,
         Job.due_at > job.due_at,
         Job.due_at <= now,
     )

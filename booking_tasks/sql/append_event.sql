@@ -1,4 +1,4 @@
--- Insert one event (unless p_event is NULL) and its jobs, both given as JSON. Returns the keys of the jobs
+-- Insert one event (unless p_event is NULL) and its jobs, both as JSON. Returns the keys of the jobs
 -- that were not there before.
 CREATE FUNCTION append_event_v1(p_event jsonb, p_jobs jsonb)
 RETURNS SETOF text
@@ -17,10 +17,9 @@ BEGIN
     )
      WHERE p_event IS NOT NULL;
     RETURN QUERY
-    INSERT INTO jobs (id, key, job_type, subject_id, revision, recipient, detail, due_at)
+    INSERT INTO jobs (id, key, job_type, subject_id, args, due_at)
     SELECT j.* FROM jsonb_to_recordset(p_jobs) AS j (
-        id uuid, key text, job_type text, subject_id uuid, revision integer, recipient uuid, detail text,
-        due_at timestamptz
+        id uuid, key text, job_type text, subject_id uuid, args jsonb, due_at timestamptz
     )
     ON CONFLICT (key) DO NOTHING
     RETURNING jobs.key::text;

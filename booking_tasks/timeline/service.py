@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -62,7 +63,7 @@ def timeline_of(db: Session, id_: UUID) -> Timeline | None:
     entries += [_dead_letter(row) for row in dead_letters.values()]
     entries += [_decision(one) for one in store.decisions(db, request.id)]
     entries += [_event(one) for one in events]
-    for job in jobs.wanted(db, JobFilter(about=request.id), _LIMIT):
+    for job in jobs.jobs_matching(db, JobFilter(about=request.id), _LIMIT):
         entries += _job(job)
     if session is not None:
         entries += [_evidence(one) for one in store.evidence(db, session.id)]
@@ -120,13 +121,11 @@ def _differs(one: datetime, other: datetime) -> bool:
 
 
 def _job(row: Job) -> Iterator[TimelineEntry]:
-    to = f" to {row.recipient}" if row.recipient else ""
+    to = f" to {row.args['recipient']}" if "recipient" in row.args else ""
     what = f"{row.job_type}{to}"
-    about = f", {row.detail}" if row.detail else ""
+    about = "".join(f", {name} {value}" for name, value in _further_args(row))
     at = made_at(row.id) or row.created_at
-    yield TimelineEntry(
-        at, "job", row.id, f"{what} created, due {to_minute(row.due_at)}, revision {row.revision}{about}"
-    )
+    yield TimelineEntry(at, "job", row.id, f"{what} created, due {to_minute(row.due_at)}{about}")
     cause = f": {row.last_error}" if row.last_error else ""
     tries = f"attempts: {row.attempts}, send attempts: {row.send_attempts}"
     if row.finished_at is not None:
@@ -135,6 +134,13 @@ def _job(row: Job) -> Iterator[TimelineEntry]:
         again = f", not before {row.retry_at:%H:%M:%S}Z" if row.retry_at else ""
         text = f"{what} {row.state}, due {to_minute(row.due_at)}{again}, {tries}{cause}"
         yield TimelineEntry(None, "job", row.id, text)
+
+
+def _further_args(row: Job) -> list[tuple[str, Any]]:
+    """A job's arguments beside its subject and recipient, as far as they are set."""
+    shown = {str(row.subject_id), row.args.get("recipient")}
+    further = [(name, value) for name, value in row.args.items() if value is not None and value is not False]
+    return sorted((name, value) for name, value in further if value not in shown)
 
 
 def _evidence(row: AttendanceEvidence) -> TimelineEntry:

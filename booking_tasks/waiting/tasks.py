@@ -10,6 +10,7 @@ from booking_tasks.contracts import TASK_PREFIX, AcceptOffer, DeclineOffer
 from booking_tasks.inbox.receiver import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
+from booking_tasks.outbox.job_args import OfferTime
 from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work
 from booking_tasks.waiting import offering, service
 
@@ -17,18 +18,18 @@ accept_offer = accepts(AcceptOffer)(service.accept_offer)
 decline_offer = accepts(DeclineOffer)(service.decline_offer)
 
 
-class OfferTime(InternalHandler):
+class OfferTimeHandler(InternalHandler):
     """Asks the best of those who wait about a consultant's free time."""
 
-    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Finished | Skipped:
-        given = offering.offer_freed(db, ctx, job.subject_id)
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob[OfferTime]) -> Finished | Skipped:
+        given = offering.offer_freed(db, ctx, job.args.consultant_user_id)
         return Skipped("nobody who waits could use it") if given is None else Finished()
 
 
 @app.task(name=TASK_PREFIX + "offer_time")
 def offer_time() -> int:
     """Offer what became free to those who wait."""
-    return run_due("offer_time", OfferTime())
+    return run_due(OfferTime, OfferTimeHandler())
 
 
 @app.task(name=TASK_PREFIX + "lapse_offers")

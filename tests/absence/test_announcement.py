@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -33,21 +34,27 @@ from booking_tasks.models import (
     Job,
     ScheduledSession,
 )
+from booking_tasks.outbox.job_args import SendCancellation, SendInvite
 from booking_tasks.reminders.service import write_reminder
 from booking_tasks.sessions import service as sessions
 from tests.absence.scenario import DAY, HOUR, MINUTE, TEN, Day, apply, meeting, plan, rows, undo
 from tests.builders import NOW
 from tests.invariants import of_rows
-from tests.invites.test_service import HOUSE, body, job, read, tried_before
+from tests.invites.test_service import HOUSE, body, read, sent_before
+from tests.sample_jobs import leased_job, leased_row, sample_args
 
 GRACE = 5 * MINUTE
+WRITERS: tuple[tuple[Callable[..., bytes | Skipped | Snooze], str], ...] = (
+    (write_reminder, "send_reminder"),
+    (write_invite, "send_invite"),
+)
 
 
 def announced_plan(db: Session, ctx: Context, day: Day) -> AbsencePlanOutcome:
     """The day's plan, applied and announced. Both sides of every session had their invitations."""
     for session in (day.first, day.second, day.third):
         for who in (session.requester_user_id, day.okafor):
-            tried_before(db, "send_invite", session.id, who)
+            sent_before(db, SendInvite(session.id, 0, who))
     outcome = apply(db, ctx, plan(db, ctx, day.okafor).plan_id)
     assert outcome.plan_id is not None
     assert announcement.announce_due_plan(db, replace(ctx, now=NOW + GRACE), outcome.plan_id) is None
@@ -56,12 +63,8 @@ def announced_plan(db: Session, ctx: Context, day: Day) -> AbsencePlanOutcome:
 
 def waiting(db: Session, job_type: str) -> set[tuple[UUID, UUID | None, int]]:
     """(subject, recipient, revision) of the jobs of a type that are not sent yet."""
-    rows = db.execute(
-        select(Job.subject_id, Job.recipient, Job.revision).where(
-            Job.job_type == job_type, Job.state == "waiting"
-        )
-    )
-    return {(subject, who, revision) for subject, who, revision in rows}
+    rows = db.scalars(select(Job).where(Job.job_type == job_type, Job.state == "waiting"))
+    return {(row.subject_id, UUID(row.args["recipient"]), row.args["revision"]) for row in rows}
 
 
 def states(db: Session) -> list[str]:
@@ -93,9 +96,9 @@ def test_a_cancelled_requester_gets_an_apology_and_the_consultant_a_plain_cancel
 ) -> None:
     announced_plan(db, ctx, day)
     assert day.third.status == "cancelled_by_consultant"
-    cancel = job("send_cancellation", day.third.id, day.third.requester_user_id, 1)
-    sorry = read(write_cancellation(db, ctx, HOUSE, cancel))
-    plain = read(write_cancellation(db, ctx, HOUSE, replace(cancel, recipient=day.okafor)))
+    cancel = SendCancellation(day.third.id, 1, day.third.requester_user_id)
+    sorry = read(write_cancellation(db, ctx, HOUSE, leased_job(cancel)))
+    plain = read(write_cancellation(db, ctx, HOUSE, leased_job(replace(cancel, recipient=day.okafor))))
     assert "we are sorry" in body(sorry)
     assert "sorry" not in body(plain)
     assert "ill" not in f"{body(sorry)}{body(plain)}".split()
@@ -111,17 +114,16 @@ def test_the_held_time_is_proposed_and_no_other_mail_of_the_session_is_sent(
         day.okafor,
     )
     [proposed] = db.execute(select(Job).where(Job.job_type == "send_notice")).scalars()
-    assert proposed.recipient == day.second.requester_user_id
-    notice = job("send_notice", proposed.subject_id, day.second.requester_user_id, detail=proposed.detail)
-    text = body(read(write_notice(db, ctx, HOUSE, notice)))
+    assert proposed.args["recipient"] == str(day.second.requester_user_id)
+    text = body(read(write_notice(db, ctx, HOUSE, leased_row(proposed))))
     assert "Agreed: Wednesday, 3 March 2027, 11:00–12:00" in text
     assert "Proposed: Thursday, 4 March 2027, 10:00–11:00" in text
     assert "Please answer until: Tuesday, 2 March 2027, 09:05" in text
-    for writer, job_type in ((write_reminder, "send_reminder"), (write_invite, "send_invite")):
+    for writer, job_type in WRITERS:
         for who in (day.second.requester_user_id, day.okafor):
-            assert writer(db, ctx, HOUSE, job(job_type, day.second.id, who)) == Skipped(
-                "another time is proposed"
-            )
+            assert writer(
+                db, ctx, HOUSE, leased_job(sample_args(job_type, session_id=day.second.id, recipient=who))
+            ) == Skipped("another time is proposed")
     [event] = db.execute(select(Event).where(Event.type == "session.time_proposed")).scalars()
     assert event.after["proposed_start"] == (TEN + DAY).isoformat()
     [end] = db.execute(select(Job).where(Job.job_type == "end_proposal")).scalars()
@@ -133,8 +135,8 @@ def test_mail_waits_until_the_announcement_and_is_right_again_after_an_undo(
 ) -> None:
     plan_id = apply(db, ctx, plan(db, ctx, day.okafor).plan_id).plan_id
     mails = [
-        (writer, job(job_type, session.id, who))
-        for writer, job_type in ((write_reminder, "send_reminder"), (write_invite, "send_invite"))
+        (writer, leased_job(sample_args(job_type, session_id=session.id, recipient=who)))
+        for writer, job_type in WRITERS
         for session in (day.first, day.second, day.third)
         for who in (session.requester_user_id, day.okafor)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -89,7 +89,10 @@ def test_a_session_that_is_called_off_in_the_grace_stays_so_and_its_colleague_is
     plan_id = plan(db, ctx, day.okafor).plan_id
     apply(db, ctx, plan_id)
     _called_off(db, ctx, day)
-    assert set(db.execute(select(Job.recipient).where(Job.job_type == "send_cancellation")).scalars()) == {
+    assert {
+        UUID(args["recipient"])
+        for args in db.scalars(select(Job.args).where(Job.job_type == "send_cancellation"))
+    } == {
         day.okafor,
         day.first.requester_user_id,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from email.message import EmailMessage
@@ -15,18 +16,22 @@ from sqlalchemy.orm import Session
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, RescheduleSession
 from booking_tasks.invites.service import write_cancellation, write_invite
-from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.models import DirectoryUser, Job, ScheduledSession
 from booking_tasks.ops.mail_sink import calendar_of
+from booking_tasks.outbox.job_args import SendInvite
 from booking_tasks.sessions import service as sessions
 from tests.absence.test_reassign import START, colleague, reassign, session
 from tests.builders import NOW
 from tests.invites.test_service import HOUSE, body, read
+from tests.sample_jobs import job_row, leased_row
 
 __all__ = ["session"]
 
-WRITERS = {"send_cancellation": write_cancellation, "send_invite": write_invite}
+WRITERS: dict[str, Callable[..., bytes | Skipped | Snooze]] = {
+    "send_cancellation": write_cancellation,
+    "send_invite": write_invite,
+}
 
 
 class MailCarrier:
@@ -42,55 +47,39 @@ class MailCarrier:
     def go(self, *job_types: str, to: UUID | None = None) -> None:
         """Send all waiting mail of these job types (or to one person), as the job runner would."""
         waiting = select(Job).where(Job.subject_id == self.session_id, Job.state == "waiting")
-        for job in self.db.execute(waiting.order_by(Job.revision)).scalars().all():
-            if job.job_type in (job_types or WRITERS) and to in (None, job.recipient):
+        for job in self.db.execute(waiting.order_by(Job.args["revision"].as_integer())).scalars().all():
+            if job.job_type in (job_types or WRITERS) and to in (None, UUID(job.args["recipient"])):
                 self._send(job)
         self.db.flush()
 
     def _send(self, job: Job) -> None:
-        leased = LeasedJob(
-            job.id,
-            job.key,
-            job.job_type,
-            job.subject_id,
-            job.revision,
-            job.recipient,
-            job.detail,
-            job.due_at,
-            1,
-            0,
-            uuid4(),
-            None,
-        )
-        written = WRITERS[job.job_type](self.db, self.ctx, HOUSE, leased)
+        written = WRITERS[job.job_type](self.db, self.ctx, HOUSE, leased_row(job))
         assert not isinstance(written, Snooze)
-        assert job.recipient is not None
+        recipient = UUID(job.args["recipient"])
         job.finished_at, job.state = NOW, "skipped" if isinstance(written, Skipped) else "done"
         if isinstance(written, Skipped):
-            self.skipped.append((job.job_type, job.revision, written.reason))
+            self.skipped.append((job.job_type, job.args["revision"], written.reason))
             return
         job.send_attempts = 1
         mail = read(written)
-        self.mails.append((job.recipient, mail))
+        self.mails.append((recipient, mail))
         content = calendar_of(mail)
         assert content is not None
         calendar = Calendar.from_ical(content)
         (event,) = calendar.events
         sequence = int(str(event["SEQUENCE"]))
-        assert sequence > self.calendars.get(job.recipient, -1)
+        assert sequence > self.calendars.get(recipient, -1)
         if str(calendar["METHOD"]) == "CANCEL":
-            assert self.calendars.pop(job.recipient) < sequence
+            assert self.calendars.pop(recipient) < sequence
         else:
-            self.calendars[job.recipient] = sequence
+            self.calendars[recipient] = sequence
 
 
 @pytest.fixture
 def invited(db: Session, ctx: Context, session: ScheduledSession) -> MailCarrier:
     """Both sides have the session in their calendars."""
     for who in (session.requester_user_id, session.consultant_user_id):
-        db.add(
-            Job(key=str(uuid4()), job_type="send_invite", subject_id=session.id, recipient=who, due_at=NOW)
-        )
+        db.add(job_row(SendInvite(session.id, 0, who)))
     db.flush()
     carrier = MailCarrier(db, ctx, session.id)
     carrier.go()

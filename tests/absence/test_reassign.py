@@ -87,10 +87,8 @@ def reservations(db: Session) -> dict[UUID, int]:
 
 def jobs_of(db: Session, session: ScheduledSession, job_type: str) -> set[tuple[int, UUID | None]]:
     """(revision, recipient) of the jobs of a type."""
-    rows = db.execute(
-        select(Job.revision, Job.recipient).where(Job.subject_id == session.id, Job.job_type == job_type)
-    )
-    return {(revision, who) for revision, who in rows}
+    rows = db.scalars(select(Job.args).where(Job.subject_id == session.id, Job.job_type == job_type))
+    return {(args["revision"], UUID(args["recipient"]) if "recipient" in args else None) for args in rows}
 
 
 def test_the_time_the_row_and_the_request_go_to_the_new_consultant(

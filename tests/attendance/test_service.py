@@ -16,6 +16,7 @@ from booking_tasks.context import Context
 from booking_tasks.contracts import Observation, RecordAttendance, RecordOutcome
 from booking_tasks.models import AttendanceEvidence, ConsultationRequest, Event, Job, ScheduledSession
 from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.job_args import CollectAttendance
 from booking_tasks.outbox.jobs import NewJob
 from tests.builders import NOW, booked_session
 
@@ -230,7 +231,7 @@ def test_only_a_session_that_took_place_is_judged(db: Session, ctx: Context, sta
 
 def test_the_verdict_waits_for_the_platforms_report_but_not_for_ever(db: Session, ctx: Context) -> None:
     session = running(db)
-    outbox_store.insert_jobs(db, [NewJob("collect_attendance", session.id, END, session.revision)])
+    outbox_store.insert_jobs(db, [NewJob(CollectAttendance(session.id, session.revision), END)])
     db.execute(text("UPDATE jobs SET attempts = 2"))
     assert service.judge_due(db, later(ctx, END + 4 * DELAY - timedelta(seconds=1)), 10) == 0
     assert service.judge_due(db, later(ctx, END + 4 * DELAY), 10) == 1
@@ -248,7 +249,7 @@ def test_after_an_outage_the_verdict_waits_until_the_report_was_asked_for(
     db: Session, ctx: Context, tried: str
 ) -> None:
     session = running(db)
-    outbox_store.insert_jobs(db, [NewJob("collect_attendance", session.id, END, session.revision)])
+    outbox_store.insert_jobs(db, [NewJob(CollectAttendance(session.id, session.revision), END)])
     db.execute(text(f"UPDATE jobs SET {tried}"))
     assert service.judge_due(db, later(ctx, END + 40 * DELAY), 10) == 0
 
@@ -257,15 +258,15 @@ def test_the_verdict_does_not_wait_for_a_report_that_was_fetched_or_is_of_an_old
     db: Session, ctx: Context
 ) -> None:
     session = running(db, revision=1)
-    outbox_store.insert_jobs(db, [NewJob("collect_attendance", session.id, END, 0)])
-    outbox_store.insert_jobs(db, [NewJob("collect_attendance", session.id, END, 1)])
-    db.execute(text("UPDATE jobs SET state = 'done', finished_at = now() WHERE revision = 1"))
+    outbox_store.insert_jobs(db, [NewJob(CollectAttendance(session.id, 0), END)])
+    outbox_store.insert_jobs(db, [NewJob(CollectAttendance(session.id, 1), END)])
+    db.execute(text("UPDATE jobs SET state = 'done', finished_at = now() WHERE args ->> 'revision' = '1'"))
     assert service.judge_due(db, later(ctx, END + DELAY), 10) == 1
 
 
 def test_sessions_that_wait_for_a_report_do_not_hold_up_others(db: Session, ctx: Context) -> None:
     waiting = running(db)
-    outbox_store.insert_jobs(db, [NewJob("collect_attendance", waiting.id, END, 0)])
+    outbox_store.insert_jobs(db, [NewJob(CollectAttendance(waiting.id, 0), END)])
     other = running(db)
     assert service.judge_due(db, later(ctx, END + DELAY), 1) == 1
     db.refresh(other)

@@ -18,6 +18,7 @@ from booking_tasks.kit.database import transaction
 from booking_tasks.kit.settings import settings
 from booking_tasks.models import Event, Job, ScheduledSession
 from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.job_args import CheckAttendance
 from booking_tasks.outbox.jobs import NewJob
 from tests.builders import NOW, booked_session
 
@@ -118,7 +119,7 @@ def test_the_look_at_the_grace_time_runs_from_the_ledger(stepped: None) -> None:
     with transaction() as db:
         db.get_one(ScheduledSession, cancelled).status = "cancelled_by_user"
         for one in (session_id, cancelled):
-            outbox_store.insert_jobs(db, [NewJob("check_attendance", one, START + timedelta(minutes=10))])
+            outbox_store.insert_jobs(db, [NewJob(CheckAttendance(one, 0), START + timedelta(minutes=10))])
     tasks.record_attendance(
         request=message(
             session_id,

@@ -25,7 +25,8 @@ from booking_tasks.models import (
     ScheduledSession,
     TimeOffer,
 )
-from booking_tasks.outbox.jobs import JOB_TYPES
+from booking_tasks.outbox.job_args import JobType
+from booking_tasks.outbox.jobs import JOB_TYPES, OnUnknownResult
 from tests.crashpoints.people import CONSULTANTS, HORIZON, REQUESTERS, SERVICES, fixed_id
 from tests.event_replay import of_history
 from tests.invariants import of_letters, of_rooms, of_rows, of_stream, still_open
@@ -197,7 +198,9 @@ def differences(expected: dict[str, Any], found: dict[str, Any]) -> Found:
     for key in sorted(expected["jobs"].keys() | found["jobs"].keys()):
         expected_state, state = expected["jobs"].get(key), found["jobs"].get(key)
         if expected_state != state:
-            left_to_a_person = JOB_TYPES[key.partition(":")[0]].on_unknown_result != "repeat"
+            left_to_a_person = (
+                JOB_TYPES[JobType(key.partition(":")[0])].on_unknown_result != OnUnknownResult.REPEAT
+            )
             if (expected_state, state) == ("done", "uncertain") and left_to_a_person:
                 result.uncertain.append(key)
             else:

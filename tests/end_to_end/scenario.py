@@ -255,13 +255,13 @@ class Scenario:
                 db.execute(
                     select(Job)
                     .where(Job.subject_id == subject_id, Job.job_type == job_type)
-                    .order_by(Job.due_at, Job.revision, Job.recipient)
+                    .order_by(Job.due_at, Job.args["revision"].as_integer(), Job.args["recipient"].astext)
                 ).scalars()
             )
 
     def job_states(self, subject_id: UUID, job_type: str) -> Counter[tuple[int, str]]:
         """How often each (revision, state) occurs among a subject's jobs of one kind."""
-        return Counter((job.revision, job.state) for job in self.jobs(subject_id, job_type))
+        return Counter((job.args["revision"], job.state) for job in self.jobs(subject_id, job_type))
 
     def letters(self, *people: Person) -> list[ReceivedMail]:
         """The mails that people got, in order of arrival."""

@@ -28,6 +28,7 @@ from booking_tasks.mail.message import Mailbox, letter
 from booking_tasks.mail.transport import transport
 from booking_tasks.meetings.provider import HttpMeetingPlatform
 from booking_tasks.meetings.rules import RoomSpec
+from booking_tasks.outbox.job_args import JobType
 from booking_tasks.wakeup import wake
 from tests.builders import NOW
 from tests.faults.fault_injector import frozen
@@ -56,8 +57,13 @@ def broker_calls() -> dict[str, Call]:
     used, waiting = (BookingClient(settings().redis_url) for _ in range(2))
     used.send(_message())
     receipt = waiting.send(_message(), wait=True)
-    wake({"publish_event"})
-    job_types = {"assign_request", "provision_meeting", "publish_event", "send_invite"}
+    wake({JobType.PUBLISH_EVENT})
+    job_types = {
+        JobType.ASSIGN_REQUEST,
+        JobType.PROVISION_MEETING,
+        JobType.PUBLISH_EVENT,
+        JobType.SEND_INVITE,
+    }
     event = json.dumps({"id": str(uuid4()), "type": "booking.test.v1"}).encode()
     return {
         "client.send": lambda: used.send(_message()),

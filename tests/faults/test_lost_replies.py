@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
@@ -21,11 +21,12 @@ from booking_tasks.kit.errors import EffectNotDoneError, EffectRefusedError
 from booking_tasks.kit.settings import settings
 from booking_tasks.models import Job
 from booking_tasks.outbox import store as outbox_store
-from booking_tasks.outbox.jobs import NewJob
+from booking_tasks.outbox.job_args import AssignRequest, JobArgs, SendReminder
 from tests.faults.conftest import Open
 from tests.faults.invariants import examined
 from tests.faults.proxy import Wire
 from tests.faults.running_service import PATIENT
+from tests.sample_jobs import sample_job
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -36,17 +37,17 @@ class Letters:
     def __init__(self, perform: Callable[[], None] = lambda: None, step: Step | None = None) -> None:
         self.step, self._perform, self.sent = step or Send(b"letter"), perform, 0
 
-    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Step:
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob[JobArgs]) -> Step:
         return self.step
 
-    def perform(self, effect: bytes) -> None:
+    def perform(self, payload: bytes) -> None:
         self.sent += 1
         self._perform()
 
-    def record(self, db: Session, ctx: Context, job: LeasedJob, result: object) -> None:
+    def record(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], result: object) -> None:
         """Nothing."""
 
-    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], reason: str) -> None:
         """Nothing."""
 
 
@@ -69,7 +70,7 @@ def pointed_to(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def written(job_type: str = "send_reminder") -> UUID:
-    new = NewJob(job_type, uuid4(), PAST)
+    new = sample_job(job_type, PAST)
     with transaction() as db:
         outbox_store.insert_jobs(db, [new])
         return db.execute(select(Job.id).where(Job.key == new.key)).scalar_one()
@@ -100,14 +101,14 @@ def test_a_lease_whose_reply_was_lost_runs_out_and_nothing_was_sent(wire: Wire) 
     job_id, letters = written(), Letters()
     wire.cut = nth(1)
     with pytest.raises(Exception, match="closed"):
-        run_due("send_reminder", letters)
+        run_due(SendReminder, letters)
     assert (row(job_id).state, letters.sent) == ("leased", 0)
 
 
 def test_what_was_to_be_sent_and_was_not_is_no_uncertain_outcome(wire: Wire) -> None:
     job_id, letters = written(), Letters()
     wire.cut = nth(2)
-    run_due("send_reminder", letters)
+    run_due(SendReminder, letters)
     found = row(job_id)
     assert (found.state, found.send_attempts, found.payload, letters.sent) == ("waiting", 0, None, 0)
 
@@ -115,8 +116,8 @@ def test_what_was_to_be_sent_and_was_not_is_no_uncertain_outcome(wire: Wire) -> 
 def test_an_outcome_whose_reply_was_lost_is_written_once(wire: Wire) -> None:
     job_id, letters = written(), Letters()
     wire.cut = nth(3)
-    run_due("send_reminder", letters)
-    assert run_due("send_reminder", letters) == 0
+    run_due(SendReminder, letters)
+    assert run_due(SendReminder, letters) == 0
     assert (row(job_id).state, row(job_id).send_attempts, letters.sent) == ("done", 1, 1)
 
 
@@ -136,7 +137,7 @@ def test_what_is_known_is_written_down_when_the_database_is_back(
             raise error
 
     job_id, letters = written(), Letters(go_away)
-    run_due("send_reminder", letters)
+    run_due(SendReminder, letters)
     assert wire.refuse == 0
     assert (row(job_id).state, letters.sent) == (state, 1)
 
@@ -146,7 +147,7 @@ def test_work_inside_the_service_is_done_once_whichever_reply_is_lost(wire: Wire
         job_id = written("assign_request")
         wire.cut = nth(number)
         try:
-            run_due("assign_request", Letters(step=Finished()))
+            run_due(AssignRequest, Letters(step=Finished()))
         except Exception:  # noqa: BLE001 - the lost lease: it runs out
             assert row(job_id).state == "leased"
         else:

@@ -11,11 +11,9 @@ import pytest
 from sqlalchemy import select
 
 from booking_tasks.jobs import runner
-from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Send
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.errors import LostLeaseError
-from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import Job
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.service_processes import EFFECTS, FRONT, ServiceProcess
@@ -25,6 +23,7 @@ from tests.faults.invariants import examined
 from tests.faults.running_service import RunningService
 from tests.faults.test_lost_replies import PAST, Letters
 from tests.mail.servers import STALL, scripted_server
+from tests.sample_jobs import leased_job, sample_args
 
 
 @pytest.fixture
@@ -101,7 +100,7 @@ def test_a_mail_in_transmission_is_not_completed_after_the_lease(service: Runnin
 
 @pytest.mark.usefixtures("own_database", "valkey")
 def test_nothing_is_sent_once_the_lease_is_over() -> None:
-    job = LeasedJob(uuid7(), "key", "send_reminder", uuid7(), 0, None, "", PAST, 1, 0, uuid7(), None)
+    job = leased_job(sample_args("send_reminder"), due_at=PAST)
     letters = Letters()
     with pytest.raises(LostLeaseError):
         runner._send(job, letters, Send(b"letter"), lease_ends=time.monotonic() - 0.1)

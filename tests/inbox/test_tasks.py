@@ -26,6 +26,7 @@ from booking_tasks.kit.database import engine, transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, Event, InboxMessage, Job
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.job_args import PublishEvent
 from booking_tasks.outbox.jobs import NewJob
 from tests import builders
 from tests.accounts import as_superuser
@@ -268,7 +269,7 @@ def test_wake_ups_are_sent_also_when_the_result_cannot_be_stored(
 
     with transaction() as db:
         outbox_store.insert_jobs(
-            db, [NewJob("publish_event", uuid4(), datetime.now(UTC) - timedelta(minutes=1))]
+            db, [NewJob(PublishEvent(uuid4()), datetime.now(UTC) - timedelta(minutes=1))]
         )
     sent.clear()
     wake_due_jobs()

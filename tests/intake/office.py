@@ -93,11 +93,11 @@ class Office:
 
     def notices(self, request: ConsultationRequest) -> list[tuple[str, UUID | None]]:
         rows = self.db.execute(
-            select(Job.detail, Job.recipient)
+            select(Job.args)
             .where(Job.job_type == "send_notice", Job.subject_id == request.id)
             .order_by(Job.created_at, Job.id)
         )
-        return [(detail.partition(":")[0], recipient) for detail, recipient in rows]
+        return [(args["notice"], UUID(args["recipient"])) for args in rows.scalars()]
 
 
 def asked_consultant(request: ConsultationRequest) -> UUID:

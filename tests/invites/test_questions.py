@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from icalendar import Calendar
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from booking_tasks.calendars.store import sessions_that_do_not_block
@@ -21,18 +21,18 @@ from booking_tasks.contracts import CancelSession
 from booking_tasks.intake import service as intake
 from booking_tasks.invites.notices import write_notice
 from booking_tasks.invites.service import write_cancellation, write_invite
-from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped, Snooze
-from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.signed_links import Links
 from booking_tasks.mail.calendar_copy import House
 from booking_tasks.mail.message import Mailbox
 from booking_tasks.models import ConsultationRequest, Job, ScheduledSession
 from booking_tasks.ops.mail_sink import calendar_of
+from booking_tasks.outbox.job_args import NoticeType, SendInvite
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.intake.office import TOMORROW, Office
 from tests.invites.test_service import body, read
+from tests.sample_jobs import job_row, leased_row
 
 HOUSE = House(
     Mailbox("Consultations", "booking@example.org"),
@@ -60,35 +60,27 @@ class Asking(Office):
 
     def question_id(self) -> UUID:
         job = self.db.execute(
-            select(Job).where(Job.detail.like("confirmation_requested:%"), Job.recipient == self.who)
+            select(Job).where(
+                Job.args["notice"].astext == NoticeType.CONFIRMATION_REQUESTED, self.to_consultant()
+            )
         ).scalar_one()
-        return UUID(job.detail.partition(":")[2])
+        return UUID(job.args["event_id"])
+
+    def to_consultant(self) -> ColumnElement[bool]:
+        matches: ColumnElement[bool] = Job.args["recipient"].astext == str(self.who)
+        return matches
 
     def post(self, house: House = HOUSE) -> list[EmailMessage]:
         """Write every letter to the consultant that is due, in order; count what went out as sent."""
         due = self.db.execute(
             select(Job)
-            .where(Job.job_type.in_(WRITERS), Job.recipient == self.who, Job.state == "waiting")
+            .where(Job.job_type.in_(WRITERS), self.to_consultant(), Job.state == "waiting")
             .order_by(Job.created_at, Job.id)
         ).scalars()
         return [mail for job in due.all() if (mail := self._posted(job, house)) is not None]
 
     def _posted(self, job: Job, house: House) -> EmailMessage | None:
-        leased = LeasedJob(
-            job.id,
-            job.key,
-            job.job_type,
-            job.subject_id,
-            job.revision,
-            job.recipient,
-            job.detail,
-            job.due_at,
-            1,
-            0,
-            uuid7(),
-            payload=None,
-        )
-        letter = WRITERS[job.job_type](self.db, self.ctx, house, leased)
+        letter = WRITERS[job.job_type](self.db, self.ctx, house, leased_row(job))
         sent = isinstance(letter, bytes)
         self.db.execute(
             update(Job)
@@ -110,17 +102,7 @@ class Asking(Office):
         session = self.session()
         session.meeting_platform_join_url = "https://meet.example.org/r/1"
         for person in (session.consultant_user_id, session.requester_user_id):
-            key = f"send_invite:{session.id}:{session.revision}:{person}:"
-            self.db.add(
-                Job(
-                    key=key,
-                    job_type="send_invite",
-                    subject_id=session.id,
-                    revision=session.revision,
-                    recipient=person,
-                    due_at=self.ctx.now,
-                )
-            )
+            self.db.add(job_row(SendInvite(session.id, session.revision, person), due_at=self.ctx.now))
         self.db.flush()
 
     def cancelled(self) -> None:
@@ -203,10 +185,10 @@ def test_the_same_question_is_the_same_bytes_and_says_nothing_of_ways_that_are_c
 ) -> None:
     asking = Asking(db, ctx)
     again = [one.as_bytes() for one in asking.post()]
-    db.execute(update(Job).where(Job.recipient == asking.who).values(state="waiting", finished_at=None))
+    db.execute(update(Job).where(asking.to_consultant()).values(state="waiting", finished_at=None))
     assert [one.as_bytes() for one in asking.post()] == again
 
-    db.execute(update(Job).where(Job.recipient == asking.who).values(state="waiting", finished_at=None))
+    db.execute(update(Job).where(asking.to_consultant()).values(state="waiting", finished_at=None))
     [plain] = asking.post(replace(HOUSE, links=None, calendar_replies=False))
     assert calendar_of(plain) is None
     assert "calendar" not in body(plain)

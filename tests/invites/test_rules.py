@@ -6,7 +6,6 @@ import pytest
 
 from booking_tasks.enums import SessionStatus
 from booking_tasks.invites.rules import (
-    notice_of,
     why_not_ask,
     why_not_cancel,
     why_not_invite,
@@ -57,8 +56,3 @@ def test_a_withdrawal_goes_to_those_who_were_asked_and_are_not_asked_again() -> 
     assert why_not_withdraw("pending_confirmation", False, True) is None
     assert why_not_withdraw("pending_confirmation", True, True) == "asked again since"
     assert why_not_withdraw("cancelled", True, False) == "never asked"
-
-
-def test_the_detail_names_the_notice_before_the_event() -> None:
-    assert notice_of("confirmation_requested:0190f3a0") == "confirmation_requested"
-    assert notice_of("request_rejected") == "request_rejected"

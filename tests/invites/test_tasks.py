@@ -11,6 +11,7 @@ from booking_tasks.invites.tasks import send_cancellation, send_invite, send_not
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.settings import settings
 from booking_tasks.models import DirectoryUser, ScheduledSession
+from booking_tasks.outbox.job_args import NoticeType, SendCancellation, SendInvite, SendNotice
 from tests import builders
 from tests.mail.ledger import change, committed_session, found, order, settle_as
 from tests.mail.servers import DROP, Mailed, Script, Sink, scripted_server, use_mail_server
@@ -44,7 +45,7 @@ def test_each_side_gets_one_invitation_however_often_the_task_runs(
     session: ScheduledSession, post: Sink
 ) -> None:
     keys = [
-        order("send_invite", session.id, side)
+        order(SendInvite(session.id, 0, side))
         for side in (session.requester_user_id, session.consultant_user_id)
     ]
     assert [send_invite(), send_invite(), send_invite()] == [2, 0, 0]
@@ -57,13 +58,13 @@ def test_each_side_gets_one_invitation_however_often_the_task_runs(
 def test_over_a_whole_life_the_event_keeps_its_identity_and_its_number_grows(
     session: ScheduledSession, post: Sink
 ) -> None:
-    order("send_invite", session.id, session.requester_user_id)
+    order(SendInvite(session.id, 0, session.requester_user_id))
     send_invite()
     change(session, revision=1)
-    order("send_invite", session.id, session.requester_user_id, 1)
+    order(SendInvite(session.id, 1, session.requester_user_id))
     send_invite()
     change(session, revision=2, status="cancelled_by_user")
-    order("send_cancellation", session.id, session.requester_user_id, 2)
+    order(SendCancellation(session.id, 2, session.requester_user_id))
     send_cancellation()
 
     uid = f"{session.id}@booking.example.org"
@@ -75,10 +76,10 @@ def test_over_a_whole_life_the_event_keeps_its_identity_and_its_number_grows(
 
 
 def test_an_invitation_to_what_has_moved_or_ended_is_skipped(session: ScheduledSession, post: Sink) -> None:
-    old = order("send_invite", session.id, session.requester_user_id)
+    old = order(SendInvite(session.id, 0, session.requester_user_id))
     change(session, revision=1)
     send_invite()
-    late = order("send_invite", session.id, session.requester_user_id, 1)
+    late = order(SendInvite(session.id, 1, session.requester_user_id))
     change(session, status="cancelled_by_user", revision=2)
     send_invite()
 
@@ -94,7 +95,7 @@ def test_a_person_the_directory_does_not_know_is_waited_for_and_then_visible(
     settings.cache_clear()
     with transaction() as db:
         db.delete(db.get_one(DirectoryUser, session.requester_user_id))
-    key = order("send_invite", session.id, session.requester_user_id)
+    key = order(SendInvite(session.id, 0, session.requester_user_id))
 
     send_invite()
     assert found(key).state == "waiting"
@@ -120,7 +121,7 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
 def test_an_invitation_whose_reply_was_lost_goes_out_once_more_byte_by_byte(
     session: ScheduledSession, deaf: Script
 ) -> None:
-    key = order("send_invite", session.id, session.requester_user_id)
+    key = order(SendInvite(session.id, 0, session.requester_user_id))
 
     send_invite()
     assert found(key).state == "waiting"
@@ -138,7 +139,7 @@ def test_an_invitation_whose_reply_was_lost_goes_out_once_more_byte_by_byte(
 def test_an_invitation_whose_reply_was_lost_is_not_repeated_once_it_is_outdated(
     session: ScheduledSession, deaf: Script
 ) -> None:
-    key = order("send_invite", session.id, session.requester_user_id)
+    key = order(SendInvite(session.id, 0, session.requester_user_id))
 
     send_invite()
     change(session, revision=1)
@@ -153,7 +154,7 @@ def test_a_refused_address_ends_the_job_and_one_put_off_is_tried_again(
 ) -> None:
     with scripted_server({"RCPT": "450 4.2.0 grey"}, {}, {"RCPT": "550 5.1.1 no"}) as (script, port):
         use_mail_server(monkeypatch, port)
-        patient = order("send_invite", session.id, session.requester_user_id)
+        patient = order(SendInvite(session.id, 0, session.requester_user_id))
         send_invite()
         assert (found(patient).state, found(patient).last_error) == (
             "waiting",
@@ -162,7 +163,7 @@ def test_a_refused_address_ends_the_job_and_one_put_off_is_tried_again(
         send_invite()
         assert found(patient).state == "done"
 
-        refused = order("send_invite", session.id, session.consultant_user_id)
+        refused = order(SendInvite(session.id, 0, session.consultant_user_id))
         send_invite()
         assert (found(refused).state, found(refused).last_error) == (
             "dead",
@@ -179,19 +180,19 @@ def test_a_refused_address_ends_the_job_and_one_put_off_is_tried_again(
 def test_a_cancellation_goes_once_to_whom_an_invitation_may_have_reached(
     session: ScheduledSession, post: Sink, state: str
 ) -> None:
-    settle_as(order("send_invite", session.id, session.requester_user_id), state, send_attempts=1)
+    settle_as(order(SendInvite(session.id, 0, session.requester_user_id)), state, send_attempts=1)
     change(session, status="cancelled_by_consultant", revision=1)
-    order("send_cancellation", session.id, session.requester_user_id, 1)
+    order(SendCancellation(session.id, 1, session.requester_user_id))
 
     assert [send_cancellation(), send_cancellation(), send_cancellation()] == [1, 0, 0]
     assert [event(mail)[0] for mail in post.mails] == ["CANCEL"]
 
 
 def test_a_cancellation_never_goes_to_someone_never_invited(session: ScheduledSession, post: Sink) -> None:
-    invite = order("send_invite", session.id, session.requester_user_id)
+    invite = order(SendInvite(session.id, 0, session.requester_user_id))
     change(session, status="cancelled_by_user", revision=1)
     keys = [
-        order("send_cancellation", session.id, side, 1)
+        order(SendCancellation(session.id, 1, side))
         for side in (session.requester_user_id, session.consultant_user_id)
     ]
     send_invite()
@@ -205,10 +206,10 @@ def test_a_cancellation_never_goes_to_someone_never_invited(session: ScheduledSe
 def test_a_cancellation_waits_for_the_invitation_that_is_on_its_way(
     session: ScheduledSession, post: Sink
 ) -> None:
-    invite = order("send_invite", session.id, session.requester_user_id)
+    invite = order(SendInvite(session.id, 0, session.requester_user_id))
     settle_as(invite, "sending", send_attempts=1)
     change(session, status="cancelled_by_user", revision=1)
-    key = order("send_cancellation", session.id, session.requester_user_id, 1)
+    key = order(SendCancellation(session.id, 1, session.requester_user_id))
     send_cancellation()
 
     assert (found(key).state, found(key).attempts) == ("waiting", 0)
@@ -223,7 +224,7 @@ def test_a_notice_goes_out_once(post: Sink) -> None:
         wish = builders.request(
             db, kind.id, requester_user_id=requester.user_id, status="rejected", status_reason="no time"
         )
-    key = order("send_notice", wish.id, requester.user_id, detail="request_rejected")
+    key = order(SendNotice(wish.id, requester.user_id, NoticeType.REQUEST_REJECTED))
 
     assert [send_notice(), send_notice(), send_notice()] == [1, 0, 0]
     assert [mail.recipients for mail in post.mails] == [[requester.email]]
@@ -235,7 +236,7 @@ def test_a_notice_with_a_lost_reply_is_left_to_a_person(deaf: Script) -> None:
         kind = builders.service_type(db)
         requester = builders.user(db)
         wish = builders.request(db, kind.id, requester_user_id=requester.user_id, status="rejected")
-    key = order("send_notice", wish.id, requester.user_id, detail="request_rejected")
+    key = order(SendNotice(wish.id, requester.user_id, NoticeType.REQUEST_REJECTED))
 
     assert [send_notice(), send_notice()] == [1, 0]
     assert found(key).state == "uncertain"

@@ -110,7 +110,7 @@ def test_a_filter_means_exactly_the_jobs_that_fit_it(db: Session, ctx: Context) 
     real = db.scalar(select(func.now())) or datetime.now(UTC)
 
     def found(**filters: Any) -> set[UUID]:
-        listed = service.listed(db, JobFilter(**filters), 100)
+        listed = service.jobs_matching(db, JobFilter(**filters), 100)
         return {one.id for one in listed if one.key in {row.key for row in [*mine, theirs]}}
 
     assert found() == {row.id for row in [*mine, theirs]}

@@ -18,12 +18,12 @@ from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Send, run_due
 from booking_tasks.kit import shutdown as stopping
 from booking_tasks.kit.database import transaction
-from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.settings import settings
 from booking_tasks.models import Job
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.outbox import store as outbox_store
-from booking_tasks.outbox.jobs import NewJob
+from booking_tasks.outbox.job_args import JobArgs, SendInvite, SendReminder
+from tests.sample_jobs import sample_job
 
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")
 
@@ -42,22 +42,22 @@ class Acting:
     def __init__(self, meanwhile: Callable[[], None]) -> None:
         self._meanwhile = meanwhile
 
-    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Send:
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob[JobArgs]) -> Send:
         return Send(b"letter")
 
-    def perform(self, effect: bytes) -> None:
+    def perform(self, payload: bytes) -> None:
         self._meanwhile()
 
-    def record(self, db: Session, ctx: Context, job: LeasedJob, result: Any) -> None:
+    def record(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], result: Any) -> None:
         """Nothing."""
 
-    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], reason: str) -> None:
         """Nothing."""
 
 
 def three_jobs() -> None:
     with transaction() as db:
-        outbox_store.insert_jobs(db, [NewJob("send_invite", uuid7(), PAST) for _ in range(3)])
+        outbox_store.insert_jobs(db, [sample_job("send_invite", PAST) for _ in range(3)])
 
 
 def found() -> Counter[tuple[str, int]]:
@@ -67,25 +67,25 @@ def found() -> Counter[tuple[str, int]]:
 
 def test_told_to_stop_a_worker_ends_the_job_in_hand_and_returns_the_others_uncounted() -> None:
     three_jobs()
-    assert run_due("send_invite", Acting(stopping.request)) == 3
+    assert run_due(SendInvite, Acting(stopping.request)) == 3
     assert found() == {("done", 1): 1, ("waiting", 0): 2}
     stopping.reset()
-    assert run_due("send_invite", Acting(lambda: None)) == 2
+    assert run_due(SendInvite, Acting(lambda: None)) == 2
     assert found() == {("done", 1): 3}
 
 
 def test_told_to_stop_before_it_began_a_worker_begins_nothing() -> None:
     three_jobs()
     stopping.request()
-    run_due("send_invite", Acting(lambda: pytest.fail("an effect after the stop")))
+    run_due(SendInvite, Acting(lambda: pytest.fail("an effect after the stop")))
     assert found() == {("waiting", 0): 3}
 
 
 def test_what_would_outlast_its_lease_is_put_back_and_does_not_count_as_sent() -> None:
     term = settings().lease
     with transaction() as db:
-        outbox_store.insert_jobs(db, [NewJob("send_reminder", uuid7(), PAST)])
-        [job] = store.lease(db, "send_reminder", datetime.now(UTC), 1, term)
+        outbox_store.insert_jobs(db, [sample_job("send_reminder", PAST)])
+        [job], _ = store.lease(db, SendReminder, datetime.now(UTC), 1, term)
         store.begin_sending(db, job, b"letter", term)
     nearly_over = time.monotonic() + 0.4 * (term / timedelta(seconds=1))
 
@@ -106,17 +106,17 @@ def test_what_is_not_begun_in_half_a_lease_goes_back_uncounted(monkeypatch: pyte
     def slow() -> None:
         wait_until(lambda: datetime.now(UTC) - began > timedelta(seconds=1.1), "half the lease", 5)
 
-    run_due("send_invite", Acting(slow))
+    run_due(SendInvite, Acting(slow))
     assert found() == {("done", 1): 1, ("waiting", 0): 2}
 
 
 def test_a_lease_that_is_no_longer_ours_is_not_handed_back() -> None:
     three_jobs()
     with transaction() as db:
-        held = store.lease(db, "send_invite", datetime.now(UTC), 10, timedelta(seconds=60))
+        held, _ = store.lease(db, SendInvite, datetime.now(UTC), 10, timedelta(seconds=60))
     with transaction() as db:
         assert store.release(db, held[:1]) == 1
-        [again] = store.lease(db, "send_invite", datetime.now(UTC), 10, timedelta(seconds=60))
+        [again], _ = store.lease(db, SendInvite, datetime.now(UTC), 10, timedelta(seconds=60))
     with transaction() as db:
         assert store.release(db, [held[0]]) == 0
         assert db.get_one(Job, again.id).lease_token == again.token

@@ -1,8 +1,10 @@
-"""When a job is tried again, and what a lost outcome means."""
+"""When a job is tried again, and what an unknown result means."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from dataclasses import fields
+from datetime import date, timedelta
 from uuid import uuid4
 
 import pytest
@@ -10,8 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from booking_tasks.jobs.rules import backoff, may_repeat
-from booking_tasks.outbox.jobs import NewJob
-from tests.builders import NOW
+from booking_tasks.outbox.job_args import (
+    CheckAttendance,
+    CloseMeeting,
+    CloseReason,
+    CollectAttendance,
+    JobType,
+    SendCancellation,
+    SendInvite,
+    SendNotice,
+    SendReminder,
+    parse_args,
+)
+from booking_tasks.outbox.jobs import OnUnknownResult
+from tests.sample_jobs import sample_args
 
 BASE, CAP = timedelta(seconds=5), timedelta(hours=1)
 
@@ -32,23 +46,50 @@ def test_waits_double_until_the_cap() -> None:
 @pytest.mark.parametrize(
     ("policy", "send_attempts", "again"),
     [
-        ("repeat", 7, True),
-        ("repeat_once", 1, True),
-        ("repeat_once", 2, False),
-        ("never", 1, False),
+        (OnUnknownResult.REPEAT, 7, True),
+        (OnUnknownResult.REPEAT_ONCE, 1, True),
+        (OnUnknownResult.REPEAT_ONCE, 2, False),
+        (OnUnknownResult.NEVER, 1, False),
     ],
 )
-def test_a_lost_outcome_is_repeated_by_policy(policy: str, send_attempts: int, again: bool) -> None:
-    assert may_repeat(policy, send_attempts) is again  # type: ignore[arg-type]
+def test_an_unknown_result_is_repeated_by_policy(
+    policy: OnUnknownResult, send_attempts: int, again: bool
+) -> None:
+    assert may_repeat(policy, send_attempts) is again
 
 
-def test_a_key_tells_apart_kind_subject_revision_recipient_and_detail() -> None:
-    subject, person = uuid4(), uuid4()
+def test_a_key_tells_apart_the_type_and_every_argument() -> None:
+    session, person = uuid4(), uuid4()
     jobs = [
-        NewJob("send_reminder", subject, NOW, 0, person, "3600s"),
-        NewJob("send_reminder", subject, NOW, 0, person, "86400s"),
-        NewJob("send_reminder", subject, NOW, 1, person, "3600s"),
-        NewJob("send_reminder", subject, NOW, 0, None, "3600s"),
-        NewJob("send_invite", subject, NOW, 0, person, "3600s"),
+        SendReminder(session, 0, person, 3600),
+        SendReminder(session, 0, person, 86400),
+        SendReminder(session, 1, person, 3600),
+        SendReminder(session, 0, uuid4(), 3600),
+        SendReminder(uuid4(), 0, person, 3600),
+        SendInvite(session, 0, person),
+        CollectAttendance(session, 0),
+        CollectAttendance(session, 0, is_repeat=True),
+        CheckAttendance(session, 0),
     ]
     assert len({job.key for job in jobs}) == len(jobs)
+
+
+def test_an_optional_argument_that_is_not_set_leaves_the_key_as_it_was() -> None:
+    session, person = uuid4(), uuid4()
+    assert SendCancellation(session, 2, person).key == f"send_cancellation:{session}:2:{person}"
+
+
+@pytest.mark.parametrize("job_type", JobType)
+def test_arguments_are_read_back_from_json_as_they_were(job_type: JobType) -> None:
+    args = sample_args(job_type)
+    assert parse_args(type(args), json.loads(json.dumps(args.to_json()))) == args
+    assert args.subject_id == getattr(args, fields(args)[0].name)
+
+
+def test_arguments_of_a_later_release_are_read_and_unfit_ones_are_refused() -> None:
+    stored = CloseMeeting(uuid4(), 1, CloseReason.FOUND_ORPHANED, date(2027, 3, 3)).to_json()
+    assert parse_args(CloseMeeting, stored | {"later": 1}).reason == CloseReason.FOUND_ORPHANED
+    with pytest.raises(ValueError, match="session_id"):
+        parse_args(CloseMeeting, {"revision": 1})
+    with pytest.raises(ValueError, match="notice"):
+        parse_args(SendNotice, sample_args("send_notice").to_json() | {"notice": "season_greetings"})

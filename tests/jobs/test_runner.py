@@ -14,6 +14,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
+from booking_tasks.enums import JobState
 from booking_tasks.jobs import service, store
 from booking_tasks.jobs.rules import JobFilter, LeasedJob
 from booking_tasks.jobs.runner import Finished, Send, Skipped, Snooze, Step, run_due
@@ -24,11 +25,18 @@ from booking_tasks.kit.errors import (
     EffectUnknownError,
     LostLeaseError,
 )
-from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import Job
 from booking_tasks.outbox import store as outbox_store
-from booking_tasks.outbox.jobs import NewJob
+from booking_tasks.outbox.job_args import (
+    ARGS_TYPES,
+    JobArgs,
+    JobType,
+    ProvisionMeeting,
+    PublishEvent,
+    SendInvite,
+)
 from booking_tasks.unit_of_work import unit_of_work
+from tests.sample_jobs import sample_job
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 SOON = timedelta(seconds=60)
@@ -53,24 +61,24 @@ class Recorder:
         self.recorded: list[Any] = []
         self.given_up: list[str] = []
 
-    def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Step:
+    def prepare(self, db: Session, ctx: Context, job: LeasedJob[JobArgs]) -> Step:
         if isinstance(self.step, Send) and job.payload is not None:
             return Send(job.payload)
         return self.step
 
-    def perform(self, effect: bytes) -> Any:
-        self.sent.append(effect)
-        return self._perform(effect)
+    def perform(self, payload: bytes) -> Any:
+        self.sent.append(payload)
+        return self._perform(payload)
 
-    def record(self, db: Session, ctx: Context, job: LeasedJob, result: Any) -> None:
+    def record(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], result: Any) -> None:
         self.recorded.append(result)
 
-    def give_up(self, db: Session, ctx: Context, job: LeasedJob, reason: str) -> None:
+    def give_up(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], reason: str) -> None:
         self.given_up.append(reason)
 
 
 def written(kind: str = "send_invite", due: datetime = PAST, **values: Any) -> UUID:
-    new = NewJob(kind, uuid7(), due, **values)
+    new = sample_job(kind, due, **values)
     with transaction() as db:
         assert outbox_store.insert_jobs(db, [new]) == [new]
         return db.execute(select(Job.id).where(Job.key == new.key)).scalar_one()
@@ -83,7 +91,7 @@ def row(job_id: UUID) -> Job:
 
 def run_until_settled(job_id: UUID, handler: Recorder, kind: str = "send_invite") -> Job:
     for _ in range(200):
-        run_due(kind, handler)
+        run_due(ARGS_TYPES[JobType(kind)], handler)
         found = row(job_id)
         if found.finished_at is not None:
             return found
@@ -99,23 +107,33 @@ def failing(error: Exception) -> Callable[[bytes], Any]:
 
 def test_a_due_job_is_done_once_and_its_effect_forgotten() -> None:
     job_id, handler = written(), Recorder()
-    assert run_due("send_invite", handler) == 1
-    assert run_due("send_invite", handler) == 0
+    assert run_due(SendInvite, handler) == 1
+    assert run_due(SendInvite, handler) == 0
     found = row(job_id)
     assert (found.state, found.attempts, found.send_attempts, found.payload) == ("done", 1, 1, None)
     assert (handler.sent, handler.recorded) == ([b"letter"], ["ok"])
 
 
 def test_the_same_key_is_written_once() -> None:
-    new = NewJob("send_invite", uuid7(), PAST)
+    new = sample_job("send_invite", PAST)
     with transaction() as db:
         assert outbox_store.insert_jobs(db, [new, new]) == [new]
         assert outbox_store.insert_jobs(db, [new]) == []
 
 
+def test_a_job_whose_arguments_do_not_fit_ends_as_dead_and_the_others_run() -> None:
+    unreadable, good, handler = written(), written(), Recorder()
+    with transaction() as db:
+        db.execute(update(Job).where(Job.id == unreadable).values(args={"session_id": "none"}))
+    assert run_due(SendInvite, handler) == 1
+    found = row(unreadable)
+    assert (found.state, found.last_error, found.lease_token) == ("dead", store.UNREADABLE, None)
+    assert (row(good).state, handler.sent) == ("done", [b"letter"])
+
+
 def test_what_is_not_due_waits_on_the_business_clock() -> None:
     written(due=datetime(2100, 1, 1, tzinfo=UTC))
-    assert run_due("send_invite", Recorder()) == 0
+    assert run_due(SendInvite, Recorder()) == 0
 
 
 def test_a_failed_try_goes_back_and_the_last_one_ends_dead_with_its_reason() -> None:
@@ -130,7 +148,7 @@ def test_a_target_that_is_away_is_outlasted_and_what_kills_its_worker_still_coun
     job_id, away = written(due=due), Recorder(failing(EffectNotDoneError("connection refused")))
     for tries in range(1, 8):
         while len(away.sent) < tries:  # each waits for its retry time, a few milliseconds
-            run_due("send_invite", away)
+            run_due(SendInvite, away)
     assert (row(job_id).state, row(job_id).send_attempts, away.given_up) == ("waiting", 0, [])
     assert row(job_id).attempts < 3
     assert run_until_settled(job_id, Recorder()).state == "done"
@@ -140,7 +158,7 @@ def test_a_reply_that_keeps_getting_lost_is_outlasted_where_a_repeat_is_harmless
     job_id = written("publish_event", due=datetime.now(UTC))
     deaf = Recorder(failing(EffectUnknownError("reply lost")))
     while len(deaf.sent) < 8:
-        run_due("publish_event", deaf)
+        run_due(PublishEvent, deaf)
     assert (row(job_id).state, set(deaf.sent), deaf.given_up) == ("waiting", {b"letter"}, [])
     assert run_until_settled(job_id, Recorder(), "publish_event").state == "done"
 
@@ -156,7 +174,7 @@ def test_an_outage_is_not_outlasted_for_ever_nor_by_what_has_a_consequence() -> 
 
 def test_a_try_that_certainly_failed_does_not_count_as_sent() -> None:
     job_id, handler = written(), Recorder(failing(EffectNotDoneError("450 later")))
-    run_due("send_invite", handler)
+    run_due(SendInvite, handler)
     assert row(job_id).send_attempts == 0
     assert run_until_settled(job_id, Recorder(failing(EffectRefusedError("550 no")))).send_attempts == 0
 
@@ -173,7 +191,7 @@ def test_bytes_of_an_unknown_outcome_outlive_a_later_certain_failure() -> None:
     class Rebuilding(Recorder):
         """Would send other bytes each time, if it were not given those of before."""
 
-        def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Step:
+        def prepare(self, db: Session, ctx: Context, job: LeasedJob[JobArgs]) -> Step:
             return Send(job.payload or f"letter {job.attempts}".encode())
 
     handler = Rebuilding(perform)
@@ -215,7 +233,7 @@ def test_an_unexpected_error_while_sending_counts_as_a_lost_outcome() -> None:
 )
 def test_a_job_that_sends_nothing_ends_as_its_step_says(step: Step, state: str) -> None:
     job_id, handler = written(), Recorder(step=step)
-    run_due("send_invite", handler)
+    run_due(SendInvite, handler)
     found = row(job_id)
     assert (found.state, handler.sent) == (state, [])
     assert found.attempts == (0 if state == "waiting" else 1)
@@ -225,7 +243,7 @@ def test_an_error_before_sending_is_tried_again() -> None:
     job_id = written()
 
     class Broken(Recorder):
-        def prepare(self, db: Session, ctx: Context, job: LeasedJob) -> Step:
+        def prepare(self, db: Session, ctx: Context, job: LeasedJob[JobArgs]) -> Step:
             raise LookupError("no such row")
 
     assert run_until_settled(job_id, Broken()).state == "dead"
@@ -241,9 +259,9 @@ def lapse(job_id: UUID) -> None:
         )
 
 
-def leased(kind: str = "send_invite") -> LeasedJob:
+def leased(kind: str = "send_invite") -> LeasedJob[JobArgs]:
     with transaction() as db:
-        [job] = store.lease(db, kind, datetime.now(UTC), 10, SOON)
+        [job], _ = store.lease(db, ARGS_TYPES[JobType(kind)], datetime.now(UTC), 10, SOON)
         return job
 
 
@@ -268,7 +286,7 @@ def test_a_job_that_kills_its_worker_every_time_ends_dead() -> None:
         leased()
         lapse(job_id)
         recover()
-    run_due("send_invite", handler)
+    run_due(SendInvite, handler)
     assert (row(job_id).state, handler.sent) == ("dead", [])
 
 
@@ -289,8 +307,8 @@ def test_a_worker_that_vanished_while_sending_leaves_the_outcome_to_the_policy(k
 
 def test_whenever_leases_run_out_each_job_is_judged_once() -> None:
     with transaction() as db:
-        outbox_store.insert_jobs(db, [NewJob("publish_event", uuid7(), PAST) for _ in range(600)])
-        jobs = store.lease(db, "publish_event", datetime.now(UTC), 600, SOON)
+        outbox_store.insert_jobs(db, [sample_job("publish_event", PAST) for _ in range(600)])
+        jobs, _ = store.lease(db, PublishEvent, datetime.now(UTC), 600, SOON)
         ending = text("clock_timestamp() + make_interval(secs => 0.0001 * (random() * 1000))")
         db.execute(update(Job).values(state="sending", send_attempts=1, payload=b"event", lease_until=ending))
 
@@ -308,8 +326,8 @@ def test_whoever_lost_the_lease_may_write_nothing() -> None:
     lapse(job_id)
     writes: list[Callable[[Session], None]] = [
         lambda db: store.begin_sending(db, zombie, b"letter", SOON),
-        lambda db: store.finish(db, zombie, "leased", "done"),
-        lambda db: store.reschedule(db, zombie, "leased", SOON, "late"),
+        lambda db: store.finish(db, zombie, JobState.LEASED, JobState.DONE),
+        lambda db: store.reschedule(db, zombie, JobState.LEASED, SOON, "late"),
     ]
     for write in writes:
         with pytest.raises(LostLeaseError), transaction() as db:
@@ -331,9 +349,9 @@ def test_a_worker_paused_past_its_lease_wakes_to_find_its_result_refused() -> No
         return "late"
 
     late = Recorder(slow)
-    run_due("provision_meeting", late)
+    run_due(ProvisionMeeting, late)
     assert row(job_id).state == "waiting"
-    run_due("provision_meeting", Recorder())
+    run_due(ProvisionMeeting, Recorder())
     assert (row(job_id).state, row(job_id).send_attempts) == ("done", 2)
 
 
@@ -344,7 +362,7 @@ def test_rival_workers_take_every_job_once() -> None:
 
     def work(_: int) -> int:
         gate.wait(30)
-        return sum(run_due("send_invite", handler) for _ in range(3))
+        return sum(run_due(SendInvite, handler) for _ in range(3))
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(work, range(8))) == 40
@@ -370,7 +388,7 @@ def test_every_kind_with_due_work_is_rung_for() -> None:
     written("assign_request")
     written("send_reminder", due=datetime(2100, 1, 1, tzinfo=UTC))
     with transaction() as db:
-        assert store.due_kinds(db, datetime.now(UTC)) == {"send_invite", "assign_request"}
+        assert store.due_job_types(db, datetime.now(UTC)) == {"send_invite", "assign_request"}
 
 
 def test_a_replayed_job_still_counts_what_it_sent_before() -> None:
@@ -388,4 +406,4 @@ def test_no_plan_of_the_database_leases_more_than_the_batch() -> None:
     with transaction() as db:
         for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan", "bitmapscan"):
             db.execute(text(f"SET LOCAL enable_{way} = off"))
-        assert len(store.lease(db, "send_invite", datetime.now(UTC), 3, SOON)) == 3
+        assert len(store.lease(db, SendInvite, datetime.now(UTC), 3, SOON)[0]) == 3

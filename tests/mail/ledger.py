@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import select
 
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import Job, ScheduledSession
 from booking_tasks.outbox import store as outbox_store
+from booking_tasks.outbox.job_args import JobArgs
 from booking_tasks.outbox.jobs import NewJob
 from tests.builders import booked_session
 
@@ -24,11 +24,9 @@ def committed_session(**values: Any) -> ScheduledSession:
         return booked_session(db, **values)
 
 
-def order(
-    kind: str, subject: UUID, recipient: UUID, revision: int = 0, detail: str = "", due: datetime = DUE
-) -> str:
-    """Write a job; returns its key."""
-    job = NewJob(kind, subject, due, revision, recipient, detail)
+def order(args: JobArgs, due: datetime = DUE) -> str:
+    """Insert a job; returns its key."""
+    job = NewJob(args, due)
     with transaction() as db:
         assert outbox_store.insert_jobs(db, [job]) == [job]
     return job.key

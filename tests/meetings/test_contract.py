@@ -228,7 +228,7 @@ def test_what_we_send_keeps_the_contract(platform: FakeMeetingPlatform) -> None:
         requester_user_id=uuid7(),
         consultant_user_id=uuid7(),
     )
-    key = f"provision_meeting:{spec.session_id}:3::"
+    key = f"provision_meeting:{spec.session_id}:3"
     with HttpMeetingPlatform(platform.url, None, timedelta(seconds=5)) as ours:
         ours.ensure(key, spec)
         assert [room.session_id for room in ours.rooms(NOW, NOW + timedelta(days=20))] == [spec.session_id]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -27,30 +26,30 @@ from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSessio
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox import store as outbox_store
 from booking_tasks.outbox.event_types import EventType
+from booking_tasks.outbox.job_args import (
+    ARGS_TYPES,
+    CloseMeeting,
+    CloseReason,
+    JobType,
+    ProvisionMeeting,
+    parse_args,
+)
 from booking_tasks.outbox.jobs import NewJob
 from booking_tasks.outbox.pending_wakeups import pending_wakeups
 from tests.builders import NOW, booked_session
+from tests.sample_jobs import leased_job, sample_args
 
 URL = "https://meet.example.org/r/1"
 
 
-def leased(session: ScheduledSession, kind: str = "provision_meeting", **values: Any) -> LeasedJob:
-    job = NewJob(kind, session.id, NOW, session.revision, detail=values.pop("detail", ""))
-    plain = LeasedJob(
-        id=uuid7(),
-        key=job.key,
-        job_type=kind,
-        subject_id=session.id,
-        revision=session.revision,
-        recipient=None,
-        detail=job.detail,
-        due_at=NOW,
-        attempts=1,
-        send_attempts=0,
-        token=uuid7(),
-        payload=None,
-    )
-    return replace(plain, **values)
+def leased(session: ScheduledSession, kind: str = "provision_meeting", **values: Any) -> LeasedJob[Any]:
+    args: dict[str, Any] = {"session_id": session.id, "revision": session.revision}
+    args |= {
+        name: values.pop(name)
+        for name in ("revision", "reason", "reconcile_day", "is_repeat")
+        if name in values
+    }
+    return leased_job(sample_args(kind, **args), **values)
 
 
 def room(url: str = URL) -> Room:
@@ -62,9 +61,9 @@ def events(db: Session, session: ScheduledSession) -> list[str]:
     return list(db.scalars(found))
 
 
-def work(db: Session, session: ScheduledSession, kind: str) -> list[tuple[int, str]]:
-    found = select(Job.revision, Job.detail).where(Job.job_type == kind, Job.subject_id == session.id)
-    return sorted((revision, detail) for revision, detail in db.execute(found))
+def work(db: Session, session: ScheduledSession, kind: str) -> list[Any]:
+    found = select(Job.args).where(Job.job_type == kind, Job.subject_id == session.id)
+    return [parse_args(ARGS_TYPES[JobType(kind)], args) for args in db.scalars(found.order_by(Job.key))]
 
 
 def move(db: Session, ctx: Context, session: ScheduledSession) -> None:
@@ -78,7 +77,7 @@ def test_the_order_says_when_and_who_and_nothing_else(db: Session, ctx: Context)
     session = booked_session(db)
     order = service.order_room(db, ctx, leased(session))
     assert isinstance(order, RoomOrder)
-    assert order.key == f"provision_meeting:{session.id}:0::"
+    assert order.key == f"provision_meeting:{session.id}:0"
     assert order.spec.model_dump() == {
         "session_id": session.id,
         "revision": 0,
@@ -101,7 +100,7 @@ def test_a_room_that_may_have_been_made_for_a_session_since_cancelled_is_closed(
 ) -> None:
     session = booked_session(db, status="cancelled_by_user")
     service.order_room(db, ctx, leased(session, send_attempts=1))
-    assert work(db, session, "close_meeting") == [(0, "late")]
+    assert [args.reason for args in work(db, session, "close_meeting")] == [CloseReason.MADE_TOO_LATE]
     assert "close_meeting" in pending_wakeups(db)
 
 
@@ -126,7 +125,7 @@ def test_the_first_link_is_stored_announced_and_leads_to_invites(db: Session, ct
 def test_the_same_link_again_is_no_news(db: Session, ctx: Context) -> None:
     session = booked_session(db)
     service.keep_link(db, ctx, leased(session), room())
-    service.keep_link(db, ctx, leased(session, detail="reconcile:2027-03-01"), room())
+    service.keep_link(db, ctx, leased(session, reconcile_day=NOW.date()), room())
     assert events(db, session) == ["session.meeting_ready"]
 
 
@@ -136,7 +135,7 @@ def test_a_moved_session_with_its_old_link_doubles_no_invite(db: Session, ctx: C
     move(db, ctx, session)
     service.keep_link(db, ctx, leased(session), room())
     assert events(db, session) == ["session.meeting_ready", "session.rescheduled", "session.meeting_ready"]
-    assert [revision for revision, _ in work(db, session, "send_invite")] == [0, 0, 1, 1]
+    assert sorted(args.revision for args in work(db, session, "send_invite")) == [0, 0, 1, 1]
 
 
 def test_another_link_reaches_people_under_a_new_revision(db: Session, ctx: Context) -> None:
@@ -148,8 +147,8 @@ def test_another_link_reaches_people_under_a_new_revision(db: Session, ctx: Cont
     assert session.revised_at == NOW + timedelta(seconds=1)
     assert session.meeting_platform_join_url == "https://meet.example.org/r/2"
     assert events(db, session) == ["session.meeting_ready", "session.link_changed"]
-    assert [revision for revision, _ in work(db, session, "send_invite")] == [0, 0, 1, 1]
-    assert [revision for revision, _ in work(db, session, "send_reminder")] == [1, 1, 1, 1]
+    assert sorted(args.revision for args in work(db, session, "send_invite")) == [0, 0, 1, 1]
+    assert sorted(args.revision for args in work(db, session, "send_reminder")) == [1, 1, 1, 1]
 
 
 def test_a_link_after_invites_without_one_reaches_people_under_a_new_revision(
@@ -164,7 +163,7 @@ def test_a_link_after_invites_without_one_reaches_people_under_a_new_revision(
         "session.link_changed",
         "session.meeting_ready",
     ]
-    assert [revision for revision, _ in work(db, session, "send_invite")] == [0, 0, 1, 1]
+    assert sorted(args.revision for args in work(db, session, "send_invite")) == [0, 0, 1, 1]
 
 
 def test_a_link_for_a_session_cancelled_meanwhile_is_dropped_and_its_room_closed(
@@ -175,7 +174,7 @@ def test_a_link_for_a_session_cancelled_meanwhile_is_dropped_and_its_room_closed
     db.refresh(session)
     assert session.meeting_platform_join_url is None
     assert events(db, session) == []
-    assert work(db, session, "close_meeting") == [(0, "late")]
+    assert [args.reason for args in work(db, session, "close_meeting")] == [CloseReason.MADE_TOO_LATE]
 
 
 def test_a_link_for_a_session_moved_meanwhile_is_dropped(db: Session, ctx: Context) -> None:
@@ -190,7 +189,7 @@ def test_a_link_for_a_session_moved_meanwhile_is_dropped(db: Session, ctx: Conte
 def test_giving_up_is_told_once_and_people_are_invited_without_a_link(db: Session, ctx: Context) -> None:
     session = booked_session(db)
     service.give_up_link(db, ctx, leased(session), "the meeting platform answered 422")
-    service.give_up_link(db, ctx, leased(session, detail="reconcile:2027-03-01"), "again")
+    service.give_up_link(db, ctx, leased(session, reconcile_day=NOW.date()), "again")
     event = db.scalars(select(Event).where(Event.scheduled_session_id == session.id)).one()
     assert (event.type, event.reason) == ("session.meeting_failed", "the meeting platform answered 422")
     assert len(work(db, session, "send_invite")) == 2
@@ -209,7 +208,7 @@ def test_giving_up_is_not_told_when_nobody_waits_for_that_link(
 
 
 def _asked_for(db: Session, session: ScheduledSession) -> None:
-    job = NewJob("provision_meeting", session.id, NOW, session.revision)
+    job = NewJob(ProvisionMeeting(session.id, session.revision), NOW)
     outbox_store.insert_jobs(db, [job])
     db.execute(update(Job).where(Job.key == job.key).values(state="done", send_attempts=1, finished_at=NOW))
 
@@ -224,7 +223,7 @@ def test_only_a_room_that_was_asked_for_is_closed(db: Session) -> None:
 
 def test_a_room_seen_on_the_platform_is_closed_whatever_the_ledger_remembers(db: Session) -> None:
     session = booked_session(db, status="completed")
-    order = service.order_closing(db, leased(session, "close_meeting", detail="orphan:2027-03-01"))
+    order = service.order_closing(db, leased(session, "close_meeting", reason=CloseReason.FOUND_ORPHANED))
     assert isinstance(order, CloseOrder)
 
 
@@ -232,8 +231,8 @@ def test_a_room_seen_on_the_platform_is_closed_whatever_the_ledger_remembers(db:
 def test_the_room_of_a_session_that_is_on_is_never_closed(db: Session, status: str) -> None:
     session = booked_session(db, status=status)
     _asked_for(db, session)
-    for detail in ("", "late", "orphan:2027-03-01"):
-        order = service.order_closing(db, leased(session, "close_meeting", detail=detail))
+    for reason in CloseReason:
+        order = service.order_closing(db, leased(session, "close_meeting", reason=reason))
         assert order == Skipped("the session is still on")
 
 
@@ -290,9 +289,9 @@ def test_a_report_that_is_not_complete_is_asked_for_once_more_before_the_verdict
     report = _report(session.requester_user_id, complete=False)
     service.keep_report(db, ctx, leased(session, "collect_attendance"), report)
     again = db.scalars(select(Job).where(Job.job_type == "collect_attendance")).one()
-    assert (again.detail, again.revision) == ("again", 0)
+    assert (again.args["is_repeat"], again.args["revision"]) == (True, 0)
     assert NOW < again.due_at < NOW + ctx.policies.verdict_delay
-    service.keep_report(db, ctx, leased(session, "collect_attendance", detail="again"), report)
+    service.keep_report(db, ctx, leased(session, "collect_attendance", is_repeat=True), report)
     assert len(work(db, session, "collect_attendance")) == 1
 
 
@@ -308,7 +307,7 @@ def test_comparing_orders_what_is_missing_and_closes_what_is_over(db: Session, c
     over = booked_session(db, NOW - timedelta(days=1), status="completed")
     far = booked_session(db, NOW + timedelta(days=91), meeting_platform_join_url=URL)
     waiting = booked_session(db)
-    outbox_store.insert_jobs(db, [NewJob("provision_meeting", waiting.id, NOW)])
+    outbox_store.insert_jobs(db, [NewJob(ProvisionMeeting(waiting.id, 0), NOW)])
     stranger = ListedRoom(session_id=uuid7(), starts_at=NOW, ends_at=NOW + timedelta(hours=1))
     ended = ListedRoom(
         session_id=over.id, starts_at=over.scheduled_start_time, ends_at=over.scheduled_end_time
@@ -316,10 +315,12 @@ def test_comparing_orders_what_is_missing_and_closes_what_is_over(db: Session, c
     for _ in range(2):
         found = service.reconcile(db, ctx, [stranger, ended])
         assert found.strangers == (stranger.session_id,)
-    assert work(db, lost, "provision_meeting") == [(0, "reconcile:2027-03-01")]
-    assert work(db, given_up, "provision_meeting") == [(0, "reconcile:2027-03-01")]
-    assert work(db, over, "close_meeting") == [(0, "orphan:2027-03-01")]
+    assert work(db, lost, "provision_meeting") == [ProvisionMeeting(lost.id, 0, NOW.date())]
+    assert work(db, given_up, "provision_meeting") == [ProvisionMeeting(given_up.id, 0, NOW.date())]
+    assert work(db, over, "close_meeting") == [
+        CloseMeeting(over.id, 0, CloseReason.FOUND_ORPHANED, NOW.date())
+    ]
     assert work(db, far, "provision_meeting") == []
-    assert work(db, waiting, "provision_meeting") == [(0, "")]
+    assert work(db, waiting, "provision_meeting") == [ProvisionMeeting(waiting.id, 0)]
     assert db.scalars(select(Job).where(Job.subject_id == stranger.session_id)).all() == []
     assert pending_wakeups(db) >= {"provision_meeting", "close_meeting"}

@@ -76,16 +76,25 @@ def stored(session_id: UUID) -> ScheduledSession:
         return db.get_one(ScheduledSession, session_id)
 
 
-def states(kind: str) -> list[tuple[str, str]]:
-    """Detail and state of every job of a kind, in the order they were made."""
+def states(kind: str) -> list[str]:
+    """The state of every job of a type, in the order they were inserted."""
     with transaction() as db:
-        found = db.execute(select(Job.detail, Job.state).where(Job.job_type == kind).order_by(Job.id))
-        return [(detail, state) for detail, state in found]
+        return list(db.scalars(select(Job.state).where(Job.job_type == kind).order_by(Job.id)))
+
+
+def arguments(kind: str, name: str) -> list[Any]:
+    """One argument of every job of a type, in the order they were inserted."""
+    with transaction() as db:
+        return [
+            args[name] for args in db.scalars(select(Job.args).where(Job.job_type == kind).order_by(Job.id))
+        ]
 
 
 def invited_revisions() -> set[int]:
     with transaction() as db:
-        return set(db.scalars(select(Job.revision).where(Job.job_type == "send_invite")))
+        return {
+            args["revision"] for args in db.scalars(select(Job.args).where(Job.job_type == "send_invite"))
+        }
 
 
 def events() -> list[str]:
@@ -98,7 +107,7 @@ def run(kind: str, task: Callable[[], int]) -> None:
 
     def all_settled() -> bool:
         task()
-        return all(state in {"done", "skipped", "dead", "uncertain"} for _, state in states(kind))
+        return all(state in {"done", "skipped", "dead", "uncertain"} for state in states(kind))
 
     wait_until(all_settled, f"the end of every {kind}")
 
@@ -139,7 +148,7 @@ def test_the_link_comes_after_two_failed_tries(platform: FakeMeetingPlatform) ->
     session_id = booked()
     platform.control(fail_next=2, status=503)
     provision()
-    key = f"provision_meeting:{session_id}:0::"
+    key = f"provision_meeting:{session_id}:0"
     assert calls(platform, "PUT") == [(key, 503), (key, 503), (key, 201)]
     session, room = stored(session_id), platform.rooms()[session_id]
     assert session.meeting_platform_session_id == room["room_id"]
@@ -189,8 +198,8 @@ def test_a_session_cancelled_before_its_turn_gets_no_room_and_nothing_is_closed(
     provision()
     close()
     assert platform.ledger() == []
-    assert states("provision_meeting") == [("", "skipped")]
-    assert states("close_meeting") == [("", "skipped")]
+    assert states("provision_meeting") == ["skipped"]
+    assert states("close_meeting") == ["skipped"]
 
 
 def test_a_session_cancelled_while_the_platform_works_leaves_no_room(platform: FakeMeetingPlatform) -> None:
@@ -199,8 +208,9 @@ def test_a_session_cancelled_while_the_platform_works_leaves_no_room(platform: F
     close()
     assert platform.rooms() == {}
     assert stored(session_id).meeting_platform_join_url is None
-    assert states("provision_meeting") == [("", "done")]
-    assert states("close_meeting") == [("", "done"), ("late", "done")]
+    assert states("provision_meeting") == ["done"]
+    assert states("close_meeting") == ["done", "done"]
+    assert arguments("close_meeting", "reason") == ["session_ended", "made_too_late"]
     assert [status for _, status in calls(platform, "DELETE")] == [204, 404]
     assert "session.meeting_ready" not in events()
 
@@ -225,8 +235,8 @@ def test_a_move_supersedes_an_order_that_has_not_begun(platform: FakeMeetingPlat
     session_id = booked()
     move(session_id)
     provision()
-    assert states("provision_meeting") == [("", "skipped"), ("", "done")]
-    assert calls(platform, "PUT") == [(f"provision_meeting:{session_id}:1::", 201)]
+    assert states("provision_meeting") == ["skipped", "done"]
+    assert calls(platform, "PUT") == [(f"provision_meeting:{session_id}:1", 201)]
 
 
 @pytest.mark.parametrize(
@@ -241,7 +251,7 @@ def test_when_no_link_can_be_made_people_are_invited_without_one(
     session_id = booked()
     platform.control(**misbehaviour)
     provision()
-    assert states("provision_meeting") == [("", "dead")]
+    assert states("provision_meeting") == ["dead"]
     assert events() == ["session.scheduled", "session.meeting_failed"]
     assert stored(session_id).meeting_platform_join_url is None
     assert invited_revisions() == {0}
@@ -286,8 +296,8 @@ def test_closing_a_room_that_is_gone_is_done(platform: FakeMeetingPlatform) -> N
     platform.forget(session_id)
     cancel(session_id)
     close()
-    assert states("close_meeting") == [("", "done")]
-    assert calls(platform, "DELETE") == [(f"close_meeting:{session_id}:0::", 404)]
+    assert states("close_meeting") == ["done"]
+    assert calls(platform, "DELETE") == [(f"close_meeting:{session_id}:0", 404)]
 
 
 def test_the_platforms_report_becomes_evidence_once_however_often_it_is_told(
@@ -312,7 +322,8 @@ def test_the_platforms_report_becomes_evidence_once_however_often_it_is_told(
     )
     platform.control(repeat_answers=True, fail_next=1)
     run("collect_attendance", tasks.collect_attendance)
-    assert states("collect_attendance") == [("", "done"), ("again", "done")]
+    assert states("collect_attendance") == ["done", "done"]
+    assert arguments("collect_attendance", "is_repeat") == [False, True]
     assert [status for _, status in calls(platform, "GET")] == [503, 200, 200]
     with transaction() as db:
         found = db.execute(select(AttendanceEvidence.evidence_type, AttendanceEvidence.party)).all()
@@ -325,7 +336,7 @@ def test_the_platforms_report_becomes_evidence_once_however_often_it_is_told(
 def test_a_session_the_platform_does_not_know_yields_no_evidence(platform: FakeMeetingPlatform) -> None:
     booked(datetime.now(UTC) - 2 * HOUR, status="in_progress")
     run("collect_attendance", tasks.collect_attendance)
-    assert states("collect_attendance") == [("", "done")]
+    assert states("collect_attendance") == ["done"]
     assert calls(platform, "GET") == [(None, 404)]
 
 

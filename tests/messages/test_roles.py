@@ -81,7 +81,7 @@ MATRIX: dict[str, set[str]] = {
     " DROP CONSTRAINT ex_consultant_availability_slots_reservations": {"booking_migrator"},
     "DROP TABLE jobs": {"booking_migrator"},
     "TRUNCATE jobs": {"booking_migrator"},
-    "CREATE INDEX ON jobs (detail)": {"booking_migrator"},
+    "CREATE INDEX ON jobs (args)": {"booking_migrator"},
     "CREATE TRIGGER t BEFORE INSERT ON jobs EXECUTE FUNCTION suppress_redundant_updates_trigger()": {
         "booking_migrator",
     },

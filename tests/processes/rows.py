@@ -44,7 +44,7 @@ def agreed_session(ahead: timedelta = timedelta(days=3)) -> ScheduledSession:
 
 def jobs(kind: str) -> Counter[tuple[str, int]]:
     """State and number of send attempts of every job of a kind, without what the daily comparison adds."""
-    own = Job.detail.not_like("reconcile:%")
+    own = Job.args["reconcile_day"].astext.is_(None)
     with transaction() as db:
         rows = db.execute(select(Job.state, Job.send_attempts).where(Job.job_type == kind, own)).all()
     return Counter((state, send_attempts) for state, send_attempts in rows)

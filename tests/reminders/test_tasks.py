@@ -11,6 +11,7 @@ from booking_tasks.kit import clock
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.settings import settings
 from booking_tasks.models import DirectoryUser, ScheduledSession
+from booking_tasks.outbox.job_args import SendReminder
 from booking_tasks.reminders.tasks import send_reminder
 from tests.builders import NOW
 from tests.mail.ledger import change, committed_session, found, order
@@ -43,8 +44,7 @@ def at(instant: datetime) -> None:
 
 
 def remind(session: ScheduledSession, side: UUID, offset: timedelta, revision: int = 0) -> str:
-    detail = f"{int(offset.total_seconds())}s"
-    return order("send_reminder", session.id, side, revision, detail, START - offset)
+    return order(SendReminder(session.id, revision, side, int(offset.total_seconds())), START - offset)
 
 
 def body(sink: Sink, number: int = -1) -> str:
@@ -123,8 +123,8 @@ def test_after_a_move_only_the_reminders_of_the_new_time_go_out(
         scheduled_start_time=START + timedelta(hours=3),
         scheduled_end_time=START + timedelta(hours=4),
     )
-    detail = "3600s"
-    new = order("send_reminder", session.id, session.requester_user_id, 1, detail, START + timedelta(hours=2))
+    args = SendReminder(session.id, 1, session.requester_user_id, 3600)
+    new = order(args, START + timedelta(hours=2))
     at(START - HOUR)
     send_reminder()
     assert (found(old).state, found(old).last_error) == ("skipped", "superseded by a later revision")

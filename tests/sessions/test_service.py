@@ -91,16 +91,16 @@ def test_a_move_plans_new_reminders_and_tells_the_platform(
     db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     move(db, ctx, session.id, 3)
-    assert [job.revision for job in jobs_of(db, session, "provision_meeting")] == [1]
+    assert [job.args["revision"] for job in jobs_of(db, session, "provision_meeting")] == [1]
     assert len(jobs_of(db, session, "send_reminder")) == 4
-    assert {job.revision for job in jobs_of(db, session, "send_reminder")} == {1}
+    assert {job.args["revision"] for job in jobs_of(db, session, "send_reminder")} == {1}
     assert jobs_of(db, session, "send_invite") == []  # no link yet: the invite follows it
 
 
 def test_a_move_with_a_link_is_told_at_once(db: Session, ctx: Context, session: ScheduledSession) -> None:
     session.meeting_platform_join_url = "https://meet.example.org/r"
     move(db, ctx, session.id, 3)
-    recipients = {job.recipient for job in jobs_of(db, session, "send_invite")}
+    recipients = {UUID(job.args["recipient"]) for job in jobs_of(db, session, "send_invite")}
     assert recipients == {session.requester_user_id, session.consultant_user_id}
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.context import Context
 from booking_tasks.contracts import SessionOutcome
-from booking_tasks.enums import InboxState
+from booking_tasks.enums import InboxState, JobState
 from booking_tasks.inbox import service as inbox
 from booking_tasks.inbox import store as inbox_store
 from booking_tasks.jobs import service as jobs
@@ -22,6 +22,7 @@ from booking_tasks.kit.ids import made_at, uuid7
 from booking_tasks.models import AttendanceEvidence, ConsultationRequest, InboxMessage, ScheduledSession
 from booking_tasks.outbox import service as history
 from booking_tasks.outbox.event_types import EventType
+from booking_tasks.outbox.job_args import SendInvite
 from booking_tasks.timeline.rules import TimelineEntry, change, in_order
 from booking_tasks.timeline.service import Timeline, timeline_of
 from tests import builders
@@ -92,9 +93,9 @@ def test_a_failed_job_shows_its_attempts_its_cause_and_who_decided_what(db: Sess
     session = builders.booked_session(db)
     history.record_event(db, ctx, EventType.SESSION_MEETING_READY, session=session)
     term = timedelta(seconds=60)
-    [first, _] = job_store.lease(db, "send_invite", ctx.now, 2, term)
+    [first, _], _ = job_store.lease(db, SendInvite, ctx.now, 2, term)
     job_store.begin_sending(db, first, b"a secret mail", term)
-    job_store.finish(db, first, "sending", "dead", "the mail server refused RCPT: 550")
+    job_store.finish(db, first, JobState.SENDING, JobState.DEAD, "the mail server refused RCPT: 550")
     jobs.replay(db, ctx.on_behalf_of("ann"), JobFilter(job_id=first.id), "the mailbox is open again")
 
     found = timeline(db, session.consultation_request_id)

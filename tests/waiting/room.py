@@ -87,16 +87,16 @@ class WaitingRoom:
 
     def notices(self, request: ConsultationRequest) -> Counter[str]:
         rows = self.db.scalars(
-            select(Job.detail).where(Job.job_type == "send_notice", Job.subject_id == request.id)
+            select(Job.args).where(Job.job_type == "send_notice", Job.subject_id == request.id)
         )
-        return Counter(detail.partition(":")[0] for detail in rows)
+        return Counter(args["notice"] for args in rows)
 
     def noted(self) -> Counter[str]:
         """Why the consultant's time was noted as freed, so far."""
         rows = self.db.scalars(
-            select(Job.detail).where(Job.job_type == "offer_time", Job.subject_id == self.who)
+            select(Job.args).where(Job.job_type == "offer_time", Job.subject_id == self.who)
         )
-        return Counter(detail.split(":")[1] for detail in rows)
+        return Counter(args["reason"] for args in rows)
 
     def facts(self) -> list[tuple[str, datetime | None]]:
         rows = self.db.execute(

@@ -14,12 +14,14 @@ from booking_tasks.invites.notices import write_notice
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped
 from booking_tasks.models import ConsultationRequest, Job
+from booking_tasks.outbox.job_args import SendNotice
 from tests import builders
-from tests.invites.test_service import HOUSE, body, job, read
+from tests.invites.test_service import HOUSE, body, read
+from tests.sample_jobs import leased_row
 from tests.waiting.room import WaitingRoom
 
 
-def offered(room: WaitingRoom, language: str = "en") -> tuple[ConsultationRequest, LeasedJob]:
+def offered(room: WaitingRoom, language: str = "en") -> tuple[ConsultationRequest, LeasedJob[SendNotice]]:
     """A request with an offer, and the job that tells of it."""
     request = room.waits()
     people = {"Mira Lang": request.requester_user_id, "Dr Okafor": room.who}
@@ -34,8 +36,8 @@ def offered(room: WaitingRoom, language: str = "en") -> tuple[ConsultationReques
     room.frees()
     room.offers()
     wanted = room.db.scalars(select(Job).where(Job.job_type == "send_notice")).one()
-    assert wanted.recipient == request.requester_user_id
-    return request, job("send_notice", request.id, wanted.recipient, detail=wanted.detail)
+    assert wanted.args["recipient"] == str(request.requester_user_id)
+    return request, leased_row(wanted)
 
 
 @pytest.mark.parametrize(

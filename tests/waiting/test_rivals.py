@@ -168,9 +168,7 @@ def test_at_the_deadline_rival_sweeps_reject_once_and_tell_once() -> None:
     assert status(request_id) == "rejected"
     assert told(request_id)[1:] == ["request.offered", "request.offer_lapsed", "request.rejected"]
     with transaction() as db:
-        notices = db.scalars(
-            select(Job.detail).where(Job.job_type == "send_notice", Job.detail == "request_rejected")
-        ).all()
+        notices = db.scalars(select(Job.id).where(Job.args["notice"].astext == "request_rejected")).all()
         assert len(notices) == 1
 
 

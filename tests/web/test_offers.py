@@ -20,7 +20,8 @@ from booking_tasks.mail.handler import house_of
 from booking_tasks.models import ConsultationRequest, Event, Job, TimeOffer
 from tests import builders
 from tests.builders import NOW
-from tests.invites.test_service import body, job, read
+from tests.invites.test_service import body, read
+from tests.sample_jobs import leased_row
 from tests.waiting.room import WaitingRoom
 from tests.web.conftest import Web
 from tests.web.test_answers import Page, counts, heading
@@ -58,8 +59,7 @@ def offered(language: str = "de") -> Waiting:
         room.frees()
         room.offers()
         told = db.scalars(select(Job).where(Job.job_type == "send_notice")).one()
-        wanted = job("send_notice", request.id, request.requester_user_id, detail=told.detail)
-        letter = body(read(write_notice(db, ctx, house_of(settings()), wanted)))
+        letter = body(read(write_notice(db, ctx, house_of(settings()), leased_row(told))))
         address = settings().public_url
         link = next(line for line in letter.splitlines() if line.startswith(f"{address}/"))
         return Waiting(

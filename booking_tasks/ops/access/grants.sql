@@ -138,7 +138,7 @@ BEGIN
                     attempted_at, finished_at
                '),
                ('jobs', '
-                    id, key, job_type, subject_id, revision, recipient, detail, due_at,
+                    id, key, job_type, subject_id, args, due_at,
                     retry_at, state, attempts, send_attempts, lease_token, lease_until,
                     created_at, finished_at
                '),

@@ -27,6 +27,7 @@ from booking_tasks.models import (
 from booking_tasks.ops.demo import people
 from booking_tasks.ops.demo.scenario import Scenario
 from booking_tasks.ops.mail_sink import calendar_of
+from booking_tasks.outbox.job_args import NoticeType
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,9 @@ def _confirmed(results: DemoResults) -> Check:
 def _rejected_once(results: DemoResults) -> Check:
     request_id = results.scenario.requests["left waiting"]
     states = [
-        job.state for job in results.jobs if job.subject_id == request_id and job.detail == "request_rejected"
+        job.state
+        for job in results.jobs
+        if job.subject_id == request_id and job.args.get("notice") == NoticeType.REQUEST_REJECTED
     ]
     return Check(
         "the learner whose request was rejected got one mail about it", states == ["done"], str(states)
