@@ -40,9 +40,9 @@ def answered(task: Any, **values: Any) -> tuple[dict[str, Any], float]:
     took = []
     for _ in range(3):
         request = {"message_id": str(uuid4()), "actor": "staff"} | values
-        began = time.perf_counter()
+        began = time.process_time()
         answer = task.apply(kwargs={"request": request}).get()
-        took.append(time.perf_counter() - began)
+        took.append(time.process_time() - began)
     return answer, min(took)
 
 
