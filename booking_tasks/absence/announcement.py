@@ -17,7 +17,8 @@ from booking_tasks.absence.steps import is_untouched, release_hold, revert_step
 from booking_tasks.availability.service import Reservation
 from booking_tasks.context import Context
 from booking_tasks.contracts import AnswerProposal, ReassignOutcome
-from booking_tasks.enums import PlanState, SessionStatus, SlotStatus, StepAction, StepState
+from booking_tasks.contracts.absence import AnswerProposalCode
+from booking_tasks.enums import PlanState, RefusalCode, SessionStatus, SlotStatus, StepAction, StepState
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, ScheduledSession
 from booking_tasks.outbox import service as history
@@ -107,11 +108,15 @@ def _cancel(db: Session, ctx: Context, step: AbsencePlanStep, session: Scheduled
     sessions.cancel_locked(db, ctx, session, SessionStatus.CANCELLED_BY_CONSULTANT, _AWAY)
 
 
-def answer_proposal(db: Session, ctx: Context, command: AnswerProposal) -> ReassignOutcome:
+def answer_proposal(
+    db: Session, ctx: Context, command: AnswerProposal
+) -> ReassignOutcome[AnswerProposalCode]:
     """Accept or decline the time that is held for the requester; declined, the session is cancelled."""
     found = store.plan_step(db, command.proposal_id)
     if found is None or found.action != StepAction.PROPOSE:
-        return ReassignOutcome.refusal("unknown_proposal", "proposal_id", "names no proposal")
+        return ReassignOutcome[AnswerProposalCode].refusal(
+            RefusalCode.UNKNOWN_PROPOSAL, "proposal_id", "names no proposal"
+        )
     affected = lock_affected(db, [found.scheduled_session_id])
     session = affected.sessions[found.scheduled_session_id]
     step = store.plan_step(db, found.id)
@@ -119,10 +124,10 @@ def answer_proposal(db: Session, ctx: Context, command: AnswerProposal) -> Reass
         repeated = StepState.DONE if command.accepted else StepState.CANCELLED
         if step is not None and step.state == repeated:
             return session_outcome("already_done", session)
-        return session_outcome("refused", session, "not_offered")
+        return session_outcome("refused", session, RefusalCode.NOT_OFFERED)
     _lock_consultants(db, step, session)
     if not is_untouched(db, step, session) or sessions.change_refusal(session, ctx) is not None:
-        return session_outcome("refused", session, "not_offered")
+        return session_outcome("refused", session, RefusalCode.NOT_OFFERED)
     if not command.accepted:
         _cancel(db, ctx, step, session)
         return session_outcome("done", session)
@@ -135,12 +140,12 @@ def _accept(
     step: AbsencePlanStep,
     session: ScheduledSession,
     affected: AffectedSessions,
-) -> ReassignOutcome:
+) -> ReassignOutcome[AnswerProposalCode]:
     """Make the held time the session's booking, and release its former time."""
     request, who, former = affected.request(session), step.consultant_user_id, session.consultant_user_id
     taken = store.book_hold(db, step.hold_id, session.id, ctx.now)
     if taken is None or who is None:
-        return session_outcome("refused", session, "hold_expired")
+        return session_outcome("refused", session, RefusalCode.HOLD_EXPIRED)
     transition_step(step, StepState.DONE)
     if who == former:
         sessions.move(db, ctx, session, taken, _AWAY)

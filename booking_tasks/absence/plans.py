@@ -24,8 +24,9 @@ from booking_tasks.contracts import (
     PlanAbsence,
     UndoAbsencePlan,
 )
-from booking_tasks.contracts.base import Result
-from booking_tasks.enums import PlanState, StepAction, StepState
+from booking_tasks.contracts.absence import ApplyPlanCode, PlanAbsenceCode, UndoPlanCode
+from booking_tasks.contracts.base import AnyCodeT, Result
+from booking_tasks.enums import PlanState, RefusalCode, StepAction, StepState
 from booking_tasks.hours import service as hours
 from booking_tasks.hours import store as declared
 from booking_tasks.hours.rules import Leave, leave_spans
@@ -36,19 +37,19 @@ _refused = AbsencePlanOutcome.refusal
 Span = tuple[datetime, datetime]
 
 
-def plan_absence(db: Session, ctx: Context, command: PlanAbsence) -> AbsencePlanOutcome:
+def plan_absence(db: Session, ctx: Context, command: PlanAbsence) -> AbsencePlanOutcome[PlanAbsenceCode]:
     """Draft a plan: what can happen to each session. The draft is stored and changes nothing else."""
     consultant = declared.consultant(db, command.consultant_user_id)
     if consultant is None:
-        return _refused("unknown_consultant", "consultant_user_id", "names no consultant")
+        return _refused(RefusalCode.UNKNOWN_CONSULTANT, "consultant_user_id", "names no consultant")
     plan = store.lock_plan(db, command.plan_id)
     if plan is not None and not _is_draft_of(plan, command.consultant_user_id):
         return _refused(
-            "plan_exists", "plan_id", "names another plan, or one applied already; choose a new id"
+            RefusalCode.PLAN_EXISTS, "plan_id", "names another plan, or one applied already; choose a new id"
         )
     leave = _leave(db, command)
     if command.leave_id is not None and leave is None:
-        return _refused("unknown_leave", "leave_id", "names no leave of this consultant")
+        return _refused(RefusalCode.UNKNOWN_LEAVE, "leave_id", "names no leave of this consultant")
     span = _span(db, ctx, consultant, leave)
     affected = store.affected_sessions(db, command.consultant_user_id, span, ctx.now)
     refusal = _scope_refusal(command, affected)
@@ -92,14 +93,18 @@ def _span(db: Session, ctx: Context, consultant: Consultant, leave: Leave | None
     return spans[0] if spans else (ctx.now, ctx.now + datetime.resolution)
 
 
-def _scope_refusal(command: PlanAbsence, affected: Sequence[UUID]) -> AbsencePlanOutcome | None:
+def _scope_refusal(
+    command: PlanAbsence, affected: Sequence[UUID]
+) -> AbsencePlanOutcome[PlanAbsenceCode] | None:
     named = {one.session_id for one in command.chosen}
     for field, ids in (("except_session_ids", set(command.except_session_ids)), ("chosen", named)):
         if ids - set(affected):
-            return _refused("unknown_session", field, "names a session that the absence does not affect")
+            return _refused(
+                RefusalCode.UNKNOWN_SESSION, field, "names a session that the absence does not affect"
+            )
     if len(affected) > MOST_SESSIONS:
         problem = f"would take {len(affected)} sessions; plan at most {MOST_SESSIONS} at once"
-        return _refused("too_many_sessions", "end", problem)
+        return _refused(RefusalCode.TOO_MANY_SESSIONS, "end", problem)
     return None
 
 
@@ -109,7 +114,9 @@ def _affected_session_ids(db: Session, ctx: Context, plan: AbsencePlan) -> list[
     return [one for one in found if str(one) not in plan.criteria.get("except", [])]
 
 
-def _draft_again(db: Session, ctx: Context, plan: AbsencePlan, code: str | None = None) -> AbsencePlanOutcome:
+def _draft_again(
+    db: Session, ctx: Context, plan: AbsencePlan, code: AnyCodeT | None = None
+) -> AbsencePlanOutcome[AnyCodeT]:
     """Draft the steps again from the present sessions, and store them."""
     affected = lock_affected(db, _affected_session_ids(db, ctx, plan))
     steps = draft_steps(db, ctx, plan, affected)
@@ -117,23 +124,23 @@ def _draft_again(db: Session, ctx: Context, plan: AbsencePlan, code: str | None 
     return _outcome("refused" if code else "done", plan, steps, code)
 
 
-def apply_plan(db: Session, ctx: Context, command: ApplyAbsencePlan) -> AbsencePlanOutcome:
+def apply_plan(db: Session, ctx: Context, command: ApplyAbsencePlan) -> AbsencePlanOutcome[ApplyPlanCode]:
     """Apply a draft exactly as it was shown, as a whole or not at all."""
     plan = store.lock_plan(db, command.plan_id)
     if plan is None:
-        return _refused("unknown_plan", "plan_id", "names no plan; create one by plan_absence")
+        return _refused(RefusalCode.UNKNOWN_PLAN, "plan_id", "names no plan; create one by plan_absence")
     steps = store.steps_of(db, plan.id)
     if plan.state in {PlanState.APPLIED, PlanState.ANNOUNCED}:
         return _outcome("already_done", plan, steps)
     if plan.state == PlanState.UNDONE:
-        return _outcome("refused", plan, steps, "already_undone")
+        return _outcome("refused", plan, steps, RefusalCode.ALREADY_UNDONE)
     affected = _lock_all(db, plan, steps)
     with savepoint(db) as attempt:
         is_applied = _apply_steps(db, ctx, plan, steps, affected)
         if not is_applied:
             attempt.discard()
     if not is_applied:
-        return _draft_again(db, ctx, plan, "plan_outdated")
+        return _draft_again(db, ctx, plan, RefusalCode.PLAN_OUTDATED)
     if plan.announce_at is not None and plan.announce_at <= ctx.now:
         announce_plan(db, ctx, plan)
     return _outcome("done", plan, store.steps_of(db, plan.id))
@@ -171,16 +178,17 @@ def _apply_steps(
     return True
 
 
-def undo_plan(db: Session, ctx: Context, command: UndoAbsencePlan) -> AbsencePlanOutcome:
+def undo_plan(db: Session, ctx: Context, command: UndoAbsencePlan) -> AbsencePlanOutcome[UndoPlanCode]:
     """Restore everything exactly as it was before the plan was applied; nobody is notified."""
     plan = store.lock_plan(db, command.plan_id)
     if plan is None:
-        return _refused("unknown_plan", "plan_id", "names no plan")
+        return _refused(RefusalCode.UNKNOWN_PLAN, "plan_id", "names no plan")
     steps = store.steps_of(db, plan.id)
     if plan.state == PlanState.UNDONE:
         return _outcome("already_done", plan, steps)
     if plan.state != PlanState.APPLIED:
-        code = "already_announced" if plan.state == PlanState.ANNOUNCED else "not_applied"
+        is_announced = plan.state == PlanState.ANNOUNCED
+        code: UndoPlanCode = RefusalCode.ALREADY_ANNOUNCED if is_announced else RefusalCode.NOT_APPLIED
         return _outcome("refused", plan, steps, code)
     affected = _lock_all(db, plan, steps)
     for step in steps:
@@ -192,8 +200,8 @@ def undo_plan(db: Session, ctx: Context, command: UndoAbsencePlan) -> AbsencePla
 
 
 def _outcome(
-    result: Result, plan: AbsencePlan, steps: Sequence[AbsencePlanStep], code: str | None = None
-) -> AbsencePlanOutcome:
+    result: Result, plan: AbsencePlan, steps: Sequence[AbsencePlanStep], code: AnyCodeT | None = None
+) -> AbsencePlanOutcome[AnyCodeT]:
     return AbsencePlanOutcome.model_validate(
         {
             "result": result,

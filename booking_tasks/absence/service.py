@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC
+from typing import get_args
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -17,7 +18,9 @@ from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import Refusal, Reservation
 from booking_tasks.context import Context
 from booking_tasks.contracts import ReassignOutcome, ReassignSession
-from booking_tasks.contracts.base import Result
+from booking_tasks.contracts.absence import IneligibilityCode, ReassignCode
+from booking_tasks.contracts.base import AnyCodeT, Result
+from booking_tasks.enums import RefusalCode, SessionStatus
 from booking_tasks.intake.store import consultant_exists
 from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import ConsultationRequest, ScheduledSession
@@ -25,15 +28,17 @@ from booking_tasks.requests.store import locked_request
 from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.store import locked_session
 
-_refused = ReassignOutcome.refusal
+_refused = ReassignOutcome[ReassignCode].refusal
+#: Why the assignment rules a consultant out -> the same, as the type that the command names.
+_INELIGIBLE: dict[str, IneligibilityCode] = {code: code for code in get_args(IneligibilityCode)}
 
 
-def reassign(db: Session, ctx: Context, command: ReassignSession) -> ReassignOutcome:
+def reassign(db: Session, ctx: Context, command: ReassignSession) -> ReassignOutcome[ReassignCode]:
     """Reassign a session: book the new consultant's time and release the former one's together."""
     session = locked_session(db, command.session_id)
     request = locked_request(db, session.consultation_request_id) if session else None
     if session is None or request is None:
-        return _refused("unknown_session", "session_id", "names no session")
+        return _refused(RefusalCode.UNKNOWN_SESSION, "session_id", "names no session")
     who = command.consultant_user_id
     refusal = sessions.change_refusal(session, ctx)
     if refusal is not None:
@@ -43,7 +48,7 @@ def reassign(db: Session, ctx: Context, command: ReassignSession) -> ReassignOut
     if who == session.consultant_user_id:
         return session_outcome("already_done", session)
     if not consultant_exists(db, who):
-        return _refused("unknown_consultant", "consultant_user_id", "names no consultant")
+        return _refused(RefusalCode.UNKNOWN_CONSULTANT, "consultant_user_id", "names no consultant")
     return _reassign_to(db, ctx, session, request, who, command.reason)
 
 
@@ -54,13 +59,13 @@ def _reassign_to(
     request: ConsultationRequest,
     who: UUID,
     reason: str,
-) -> ReassignOutcome:
+) -> ReassignOutcome[ReassignCode]:
     """Reassign to the consultant whom the operator named."""
     store.lock_consultants(db, (session.consultant_user_id, who))
     ineligible = ineligibility_for_request(db, request, who)
     if ineligible is not None:
         problem = f"cannot take this request ({ineligible}); choose another"
-        return _refused(ineligible, "consultant_user_id", problem)
+        return _refused(_INELIGIBLE[ineligible], "consultant_user_id", problem)
     taken = availability.move_booking(db, ctx, request, who, session.scheduled_start_time, session.id)
     if isinstance(taken, Refusal):
         return session_outcome("refused", session, taken.code)
@@ -73,7 +78,7 @@ def _reassign_to_best(
     session: ScheduledSession,
     request: ConsultationRequest,
     reason: str,
-) -> ReassignOutcome:
+) -> ReassignOutcome[ReassignCode]:
     """Reassign to the best eligible consultant; a lost race releases its locks, and the next one is tried."""
     candidates = substitutes_at_session_time(db, ctx, session, request)
     for candidate in ranked(candidates):
@@ -88,7 +93,7 @@ def _reassign_to_best(
                 attempt.discard()
                 continue
         return _complete(db, ctx, session, request, who, taken, reason, candidates)
-    return session_outcome("refused", session, "nobody_can")
+    return session_outcome("refused", session, RefusalCode.NOBODY_CAN)
 
 
 def _complete(
@@ -100,7 +105,7 @@ def _complete(
     taken: Reservation,
     reason: str,
     candidates: Sequence[Candidate],
-) -> ReassignOutcome:
+) -> ReassignOutcome[ReassignCode]:
     """Hand the session over to the consultant whose time is booked, and store the decision."""
     former = session.consultant_user_id
     sessions.reassign(db, ctx, session, request, who, taken, reason)
@@ -134,13 +139,15 @@ def record_decision(
     )
 
 
-def session_outcome(result: Result, session: ScheduledSession, code: str | None = None) -> ReassignOutcome:
+def session_outcome(
+    result: Result, session: ScheduledSession, code: AnyCodeT | None = None
+) -> ReassignOutcome[AnyCodeT]:
     """The outcome of a command, with the session's present state."""
     return ReassignOutcome(
         result=result,
         code=code,
         session_id=session.id,
-        status=session.status,
+        status=SessionStatus(session.status),
         revision=session.revision,
         start=session.scheduled_start_time.astimezone(UTC),
         end=session.scheduled_end_time.astimezone(UTC),

@@ -11,6 +11,7 @@ from booking_tasks.assignment import store
 from booking_tasks.assignment.rules import REASONS
 from booking_tasks.context import Context
 from booking_tasks.contracts import Considered, Decision, ExplainAssignment, ExplainOutcome
+from booking_tasks.enums import RefusalCode
 from booking_tasks.models import AssignmentDecision, ConsultationRequest
 
 
@@ -18,7 +19,7 @@ def explain(db: Session, ctx: Context, query: ExplainAssignment) -> ExplainOutco
     """Every decision about a request, the latest last."""
     request = db.get(ConsultationRequest, query.request_id)
     if request is None:
-        return ExplainOutcome.refusal("unknown_request", "request_id", "names no request")
+        return ExplainOutcome.refusal(RefusalCode.UNKNOWN_REQUEST, "request_id", "names no request")
     decisions = tuple(_decision(row) for row in store.decisions(db, request.id))
     return ExplainOutcome.model_validate(
         {"result": "done", "request_id": request.id, "status": request.status, "decisions": decisions}

@@ -30,7 +30,8 @@ from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.contracts import RequestOutcome, SubmitRequest
-from booking_tasks.enums import Fallback, RequestStatus, WhenAllDeclined
+from booking_tasks.contracts.booking import SubmitCode
+from booking_tasks.enums import Fallback, RefusalCode, RequestStatus, WhenAllDeclined
 from booking_tasks.intake import service as intake
 from booking_tasks.intake.preference import preference_refusal
 from booking_tasks.intake.service import Submission
@@ -66,7 +67,7 @@ _CHOOSER = "jobs"
 _CANDIDATE_REFUSALS = frozenset({Ineligibility.REQUESTER_BUSY, Ineligibility.AT_CAPACITY})
 
 
-def submit(db: Session, ctx: Context, command: SubmitRequest) -> RequestOutcome:
+def submit(db: Session, ctx: Context, command: SubmitRequest) -> RequestOutcome[SubmitCode]:
     """Store a request and assign it at once, in one transaction.
 
     Refused when its preferences leave nobody who could ever serve it. A request that replaces another one is
@@ -84,7 +85,7 @@ def submit(db: Session, ctx: Context, command: SubmitRequest) -> RequestOutcome:
     return _outcome(request, assign_locked(db, chooser, request, submission.service_type))
 
 
-def submit_only(db: Session, ctx: Context, command: SubmitRequest) -> RequestOutcome:
+def submit_only(db: Session, ctx: Context, command: SubmitRequest) -> RequestOutcome[SubmitCode]:
     """Store a request whose assignment had to wait too long for a lock; a job assigns it."""
     submission = _submission(db, ctx, command)
     if isinstance(submission, RequestOutcome):
@@ -96,7 +97,7 @@ def submit_only(db: Session, ctx: Context, command: SubmitRequest) -> RequestOut
     return _outcome(request, Assignment(AssignmentResult.NOTHING))
 
 
-def _submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission | RequestOutcome:
+def _submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission | RequestOutcome[SubmitCode]:
     """The request to insert, or why it is refused."""
     if command.fallback == Fallback.ONLY or command.excluded_consultant_user_ids:
         criteria = Criteria(
@@ -108,11 +109,13 @@ def _submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission
         )
         refusal = preference_refusal(command, ineligibility_reasons(db, criteria))
         if refusal is not None:
-            return RequestOutcome.refusal(*refusal)
+            return RequestOutcome[SubmitCode].refusal(*refusal)
     return intake.submission(db, ctx, command)
 
 
-def _assign_new(db: Session, ctx: Context, chooser: Context, submission: Submission) -> RequestOutcome:
+def _assign_new(
+    db: Session, ctx: Context, chooser: Context, submission: Submission
+) -> RequestOutcome[SubmitCode]:
     """Assign a request that is not inserted yet; refused when its id is in use.
 
     One statement inserts the request with the booking of the best candidate. Where that start is lost, the
@@ -127,7 +130,7 @@ def _assign_new(db: Session, ctx: Context, chooser: Context, submission: Submiss
         booked = book_or_hold(db, chooser, request, service_type, best, start, row, submission)
         if not isinstance(booked, Refusal):
             return _outcome(request, replace(booked, cost=cost))
-        if booked.code == "request_exists":
+        if booked.code == RefusalCode.REQUEST_EXISTS:
             return intake.request_exists_refusal()
     stored = intake.insert_request(db, ctx, submission)
     if isinstance(stored, RequestOutcome):
@@ -135,11 +138,11 @@ def _assign_new(db: Session, ctx: Context, chooser: Context, submission: Submiss
     return _outcome(stored, _assign_evaluated(db, chooser, stored, service_type, evaluation))
 
 
-def _outcome(request: ConsultationRequest, assignment: Assignment) -> RequestOutcome:
+def _outcome(request: ConsultationRequest, assignment: Assignment) -> RequestOutcome[SubmitCode]:
     return RequestOutcome(
         result="done",
         request_id=request.id,
-        status=request.status,
+        status=RequestStatus(request.status),
         reason=request.status_reason,
         consultant_user_id=request.assigned_consultant_user_id,
         session_id=request.scheduled_session_id,

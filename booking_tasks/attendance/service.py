@@ -17,8 +17,9 @@ from booking_tasks.contracts import (
     RecordOutcome,
     SessionOutcome,
 )
+from booking_tasks.contracts.evidence import RecordBillingCode, RecordOutcomeCode
 from booking_tasks.credits.service import note_verdict
-from booking_tasks.enums import Attendance, Party, RequestStatus, SessionStatus
+from booking_tasks.enums import Attendance, Party, RefusalCode, RequestStatus, SessionStatus
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox import service as history
@@ -31,7 +32,9 @@ from booking_tasks.states import CANCELLED, OPEN, VERDICT_EVENTS, VERDICTS
 def record_attendance(db: Session, ctx: Context, command: RecordAttendance) -> EvidenceOutcome:
     """Keep what was observed. It is weighed at the verdict; after it, it changes nothing by itself."""
     if store.session(db, command.session_id) is None:
-        return EvidenceOutcome(result="refused", code="unknown_session", message="there is no such session")
+        return EvidenceOutcome(
+            result="refused", code=RefusalCode.UNKNOWN_SESSION, message="there is no such session"
+        )
     recorded = store.insert_evidence(db, command.session_id, command.source, command.observations)
     return EvidenceOutcome(
         result="done" if recorded else "already_done", session_id=command.session_id, recorded=recorded
@@ -91,7 +94,7 @@ def _judge(db: Session, ctx: Context, session: ScheduledSession, seen: list[Evid
         note_verdict(db, ctx, session.consultation_request_id, session.consultant_user_id, status)
 
 
-def record_outcome(db: Session, ctx: Context, command: RecordOutcome) -> SessionOutcome:
+def record_outcome(db: Session, ctx: Context, command: RecordOutcome) -> SessionOutcome[RecordOutcomeCode]:
     """Keep notes and, where given, correct who attended. All of it or, when refused, nothing.
 
     Notes are taken from the start on, an attendance once the session is judged. Codes:
@@ -108,7 +111,7 @@ def record_outcome(db: Session, ctx: Context, command: RecordOutcome) -> Session
     return _outcome(session, changed=noted or corrected)
 
 
-def record_billing(db: Session, ctx: Context, command: RecordBilling) -> SessionOutcome:
+def record_billing(db: Session, ctx: Context, command: RecordBilling) -> SessionOutcome[RecordBillingCode]:
     """Keep what was charged, in the billing service's currency. Code: `unknown_session`."""
     session = store.locked_session(db, command.session_id)
     if session is None:
@@ -128,20 +131,22 @@ def record_billing(db: Session, ctx: Context, command: RecordBilling) -> Session
     return _outcome(session, changed=True)
 
 
-def _refusal(session: ScheduledSession, command: RecordOutcome) -> SessionOutcome | None:
+def _refusal(session: ScheduledSession, command: RecordOutcome) -> SessionOutcome[RecordOutcomeCode] | None:
     if session.status in CANCELLED:
         return SessionOutcome(
-            result="refused", code="cancelled", message="a cancelled session has no outcome"
+            result="refused", code=RefusalCode.CANCELLED, message="a cancelled session has no outcome"
         )
     if session.status == SessionStatus.SCHEDULED:
         return SessionOutcome(
-            result="refused", code="not_ended", message="the session has not begun; tell its outcome later"
+            result="refused",
+            code=RefusalCode.NOT_ENDED,
+            message="the session has not begun; tell its outcome later",
         )
     corrects = command.requester_attendance is not None or command.consultant_attendance is not None
     if corrects and session.status not in VERDICTS:
         return SessionOutcome(
             result="refused",
-            code="not_ended",
+            code=RefusalCode.NOT_ENDED,
             message="the session is not judged yet; only a verdict can be corrected",
         )
     return None
@@ -196,11 +201,13 @@ def _judgement(session: ScheduledSession) -> dict[str, Any]:
     }
 
 
-def _unknown_session() -> SessionOutcome:
-    return SessionOutcome(result="refused", code="unknown_session", message="there is no such session")
+def _unknown_session() -> SessionOutcome[RecordBillingCode]:
+    return SessionOutcome(
+        result="refused", code=RefusalCode.UNKNOWN_SESSION, message="there is no such session"
+    )
 
 
-def _outcome(session: ScheduledSession, *, changed: bool) -> SessionOutcome:
+def _outcome(session: ScheduledSession, *, changed: bool) -> SessionOutcome[RecordBillingCode]:
     return SessionOutcome.model_validate(
         {
             "result": "done" if changed else "already_done",

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, get_args
 from uuid import UUID
 
 from sqlalchemy.orm import Session
+from typing_extensions import TypeVar
 
 from booking_tasks.availability import store
 from booking_tasks.context import Context
+from booking_tasks.contracts.booking import StartCode
+from booking_tasks.enums import RefusalCode
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest
 from booking_tasks.outbox.capacity_released import record_capacity_released
+
+ReasonT_co = TypeVar("ReasonT_co", bound=str, covariant=True, default=str)
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Reservation:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Refusal(Generic[ReasonT_co]):
     """A start could not be reserved, and nothing was changed.
 
     Codes: `slot_not_free` (not offered), `slot_taken` (reserved for another request), `requester_busy` (the
@@ -35,7 +40,16 @@ class Refusal:
     (the policy of the service type and the consultant).
     """
 
-    code: str
+    code: ReasonT_co
+
+
+#: What the database answers -> the same, as the type that the commands name.
+_START_CODES: dict[str, StartCode] = {code: code for code in get_args(StartCode)}
+
+
+def start_code(refusal: str) -> StartCode:
+    """Return the code for what the database answered. Raises KeyError for one that no command names."""
+    return _START_CODES[refusal]
 
 
 def expire_holds(db: Session, ctx: Context, limit: int = 500) -> int:
@@ -71,7 +85,7 @@ def hold_start(
     start: datetime,
     until: datetime,
     token: UUID | None = None,
-) -> Reservation | Refusal:
+) -> Reservation | Refusal[StartCode]:
     """Hold a start for one request until an instant, under the token or a new one.
 
     Locks the consultant, then the requester.
@@ -93,7 +107,7 @@ def move_booking(
     consultant_user_id: UUID,
     start: datetime,
     session_id: UUID,
-) -> Reservation | Refusal:
+) -> Reservation | Refusal[StartCode]:
     """Move the booking of a session to another start. Locks the consultant, then the requester."""
     return _reserve(
         db,
@@ -112,14 +126,14 @@ def _reserve(
     consultant_user_id: UUID,
     start: datetime,
     columns: dict[str, Any],
-) -> Reservation | Refusal:
+) -> Reservation | Refusal[StartCode]:
     """Reserve a start: the database locks, evaluates the start and inserts the row, or changes nothing."""
     slot_id = uuid7()
     refusal, end = store.reserve_start(
         db, slot_id, request, consultant_user_id=consultant_user_id, start=start, now=ctx.now, **columns
     )
     if end is None:
-        return Refusal(refusal or "slot_not_free")
+        return Refusal(start_code(refusal or RefusalCode.SLOT_NOT_FREE))
     return Reservation(slot_id, start, end)
 
 

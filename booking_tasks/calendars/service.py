@@ -33,6 +33,7 @@ from booking_tasks.contracts import (
     RemoveCalendarFeed,
     SetCalendarFeed,
 )
+from booking_tasks.enums import FeedType, RefusalCode
 from booking_tasks.models import CalendarFeed
 from booking_tasks.outbox.capacity_released import record_capacity_released
 
@@ -56,17 +57,23 @@ def set_calendar_feed(db: Session, ctx: Context, command: SetCalendarFeed) -> Ca
     """
     if lock_consultant(db, command.consultant_user_id) is None:
         return _refused(
-            "unknown_consultant", "consultant_user_id", "names no consultant; upsert the profile first"
+            RefusalCode.UNKNOWN_CONSULTANT,
+            "consultant_user_id",
+            "names no consultant; upsert the profile first",
         )
     known = store.feed(db, command.feed_id)
     if known is not None and known.consultant_user_id != command.consultant_user_id:
-        return _refused("other_consultant", "feed_id", "belongs to another consultant; choose a new id")
+        return _refused(
+            RefusalCode.OTHER_CONSULTANT, "feed_id", "belongs to another consultant; choose a new id"
+        )
     if is_plainly_private(command.url, ctx.policies.calendar_private_hosts):
         remedy = "is no public host; an operator may allow it in BOOKING_CALENDAR_PRIVATE_HOSTS"
-        return _refused("private_address", "url", remedy)
+        return _refused(RefusalCode.PRIVATE_ADDRESS, "url", remedy)
     if known is None and store.count_feeds(db, command.consultant_user_id) >= MOST_FEEDS:
         return _refused(
-            "too_many_feeds", "feed_id", f"would exceed {MOST_FEEDS} feeds of this consultant; remove one"
+            RefusalCode.TOO_MANY_FEEDS,
+            "feed_id",
+            f"would exceed {MOST_FEEDS} feeds of this consultant; remove one",
         )
     values = command.model_dump(exclude=_ENVELOPE | {"feed_id"}) | {"id": command.feed_id}
     changed = store.upsert_feed(db, values | {"addresses": list(command.addresses)}, ctx.now)
@@ -285,7 +292,7 @@ def _state(
     return CalendarFeedState(
         feed_id=feed.id,
         consultant_user_id=feed.consultant_user_id,
-        feed_type=feed.feed_type,
+        feed_type=FeedType(feed.feed_type),
         good_at=feed.good_at,
         age_minutes=age,
         stale=_is_stale(feed, ctx),

@@ -8,6 +8,7 @@ from booking_tasks.availability.store import lock_consultant, service_type
 from booking_tasks.catalogue import store
 from booking_tasks.context import Context
 from booking_tasks.contracts import PolicyOutcome, SetConsultantPolicy
+from booking_tasks.enums import RefusalCode
 from booking_tasks.outbox.capacity_released import record_capacity_released
 
 _refused = PolicyOutcome.refusal
@@ -22,9 +23,9 @@ def set_consultant_policy(db: Session, ctx: Context, command: SetConsultantPolic
     Locks the consultant, so that no booking sees a half of the change.
     """
     if lock_consultant(db, command.consultant_user_id) is None:
-        return _refused("unknown_consultant", "consultant_user_id", "names no consultant")
+        return _refused(RefusalCode.UNKNOWN_CONSULTANT, "consultant_user_id", "names no consultant")
     if service_type(db, command.service_type_id) is None:
-        return _refused("unknown_service_type", "service_type_id", "names no service type")
+        return _refused(RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no service type")
     key = {
         "consultant_user_id": command.consultant_user_id,
         "consultation_service_type_id": command.service_type_id,

@@ -20,6 +20,7 @@ from booking_tasks.contracts import (
     UpsertServiceType,
 )
 from booking_tasks.credits.service import calibrate, credit_absence
+from booking_tasks.enums import RefusalCode
 from booking_tasks.hours import service as hours
 from booking_tasks.hours.public_holidays import is_known
 from booking_tasks.kit.ids import uuid7
@@ -37,7 +38,7 @@ def upsert_service_type(db: Session, ctx: Context, command: UpsertServiceType) -
         fault = ctx.policies.assignment_weights.with_changes(own).problem
         if fault is not None:
             return ServiceTypeOutcome.refusal(
-                "contradictory_weights", "assignment_weights", f"with the deployment's: {fault}"
+                RefusalCode.CONTRADICTORY_WEIGHTS, "assignment_weights", f"with the deployment's: {fault}"
             )
         values["assignment_weights"] = own
     try:
@@ -45,7 +46,7 @@ def upsert_service_type(db: Session, ctx: Context, command: UpsertServiceType) -
     except store.NameTakenError:
         return ServiceTypeOutcome(
             result="refused",
-            code="name_taken",
+            code=RefusalCode.NAME_TAKEN,
             message="another service type has this name; choose a different one",
             errors=(FieldError(field="name", problem="belongs to another service type"),),
         )
@@ -82,10 +83,10 @@ def upsert_consultant(db: Session, ctx: Context, command: UpsertConsultant) -> C
 def _unknown_reference(db: Session, command: UpsertConsultant) -> ConsultantOutcome | None:
     if command.holiday_region is not None and not is_known(command.holiday_region):
         problem = "is no region with known public holidays; write ISO 3166 like AT or DE-BY"
-        return ConsultantOutcome.refusal("unknown_holiday_region", "holiday_region", problem)
+        return ConsultantOutcome.refusal(RefusalCode.UNKNOWN_HOLIDAY_REGION, "holiday_region", problem)
     if not store.has_service_types(db, command.service_type_ids or ()):
         problem = "names an unknown service type; create it first, or leave it out"
-        return ConsultantOutcome.refusal("unknown_service_type", "service_type_ids", problem)
+        return ConsultantOutcome.refusal(RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_ids", problem)
     return None
 
 
@@ -132,7 +133,9 @@ def set_specialization_aliases(
 
 
 def _contradiction(alias: str, of: str) -> AliasesOutcome:
-    return AliasesOutcome.refusal("contradictory_aliases", "aliases", f"makes {alias} an alias {of}")
+    return AliasesOutcome.refusal(
+        RefusalCode.CONTRADICTORY_ALIASES, "aliases", f"makes {alias} an alias {of}"
+    )
 
 
 def _project_again(db: Session, ctx: Context, consultant_user_id: UUID) -> ConsultantOutcome:

@@ -5,27 +5,70 @@ The requester's answer to a proposed time comes by the booking queue.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Generic, Literal
 from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from booking_tasks.contracts.base import Command, Contract, Instant, Outcome, Queue, Reason
-from booking_tasks.contracts.booking import SessionOutcome
+from booking_tasks.contracts.base import CodeT_co, Command, Contract, Instant, Outcome, Queue, Reason
+from booking_tasks.contracts.booking import SessionOutcome, StartCode
 from booking_tasks.contracts.hours import LocalMoment
-from booking_tasks.enums import PlanState, StepAction, StepState
+from booking_tasks.enums import PlanState, RefusalCode, StepAction, StepState
+
+#: Why a consultant cannot serve a request at any time.
+IneligibilityCode = Literal[
+    RefusalCode.IS_THE_REQUESTER,
+    RefusalCode.NOT_AVAILABLE_FOR_BOOKING,
+    RefusalCode.SERVICE_NOT_OFFERED,
+    RefusalCode.NOT_FOR_COMPANY,
+    RefusalCode.MISSING_SPECIALIZATION,
+    RefusalCode.MISSING_LANGUAGE,
+    RefusalCode.EXCLUDED,
+]
+ReassignCode = Literal[
+    IneligibilityCode,
+    StartCode,
+    RefusalCode.UNKNOWN_SESSION,
+    RefusalCode.ALREADY_STARTED,
+    RefusalCode.ALREADY_ENDED,
+    RefusalCode.UNKNOWN_CONSULTANT,
+    RefusalCode.NOBODY_CAN,
+]
+PlanAbsenceCode = Literal[
+    RefusalCode.UNKNOWN_CONSULTANT,
+    RefusalCode.UNKNOWN_LEAVE,
+    RefusalCode.PLAN_EXISTS,
+    RefusalCode.UNKNOWN_SESSION,
+    RefusalCode.TOO_MANY_SESSIONS,
+]
+ApplyPlanCode = Literal[
+    RefusalCode.UNKNOWN_PLAN,
+    RefusalCode.PLAN_OUTDATED,
+    RefusalCode.ALREADY_UNDONE,
+]
+UndoPlanCode = Literal[
+    RefusalCode.UNKNOWN_PLAN,
+    RefusalCode.NOT_APPLIED,
+    RefusalCode.ALREADY_ANNOUNCED,
+]
+AnswerProposalCode = Literal[
+    RefusalCode.UNKNOWN_PROPOSAL,
+    RefusalCode.NOT_OFFERED,
+    RefusalCode.HOLD_EXPIRED,
+]
+
 
 #: So many sessions one plan takes at most.
 MOST_SESSIONS = 200
 
 
-class ReassignOutcome(SessionOutcome):
+class ReassignOutcome(SessionOutcome[CodeT_co], Generic[CodeT_co]):
     """The session as it stands now, and whose it is."""
 
     consultant_user_id: UUID | None = None
 
 
-class ReassignSession(Command[ReassignOutcome]):
+class ReassignSession(Command[ReassignOutcome[ReassignCode]]):
     """Give a session to another consultant at the same time; without one, to the best who can.
 
     It stays the same session: its row, its UID and its room. The start stays; how long it lasts is the new
@@ -43,7 +86,7 @@ class ReassignSession(Command[ReassignOutcome]):
 
     task: ClassVar[str] = "reassign_session"
     queue: ClassVar[Queue] = "admin"
-    outcome: ClassVar[type[Outcome]] = ReassignOutcome
+    outcome: ClassVar[type[Outcome]] = ReassignOutcome[ReassignCode]
 
     session_id: UUID
     consultant_user_id: UUID | None = None
@@ -71,7 +114,7 @@ class AbsenceStep(Contract):
     proposal_id: UUID | None = None
 
 
-class AbsencePlanOutcome(Outcome):
+class AbsencePlanOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
     """The plan as it stands now, its steps in order of time. `announce_at`: until then it can be undone."""
 
     plan_id: UUID | None = None
@@ -87,7 +130,7 @@ class ChosenConsultant(Contract):
     consultant_user_id: UUID
 
 
-class PlanAbsence(Command[AbsencePlanOutcome]):
+class PlanAbsence(Command[AbsencePlanOutcome[PlanAbsenceCode]]):
     """What can become of a consultant's sessions while they are away: shown and kept as a draft, no more.
 
     Give a `leave_id`, or `start` and `end` in the consultant's wall-clock time, or neither: every session
@@ -102,7 +145,7 @@ class PlanAbsence(Command[AbsencePlanOutcome]):
 
     task: ClassVar[str] = "plan_absence"
     queue: ClassVar[Queue] = "admin"
-    outcome: ClassVar[type[Outcome]] = AbsencePlanOutcome
+    outcome: ClassVar[type[Outcome]] = AbsencePlanOutcome[PlanAbsenceCode]
 
     plan_id: UUID
     consultant_user_id: UUID
@@ -126,7 +169,7 @@ class PlanAbsence(Command[AbsencePlanOutcome]):
         return self
 
 
-class ApplyAbsencePlan(Command[AbsencePlanOutcome]):
+class ApplyAbsencePlan(Command[AbsencePlanOutcome[ApplyPlanCode]]):
     """Do what the draft shows, whole or not at all. Nobody hears of it before `announce_at`.
 
     Codes when refused: `unknown_plan`, `plan_outdated` (something changed since: nothing was done, the
@@ -135,12 +178,12 @@ class ApplyAbsencePlan(Command[AbsencePlanOutcome]):
 
     task: ClassVar[str] = "apply_absence_plan"
     queue: ClassVar[Queue] = "admin"
-    outcome: ClassVar[type[Outcome]] = AbsencePlanOutcome
+    outcome: ClassVar[type[Outcome]] = AbsencePlanOutcome[ApplyPlanCode]
 
     plan_id: UUID
 
 
-class UndoAbsencePlan(Command[AbsencePlanOutcome]):
+class UndoAbsencePlan(Command[AbsencePlanOutcome[UndoPlanCode]]):
     """Put every session of an applied plan back as it was; nobody hears anything.
 
     A session that somebody moved, gave away or cancelled since stays as they left it (`overtaken`). Codes
@@ -149,12 +192,12 @@ class UndoAbsencePlan(Command[AbsencePlanOutcome]):
 
     task: ClassVar[str] = "undo_absence_plan"
     queue: ClassVar[Queue] = "admin"
-    outcome: ClassVar[type[Outcome]] = AbsencePlanOutcome
+    outcome: ClassVar[type[Outcome]] = AbsencePlanOutcome[UndoPlanCode]
 
     plan_id: UUID
 
 
-class AnswerProposal(Command[ReassignOutcome]):
+class AnswerProposal(Command[ReassignOutcome[AnswerProposalCode]]):
     """The requester takes the time that is kept for them instead, or does not: then the session ends.
 
     Codes when refused: `unknown_proposal`, `not_offered` (answered, undone, or the session changed since),
@@ -163,7 +206,7 @@ class AnswerProposal(Command[ReassignOutcome]):
 
     task: ClassVar[str] = "answer_proposal"
     queue: ClassVar[Queue] = "booking"
-    outcome: ClassVar[type[Outcome]] = ReassignOutcome
+    outcome: ClassVar[type[Outcome]] = ReassignOutcome[AnswerProposalCode]
 
     proposal_id: UUID
     accepted: bool

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from typing_extensions import TypeVar
 
+from booking_tasks.enums import RefusalCode
 from booking_tasks.kit.time_zones import zone
 
 TASK_PREFIX = "booking_tasks.v1."
@@ -74,7 +76,15 @@ class FieldError(Contract):
     problem: str
 
 
-class Outcome(Contract):
+#: The codes of every command: see Outcome.
+CommonCode = Literal[RefusalCode.INVALID, RefusalCode.CONFLICT, RefusalCode.DEAD]
+#: The codes of one command.
+CodeT_co = TypeVar("CodeT_co", bound=RefusalCode, covariant=True, default=RefusalCode)
+#: Codes of any command, in a function that several of them share.
+AnyCodeT = TypeVar("AnyCodeT", bound=RefusalCode, default=RefusalCode)
+
+
+class Outcome(Contract, Generic[CodeT_co]):
     """What became of a command. `code` says why it was refused; `errors` name the fields at fault.
 
     Beside the codes of each command: `invalid` (see `errors`), `conflict` (the message_id was used with
@@ -82,12 +92,12 @@ class Outcome(Contract):
     """
 
     result: Result
-    code: str | None = None
+    code: CodeT_co | CommonCode | None = None
     message: str | None = None
     errors: tuple[FieldError, ...] = ()
 
     @classmethod
-    def refusal(cls, code: str, field: str, problem: str) -> Self:
+    def refusal(cls, code: CodeT_co, field: str, problem: str) -> Self:  # type: ignore[misc]  # read-only
         """Refused because of one field. `problem` goes on after its name: "is in use; choose a new one"."""
         return cls(
             result="refused",

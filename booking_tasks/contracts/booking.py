@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Generic, Literal
 from uuid import UUID
 
 from pydantic import Field, model_validator
 
 from booking_tasks.contracts.base import (
+    CodeT_co,
     Command,
     Contract,
     Ids,
@@ -19,7 +20,44 @@ from booking_tasks.contracts.base import (
     Reason,
     Specializations,
 )
-from booking_tasks.enums import Fallback, RequestStatus, SessionStatus
+from booking_tasks.enums import Fallback, RefusalCode, RequestStatus, SessionStatus
+
+#: Why a consultant's start cannot be booked or held.
+StartCode = Literal[
+    RefusalCode.SLOT_NOT_FREE,
+    RefusalCode.SLOT_TAKEN,
+    RefusalCode.REQUESTER_BUSY,
+    RefusalCode.NOTICE_TOO_SHORT,
+    RefusalCode.BEYOND_HORIZON,
+    RefusalCode.LIMIT_REACHED,
+]
+SubmitCode = Literal[
+    RefusalCode.UNKNOWN_SERVICE_TYPE,
+    RefusalCode.UNKNOWN_CONSULTANT,
+    RefusalCode.UNKNOWN_REQUEST,
+    RefusalCode.REQUEST_EXISTS,
+    RefusalCode.WINDOW_OVER,
+    RefusalCode.CONTRADICTORY_PREFERENCE,
+    RefusalCode.PREFERRED_CANNOT,
+    RefusalCode.NOBODY_LEFT,
+]
+#: Why a consultant's answer does not count.
+AnswerCode = Literal[
+    RefusalCode.NOT_WAITING,
+    RefusalCode.NOT_ASSIGNED_CONSULTANT,
+    RefusalCode.OTHER_CONFIRMATION_REQUEST,
+]
+ConfirmCode = Literal[AnswerCode, RefusalCode.UNKNOWN_REQUEST, RefusalCode.HOLD_EXPIRED]
+DeclineCode = Literal[AnswerCode, RefusalCode.UNKNOWN_REQUEST]
+CancelRequestCode = Literal[
+    RefusalCode.UNKNOWN_REQUEST,
+    RefusalCode.ALREADY_SCHEDULED,
+    RefusalCode.ALREADY_ENDED,
+]
+#: Why a session can no longer be moved, reassigned or cancelled.
+ChangeCode = Literal[RefusalCode.ALREADY_STARTED, RefusalCode.ALREADY_ENDED]
+RescheduleCode = Literal[StartCode, ChangeCode, RefusalCode.UNKNOWN_SESSION]
+CancelSessionCode = Literal[ChangeCode, RefusalCode.UNKNOWN_SESSION]
 
 
 class FallbackCost(Contract):
@@ -34,7 +72,7 @@ class FallbackCost(Contract):
     )
 
 
-class RequestOutcome(Outcome):
+class RequestOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
     """The request as it stands now.
 
     `reason` says why it waits (`pending_assignment`) or how it ended. When a consultant was chosen in this
@@ -52,7 +90,7 @@ class RequestOutcome(Outcome):
     fallback: FallbackCost | None = None
 
 
-class SubmitRequest(Command[RequestOutcome]):
+class SubmitRequest(Command[RequestOutcome[SubmitCode]]):
     """Ask for a consultation. `done` means accepted; `status` says whether somebody has it already.
 
     `scheduled`: booked. `pending_confirmation`: held, and the consultant is asked. `pending_assignment`:
@@ -71,7 +109,7 @@ class SubmitRequest(Command[RequestOutcome]):
 
     task: ClassVar[str] = "submit_request"
     queue: ClassVar[Queue] = "booking"
-    outcome: ClassVar[type[Outcome]] = RequestOutcome
+    outcome: ClassVar[type[Outcome]] = RequestOutcome[SubmitCode]
 
     request_id: UUID
     requester_user_id: UUID
@@ -95,40 +133,43 @@ class SubmitRequest(Command[RequestOutcome]):
         return self
 
 
-class ConfirmRequest(Command[RequestOutcome]):
-    """The assigned consultant accepts. Codes: `unknown_request`, `not_waiting`,
+class ConfirmRequest(Command[RequestOutcome[ConfirmCode]]):
+    """The assigned consultant confirms: the held start becomes a session.
 
-    `not_assigned_consultant`, `other_question`, `hold_expired`, `slot_taken`. `question_id`, where it is
-    given, says which question is answered: the id of the event `request.confirmation_requested`.
+    `confirmation_request_id`, where it is there, says which confirmation request is answered: the id of the
+    event `request.confirmation_requested`.
+
+    Codes when refused: `unknown_request`, `not_waiting`, `not_assigned_consultant`,
+    `other_confirmation_request`, `hold_expired`.
     """
 
     task: ClassVar[str] = "confirm_request"
     queue: ClassVar[Queue] = "booking"
-    outcome: ClassVar[type[Outcome]] = RequestOutcome
+    outcome: ClassVar[type[Outcome]] = RequestOutcome[ConfirmCode]
 
     request_id: UUID
     consultant_user_id: UUID
-    question_id: UUID | None = None
+    confirmation_request_id: UUID | None = None
 
 
-class DeclineRequest(Command[RequestOutcome]):
-    """The assigned consultant declines; the request is assigned anew without them.
+class DeclineRequest(Command[RequestOutcome[DeclineCode]]):
+    """The assigned consultant declines; the request is assigned to somebody else.
 
-    Codes: `unknown_request`, `not_waiting`, `not_assigned_consultant`, `other_question`. `question_id` as
-    with confirm_request.
+    `confirmation_request_id` is that of confirm_request. Codes when refused: `unknown_request`,
+    `not_waiting`, `not_assigned_consultant`, `other_confirmation_request`.
     """
 
     task: ClassVar[str] = "decline_request"
     queue: ClassVar[Queue] = "booking"
-    outcome: ClassVar[type[Outcome]] = RequestOutcome
+    outcome: ClassVar[type[Outcome]] = RequestOutcome[DeclineCode]
 
     request_id: UUID
     consultant_user_id: UUID
-    question_id: UUID | None = None
+    confirmation_request_id: UUID | None = None
     reason: Reason | None = None
 
 
-class CancelRequest(Command[RequestOutcome]):
+class CancelRequest(Command[RequestOutcome[CancelRequestCode]]):
     """The requester withdraws a request that is not scheduled yet. Codes: `unknown_request`,
 
     `already_scheduled` (cancel the session instead), `already_ended`.
@@ -136,13 +177,13 @@ class CancelRequest(Command[RequestOutcome]):
 
     task: ClassVar[str] = "cancel_request"
     queue: ClassVar[Queue] = "booking"
-    outcome: ClassVar[type[Outcome]] = RequestOutcome
+    outcome: ClassVar[type[Outcome]] = RequestOutcome[CancelRequestCode]
 
     request_id: UUID
     reason: Reason | None = None
 
 
-class SessionOutcome(Outcome):
+class SessionOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
     """The session as it stands now. `revision` is the invite's SEQUENCE."""
 
     session_id: UUID | None = None
@@ -152,7 +193,7 @@ class SessionOutcome(Outcome):
     end: Instant | None = None
 
 
-class RescheduleSession(Command[SessionOutcome]):
+class RescheduleSession(Command[SessionOutcome[RescheduleCode]]):
     """Move a session to another start of the same consultant; also to one that overlaps the old.
 
     Codes: `unknown_session`, `already_started`, `already_ended`, `slot_not_free`, `slot_taken`,
@@ -162,14 +203,14 @@ class RescheduleSession(Command[SessionOutcome]):
 
     task: ClassVar[str] = "reschedule_session"
     queue: ClassVar[Queue] = "booking"
-    outcome: ClassVar[type[Outcome]] = SessionOutcome
+    outcome: ClassVar[type[Outcome]] = SessionOutcome[RescheduleCode]
 
     session_id: UUID
     new_start: Instant
     reason: Reason | None = None
 
 
-class CancelSession(Command[SessionOutcome]):
+class CancelSession(Command[SessionOutcome[CancelSessionCode]]):
     """End an agreed session before it begins. Final: booking anew is a new request.
 
     Codes: `unknown_session`, `already_started`, `already_ended`.
@@ -177,7 +218,7 @@ class CancelSession(Command[SessionOutcome]):
 
     task: ClassVar[str] = "cancel_session"
     queue: ClassVar[Queue] = "booking"
-    outcome: ClassVar[type[Outcome]] = SessionOutcome
+    outcome: ClassVar[type[Outcome]] = SessionOutcome[CancelSessionCode]
 
     session_id: UUID
     cancelled_by: Literal["user", "consultant"]

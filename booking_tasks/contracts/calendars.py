@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Generic, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from booking_tasks.contracts.base import Command, Contract, Line, Outcome, Query, Queue
-from booking_tasks.enums import FeedType
+from booking_tasks.contracts.base import CodeT_co, Command, CommonCode, Contract, Line, Outcome, Query, Queue
+from booking_tasks.enums import FeedType, RefusalCode
 
 
 def _https(url: str) -> str:
@@ -28,19 +28,27 @@ def _https(url: str) -> str:
     return url
 
 
+SetFeedCode = Literal[
+    RefusalCode.UNKNOWN_CONSULTANT,
+    RefusalCode.OTHER_CONSULTANT,
+    RefusalCode.PRIVATE_ADDRESS,
+    RefusalCode.TOO_MANY_FEEDS,
+]
+
+
 #: Opens somebody's calendar: never shown, not even when a message is printed.
 Secret = Annotated[str | None, Field(max_length=1000, repr=False)]
 CalendarUrl = Annotated[str, Field(max_length=2000, repr=False), AfterValidator(_https)]
 MailAddress = Annotated[str, Field(max_length=254, pattern=r"^[^\s@<>,;]+@[A-Za-z0-9.-]+$")]
 
 
-class CalendarFeedOutcome(Outcome):
+class CalendarFeedOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
     """The calendar as stored."""
 
     feed_id: UUID | None = None
 
 
-class SetCalendarFeed(Command[CalendarFeedOutcome]):
+class SetCalendarFeed(Command[CalendarFeedOutcome[SetFeedCode]]):
     """Add an outside calendar to a consultant, or change one. It is read within a minute.
 
     `ics`: `url` is the calendar itself (iCalendar over https). `caldav`: `url` is the collection of one
@@ -55,7 +63,7 @@ class SetCalendarFeed(Command[CalendarFeedOutcome]):
 
     task: ClassVar[str] = "set_calendar_feed"
     queue: ClassVar[Queue] = "admin"
-    outcome: ClassVar[type[Outcome]] = CalendarFeedOutcome
+    outcome: ClassVar[type[Outcome]] = CalendarFeedOutcome[SetFeedCode]
 
     feed_id: UUID
     consultant_user_id: UUID
@@ -67,12 +75,12 @@ class SetCalendarFeed(Command[CalendarFeedOutcome]):
     all_day_busy: bool = False
 
 
-class RemoveCalendarFeed(Command[CalendarFeedOutcome]):
+class RemoveCalendarFeed(Command[CalendarFeedOutcome[CommonCode]]):
     """Forget an outside calendar and the busy time that came from it."""
 
     task: ClassVar[str] = "remove_calendar_feed"
     queue: ClassVar[Queue] = "admin"
-    outcome: ClassVar[type[Outcome]] = CalendarFeedOutcome
+    outcome: ClassVar[type[Outcome]] = CalendarFeedOutcome[CommonCode]
 
     feed_id: UUID
 
@@ -101,7 +109,7 @@ class CalendarFeedState(Contract):
     covered: tuple[CoveredSession, ...] = ()
 
 
-class CalendarFeedsOutcome(Outcome):
+class CalendarFeedsOutcome(Outcome[CommonCode]):
     """The calendars that were asked for, in the order of their ids."""
 
     feeds: tuple[CalendarFeedState, ...] = ()

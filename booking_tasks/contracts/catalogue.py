@@ -10,6 +10,7 @@ from pydantic import Field
 
 from booking_tasks.contracts.base import (
     Command,
+    CommonCode,
     Contract,
     HolidayRegion,
     Ids,
@@ -22,7 +23,22 @@ from booking_tasks.contracts.base import (
     ZoneName,
 )
 from booking_tasks.contracts.hours import UncoveredSession
-from booking_tasks.enums import WaitingList, WhenAllDeclined
+from booking_tasks.enums import RefusalCode, WaitingList, WhenAllDeclined
+
+ServiceTypeCode = Literal[
+    RefusalCode.NAME_TAKEN,
+    RefusalCode.CONTRADICTORY_WEIGHTS,
+]
+PolicyCode = Literal[
+    RefusalCode.UNKNOWN_CONSULTANT,
+    RefusalCode.UNKNOWN_SERVICE_TYPE,
+]
+ConsultantCode = Literal[
+    RefusalCode.UNKNOWN_HOLIDAY_REGION,
+    RefusalCode.UNKNOWN_SERVICE_TYPE,
+]
+AliasesCode = Literal[RefusalCode.CONTRADICTORY_ALIASES,]
+
 
 #: Sessions or minutes; the largest is more than any week holds.
 Limit = Annotated[int, Field(ge=1, le=20_000)]
@@ -47,7 +63,7 @@ class TermWeights(Contract):
     local_time: Weight | None = None
 
 
-class ServiceTypeOutcome(Outcome):
+class ServiceTypeOutcome(Outcome[ServiceTypeCode]):
     """The service type as stored."""
 
     service_type_id: UUID | None = None
@@ -95,7 +111,7 @@ class UpsertServiceType(Command[ServiceTypeOutcome]):
     is_active: bool = True
 
 
-class PolicyOutcome(Outcome):
+class PolicyOutcome(Outcome[PolicyCode]):
     """Whose policy it is, and for which kind of consultation."""
 
     consultant_user_id: UUID | None = None
@@ -128,7 +144,7 @@ class SetConsultantPolicy(Command[PolicyOutcome]):
     max_minutes_per_week: Limit | None = None
 
 
-class ConsultantOutcome(Outcome):
+class ConsultantOutcome(Outcome[ConsultantCode]):
     """The consultant as stored."""
 
     consultant_user_id: UUID | None = None
@@ -172,7 +188,7 @@ class UpsertConsultant(Command[ConsultantOutcome]):
     max_minutes_per_week: Limit | None = None
 
 
-class AliasesOutcome(Outcome):
+class AliasesOutcome(Outcome[AliasesCode]):
     """How many words are aliases now."""
 
     count: int | None = None
@@ -198,7 +214,7 @@ class SetSpecializationAliases(Command[AliasesOutcome]):
     aliases: Annotated[tuple[SpecializationAlias, ...], Field(max_length=10_000)]
 
 
-class UserOutcome(Outcome):
+class UserOutcome(Outcome[CommonCode]):
     """The person as stored."""
 
     user_id: UUID | None = None

@@ -10,7 +10,15 @@ from pydantic import Field, model_validator
 
 from booking_tasks.contracts.base import Command, Contract, Instant, Line, Outcome, Prose, Queue
 from booking_tasks.contracts.booking import SessionOutcome
-from booking_tasks.enums import Attendance, EvidenceType, Party
+from booking_tasks.enums import Attendance, EvidenceType, Party, RefusalCode
+
+RecordAttendanceCode = Literal[RefusalCode.UNKNOWN_SESSION,]
+RecordOutcomeCode = Literal[
+    RefusalCode.UNKNOWN_SESSION,
+    RefusalCode.NOT_ENDED,
+    RefusalCode.CANCELLED,
+]
+RecordBillingCode = Literal[RefusalCode.UNKNOWN_SESSION,]
 
 
 class Observation(Contract):
@@ -28,7 +36,7 @@ class Observation(Contract):
         return self
 
 
-class EvidenceOutcome(Outcome):
+class EvidenceOutcome(Outcome[RecordAttendanceCode]):
     """How many of the observations were new."""
 
     session_id: UUID | None = None
@@ -51,7 +59,7 @@ class RecordAttendance(Command[EvidenceOutcome]):
     observations: Annotated[tuple[Observation, ...], Field(min_length=1, max_length=500)]
 
 
-class RecordOutcome(Command[SessionOutcome]):
+class RecordOutcome(Command[SessionOutcome[RecordOutcomeCode]]):
     """Notes after the session and, where needed, who really attended: the latter corrects the verdict.
 
     Codes: `unknown_session`, `not_ended`, `cancelled`.
@@ -59,7 +67,7 @@ class RecordOutcome(Command[SessionOutcome]):
 
     task: ClassVar[str] = "record_outcome"
     queue: ClassVar[Queue] = "evidence"
-    outcome: ClassVar[type[Outcome]] = SessionOutcome
+    outcome: ClassVar[type[Outcome]] = SessionOutcome[RecordOutcomeCode]
 
     session_id: UUID
     notes: Prose | None = None
@@ -73,12 +81,12 @@ class RecordOutcome(Command[SessionOutcome]):
         return self
 
 
-class RecordBilling(Command[SessionOutcome]):
+class RecordBilling(Command[SessionOutcome[RecordBillingCode]]):
     """What the billing service charged for a session, in its own currency. Codes: `unknown_session`."""
 
     task: ClassVar[str] = "record_billing"
     queue: ClassVar[Queue] = "evidence"
-    outcome: ClassVar[type[Outcome]] = SessionOutcome
+    outcome: ClassVar[type[Outcome]] = SessionOutcome[RecordBillingCode]
 
     session_id: UUID
     billed_amount: Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2)]

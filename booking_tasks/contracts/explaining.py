@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from booking_tasks.contracts.base import Contract, Instant, Outcome, Query, Queue
-from booking_tasks.enums import RequestStatus
+from booking_tasks.enums import RefusalCode, RequestStatus
+
+ExplainCode = Literal[RefusalCode.UNKNOWN_REQUEST,]
 
 
 class Considered(Contract):
@@ -39,7 +41,7 @@ class Decision(Contract):
     candidates: tuple[Considered, ...] = ()
 
 
-class ExplainOutcome(Outcome):
+class ExplainOutcome(Outcome[ExplainCode]):
     """How the request stands, and every decision about it, the latest last."""
 
     request_id: UUID | None = None

@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Generic, Literal
 from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from booking_tasks.contracts.base import (
-    Command,
-    Contract,
-    Instant,
-    Outcome,
-    Prose,
-    Queue,
-    ZoneName,
-)
-from booking_tasks.enums import RequestStatus
+from booking_tasks.contracts.base import CodeT_co, Command, Contract, Instant, Outcome, Prose, Queue, ZoneName
+from booking_tasks.contracts.booking import StartCode
+from booking_tasks.enums import RefusalCode, RequestStatus
+
+HoldCode = Literal[
+    StartCode,
+    RefusalCode.UNKNOWN_SERVICE_TYPE,
+    RefusalCode.UNKNOWN_CONSULTANT,
+    RefusalCode.REQUEST_EXISTS,
+    RefusalCode.IS_THE_REQUESTER,
+]
+RenewHoldCode = Literal[
+    RefusalCode.UNKNOWN_HOLD,
+    RefusalCode.HOLD_EXPIRED,
+    RefusalCode.NOT_HELD,
+    RefusalCode.LONGEST_HOLD,
+]
+ReleaseHoldCode = Literal[
+    RefusalCode.UNKNOWN_HOLD,
+    RefusalCode.NOT_HELD,
+]
+ConfirmHoldCode = Literal[
+    RefusalCode.UNKNOWN_HOLD,
+    RefusalCode.HOLD_EXPIRED,
+    RefusalCode.NOT_HELD,
+]
+SeriesCode = Literal[
+    RefusalCode.UNKNOWN_SERVICE_TYPE,
+    RefusalCode.UNKNOWN_CONSULTANT,
+    RefusalCode.IS_THE_REQUESTER,
+    RefusalCode.NOT_BOOKABLE,
+    RefusalCode.SERIES_EXISTS,
+    RefusalCode.MUST_BE_CONFIRMED,
+    RefusalCode.CONFLICTS,
+]
+
 
 #: A hold is kept for its requester so long at most, however often it is renewed.
 LONGEST_HOLD = timedelta(hours=2)
@@ -25,7 +51,7 @@ LONGEST_HOLD = timedelta(hours=2)
 HoldMinutes = Annotated[int, Field(ge=1, le=60)]
 
 
-class HoldOutcome(Outcome):
+class HoldOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
     """The hold and its request as they stand now. Whoever has the token may renew, release and confirm."""
 
     request_id: UUID | None = None
@@ -37,7 +63,7 @@ class HoldOutcome(Outcome):
     held_until: Instant | None = None
 
 
-class HoldSlot(Command[HoldOutcome]):
+class HoldSlot(Command[HoldOutcome[HoldCode]]):
     """Keep an offered start for a requester until they confirm it, at most `minutes` and never past it.
 
     It makes the request of that id, which nobody else looks at while the start is held. A hold ends by the
@@ -48,7 +74,7 @@ class HoldSlot(Command[HoldOutcome]):
 
     task: ClassVar[str] = "hold_slot"
     queue: ClassVar[Queue] = "booking"
-    outcome: ClassVar[type[Outcome]] = HoldOutcome
+    outcome: ClassVar[type[Outcome]] = HoldOutcome[HoldCode]
 
     request_id: UUID
     requester_user_id: UUID
@@ -60,7 +86,7 @@ class HoldSlot(Command[HoldOutcome]):
     details: Prose | None = None
 
 
-class RenewHold(Command[HoldOutcome]):
+class RenewHold(Command[HoldOutcome[RenewHoldCode]]):
     """Keep a hold for `minutes` from now, two hours from its beginning at most and never past its start.
 
     Codes: `unknown_hold`, `hold_expired`, `not_held` (confirmed or ended), `longest_hold` (no longer is
@@ -69,25 +95,25 @@ class RenewHold(Command[HoldOutcome]):
 
     task: ClassVar[str] = "renew_hold"
     queue: ClassVar[Queue] = "booking"
-    outcome: ClassVar[type[Outcome]] = HoldOutcome
+    outcome: ClassVar[type[Outcome]] = HoldOutcome[RenewHoldCode]
 
     request_id: UUID
     hold_token: UUID
     minutes: HoldMinutes = 10
 
 
-class ReleaseHold(Command[HoldOutcome]):
+class ReleaseHold(Command[HoldOutcome[ReleaseHoldCode]]):
     """Give a hold back; its request ends as cancelled. Codes: `unknown_hold`, `not_held` (confirmed)."""
 
     task: ClassVar[str] = "release_hold"
     queue: ClassVar[Queue] = "booking"
-    outcome: ClassVar[type[Outcome]] = HoldOutcome
+    outcome: ClassVar[type[Outcome]] = HoldOutcome[ReleaseHoldCode]
 
     request_id: UUID
     hold_token: UUID
 
 
-class ConfirmHold(Command[HoldOutcome]):
+class ConfirmHold(Command[HoldOutcome[ConfirmHoldCode]]):
     """Book what is held. Where the consultant confirms themselves, they are asked and the hold goes on.
 
     Codes: `unknown_hold`, `hold_expired`, `not_held` (ended).
@@ -95,7 +121,7 @@ class ConfirmHold(Command[HoldOutcome]):
 
     task: ClassVar[str] = "confirm_hold"
     queue: ClassVar[Queue] = "booking"
-    outcome: ClassVar[type[Outcome]] = HoldOutcome
+    outcome: ClassVar[type[Outcome]] = HoldOutcome[ConfirmHoldCode]
 
     request_id: UUID
     hold_token: UUID
@@ -122,10 +148,10 @@ class Conflict(Contract):
     """A start of a series that cannot be booked, and why; the codes are those of HoldSlot."""
 
     start: Instant
-    code: str
+    code: StartCode
 
 
-class SeriesOutcome(Outcome):
+class SeriesOutcome(Outcome[SeriesCode]):
     """Every session in order of time, or none and every conflict."""
 
     series_id: UUID | None = None

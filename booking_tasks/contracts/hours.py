@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Generic, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from booking_tasks.contracts.base import (
+    CodeT_co,
     Command,
     Contract,
     HolidayRegion,
@@ -27,6 +28,27 @@ from booking_tasks.contracts.base import (
     ZoneName,
 )
 from booking_tasks.contracts.recurrence import parts_of
+from booking_tasks.enums import RefusalCode
+
+#: What can be wrong with declared hours.
+FaultCode = Literal[RefusalCode.OVERLAPPING_HOURS, RefusalCode.NEVER_HAPPENS]
+SetAvailabilityCode = Literal[FaultCode, RefusalCode.UNKNOWN_CONSULTANT]
+AddLeaveCode = Literal[
+    RefusalCode.UNKNOWN_CONSULTANT,
+    RefusalCode.LEAVE_EXISTS,
+]
+RemoveLeaveCode = Literal[
+    RefusalCode.UNKNOWN_CONSULTANT,
+    RefusalCode.UNKNOWN_LEAVE,
+]
+PreviewCode = Literal[
+    FaultCode,
+    RefusalCode.UNKNOWN_CONSULTANT,
+    RefusalCode.UNKNOWN_LEAVE,
+    RefusalCode.UNKNOWN_HOLIDAY_REGION,
+    RefusalCode.UNKNOWN_SERVICE_TYPE,
+]
+
 
 #: No window is longer than a week of wall-clock time.
 LONGEST_WINDOW = timedelta(days=7)
@@ -215,7 +237,7 @@ class UncoveredSession(Contract):
     reason: UncoveredReason
 
 
-class AvailabilityOutcome(Outcome):
+class AvailabilityOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
     """What the change did to the windows of the horizon."""
 
     windows_added: int = 0
@@ -226,7 +248,7 @@ class AvailabilityOutcome(Outcome):
     uncovered: tuple[UncoveredSession, ...] = Field((), description="The same sessions, and why.")
 
 
-class SetAvailability(Hours, Command[AvailabilityOutcome]):
+class SetAvailability(Hours, Command[AvailabilityOutcome[SetAvailabilityCode]]):
     """Replace a consultant's declared hours. Sessions already booked stay as they are.
 
     Codes when refused: `unknown_consultant`, `overlapping_hours`, `never_happens` (a rule without any
@@ -235,7 +257,7 @@ class SetAvailability(Hours, Command[AvailabilityOutcome]):
 
     task: ClassVar[str] = "set_availability"
     queue: ClassVar[Queue] = "admin"
-    outcome: ClassVar[type[Outcome]] = AvailabilityOutcome
+    outcome: ClassVar[type[Outcome]] = AvailabilityOutcome[SetAvailabilityCode]
 
     consultant_user_id: UUID
 
@@ -253,7 +275,7 @@ class LeaveTime(Contract):
         return self
 
 
-class AddLeave(LeaveTime, Command[AvailabilityOutcome]):
+class AddLeave(LeaveTime, Command[AvailabilityOutcome[AddLeaveCode]]):
     """Take a consultant's time away, for a reason. Sessions in it are listed, never moved: `plan_absence`
 
     with the same `leave_id` shows what can become of them.
@@ -263,19 +285,19 @@ class AddLeave(LeaveTime, Command[AvailabilityOutcome]):
 
     task: ClassVar[str] = "add_leave"
     queue: ClassVar[Queue] = "admin"
-    outcome: ClassVar[type[Outcome]] = AvailabilityOutcome
+    outcome: ClassVar[type[Outcome]] = AvailabilityOutcome[AddLeaveCode]
 
     leave_id: UUID
     consultant_user_id: UUID
     reason: Reason
 
 
-class RemoveLeave(Command[AvailabilityOutcome]):
+class RemoveLeave(Command[AvailabilityOutcome[RemoveLeaveCode]]):
     """Give the time of a leave back. Codes when refused: `unknown_consultant`, `unknown_leave`."""
 
     task: ClassVar[str] = "remove_leave"
     queue: ClassVar[Queue] = "admin"
-    outcome: ClassVar[type[Outcome]] = AvailabilityOutcome
+    outcome: ClassVar[type[Outcome]] = AvailabilityOutcome[RemoveLeaveCode]
 
     leave_id: UUID
     consultant_user_id: UUID
@@ -288,7 +310,7 @@ class TimeSpan(Contract):
     end: Instant
 
 
-class PreviewOutcome(Outcome):
+class PreviewOutcome(Outcome[PreviewCode]):
     """What would change. Lists are cut at `limit`, in order of time; the counts are whole.
 
     `slots` are the starts that the hours give to the service type, leave taken out; bookings, notice and

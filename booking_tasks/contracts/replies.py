@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
 from booking_tasks.contracts.base import Command, Outcome, Queue
-from booking_tasks.enums import ReplyAnswer
+from booking_tasks.contracts.booking import ConfirmCode
+from booking_tasks.enums import RefusalCode, ReplyAnswer
+
+ReplyCode = Literal[
+    RefusalCode.UNREADABLE,
+    RefusalCode.NOT_A_REPLY,
+    RefusalCode.COUNTER_PROPOSAL,
+    RefusalCode.NOT_AUTHENTICATED,
+    RefusalCode.UNKNOWN_EVENT,
+    RefusalCode.WRONG_PERSON,
+    RefusalCode.STALE,
+    RefusalCode.NO_ANSWER,
+    RefusalCode.ALREADY_ENDED,
+    ConfirmCode,
+]
+
 
 #: The largest calendar text that is taken, in characters; a reply has about a thousand.
 LONGEST_REPLY = 20_000
@@ -20,7 +35,7 @@ def _storable(text: str) -> str:
     return text
 
 
-class ReplyOutcome(Outcome):
+class ReplyOutcome(Outcome[ReplyCode]):
     """Whose answer it was taken for: that of a question, or of a session that is agreed."""
 
     request_id: UUID | None = None

@@ -19,6 +19,10 @@ from booking_tasks.contracts.base import (
     Specializations,
     ZoneName,
 )
+from booking_tasks.enums import RefusalCode
+
+SearchCode = Literal[RefusalCode.UNKNOWN_SERVICE_TYPE,]
+
 
 EmptyReason = Literal[
     "no_skill", "no_hours", "beyond_horizon", "notice_too_short", "all_taken", "limit_reached"
@@ -37,7 +41,7 @@ class FreeStart(Contract):
     day: date
 
 
-class SearchOutcome(Outcome):
+class SearchOutcome(Outcome[SearchCode]):
     """Free starts in order of time, then consultant id.
 
     `next` is the cursor of the following page, None on the last one. `empty_reason` says why there

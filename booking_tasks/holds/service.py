@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -21,7 +21,9 @@ from booking_tasks.contracts import (
     ReleaseHold,
     RenewHold,
 )
-from booking_tasks.enums import RequestStatus
+from booking_tasks.contracts.base import AnyCodeT, Result
+from booking_tasks.contracts.holds import ConfirmHoldCode, HoldCode, ReleaseHoldCode, RenewHoldCode
+from booking_tasks.enums import RefusalCode, RequestStatus
 from booking_tasks.intake import service as intake
 from booking_tasks.intake import store as intake_store
 from booking_tasks.kit.ids import uuid7
@@ -34,17 +36,17 @@ from booking_tasks.requests import service as requests
 from booking_tasks.requests.store import locked_request
 from booking_tasks.sessions import service as sessions
 
-_refused = HoldOutcome.refusal
+_refused = HoldOutcome[HoldCode].refusal
 
 
-def hold_slot(db: Session, ctx: Context, command: HoldSlot) -> HoldOutcome:
+def hold_slot(db: Session, ctx: Context, command: HoldSlot) -> HoldOutcome[HoldCode]:
     """Make a request that keeps one start of one consultant until its requester confirms."""
     refusal = _command_refusal(db, command)
     if refusal is not None:
         return refusal
     until = min(ctx.now + timedelta(minutes=command.minutes), command.start)
     if until <= ctx.now:
-        return _refused("slot_not_free", "start", "lies in the past; choose one that is offered")
+        return _refused(RefusalCode.SLOT_NOT_FREE, "start", "lies in the past; choose one that is offered")
     with savepoint(db) as attempt:
         request = _insert_request(db, ctx, command, until)
         taken = availability.hold_start(
@@ -59,16 +61,18 @@ def hold_slot(db: Session, ctx: Context, command: HoldSlot) -> HoldOutcome:
     return _outcome("done", request, availability.held_slot(db, request.id))
 
 
-def _command_refusal(db: Session, command: HoldSlot) -> HoldOutcome | None:
+def _command_refusal(db: Session, command: HoldSlot) -> HoldOutcome[HoldCode] | None:
     kind = ledger.service_type(db, command.service_type_id)
     if kind is None or not kind.is_active:
-        return _refused("unknown_service_type", "service_type_id", "names no active service type")
+        return _refused(RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no active service type")
     if not intake_store.consultant_exists(db, command.consultant_user_id):
-        return _refused("unknown_consultant", "consultant_user_id", "names no consultant")
+        return _refused(RefusalCode.UNKNOWN_CONSULTANT, "consultant_user_id", "names no consultant")
     if command.consultant_user_id == command.requester_user_id:
-        return _refused("is_the_requester", "consultant_user_id", "is the requester; choose another")
+        return _refused(
+            RefusalCode.IS_THE_REQUESTER, "consultant_user_id", "is the requester; choose another"
+        )
     if intake_store.request_exists(db, command.request_id):
-        return _refused("request_exists", "request_id", "is in use; choose a new one")
+        return _refused(RefusalCode.REQUEST_EXISTS, "request_id", "is in use; choose a new one")
     return None
 
 
@@ -92,49 +96,52 @@ def _insert_request(db: Session, ctx: Context, command: HoldSlot, until: datetim
     return request
 
 
-def renew_hold(db: Session, ctx: Context, command: RenewHold) -> HoldOutcome:
+def renew_hold(db: Session, ctx: Context, command: RenewHold) -> HoldOutcome[RenewHoldCode]:
     """Let a live hold live longer; one that is over stays over, even when nobody took its start."""
     request = _locked_by_token(db, command.request_id, command.hold_token)
     if request is None:
-        return HoldOutcome(result="refused", code="unknown_hold")
+        return HoldOutcome(result="refused", code=RefusalCode.UNKNOWN_HOLD)
     held = availability.held_slot(db, request.id)
     refusal = _hold_refusal(ctx, request, held)
     if refusal is not None or held is None or held.session_start_time is None or held.held_until is None:
-        return _outcome("refused", request, held, refusal or "hold_expired")
+        return _outcome("refused", request, held, refusal or RefusalCode.HOLD_EXPIRED)
     longest = (request.requested_at or ctx.now) + LONGEST_HOLD
     until = min(ctx.now + timedelta(minutes=command.minutes), longest, held.session_start_time)
     if until <= held.held_until:
         longer = ctx.now + timedelta(minutes=command.minutes) > held.held_until
         return _outcome(
-            "refused" if longer else "already_done", request, held, "longest_hold" if longer else None
+            "refused" if longer else "already_done",
+            request,
+            held,
+            RefusalCode.LONGEST_HOLD if longer else None,
         )
     was = _hold_state(request, held.session_start_time, held.held_until)
     if not availability.extend_hold(db, ctx, request.id, until):
-        return _outcome("refused", request, held, "hold_expired")
+        return _outcome("refused", request, held, RefusalCode.HOLD_EXPIRED)
     request.deadline_at, request.updated_at = until, ctx.now
     db.flush()
     _record(db, ctx, request, held.session_start_time, until, before=was)
     return _outcome("done", request, availability.held_slot(db, request.id))
 
 
-def release_hold(db: Session, ctx: Context, command: ReleaseHold) -> HoldOutcome:
+def release_hold(db: Session, ctx: Context, command: ReleaseHold) -> HoldOutcome[ReleaseHoldCode]:
     """Give a hold back, live or over; its start is free at once."""
     request = _locked_by_token(db, command.request_id, command.hold_token)
     if request is None:
-        return HoldOutcome(result="refused", code="unknown_hold")
+        return HoldOutcome(result="refused", code=RefusalCode.UNKNOWN_HOLD)
     if request.status == RequestStatus.CANCELLED:
         return _outcome("already_done", request, None)
     if request.status != RequestStatus.PENDING:
-        return _outcome("refused", request, None, "not_held")
+        return _outcome("refused", request, None, RefusalCode.NOT_HELD)
     intake.end_hold(db, ctx, request, "released")
     return _outcome("done", request, None)
 
 
-def confirm_hold(db: Session, ctx: Context, command: ConfirmHold) -> HoldOutcome:
+def confirm_hold(db: Session, ctx: Context, command: ConfirmHold) -> HoldOutcome[ConfirmHoldCode]:
     """Book what is held, or ask the consultant who confirms themselves."""
     request = _locked_by_token(db, command.request_id, command.hold_token)
     if request is None:
-        return HoldOutcome(result="refused", code="unknown_hold")
+        return HoldOutcome(result="refused", code=RefusalCode.UNKNOWN_HOLD)
     held = availability.held_slot(db, request.id)
     if request.status in {RequestStatus.SCHEDULED, RequestStatus.PENDING_CONFIRMATION}:
         return _outcome("already_done", request, held)
@@ -145,15 +152,15 @@ def confirm_hold(db: Session, ctx: Context, command: ConfirmHold) -> HoldOutcome
         or held.session_start_time is None
         or held.session_end_time is None
     ):
-        return _outcome("refused", request, held, refusal or "hold_expired")
+        return _outcome("refused", request, held, refusal or RefusalCode.HOLD_EXPIRED)
     who, start, end = held.consultant_user_id, held.session_start_time, held.session_end_time
     ledger.lock_consultant(db, who)  # what they want of a booking holds good from here on
     if ledger.confirming_consultants(db, [who], request.consultation_service_type_id, ctx.now):
         if not requests.request_confirmation(db, ctx, request, who, start, end):
-            return _outcome("refused", request, held, "hold_expired")
+            return _outcome("refused", request, held, RefusalCode.HOLD_EXPIRED)
         assignment.record_requester_choice(db, ctx, request, start)
     elif not _book(db, ctx, request, who, start, end):
-        return _outcome("refused", request, held, "hold_expired")
+        return _outcome("refused", request, held, RefusalCode.HOLD_EXPIRED)
     return _outcome("done", request, availability.held_slot(db, request.id), start=start, end=end)
 
 
@@ -180,11 +187,14 @@ def _locked_by_token(db: Session, request_id: UUID, token: UUID) -> Consultation
     return request if request is not None and request.hold_token == token else None
 
 
-def _hold_refusal(ctx: Context, request: ConsultationRequest, held: AvailabilitySlot | None) -> str | None:
+def _hold_refusal(
+    ctx: Context, request: ConsultationRequest, held: AvailabilitySlot | None
+) -> Literal[RefusalCode.HOLD_EXPIRED, RefusalCode.NOT_HELD] | None:
     if request.status != RequestStatus.PENDING:
-        return "hold_expired" if request.status_reason == "hold_expired" else "not_held"
+        ended_by_clock = request.status_reason == RefusalCode.HOLD_EXPIRED
+        return RefusalCode.HOLD_EXPIRED if ended_by_clock else RefusalCode.NOT_HELD
     live = held is not None and held.held_until is not None and held.held_until > ctx.now
-    return None if live else "hold_expired"
+    return None if live else RefusalCode.HOLD_EXPIRED
 
 
 def _record(
@@ -214,19 +224,19 @@ def _hold_state(request: ConsultationRequest, start: datetime, until: datetime) 
 
 
 def _outcome(
-    result: Any,
+    result: Result,
     request: ConsultationRequest,
     held: AvailabilitySlot | None,
-    code: str | None = None,
+    code: AnyCodeT | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
-) -> HoldOutcome:
+) -> HoldOutcome[AnyCodeT]:
     return HoldOutcome(
         result=result,
         code=code,
         request_id=request.id,
         hold_token=request.hold_token,
-        status=request.status,
+        status=RequestStatus(request.status),
         session_id=request.scheduled_session_id,
         start=start or (held.session_start_time if held else None),
         end=end or (held.session_end_time if held else None),

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from booking_tasks.contracts import FieldError, Hours, WeeklyHours
 from booking_tasks.contracts import RecurringHours as DeclaredRecurring
 from booking_tasks.contracts import RuleSet as DeclaredSet
+from booking_tasks.contracts.hours import FaultCode
+from booking_tasks.enums import RefusalCode
 from booking_tasks.hours.recurrence import Recurrence, has_occurrence
 from booking_tasks.hours.rules import HoursRule, Plan, RecurringRule, RulePeriod, TravelPeriod, first_overlap
 from booking_tasks.kit.time_zones import zone
@@ -17,7 +19,7 @@ from booking_tasks.kit.time_zones import zone
 class HoursFault:
     """Why declared hours are refused: a code, and the field with its remedy."""
 
-    code: str
+    code: FaultCode
     field: str
     problem: str
 
@@ -80,11 +82,11 @@ def _overlaps(field: str, rules: Iterable[HoursRule]) -> Iterator[HoursFault]:
     if clash is not None:
         day = clash[0].day.isoformat() if clash[0].day else f"weekday {clash[0].weekday}"
         spans = " and ".join(f"{rule.start:%H:%M}-{rule.end:%H:%M}" for rule in clash)
-        yield HoursFault("overlapping_hours", field, f"{spans} overlap on {day}; join them")
+        yield HoursFault(RefusalCode.OVERLAPPING_HOURS, field, f"{spans} overlap on {day}; join them")
 
 
 def _recurrences_without_date(field: str, recurring: Iterable[DeclaredRecurring]) -> Iterator[HoursFault]:
     for number, one in enumerate(recurring):
         if one.rrule is not None and not has_occurrence(one.rrule, one.start):
             problem = "has no date in the ten years from its start; correct the rule or the start"
-            yield HoursFault("never_happens", f"{field}.{number}.rrule", problem)
+            yield HoursFault(RefusalCode.NEVER_HAPPENS, f"{field}.{number}.rrule", problem)

@@ -15,6 +15,7 @@ from booking_tasks.contracts import (
     TimeSpan,
     UncoveredSession,
 )
+from booking_tasks.enums import RefusalCode
 from booking_tasks.hours import store
 from booking_tasks.hours.coverage import find_uncovered, offered_starts
 from booking_tasks.hours.declared import first_fault, plan_of
@@ -30,7 +31,7 @@ def preview_availability(db: Session, ctx: Context, query: PreviewAvailability) 
     service_type = store.service_type(db, query.service_type_id) if query.service_type_id else None
     refused = _refused(db, ctx, query, consultant, service_type)
     if refused is not None or consultant is None:
-        return refused or PreviewOutcome(result="refused", code="unknown_consultant")
+        return refused or PreviewOutcome(result="refused", code=RefusalCode.UNKNOWN_CONSULTANT)
     now, then = stored_plan(db, ctx, consultant), _changed_plan(db, ctx, consultant, query)
     days = ProjectionRange.of(then, ctx)
     ledger = store.ledger(db, query.consultant_user_id, days.since)
@@ -72,15 +73,15 @@ def _refused(
     service_type: ServiceType | None,
 ) -> PreviewOutcome | None:
     if consultant is None:
-        return PreviewOutcome(result="refused", code="unknown_consultant")
+        return PreviewOutcome(result="refused", code=RefusalCode.UNKNOWN_CONSULTANT)
     if query.service_type_id is not None and service_type is None:
-        return PreviewOutcome(result="refused", code="unknown_service_type")
+        return PreviewOutcome(result="refused", code=RefusalCode.UNKNOWN_SERVICE_TYPE)
     if query.holiday_region is not None and not is_known(query.holiday_region):
         problem = "is no region with known public holidays; write ISO 3166 like AT or DE-BY"
         errors = (FieldError(field="holiday_region", problem=problem),)
-        return PreviewOutcome(result="refused", code="unknown_holiday_region", errors=errors)
+        return PreviewOutcome(result="refused", code=RefusalCode.UNKNOWN_HOLIDAY_REGION, errors=errors)
     if set(query.removed_leave_ids) - store.leaves(db, query.consultant_user_id).keys():
-        return PreviewOutcome(result="refused", code="unknown_leave")
+        return PreviewOutcome(result="refused", code=RefusalCode.UNKNOWN_LEAVE)
     fault = first_fault(query.hours) if query.hours is not None else None
     if fault is not None:
         return PreviewOutcome(result="refused", code=fault.code, message=fault.problem, errors=fault.errors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from typing import Never
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -17,6 +18,8 @@ from booking_tasks.contracts import (
     SetAvailability,
     UncoveredSession,
 )
+from booking_tasks.contracts.hours import AddLeaveCode, RemoveLeaveCode, SetAvailabilityCode
+from booking_tasks.enums import RefusalCode
 from booking_tasks.hours import store
 from booking_tasks.hours.coverage import find_uncovered
 from booking_tasks.hours.declared import first_fault, plan_of
@@ -48,11 +51,13 @@ class Projection:
     removed: int
 
 
-def set_availability(db: Session, ctx: Context, command: SetAvailability) -> AvailabilityOutcome:
+def set_availability(
+    db: Session, ctx: Context, command: SetAvailability
+) -> AvailabilityOutcome[SetAvailabilityCode]:
     """Replace a consultant's hours and project them; the outcome lists sessions no longer covered."""
     consultant = lock_consultant(db, command.consultant_user_id)
     if consultant is None:
-        return AvailabilityOutcome(result="refused", code="unknown_consultant")
+        return AvailabilityOutcome(result="refused", code=RefusalCode.UNKNOWN_CONSULTANT)
     fault = first_fault(command)
     if fault is not None:
         return AvailabilityOutcome(
@@ -62,11 +67,11 @@ def set_availability(db: Session, ctx: Context, command: SetAvailability) -> Ava
     return _project_and_report(db, ctx, consultant)
 
 
-def add_leave(db: Session, ctx: Context, command: AddLeave) -> AvailabilityOutcome:
+def add_leave(db: Session, ctx: Context, command: AddLeave) -> AvailabilityOutcome[AddLeaveCode]:
     """Add a leave; the outcome lists the sessions within it."""
     consultant = lock_consultant(db, command.consultant_user_id)
     if consultant is None:
-        return AvailabilityOutcome(result="refused", code="unknown_consultant")
+        return AvailabilityOutcome(result="refused", code=RefusalCode.UNKNOWN_CONSULTANT)
     values = {
         "consultant_user_id": command.consultant_user_id,
         "start_local": command.start,
@@ -85,24 +90,24 @@ def add_leave(db: Session, ctx: Context, command: AddLeave) -> AvailabilityOutco
     return outcome.model_copy(update={"message": remedy})
 
 
-def _refused_leave() -> AvailabilityOutcome:
+def _refused_leave() -> AvailabilityOutcome[AddLeaveCode]:
     problem = "names a leave with other content; remove that one first, or choose a new id"
-    return AvailabilityOutcome(result="refused", code="leave_exists", message=f"leave_id {problem}")
+    return AvailabilityOutcome(result="refused", code=RefusalCode.LEAVE_EXISTS, message=f"leave_id {problem}")
 
 
-def remove_leave(db: Session, ctx: Context, command: RemoveLeave) -> AvailabilityOutcome:
+def remove_leave(db: Session, ctx: Context, command: RemoveLeave) -> AvailabilityOutcome[RemoveLeaveCode]:
     """Remove a leave; its time is offered again."""
     consultant = lock_consultant(db, command.consultant_user_id)
     if consultant is None:
-        return AvailabilityOutcome(result="refused", code="unknown_consultant")
+        return AvailabilityOutcome(result="refused", code=RefusalCode.UNKNOWN_CONSULTANT)
     leave = store.leave(db, command.leave_id)
     if leave is None or leave.consultant_user_id != command.consultant_user_id:
-        return AvailabilityOutcome(result="refused", code="unknown_leave")
+        return AvailabilityOutcome(result="refused", code=RefusalCode.UNKNOWN_LEAVE)
     store.delete_leave(db, leave)
     return _project_and_report(db, ctx, consultant)
 
 
-def _project_and_report(db: Session, ctx: Context, consultant: Consultant) -> AvailabilityOutcome:
+def _project_and_report(db: Session, ctx: Context, consultant: Consultant) -> AvailabilityOutcome[Never]:
     projected = project(db, ctx, consultant)
     found = _uncovered_of(db, ctx, consultant)
     return AvailabilityOutcome(

@@ -21,6 +21,7 @@ from structlog.contextvars import bound_contextvars
 from booking_tasks.celery import app
 from booking_tasks.context import Context
 from booking_tasks.contracts import TASK_PREFIX, Command, Outcome, Query, field_errors
+from booking_tasks.enums import RefusalCode
 from booking_tasks.inbox import service, store
 from booking_tasks.inbox.service import Answered, Attempt
 from booking_tasks.kit.database import is_away, transaction, with_lock
@@ -124,7 +125,9 @@ def _refuse_invalid(contract: type[Query[Any]], request: Any, error: ValidationE
 
     retry_while_unavailable(add_dead_letter)
     log.warning("message.invalid", task=contract.task, fields=[one.field for one in problems])
-    return contract.outcome(result="refused", code="invalid", message=reason[:1000], errors=problems)
+    return contract.outcome(
+        result="refused", code=RefusalCode.INVALID, message=reason[:1000], errors=problems
+    )
 
 
 def _message_id(request: Any) -> UUID | None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import Outcome
-from booking_tasks.enums import InboxState
+from booking_tasks.enums import InboxState, RefusalCode
 from booking_tasks.inbox import store
 from booking_tasks.inbox.rules import DeadLetterFilter, body_hash
 from booking_tasks.kit.redaction import redacted
@@ -53,12 +53,14 @@ def begin_attempt(
     content_hash = accepted_hash or body_hash(task, body)
     row = store.count_attempt(db, message_id, task, content_hash, entry_point, body, has_caller)
     if row.body_hash != content_hash:
-        return Answered(_refusal("conflict", "this message_id was used with other content; use a new one"))
+        return Answered(
+            _refusal(RefusalCode.CONFLICT, "this message_id was used with other content; use a new one")
+        )
     if row.outcome is not None:
         return Answered(row.outcome)
     if row.attempts > max_attempts:
         reason = f"gave up after {max_attempts} attempts, each of which ended its worker or failed"
-        outcome = _refusal("dead", reason)
+        outcome = _refusal(RefusalCode.DEAD, reason)
         store.finish_message(db, message_id, InboxState.DEAD, outcome)
         store.add_dead_letter(db, task, entry_point, reason, redacted(body), message_id)
         return Answered(outcome)
@@ -133,5 +135,5 @@ def _remove_with_event(
     store.delete_dead_letter(db, dead_letter)
 
 
-def _refusal(code: str, message: str) -> dict[str, Any]:
+def _refusal(code: RefusalCode, message: str) -> dict[str, Any]:
     return Outcome(result="refused", code=code, message=message).model_dump(mode="json")

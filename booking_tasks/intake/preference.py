@@ -7,6 +7,8 @@ from datetime import datetime
 from uuid import UUID
 
 from booking_tasks.contracts import SubmitRequest
+from booking_tasks.contracts.booking import SubmitCode
+from booking_tasks.enums import RefusalCode
 
 #: What the preferred consultant may still become without the requester asking anew.
 PASSING = frozenset({"not_available_for_booking"})
@@ -37,7 +39,7 @@ def _contradictions(command: SubmitRequest, now: datetime, deadline: datetime) -
 
 def preference_refusal(
     command: SubmitRequest, obstacles: Mapping[UUID, str | None]
-) -> tuple[str, str, str] | None:
+) -> tuple[SubmitCode, str, str] | None:
     """(code, field, problem) when the preference leaves nobody who could ever serve, or None.
 
     `obstacles`: everyone with the first reason why not, as far as the request's own word does not matter.
@@ -46,8 +48,12 @@ def preference_refusal(
     if command.fallback == "only" and preferred is not None:
         obstacle = obstacles.get(preferred)
         if obstacle is not None and obstacle not in PASSING:
-            return "preferred_cannot", "preferred_consultant_user_id", f"cannot serve this: {obstacle}"
+            return (
+                RefusalCode.PREFERRED_CANNOT,
+                "preferred_consultant_user_id",
+                f"cannot serve this: {obstacle}",
+            )
     fit = {who for who, obstacle in obstacles.items() if obstacle is None}
     if fit and fit <= set(command.excluded_consultant_user_ids):
-        return "nobody_left", "excluded_consultant_user_ids", "leaves nobody who could serve this"
+        return RefusalCode.NOBODY_LEFT, "excluded_consultant_user_ids", "leaves nobody who could serve this"
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -19,8 +18,16 @@ from booking_tasks.contracts import (
     RequestOutcome,
     SubmitRequest,
 )
+from booking_tasks.contracts.base import AnyCodeT, Result
+from booking_tasks.contracts.booking import (
+    AnswerCode,
+    CancelRequestCode,
+    ConfirmCode,
+    DeclineCode,
+    SubmitCode,
+)
 from booking_tasks.credits.service import take_back
-from booking_tasks.enums import RequestStatus
+from booking_tasks.enums import RefusalCode, RequestStatus
 from booking_tasks.intake import store
 from booking_tasks.intake.preference import contradiction
 from booking_tasks.models import ConsultationRequest, ServiceType
@@ -34,7 +41,7 @@ from booking_tasks.sessions import service as sessions
 from booking_tasks.sessions.rules import Asked
 from booking_tasks.states import REQUEST_STEPS, check_step, is_allowed
 
-_refused = RequestOutcome.refusal
+_refused = RequestOutcome[SubmitCode].refusal
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,11 @@ class Submission:
     entry: history.OutboxEntry
 
 
-def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission | RequestOutcome:
+def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission | RequestOutcome[SubmitCode]:
     """A request as it would be written down, or why it is refused. Writes nothing."""
     kind = ledger.service_type(db, command.service_type_id)
     if kind is None or not kind.is_active:
-        return _refused("unknown_service_type", "service_type_id", "names no active service type")
+        return _refused(RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no active service type")
     refusal = _unusable(db, command)
     if refusal is not None:
         return refusal
@@ -58,10 +65,10 @@ def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission 
     if command.preferred_end is not None:
         deadline = min(deadline, command.preferred_end)
     if deadline <= ctx.now:
-        return _refused("window_over", "preferred_end", "lies in the past; ask for a time ahead")
+        return _refused(RefusalCode.WINDOW_OVER, "preferred_end", "lies in the past; ask for a time ahead")
     contradicts = contradiction(command, ctx.now, deadline)
     if contradicts is not None:
-        return _refused("contradictory_preference", *contradicts)
+        return _refused(RefusalCode.CONTRADICTORY_PREFERENCE, *contradicts)
     request = store.build_request(command, requested_at=ctx.now, deadline_at=deadline)
     facts = history.request_snapshot(request)
     entry = history.outbox_entry(
@@ -70,7 +77,9 @@ def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission 
     return Submission(request, kind, entry)
 
 
-def insert_request(db: Session, ctx: Context, new: Submission) -> ConsultationRequest | RequestOutcome:
+def insert_request(
+    db: Session, ctx: Context, new: Submission
+) -> ConsultationRequest | RequestOutcome[SubmitCode]:
     """Write a submission down; refused when its id is in use."""
     request = store.insert_request(db, new.request)
     if request is None:
@@ -79,9 +88,9 @@ def insert_request(db: Session, ctx: Context, new: Submission) -> ConsultationRe
     return request
 
 
-def request_exists_refusal() -> RequestOutcome:
+def request_exists_refusal() -> RequestOutcome[SubmitCode]:
     """The answer to a submission under the id of another request."""
-    return _refused("request_exists", "request_id", "is in use; choose a new one")
+    return _refused(RefusalCode.REQUEST_EXISTS, "request_id", "is in use; choose a new one")
 
 
 def postpone(db: Session, ctx: Context, request: ConsultationRequest, reason: str) -> None:
@@ -89,20 +98,20 @@ def postpone(db: Session, ctx: Context, request: ConsultationRequest, reason: st
     history.record_event(db, ctx, EventType.REQUEST_POSTPONED, request=request, reason=reason)
 
 
-def _unusable(db: Session, command: SubmitRequest) -> RequestOutcome | None:
+def _unusable(db: Session, command: SubmitRequest) -> RequestOutcome[SubmitCode] | None:
     preferred = command.preferred_consultant_user_id
     if preferred is not None and not store.consultant_exists(db, preferred):
-        return _refused("unknown_consultant", "preferred_consultant_user_id", "names no consultant")
+        return _refused(RefusalCode.UNKNOWN_CONSULTANT, "preferred_consultant_user_id", "names no consultant")
     if command.replaces_request_id is not None and not store.request_exists(db, command.replaces_request_id):
-        return _refused("unknown_request", "replaces_request_id", "names no request")
+        return _refused(RefusalCode.UNKNOWN_REQUEST, "replaces_request_id", "names no request")
     return None
 
 
-def confirm(db: Session, ctx: Context, command: ConfirmRequest) -> RequestOutcome:
+def confirm(db: Session, ctx: Context, command: ConfirmRequest) -> RequestOutcome[ConfirmCode]:
     """The asked consultant accepts: the hold becomes the booking."""
     request = locked_request(db, command.request_id)
     if request is None:
-        return RequestOutcome(result="refused", code="unknown_request")
+        return RequestOutcome(result="refused", code=RefusalCode.UNKNOWN_REQUEST)
     if (
         request.status == RequestStatus.SCHEDULED
         and request.assigned_consultant_user_id == command.consultant_user_id
@@ -113,7 +122,7 @@ def confirm(db: Session, ctx: Context, command: ConfirmRequest) -> RequestOutcom
         return _outcome("refused", request, refusal)
     held = availability.held_slot(db, request.id)
     if held is None or held.session_start_time is None or held.session_end_time is None:
-        return _outcome("refused", request, "hold_expired")
+        return _outcome("refused", request, RefusalCode.HOLD_EXPIRED)
     asked = open_confirmation_request(db, request.id, command.consultant_user_id)
     agreed = sessions.schedule(
         db,
@@ -126,15 +135,15 @@ def confirm(db: Session, ctx: Context, command: ConfirmRequest) -> RequestOutcom
         question=None if asked is None else Asked(asked.id, asked.requested_at),
     )
     if isinstance(agreed, Refusal):
-        return _outcome("refused", request, agreed.code)
+        return _outcome("refused", request, RefusalCode.HOLD_EXPIRED)
     return _outcome("done", request)
 
 
-def decline(db: Session, ctx: Context, command: DeclineRequest) -> RequestOutcome:
+def decline(db: Session, ctx: Context, command: DeclineRequest) -> RequestOutcome[DeclineCode]:
     """The asked consultant declines: the hold is free, the request is looked at anew without them."""
     request = locked_request(db, command.request_id)
     if request is None:
-        return RequestOutcome(result="refused", code="unknown_request")
+        return RequestOutcome(result="refused", code=RefusalCode.UNKNOWN_REQUEST)
     refusal = _not_answerable(db, request, command)
     if refusal is not None:
         return _outcome("refused", request, refusal)
@@ -142,17 +151,17 @@ def decline(db: Session, ctx: Context, command: DeclineRequest) -> RequestOutcom
     return _outcome("done", request)
 
 
-def cancel(db: Session, ctx: Context, command: CancelRequest) -> RequestOutcome:
+def cancel(db: Session, ctx: Context, command: CancelRequest) -> RequestOutcome[CancelRequestCode]:
     """The requester withdraws; whoever was asked hears of it."""
     request = locked_request(db, command.request_id)
     if request is None:
-        return RequestOutcome(result="refused", code="unknown_request")
+        return RequestOutcome(result="refused", code=RefusalCode.UNKNOWN_REQUEST)
     if request.status == RequestStatus.CANCELLED:
         return _outcome("already_done", request)
     if request.status == RequestStatus.SCHEDULED:
-        return _outcome("refused", request, "already_scheduled")
+        return _outcome("refused", request, RefusalCode.ALREADY_SCHEDULED)
     if not is_allowed(REQUEST_STEPS, request.status, RequestStatus.CANCELLED):
-        return _outcome("refused", request, "already_ended")
+        return _outcome("refused", request, RefusalCode.ALREADY_ENDED)
     availability.release_hold(db, ctx, request.id)
     _end(db, ctx, request, RequestStatus.CANCELLED, command.reason)
     return _outcome("done", request)
@@ -215,15 +224,15 @@ def overdue_requests(db: Session, ctx: Context, limit: int = 200) -> list[UUID]:
 
 def _not_answerable(
     db: Session, request: ConsultationRequest, answer: ConfirmRequest | DeclineRequest
-) -> str | None:
+) -> AnswerCode | None:
     if request.status != RequestStatus.PENDING_CONFIRMATION:
-        return "not_waiting"
+        return RefusalCode.NOT_WAITING
     if request.assigned_consultant_user_id != answer.consultant_user_id:
-        return "not_assigned_consultant"
-    if answer.question_id is not None:
+        return RefusalCode.NOT_ASSIGNED_CONSULTANT
+    if answer.confirmation_request_id is not None:
         asked = open_confirmation_request(db, request.id, answer.consultant_user_id)
-        if asked is None or asked.id != answer.question_id:
-            return "other_question"
+        if asked is None or asked.id != answer.confirmation_request_id:
+            return RefusalCode.OTHER_CONFIRMATION_REQUEST
     return None
 
 
@@ -267,12 +276,14 @@ def _end(
     )
 
 
-def _outcome(result: Any, request: ConsultationRequest, code: str | None = None) -> RequestOutcome:
+def _outcome(
+    result: Result, request: ConsultationRequest, code: AnyCodeT | None = None
+) -> RequestOutcome[AnyCodeT]:
     return RequestOutcome(
         result=result,
         code=code,
         request_id=request.id,
-        status=request.status,
+        status=RequestStatus(request.status),
         reason=request.status_reason,
         consultant_user_id=request.assigned_consultant_user_id,
         session_id=request.scheduled_session_id,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import typer
 
+from booking_tasks.enums import RefusalCode
 from booking_tasks.ops.console import AsJson, Who, checked_name, fail_with, operator_unit_of_work
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _run(contract: Any, use_case: Any, who: str, request: dict[str, Any]) -> Abs
         command = contract.model_validate({"message_id": uuid7(), "actor": name, **request})
     except ValidationError as error:
         problems = field_errors([dict(one) for one in error.errors(include_url=False, include_input=False)])
-        return AbsencePlanOutcome(result="refused", code="invalid", errors=problems)
+        return AbsencePlanOutcome(result="refused", code=RefusalCode.INVALID, errors=problems)
     with operator_unit_of_work(name) as (db, ctx):
         outcome: AbsencePlanOutcome = use_case(db, ctx, command)
     return outcome

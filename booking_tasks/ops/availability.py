@@ -10,6 +10,7 @@ from uuid import UUID
 
 import typer
 
+from booking_tasks.enums import RefusalCode
 from booking_tasks.kit.errors import BookingTasksError
 from booking_tasks.ops.console import AsJson, fail_with
 
@@ -100,7 +101,7 @@ def _preview(request: dict[str, Any]) -> tuple[PreviewOutcome, str]:
         query = PreviewAvailability.model_validate(request)
     except ValidationError as error:
         problems = field_errors([dict(one) for one in error.errors(include_url=False, include_input=False)])
-        return PreviewOutcome(result="refused", code="invalid", errors=problems), "UTC"
+        return PreviewOutcome(result="refused", code=RefusalCode.INVALID, errors=problems), "UTC"
     with unit_of_work("operator", "command line") as (db, ctx):
         db.execute(text("SET TRANSACTION READ ONLY"))
         row = db.get(ConsultantRow, query.consultant_user_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from icalendar import Component
 
 from booking_tasks.calendars.reading import UnreadableError, as_list, parse_calendars
-from booking_tasks.enums import ReplyAnswer
+from booking_tasks.enums import RefusalCode, ReplyAnswer
 from booking_tasks.replies.rules import Rejected, Reply
 
 _ANSWERS: dict[str, ReplyAnswer] = {
@@ -29,30 +29,32 @@ def read(content: bytes) -> Reply | Rejected:
     try:
         found = parse_calendars(content, _MOST_ENTRIES)
     except UnreadableError as error:
-        return Rejected("unreadable", str(error))
+        return Rejected(RefusalCode.UNREADABLE, str(error))
     if len(found) != 1:
-        return Rejected("not_a_reply", "it holds several calendars")
+        return Rejected(RefusalCode.NOT_A_REPLY, "it holds several calendars")
     method = str(found[0].get("METHOD", "")).upper()
     if method != "REPLY":
         if method == "COUNTER":
-            return Rejected("counter_proposal", "it proposes another time, which is for a person to look at")
-        return Rejected("not_a_reply", "its method is not REPLY")
+            return Rejected(
+                RefusalCode.COUNTER_PROPOSAL, "it proposes another time, which is for a person to look at"
+            )
+        return Rejected(RefusalCode.NOT_A_REPLY, "its method is not REPLY")
     events = found[0].walk("VEVENT")
     if len(events) != 1 or "RECURRENCE-ID" in events[0]:
-        return Rejected("not_a_reply", "it is not about just one event")
+        return Rejected(RefusalCode.NOT_A_REPLY, "it is not about just one event")
     return _reply(events[0])
 
 
 def _reply(event: Component) -> Reply | Rejected:
     attendees = as_list(event.get("ATTENDEE"))
     if len(attendees) != 1:
-        return Rejected("not_a_reply", "it does not name just one attendee")
+        return Rejected(RefusalCode.NOT_A_REPLY, "it does not name just one attendee")
     [attendee] = attendees
     named = (str(attendee), str(attendee.params.get("EMAIL", "")))
     try:
         sequence = int(event.get("SEQUENCE", 0))
     except (TypeError, ValueError):
-        return Rejected("unreadable", "its SEQUENCE is no number")
+        return Rejected(RefusalCode.UNREADABLE, "its SEQUENCE is no number")
     return Reply(
         uid=str(event.get("UID", "")),
         sequence=sequence,

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from booking_tasks.enums import ReplyAnswer
+from booking_tasks.enums import RefusalCode, ReplyAnswer
 
-Unusable = Literal["unreadable", "not_a_reply", "counter_proposal"]
+#: Why a calendar text is no reply that can be used.
+Unusable = Literal[RefusalCode.UNREADABLE, RefusalCode.NOT_A_REPLY, RefusalCode.COUNTER_PROPOSAL]
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import Any, get_args
 
 from booking_tasks.calendars.sandbox import SandboxError, SandboxLimits, limit_resources, run_module
-from booking_tasks.replies.rules import Rejected, Reply
+from booking_tasks.enums import RefusalCode
+from booking_tasks.replies.rules import Rejected, Reply, Unusable
 
 _LIMITS = SandboxLimits(cpu=3, wall=10.0, memory=512 << 20)
+
+_CODES: dict[str, Unusable] = {code: code for code in get_args(Unusable)}
 
 
 def read(calendar: str, limits: SandboxLimits = _LIMITS) -> Reply | Rejected:
@@ -17,9 +20,9 @@ def read(calendar: str, limits: SandboxLimits = _LIMITS) -> Reply | Rejected:
     try:
         answer: dict[str, Any] = json.loads(run_module(__name__, calendar.encode("utf-8", "replace"), limits))
     except SandboxError as error:
-        return Rejected("unreadable", str(error))
+        return Rejected(RefusalCode.UNREADABLE, str(error))
     if "code" in answer:
-        return Rejected(**answer)
+        return Rejected(_CODES[answer["code"]], answer["why"])
     return Reply(**answer | {"addresses": tuple(answer["addresses"])})
 
 

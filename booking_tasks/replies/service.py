@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import ConfirmRequest, DeclineRequest, ReceiveReply, ReplyOutcome
-from booking_tasks.enums import Party, ReplyAnswer
+from booking_tasks.contracts.booking import ConfirmCode, RequestOutcome
+from booking_tasks.enums import Party, RefusalCode, ReplyAnswer
 from booking_tasks.intake import service as intake
 from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox import service as history
@@ -24,18 +25,18 @@ _refused = ReplyOutcome.refusal
 def receive(db: Session, ctx: Context, command: ReceiveReply, reply: Reply | Rejected) -> ReplyOutcome:
     """What follows from a reply, `reply` being what was read of the command's calendar text."""
     if command.authenticated is False:
-        return _refused("not_authenticated", "sender", "is not proven; nothing was changed")
+        return _refused(RefusalCode.NOT_AUTHENTICATED, "sender", "is not proven; nothing was changed")
     if isinstance(reply, Rejected):
         return _refused(reply.code, "calendar", f"is no reply: {reply.why}")
     entry = entry_of(reply.uid, ctx.policies.uid_domain)
     if entry is None:
-        return _refused("unknown_event", "calendar", "is about no event of ours")
+        return _refused(RefusalCode.UNKNOWN_EVENT, "calendar", "is about no event of ours")
     session = locked_session(db, entry)
     if session is not None:
         return _record_reply(db, ctx, command, reply, session)
     asked = confirmation_request(db, entry)
     if asked is None:
-        return _refused("unknown_event", "calendar", "is about no event of ours")
+        return _refused(RefusalCode.UNKNOWN_EVENT, "calendar", "is about no event of ours")
     return _answer_confirmation_request(db, ctx, command, reply, asked)
 
 
@@ -48,9 +49,13 @@ def _answer_confirmation_request(
     if reply.answer == "declined" == asked.resolution:
         return ReplyOutcome(result="already_done", request_id=asked.request_id, answer=reply.answer)
     if asked.resolution != "open" and is_stale(reply, 1):
-        return _refused("stale", "calendar", f"answers a question that is over ({asked.resolution})")
+        return _refused(
+            RefusalCode.STALE, "calendar", f"answers a question that is over ({asked.resolution})"
+        )
     if reply.answer not in ("accepted", "declined"):
-        return _refused("no_answer", "calendar", "neither accepts nor declines; the question still waits")
+        return _refused(
+            RefusalCode.NO_ANSWER, "calendar", "neither accepts nor declines; the question still waits"
+        )
     contract: type[ConfirmRequest | DeclineRequest] = (
         ConfirmRequest if reply.answer == "accepted" else DeclineRequest
     )
@@ -59,7 +64,7 @@ def _answer_confirmation_request(
         actor=str(who),
         request_id=asked.request_id,
         consultant_user_id=who,
-        question_id=asked.id,
+        confirmation_request_id=asked.id,
     )
     return _run(db, ctx.on_behalf_of(str(who)), answer, reply.answer)
 
@@ -67,6 +72,7 @@ def _answer_confirmation_request(
 def _run(
     db: Session, ctx: Context, command: ConfirmRequest | DeclineRequest, answer: ReplyAnswer
 ) -> ReplyOutcome:
+    outcome: RequestOutcome[ConfirmCode]
     if isinstance(command, ConfirmRequest):
         outcome = intake.confirm(db, ctx, command)
     else:
@@ -96,12 +102,12 @@ def _record_reply(
         return (
             known
             if _accepts_again(db, reply, session, party)
-            else _refused("stale", "calendar", "answers an earlier revision of the session")
+            else _refused(RefusalCode.STALE, "calendar", "answers an earlier revision of the session")
         )
     if session.status not in OPEN:
-        return _refused("already_ended", "calendar", f"is about a session that is {session.status}")
+        return _refused(RefusalCode.ALREADY_ENDED, "calendar", f"is about a session that is {session.status}")
     if reply.answer is None:
-        return _refused("no_answer", "calendar", "says neither yes, no nor maybe")
+        return _refused(RefusalCode.NO_ANSWER, "calendar", "says neither yes, no nor maybe")
     said: dict[str, object] = {"party": party, "answer": reply.answer, "revision": session.revision}
     if store.last_recorded(db, session.id, party) == said:
         return known
@@ -124,4 +130,4 @@ def _is_person(db: Session, command: ReceiveReply, reply: Reply, user_id: UUID) 
 
 
 def _not_theirs() -> ReplyOutcome:
-    return _refused("wrong_person", "sender", "is not the address of the person who was asked")
+    return _refused(RefusalCode.WRONG_PERSON, "sender", "is not the address of the person who was asked")

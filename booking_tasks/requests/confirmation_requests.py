@@ -46,9 +46,9 @@ class ConfirmationRequest:
     ended_by: str | None = None
 
 
-def confirmation_request(db: Session, question_id: UUID) -> ConfirmationRequest | None:
+def confirmation_request(db: Session, confirmation_request_id: UUID) -> ConfirmationRequest | None:
     """The question of this id."""
-    event = db.get(Event, question_id)
+    event = db.get(Event, confirmation_request_id)
     if event is None or event.type != ASKED:
         return None
     return _question(db, event)

@@ -23,6 +23,7 @@ from booking_tasks.contracts import (
     cursor_after,
     cursor_place,
 )
+from booking_tasks.enums import RefusalCode
 from booking_tasks.kit.time_zones import zone as zone_named
 from booking_tasks.search import store
 from booking_tasks.search.rules import furthest, reasons
@@ -33,7 +34,7 @@ def search_slots(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome
     kind = service_type(db, query.service_type_id)
     if kind is None or not kind.is_active:
         return SearchOutcome.refusal(
-            "unknown_service_type", "service_type_id", "names no active service type"
+            RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no active service type"
         )
     start, behind = cursor_place(query.after) if query.after else (query.start, None)
     rows = store.page(

@@ -10,6 +10,9 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.context import Context
 from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome, SeriesSession
+from booking_tasks.contracts.booking import StartCode
+from booking_tasks.contracts.holds import SeriesCode
+from booking_tasks.enums import RefusalCode
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.outbox.workflow import SessionSnapshot
@@ -22,20 +25,30 @@ from booking_tasks.sessions.store import SessionDraft
 _refused = SeriesOutcome.refusal
 
 
-#: Code -> what of the message is wrong, and what to do about it.
-_PROBLEMS = {
-    "unknown_service_type": ("service_type_id", "names no active service type"),
-    "series_exists": ("series_id", "is in use; choose a new one"),
-    "unknown_consultant": ("consultant_user_id", "names no consultant"),
-    "must_be_confirmed": ("consultant_user_id", "confirms each booking; ask one by one"),
-    "not_bookable": ("consultant_user_id", "takes no bookings; choose another"),
+#: What the database answers -> the code, the field at fault, and what to do about it.
+_PROBLEMS: dict[str, tuple[SeriesCode, str, str]] = {
+    "unknown_service_type": (
+        RefusalCode.UNKNOWN_SERVICE_TYPE,
+        "service_type_id",
+        "names no active service type",
+    ),
+    "series_exists": (RefusalCode.SERIES_EXISTS, "series_id", "is in use; choose a new one"),
+    "unknown_consultant": (RefusalCode.UNKNOWN_CONSULTANT, "consultant_user_id", "names no consultant"),
+    "must_be_confirmed": (
+        RefusalCode.MUST_BE_CONFIRMED,
+        "consultant_user_id",
+        "confirms each booking; ask one by one",
+    ),
+    "not_bookable": (RefusalCode.NOT_BOOKABLE, "consultant_user_id", "takes no bookings; choose another"),
 }
 
 
 def book_series(db: Session, ctx: Context, command: BookSeries) -> SeriesOutcome:
     """Book every start, or none and say which ones are in the way. One round trip."""
     if command.consultant_user_id == command.requester_user_id:
-        return _refused("is_the_requester", "consultant_user_id", "is the requester; choose another")
+        return _refused(
+            RefusalCode.IS_THE_REQUESTER, "consultant_user_id", "is the requester; choose another"
+        )
     starts = starts_of(command.starts, command.weekly)
     length = store.expected_length(command.service_type_id)
     while True:
@@ -47,7 +60,7 @@ def book_series(db: Session, ctx: Context, command: BookSeries) -> SeriesOutcome
     if became.refusal == "conflicts":
         return _conflicts(drafts, became.conflicts)
     if became.refusal is not None:
-        return _refused(became.refusal, *_PROBLEMS[became.refusal])
+        return _refused(*_PROBLEMS[became.refusal])
     for draft in drafts:
         wake_after_commit(db, draft.entry.job_types_due(ctx.now))
     sessions_ = tuple(_series_session(draft.session) for draft in drafts)
@@ -69,7 +82,7 @@ def _draft(ctx: Context, command: BookSeries, start: datetime, length: timedelta
     return draft_session(ctx, request, command.consultant_user_id, start, start + length, chosen)
 
 
-def _conflicts(drafts: list[SessionDraft], found: dict[UUID, str]) -> SeriesOutcome:
+def _conflicts(drafts: list[SessionDraft], found: dict[UUID, StartCode]) -> SeriesOutcome:
     conflicts = tuple(
         Conflict(start=draft.session.start, code=found[draft.request.id])
         for draft in drafts
@@ -77,7 +90,7 @@ def _conflicts(drafts: list[SessionDraft], found: dict[UUID, str]) -> SeriesOutc
     )
     return SeriesOutcome(
         result="refused",
-        code="conflicts",
+        code=RefusalCode.CONFLICTS,
         message=f"{len(conflicts)} of {len(drafts)} starts cannot be booked",
         conflicts=conflicts,
     )

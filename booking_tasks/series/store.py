@@ -11,7 +11,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
+from booking_tasks.availability.service import start_code
 from booking_tasks.contracts import BookSeries
+from booking_tasks.contracts.booking import StartCode
 from booking_tasks.sessions.store import SessionDraft
 
 _BOOKED = text(
@@ -39,7 +41,7 @@ class SeriesResult:
 
     refusal: str | None
     length: timedelta | None
-    conflicts: dict[UUID, str]
+    conflicts: dict[UUID, StartCode]
 
 
 def expected_length(service_type_id: UUID) -> timedelta:
@@ -68,5 +70,5 @@ def book_series(
     ).one()
     if row.length is not None:
         _last_lengths[command.service_type_id] = row.length
-    conflicts = {UUID(one["request"]): one["code"] for one in row.conflicts or ()}
+    conflicts = {UUID(one["request"]): start_code(one["code"]) for one in row.conflicts or ()}
     return SeriesResult(row.refusal, row.length, conflicts)

@@ -13,8 +13,10 @@ from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import Refusal, Reservation
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
+from booking_tasks.contracts.base import AnyCodeT, Result
+from booking_tasks.contracts.booking import CancelSessionCode, ChangeCode, RescheduleCode
 from booking_tasks.credits.service import give, take_back
-from booking_tasks.enums import RequestStatus, SessionStatus
+from booking_tasks.enums import RefusalCode, RequestStatus, SessionStatus
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ConsultationRequest, ScheduledSession
@@ -110,11 +112,11 @@ def _span(session: SessionSnapshot) -> dict[str, str]:
     }
 
 
-def reschedule(db: Session, ctx: Context, command: RescheduleSession) -> SessionOutcome:
+def reschedule(db: Session, ctx: Context, command: RescheduleSession) -> SessionOutcome[RescheduleCode]:
     """Move a session: the new piece is taken and the old one freed in one transaction."""
     session = store.locked_session(db, command.session_id)
     if session is None:
-        return SessionOutcome(result="refused", code="unknown_session")
+        return SessionOutcome(result="refused", code=RefusalCode.UNKNOWN_SESSION)
     refusal = change_refusal(session, ctx)
     if refusal is not None:
         return _outcome("refused", session, refusal)
@@ -122,7 +124,7 @@ def reschedule(db: Session, ctx: Context, command: RescheduleSession) -> Session
         return _outcome("already_done", session)
     request = locked_request(db, session.consultation_request_id)
     if request is None:
-        return SessionOutcome(result="refused", code="unknown_session")
+        return SessionOutcome(result="refused", code=RefusalCode.UNKNOWN_SESSION)
     taken = availability.move_booking(
         db, ctx, request, session.consultant_user_id, command.new_start, session.id
     )
@@ -214,11 +216,11 @@ def transition(
     )
 
 
-def cancel(db: Session, ctx: Context, command: CancelSession) -> SessionOutcome:
+def cancel(db: Session, ctx: Context, command: CancelSession) -> SessionOutcome[CancelSessionCode]:
     """Cancel a session before it begins, for one of its sides; its time is free at once."""
     session = store.locked_session(db, command.session_id)
     if session is None:
-        return SessionOutcome(result="refused", code="unknown_session")
+        return SessionOutcome(result="refused", code=RefusalCode.UNKNOWN_SESSION)
     status = SessionStatus(f"cancelled_by_{command.cancelled_by}")
     if session.status == status:
         return _outcome("already_done", session)
@@ -272,13 +274,13 @@ def revise(session: ScheduledSession, ctx: Context) -> None:
     session.updated_at = ctx.now
 
 
-def change_refusal(session: ScheduledSession, ctx: Context) -> str | None:
+def change_refusal(session: ScheduledSession, ctx: Context) -> ChangeCode | None:
     """Why a session can no longer be moved, given away or cancelled, or None."""
     if session.status == SessionStatus.IN_PROGRESS:
-        return "already_started"
+        return RefusalCode.ALREADY_STARTED
     if session.status != SessionStatus.SCHEDULED:
-        return "already_ended"
-    return "already_started" if session.scheduled_start_time <= ctx.now else None
+        return RefusalCode.ALREADY_ENDED
+    return RefusalCode.ALREADY_STARTED if session.scheduled_start_time <= ctx.now else None
 
 
 def _state(session: ScheduledSession) -> dict[str, Any]:
@@ -289,12 +291,14 @@ def _times(session: ScheduledSession) -> dict[str, Any]:
     return {"revision": session.revision, **_span(history.session_snapshot(session))}
 
 
-def _outcome(result: Any, session: ScheduledSession, code: str | None = None) -> SessionOutcome:
+def _outcome(
+    result: Result, session: ScheduledSession, code: AnyCodeT | None = None
+) -> SessionOutcome[AnyCodeT]:
     return SessionOutcome(
         result=result,
         code=code,
         session_id=session.id,
-        status=session.status,
+        status=SessionStatus(session.status),
         revision=session.revision,
         start=session.scheduled_start_time.astimezone(UTC),
         end=session.scheduled_end_time.astimezone(UTC),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -11,6 +10,9 @@ from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.contracts import AcceptOffer, DeclineOffer, HoldOutcome
+from booking_tasks.contracts.base import Result
+from booking_tasks.contracts.offers import OfferCode
+from booking_tasks.enums import OfferState, RefusalCode, RequestStatus
 from booking_tasks.models import ConsultationRequest, TimeOffer
 from booking_tasks.offers import service as offers
 from booking_tasks.offers import store as offer_store
@@ -20,7 +22,7 @@ from booking_tasks.requests.store import locked_request
 from booking_tasks.sessions import service as sessions
 
 
-def accept_offer(db: Session, ctx: Context, command: AcceptOffer) -> HoldOutcome:
+def accept_offer(db: Session, ctx: Context, command: AcceptOffer) -> HoldOutcome[OfferCode]:
     """Book what was offered, or ask the consultant who confirms themselves."""
     found = _open(db, ctx, command, "accepted")
     if isinstance(found, HoldOutcome):
@@ -34,12 +36,12 @@ def accept_offer(db: Session, ctx: Context, command: AcceptOffer) -> HoldOutcome
         agreed = sessions.schedule(db, ctx, request, who, start, one.end_time, from_hold=True)
         taken = not isinstance(agreed, Refusal)
     if not taken:
-        return _outcome("refused", request, one, "offer_expired")
+        return _outcome("refused", request, one, RefusalCode.OFFER_EXPIRED)
     offers.mark_accepted(db, ctx, one)
     return _outcome("done", request, one)
 
 
-def decline_offer(db: Session, ctx: Context, command: DeclineOffer) -> HoldOutcome:
+def decline_offer(db: Session, ctx: Context, command: DeclineOffer) -> HoldOutcome[OfferCode]:
     """Leave what was offered to others; the request waits on."""
     found = _open(db, ctx, command, "declined")
     if isinstance(found, HoldOutcome):
@@ -51,34 +53,35 @@ def decline_offer(db: Session, ctx: Context, command: DeclineOffer) -> HoldOutco
 
 def _open(
     db: Session, ctx: Context, command: AcceptOffer | DeclineOffer, wanted: str
-) -> tuple[ConsultationRequest, TimeOffer] | HoldOutcome:
+) -> tuple[ConsultationRequest, TimeOffer] | HoldOutcome[OfferCode]:
     """The locked request and its open offer, or the answer where it is not open any more."""
     request = locked_request(db, command.request_id)
     one = offer_store.offer_by_token(db, command.request_id, command.hold_token)
     if request is None or one is None:
         problem = "names no offer to this request; take it from the latest request.offered"
-        return HoldOutcome.refusal("unknown_offer", "hold_token", problem)
+        return HoldOutcome[OfferCode].refusal(RefusalCode.UNKNOWN_OFFER, "hold_token", problem)
     state = effective_state(one.state, one.offered_until, ctx.now)
-    if state == "open":
+    if state == OfferState.OPEN:
         return request, one
     if state == wanted:
         return _outcome("already_done", request, one)
-    return _outcome("refused", request, one, "offer_expired" if state == "lapsed" else "offer_over")
+    code: OfferCode = RefusalCode.OFFER_EXPIRED if state == OfferState.LAPSED else RefusalCode.OFFER_OVER
+    return _outcome("refused", request, one, code)
 
 
 def _outcome(
-    result: Any, request: ConsultationRequest, one: TimeOffer, code: str | None = None
-) -> HoldOutcome:
+    result: Result, request: ConsultationRequest, one: TimeOffer, code: OfferCode | None = None
+) -> HoldOutcome[OfferCode]:
     return HoldOutcome(
         result=result,
         code=code,
         request_id=request.id,
         hold_token=one.hold_token,
-        status=request.status,
+        status=RequestStatus(request.status),
         session_id=request.scheduled_session_id,
         start=one.start_time,
         end=one.end_time,
-        held_until=one.offered_until if one.state == "open" else None,
+        held_until=one.offered_until if one.state == OfferState.OPEN else None,
     )
 
 

@@ -161,7 +161,7 @@ def _command(grant: Grant, view: ConfirmationView | OfferView, answer: str, id_:
             actor=str(grant.person),
             request_id=view.confirmation.request_id,
             consultant_user_id=grant.person,
-            question_id=grant.subject,
+            confirmation_request_id=grant.subject,
         )
     accept_or_decline: type[AcceptOffer | DeclineOffer] = AcceptOffer if answer == "accept" else DeclineOffer
     return accept_or_decline(

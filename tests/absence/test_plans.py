@@ -15,6 +15,7 @@ from booking_tasks.contracts import (
     ChosenConsultant,
     RescheduleSession,
 )
+from booking_tasks.enums import RefusalCode
 from booking_tasks.hours import service as hours
 from booking_tasks.models import (
     AvailabilitySlot,
@@ -97,7 +98,7 @@ def test_the_old_time_is_nobody_elses_while_the_plan_can_be_undone(
     other = meeting(db, colleague(db, (TEN - HOUR, 8)), day.service_type_id, TEN + 5 * HOUR)
     move = RescheduleSession(message_id=uuid4(), actor="m", session_id=other.id, new_start=TEN)
     db.get_one(ScheduledSession, other.id).consultant_user_id = day.okafor
-    assert sessions.reschedule(db, ctx, move).code == "slot_not_free"
+    assert sessions.reschedule(db, ctx, move).code == RefusalCode.SLOT_NOT_FREE
 
 
 def test_undone_every_row_is_as_it_was_and_nobody_is_notified(db: Session, ctx: Context, day: Day) -> None:

@@ -16,6 +16,7 @@ from booking_tasks.attendance import store as attendance
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, ReassignOutcome, ReassignSession
 from booking_tasks.credits import service as fairness
+from booking_tasks.enums import RefusalCode
 from booking_tasks.models import (
     AssignmentCredit,
     AssignmentDecision,
@@ -198,8 +199,8 @@ def test_what_began_or_ended_or_never_was_cannot_be_reassigned(
     stranger = ReassignSession(
         message_id=uuid4(), actor="desk", session_id=uuid4(), consultant_user_id=who, reason="ill"
     )
-    assert service.reassign(db, ctx, stranger).code == "unknown_session"
-    assert reassign(db, replace(ctx, now=START), session, who).code == "already_started"
+    assert service.reassign(db, ctx, stranger).code == RefusalCode.UNKNOWN_SESSION
+    assert reassign(db, replace(ctx, now=START), session, who).code == RefusalCode.ALREADY_STARTED
     command = CancelSession(
         message_id=uuid4(), actor="mira", session_id=session.id, cancelled_by="user", reason="x"
     )

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.attendance import service
 from booking_tasks.context import Context
 from booking_tasks.contracts import RecordBilling
+from booking_tasks.enums import RefusalCode
 from booking_tasks.models import Event
 from tests.builders import booked_session
 
@@ -38,4 +39,4 @@ def test_a_bill_is_kept_with_what_was_before(db: Session, ctx: Context) -> None:
 
 
 def test_a_bill_for_an_unknown_session_is_refused(db: Session, ctx: Context) -> None:
-    assert service.record_billing(db, ctx, bill(uuid4(), "1.00")).code == "unknown_session"
+    assert service.record_billing(db, ctx, bill(uuid4(), "1.00")).code == RefusalCode.UNKNOWN_SESSION

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.attendance import service
 from booking_tasks.context import Context
 from booking_tasks.contracts import Observation, RecordAttendance, RecordOutcome
+from booking_tasks.enums import RefusalCode
 from booking_tasks.models import AttendanceEvidence, ConsultationRequest, Event, Job, ScheduledSession
 from booking_tasks.outbox import store as outbox_store
 from booking_tasks.outbox.job_args import CollectAttendance
@@ -62,13 +63,15 @@ def both_attended() -> tuple[Observation, ...]:
 def outcome(
     session_id: UUID, notes: str | None = None, requester: Told = None, consultant: Told = None
 ) -> RecordOutcome:
-    return RecordOutcome(
-        message_id=uuid4(),
-        actor="staff",
-        session_id=session_id,
-        notes=notes,
-        requester_attendance=requester,
-        consultant_attendance=consultant,
+    return RecordOutcome.model_validate(
+        {
+            "message_id": uuid4(),
+            "actor": "staff",
+            "session_id": session_id,
+            "notes": notes,
+            "requester_attendance": requester,
+            "consultant_attendance": consultant,
+        }
     )
 
 
@@ -378,4 +381,4 @@ def test_notes_may_be_taken_while_the_session_runs(db: Session, ctx: Context) ->
 
 
 def test_an_outcome_of_an_unknown_session_is_refused(db: Session, ctx: Context) -> None:
-    assert service.record_outcome(db, ctx, outcome(uuid4(), notes="x")).code == "unknown_session"
+    assert service.record_outcome(db, ctx, outcome(uuid4(), notes="x")).code == RefusalCode.UNKNOWN_SESSION

@@ -34,7 +34,7 @@ from tests.concurrent_transactions import overtaken
 
 
 def service_type(service_type_id: UUID, **values: Any) -> UpsertServiceType:
-    fields = {"name": "Algebra", "default_duration_minutes": 45} | values
+    fields: dict[str, Any] = {"name": "Algebra", "default_duration_minutes": 45} | values
     return UpsertServiceType(message_id=uuid4(), actor="staff", service_type_id=service_type_id, **fields)
 
 

@@ -28,6 +28,7 @@ from booking_tasks.contracts import (
     UpsertUser,
     WeeklyHours,
 )
+from booking_tasks.enums import EvidenceType, Party
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import (
@@ -170,8 +171,8 @@ class Scenario:
         """Record what was observed of a session's room."""
         observations = tuple(
             Observation(
-                evidence_type=evidence_type,
-                party=party,
+                evidence_type=EvidenceType(evidence_type),
+                party=None if party is None else Party(party),
                 observed_at=at,
                 external_id=f"{evidence_type} {party}",
             )

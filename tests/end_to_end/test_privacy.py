@@ -19,6 +19,7 @@ from booking_tasks.contracts import (
     SearchSlots,
     UpsertUser,
 )
+from booking_tasks.enums import RefusalCode
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import DirectoryUser
@@ -101,7 +102,7 @@ def test_a_result_exists_only_where_a_caller_waits_and_expires_within_minutes(
         unwaited = with_client.send(command)
         query = SearchSlots(service_type_id=uuid7(), start=scenario.morning, end=scenario.morning + HOUR)
         waited = with_client.send(query, wait=True)
-        assert waited.outcome().code == "unknown_service_type"
+        assert waited.outcome().code == RefusalCode.UNKNOWN_SERVICE_TYPE
         wait_until(lambda: _known(who), "the command without a waiting caller")
         scenario.stage.settle()
     finally:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import AddLeave, AvailabilityOutcome, RemoveLeave, SearchSlots, SetAvailability
+from booking_tasks.enums import RefusalCode
 from booking_tasks.hours import service
 from booking_tasks.hours.service import Projection
 from booking_tasks.kit.database import transaction
@@ -171,7 +172,7 @@ def test_leave_takes_time_and_gives_it_back(db: Session, ctx: Context) -> None:
     back = RemoveLeave(message_id=uuid4(), actor="staff", leave_id=leave_id, consultant_user_id=who)
     assert service.remove_leave(db, ctx, back).result == "done"
     assert rows(db, who, "unavailable") == {}
-    assert service.remove_leave(db, ctx, back).code == "unknown_leave"
+    assert service.remove_leave(db, ctx, back).code == RefusalCode.UNKNOWN_LEAVE
 
 
 def test_leaves_that_overlap_are_one_block_and_blocks_of_others_stay(db: Session, ctx: Context) -> None:

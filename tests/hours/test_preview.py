@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context, Policies
 from booking_tasks.contracts import PreviewAvailability, PreviewOutcome, SearchSlots
+from booking_tasks.enums import RefusalCode
 from booking_tasks.hours import tasks
 from booking_tasks.hours.preview import preview_availability
 from booking_tasks.kit.database import transaction
@@ -91,7 +92,7 @@ def test_leave_that_is_removed_is_time_added(db: Session, ctx: Context) -> None:
     found = preview(db, ctx, who, removed_leave_ids=[leave_id])
     assert spans(found.added) == [(noon, noon.replace(hour=17)), (nine, nine.replace(hour=17))]
     assert found.removed_count == 0
-    assert preview(db, ctx, who, removed_leave_ids=[uuid4()]).code == "unknown_leave"
+    assert preview(db, ctx, who, removed_leave_ids=[uuid4()]).code == RefusalCode.UNKNOWN_LEAVE
 
 
 @pytest.mark.parametrize(

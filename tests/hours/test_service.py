@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import SetAvailability, SingleSlot, WeeklyHours
+from booking_tasks.enums import RefusalCode
 from booking_tasks.hours import service
 from booking_tasks.models import AvailabilitySlot
 from tests import builders
@@ -116,7 +117,7 @@ def test_overlapping_hours_are_refused_with_the_field_and_leave_nothing(db: Sess
 
 
 def test_hours_of_an_unknown_consultant_are_refused(db: Session, ctx: Context) -> None:
-    assert service.set_availability(db, ctx, hours(uuid4(), MONDAYS)).code == "unknown_consultant"
+    assert service.set_availability(db, ctx, hours(uuid4(), MONDAYS)).code == RefusalCode.UNKNOWN_CONSULTANT
 
 
 def test_hours_lie_beside_windows_that_somebody_else_declared(db: Session, ctx: Context) -> None:

@@ -19,6 +19,7 @@ from booking_tasks.contracts import (
     RequestOutcome,
     SubmitRequest,
 )
+from booking_tasks.enums import RequestStatus
 from booking_tasks.intake import service
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, Event, Job
@@ -51,7 +52,7 @@ class Office:
         written = new if isinstance(new, RequestOutcome) else service.insert_request(self.db, self.ctx, new)
         if isinstance(written, RequestOutcome):
             return written
-        return RequestOutcome(result="done", request_id=wish.request_id, status="pending")
+        return RequestOutcome(result="done", request_id=wish.request_id, status=RequestStatus.PENDING)
 
     def asked(self, **values: object) -> ConsultationRequest:
         """A request that a consultant was asked to confirm."""

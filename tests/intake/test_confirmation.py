@@ -219,10 +219,10 @@ def test_an_answer_to_another_question_is_refused(office: Office) -> None:
     request = office.asked()
     who, asked = asked_consultant(request), latest_confirmation_request(office.db, request.id)
     assert asked is not None
-    assert office.confirm(request, who, question_id=uuid4()).code == "other_question"
-    assert office.decline(request, who, question_id=uuid4()).code == "other_question"
+    assert office.confirm(request, who, confirmation_request_id=uuid4()).code == "other_confirmation_request"
+    assert office.decline(request, who, confirmation_request_id=uuid4()).code == "other_confirmation_request"
     assert request.status == "pending_confirmation"
-    assert office.confirm(request, who, question_id=asked.id).status == "scheduled"
+    assert office.confirm(request, who, confirmation_request_id=asked.id).status == "scheduled"
 
 
 def test_a_question_says_what_became_of_it(office: Office) -> None:

@@ -58,7 +58,7 @@ class Asking(Office):
         assert self.wish.assigned_consultant_user_id is not None
         self.who: UUID = self.wish.assigned_consultant_user_id
 
-    def question_id(self) -> UUID:
+    def confirmation_request_id(self) -> UUID:
         job = self.db.execute(
             select(Job).where(
                 Job.args["notice"].astext == NoticeType.CONFIRMATION_REQUESTED, self.to_consultant()
@@ -154,7 +154,7 @@ def test_the_question_is_an_invitation_that_its_consultant_can_answer(asking: As
     event = event_in(mail)
 
     assert method_of(mail) == "REQUEST"
-    assert str(event["UID"]) == f"{asking.question_id()}@booking.example.org"
+    assert str(event["UID"]) == f"{asking.confirmation_request_id()}@booking.example.org"
     assert (int(event["SEQUENCE"]), str(event["STATUS"])) == (0, "TENTATIVE")
     assert (event["DTSTART"].dt, event["DTEND"].dt) == (TOMORROW, TOMORROW + timedelta(hours=1))
     assert str(event["ORGANIZER"]) == "mailto:booking@example.org"
@@ -202,7 +202,7 @@ def test_an_accepted_question_becomes_the_session_in_the_same_entry(asking: Aski
     invited = asking.post()
 
     session = asking.session()
-    assert (session.id, session.revision) == (asking.question_id(), 1)
+    assert (session.id, session.revision) == (asking.confirmation_request_id(), 1)
     [mail] = invited
     event = event_in(mail)
     assert (int(event["SEQUENCE"]), str(event["STATUS"])) == (1, "CONFIRMED")
@@ -293,9 +293,9 @@ def test_a_session_called_off_before_its_invitation_takes_the_question_out(askin
 
 
 def test_a_question_never_blocks_the_time_it_asks_for(asking: Asking) -> None:
-    ids = {asking.question_id(), uuid4()}
+    ids = {asking.confirmation_request_id(), uuid4()}
 
-    assert sessions_that_do_not_block(asking.db, ids, asking.who) == {asking.question_id()}
+    assert sessions_that_do_not_block(asking.db, ids, asking.who) == {asking.confirmation_request_id()}
     assert sessions_that_do_not_block(asking.db, ids, uuid4()) == set()
 
 
@@ -303,7 +303,7 @@ def test_a_request_asked_about_by_an_older_release_is_a_session_of_its_own(db: S
     from booking_tasks.models import Event
 
     asking = Asking(db, ctx)
-    asked = db.get_one(Event, asking.question_id())
+    asked = db.get_one(Event, asking.confirmation_request_id())
     said = {name: value for name, value in asked.after.items() if name not in {"end", "until"}}
     told = {column.key: getattr(asked, column.key) for column in Event.__table__.columns}
     db.delete(asked)  # no role of the service's rewrites what was told

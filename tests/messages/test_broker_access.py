@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ from booking_tasks.contracts import (
     SearchSlots,
     UpsertUser,
 )
+from booking_tasks.enums import EvidenceType
 from booking_tasks.kit.queues import QUEUES
 from booking_tasks.ops.cli import cli
 from booking_tasks.ops.secret_files import ACCESS, acl_users, write_secrets
@@ -126,8 +128,8 @@ def test_what_others_may_do(guarded: GuardedValkey, user: str) -> None:
 
 def _attendance() -> RecordAttendance:
     seen = Observation(
-        evidence_type="room_opened",
-        observed_at="2027-03-01T09:00:00Z",
+        evidence_type=EvidenceType.ROOM_OPENED,
+        observed_at=datetime(2027, 3, 1, 9, tzinfo=UTC),
         external_id="1",
     )
     return RecordAttendance(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, time
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +25,7 @@ from booking_tasks.contracts import (
     UpsertUser,
     WeeklyHours,
 )
+from booking_tasks.enums import EvidenceType
 from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.servers import wait_until
@@ -101,7 +103,7 @@ def test_a_booking_goes_all_the_way_and_every_sweep_runs(house: House) -> None:
         SetAvailability(
             **told(
                 consultant_user_id=consultant,
-                weekly=tuple(WeeklyHours(weekday=day, start="00:00", end="00:00") for day in range(1, 8)),
+                weekly=tuple(WeeklyHours(weekday=day, start=time(), end=time()) for day in range(1, 8)),
             )
         ),
     ]
@@ -113,7 +115,11 @@ def test_a_booking_goes_all_the_way_and_every_sweep_runs(house: House) -> None:
     session = "SELECT scheduled_session_id FROM consultation_requests"
     wait_until(lambda: house.one(session) is not None, "a session", 60)
     wait_until(lambda: len(house.mail.mails()) == 2, "two invitations", 60)
-    seen = Observation(evidence_type="room_opened", observed_at="2026-11-21T00:00:00Z", external_id="1")
+    seen = Observation(
+        evidence_type=EvidenceType.ROOM_OPENED,
+        observed_at=datetime(2026, 11, 21, tzinfo=UTC),
+        external_id="1",
+    )
     evidence = RecordAttendance(**told(session_id=house.one(session), source="test", observations=(seen,)))
     assert house.ask("producer-evidence", evidence).result == "done"
 

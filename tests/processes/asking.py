@@ -21,7 +21,7 @@ class Asked:
     """The request, the question, and who was asked; their address is WEBER."""
 
     request_id: UUID
-    question_id: UUID
+    confirmation_request_id: UUID
     consultant_user_id: UUID
 
     def request(self) -> ConsultationRequest:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import ListCalendarFeeds, SetCalendarFeed
+from booking_tasks.enums import FeedType
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AvailabilitySlot
@@ -44,7 +45,7 @@ def test_a_calendar_is_read_by_whoever_takes_provision_and_nothing_of_it_is_told
             actor="test",
             feed_id=uuid7(),
             consultant_user_id=who,
-            feed_type="ics",
+            feed_type=FeedType.ICS,
             url=f"https://localhost:{shelf.port}/private-token",
             username="okafor",
             password="open-sesame",

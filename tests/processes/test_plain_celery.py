@@ -14,6 +14,7 @@ from sqlalchemy import select, text
 
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import UpsertUser
+from booking_tasks.enums import RefusalCode
 from booking_tasks.kit import clock
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
@@ -52,7 +53,7 @@ def test_worker_and_beat_start_in_any_directory_and_take_nothing_from_it(
     stack.wait_ready()
     agreed_session()
 
-    assert ask(client).code == "unknown_service_type"
+    assert ask(client).code == RefusalCode.UNKNOWN_SERVICE_TYPE
     wait_for(lambda: all_settled("provision_meeting", 1), "the room, rung for by the beat")
     assert times_sent(beat, "wake_due_jobs") > 0
 
@@ -161,7 +162,7 @@ def test_remote_control_is_off_unless_asked_for(
 
     wait_for(lambda: not listening.running, "the end of the one that listens")
     assert silent.running
-    assert ask(client).code == "unknown_service_type"
+    assert ask(client).code == RefusalCode.UNKNOWN_SERVICE_TYPE
 
 
 SWALLOWING = """

@@ -36,9 +36,9 @@ def test_a_piped_reply_confirms_and_the_same_mail_again_changes_nothing(stack: S
     wish = asked()
     stack.worker("front", ("replies",), concurrency=1)
     stack.wait_ready()
-    raw = mail(calendar(wish.question_id), Authentication_Results="mx.example.org; dmarc=pass")
+    raw = mail(calendar(wish.confirmation_request_id), Authentication_Results="mx.example.org; dmarc=pass")
 
-    refused = pipe(mail(calendar(wish.question_id)), stack.environment)
+    refused = pipe(mail(calendar(wish.confirmation_request_id)), stack.environment)
     first, again = (pipe(raw, stack.environment) for _ in range(2))
 
     assert (refused.returncode, refused.stdout.startswith(b"refused not_authenticated (")) == (0, True)

@@ -68,7 +68,8 @@ def test_killed_while_it_answers_nothing_is_half_done_and_the_answer_is_not_lost
     settings.cache_clear()
     wish = asked()
     link = Links(address, secret).url(
-        "answers", Grant("answers", wish.question_id, wish.consultant_user_id, NOW + timedelta(hours=12))
+        "answers",
+        Grant("answers", wish.confirmation_request_id, wish.consultant_user_id, NOW + timedelta(hours=12)),
     )
     process = stack.web(port)
     wait_for(lambda: answers(address), "the web room")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from booking_tasks.calendars.sandbox import SandboxLimits
 from booking_tasks.contracts.replies import LONGEST_REPLY
-from booking_tasks.enums import ReplyAnswer
+from booking_tasks.enums import RefusalCode, ReplyAnswer
 from booking_tasks.replies import sandbox as confined
 from booking_tasks.replies.mail import LARGEST_MAIL, NotForUsError
 from booking_tasks.replies.mail import read as read_mail
@@ -117,7 +117,8 @@ def test_a_reply_that_recurs_every_second_is_answered_at_once_in_a_process_of_it
 
 def test_a_process_that_takes_too_much_is_a_refusal_and_so_is_garbage() -> None:
     assert confined.read(calendar(ENTRY), SandboxLimits(cpu=3, wall=0.01, memory=512 << 20)) == Rejected(
-        "unreadable", "reading it takes too much time or memory, as with a rule that recurs every second"
+        RefusalCode.UNREADABLE,
+        "reading it takes too much time or memory, as with a rule that recurs every second",
     )
     garbage = confined.read("\udcff" * 10)
     assert isinstance(garbage, Rejected)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, ReceiveReply, ReplyOutcome
+from booking_tasks.enums import RefusalCode
 from booking_tasks.models import DirectoryUser, Event, Job, ScheduledSession
 from booking_tasks.replies import service
 from booking_tasks.replies.reading import read
@@ -154,13 +155,13 @@ def test_whom_the_directory_does_not_know_nobody_can_be(mailbox: Mailbox) -> Non
     mailbox.db.delete(mailbox.db.get_one(DirectoryUser, mailbox.who))
     mailbox.db.flush()
 
-    assert mailbox.reply().code == "wrong_person"
+    assert mailbox.reply().code == RefusalCode.WRONG_PERSON
 
 
 def test_an_answer_after_the_deadline_is_refused_before_any_sweep_came(mailbox: Mailbox) -> None:
     mailbox.later(days=1, seconds=1)
 
-    assert mailbox.reply().code == "hold_expired"
+    assert mailbox.reply().code == RefusalCode.HOLD_EXPIRED
     assert mailbox.wish.status == "pending_confirmation"
 
 
@@ -168,8 +169,8 @@ def test_an_answer_after_the_deadline_is_refused_before_any_sweep_came(mailbox: 
 def test_an_answer_to_a_question_that_is_over_is_stale(mailbox: Mailbox, answer: str) -> None:
     mailbox.cancel(mailbox.wish)
 
-    assert mailbox.reply(calendar(mailbox.question, answer)).code == "stale"
-    assert mailbox.wish.status == "cancelled"
+    assert mailbox.reply(calendar(mailbox.question, answer)).code == RefusalCode.STALE
+    assert mailbox.wish.status == RefusalCode.CANCELLED
 
 
 # -- about sessions that are agreed ---------------------------------------------------------------------
@@ -220,7 +221,7 @@ def test_a_requesters_answer_is_theirs(mailbox: Mailbox, agreed: ScheduledSessio
 def test_an_answer_to_an_earlier_revision_counts_for_nothing(
     mailbox: Mailbox, agreed: ScheduledSession
 ) -> None:
-    assert mailbox.reply(calendar(agreed.id, "DECLINED", sequence=0)).code == "stale"
+    assert mailbox.reply(calendar(agreed.id, "DECLINED", sequence=0)).code == RefusalCode.STALE
     assert mailbox.reply(calendar(agreed.id, "DECLINED", sequence=7)).result == "done"
     assert [said["revision"] for _, said in recorded(mailbox)] == [1]
 
@@ -231,7 +232,7 @@ def test_an_answer_to_a_session_that_is_over_is_refused(mailbox: Mailbox, agreed
     )
     sessions.cancel(mailbox.db, mailbox.ctx, command)
 
-    assert mailbox.reply(calendar(agreed.id, "DECLINED", sequence=2)).code == "already_ended"
+    assert mailbox.reply(calendar(agreed.id, "DECLINED", sequence=2)).code == RefusalCode.ALREADY_ENDED
 
 
 def test_a_reply_to_a_question_asked_again_answers_only_the_later_one(mailbox: Mailbox) -> None:
@@ -244,7 +245,7 @@ def test_a_reply_to_a_question_asked_again_answers_only_the_later_one(mailbox: M
     mailbox.ctx = replace(mailbox.ctx, now=mailbox.ctx.now + timedelta(minutes=1))
     assert assign(mailbox.db, mailbox.ctx, mailbox.wish.id).consultant_user_id == mailbox.who
 
-    assert mailbox.reply(calendar(first)).code == "stale"
+    assert mailbox.reply(calendar(first)).code == RefusalCode.STALE
     assert mailbox.reply(calendar(first, "DECLINED")).result == "already_done"
     assert mailbox.wish.status == "pending_confirmation"
     assert mailbox.reply(calendar(mailbox.asked_now())).result == "done"

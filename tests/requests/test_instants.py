@@ -37,7 +37,6 @@ def test_the_instants_of_a_decision_and_its_events_are_all_in_utc(db: Session, c
         preferred_consultant_user_id=preferred,
         preferred_start=start,
         preferred_end=start + timedelta(hours=3),
-        fallback="anyone",
     )
     assert service.submit(db, ctx, command).status == "scheduled"
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome
+from booking_tasks.enums import RefusalCode
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
 from booking_tasks.series import service
 from booking_tasks.series.rules import starts_of
@@ -76,8 +77,8 @@ def test_one_conflict_books_nothing_and_all_of_them_are_told(db: Session, ctx: C
     refused = course.book(FIRST, weekly={"times": 7, "time_zone": "UTC"})
     assert (refused.result, refused.code, refused.sessions) == ("refused", "conflicts", ())
     assert refused.conflicts == (
-        Conflict(start=FIRST + 2 * WEEK, code="slot_taken"),
-        Conflict(start=FIRST + 6 * WEEK, code="slot_not_free"),
+        Conflict(start=FIRST + 2 * WEEK, code=RefusalCode.SLOT_TAKEN),
+        Conflict(start=FIRST + 6 * WEEK, code=RefusalCode.SLOT_NOT_FREE),
     )
     assert course.left() == before
     assert db.scalar(select(func.count()).where(ConsultationRequest.series_id.is_not(None))) == 1
@@ -88,8 +89,8 @@ def test_starts_of_one_series_may_be_in_each_others_way(db: Session, ctx: Contex
     starts = [FIRST, FIRST + timedelta(minutes=30), FIRST + timedelta(hours=1), FIRST + timedelta(hours=2)]
     refused = course.book(*starts)
     assert refused.conflicts == (
-        Conflict(start=starts[1], code="slot_taken"),
-        Conflict(start=starts[3], code="limit_reached"),
+        Conflict(start=starts[1], code=RefusalCode.SLOT_TAKEN),
+        Conflict(start=starts[3], code=RefusalCode.LIMIT_REACHED),
     )
     assert course.left() == [0, 0, 0, 0]
 
@@ -107,17 +108,17 @@ def test_what_is_unknown_is_refused(db: Session, ctx: Context, values: dict[str,
 
 def test_who_confirms_each_booking_or_takes_none_is_not_booked_in_series(db: Session, ctx: Context) -> None:
     course = Course(db, ctx, requires_confirmation=True)
-    assert course.book(FIRST).code == "must_be_confirmed"
-    assert course.book(FIRST, requester_user_id=course.who).code == "is_the_requester"
+    assert course.book(FIRST).code == RefusalCode.MUST_BE_CONFIRMED
+    assert course.book(FIRST, requester_user_id=course.who).code == RefusalCode.IS_THE_REQUESTER
     db.execute(text("UPDATE consultant_profiles SET is_available_for_booking = false"))
-    assert course.book(FIRST).code == "not_bookable"
+    assert course.book(FIRST).code == RefusalCode.NOT_BOOKABLE
 
 
 def test_a_series_id_is_used_once(db: Session, ctx: Context) -> None:
     course = Course(db, ctx)
     ids = {"series_id": uuid4(), "requester_user_id": uuid4()}
     assert course.book(FIRST, **ids).result == "done"
-    assert course.book(FIRST + WEEK, **ids).code == "series_exists"
+    assert course.book(FIRST + WEEK, **ids).code == RefusalCode.SERIES_EXISTS
 
 
 def test_a_weekly_start_is_the_same_wall_clock_time_through_a_change_of_clocks() -> None:

@@ -18,6 +18,7 @@ from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.contracts import BookSeries, Weekly
+from booking_tasks.enums import RefusalCode
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import (
@@ -196,7 +197,7 @@ def test_a_series_that_is_refused_gives_its_locks_back(own_database: str, ctx: C
         starts=(START, START + HOUR),
     )
     with transaction() as db, psycopg.connect(own_database) as rival:
-        assert series.book_series(db, ctx, command).code == "conflicts"
+        assert series.book_series(db, ctx, command).code == RefusalCode.CONFLICTS
         rival.execute(
             "SELECT FROM consultant_profiles WHERE consultant_user_id = %s FOR UPDATE NOWAIT", [desk.who]
         )

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.context import Context
 from booking_tasks.contracts import SessionOutcome
-from booking_tasks.enums import InboxState, JobState
+from booking_tasks.enums import InboxState, JobState, RefusalCode
 from booking_tasks.inbox import service as inbox
 from booking_tasks.inbox import store as inbox_store
 from booking_tasks.jobs import service as jobs
@@ -154,7 +154,7 @@ def test_a_refused_command_belongs_to_the_timeline_and_keeps_only_its_ids(db: Se
     session: ScheduledSession = builders.booked_session(db)
     refused, body = uuid7(), {"session_id": str(session.id), "reason": "secret"}
     inbox.begin_attempt(db, refused, "reschedule_session", "booking", body, 3)
-    inbox.store_answer(db, refused, SessionOutcome(result="refused", code="slot_taken"))
+    inbox.store_answer(db, refused, SessionOutcome(result="refused", code=RefusalCode.SLOT_TAKEN))
 
     assert texts(timeline(db, session.id), "message") == [
         "reschedule_session came by booking",

@@ -25,6 +25,7 @@ from booking_tasks.contracts import (
     DeclineOffer,
     HoldSlot,
 )
+from booking_tasks.enums import RefusalCode
 from booking_tasks.holds import service as holds
 from booking_tasks.intake import service as intake
 from booking_tasks.kit.ids import uuid7
@@ -141,9 +142,9 @@ def test_the_clock_alone_ends_an_offer_and_others_take_its_start_with_every_swee
         start=START,
     )
     room.later(minutes=30, microseconds=-1)
-    assert holds.hold_slot(room.db, room.ctx, shop).code == "slot_taken"
+    assert holds.hold_slot(room.db, room.ctx, shop).code == RefusalCode.SLOT_TAKEN
     room.later(microseconds=1)
-    assert room.answers(AcceptOffer, request).code == "offer_expired"
+    assert room.answers(AcceptOffer, request).code == RefusalCode.OFFER_EXPIRED
     assert room.answers(DeclineOffer, request).code == "offer_expired"
     assert holds.hold_slot(room.db, room.ctx, shop).result == "done"
     assert room.sweeps() == 1

@@ -58,7 +58,7 @@ class Round:
         self.who: UUID = request.assigned_consultant_user_id
         with transaction() as db:
             self.address = db.get_one(DirectoryUser, self.who).email
-            self.question_id = db.execute(
+            self.confirmation_request_id = db.execute(
                 select(Event.id).where(
                     Event.consultation_request_id == self.wish, Event.type == "request.confirmation_requested"
                 )
@@ -81,7 +81,9 @@ class Round:
 
     def by_calendar(self, partstat: str) -> str:
         text = calendar(
-            self.question_id, partstat, attendee=f"ATTENDEE;PARTSTAT={{answer}}:mailto:{self.address}"
+            self.confirmation_request_id,
+            partstat,
+            attendee=f"ATTENDEE;PARTSTAT={{answer}}:mailto:{self.address}",
         )
         body = {"message_id": str(uuid4()), "actor": "mail", "sender": self.address, "calendar": text}
         answer = replies.receive_reply(request=body)  # ready when it has been read
@@ -125,7 +127,7 @@ def play(web: Web, office: Office, monkeypatch: pytest.MonkeyPatch, ways: int) -
 
 def _fate(one: Round) -> str:
     with transaction() as db:
-        asked = confirmation_request(db, one.question_id)
+        asked = confirmation_request(db, one.confirmation_request_id)
         assert asked is not None
         request = db.get_one(ConsultationRequest, one.wish)
         sessions = db.execute(
@@ -146,7 +148,7 @@ def _fate(one: Round) -> str:
     assert (ended, unanswered) == (1, 0)
     if asked.resolution == "accepted":
         assert request.status == "scheduled"
-        assert found == [(one.question_id, one.who, 1)]
+        assert found == [(one.confirmation_request_id, one.who, 1)]
     else:
         assert (request.status, request.excluded_consultant_user_ids) == ("pending_assignment", [one.who])
         assert found == []

@@ -29,6 +29,7 @@ from booking_tasks.contracts import (
     UpsertUser,
     WeeklyHours,
 )
+from booking_tasks.enums import EvidenceType, Party
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
@@ -310,18 +311,20 @@ class Scenario:
         """Send the evidence of who is in the room."""
         observations = [
             Observation(
-                evidence_type="room_opened", observed_at=session.scheduled_start_time, external_id="opened"
+                evidence_type=EvidenceType.ROOM_OPENED,
+                observed_at=session.scheduled_start_time,
+                external_id="opened",
             )
         ]
         for party in present:
             for evidence_type, at in (
-                ("joined", session.scheduled_start_time),
-                ("left", session.scheduled_end_time),
+                (EvidenceType.JOINED, session.scheduled_start_time),
+                (EvidenceType.LEFT, session.scheduled_end_time),
             ):
                 observations.append(
                     Observation(
                         evidence_type=evidence_type,
-                        party=party,
+                        party=Party(party),
                         observed_at=at,
                         external_id=f"{party} {evidence_type}",
                     )
