@@ -24,7 +24,7 @@ from booking_tasks.models import (
     ScheduledSession,
 )
 from booking_tasks.models.upsert import upsert
-from booking_tasks.requests.confirmation_requests import ASKED
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.states import OPEN
 
 _REAL_TIME = func.clock_timestamp()
@@ -255,7 +255,9 @@ def sessions_that_do_not_block(db: Session, ids: Iterable[UUID], consultant_user
     candidates = list(ids)
     known = select(ScheduledSession.id).where(ScheduledSession.id.in_(candidates), ~attended)
     requested = select(Event.id).where(
-        Event.id.in_(candidates), Event.type == ASKED, Event.consultant_user_id == consultant_user_id
+        Event.id.in_(candidates),
+        Event.type == EventType.REQUEST_CONFIRMATION_REQUESTED,
+        Event.consultant_user_id == consultant_user_id,
     )
     return set(db.execute(union(known, requested)).scalars())
 

@@ -116,7 +116,7 @@ def _confirmation_declined(
         return Snooze("the question is on its way")
     notice = _no_more(db, ctx, house, request, to, event, NoticeType.CONFIRMATION_DECLINED)
     asked = _question_before(db, request, to, event)
-    by_calendar = asked is not None and asked.ended_by == REPLIES
+    by_calendar = asked is not None and asked.resolved_by == REPLIES
     in_calendar = notice.entry is not None and store.asking_tried(db, request.id, to)
     reason = rules.why_not_take_out(in_calendar=in_calendar, by_calendar=by_calendar)
     return notice if reason is None else Skipped(reason)
@@ -160,11 +160,11 @@ def _entry(
     if not house.calendar_replies or asked.start is None or asked.end is None:
         return None
     revised_at = asked.requested_at
-    if asked.ended_at is not None:
-        revised_at = max(asked.ended_at, asked.requested_at + timedelta(seconds=1))
+    if asked.resolved_at is not None:
+        revised_at = max(asked.resolved_at, asked.requested_at + timedelta(seconds=1))
     return Copy(
         session_id=asked.id,
-        revision=0 if asked.ended_at is None else 1,
+        revision=0 if asked.resolved_at is None else 1,
         revised_at=revised_at,
         created_at=asked.requested_at,
         start=asked.start,

@@ -1,7 +1,7 @@
-"""The questions that consultants were asked, and what became of each: read from the history.
+"""The confirmation requests sent to consultants, and how each was resolved: read from the events.
 
-A question is an event, `request.confirmation_requested`; its id names the question in links and calendars.
-What leads the request out of `pending_confirmation` ends it.
+A confirmation request is an event, `request.confirmation_requested`; links and calendar entries use the id
+of the event. The event that takes the request out of `pending_confirmation` resolves it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from uuid import UUID
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from booking_tasks.enums import RequestStatus
 from booking_tasks.models import Event
 from booking_tasks.outbox.event_types import EventType
 
-ASKED = EventType.REQUEST_CONFIRMATION_REQUESTED
-
-#: `withdrawn` is whatever ended it beside the consultant's answer or silence.
+#: `withdrawn` is every end other than the consultant's answer, or that no answer came in time.
 Resolution = Literal["open", "accepted", "declined", "unanswered", "withdrawn"]
 _RESOLUTIONS: dict[str, Resolution] = {
     EventType.SESSION_SCHEDULED: "accepted",
@@ -30,9 +29,10 @@ _RESOLUTIONS: dict[str, Resolution] = {
 
 @dataclass(frozen=True)
 class ConfirmationRequest:
-    """One consultant asked once about one request. `end` is None for those of a release that kept none.
+    """One consultant, asked once to confirm one request.
 
-    `ended_by` is the door of what ended it, `ended_at` the moment.
+    `start` and `end` are None for an event that does not have them. `resolved_by` is the entry point of the
+    event that resolved it, `resolved_at` its instant.
     """
 
     id: UUID
@@ -42,42 +42,45 @@ class ConfirmationRequest:
     start: datetime | None
     end: datetime | None
     resolution: Resolution = "open"
-    ended_at: datetime | None = None
-    ended_by: str | None = None
+    resolved_at: datetime | None = None
+    resolved_by: str | None = None
 
 
 def confirmation_request(db: Session, confirmation_request_id: UUID) -> ConfirmationRequest | None:
-    """The question of this id."""
+    """Return the confirmation request of this id."""
     event = db.get(Event, confirmation_request_id)
-    if event is None or event.type != ASKED:
+    if event is None or event.type != EventType.REQUEST_CONFIRMATION_REQUESTED:
         return None
-    return _question(db, event)
+    return _from_event(db, event)
 
 
 def latest_confirmation_request(
     db: Session, request_id: UUID, before: UUID | None = None
 ) -> ConfirmationRequest | None:
-    """What was asked last about a request; or last before the event `before`."""
-    asked = select(Event).where(Event.consultation_request_id == request_id, Event.type == ASKED)
+    """Return the last confirmation request of a request, or the last one before the event `before`."""
+    sent = select(Event).where(
+        Event.consultation_request_id == request_id,
+        Event.type == EventType.REQUEST_CONFIRMATION_REQUESTED,
+    )
     if before is not None:
         position = select(Event.position).where(Event.id == before).scalar_subquery()
-        asked = asked.where(Event.position < position)
-    event = db.execute(asked.order_by(Event.position.desc()).limit(1)).scalar_one_or_none()
-    return None if event is None else _question(db, event)
+        sent = sent.where(Event.position < position)
+    event = db.execute(sent.order_by(Event.position.desc()).limit(1)).scalar_one_or_none()
+    return None if event is None else _from_event(db, event)
 
 
 def open_confirmation_request(
     db: Session, request_id: UUID, consultant_user_id: UUID
 ) -> ConfirmationRequest | None:
-    """What this consultant is asked about a request now."""
-    asked = latest_confirmation_request(db, request_id)
-    if asked is None or asked.resolution != "open" or asked.consultant_user_id != consultant_user_id:
+    """Return the confirmation request of a request that waits for this consultant's answer."""
+    latest = latest_confirmation_request(db, request_id)
+    if latest is None or latest.resolution != "open" or latest.consultant_user_id != consultant_user_id:
         return None
-    return asked
+    return latest
 
 
 def declining_consultants(db: Session, request_id: UUID) -> set[UUID]:
-    """Those who were asked about a request and said no, or nothing in time."""
+    """Return the consultants who declined a request or did not answer in time."""
     found = db.execute(
         select(Event.consultant_user_id).where(
             Event.consultation_request_id == request_id,
@@ -87,7 +90,7 @@ def declining_consultants(db: Session, request_id: UUID) -> set[UUID]:
     return {who for who in found.scalars() if who is not None}
 
 
-def _question(db: Session, event: Event) -> ConfirmationRequest | None:
+def _from_event(db: Session, event: Event) -> ConfirmationRequest | None:
     if event.consultation_request_id is None or event.consultant_user_id is None:
         return None
     return ConfirmationRequest(
@@ -101,26 +104,30 @@ def _question(db: Session, event: Event) -> ConfirmationRequest | None:
     )
 
 
-def _resolution(db: Session, requested: Event) -> dict[str, Any]:
-    waited = "pending_confirmation"
-    ended = db.execute(
+def _resolution(db: Session, sent: Event) -> dict[str, Any]:
+    """Return how, when and by which entry point the confirmation request was resolved, if it was."""
+    waiting = RequestStatus.PENDING_CONFIRMATION
+    event = db.execute(
         select(Event.type, Event.occurred_at, Event.entry_point)
         .where(
-            Event.consultation_request_id == requested.consultation_request_id,
-            Event.position > requested.position,
+            Event.consultation_request_id == sent.consultation_request_id,
+            Event.position > sent.position,
             or_(
-                Event.before["status"].astext == waited,
-                Event.before["request_status"].astext == waited,
-                Event.type == ASKED,
+                Event.before["status"].astext == waiting,
+                Event.before["request_status"].astext == waiting,
+                Event.type == EventType.REQUEST_CONFIRMATION_REQUESTED,
             ),
         )
         .order_by(Event.position)
         .limit(1)
     ).first()
-    if ended is None:
+    if event is None:
         return {}
-    resolution = _RESOLUTIONS.get(ended.type, "withdrawn")
-    return {"resolution": resolution, "ended_at": ended.occurred_at, "ended_by": ended.entry_point}
+    return {
+        "resolution": _RESOLUTIONS.get(event.type, "withdrawn"),
+        "resolved_at": event.occurred_at,
+        "resolved_by": event.entry_point,
+    }
 
 
 def _instant(text: str | None) -> datetime | None:

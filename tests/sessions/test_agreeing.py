@@ -261,6 +261,6 @@ def test_a_request_that_somebody_else_changed_is_not_booked(desk: Desk) -> None:
     request = builders.request(desk.db, desk.kind.id)
     desk.db.execute(text("UPDATE consultation_requests SET status = 'cancelled'"))
     before = desk.rows()
-    with pytest.raises(DBAPIError, match="no longer pending"), desk.db.begin_nested():
+    with pytest.raises(DBAPIError, match="cannot change from pending to scheduled"), desk.db.begin_nested():
         desk.agree(request)
     assert desk.rows() == before
