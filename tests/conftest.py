@@ -28,6 +28,7 @@ from booking_tasks.ops.service_processes import ServiceProcess
 from tests import preforked_workers
 from tests.accounts import as_deployed, as_role, migrate_with_roles
 from tests.builders import NOW
+from tests.unit_modules import SERVER_FIXTURES, needs_server
 
 _MEMORY, _ROOM = Path("/dev/shm"), 2 * 1024**3
 
@@ -75,9 +76,29 @@ ServiceProcess.launch = staticmethod(preforked_workers.launch)
 hypothesis_settings.register_profile("soak", max_examples=500, stateful_step_count=60)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--unit", action="store_true", help="run only modules that need no server")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Skip a module that needs a server before it is imported, for `--unit`."""
+    is_module = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    return True if is_module and config.getoption("--unit") and needs_server(collection_path) else None
+
+
+def _needs_server(item: pytest.Item) -> bool:
+    """Whether a test uses a server's fixture, directly or through others, or starts processes of its own."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return not SERVER_FIXTURES.isdisjoint(fixtures) or item.get_closest_marker("stack") is not None
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that start processes first: a long one that came last would run alone on one core."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order the files: those that start processes first, as a long one at the end would run alone."""
+    if config.getoption("--unit"):
+        needing = {item.path for item in items if _needs_server(item)}
+        config.hook.pytest_deselected(items=[item for item in items if item.path in needing])
+        items[:] = [item for item in items if item.path not in needing]
     slow = {item.path for item in items if item.get_closest_marker("stack") is not None}
     items.sort(key=lambda item: item.path not in slow)
 

@@ -55,10 +55,10 @@ def one_step_ahead(url: str) -> None:
 
 @pytest.mark.usefixtures("effects")
 def test_this_release_works_on_the_schema_of_the_next(own_database: str) -> None:
-    kind_and_requester = bookable()
-    play(*kind_and_requester)
+    service_and_requester = bookable()
+    play(*service_and_requester)
     one_step_ahead(as_superuser(own_database))
-    play(*kind_and_requester)
+    play(*service_and_requester)
     purge()
     refuse_older_schema(own_database)
 

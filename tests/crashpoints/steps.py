@@ -278,9 +278,10 @@ def after_start(label: str, since: timedelta) -> Step:
     return lambda world: world.at(world.session_start(label) + since)
 
 
-def presence(kind: str, at: timedelta, who: str | None = None) -> dict[str, Any]:
+def presence(evidence_type: str, at: timedelta, who: str | None = None) -> dict[str, Any]:
     """One observation of a platform, `at` counted from the session's start."""
-    return {"id": f"{kind} {who} {at}", "evidence_type": kind, "observed_at": at, "user_id": who}
+    name = f"{evidence_type} {who} {at}"
+    return {"id": name, "evidence_type": evidence_type, "observed_at": at, "user_id": who}
 
 
 def seen(label: str, *observations: dict[str, Any], complete: bool = True) -> Step:

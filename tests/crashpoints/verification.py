@@ -108,7 +108,7 @@ _SUMMARY_QUERIES = {
         SELECT plan_id, scheduled_session_id, position, action, reason, consultant_user_id, start_time, state,
                answer_by FROM absence_plan_steps""",
     "evidence": """
-        SELECT scheduled_session_id, kind, party, observed_at, source, external_id
+        SELECT scheduled_session_id, evidence_type, party, observed_at, source, external_id
           FROM attendance_evidence""",
     "leaves": "SELECT id, consultant_user_id, start_local, end_local, reason FROM consultant_leaves",
     "credits": """

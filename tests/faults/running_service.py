@@ -58,7 +58,7 @@ class Book:
 
     sent: dict[UUID, Command[Any]] = field(default_factory=dict)
     answers: dict[UUID, Outcome] = field(default_factory=dict)
-    sendings: int = 0
+    send_attempts: int = 0
 
     @property
     def accepted(self) -> set[UUID]:
@@ -164,7 +164,7 @@ class RunningService:
         self.book.sent[message.message_id] = message
         pause = threading.Event()
         while time.monotonic() < end:
-            self.book.sendings += 1
+            self.book.send_attempts += 1
             with suppress(NoAnswerError, NotSentError):
                 answer = client.send(message, wait=True).outcome(timeout=3)
                 if answer.result != "try_later":
