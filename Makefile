@@ -32,6 +32,10 @@ test: $(INSTALLED) ## Run the tests; ARGS="tests/jobs -q" narrows them
 # The order is that of tests/conftest.py: xdist's own puts the files with the fewest tests last, and they take longest.
 SIDE_BY_SIDE ?= -n 2 --dist loadfile --no-loadscope-reorder
 
+.PHONY: unit
+unit: $(INSTALLED) ## Run the test modules that need no server, in seconds
+	@$(VENV)/bin/python -m pytest -q --unit $(ARGS)
+
 .PHONY: faults
 faults: $(INSTALLED) ## Run every fault test, also the long ones
 	@$(VENV)/bin/python -m pytest tests/faults tests/crashpoints tests/properties $(ARGS)
@@ -51,7 +55,7 @@ check: $(INSTALLED) ## Check format, lint, types and import rules, and run the a
 	@$(VENV)/bin/sqlfluff lint -q booking_tasks/*/queries
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
-	@$(VENV)/bin/python -m pytest -q tests/test_architecture.py tests/test_schema.py
+	@$(VENV)/bin/python -m pytest -q tests/test_architecture.py tests/test_code_style.py tests/test_schema.py
 
 .PHONY: states
 states: $(INSTALLED) ## Write docs/states.md from the tables of allowed steps

@@ -65,7 +65,7 @@ def needs_server(module: Path) -> bool:
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Attribute(attr="usefixtures"), args=names):
-                needed |= {one.value for one in names if isinstance(one, ast.Constant)}
+                needed |= {str(one.value) for one in names if isinstance(one, ast.Constant)}
             case ast.Attribute(attr="stack", value=ast.Attribute(attr="mark")):
                 return True
     resolved: set[str] = set()
