@@ -1,4 +1,4 @@
-"""Rules of CONTRIBUTING about names, values and functions, each checked on all code and on one that breaks it."""
+"""Rules about names, values and functions, each checked on all code and on a text that breaks it."""
 
 from __future__ import annotations
 
