@@ -30,11 +30,11 @@ from booking_tasks.enums import PlanState, RefusalCode, StepAction, StepState
 from booking_tasks.hours import service as hours
 from booking_tasks.hours import store as declared
 from booking_tasks.hours.rules import Leave, leave_spans
+from booking_tasks.kit.instants import Span
 from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, Consultant
 
 _refused = AbsencePlanOutcome.refusal
-Span = tuple[datetime, datetime]
 
 
 def plan_absence(db: Session, ctx: Context, command: PlanAbsence) -> AbsencePlanOutcome[PlanAbsenceCode]:

@@ -15,12 +15,6 @@ from booking_tasks.outbox.service import record_event
 from booking_tasks.outbox.workflow import PlanSnapshot
 from booking_tasks.states import PLAN_STEP_STEPS, PLAN_STEPS, check_step
 
-_EVENTS = {
-    PlanState.APPLIED: EventType.ABSENCE_APPLIED,
-    PlanState.ANNOUNCED: EventType.ABSENCE_ANNOUNCED,
-    PlanState.UNDONE: EventType.ABSENCE_UNDONE,
-}
-
 
 def transition_plan(db: Session, ctx: Context, plan: AbsencePlan, state: PlanState, **after: Any) -> None:
     """Change the state of a locked plan, note the instant, and record the event with its jobs.
@@ -28,6 +22,7 @@ def transition_plan(db: Session, ctx: Context, plan: AbsencePlan, state: PlanSta
     Raises IllegalTransitionError. `after` is added to what the event says of the plan.
     """
     check_step(PLAN_STEPS, plan.state, state)
+    event_type = EventType(PLAN_STEPS[plan.state][state])
     plan.state = state
     if state == PlanState.APPLIED:
         plan.applied_at = ctx.now
@@ -40,7 +35,7 @@ def transition_plan(db: Session, ctx: Context, plan: AbsencePlan, state: PlanSta
     record_event(
         db,
         ctx,
-        _EVENTS[state],
+        event_type,
         consultant_user_id=plan.consultant_user_id,
         reason=plan.reason,
         plan=PlanSnapshot(plan.id, due),

@@ -11,11 +11,11 @@ from uuid import UUID
 
 from booking_tasks.batch.plan import Batch
 from booking_tasks.batch.store import BookingTerms, Usage
+from booking_tasks.kit.instants import Span
 from booking_tasks.kit.time_zones import zone
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNIT = timedelta(microseconds=1)
-Span = tuple[datetime, datetime]
 
 
 def _number(moment: datetime) -> int:

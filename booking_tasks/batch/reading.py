@@ -20,7 +20,6 @@ from booking_tasks.batch.problem import (
     Claim,
     MatchingProblem,
     OfferedServiceType,
-    Span,
     is_disjoint,
     spread_openings,
     widening_spans,
@@ -33,6 +32,7 @@ from booking_tasks.batch.scoring import (
     queue_positions_of,
 )
 from booking_tasks.context import Context
+from booking_tasks.kit.instants import Span
 from booking_tasks.kit.time_zones import zone
 from booking_tasks.models import ConsultationRequest, ServiceType
 

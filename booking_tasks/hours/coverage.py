@@ -9,8 +9,8 @@ from typing import Protocol
 from uuid import UUID
 
 from booking_tasks.contracts import UncoveredReason, UncoveredSession
-from booking_tasks.hours.local_times import Span
 from booking_tasks.hours.rules import Plan, Window, merged
+from booking_tasks.kit.instants import Span
 
 _DAY = timedelta(days=1)
 #: The reason for each source of a block; every other source is an outside calendar.

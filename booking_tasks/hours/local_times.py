@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from booking_tasks.kit.instants import Span
+
 _SECOND = timedelta(seconds=1)
 #: No zone changes its clocks twice within this time.
 _BETWEEN_CHANGES = timedelta(days=1)
-
-Span = tuple[datetime, datetime]
 
 
 def instant_of(local: datetime, zone: ZoneInfo) -> datetime:

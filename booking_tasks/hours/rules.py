@@ -14,8 +14,9 @@ from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from booking_tasks.hours.local_times import Span, instant_of, spans_of
+from booking_tasks.hours.local_times import instant_of, spans_of
 from booking_tasks.hours.recurrence import Recurrence
+from booking_tasks.kit.instants import Span
 
 _DAY = timedelta(days=1)
 _ICAL_DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")

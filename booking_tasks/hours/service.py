@@ -23,7 +23,7 @@ from booking_tasks.enums import RefusalCode
 from booking_tasks.hours import store
 from booking_tasks.hours.coverage import find_uncovered
 from booking_tasks.hours.declared import first_fault, plan_of
-from booking_tasks.hours.local_times import Span, instant_of
+from booking_tasks.hours.local_times import instant_of
 from booking_tasks.hours.public_holidays import public_holidays
 from booking_tasks.hours.rules import (
     LONGEST,
@@ -36,6 +36,7 @@ from booking_tasks.hours.rules import (
     subtract,
     windows,
 )
+from booking_tasks.kit.instants import Span
 from booking_tasks.kit.time_zones import tzdata_version
 from booking_tasks.models import Consultant
 from booking_tasks.outbox.capacity_released import record_capacity_released

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from booking_tasks.contracts import Hours
 from booking_tasks.enums import SessionStatus, SlotStatus
 from booking_tasks.hours.coverage import StartRules
-from booking_tasks.hours.local_times import Span
 from booking_tasks.hours.rules import Leave, Window
 from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.instants import Span
 from booking_tasks.models import (
     AvailabilityPlan,
     AvailabilityProjection,

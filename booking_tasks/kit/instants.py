@@ -1,8 +1,11 @@
-"""Instants as text. Every instant that is stored in JSON goes through `to_iso`."""
+"""Instants: the type of a span, and instants as text. Every instant stored in JSON goes through `to_iso`."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+
+#: A start and an end, both with a time zone; the end is excluded.
+Span = tuple[datetime, datetime]
 
 
 def to_iso(instant: datetime) -> str:

@@ -17,13 +17,14 @@ from booking_tasks.availability.rules import Aliases
 from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.enums import Term
+from booking_tasks.kit.instants import Span
 from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers
 from booking_tasks.outbox.capacity_released import record_capacity_released
 from booking_tasks.requests.store import locked_request
 from booking_tasks.waiting import store
-from booking_tasks.waiting.rules import Span, Wish, matches, terms_of
+from booking_tasks.waiting.rules import Wish, matches, terms_of
 
 _INSTANT = timedelta(microseconds=1)
 #: More free starts of one consultant and kind are not looked at in one go.

@@ -10,8 +10,7 @@ from uuid import UUID
 from booking_tasks.assignment.rules import Terms, total_score
 from booking_tasks.context import Weights
 from booking_tasks.enums import Term
-
-Span = tuple[datetime, datetime]
+from booking_tasks.kit.instants import Span
 
 
 @dataclass(frozen=True)
