@@ -57,12 +57,14 @@ class _LibrarySession:
         """Do nothing: the caller that opened the `HttpsClient` closes it."""
 
 
-def fetch_collection(order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def fetch_collection(arguments: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Fetch a collection; return a header (an error, or the tag) and the calendar's bytes."""
-    limits = NetworkLimits(**order["limits"] | {"private_hosts": tuple(order["limits"]["private_hosts"])})
+    limits = NetworkLimits(
+        **arguments["limits"] | {"private_hosts": tuple(arguments["limits"]["private_hosts"])}
+    )
     try:
-        with HttpsClient(order["url"], order["username"], order["password"], limits) as https:
-            return _run_library(order, _LibrarySession(https))
+        with HttpsClient(arguments["url"], arguments["username"], arguments["password"], limits) as https:
+            return _run_library(arguments, _LibrarySession(https))
     except ImportError:
         return {
             "error": "this worker has no CalDAV support: install booking-tasks with the extra caldav"
@@ -71,9 +73,9 @@ def fetch_collection(order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         return {"error": str(error)}, b""
 
 
-def _run_library(order: dict[str, Any], session: _LibrarySession) -> tuple[dict[str, Any], bytes]:
+def _run_library(arguments: dict[str, Any], session: _LibrarySession) -> tuple[dict[str, Any], bytes]:
     try:
-        ctag, content = _read_collection(order, session)
+        ctag, content = _read_collection(arguments, session)
     except (FetchError, ImportError):
         raise
     except Exception as error:  # noqa: BLE001 - see below
@@ -86,7 +88,7 @@ def _run_library(order: dict[str, Any], session: _LibrarySession) -> tuple[dict[
     return {"ctag": ctag, "unchanged": content is None}, content or b""
 
 
-def _read_collection(order: dict[str, Any], session: _LibrarySession) -> tuple[str | None, bytes | None]:
+def _read_collection(arguments: dict[str, Any], session: _LibrarySession) -> tuple[str | None, bytes | None]:
     """Read the collection's tag and its content; the content is None when the tag has not changed.
 
     The tag is read first: a change in between is then read again the next time.
@@ -99,23 +101,23 @@ def _read_collection(order: dict[str, Any], session: _LibrarySession) -> tuple[s
     class CTag(ValuedBaseElement):
         tag = _CTAG
 
-    client = DAVClient(url=order["url"])
+    client = DAVClient(url=arguments["url"])
     client.session = session  # type: ignore[assignment]  # implements what the library uses
     # The library types its methods for asynchronous clients as well.
-    calendar: Any = Calendar(client=client, url=order["url"])
+    calendar: Any = Calendar(client=client, url=arguments["url"])
     known = calendar.get_properties([dav.ResourceType(), CTag()])
     if _CALENDAR not in str(known.get(dav.ResourceType.tag)):
         raise FetchError("it is no calendar: the address must be that of one calendar's collection")
     ctag = known.get(_CTAG)
-    if ctag is not None and ctag == order["ctag"]:
+    if ctag is not None and ctag == arguments["ctag"]:
         return ctag, None
-    start, end = (datetime.fromisoformat(order[name]) for name in ("start", "end"))
+    start, end = (datetime.fromisoformat(arguments[name]) for name in ("start", "end"))
     found = calendar.search(event=True, start=start, end=end, expand=False)
     return ctag, b"".join(one.data.strip().encode() + b"\r\n" for one in found) or _EMPTY
 
 
 def main(*limits: str) -> None:
-    """Read an order from standard input; write one line of JSON, then the calendar, to standard output."""
+    """Read the arguments from standard input; write one line of JSON and the calendar to standard output."""
     limit_resources(*limits)
     head, content = fetch_collection(json.load(sys.stdin))
     sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + content)

@@ -65,7 +65,7 @@ def fetch(
 
 def _fetch_by_caldav(source: FeedSource, options: ReadOptions, limits: NetworkLimits) -> FetchedCalendar:
     """Fetch with the CalDAV library in a separate process: the library logs what it reads and loads much."""
-    order = {
+    arguments = {
         "url": source.url,
         "username": source.username,
         "password": source.password,
@@ -76,7 +76,9 @@ def _fetch_by_caldav(source: FeedSource, options: ReadOptions, limits: NetworkLi
     }
     process_limits = sandbox.SandboxLimits(wall=limits.seconds + _STARTUP_SECONDS)
     try:
-        output = sandbox.run_module("booking_tasks.calendars.dav", json.dumps(order).encode(), process_limits)
+        output = sandbox.run_module(
+            "booking_tasks.calendars.dav", json.dumps(arguments).encode(), process_limits
+        )
     except sandbox.SandboxError as error:
         raise FetchError(str(error)) from None
     header, _, content = output.partition(b"\n")

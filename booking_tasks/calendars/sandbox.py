@@ -37,14 +37,14 @@ class SandboxLimits:
 
 def read_busy_time(content: bytes, options: ReadOptions, limits: SandboxLimits = SandboxLimits()) -> BusyTime:
     """Read a calendar by `reading.busy_time` in a separate process. Raises SandboxError."""
-    order = json.dumps(_plain(options)).encode() + b"\n" + content
-    result = json.loads(run_module(__name__, order, limits))
+    arguments = json.dumps(_plain(options)).encode() + b"\n" + content
+    result = json.loads(run_module(__name__, arguments, limits))
     if "error" in result:
         raise SandboxError(result["error"])
     return _busy_time(result)
 
 
-def run_module(module: str, order: bytes, limits: SandboxLimits) -> bytes:
+def run_module(module: str, arguments: bytes, limits: SandboxLimits) -> bytes:
     """Run a module of this package in a separate process; return its output. Raises SandboxError.
 
     A process that exceeds its limits is ended: by the time-out here, or by the kernel if the worker dies.
@@ -53,7 +53,7 @@ def run_module(module: str, order: bytes, limits: SandboxLimits) -> bytes:
     try:
         ran = subprocess.run(  # noqa: S603 - a module of this package; no argument comes from outside
             [sys.executable, "-P", "-m", module, str(limits.cpu), str(limits.memory)],
-            input=order,
+            input=arguments,
             capture_output=True,
             timeout=limits.wall,
             check=False,
@@ -110,10 +110,10 @@ def _instant(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _read(order: bytes) -> dict[str, Any]:
+def _read(arguments: bytes) -> dict[str, Any]:
     from booking_tasks.calendars import reading  # noqa: PLC0415 - the library is loaded in this process only
 
-    plain, _, content = order.partition(b"\n")
+    plain, _, content = arguments.partition(b"\n")
     try:
         found = reading.busy_time(content, _options(json.loads(plain)))
     except reading.UnreadableError as error:
@@ -130,7 +130,7 @@ def _read(order: bytes) -> dict[str, Any]:
 
 
 def main(*limits: str) -> None:
-    """Read an order from standard input, and write its result to standard output."""
+    """Read the arguments from standard input, and write its result to standard output."""
     limit_resources(*limits)
     json.dump(_read(sys.stdin.buffer.read()), sys.stdout)
 

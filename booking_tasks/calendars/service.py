@@ -142,7 +142,7 @@ def begin_refresh(db: Session, ctx: Context, term: timedelta) -> Refresh | None:
         all_day_busy=feed.all_day_busy,
     )
     reaches = feed.read_until is not None and feed.read_until >= options.end
-    return Refresh(feed, options, reaches and feed.manner == options.options_digest)
+    return Refresh(feed, options, reaches and feed.options_digest == options.options_digest)
 
 
 def store_copy(
@@ -173,7 +173,7 @@ def store_copy(
     }
     if busy is not None:
         values |= {
-            "manner": refresh.options.options_digest,
+            "options_digest": refresh.options.options_digest,
             "read_until": refresh.options.end,
             "unreadable": busy.unreadable,
         }

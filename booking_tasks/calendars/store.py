@@ -46,7 +46,7 @@ class LeasedFeed:
     zone: str
     etag: str | None
     last_modified: str | None
-    manner: str | None
+    options_digest: str | None
     read_until: datetime | None
 
 
@@ -101,7 +101,7 @@ def _leased(db: Session, feed: CalendarFeed) -> LeasedFeed:
                 "all_day_busy",
                 "etag",
                 "last_modified",
-                "manner",
+                "options_digest",
                 "read_until",
             )
         },
@@ -147,7 +147,7 @@ def upsert_feed(db: Session, values: Mapping[str, Any], now: datetime) -> bool:
             last_error=None,
             etag=None,
             last_modified=None,
-            manner=None,
+            options_digest=None,
             read_until=None,
         )
         .execution_options(synchronize_session=False)

@@ -1,4 +1,4 @@
-"""Outside calendars: where a consultant keeps what else fills their time, and how it was last read."""
+"""The outside calendars of consultants, and the state of their last refresh."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
 
 
 class CalendarFeed(Base):
-    """One outside calendar of a consultant. What is read from it stands in the slot ledger, nothing more.
+    """One outside calendar of a consultant; its busy time is stored as blocks of the slot ledger.
 
-    `url`, `username` and `password` are secrets: they open somebody's calendar. `addresses` are the
-    mail addresses under which its owner is invited.
+    `url`, `username` and `password` are secrets: they give access to somebody's calendar. `addresses` are
+    the mail addresses under which its owner is invited.
 
-    `etag` and `last_modified` are what the server said of the copy that was read, which reaches to
-    `read_until` and was read in the `manner` of that time: with another, it is read anew. `good_at`
-    (business clock) is when the calendar was last known to be as the ledger has it. `due_at` and
-    `lease_until` stand on the database's real time. `alerted_at` is set once for each outage.
+    `etag` and `last_modified` are the validators of the copy that was read. The copy reaches to `read_until`
+    and was read with the options of `options_digest`; with other options the calendar is read again in full.
+    `good_at` (business clock) is when the ledger last matched the calendar. `due_at` and `lease_until` are
+    instants of the database's real time. `alerted_at` is set once for each outage.
     """
 
     __tablename__ = "calendar_feeds"
@@ -43,7 +43,7 @@ class CalendarFeed(Base):
     all_day_busy: Mapped[bool] = mapped_column(server_default=text("false"))
     etag: Mapped[LongText | None]
     last_modified: Mapped[LongText | None]
-    manner: Mapped[str | None]
+    options_digest: Mapped[str | None]
     read_until: Mapped[datetime | None]
     due_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     lease_token: Mapped[UUID | None]

@@ -77,7 +77,7 @@ BEGIN
                '),
                ('calendar_feeds', '
                     id, consultant_user_id, feed_type, all_day_busy, etag, last_modified,
-                    manner, read_until, due_at, lease_token, lease_until, good_at, tried_at,
+                    options_digest, read_until, due_at, lease_token, lease_until, good_at, tried_at,
                     alerted_at, failures, unreadable, last_error, created_at, updated_at
                '),
                ('consultant_availability_slots', '

@@ -10,7 +10,7 @@ CREATE TABLE calendar_feeds (
     all_day_busy boolean NOT NULL DEFAULT false,
     etag text,
     last_modified text,
-    manner varchar,
+    options_digest varchar,
     read_until timestamptz,
     due_at timestamptz NOT NULL DEFAULT now(),
     lease_token uuid,
