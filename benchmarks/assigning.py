@@ -1,6 +1,6 @@
 """A single request, from the message to its answer, against a task that does nothing on the same worker.
 
-    python -m benchmarks.assigning [--consultants 20] [--rounds 100]
+    python -m benchmarks.assigning [--consultants 20] [--rounds 100] [--against CHECKOUT [--turns 15]]
 
 A real worker (one process) on a real broker and database; the caller sends one message, waits for its answer,
 and then the other: in turns, so that whatever else the machine does falls on both. The answer comes after the
@@ -23,6 +23,7 @@ from uuid import UUID
 
 import psycopg
 
+from benchmarks.comparison import add_options, compare
 from benchmarks.databases import benchmark_databases, say
 from booking_tasks.client import BookingClient
 from booking_tasks.contracts import TASK_PREFIX, SubmitRequest
@@ -52,15 +53,18 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--consultants", type=int, default=20)
     options.add_argument("--rounds", type=int, default=100)
-    given = options.parse_args()
+    add_options(options)
+    chosen = options.parse_args()
+    if chosen.against is not None:
+        return compare("assigning", chosen.against, chosen.turns)
     with ExitStack() as stack:
-        [database] = stack.enter_context(benchmark_databases(given.consultants))
+        [database] = stack.enter_context(benchmark_databases(chosen.consultants))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         valkey = stack.enter_context(Valkey(folder / "valkey", durable=False))
         first = (datetime.now(UTC) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         with psycopg.connect(database.url, autocommit=True) as connection:
             filling = _FILL.format(
-                booked=BOOKED, held=HELD, consultants=given.consultants, first=first.isoformat()
+                booked=BOOKED, held=HELD, consultants=chosen.consultants, first=first.isoformat()
             )
             connection.execute(filling.encode())
         running = ServiceProcesses(
@@ -69,7 +73,7 @@ def main() -> int:
         stack.callback(running.stop)
         running.plain("worker", "worker", "-Q", "booking,sweep", "-c", "1", app="benchmarks.noop_worker")
         running.wait_ready()
-        return judged(BookingClient(valkey.url()), first, given.rounds)
+        return judged(BookingClient(valkey.url()), first, chosen.rounds)
 
 
 def judged(client: BookingClient, first: datetime, rounds: int) -> int:

@@ -1,6 +1,7 @@
 """Bookings a second with eight clients, against pgbench replaying the very statements one booking sends.
 
     python -m benchmarks.reserving [--consultants 10000] [--sessions 1000000] [--bookings 4000] [--rounds 3]
+    python -m benchmarks.reserving --against CHECKOUT [--turns 15]
 
 The use case is `book_series` with one start: request, session, slot, decision, event and jobs in one
 transaction, from a parsed command to the commit. pgbench (PostgreSQL's own, on the PATH) sends the same SQL
@@ -32,6 +33,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import event
 
+from benchmarks.comparison import add_options, compare
 from benchmarks.databases import BenchmarkDatabase, benchmark_databases, say
 from booking_tasks.context import Context
 from booking_tasks.contracts import BookSeries
@@ -260,7 +262,10 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=1_000_000)
     parser.add_argument("--bookings", type=int, default=4_000)
     parser.add_argument("--rounds", type=int, default=3)
+    add_options(parser)
     chosen = parser.parse_args()
+    if chosen.against is not None:
+        return compare("reserving", chosen.against, chosen.turns)
     with benchmark_databases(chosen.sessions) as [database]:
         names = {"kind": KIND, "prefix": _CONSULTANT, "first": _FIRST}
         with psycopg.connect(database.url, autocommit=True) as connection:

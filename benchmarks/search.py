@@ -1,6 +1,6 @@
 """What finding free time costs: 1,000 consultants with weekly hours and 200 busy pieces each.
 
-    python -m benchmarks.search [--rounds 15]
+    python -m benchmarks.search [--rounds 15] [--against CHECKOUT [--turns 15]]
 
 All free pieces of 100 consultants x 60 days and of 1,000 x 30 days, as instants in Python
 (`availability.service.free_time`), against the same query in psql. Every start (30-minute step) of the
@@ -22,6 +22,7 @@ from uuid import UUID
 from sqlalchemy import Connection, event, text
 from sqlalchemy.orm import Session
 
+from benchmarks.comparison import add_options, compare
 from benchmarks.databases import (
     GROWING_ID,
     BenchmarkDatabase,
@@ -163,7 +164,11 @@ def main() -> int:
     """Measure; 0 when every line keeps its mark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
+    add_options(parser)
+    chosen = parser.parse_args()
+    if chosen.against is not None:
+        return compare("search", chosen.against, chosen.turns)
+    rounds = chosen.rounds
     with benchmark_databases(1000) as [database]:
         database.connection.execution_options(isolation_level="AUTOCOMMIT")
         for statement in ("SET statement_timeout = 0", *_ROWS, "VACUUM ANALYZE"):

@@ -1,0 +1,170 @@
+"""Measures turns of one benchmark with the code of the checkout in PYTHONPATH (`benchmarks/comparison.py`).
+
+Reads a line for each turn, and prints its throughputs (per second) as JSON. This is the only file that knows
+names of an older checkout; everything else comes from the benchmarks of that checkout.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+Turn = Callable[[int], dict[str, float]]
+_ASSIGNED, _BOOKED, _PAGES = 25, 400, 25
+_SESSIONS, _CONSULTANTS = 100_000, 2_000
+
+
+def first_of(*places: str) -> Any:
+    """The first of these names (`module:name`) that the checkout has."""
+    for place in places:
+        module, _, name = place.partition(":")
+        try:
+            return getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            continue
+    raise LookupError(f"the checkout has none of {', '.join(places)}")
+
+
+def databases(stack: ExitStack, rows: int) -> Any:
+    """One new, migrated database."""
+    made = first_of("benchmarks.databases:benchmark_databases", "benchmarks.ground:grounds")
+    [database] = stack.enter_context(made(rows))
+    return database
+
+
+def per_second(count: int, work: Callable[[int], object]) -> float:
+    """How often per second some work is done."""
+    began = time.perf_counter()
+    for number in range(count):
+        work(number)
+    return count / (time.perf_counter() - began)
+
+
+def assigning(stack: ExitStack) -> Turn:
+    """Single requests that a worker answers, one after the other: booked, and held for confirmation."""
+    from benchmarks import assigning as benchmark
+    from booking_tasks.client import BookingClient
+    from booking_tasks.ops.servers import Valkey
+
+    database = databases(stack, 20)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+    broker = stack.enter_context(Valkey(folder / "valkey", durable=False))
+    first = (datetime.now(UTC) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    filling = benchmark._FILL.format(
+        booked=benchmark.BOOKED, held=benchmark.HELD, consultants=20, first=first.isoformat()
+    )
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(filling.encode())
+    command = [
+        "-m",
+        "celery",
+        "-A",
+        "benchmarks.noop_worker",
+        "worker",
+        "-Q",
+        "booking,sweep",
+        "-c",
+        "1",
+        "-l",
+        "WARNING",
+    ]
+    environment = os.environ | {"DATABASE_URL": database.url, "REDIS_URL": broker.url()}
+    log = stack.enter_context((folder / "worker.log").open("w"))
+    worker = subprocess.Popen([sys.executable, *command], env=environment, stdout=log, stderr=log)
+    stack.callback(worker.wait)
+    stack.callback(worker.terminate)
+    client = BookingClient(broker.url())
+    benchmark.nothing(client)
+
+    def turn(number: int) -> dict[str, float]:
+        def submit(service_type: Any, status: str) -> Callable[[int], object]:
+            return lambda n: benchmark.submit(client, service_type, first, number * _ASSIGNED + n, status)
+
+        return {
+            "booked at once": per_second(_ASSIGNED, submit(benchmark.BOOKED, "scheduled")),
+            "held for confirmation": per_second(_ASSIGNED, submit(benchmark.HELD, "pending_confirmation")),
+        }
+
+    return turn
+
+
+def reserving(stack: ExitStack) -> Turn:
+    """Bookings of eight clients: of another consultant each time, and of one single consultant."""
+    from benchmarks import reserving as benchmark
+
+    database = databases(stack, _SESSIONS)
+    names = {"kind": benchmark.KIND, "prefix": benchmark._CONSULTANT, "first": benchmark._FIRST}
+    filling = benchmark._FILL.format(**names, consultants=_CONSULTANTS, sessions=_SESSIONS)
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(filling.encode())
+        connection.execute("VACUUM ANALYZE")
+    day, hour, few = timedelta(days=1), timedelta(hours=1), _BOOKED // 4
+
+    def turn(number: int) -> dict[str, float]:
+        start = benchmark.NOW + 2 * day + 2 * number * hour
+        first = benchmark.NOW + 8 * day + number * few * hour
+        many = [(benchmark.consultant(1 + n % (_CONSULTANTS - 1)), start) for n in range(_BOOKED)]
+        one = [(benchmark.consultant(0), first + n * hour) for n in range(few)]
+        return {
+            "many consultants": benchmark.clients(database.url, many)[0],
+            "one consultant": benchmark.clients(database.url, one)[0],
+        }
+
+    return turn
+
+
+def search(stack: ExitStack) -> Turn:
+    """First pages of a search over 1,000 consultants, and every start of 100 consultants on 60 days."""
+    from sqlalchemy import text
+    from sqlalchemy.orm import Session
+
+    from benchmarks import search as benchmark
+    from booking_tasks.availability.service import free_time
+
+    database = databases(stack, 1000)
+    ids = first_of("benchmarks.databases:growing_ids", "benchmarks.ground:growing_ids")(100)
+    context = first_of("booking_tasks.context:Context", "booking_tasks.occasion:Occasion")
+    ctx, until = context(benchmark.NOW, "bench", "booking"), benchmark.NOW + timedelta(days=60)
+    database.connection.execution_options(isolation_level="AUTOCOMMIT")
+    for statement in ("SET statement_timeout = 0", *benchmark._ROWS, "VACUUM ANALYZE"):
+        database.connection.execute(text(statement))
+
+    def starts(_: int) -> None:
+        with Session(database.connection) as db:
+            free_time(db, ctx, benchmark.NOW, until, ids, benchmark.KIND)
+
+    def turn(_: int) -> dict[str, float]:
+        return {
+            "first page": per_second(_PAGES, lambda _: benchmark.page(database.connection)),
+            "every start": per_second(2, starts),
+        }
+
+    return turn
+
+
+def main() -> None:
+    """Prepare the benchmark that is named, then measure a turn for each line of the input."""
+    benchmarks = {"assigning": assigning, "reserving": reserving, "search": search}
+    with ExitStack() as stack:
+        answers = os.fdopen(os.dup(1), "w")
+        os.dup2(2, 1)  # what the benchmark prints is not an answer
+        turn = benchmarks[sys.argv[1]](stack)
+        for number, _ in enumerate(sys.stdin):
+            answers.write(json.dumps(turn(number)) + "\n")
+            answers.flush()
+
+
+if __name__ == "__main__":
+    main()
