@@ -244,9 +244,9 @@ class Day:
         ]
 
     def jobs(self, sessions: dict[str, ScheduledSession]) -> list[Job]:
-        def job(kind: str, subject: UUID, state: str, **args: str) -> Job:
+        def job(job_type: str, subject: UUID, state: str, **args: str) -> Job:
             settled = None if state == "waiting" else people.WEDNESDAY
-            return Job(job_type=kind, subject_id=subject, state=state, args=args, finished_at=settled)
+            return Job(job_type=job_type, subject_id=subject, state=state, args=args, finished_at=settled)
 
         return [
             *(job("send_reminder", sessions["statistics"].id, "done") for _ in range(4)),
@@ -265,13 +265,13 @@ def _second_winner(results: DemoResults) -> None:
 
 
 def _overlap(results: DemoResults) -> None:
-    fact = results.reservations[0]
+    reservation = results.reservations[0]
     results.reservations.append(
         AvailabilitySlot(
-            consultant_user_id=fact.consultant_user_id,
+            consultant_user_id=reservation.consultant_user_id,
             status="held",
-            start_time=fact.end_time - timedelta(minutes=1),
-            end_time=fact.end_time + HOUR,
+            start_time=reservation.end_time - timedelta(minutes=1),
+            end_time=reservation.end_time + HOUR,
         )
     )
 
@@ -288,12 +288,12 @@ def _mail_repeated(results: DemoResults) -> None:
     results.mails.append(results.mails[0])
 
 
-def _one_side_not_told_of_the_move(results: DemoResults) -> None:
+def _one_side_without_the_update(results: DemoResults) -> None:
     session = of(results, "python")
     results.mails = [one for one in results.mails if not _says(one, session, "SEQUENCE:1", people.BEN.email)]
 
 
-def _one_side_not_told_of_the_end(results: DemoResults) -> None:
+def _one_side_without_the_cancellation(results: DemoResults) -> None:
     session = of(results, "cancelled")
     results.mails = [
         one for one in results.mails if not _says(one, session, "METHOD:CANCEL", people.WEBER.email)
@@ -333,7 +333,7 @@ def _two_answers(results: DemoResults) -> None:
     results.scenario.repeated[1] = RequestOutcome(result="already_done")
 
 
-def _one_consultant_asked_twice(results: DemoResults) -> None:
+def _one_consultant_requested_twice(results: DemoResults) -> None:
     results.scenario.confirmers[0] = results.scenario.confirmers[1]
 
 
@@ -346,8 +346,8 @@ def _event_repeated(results: DemoResults) -> None:
 
 
 def _without_zone(results: DemoResults) -> None:
-    letter = next(one for one in results.mails if one["To"] == people.YUKI.email)
-    for part in letter.walk():
+    mail = next(one for one in results.mails if one["To"] == people.YUKI.email)
+    for part in mail.walk():
         if part.get_content_type() == "text/plain":
             part.set_payload("Tuesday at ten")
 
@@ -363,14 +363,14 @@ DOCTORED: tuple[Callable[[DemoResults], None], ...] = (
     _fourth_try,
     _one_side_uninvited,
     _mail_repeated,
-    _one_side_not_told_of_the_move,
-    _one_side_not_told_of_the_end,
+    _one_side_without_the_update,
+    _one_side_without_the_cancellation,
     _reminded_of_nothing,
     _reminder_missing,
     _accused_without_evidence,
     _two_keys,
     _two_answers,
-    _one_consultant_asked_twice,
+    _one_consultant_requested_twice,
     _rejected_twice,
     _event_repeated,
     _without_zone,

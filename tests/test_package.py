@@ -28,7 +28,15 @@ def test_the_wheel_carries_schedule_migrations_and_types(built: Path) -> None:
     steps = {path.name for path in (ROOT / "migrations" / "versions").glob("*.py")}
 
     assert {"booking_tasks/_beat_schedule.py", "booking_tasks/_migrations/env.py"} <= set(names)
-    assert len(steps) > 5
+    assert steps
+    frozen = {
+        path.relative_to(ROOT / "migrations").as_posix() for path in (ROOT / "migrations").rglob("*.sql")
+    }
+    functions = {path.name for path in (ROOT / "booking_tasks" / "sql").glob("*.sql")}
+    assert len(frozen) > 5
+    assert len(functions) > 5
+    assert {f"booking_tasks/_migrations/{path}" for path in frozen} <= set(names)
+    assert {f"booking_tasks/sql/{name}" for name in functions} <= set(names)
     assert {f"booking_tasks/_migrations/versions/{step}" for step in steps} <= set(names)
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"booking_tasks"}
     assert [name for name in names if "__pycache__" in name or "tests" in name.split("/")] == []

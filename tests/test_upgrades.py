@@ -21,7 +21,7 @@ from tests.accounts import as_superuser
 from tests.catalogues import Catalogue, catalogue_of, differences, fresh_database
 from tests.expanding import harms, upgrade_sql
 from tests.mail.servers import Sink, post
-from tests.ops.scenery import bookable, play
+from tests.ops.bookings import book_session, bookable
 from tests.synthetic_steps import SyntheticSteps, synthetic_steps
 
 __all__ = ["post", "synthetic_steps"]
@@ -56,9 +56,9 @@ def one_step_ahead(url: str) -> None:
 @pytest.mark.usefixtures("effects")
 def test_this_release_works_on_the_schema_of_the_next(own_database: str) -> None:
     service_and_requester = bookable()
-    play(*service_and_requester)
+    book_session(*service_and_requester)
     one_step_ahead(as_superuser(own_database))
-    play(*service_and_requester)
+    book_session(*service_and_requester)
     purge()
     refuse_older_schema(own_database)
 

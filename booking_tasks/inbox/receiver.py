@@ -225,7 +225,7 @@ def retry_while_unavailable(
             if has_begun() or not is_away(error) or current_task.request.called_directly:
                 raise
             if is_requested() or time.monotonic() > end:
-                log.warning("message.handed_back", task=current_task.name)
+                log.warning("message.returned", task=current_task.name)
                 raise Reject("the database is away", requeue=True) from error
             if not has_waited:
                 log.warning("message.waits", task=current_task.name, error=str(error))

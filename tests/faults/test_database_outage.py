@@ -47,7 +47,7 @@ def test_what_nobody_sends_again_is_there_when_the_database_is_back(
         front.stop()
         with Redis.from_url(service.redis_url) as redis:
             assert redis.llen("booking") == len(requests)  # also those it had in hand
-        assert has_logged(service, "message.handed_back")
+        assert has_logged(service, "message.returned")
     finally:
         servers.postgres.start()
         client.close()
@@ -87,7 +87,7 @@ def test_what_comes_while_the_database_is_away_waits_in_its_slot(
     wait_until(settled, "an answer to every message, and a letter", 60)
     with transaction() as db:
         assert "preferred_start" in db.scalars(select(DeadLetter)).one().reason
-    assert not has_logged(service, "message.handed_back")
+    assert not has_logged(service, "message.returned")
 
 
 def test_what_cannot_be_used_is_kept_when_the_database_is_back(

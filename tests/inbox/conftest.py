@@ -15,7 +15,7 @@ from tests import builders
 
 
 @pytest.fixture
-def kind() -> UUID:
+def service_type() -> UUID:
     with transaction() as db:
         return builders.service_type(db).id
 

@@ -23,16 +23,16 @@ pytestmark = pytest.mark.usefixtures("own_database", "valkey")
 
 
 @pytest.fixture
-def wish(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def body(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A request that failed three times, by a fault that is gone now."""
     with transaction() as db:
-        kind = builders.service_type(db).id
+        service_type = builders.service_type(db).id
     body = {
         "message_id": str(uuid4()),
         "actor": "shop",
         "request_id": str(uuid4()),
         "requester_user_id": str(uuid4()),
-        "service_type_id": str(kind),
+        "service_type_id": str(service_type),
         "details": "secret wish",
     }
 
@@ -64,23 +64,23 @@ def decision() -> Event:
 
 
 def test_a_replayed_message_runs_at_the_next_sweep_under_its_own_id_and_leaves_the_dead(
-    wish: dict[str, Any],
+    body: dict[str, Any],
 ) -> None:
     with unit_of_work("ann", "operator") as (db, ctx):
         done = service.replay(db, ctx, DeadLetterFilter(task="submit_request"), "the disk has room again")
-    assert done == Replayed([UUID(wish["message_id"])], [])
+    assert done == Replayed([UUID(body["message_id"])], [])
     assert tasks.recover_inbox() == 1
-    assert submit_request(wish)["result"] == "done"
-    row = inbox_row(wish)
+    assert submit_request(body)["result"] == "done"
+    row = inbox_row(body)
     assert (row.state, row.attempts, row.body) == ("done", 1, None)
     assert (count(ConsultationRequest), count(DeadLetter)) == (1, 0)
     event = decision()
     assert (event.type, event.actor, event.entry_point) == ("message.replayed", "ann", "operator")
-    assert (event.message_id, event.reason) == (UUID(wish["message_id"]), "the disk has room again")
+    assert (event.message_id, event.reason) == (UUID(body["message_id"]), "the disk has room again")
     assert "each of which" in event.before["error"]
 
 
-def test_a_message_that_was_refused_at_the_door_cannot_run_again_and_stays() -> None:
+def test_a_message_that_was_refused_on_arrival_cannot_run_again_and_stays() -> None:
     submit_request({"message_id": str(uuid4()), "surprise": 1})
     with unit_of_work("ann", "operator") as (db, ctx):
         done = service.replay(db, ctx, DeadLetterFilter(), "try")
@@ -88,12 +88,14 @@ def test_a_message_that_was_refused_at_the_door_cannot_run_again_and_stays() -> 
     assert (count(DeadLetter), count(Event)) == (1, 0)
 
 
-def test_discarding_takes_the_letter_and_the_content_and_leaves_the_answer(wish: dict[str, Any]) -> None:
-    assert inbox_row(wish).body is not None
+def test_discarding_deletes_the_dead_letter_and_the_content_and_keeps_the_answer(
+    body: dict[str, Any],
+) -> None:
+    assert inbox_row(body).body is not None
     with unit_of_work("ann", "operator") as (db, ctx):
         assert len(service.discard(db, ctx, DeadLetterFilter(), "the shop asked anew")) == 1
-    assert inbox_row(wish).body is None
-    assert submit_request(wish)["code"] == "dead"
+    assert inbox_row(body).body is None
+    assert submit_request(body)["code"] == "dead"
     assert count(DeadLetter) == 0
     event = decision()
     assert (event.type, event.actor, event.reason) == ("message.discarded", "ann", "the shop asked anew")
@@ -110,9 +112,9 @@ def test_a_decision_about_a_message_stands_in_the_history_of_the_request_it_name
     assert decision().consultation_request_id == request.id
 
 
-def test_letters_are_found_by_what_they_say(wish: dict[str, Any]) -> None:
+def test_dead_letters_are_filtered_by_their_fields(body: dict[str, Any]) -> None:
     submit_request(None)
-    about = UUID(wish["request_id"])
+    about = UUID(body["request_id"])
     with unit_of_work("ann", "operator") as (db, ctx):
 
         def found(**filters: Any) -> int:
@@ -120,6 +122,6 @@ def test_letters_are_found_by_what_they_say(wish: dict[str, Any]) -> None:
 
         [one] = service.dead_letters(db, DeadLetterFilter(about=about), 10)
         assert found() == found(task="submit_request") == found(entry_point="booking") == 2
-        assert found(dead_letter_id=one.id) == found(about=UUID(wish["message_id"])) == 1
+        assert found(dead_letter_id=one.id) == found(about=UUID(body["message_id"])) == 1
         assert found(since=one.received_at) == 2
         assert found(since=ctx.now) == found(task="other") == found(door="broker") == 0

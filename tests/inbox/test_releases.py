@@ -18,10 +18,10 @@ from tests.inbox.test_tasks import abandon, count, inbox_row, message
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")
 
 
-def accepted(kind: UUID, failing_use_case: list[int]) -> dict[str, Any]:
+def accepted(service_type: UUID, failing_use_case: list[int]) -> dict[str, Any]:
     """A message that was counted and whose run failed."""
     failing_use_case[1] = 1
-    body = message(kind)
+    body = message(service_type)
     with pytest.raises(RuntimeError):
         submit_request(body)
     return body
@@ -37,10 +37,10 @@ def is_run_again(body: dict[str, Any]) -> bool:
     ("task", "more"), [("submit_request", {"a_field_of_tomorrow": 1}), ("a_task_of_tomorrow", {})]
 )
 def test_what_another_release_accepted_is_counted_and_in_the_end_dead_with_its_content(
-    kind: UUID, task: str, more: dict[str, Any]
+    service_type: UUID, task: str, more: dict[str, Any]
 ) -> None:
     """A worker of a release that knows it may come first; but one that does not is no reason to wait."""
-    body = message(kind, **more)
+    body = message(service_type, **more)
     with transaction() as db:
         service.begin_attempt(db, UUID(body["message_id"]), task, "booking", body, 3)
     for attempts in (2, 3):
@@ -64,8 +64,8 @@ class SubmitRequestOfTomorrow(SubmitRequest):
     mood: str | None = None
 
 
-def test_the_release_after_gives_a_repeat_the_stored_answer(kind: UUID) -> None:
-    body = message(kind)
+def test_the_release_after_gives_a_repeat_the_stored_answer(service_type: UUID) -> None:
+    body = message(service_type)
     first = submit_request(body)
 
     again = receiver.receive(SubmitRequestOfTomorrow.model_validate(body), "booking")
@@ -74,28 +74,28 @@ def test_the_release_after_gives_a_repeat_the_stored_answer(kind: UUID) -> None:
 
 
 def test_the_release_after_runs_what_the_one_before_accepted(
-    kind: UUID, failing_use_case: list[int], monkeypatch: pytest.MonkeyPatch
+    service_type: UUID, failing_use_case: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = accepted(kind, failing_use_case)
+    body = accepted(service_type, failing_use_case)
     monkeypatch.setitem(PUBLIC, "submit_request", SubmitRequestOfTomorrow)
 
     assert is_run_again(body)
 
 
 def test_what_was_accepted_is_run_however_its_content_was_fingerprinted_then(
-    kind: UUID, failing_use_case: list[int]
+    service_type: UUID, failing_use_case: list[int]
 ) -> None:
     """Such as by a release that wrote down every default."""
-    body = accepted(kind, failing_use_case)
+    body = accepted(service_type, failing_use_case)
     with transaction() as db:
         db.execute(update(InboxMessage).values(body_hash="of another release"))
 
     assert is_run_again(body)
 
 
-def test_what_was_accepted_is_kept_as_it_was_written(kind: UUID, failing_use_case: list[int]) -> None:
+def test_what_was_accepted_is_kept_as_it_was_written(service_type: UUID, failing_use_case: list[int]) -> None:
     """A default that was written stays, whatever a later release makes of the default."""
-    body = message(kind, excluded_consultant_user_ids=[])
+    body = message(service_type, excluded_consultant_user_ids=[])
     with pytest.raises(RuntimeError):
         submit_request(body)
     assert inbox_row(body).body == body

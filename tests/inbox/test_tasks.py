@@ -34,13 +34,13 @@ from tests.accounts import as_superuser
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")
 
 
-def message(kind: UUID, **values: Any) -> dict[str, Any]:
+def message(service_type: UUID, **values: Any) -> dict[str, Any]:
     body = {
         "message_id": str(uuid4()),
         "actor": "shop",
         "request_id": str(uuid4()),
         "requester_user_id": str(uuid4()),
-        "service_type_id": str(kind),
+        "service_type_id": str(service_type),
         "details": "secret wish",
     }
     return body | values
@@ -56,32 +56,32 @@ def inbox_row(body: dict[str, Any]) -> InboxMessage:
         return db.get_one(InboxMessage, UUID(body["message_id"]))
 
 
-def test_a_repeat_gets_the_stored_outcome_and_changes_nothing(kind: UUID) -> None:
-    body = message(kind)
+def test_a_repeat_gets_the_stored_outcome_and_changes_nothing(service_type: UUID) -> None:
+    body = message(service_type)
     first = submit_request(body)
     assert first["result"] == "done"
     assert [submit_request(body), submit_request(dict(reversed(body.items())))] == [first, first]
     assert count(ConsultationRequest) == 1
 
 
-def test_the_same_id_with_other_content_is_a_conflict(kind: UUID) -> None:
-    body = message(kind)
+def test_the_same_id_with_other_content_is_a_conflict(service_type: UUID) -> None:
+    body = message(service_type)
     submit_request(body)
     answer = submit_request(body | {"details": "another wish"})
     assert (answer["result"], answer["code"]) == ("refused", "conflict")
     assert count(ConsultationRequest) == 1
 
 
-def test_an_answered_message_keeps_no_content(kind: UUID) -> None:
-    body = message(kind)
+def test_an_answered_message_keeps_no_content(service_type: UUID) -> None:
+    body = message(service_type)
     submit_request(body)
     found = inbox_row(body)
     assert (found.state, found.body, found.attempts) == ("done", None, 1)
     assert "secret" not in str(found.outcome)
 
 
-def test_rival_deliveries_of_one_message_run_it_once(kind: UUID) -> None:
-    body = message(kind)
+def test_rival_deliveries_of_one_message_run_it_once(service_type: UUID) -> None:
+    body = message(service_type)
     gate = threading.Barrier(5)
 
     def deliver(_: int) -> dict[str, Any]:
@@ -106,16 +106,16 @@ def test_rival_deliveries_of_one_message_run_it_once(kind: UUID) -> None:
     ],
 )
 def test_bad_input_is_refused_by_field_and_kept_without_personal_data(
-    kind: UUID, change: dict[str, Any], field: str
+    service_type: UUID, change: dict[str, Any], field: str
 ) -> None:
-    answer = submit_request(message(kind, **change))
+    answer = submit_request(message(service_type, **change))
     assert (answer["result"], answer["code"]) == ("refused", "invalid")
     assert [one["field"] for one in answer["errors"]] == [field]
     assert count(InboxMessage) == count(ConsultationRequest) == 0
     with transaction() as db:
-        letter = db.execute(select(DeadLetter)).scalar_one()
-    assert field in letter.reason
-    assert "secret wish" not in str(letter.payload)
+        dead_letter = db.execute(select(DeadLetter)).scalar_one()
+    assert field in dead_letter.reason
+    assert "secret wish" not in str(dead_letter.payload)
 
 
 @pytest.mark.parametrize("request_body", [None, [], "text", 7, {}])
@@ -134,10 +134,10 @@ def abandon(body: dict[str, Any]) -> None:
 
 
 def test_a_message_whose_run_failed_is_run_again_without_the_broker(
-    kind: UUID, failing_use_case: list[int]
+    service_type: UUID, failing_use_case: list[int]
 ) -> None:
     failing_use_case[1] = 1
-    body = message(kind)
+    body = message(service_type)
     with pytest.raises(RuntimeError):
         submit_request(body)
     assert (inbox_row(body).state, inbox_row(body).attempts) == ("received", 1)
@@ -149,9 +149,9 @@ def test_a_message_whose_run_failed_is_run_again_without_the_broker(
 
 
 def test_a_message_that_fails_three_times_is_dead_and_leaves_nothing_half_done(
-    kind: UUID, failing_use_case: list[int]
+    service_type: UUID, failing_use_case: list[int]
 ) -> None:
-    body = message(kind)
+    body = message(service_type)
     for _ in range(3):
         with pytest.raises(RuntimeError):
             submit_request(body)
@@ -163,8 +163,8 @@ def test_a_message_that_fails_three_times_is_dead_and_leaves_nothing_half_done(
     assert [count(one) for one in (ConsultationRequest, Event, Job)] == [0, 0, 0]
 
 
-def test_an_attempt_is_counted_before_the_body_runs(kind: UUID) -> None:
-    command = SubmitRequest.model_validate(message(kind))
+def test_an_attempt_is_counted_before_the_body_runs(service_type: UUID) -> None:
+    command = SubmitRequest.model_validate(message(service_type))
     with transaction() as db:
         arrival = service.begin_attempt(
             db, command.message_id, "submit_request", "booking", command.model_dump(mode="json"), 3
@@ -186,28 +186,28 @@ def test_an_attempt_is_counted_before_the_body_runs(kind: UUID) -> None:
     ],
 )
 def test_what_cannot_even_be_stored_is_refused_and_kept_as_a_dead_letter(
-    kind: UUID, change: dict[str, Any]
+    service_type: UUID, change: dict[str, Any]
 ) -> None:
-    answer = submit_request(message(kind, **change))
+    answer = submit_request(message(service_type, **change))
     assert (answer["result"], answer["code"]) == ("refused", "invalid")
     with transaction() as db:
-        letter = db.execute(select(DeadLetter)).scalar_one()
-    assert "mira" not in f"{letter.reason} {letter.payload} {answer}"
+        dead_letter = db.execute(select(DeadLetter)).scalar_one()
+    assert "mira" not in f"{dead_letter.reason} {dead_letter.payload} {answer}"
 
 
-def test_messages_that_name_one_request_at_once_get_one_request_and_refusals(kind: UUID) -> None:
+def test_messages_that_name_one_request_at_once_get_one_request_and_refusals(service_type: UUID) -> None:
     gate, request_id = threading.Barrier(5), str(uuid4())
 
     def deliver(_: int) -> str | None:
         gate.wait(30)
-        return submit_request(message(kind, request_id=request_id))["code"]  # type: ignore[no-any-return]
+        return submit_request(message(service_type, request_id=request_id))["code"]  # type: ignore[no-any-return]
 
     with ThreadPoolExecutor(5) as pool:
         assert sorted(code or "" for code in pool.map(deliver, range(5))) == ["", *["request_exists"] * 4]
 
 
-def test_a_message_answered_while_it_was_to_be_recovered_is_left_as_it_is(kind: UUID) -> None:
-    command = SubmitRequest.model_validate(message(kind))
+def test_a_message_answered_while_it_was_to_be_recovered_is_left_as_it_is(service_type: UUID) -> None:
+    command = SubmitRequest.model_validate(message(service_type))
     body = command.model_dump(mode="json")
     with transaction() as db:
         service.begin_attempt(db, command.message_id, "submit_request", "booking", body, 3)
@@ -229,7 +229,7 @@ def somebody_waits() -> bool:
 
 
 def test_a_caller_gets_the_answer_before_the_wake_ups_are_sent(
-    kind: UUID, monkeypatch: pytest.MonkeyPatch
+    service_type: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
     run = submit_request.run
@@ -244,17 +244,17 @@ def test_a_caller_gets_the_answer_before_the_wake_ups_are_sent(
     with transaction() as db:
         builders.window(db, builders.consultant(db).consultant_user_id, datetime.now(UTC) + timedelta(days=1))
 
-    outcome = submit_request.apply(args=[message(kind)]).get()
+    outcome = submit_request.apply(args=[message(service_type)]).get()
     assert outcome["status"] == "scheduled"
     assert sent == ["answer", "provision_meeting", "publish_event"]
 
     # A direct call holds nothing back, and nothing that is held for one message is sent for another.
-    submit_request(message(kind))
+    submit_request(message(service_type))
     assert sent[3:] == ["provision_meeting", "publish_event", "answer"]
 
 
 def test_wake_ups_are_sent_also_when_the_result_cannot_be_stored(
-    kind: UUID, monkeypatch: pytest.MonkeyPatch
+    service_type: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wake-ups held for such a message must not hold back those of later messages."""
     sent: list[str] = []
@@ -264,7 +264,7 @@ def test_wake_ups_are_sent_also_when_the_result_cannot_be_stored(
     traced = build_tracer(submit_request.name, submit_request, app=app)
     request = {"id": str(uuid4()), "ignore_result": False, "is_eager": False}
     with pytest.warns(RuntimeWarning, match="outside body"), pytest.raises(RedisError):
-        traced(request["id"], [message(kind)], {}, request)
+        traced(request["id"], [message(service_type)], {}, request)
     assert sent == ["publish_event"]
 
     with transaction() as db:
@@ -285,7 +285,7 @@ def _broken(*_: Any, **__: Any) -> None:
     [({"ignore_result": False}, "off"), ({"ignore_result": True}, "local"), ({}, "local")],
 )
 def test_a_message_that_nobody_waits_for_is_on_the_disk_before_it_runs(
-    kind: UUID, monkeypatch: pytest.MonkeyPatch, headers: dict[str, bool], commit: str
+    service_type: UUID, monkeypatch: pytest.MonkeyPatch, headers: dict[str, bool], commit: str
 ) -> None:
     url = os.environ["DATABASE_URL"]
     with psycopg.connect(as_superuser(url)) as superuser:
@@ -300,7 +300,7 @@ def test_a_message_that_nobody_waits_for_is_on_the_disk_before_it_runs(
         return attempt
 
     monkeypatch.setattr(service, "begin_attempt", beginning)
-    body = message(kind)
+    body = message(service_type)
     for _ in range(2):
         monkeypatch.setattr(submit_request.backend, "mark_as_done", lambda *_: None)
         traced = build_tracer(submit_request.name, submit_request, app=app)

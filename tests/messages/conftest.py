@@ -13,7 +13,7 @@ from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.service_processes import ServiceProcess
 from tests.accounts import as_superuser
 from tests.conftest import copied_database, valkey_url
-from tests.messages.post import Post
+from tests.messages.running_worker import RunningWorker
 
 #: Pool -> its switches; how many messages it runs at once.
 POOLS = {"prefork": (["-c", "2"], 2), "solo": (["-P", "solo"], 1)}
@@ -27,7 +27,7 @@ def started(worker: ServiceProcess) -> None:
 
 
 @contextmanager
-def running_post(template: str, broker: str, folder: Path, pool: str) -> Iterator[Post]:
+def running_post(template: str, broker: str, folder: Path, pool: str) -> Iterator[RunningWorker]:
     """A worker on an empty broker database and a fresh copy of the template."""
     with redis.Redis.from_url(broker) as connection:
         connection.flushdb()
@@ -35,17 +35,17 @@ def running_post(template: str, broker: str, folder: Path, pool: str) -> Iterato
         switches, slots = POOLS[pool]
         environment = {"DATABASE_URL": database, "REDIS_URL": broker}
         worker = ServiceProcess("worker", folder, ["worker", "-Q", QUEUES, *switches], environment)
-        post = Post(broker, as_superuser(database), worker, slots)
+        running_worker = RunningWorker(broker, as_superuser(database), worker, slots)
         try:
             started(worker)
-            yield post
+            yield running_worker
         finally:
             worker.stop()
-            post.close()
+            running_worker.close()
 
 
 @pytest.fixture(scope="package")
-def prefork(template: str, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+def prefork(template: str, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorker]:
     """A running worker with a pool of processes."""
     folder = tmp_path_factory.mktemp("post-prefork")
     with running_post(template, valkey_url(valkey, 5), folder, "prefork") as running:
@@ -53,7 +53,7 @@ def prefork(template: str, valkey: str, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="package")
-def solo(template: str, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+def solo(template: str, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorker]:
     """A running worker without a pool."""
     folder = tmp_path_factory.mktemp("post-solo")
     with running_post(template, valkey_url(valkey, 10), folder, "solo") as running:
@@ -61,7 +61,7 @@ def solo(template: str, valkey: str, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(params=POOLS)
-def post(request: pytest.FixtureRequest) -> Post:
+def running_worker(request: pytest.FixtureRequest) -> RunningWorker:
     """A running worker of each pool in turn; both go on, so that no file starts them again."""
-    running: Post = request.getfixturevalue(request.param)
+    running: RunningWorker = request.getfixturevalue(request.param)
     return running

@@ -1,7 +1,7 @@
 """Elements that producers may push: bytes, JSON, good messages gone wrong, and good ones.
 
-Each leaves a trace of its own wherever it ends (tests/messages/books.py): a call that changes nothing asks
-for its answer, and no two that are sound have one id.
+Each leaves its own trace wherever it ends (tests/messages/message_accounts.py): a call that changes
+nothing asks for its answer, and no two valid ones have the same id.
 """
 
 from __future__ import annotations

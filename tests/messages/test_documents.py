@@ -15,7 +15,7 @@ from booking_tasks.guard.envelope import MAX_BODY_BYTES, MAX_DEPTH, MAX_MESSAGE_
 from booking_tasks.guard.rules import Admitted, Refused
 from booking_tasks.guard.store import MAX_PARKED
 from tests.messages.corpus import ENVELOPES, MESSAGES, TRUST
-from tests.messages.post import Post
+from tests.messages.running_worker import RunningWorker
 from tests.messages.test_rules import judged
 
 TEXT = (Path(__file__).parents[2] / "docs" / "messages.md").read_text()
@@ -45,12 +45,14 @@ def test_it_can_do_without_nothing(path: tuple[str, ...]) -> None:
 
 
 @pytest.mark.stack
-def test_a_worker_answers_it(post: Post) -> None:
+def test_a_worker_answers_it(running_worker: RunningWorker) -> None:
     message = copy.deepcopy(SMALLEST)
-    message["headers"] |= {"id": post.fresh(), "ignore_result": False}
-    post.push("booking", json.dumps(message).encode())
+    message["headers"] |= {"id": running_worker.fresh(), "ignore_result": False}
+    running_worker.push("booking", json.dumps(message).encode())
 
-    assert post.answer_to(message["headers"]["id"])["result"] == "refused"  # no such kind of consultation
+    assert (
+        running_worker.answer_to(message["headers"]["id"])["result"] == "refused"
+    )  # no such kind of consultation
 
 
 def _documented() -> list[str]:
@@ -58,21 +60,21 @@ def _documented() -> list[str]:
     return [reason for row in rows for reason in re.findall(r"`([^`]+)`", row.split("|")[1])]
 
 
-def _said() -> set[str]:
+def _reasons() -> set[str]:
     """Every reason there is, as dead letters have it."""
-    said = set()
+    reasons = set()
     for queue, raw, reason in (ENVELOPES | MESSAGES | TRUST).values():
         verdict = judged(raw, queue)
-        said.add(verdict.reason if isinstance(verdict, Refused) else reason)
-    return said
+        reasons.add(verdict.reason if isinstance(verdict, Refused) else reason)
+    return reasons
 
 
 def test_every_reason_stands_in_the_table_and_every_entry_has_its_test() -> None:
-    known, said = tuple(_documented()), _said()
+    known, reasons = tuple(_documented()), _reasons()
 
     assert len(known) > 25
-    assert [reason for reason in said if not reason.startswith(known)] == []
-    assert [one for one in known if not any(reason.startswith(one) for reason in said)] == []
+    assert [reason for reason in reasons if not reason.startswith(known)] == []
+    assert [one for one in known if not any(reason.startswith(one) for reason in reasons)] == []
 
 
 def test_the_limits_are_these() -> None:

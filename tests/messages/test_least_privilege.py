@@ -38,7 +38,7 @@ from tests.messages.conftest import started
 pytestmark = pytest.mark.stack
 
 
-class House:
+class Service:
     """A running service, and those who send to it, each under its own account."""
 
     def __init__(self, broker: GuardedValkey, database: str, stack: ServiceProcesses, mail: MailSink) -> None:
@@ -62,8 +62,8 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    folder = tmp_path_factory.mktemp("house")
+def service(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
     with (
         GuardedValkey(folder / "valkey", durable=False) as broker,
         MailSink(folder / "mail") as mail,
@@ -84,57 +84,63 @@ def house(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
         try:
             for process in stack.processes:
                 started(process)
-            yield House(broker, database, stack, mail)
+            yield Service(broker, database, stack, mail)
         finally:
             stack.stop()
 
 
-def test_a_booking_goes_all_the_way_and_every_sweep_runs(house: House) -> None:
-    kind, consultant, requester, request = uuid4(), uuid4(), uuid4(), uuid4()
+def test_a_booking_goes_all_the_way_and_every_sweep_runs(service: Service) -> None:
+    service_type, consultant, requester, request = uuid4(), uuid4(), uuid4(), uuid4()
 
-    def told(**fields: Any) -> dict[str, Any]:
+    def signed(**fields: Any) -> dict[str, Any]:
         return {"message_id": uuid4(), "actor": "test", **fields}
 
     admin: list[Query[Any]] = [
-        UpsertServiceType(**told(service_type_id=kind, name="Algebra", default_duration_minutes=60)),
-        UpsertConsultant(**told(consultant_user_id=consultant, time_zone="UTC")),
-        UpsertUser(**told(user_id=consultant, name="Dr Weber", email="w@example.org", time_zone="UTC")),
-        UpsertUser(**told(user_id=requester, name="Mira Lang", email="m@example.org", time_zone="UTC")),
+        UpsertServiceType(
+            **signed(service_type_id=service_type, name="Algebra", default_duration_minutes=60)
+        ),
+        UpsertConsultant(**signed(consultant_user_id=consultant, time_zone="UTC")),
+        UpsertUser(**signed(user_id=consultant, name="Dr Weber", email="w@example.org", time_zone="UTC")),
+        UpsertUser(**signed(user_id=requester, name="Mira Lang", email="m@example.org", time_zone="UTC")),
         SetAvailability(
-            **told(
+            **signed(
                 consultant_user_id=consultant,
                 weekly=tuple(WeeklyHours(weekday=day, start=time(), end=time()) for day in range(1, 8)),
             )
         ),
     ]
-    assert [house.ask("producer-admin", one).result for one in admin] == ["done"] * len(admin)
+    assert [service.ask("producer-admin", one).result for one in admin] == ["done"] * len(admin)
 
-    asked = SubmitRequest(**told(request_id=request, requester_user_id=requester, service_type_id=kind))
-    assert house.ask("producer-booking", asked).result == "done"
+    command = SubmitRequest(
+        **signed(request_id=request, requester_user_id=requester, service_type_id=service_type)
+    )
+    assert service.ask("producer-booking", command).result == "done"
 
     session = "SELECT scheduled_session_id FROM consultation_requests"
-    wait_until(lambda: house.one(session) is not None, "a session", 60)
-    wait_until(lambda: len(house.mail.mails()) == 2, "two invitations", 60)
+    wait_until(lambda: service.one(session) is not None, "a session", 60)
+    wait_until(lambda: len(service.mail.mails()) == 2, "two invitations", 60)
     seen = Observation(
         evidence_type=EvidenceType.ROOM_OPENED,
         observed_at=datetime(2026, 11, 21, tzinfo=UTC),
         external_id="1",
     )
-    evidence = RecordAttendance(**told(session_id=house.one(session), source="test", observations=(seen,)))
-    assert house.ask("producer-evidence", evidence).result == "done"
+    evidence = RecordAttendance(
+        **signed(session_id=service.one(session), source="test", observations=(seen,))
+    )
+    assert service.ask("producer-evidence", evidence).result == "done"
 
     due = "SELECT count(*) FROM jobs WHERE due_at <= now() AND state NOT IN ('done', 'skipped')"
-    wait_until(lambda: house.one(due) == 0, "every job done", 60)
-    with redis.Redis.from_url(house.broker.url_of("events")) as listener:
+    wait_until(lambda: service.one(due) == 0, "every job done", 60)
+    with redis.Redis.from_url(service.broker.url_of("events")) as listener:
         assert listener.xlen("booking:events") >= 3
 
 
-def test_each_sweep_may_do_what_it_does(house: House) -> None:
+def test_each_sweep_may_do_what_it_does(service: Service) -> None:
     # Each of them once more where midnight passes meanwhile.
     daily = "SELECT count(DISTINCT schedule) FROM schedule_runs"
-    wait_until(lambda: house.one(daily) == 3, "the three daily runs", 60)
+    wait_until(lambda: service.one(daily) == 3, "the three daily runs", 60)
 
     assert len(SWEEPS) > 10
-    logs = house.logs()
+    logs = service.logs()
     for refusal in ("InsufficientPrivilege", "permission", "NoPermission", "Traceback"):
         assert refusal not in logs

@@ -22,14 +22,14 @@ from booking_tasks.retention import store as retention
 from tests import builders
 from tests.conftest import valkey_url
 from tests.messages.conftest import QUEUES, started
-from tests.messages.post import Post
 from tests.messages.raw import PREFIX, element, submit
+from tests.messages.running_worker import RunningWorker
 
 SUBMIT = PREFIX + "submit_request"
 
 
 @pytest.fixture
-def kind(own_database: str, valkey: str) -> UUID:
+def service_type(own_database: str, valkey: str) -> UUID:
     app.loader.import_default_modules()  # as a worker does: run_parked looks for tasks by name
     with transaction() as db:
         return builders.service_type(db).id
@@ -50,25 +50,25 @@ def _rows(model: type[Any]) -> list[Any]:
     ],
 )
 def test_a_task_or_version_of_another_release_is_parked_whole_and_once(
-    post: Post, queue: str, task: str
+    running_worker: RunningWorker, queue: str, task: str
 ) -> None:
-    post.forget()
+    running_worker.forget()
     arguments = {"request": submit()}
     for _ in range(2):
-        post.push(queue, element(task, [[], arguments, {}]))
+        running_worker.push(queue, element(task, [[], arguments, {}]))
 
-    assert post.good_message_takes() < 5
-    post.drained()
-    post.nothing_is_held()
-    (parked,) = post.parked()
+    assert running_worker.good_message_takes() < 5
+    running_worker.wait_for_empty_queues()
+    running_worker.wait_until_nothing_is_held()
+    (parked,) = running_worker.parked()
     assert (parked["task"], parked["queue"], parked["arguments"]) == (task, queue, arguments)
-    assert post.letters() == []
-    assert "secret" not in post.worker.log.read_text()
+    assert running_worker.dead_letters() == []
+    assert "secret" not in running_worker.worker.log.read_text()
 
 
 @pytest.mark.stack
 def test_what_a_worker_of_the_release_before_took_is_run_by_the_one_after(
-    own_database: str, kind: UUID, valkey: str, tmp_path: Path
+    own_database: str, service_type: UUID, valkey: str, tmp_path: Path
 ) -> None:
     broker = valkey_url(valkey, 7)  # not the one of `post`, whose worker may still run
     worker = ServiceProcess(
@@ -78,10 +78,10 @@ def test_what_a_worker_of_the_release_before_took_is_run_by_the_one_after(
         {"DATABASE_URL": own_database, "REDIS_URL": broker},
         (sys.executable, "-m", "celery", "-A", "tests.messages.earlier_release"),
     )
-    earlier = Post(broker, own_database, worker, 1)
+    earlier = RunningWorker(broker, own_database, worker, 1)
     try:
         started(worker)
-        command = submit() | {"service_type_id": str(kind)}
+        command = submit() | {"service_type_id": str(service_type)}
         earlier.push("booking", element(SUBMIT, [[], {"request": command}, {}]))
         wait_until(lambda: len(earlier.parked()) == 1, "the message parked")
         assert earlier.good_message_takes() < 5
@@ -96,21 +96,21 @@ def test_what_a_worker_of_the_release_before_took_is_run_by_the_one_after(
     assert run_parked() == 0
 
 
-def test_a_parked_message_that_came_by_the_wrong_queue_is_buried_then(kind: UUID) -> None:
+def test_a_parked_message_of_the_wrong_queue_becomes_a_dead_letter(service_type: UUID) -> None:
     park_message(SUBMIT, "evidence", {"request": submit()})
 
     assert run_parked() == 1
 
-    (letter,) = _rows(DeadLetter)
-    assert (letter.entry_point, letter.reason) == (
+    (dead_letter,) = _rows(DeadLetter)
+    assert (dead_letter.entry_point, dead_letter.reason) == (
         "evidence",
         "this task is taken from the queue booking only",
     )
-    assert "secret" not in str(letter.payload)
+    assert "secret" not in str(dead_letter.payload)
     assert _rows(ParkedMessage) == _rows(InboxMessage) == []
 
 
-def test_a_parked_message_with_wrong_arguments_is_buried_then(kind: UUID) -> None:
+def test_a_parked_message_with_wrong_arguments_becomes_a_dead_letter(service_type: UUID) -> None:
     park_message(SUBMIT, "booking", {"request": submit(), "force": True})
 
     assert run_parked() == 1
@@ -120,9 +120,9 @@ def test_a_parked_message_with_wrong_arguments_is_buried_then(kind: UUID) -> Non
 
 
 def test_a_parked_message_that_fails_stays_until_it_is_settled(
-    kind: UUID, monkeypatch: pytest.MonkeyPatch
+    service_type: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    park_message(SUBMIT, "booking", {"request": submit() | {"service_type_id": str(kind)}})
+    park_message(SUBMIT, "booking", {"request": submit() | {"service_type_id": str(service_type)}})
     with monkeypatch.context() as broken:
         broken.setattr(app.tasks[SUBMIT], "run", _fails)
         assert run_parked() == 1
@@ -138,26 +138,28 @@ def _fails(request: Any = None) -> None:
     raise RuntimeError("the database went away")
 
 
-def test_what_no_release_knows_yet_stays_parked(kind: UUID) -> None:
+def test_what_no_release_knows_yet_stays_parked(service_type: UUID) -> None:
     park_message("booking_tasks.v9.dance", "booking", {"request": {}})
 
     assert run_parked() == 0
     assert len(_rows(ParkedMessage)) == 1
 
 
-def test_beyond_the_room_there_is_a_message_is_buried(kind: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_beyond_the_limit_becomes_a_dead_letter(
+    service_type: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(store, "MAX_PARKED", 2)
     for _ in range(3):
         park_message("booking_tasks.v9.dance", "booking", {"request": submit()})
 
     assert len(_rows(ParkedMessage)) == 2
-    (letter,) = _rows(DeadLetter)
-    assert "2 messages are parked already" in letter.reason
-    assert "secret" not in str(letter.payload)
+    (dead_letter,) = _rows(DeadLetter)
+    assert "2 messages are parked already" in dead_letter.reason
+    assert "secret" not in str(dead_letter.payload)
 
 
 def test_who_may_write_to_one_queue_cannot_fill_the_room_of_another(
-    kind: UUID, monkeypatch: pytest.MonkeyPatch
+    service_type: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "MAX_PARKED", 1)
     for _ in range(2):
@@ -165,10 +167,10 @@ def test_who_may_write_to_one_queue_cannot_fill_the_room_of_another(
     park_message("booking_tasks.v9.dance", "admin", {"request": submit()})
 
     assert sorted(one.queue for one in _rows(ParkedMessage)) == ["admin", "booking"]
-    assert [letter.entry_point for letter in _rows(DeadLetter)] == ["booking"]
+    assert [dead_letter.entry_point for dead_letter in _rows(DeadLetter)] == ["booking"]
 
 
-def test_parked_messages_are_forgotten_by_age(kind: UUID) -> None:
+def test_parked_messages_are_forgotten_by_age(service_type: UUID) -> None:
     park_message("booking_tasks.v9.dance", "booking", {"request": {}})
     with transaction() as db:
         row = db.scalars(select(ParkedMessage)).one()

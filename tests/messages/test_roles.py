@@ -225,7 +225,7 @@ def _is_text(column: Column[Any]) -> bool:
     return isinstance(column.type, Text)
 
 
-def test_the_services_own_connections_look_names_up_as_their_role_does(roled: str) -> None:
+def test_the_connections_of_the_service_resolve_names_as_their_role_does(roled: str) -> None:
     engine = create_booking_engine(load_settings({"database_url": as_role(roled, "booking_app")}))
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT current_schemas(true)").scalar_one() == [

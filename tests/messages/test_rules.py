@@ -162,7 +162,7 @@ def test_what_a_sender_may_decide_is_passed_on() -> None:
     }
 
 
-def test_results_are_kept_only_when_asked_for() -> None:
+def test_results_are_kept_only_when_the_message_requests_them() -> None:
     wishes = [OUT, None, True, "no", 0]
 
     assert all(judged(element(headers={"ignore_result": one})).headers["ignore_result"] for one in wishes)

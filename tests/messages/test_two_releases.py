@@ -20,8 +20,8 @@ from booking_tasks.ops.service_processes import ServiceProcess, ServiceProcesses
 from tests import builders
 from tests.conftest import valkey_url
 from tests.messages.conftest import QUEUES, started
-from tests.messages.post import Post
 from tests.messages.raw import PREFIX, element, submit
+from tests.messages.running_worker import RunningWorker
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 _AT_ONCE = 12
@@ -30,20 +30,20 @@ _AT_ONCE = 12
 class Both:
     """The two releases, and callers who do not know which of them takes their message."""
 
-    def __init__(self, post: Post, earlier: ServiceProcess, kind: UUID) -> None:
-        self.post, self.earlier, self.kind = post, earlier, kind
+    def __init__(self, running_worker: RunningWorker, earlier: ServiceProcess, service_type: UUID) -> None:
+        self.running_worker, self.earlier, self.service_type = running_worker, earlier, service_type
         self.sent: set[str] = set()
 
     def command(self) -> dict[str, Any]:
         """A request like every other, but for its ids."""
-        made = submit() | {"service_type_id": str(self.kind)}
+        made = submit() | {"service_type_id": str(self.service_type)}
         self.sent.add(made["request_id"])
         return made
 
     def insist(self) -> Outcome:
         """Send one until it is answered, as every caller should."""
         message = SubmitRequest.model_validate(self.command())
-        client = BookingClient(self.post.url)
+        client = BookingClient(self.running_worker.url)
         try:
             for _ in range(40):
                 with suppress(NoAnswerError):
@@ -54,7 +54,9 @@ class Both:
 
     def tell(self) -> None:
         """Push one whose answer nobody waits for."""
-        self.post.push("booking", element(PREFIX + "submit_request", [[], {"request": self.command()}, {}]))
+        self.running_worker.push(
+            "booking", element(PREFIX + "submit_request", [[], {"request": self.command()}, {}])
+        )
 
     def parked_by_the_earlier(self, task: str) -> bool:
         """Whether it has met a message of this task."""
@@ -63,7 +65,7 @@ class Both:
 
     def arrived(self) -> set[str]:
         """Ids of the requests that are in the tables."""
-        return {str(row["id"]) for row in self.post.rows("SELECT id FROM consultation_requests")}
+        return {str(row["id"]) for row in self.running_worker.rows("SELECT id FROM consultation_requests")}
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def both(own_database: str, valkey: str, tmp_path: Path) -> Iterator[Both]:
     with Redis.from_url(broker) as connection:
         connection.flushdb()
     with transaction() as db:
-        kind = builders.service_type(db).id
+        service_type = builders.service_type(db).id
     environment = {"DATABASE_URL": own_database, "REDIS_URL": broker}
     stack = ServiceProcesses(tmp_path, environment | {"BOOKING_SWEEP_INTERVAL": "0.3s"})
     earlier = ServiceProcess(
@@ -86,12 +88,12 @@ def both(own_database: str, valkey: str, tmp_path: Path) -> Iterator[Both]:
         ending.callback(earlier.stop)
         ending.callback(stack.stop)
         worker = stack.worker("current")
-        post = Post(broker, own_database, worker, 2)
-        ending.callback(post.close)
+        running_worker = RunningWorker(broker, own_database, worker, 2)
+        ending.callback(running_worker.close)
         for process in (earlier, worker):
             started(process)
         stack.beat()
-        yield Both(post, earlier, kind)
+        yield Both(running_worker, earlier, service_type)
 
 
 def test_every_message_is_run_whichever_release_takes_it(both: Both) -> None:
@@ -108,16 +110,16 @@ def test_every_message_is_run_whichever_release_takes_it(both: Both) -> None:
     assert both.insist().result == "done"
 
     wait_until(lambda: both.arrived() == both.sent, "every request in the tables", 60)
-    both.post.drained()
-    wait_until(lambda: not _parked_commands(both.post), "nothing parked", 60)
-    assert both.post.letters() == []
-    answers = both.post.rows("SELECT state, outcome->>'result' AS result FROM inbox")
+    both.running_worker.wait_for_empty_queues()
+    wait_until(lambda: not _parked_commands(both.running_worker), "nothing parked", 60)
+    assert both.running_worker.dead_letters() == []
+    answers = both.running_worker.rows("SELECT state, outcome->>'result' AS result FROM inbox")
     assert {(row["state"], row["result"]) for row in answers} == {("done", "done")}
     assert len(answers) == len(both.sent)
     assert both.earlier.running
-    assert both.post.worker_runs()
+    assert both.running_worker.worker_runs()
 
 
-def _parked_commands(post: Post) -> list[dict[str, Any]]:
+def _parked_commands(running_worker: RunningWorker) -> list[dict[str, Any]]:
     """Sweeps are parked again as long as the earlier release takes some."""
-    return [one for one in post.parked() if one["task"] == PREFIX + "submit_request"]
+    return [one for one in running_worker.parked() if one["task"] == PREFIX + "submit_request"]

@@ -32,9 +32,9 @@ def session(own_database: str, monkeypatch: pytest.MonkeyPatch) -> ScheduledSess
     settings.cache_clear()
     with transaction() as db:
         clock.step(db, NOW)
-        kind = builders.service_type(db).id
+        service_type = builders.service_type(db).id
         colleague(db, (TEN, 2))
-        return meeting(db, colleague(db, (TEN - HOUR, 8)), kind, TEN)
+        return meeting(db, colleague(db, (TEN - HOUR, 8)), service_type, TEN)
 
 
 def planned(session: ScheduledSession, *more: object) -> Result:
@@ -66,8 +66,8 @@ def test_a_plan_is_shown_applied_and_undone(session: ScheduledSession) -> None:
 
     applied = booking("apply", plan_id()).stdout.splitlines()
     assert applied[-2].endswith("applied")
-    told = NOW + timedelta(minutes=5)
-    assert applied[-1] == f"plan {plan_id()} applied, announced at {told:%Y-%m-%d %H:%M}Z: 1 sessions"
+    announced_at = NOW + timedelta(minutes=5)
+    assert applied[-1] == f"plan {plan_id()} applied, announced at {announced_at:%Y-%m-%d %H:%M}Z: 1 sessions"
     assert booking("undo", plan_id()).stdout.splitlines()[-2].endswith("undone")
     with transaction() as db:
         events = db.execute(select(Event.type, Event.actor, Event.entry_point).order_by(Event.position)).all()

@@ -46,10 +46,10 @@ def test_a_file_of_hours_is_previewed_with_its_slots_and_nothing_is_written(
     who: UUID, tmp_path: Path
 ) -> None:
     with transaction() as db:
-        kind = builders.service_type(db).id
+        service_type = builders.service_type(db).id
     file = tmp_path / "hours.toml"
     file.write_text(HOURS)
-    ran = booking("preview", who, "--file", file, "--slots", kind, "--limit", 3)
+    ran = booking("preview", who, "--file", file, "--slots", service_type, "--limit", 3)
     lines = ran.stdout.splitlines()
     assert ran.exit_code == 0
     assert lines[0] == "times in Europe/Vienna"
@@ -81,19 +81,19 @@ def test_json_goes_in_and_out(who: UUID, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "problem"),
     [
         ("hours.toml", "weekly = 3", "hours.weekly: Input should be a valid tuple"),
         ("hours.json", json.dumps({"recurring": [SECONDLY]}), "hours.recurring.0.rrule: FREQ must be one of"),
     ],
 )
-def test_wrong_hours_are_said_with_their_field(
-    who: UUID, tmp_path: Path, name: str, content: str, said: str
+def test_wrong_hours_are_reported_with_their_field(
+    who: UUID, tmp_path: Path, name: str, content: str, problem: str
 ) -> None:
     (tmp_path / name).write_text(content)
     ran = booking("preview", who, "--file", tmp_path / name)
     assert ran.exit_code == 1
-    assert said in ran.stderr
+    assert problem in ran.stderr
     assert "refused: invalid" in ran.stderr
 
 
@@ -129,7 +129,7 @@ def test_uncovered_sessions_are_listed_with_their_reason() -> None:
 
 def test_what_is_free_is_listed_in_pieces_and_in_slots() -> None:
     with transaction() as db:
-        kind = builders.service_type(db).id
+        service_type = builders.service_type(db).id
         who, other, idle = (builders.consultant(db).consultant_user_id for _ in range(3))
         day = clock.now(db).replace(hour=10, minute=0, second=0, microsecond=0) + timedelta(days=2)
         for one in (who, other):
@@ -151,7 +151,9 @@ def test_what_is_free_is_listed_in_pieces_and_in_slots() -> None:
     ]
     assert booking("free").stdout.splitlines()[-1] == "3 free, times in UTC"
     assert booking("free", "--days", 1).stdout.splitlines()[-1] == "0 free, times in UTC"
-    slots = [json.loads(line) for line in booking("free", "--slots", kind, "--json").stdout.splitlines()]
+    slots = [
+        json.loads(line) for line in booking("free", "--slots", service_type, "--json").stdout.splitlines()
+    ]
     mine = [one["start"] for one in slots if one["consultant_user_id"] == str(who)]
     assert mine == [(day + timedelta(hours=hour)).isoformat() for hour in (0, 2)]
     assert len(slots) == 2 + 5

@@ -84,7 +84,7 @@ def test_where_all_is_well_every_line_says_ok_but_the_tests_open_broker(healthy:
     assert "unacknowledged 0" in ran.stdout
 
 
-def test_a_broken_part_is_said_in_its_line_with_its_mend_and_as_json(healthy: pytest.MonkeyPatch) -> None:
+def test_a_broken_part_is_reported_with_its_remedy_as_line_and_as_json(healthy: pytest.MonkeyPatch) -> None:
     healthy.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
     ran = check("--json")
     assert ran.exit_code == 1
@@ -137,7 +137,7 @@ def test_a_schema_behind_is_broken_and_one_ahead_a_warning(
     assert (old.state, old.remedy) == ("broken", "make an empty database and run booking-tasks migrate")
     _stands_at(own_database, "9999_future")
     [ahead] = found("schema")
-    assert (ahead.state, ahead.remedy) == ("warning", "upgrade what runs here")
+    assert (ahead.state, ahead.remedy) == ("warning", "upgrade this installation")
 
 
 def test_a_database_without_the_extension_or_the_schema_is_broken(
@@ -182,13 +182,13 @@ def test_what_waits_for_a_person_or_is_late_is_counted(
         "1 uncertain jobs",
         "1 parked messages",
         "1 jobs overdue by 5 minutes",
-        "1 leases 5 minutes over",
+        "1 leases expired for 5 minutes",
         "1 messages unanswered for 5 minutes",
     ]
     assert "booking-tasks jobs list --state dead" in seen["2 dead jobs"].remedy
 
 
-def test_the_lengths_of_the_queues_are_told(healthy: pytest.MonkeyPatch, broker: str) -> None:
+def test_the_lengths_of_the_queues_are_reported(healthy: pytest.MonkeyPatch, broker: str) -> None:
     for _ in range(3):
         send(broker, "notify", "booking_tasks.v1.send_invite")
     [one] = found("queues")
@@ -203,22 +203,22 @@ def test_a_mail_server_or_platform_that_is_away_is_a_warning(healthy: pytest.Mon
     assert check().exit_code == 0
 
 
-def test_without_an_address_it_is_said_that_mails_carry_no_link(healthy: pytest.MonkeyPatch) -> None:
+def test_without_a_public_url_it_reports_that_mails_contain_no_link(healthy: pytest.MonkeyPatch) -> None:
     calendars, links = found("answers")
-    assert (links.state, "mails carry no link" in links.line) == ("ok", True)
+    assert (links.state, "mails contain no link" in links.line) == ("ok", True)
     assert (calendars.state, "for booking-tasks reply (senders unproven" in calendars.line) == ("ok", True)
 
     healthy.setenv("BOOKING_REPLY_AUTHSERV", "mx.example.org")
     assert "(DMARC checked)" in found("answers")[0].line
     healthy.setenv("BOOKING_CALENDAR_REPLIES", "false")
-    assert "stand in nobody's calendar" in found("answers")[0].line
+    assert "not sent to calendars" in found("answers")[0].line
 
 
 def test_pages_behind_links_that_nobody_reaches_are_a_warning(healthy: pytest.MonkeyPatch) -> None:
     healthy.setenv("BOOKING_LINK_SECRET", "of the tests, and long enough for it")
     healthy.setenv("BOOKING_PUBLIC_URL", f"http://127.0.0.1:{free_port()}")
     [_, one] = found("answers")
-    assert (one.state, "links in mails lead nowhere" in one.seen) == ("warning", True)
+    assert (one.state, "links in mails do not work" in one.seen) == ("warning", True)
 
     healthy.setenv("BOOKING_PUBLIC_URL", f"http://127.0.0.2:{free_port()}")
     assert [("unencrypted" in one.seen, one.state) for one in found("answers")[1:]] == [
@@ -271,7 +271,7 @@ def test_the_timeouts_of_effects_are_below_half_the_lease(monkeypatch: pytest.Mo
     assert max(config.smtp_timeout, config.meeting_timeout) < config.lease / 2
 
 
-def test_the_time_zones_in_use_are_said_and_projections_made_with_others_are_counted(
+def test_the_time_zones_in_use_are_reported_and_projections_made_with_others_are_counted(
     healthy: pytest.MonkeyPatch, own_database: str
 ) -> None:
     assert tzdata_version() in found("time zones")[0].seen
@@ -287,7 +287,7 @@ def test_the_time_zones_in_use_are_said_and_projections_made_with_others_are_cou
         assert [(one.state, one.seen) for one in found("hours")] == [
             ("ok", f"consultants' hours projected: 1 with {tzdata_version()}")
         ]
-        for version, remedy in (("2020a", "they make the old ones anew"), ("2099a", "newer time zones")):
+        for version, remedy in (("2020a", "they project the old ones again"), ("2099a", "newer time zones")):
             connection.execute("UPDATE availability_projections SET tzdata_version = %s", [version])
             [finding] = found("hours")
             assert finding.state == "warning"
@@ -296,7 +296,7 @@ def test_the_time_zones_in_use_are_said_and_projections_made_with_others_are_cou
 
 
 @pytest.mark.usefixtures("healthy")
-def test_a_missing_solver_is_said_with_what_is_done_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_solver_is_reported_with_its_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("booking_tasks.batch.matching.has_solver", lambda: False)
     [finding] = found("solver")
 

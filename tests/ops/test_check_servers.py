@@ -88,13 +88,13 @@ def test_a_broker_that_drops_keys_when_it_is_full_is_warned_of(
     assert [one for one in found("broker") + found("results") if "drops keys" in one.seen] == []
 
 
-def test_a_broker_with_accounts_lets_nobody_in_and_what_a_worker_may_not_see_is_said(
+def test_a_broker_with_accounts_needs_a_password_and_hides_its_policy_from_workers(
     here: pytest.MonkeyPatch, guarded: GuardedValkey
 ) -> None:
     here.setenv("REDIS_URL", guarded.url_of("worker"))
     answers, unseen = found("broker")
     assert answers.line.startswith("ok       broker       redis://worker@127.0.0.1")
-    assert (unseen.state, "not for this account to see" in unseen.seen) == ("ok", True)
+    assert (unseen.state, "this account may not read" in unseen.seen) == ("ok", True)
     assert "INFO memory as operator" in unseen.remedy
     assert found("queues")[0].state == "ok"
 
@@ -113,7 +113,7 @@ def test_a_result_backend_of_its_own_is_looked_at_as_well(here: pytest.MonkeyPat
     assert found("results") == []
     url = valkey_url(os.environ["REDIS_URL"], 14)
     here.setenv("CELERY_RESULT_BACKEND", url)
-    assert [one.seen for one in found("results")] == [f"{url} answers", f"{url} lets anybody in"]
+    assert [one.seen for one in found("results")] == [f"{url} answers", f"{url} needs no password"]
 
     here.setenv("CELERY_RESULT_BACKEND", f"redis://127.0.0.1:{free_port()}/0")
     [away] = found("results")
@@ -130,7 +130,7 @@ def test_a_postgresql_that_is_too_old_is_broken_and_one_that_nobody_tried_a_warn
     assert bool(_version(number).remedy) is (state != "ok")
 
 
-def test_a_server_without_the_extension_is_told_from_a_database_without_it(postgres: str) -> None:
+def test_a_server_without_the_extension_is_distinguished_from_a_database_without_it(postgres: str) -> None:
     with psycopg.connect(postgres) as db:
         assert _extension(db).remedy == "run booking-tasks migrate"
         # Temporary tables hide the catalogue's: a server whose contrib package is not installed.

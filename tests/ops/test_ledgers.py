@@ -111,13 +111,13 @@ def test_nothing_is_decided_without_a_reason_a_name_or_a_filter(
     assert (state_of(one), decided()) == ("dead", [])
 
 
-def test_all_dead_jobs_are_meant_only_when_it_is_said(booking: Booking) -> None:
+def test_all_dead_jobs_are_selected_only_with_the_option(booking: Booking) -> None:
     ids = {dead_job(), dead_job()}
     assert booking("jobs", "discard", "--all", "--why", "a rehearsal").exit_code == 0
     assert {state_of(one) for one in ids} == {"skipped"}
 
 
-def test_a_state_or_time_that_does_not_exist_is_said_so(booking: Booking) -> None:
+def test_an_unknown_state_or_time_is_refused(booking: Booking) -> None:
     assert "is one of waiting" in booking("jobs", "list", "--state", "lost").stderr
     assert "write an instant" in booking("jobs", "list", "--since", "yesterday").stderr
 
@@ -137,7 +137,7 @@ def test_dead_letters_are_listed_shown_and_discarded(booking: Booking) -> None:
     assert decided() == [("message.discarded", "ann", "a test message")]
 
 
-def test_the_story_of_a_request_is_printed_and_given_as_json(booking: Booking) -> None:
+def test_the_timeline_of_a_request_is_printed_as_lines_and_as_json(booking: Booking) -> None:
     job_id = dead_job()
     with transaction() as db:
         session = db.scalars(select(ScheduledSession)).one()
@@ -145,13 +145,13 @@ def test_the_story_of_a_request_is_printed_and_given_as_json(booking: Booking) -
     assert lines[0] == f"request {session.consultation_request_id}, session {session.id}"
     assert any(str(job_id) in line and "550 no" in line for line in lines[2:])
 
-    told = json.loads(booking("timeline", session.consultation_request_id, "--json").stdout)
+    timeline = json.loads(booking("timeline", session.consultation_request_id, "--json").stdout)
 
-    assert told["session"] == str(session.id)
-    assert str(job_id) in {line["id"] for line in told["entries"] if line["source"] == "job"}
+    assert timeline["session"] == str(session.id)
+    assert str(job_id) in {line["id"] for line in timeline["entries"] if line["source"] == "job"}
 
 
-def test_an_id_without_a_story_is_said_so(booking: Booking) -> None:
+def test_an_id_without_a_timeline_is_refused(booking: Booking) -> None:
     unknown = booking("timeline", uuid4())
     assert unknown.exit_code == 1
     assert "neither a request nor a session" in unknown.stderr
@@ -168,9 +168,9 @@ def test_a_dead_message_is_run_again_by_the_command(booking: Booking) -> None:
     with transaction() as db:
         for _ in range(2):
             inbox.begin_attempt(db, UUID(body["message_id"]), "submit_request", "booking", body, 1)
-        letter = db.scalars(select(DeadLetter)).one()
+        dead_letter = db.scalars(select(DeadLetter)).one()
 
-    done = booking("dead", "replay", letter.id, "--why", "mended")
+    done = booking("dead", "replay", dead_letter.id, "--why", "mended")
 
     assert done.exit_code == 0
     assert recover_inbox() == 1

@@ -21,7 +21,7 @@ from booking_tasks.ops.servers import free_port, wait_until
 from booking_tasks.ops.service_processes import ServiceProcesses
 from tests.accounts import as_superuser
 from tests.mail.servers import sink_server
-from tests.ops.scenery import bookable, wish
+from tests.ops.bookings import bookable, request_message
 
 PERSONAL = ("Canary Lang", "canary@example.org", "my secret trouble")
 
@@ -52,10 +52,10 @@ def lines_of(log: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.stack
-def test_every_line_of_a_booking_carries_its_ids_and_none_a_name_an_address_or_a_word_of_the_wish(
+def test_every_log_line_of_a_booking_has_its_ids_and_none_has_personal_data(
     stack: ServiceProcesses, client: BookingClient, own_database: str
 ) -> None:
-    asked = wish(*bookable(PERSONAL[0], PERSONAL[1]), details=PERSONAL[2])
+    command = request_message(*bookable(PERSONAL[0], PERSONAL[1]), details=PERSONAL[2])
     broken = UpsertUser(
         message_id=uuid4(),
         actor="iam",
@@ -74,7 +74,7 @@ def test_every_line_of_a_booking_carries_its_ids_and_none_a_name_an_address_or_a
         stack.environment["BOOKING_SMTP_PORT"] = str(port)
         worker = stack.worker("logged")
         stack.wait_ready()
-        client.send(asked)
+        client.send(command)
         client.send(broken)
         wait_until(invited, "both invites")
         wait_until(lambda: b"CheckViolation" in worker.log.read_bytes(), "the error")
@@ -87,8 +87,8 @@ def test_every_line_of_a_booking_carries_its_ids_and_none_a_name_an_address_or_a
         }
     lines = lines_of(worker.log)
     [answered] = [one for one in lines if one["event"] == "message.answered"]
-    assert answered["message"] == str(asked.message_id)
-    assert (answered["request"], answered["result"]) == (str(asked.request_id), "done")
+    assert answered["message"] == str(command.message_id)
+    assert (answered["request"], answered["result"]) == (str(command.request_id), "done")
     ran = [one for one in lines if one["event"] == "job.ran"]
     assert {one["job"] for one in ran} >= job_ids
     assert {one["job_type"] for one in ran} >= {"provision_meeting", "send_invite", "publish_event"}
@@ -113,7 +113,7 @@ def test_from_start_to_end_whatever_a_process_writes_is_json(
     }
     processes = [stack.worker("worker"), stack.beat(), stack.web(port)]
     stack.wait_ready()
-    client.send(wish(*bookable()), wait=True).outcome(timeout=15)
+    client.send(request_message(*bookable()), wait=True).outcome(timeout=15)
     for process in processes:
         process.end()
 

@@ -25,7 +25,7 @@ from tests.ops.producer import send
 pytestmark = pytest.mark.stack
 
 
-def rooms_wanted(count: int) -> None:
+def requested_rooms(count: int) -> None:
     """Sessions whose rooms are to be made, and nothing else that is due."""
     start = datetime.now(UTC) + timedelta(days=3)
     for number in range(count):
@@ -34,17 +34,17 @@ def rooms_wanted(count: int) -> None:
             history.record_event(db, ctx, EventType.SESSION_SCHEDULED, session=session)
 
 
-def jobs(kind: str) -> Counter[tuple[str, int]]:
+def jobs(service_type: str) -> Counter[tuple[str, int]]:
     """State and attempts of every job of a kind."""
     with transaction() as db:
         return Counter(
-            (job.state, job.attempts) for job in db.scalars(select(Job).where(Job.job_type == kind))
+            (job.state, job.attempts) for job in db.scalars(select(Job).where(Job.job_type == service_type))
         )
 
 
-def settled(kind: str) -> int:
+def settled(service_type: str) -> int:
     with transaction() as db:
-        done = select(func.count()).where(Job.job_type == kind, Job.state == "done")
+        done = select(func.count()).where(Job.job_type == service_type, Job.state == "done")
         return db.execute(done).scalar_one()
 
 
@@ -66,7 +66,7 @@ def busy_worker(stack: ServiceProcesses, platform: FakeMeetingPlatform, broker: 
 def test_the_effect_in_hand_is_finished_and_the_rest_of_the_batch_handed_back(
     stack: ServiceProcesses, platform: FakeMeetingPlatform, broker: str
 ) -> None:
-    rooms_wanted(3)
+    requested_rooms(3)
     worker = busy_worker(stack, platform, broker)
     assert jobs("provision_meeting") == {("sending", 1): 1, ("leased", 1): 2}
 
@@ -84,7 +84,7 @@ def test_the_effect_in_hand_is_finished_and_the_rest_of_the_batch_handed_back(
     assert len(platform.ledger()) == 3
 
 
-def test_an_effect_that_never_answers_is_given_up_at_its_timeout_and_settled(
+def test_an_effect_that_never_answers_ends_at_its_timeout_and_its_job_is_finished(
     stack: ServiceProcesses, broker: str
 ) -> None:
     with scripted_server({"body": STALL}) as (script, port):

@@ -42,30 +42,32 @@ def agreed_session(ahead: timedelta = timedelta(days=3)) -> ScheduledSession:
     return session
 
 
-def jobs(kind: str) -> Counter[tuple[str, int]]:
+def jobs(job_type: str) -> Counter[tuple[str, int]]:
     """State and number of send attempts of every job of a kind, without what the daily comparison adds."""
     own = Job.args["reconcile_day"].astext.is_(None)
     with transaction() as db:
-        rows = db.execute(select(Job.state, Job.send_attempts).where(Job.job_type == kind, own)).all()
+        rows = db.execute(select(Job.state, Job.send_attempts).where(Job.job_type == job_type, own)).all()
     return Counter((state, send_attempts) for state, send_attempts in rows)
 
 
-def all_settled(kind: str, count: int) -> bool:
+def all_settled(job_type: str, count: int) -> bool:
     """Whether `count` jobs of a kind are done."""
-    found = jobs(kind)
+    found = jobs(job_type)
     return sum(found[one] for one in found if one[0] == "done") == count
 
 
-def add_old_letter() -> UUID:
+def add_old_dead_letter() -> UUID:
     """A dead letter that the next purge forgets; its id."""
     with transaction() as db:
-        letter = DeadLetter(task="test", entry_point="test", reason="old", payload={}, received_at=LONG_AGO)
-        db.add(letter)
+        dead_letter = DeadLetter(
+            task="test", entry_point="test", reason="old", payload={}, received_at=LONG_AGO
+        )
+        db.add(dead_letter)
         db.flush()
-        return letter.id
+        return dead_letter.id
 
 
-def old_letters() -> set[UUID]:
+def old_dead_letters() -> set[UUID]:
     """The dead letters that no purge has met."""
     with transaction() as db:
         return set(db.execute(select(DeadLetter.id).where(DeadLetter.received_at == LONG_AGO)).scalars())

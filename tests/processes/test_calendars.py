@@ -29,7 +29,7 @@ def _busy() -> bool:
         return db.execute(select(AvailabilitySlot.id).where(source)).first() is not None
 
 
-def test_a_calendar_is_read_by_whoever_takes_provision_and_nothing_of_it_is_told(
+def test_a_calendar_is_read_by_the_provision_worker_and_nothing_of_it_is_logged(
     stack: ServiceProcesses, client: BookingClient, redis: Any
 ) -> None:
     stack.environment |= {"SSL_CERT_FILE": str(CERTIFICATE), "BOOKING_CALENDAR_PRIVATE_HOSTS": "localhost"}
@@ -59,6 +59,6 @@ def test_a_calendar_is_read_by_whoever_takes_provision_and_nothing_of_it_is_told
     assert (state.feed_id, state.busy_pieces, state.failures) == (command.feed_id, 1, 0)
     logs = "".join(path.read_text() for path in stack.folder.glob("*.log"))
     assert "calendar.read" in logs
-    told = f"{logs}{everything(redis)}"
+    shown = f"{logs}{everything(redis)}"
     for canary in ("private-token", "okafor", "open-sesame", "Canary"):
-        assert canary not in told
+        assert canary not in shown

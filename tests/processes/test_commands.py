@@ -83,11 +83,11 @@ def health(process: ServiceProcess, folder: Path, *switches: str) -> subprocess.
     )
 
 
-@pytest.mark.parametrize("kind", ["worker", "beat"])
+@pytest.mark.parametrize("command", ["worker", "beat"])
 def test_health_tells_a_process_that_goes_on_from_one_that_does_not(
-    stack: ServiceProcesses, kind: str, tmp_path: Path
+    stack: ServiceProcesses, command: str, tmp_path: Path
 ) -> None:
-    process = stack.worker("one", concurrency=1) if kind == "worker" else stack.beat("one")
+    process = stack.worker("one", concurrency=1) if command == "worker" else stack.beat("one")
     stack.wait_ready()
     well = health(process, tmp_path)
     assert (well.returncode, well.stderr) == (0, "")

@@ -22,11 +22,11 @@ from tests.processes.rows import PATIENCE, agreed_session, all_settled, jobs, wa
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
 
-def wish() -> SubmitRequest:
+def request_message() -> SubmitRequest:
     """A request that can be served tomorrow."""
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     with transaction() as db:
-        kind, who = builders.service_type(db), builders.consultant(db)
+        service_type, who = builders.service_type(db), builders.consultant(db)
         builders.user(db, user_id=who.consultant_user_id)
         builders.window(db, who.consultant_user_id, tomorrow)
         requester = builders.user(db)
@@ -35,7 +35,7 @@ def wish() -> SubmitRequest:
             actor="test",
             request_id=uuid7(),
             requester_user_id=requester.user_id,
-            service_type_id=kind.id,
+            service_type_id=service_type.id,
         )
 
 
@@ -48,7 +48,7 @@ def status_of(request: SubmitRequest) -> str:
 def test_emptying_the_broker_in_the_middle_of_a_booking_loses_nothing(
     stack: ServiceProcesses, client: BookingClient, redis: Any, mail: MailSink, platform: FakeMeetingPlatform
 ) -> None:
-    command = wish()
+    command = request_message()
     stack.worker("front", FRONT, concurrency=1)
     stack.beat()
     stack.wait_ready()

@@ -24,12 +24,12 @@ from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.service_processes import EFFECTS, FRONT, ServiceProcess, ServiceProcesses
 from tests.builders import NOW
 from tests.processes.rows import (
-    add_old_letter,
+    add_old_dead_letter,
     agreed_session,
     all_settled,
     ask,
     jobs,
-    old_letters,
+    old_dead_letters,
     wait_for,
 )
 
@@ -81,23 +81,23 @@ def step(to: datetime) -> None:
 
 
 def test_two_beats_at_once_do_no_harm(stack: ServiceProcesses, stepped: datetime, mail: MailSink) -> None:
-    session, met = agreed_session(), add_old_letter()
+    session, met = agreed_session(), add_old_dead_letter()
     beats = [stack.plain(name, "beat", "-l", "INFO") for name in ("beat-1", "beat-2")]
     stack.plain("worker", "worker", "-Q", ALL, "-c", "2")
     stack.wait_ready()
-    wait_for(lambda: met not in old_letters(), "the day's purge")
+    wait_for(lambda: met not in old_dead_letters(), "the day's purge")
 
-    unmet = add_old_letter()
+    unmet = add_old_dead_letter()
     counts = {beat: times_sent(beat, "purge") for beat in beats}
     wait_for(
         lambda: all(times_sent(beat, "purge") >= count + 2 for beat, count in counts.items()),
         "two more ticks of each beat",
     )
-    assert old_letters() == {unmet}  # once-a-day work ran once
+    assert old_dead_letters() == {unmet}  # once-a-day work ran once
 
     step(session.scheduled_start_time - timedelta(hours=24))
     wait_for(lambda: all_settled("send_reminder", 2), "the reminders of a day before")
-    wait_for(lambda: old_letters() == set(), "the next day's purge")
+    wait_for(lambda: old_dead_letters() == set(), "the next day's purge")
     assert jobs("send_reminder") == {("done", 1): 2, ("waiting", 0): 2}
     assert jobs("send_invite") == {("done", 1): 2}
     assert jobs("provision_meeting") == {("done", 1): 1}
@@ -141,7 +141,7 @@ def test_an_outage_of_one_queue_leaves_no_backlog_of_rings(stack: ServiceProcess
     assert expiry(redis, "provision") <= datetime.now(UTC) + timedelta(seconds=20)
 
 
-def test_remote_control_is_off_unless_asked_for(
+def test_remote_control_is_off_by_default(
     stack: ServiceProcesses, client: BookingClient, broker: str
 ) -> None:
     silent = stack.plain("silent", "worker", "-Q", "booking", "-c", "1", "-n", "silent@here")
@@ -184,7 +184,7 @@ app.conf.beat_scheduler = Swallowing
 """
 
 
-def test_a_beat_that_is_told_to_stop_while_it_sends_does_not_go_on(stack: ServiceProcesses) -> None:
+def test_a_beat_that_gets_a_signal_while_it_sends_stops(stack: ServiceProcesses) -> None:
     (stack.folder / "swallowing.py").write_text(SWALLOWING)
 
     beat = stack.plain("beat", "beat", app="swallowing")

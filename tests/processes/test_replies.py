@@ -14,7 +14,7 @@ from booking_tasks.kit.database import transaction
 from booking_tasks.models import InboxMessage
 from booking_tasks.ops.servers import free_port
 from booking_tasks.ops.service_processes import ServiceProcesses
-from tests.processes.asking import asked
+from tests.processes.pending_confirmation import request_confirmation
 from tests.replies.mails import WEBER, calendar, mail
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
@@ -33,19 +33,19 @@ def pipe(raw: bytes, environment: dict[str, str], *switches: str) -> subprocess.
 
 def test_a_piped_reply_confirms_and_the_same_mail_again_changes_nothing(stack: ServiceProcesses) -> None:
     stack.environment |= {"BOOKING_CLOCK": "stepped", "BOOKING_REPLY_AUTHSERV": "mx.example.org"}
-    wish = asked()
+    pending = request_confirmation()
     stack.worker("front", ("replies",), concurrency=1)
     stack.wait_ready()
-    raw = mail(calendar(wish.confirmation_request_id), Authentication_Results="mx.example.org; dmarc=pass")
+    raw = mail(calendar(pending.confirmation_request_id), Authentication_Results="mx.example.org; dmarc=pass")
 
-    refused = pipe(mail(calendar(wish.confirmation_request_id)), stack.environment)
+    refused = pipe(mail(calendar(pending.confirmation_request_id)), stack.environment)
     first, again = (pipe(raw, stack.environment) for _ in range(2))
 
     assert (refused.returncode, refused.stdout.startswith(b"refused not_authenticated (")) == (0, True)
     assert (first.returncode, first.stdout.startswith(b"done (")) == (0, True), first.stderr
     assert (again.returncode, again.stdout) == (0, first.stdout)
     with transaction() as db:
-        assert wish.request().status == "scheduled"
+        assert pending.request().status == "scheduled"
         kept = db.execute(select(InboxMessage).where(InboxMessage.task == "receive_reply")).scalars().all()
     assert [(one.entry_point, one.state, one.body) for one in kept] == [("replies", "done", None)] * 2
     log = (stack.folder / "front.log").read_text()
@@ -61,8 +61,8 @@ def test_a_mail_without_a_reply_is_done_with_and_one_without_an_answer_comes_aga
         "DATABASE_URL": "postgresql://127.0.0.1:1/x",
     }
 
-    letter = pipe(b"From: a@example.org\r\n\r\nHello", nowhere)
-    assert (letter.returncode, letter.stdout) == (0, b"ignored: it carries no calendar\n")
+    dead_letter = pipe(b"From: a@example.org\r\n\r\nHello", nowhere)
+    assert (dead_letter.returncode, dead_letter.stdout) == (0, b"ignored: it carries no calendar\n")
     huge = pipe(b"From: a@example.org\r\n\r\n" + b"x" * 5_000_000, nowhere)
     assert (huge.returncode, huge.stdout) == (0, b"ignored: it is larger than 1048576 bytes\n")
     away = pipe(mail(calendar(uuid4())), nowhere, "--seconds", "1")

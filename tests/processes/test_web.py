@@ -23,7 +23,7 @@ from booking_tasks.models import ConsultationRequest, Event, InboxMessage
 from booking_tasks.ops.servers import free_port
 from booking_tasks.ops.service_processes import ServiceProcesses
 from tests.builders import NOW
-from tests.processes.asking import Asked, asked
+from tests.processes.pending_confirmation import PendingConfirmation, request_confirmation
 from tests.processes.rows import wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
@@ -37,7 +37,9 @@ def answers(address: str) -> bool:
         return False
 
 
-def test_the_web_room_beats_answers_logs_no_address_and_ends_when_told(stack: ServiceProcesses) -> None:
+def test_the_web_process_touches_its_heartbeat_answers_logs_no_address_and_stops(
+    stack: ServiceProcesses,
+) -> None:
     port, token = free_port(), uuid4().hex
     address = f"http://127.0.0.1:{port}"
     stack.environment |= {"BOOKING_PUBLIC_URL": address, "BOOKING_LINK_SECRET": uuid4().hex}
@@ -66,30 +68,34 @@ def test_killed_while_it_answers_nothing_is_half_done_and_the_answer_is_not_lost
     }
     monkeypatch.setenv("BOOKING_CLOCK", "stepped")
     settings.cache_clear()
-    wish = asked()
+    pending = request_confirmation()
     link = Links(address, secret).url(
         "answers",
-        Grant("answers", wish.confirmation_request_id, wish.consultant_user_id, NOW + timedelta(hours=12)),
+        Grant(
+            "answers", pending.confirmation_request_id, pending.consultant_user_id, NOW + timedelta(hours=12)
+        ),
     )
     process = stack.web(port)
     wait_for(lambda: answers(address), "the web room")
     with transaction() as rival, ThreadPoolExecutor(1) as pool:
         rival.execute(
-            select(ConsultationRequest.id).where(ConsultationRequest.id == wish.request_id).with_for_update()
+            select(ConsultationRequest.id)
+            .where(ConsultationRequest.id == pending.request_id)
+            .with_for_update()
         )
         click = pool.submit(httpx2.post, link, data={"answer": "accept"}, timeout=60)
         wait_for(lambda: kept() == ["received"], "the answer written down")  # and now it waits for the row
         process.kill()
         with pytest.raises(httpx2.HTTPError):
             click.result(60)
-    assert wish.request().status == "pending_confirmation"
-    assert events(wish) == ["request.submitted", "request.confirmation_requested"]
+    assert pending.request().status == "pending_confirmation"
+    assert events(pending) == ["request.submitted", "request.confirmation_requested"]
 
     with transaction() as db:  # a lease later
         db.execute(update(InboxMessage).values(attempted_at=InboxMessage.attempted_at - timedelta(days=1)))
     wait_for(lambda: recover_inbox() == 0 and kept() == ["done"], "the answer taken up again")
-    assert wish.request().status == "scheduled"
-    assert events(wish)[2:] == ["session.scheduled"]
+    assert pending.request().status == "scheduled"
+    assert events(pending)[2:] == ["session.scheduled"]
     with transaction() as db:
         doors = set(db.execute(select(Event.entry_point).where(Event.type == "session.scheduled")).scalars())
     assert doors == {"web"}
@@ -98,7 +104,7 @@ def test_killed_while_it_answers_nothing_is_half_done_and_the_answer_is_not_lost
     wait_for(lambda: answers(address), "another web room")
     shown = httpx2.post(link, data={"answer": "accept"}, timeout=60, follow_redirects=True)
     assert (shown.status_code, "You have accepted" in shown.text) == (200, True)
-    assert events(wish)[2:] == ["session.scheduled"]
+    assert events(pending)[2:] == ["session.scheduled"]
 
 
 def kept() -> list[str]:
@@ -107,13 +113,13 @@ def kept() -> list[str]:
         return list(db.execute(select(InboxMessage.state)).scalars())
 
 
-def events(wish: Asked) -> list[str]:
+def events(pending: PendingConfirmation) -> list[str]:
     """What happened to a request, in order."""
     with transaction() as db:
         return list(
             db.execute(
                 select(Event.type)
-                .where(Event.consultation_request_id == wish.request_id)
+                .where(Event.consultation_request_id == pending.request_id)
                 .order_by(Event.position)
             ).scalars()
         )

@@ -19,7 +19,7 @@ from booking_tasks.retention import service, tasks
 from tests import builders
 from tests.accounts import as_superuser
 from tests.mail.servers import Sink, post
-from tests.ops.scenery import bookable, play, wish
+from tests.ops.bookings import book_session, bookable, request_message
 
 __all__ = ["post"]
 
@@ -101,7 +101,7 @@ def impatient(
 def old_things(kind_and_requester: tuple[object, ...]) -> None:
     """What an old booking left behind, and more of every kind that is forgotten, every consultant's."""
     assert set(_OLD) == set(service.PARTS)
-    play(*kind_and_requester)  # type: ignore[arg-type]
+    book_session(*kind_and_requester)  # type: ignore[arg-type]
     # History is not rewritten by the service's own role.
     with psycopg.connect(as_superuser(os.environ["DATABASE_URL"])) as superuser:
         for statement in _AGED:
@@ -127,13 +127,13 @@ def test_bookings_go_on_while_a_batch_of_everything_is_deleted_and_not_yet_commi
     old_things(impatient)
     open_batch = forgotten()
     assert {part: count for part, count in next(open_batch).items() if count < ROWS} == {}
-    play(*impatient)  # type: ignore[arg-type]
+    book_session(*impatient)  # type: ignore[arg-type]
     assert list(open_batch) == []
 
 
 def test_the_purge_goes_on_while_a_booking_is_being_made(impatient: tuple[object, ...]) -> None:
     old_things(impatient)
-    asked = wish(*impatient)  # type: ignore[arg-type]
+    asked = request_message(*impatient)  # type: ignore[arg-type]
     with transaction() as db:
         db.execute(text("SELECT FROM consultant_profiles FOR NO KEY UPDATE"))
         db.execute(

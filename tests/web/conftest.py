@@ -1,4 +1,4 @@
-"""A running web room over real HTTP, and a consultant who was asked."""
+"""The web pages over real HTTP, and a consultant who is asked to confirm a request."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from booking_tasks.web.serve import server
 from tests import builders
 from tests.builders import NOW
 
-SECRET = "a secret of the tests that is long enough"  # not one of anybody's
+SECRET = "a secret of the tests that is long enough"  # a secret for the tests only
 
 
 @dataclass
 class Web:
-    """The running room: `get` and `post` by path, never following a redirect."""
+    """A client of the running pages: `get` and `post` by path, without following redirects."""
 
     client: Any
 
@@ -46,7 +46,7 @@ class Web:
 
 @pytest.fixture
 def web(own_database: str, valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
-    """The web room of this process, listening on loopback; its clock stands at NOW."""
+    """The web pages in this process, on loopback; the stepped clock is at NOW."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     for name, value in {"PUBLIC_URL": address, "LINK_SECRET": SECRET, "CLOCK": "stepped"}.items():
@@ -60,7 +60,7 @@ def web(own_database: str, valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iter
     thread = threading.Thread(target=running.run)
     thread.start()
     try:
-        wait_until(lambda: running.started, "the web room")
+        wait_until(lambda: running.started, "the web server")
         with httpx2.Client(base_url=address, timeout=20) as client:
             yield Web(client)
     finally:
@@ -69,32 +69,32 @@ def web(own_database: str, valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @dataclass
-class Office:
-    """A service whose consultants must confirm, and some of them with a free day."""
+class ConfirmingService:
+    """A service type whose consultants confirm, and some consultants with a free day."""
 
-    kind: UUID
+    service_type: UUID
     consultants: list[UUID]
 
-    def asked(self, **values: Any) -> UUID:
-        """A request that one of them was asked about."""
+    def request_confirmation(self, **values: Any) -> UUID:
+        """A request that one of the consultants is asked to confirm."""
         request_id = uuid7()
-        command = {
+        body = {
             "message_id": uuid4(),
             "actor": "mira",
             "request_id": request_id,
-            "service_type_id": self.kind,
+            "service_type_id": self.service_type,
         }
         with unit_of_work("test", "booking") as (db, ctx):
             mira = builders.user(db, name="Mira Lang").user_id
-            wish = SubmitRequest.model_validate(command | {"requester_user_id": mira} | values)
-            new = intake.submission(db, ctx, wish)
+            command = SubmitRequest.model_validate(body | {"requester_user_id": mira} | values)
+            new = intake.submission(db, ctx, command)
             assert isinstance(new, intake.Submission)
             intake.insert_request(db, ctx, new)
             assert assignment.assign(db, ctx, request_id).result == "confirmation_requested"
         return request_id
 
     def link(self, request_id: UUID, **changes: Any) -> str:
-        """The path of the link that the asked consultant got."""
+        """The path of the link in the mail to the consultant."""
         links = settings().links
         assert links is not None
         with transaction() as db:
@@ -120,7 +120,7 @@ class Office:
             return db.get_one(ConsultationRequest, request_id)
 
     def history(self, request_id: UUID) -> list[tuple[str, str, str]]:
-        """Type, actor and door of what happened, in order."""
+        """Type, actor and entry point of each event, in order."""
         with transaction() as db:
             rows = db.execute(
                 select(Event.type, Event.actor, Event.entry_point)
@@ -131,12 +131,12 @@ class Office:
 
 
 @pytest.fixture
-def office(web: Web) -> Office:
+def confirming(web: Web) -> ConfirmingService:
     """Two consultants who read German in Vienna."""
     with transaction() as db:
-        kind = builders.service_type(db, name="Algebra", requires_confirmation=True)
+        service_type = builders.service_type(db, name="Algebra", requires_confirmation=True)
         who = [builders.consultant(db).consultant_user_id for _ in range(2)]
         for one in who:
             builders.user(db, user_id=one, name="Dr Weber", language="de", time_zone="Europe/Vienna")
             builders.window(db, one, NOW)
-    return Office(kind.id, who)
+    return ConfirmingService(service_type.id, who)

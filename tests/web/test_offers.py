@@ -46,7 +46,7 @@ class Waiting:
             found = select(Event.type, Event.entry_point).where(
                 Event.consultation_request_id == self.request_id
             )
-            return [(type_, door) for type_, door in db.execute(found.order_by(Event.position))]
+            return [(type_, entry_point) for type_, entry_point in db.execute(found.order_by(Event.position))]
 
 
 def offered(language: str = "de") -> Waiting:
@@ -58,10 +58,10 @@ def offered(language: str = "de") -> Waiting:
             builders.user(db, user_id=who, name=name, language=language, time_zone="Europe/Vienna")
         room.frees()
         room.offers()
-        told = db.scalars(select(Job).where(Job.job_type == "send_notice")).one()
-        letter = body(read(write_notice(db, ctx, house_of(settings()), leased_row(told))))
+        notice = db.scalars(select(Job).where(Job.job_type == "send_notice")).one()
+        text = body(read(write_notice(db, ctx, house_of(settings()), leased_row(notice))))
         address = settings().public_url
-        link = next(line for line in letter.splitlines() if line.startswith(f"{address}/"))
+        link = next(line for line in text.splitlines() if line.startswith(f"{address}/"))
         return Waiting(
             request.id, request.requester_user_id, room.offer(request), link.removeprefix(str(address))
         )
@@ -84,7 +84,7 @@ def offered(language: str = "de") -> Waiting:
         ),
     ],
 )
-def test_the_link_in_the_letter_leads_to_what_is_offered_and_looking_changes_nothing(
+def test_the_link_in_the_mail_shows_the_offer_and_a_get_changes_nothing(
     web: Web, language: str, asks: str, labels: list[str], buttons: list[str]
 ) -> None:
     waiting = offered(language)
@@ -93,11 +93,11 @@ def test_the_link_in_the_letter_leads_to_what_is_offered_and_looking_changes_not
         answer = web.get(waiting.link)
         assert answer.status_code == 200
     page = Page(answer.text)
-    assert page.words["h1"] == [asks]
-    assert page.words["dt"] == labels
-    assert page.words["dd"][:2] == ["Algebra", "Dr Okafor"]
-    assert "10:00–11:00" in page.words["dd"][2]
-    assert page.words["button"] == buttons
+    assert page.texts["h1"] == [asks]
+    assert page.texts["dt"] == labels
+    assert page.texts["dd"][:2] == ["Algebra", "Dr Okafor"]
+    assert "10:00–11:00" in page.texts["dd"][2]
+    assert page.texts["button"] == buttons
     assert counts() == before
     assert waiting.stands() == ("pending_assignment", "open")
 
@@ -119,9 +119,9 @@ def test_declining_leaves_it_to_others_and_the_request_waits_on(web: Web) -> Non
     web.post(waiting.link, answer="decline")
     assert waiting.stands() == ("pending_assignment", "declined")
     page = Page(web.get(waiting.link).text)
-    assert page.words["h1"] == ["You have declined"]
-    assert page.words["p"] == ["Your request waits on for another time. There is nothing more to do."]
-    assert "button" not in page.words
+    assert page.texts["h1"] == ["You have declined"]
+    assert page.texts["p"] == ["Your request waits on for another time. There is nothing more to do."]
+    assert "button" not in page.texts
 
 
 def test_when_its_time_is_over_the_link_says_so_and_does_nothing(web: Web) -> None:

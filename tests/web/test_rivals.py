@@ -25,7 +25,7 @@ from tests import builders
 from tests.builders import NOW
 from tests.invariants import of_rows
 from tests.replies.mails import calendar
-from tests.web.conftest import Office, Web
+from tests.web.conftest import ConfirmingService, Web
 
 ROUNDS = 20
 #: How long a question waits.
@@ -35,44 +35,45 @@ FATES = {"accepted", "declined", "unanswered"}
 
 
 @pytest.fixture
-def busy_office(web: Web) -> Office:
+def busy_office(web: Web) -> ConfirmingService:
     """Three consultants with ten free days, who have ten minutes to answer."""
     with transaction() as db:
-        kind = builders.service_type(db, requires_confirmation=True, confirmation_minutes=MINUTES)
+        service_type = builders.service_type(db, requires_confirmation=True, confirmation_minutes=MINUTES)
         who = [builders.consultant(db).consultant_user_id for _ in range(3)]
         for one in who:
             builders.user(db, user_id=one, name="Dr Weber")
             builders.window(db, one, NOW, hours=240)
-    return Office(kind.id, who)
+    return ConfirmingService(service_type.id, who)
 
 
 class Round:
     """One question, and the ways to answer it."""
 
-    def __init__(self, web: Web, office: Office, ready: Callable[[], None]) -> None:
-        self.web, self.office, self.ready = web, office, ready
-        self.wish = office.asked()
-        self.link = office.link(self.wish)
-        request = office.request(self.wish)
+    def __init__(self, web: Web, confirming: ConfirmingService, ready: Callable[[], None]) -> None:
+        self.web, self.confirming, self.ready = web, confirming, ready
+        self.command = confirming.request_confirmation()
+        self.link = confirming.link(self.command)
+        request = confirming.request(self.command)
         assert request.assigned_consultant_user_id is not None
         self.who: UUID = request.assigned_consultant_user_id
         with transaction() as db:
             self.address = db.get_one(DirectoryUser, self.who).email
             self.confirmation_request_id = db.execute(
                 select(Event.id).where(
-                    Event.consultation_request_id == self.wish, Event.type == "request.confirmation_requested"
+                    Event.consultation_request_id == self.command,
+                    Event.type == "request.confirmation_requested",
                 )
             ).scalar_one()
 
-    def by_link(self, said: str) -> str:
+    def by_link(self, answer: str) -> str:
         self.ready()
-        return str(self.web.client.post(self.link, data={"answer": said}).status_code)
+        return str(self.web.client.post(self.link, data={"answer": answer}).status_code)
 
     def by_task(self, task: Any) -> str:
         body = {
             "message_id": str(uuid4()),
             "actor": "x",
-            "request_id": str(self.wish),
+            "request_id": str(self.command),
             "consultant_user_id": str(self.who),
         }
         self.ready()
@@ -96,7 +97,9 @@ class Round:
         return f"swept {expire_requests()}"
 
 
-def play(web: Web, office: Office, monkeypatch: pytest.MonkeyPatch, ways: int) -> tuple[str, Counter[str]]:
+def play(
+    web: Web, confirming: ConfirmingService, monkeypatch: pytest.MonkeyPatch, ways: int
+) -> tuple[str, Counter[str]]:
     """One round: all at once; the question's fate, and what the rivals were told."""
     gate = threading.Barrier(ways)
 
@@ -111,7 +114,7 @@ def play(web: Web, office: Office, monkeypatch: pytest.MonkeyPatch, ways: int) -
 
     with monkeypatch.context() as patched:
         patched.setattr(replies, "read", read_here)
-        one = Round(web, office, ready)
+        one = Round(web, confirming, ready)
         rivals: list[Callable[[], str]] = [
             lambda: one.by_link("accept"),
             lambda: one.by_task(decline_request),
@@ -121,23 +124,23 @@ def play(web: Web, office: Office, monkeypatch: pytest.MonkeyPatch, ways: int) -
             lambda: one.by_task(confirm_request),
         ][:ways]
         with ThreadPoolExecutor(ways) as pool:
-            told = Counter(future.result(120) for future in [pool.submit(rival) for rival in rivals])
-    return _fate(one), told
+            results = Counter(future.result(120) for future in [pool.submit(rival) for rival in rivals])
+    return _resolution(one), results
 
 
-def _fate(one: Round) -> str:
+def _resolution(one: Round) -> str:
     with transaction() as db:
-        asked = confirmation_request(db, one.confirmation_request_id)
-        assert asked is not None
-        request = db.get_one(ConsultationRequest, one.wish)
+        request_confirmation = confirmation_request(db, one.confirmation_request_id)
+        assert request_confirmation is not None
+        request = db.get_one(ConsultationRequest, one.command)
         sessions = db.execute(
-            select(ScheduledSession).where(ScheduledSession.consultation_request_id == one.wish)
+            select(ScheduledSession).where(ScheduledSession.consultation_request_id == one.command)
         ).scalars()
         ended = db.scalar(
             select(func.count())
             .select_from(Event)
             .where(
-                Event.consultation_request_id == one.wish,
+                Event.consultation_request_id == one.command,
                 Event.type.in_(("session.scheduled", "request.declined", "request.unanswered")),
             )
         )
@@ -146,27 +149,29 @@ def _fate(one: Round) -> str:
         )
         found = [(row.id, row.consultant_user_id, row.revision) for row in sessions]
     assert (ended, unanswered) == (1, 0)
-    if asked.resolution == "accepted":
+    if request_confirmation.resolution == "accepted":
         assert request.status == "scheduled"
         assert found == [(one.confirmation_request_id, one.who, 1)]
     else:
         assert (request.status, request.excluded_consultant_user_ids) == ("pending_assignment", [one.who])
         assert found == []
-    return asked.resolution
+    return request_confirmation.resolution
 
 
-def test_of_all_answers_at_once_exactly_one_wins_and_the_others_are_told_what_is(
-    web: Web, busy_office: Office, monkeypatch: pytest.MonkeyPatch
+def test_of_all_answers_at_once_exactly_one_wins_and_the_others_get_the_state(
+    web: Web, busy_office: ConfirmingService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fates: Counter[str] = Counter()
+    resolutions: Counter[str] = Counter()
     for _ in range(ROUNDS):
-        fate, told = play(web, busy_office, monkeypatch, 6)
-        fates[fate] += 1
-        assert told["303"] + told["410"] == 1, told  # who clicked is shown what stands, or that it is over
-        won = told["done"] + (1 if fate == "unanswered" else 0)
-        by_link = fate == "accepted" and told["done"] == 0
-        assert won + by_link == 1, (fate, told)
-        assert set(told) <= {
+        resolution, results = play(web, busy_office, monkeypatch, 6)
+        resolutions[resolution] += 1
+        assert results["303"] + results["410"] == 1, (
+            results
+        )  # who clicked is shown what stands, or that it is over
+        won = results["done"] + (1 if resolution == "unanswered" else 0)
+        by_link = resolution == "accepted" and results["done"] == 0
+        assert won + by_link == 1, (resolution, results)
+        assert set(results) <= {
             "303",
             "410",
             "done",
@@ -176,9 +181,9 @@ def test_of_all_answers_at_once_exactly_one_wins_and_the_others_are_told_what_is
             "hold_expired",
             "swept 0",
             "swept 1",
-        }, told
+        }, results
         with transaction() as db:
             assert [line for line in of_rows(db) if "decision" not in line] == []
 
-    assert set(fates) <= FATES
-    assert len(fates) > 1, fates
+    assert set(resolutions) <= FATES
+    assert len(resolutions) > 1, resolutions

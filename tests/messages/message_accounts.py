@@ -19,7 +19,7 @@ from typing import Any
 from booking_tasks.inbox.rules import body_hash
 from booking_tasks.kit.redaction import redacted
 from booking_tasks.ops.servers import ServerError, wait_until
-from tests.messages.post import Post
+from tests.messages.running_worker import RunningWorker
 
 #: A queue and an element that was pushed onto it.
 Pushed = tuple[str, bytes]
@@ -44,15 +44,17 @@ class _Call:
         return str(request.get("message_id")) if isinstance(request, dict) else ""
 
 
-class Books:
+class MessageAccounts:
     """What is there now, and to which of the elements it belongs."""
 
-    def __init__(self, post: Post, pushed: list[Pushed]) -> None:
-        self._post = post
-        self._letters = Counter(_about(one) for one in post.letters())
-        self._parked = Counter((one["queue"], one["task"], one["body_hash"]) for one in post.parked())
-        self._inbox = {str(one["message_id"]) for one in post.rows("SELECT message_id FROM inbox")}
-        self._too_late = Counter(_TOO_LATE.findall(post.worker.log.read_text()))
+    def __init__(self, running_worker: RunningWorker, pushed: list[Pushed]) -> None:
+        self._running_worker = running_worker
+        self._dead_letters = Counter(_about(one) for one in running_worker.dead_letters())
+        self._parked = Counter(
+            (one["queue"], one["task"], one["body_hash"]) for one in running_worker.parked()
+        )
+        self._inbox = {str(one["message_id"]) for one in running_worker.rows("SELECT message_id FROM inbox")}
+        self._too_late = Counter(_TOO_LATE.findall(running_worker.worker.log.read_text()))
         found = [(self._end_of(*one), one) for one in pushed]
         self.lost = [one for end, one in found if end is None]
         self.ends = Counter(end for end, _ in found if end is not None)
@@ -61,11 +63,11 @@ class Books:
     def strange(self) -> list[Any]:
         """Letters and parked messages that belong to no element."""
         known = {one for one in self._parked if self._parked[one] > 1}
-        return [*self._letters.elements(), *(self._parked.keys() - known)]
+        return [*self._dead_letters.elements(), *(self._parked.keys() - known)]
 
     def _end_of(self, queue: str, element: bytes) -> str | None:
         body = _body(element)
-        if any(self._took_letter(("shape", queue, _sha256(one))) for one in (element, body)):
+        if any(self._take_dead_letter(("shape", queue, _sha256(one))) for one in (element, body)):
             return "refused"
         call = _call(element, body)
         return None if call is None else self._end_of_call(queue, call)
@@ -79,8 +81,12 @@ class Books:
             self._too_late[call.id] -= 1
             return "too late"
         request = call.arguments.get("request")
-        invalid = self._took_letter(("said", queue, str(call.task), _canonical(_payload(request))))
-        answered = self._post.result_of(call.id) is not None if call.awaited else invalid or self._is_in(call)
+        invalid = self._take_dead_letter(("said", queue, str(call.task), _canonical(_payload(request))))
+        answered = (
+            self._running_worker.result_of(call.id) is not None
+            if call.awaited
+            else invalid or self._is_in(call)
+        )
         if not answered:
             return None
         return "invalid" if invalid else "run"
@@ -88,25 +94,29 @@ class Books:
     def _is_in(self, call: _Call) -> bool:
         return call.message_id in self._inbox
 
-    def _took_letter(self, about: tuple[str, ...]) -> bool:
-        there = self._letters[about] > 0
-        self._letters[about] -= there
+    def _take_dead_letter(self, about: tuple[str, ...]) -> bool:
+        there = self._dead_letters[about] > 0
+        self._dead_letters[about] -= there
         return there
 
 
-def settled(post: Post, pushed: list[Pushed], seconds: float = 30) -> Books:
+def wait_for_accounts(
+    running_worker: RunningWorker, pushed: list[Pushed], seconds: float = 30
+) -> MessageAccounts:
     """The books once nothing is missing in them, or after so long."""
     with suppress(ServerError):  # what is missing then, the books say better
-        wait_until(lambda: not Books(post, pushed).lost, "every element at its end", seconds)
-    return Books(post, pushed)
+        wait_until(
+            lambda: not MessageAccounts(running_worker, pushed).lost, "every element at its end", seconds
+        )
+    return MessageAccounts(running_worker, pushed)
 
 
-def _about(letter: dict[str, Any]) -> tuple[str, ...]:
+def _about(dead_letter: dict[str, Any]) -> tuple[str, ...]:
     """What tells a letter from others: the fingerprint of what the guard refused, or what a task was sent."""
-    payload = letter["payload"]
+    payload = dead_letter["payload"]
     if "sha256" in payload:
-        return "shape", letter["entry_point"], payload["sha256"]
-    return "said", letter["entry_point"], letter["task"], _canonical(payload)
+        return "shape", dead_letter["entry_point"], payload["sha256"]
+    return "said", dead_letter["entry_point"], dead_letter["task"], _canonical(payload)
 
 
 def _hash(call: _Call) -> str:

@@ -21,7 +21,7 @@ from booking_tasks.ops.service_processes import ServiceProcess
 from tests.messages.raw import search
 
 
-class Post:
+class RunningWorker:
     """One worker on a broker and a database of its own."""
 
     def __init__(self, broker: str, database: str, worker: ServiceProcess, slots: int) -> None:
@@ -46,7 +46,7 @@ class Post:
         self.rows("DELETE FROM dead_letters")
         self.rows("DELETE FROM parked_messages")
 
-    def letters(self) -> list[dict[str, Any]]:
+    def dead_letters(self) -> list[dict[str, Any]]:
         return self.rows("SELECT * FROM dead_letters ORDER BY received_at, id")
 
     def parked(self) -> list[dict[str, Any]]:
@@ -55,12 +55,12 @@ class Post:
     def push(self, queue: str, *elements: bytes) -> None:
         self.broker.lpush(queue, *elements)
 
-    def letter_for(self, queue: str, element: bytes) -> dict[str, Any]:
+    def dead_letter_for(self, queue: str, element: bytes) -> dict[str, Any]:
         """Push one bad message; its dead letter."""
         self.forget()
         self.push(queue, element)
-        wait_until(lambda: len(self.letters()) == 1, f"a dead letter for {element[:300]!r}", 60)
-        return self.letters()[0]
+        wait_until(lambda: len(self.dead_letters()) == 1, f"a dead letter for {element[:300]!r}", 60)
+        return self.dead_letters()[0]
 
     def good_message_takes(self) -> float:
         """Send a good message, wait for its answer; the seconds it took."""
@@ -70,17 +70,17 @@ class Post:
         assert outcome.result == "refused"
         return time.monotonic() - began
 
-    def drained(self) -> None:
+    def wait_for_empty_queues(self) -> None:
         """Until every queue is empty."""
         wait_until(lambda: not any(self.broker.llen(one) for one in QUEUES), "empty queues", 60)
 
-    def nothing_is_held(self) -> None:
+    def wait_until_nothing_is_held(self) -> None:
         """Until the worker holds no message: each one still held would be a slot of its pool."""
         wait_until(lambda: self.broker.hlen("unacked") == 0, "every message acknowledged", 60)
 
-    def all_buried(self, number: int) -> None:
+    def wait_for_dead_letters(self, number: int) -> None:
         """Until so many dead letters are there."""
-        wait_until(lambda: len(self.letters()) == number, f"{number} dead letters", 30)
+        wait_until(lambda: len(self.dead_letters()) == number, f"{number} dead letters", 30)
 
     @contextmanager
     def blocked(self, message_ids: list[str]) -> Iterator[Callable[[], None]]:

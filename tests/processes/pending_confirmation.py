@@ -17,7 +17,7 @@ from tests.replies.mails import WEBER
 
 
 @dataclass(frozen=True)
-class Asked:
+class PendingConfirmation:
     """The request, the question, and who was asked; their address is WEBER."""
 
     request_id: UUID
@@ -30,13 +30,13 @@ class Asked:
             return db.get_one(ConsultationRequest, self.request_id)
 
 
-def asked() -> Asked:
+def request_confirmation() -> PendingConfirmation:
     """Set the stepped clock and ask."""
     with transaction() as db:
         clock.step(db, NOW)
         office = Office(db, Context(now=NOW, actor="test", entry_point="booking"))
-        wish = office.asked(requester_user_id=builders.user(db).user_id)
-        builders.user(db, user_id=asked_consultant(wish), name="Dr Weber", email=WEBER)
-        question = latest_confirmation_request(db, wish.id)
+        request = office.asked(requester_user_id=builders.user(db).user_id)
+        builders.user(db, user_id=asked_consultant(request), name="Dr Weber", email=WEBER)
+        question = latest_confirmation_request(db, request.id)
         assert question is not None
-        return Asked(wish.id, question.id, asked_consultant(wish))
+        return PendingConfirmation(request.id, question.id, asked_consultant(request))
