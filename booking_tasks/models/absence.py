@@ -1,4 +1,4 @@
-"""What is to become of a consultant's sessions while they are away: a plan, and its step for each session."""
+"""Absence plans: what happens to the sessions of a consultant who is away, with one step for each session."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
 
 
 class AbsencePlan(Base):
-    """A consultant is away from one instant to another, or for good where there are none.
+    """The plan for one absence, from `starts_at` to `ends_at`, or for good where both are NULL.
 
-    A draft changes nothing. An applied plan has moved the time of its sessions, and can be undone until
-    `announce_at`; then sessions, calendars and everybody hear of it. `wishes`: what the planner wanted to be
-    otherwise, as the contract writes it.
+    A draft changes nothing. An applied plan has moved the reservations of its sessions, and can be undone
+    until `announce_at`; from then on sessions and calendars change, and everybody is notified. `criteria`:
+    what the planner decided otherwise than proposed, as the contract writes it.
     """
 
     __tablename__ = "absence_plans"
@@ -47,11 +47,11 @@ class AbsencePlan(Base):
 
 
 class AbsencePlanStep(Base):
-    """What becomes of one session. At most one step of a session is under way, whatever the plan.
+    """What a plan does with one session. At most one step of a session is under way, over all plans.
 
-    `start_time` and `end_time`: when it will be. `booking_id`: the session's booked slot as the applied
-    plan left it; another one there means that somebody acted on the session since. `before`: the slot it had,
-    whole. `block_id` keeps the old time free of others, `hold_id` the proposed one.
+    `start_time` and `end_time` are the new times. `booking_id` is the booked slot as the applied plan left
+    it; if the session has another one, somebody has changed it since. `before` is the whole slot that it
+    had. `block_id` keeps the old time from being booked, `hold_id` keeps the proposed time.
     """
 
     __tablename__ = "absence_plan_steps"

@@ -44,6 +44,6 @@ LongText = Annotated[str, mapped_column(Text)]
 
 
 def one_of(column: str, members: Iterable[str], name: str = "") -> CheckConstraint:
-    """A CHECK that holds a text column to its words."""
+    """Return a CHECK that limits a text column to these values."""
     words = ", ".join(f"'{value}'" for value in members)
     return CheckConstraint(f"{column} IN ({words})", name=name or column)

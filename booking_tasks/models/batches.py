@@ -1,4 +1,4 @@
-"""What was matched together: one row for each batch, with the certificate of its plan."""
+"""Assignment batches: one row for each, with the bounds of its plan."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from booking_tasks.models.base import Base, Key, one_of
 
 
 class AssignmentBatch(Base):
-    """A batch as it was planned; `applied` counts what became of it.
+    """A batch as it was planned; `applied` counts the requests that the plan was applied to.
 
-    `served` and `score` are the plan's, `served_bound` and `score_bound` those that no plan exceeds.
-    `is_complete`: every start that the requests could have was looked at; without that the bound holds
-    for the starts that were. `left` has the requests that the plan does not serve, by reason.
-    `finished_at` NULL: it is under way, or its worker died.
+    `served` and `score` belong to the plan; no plan exceeds `served_bound` and `score_bound`.
+    `is_complete`: every start that the requests could have was evaluated; otherwise the bounds hold for
+    those that were. `left` has the requests that the plan does not serve, by reason. `finished_at` is NULL
+    while the batch is under way, and stays NULL when its worker died.
     """
 
     __tablename__ = "assignment_batches"

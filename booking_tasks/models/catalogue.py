@@ -1,4 +1,4 @@
-"""What is offered and by whom: service types, consultants, the directory's copy of people."""
+"""Service types, consultants with their declared hours, and the copy of the directory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
 
 
 class ServiceType(Base):
-    """A kind of consultation, with the policies that offering and booking share (minutes, days).
+    """A service type, with the policies that searching and booking share (minutes, days).
 
-    The limits hold for each consultant by itself and count this kind of session alone. NULL: no limit.
-    `confirmation_minutes` is how long an asked consultant may take; NULL: as the deployment says.
-    `waiting_list`: whether freed time is offered to those who wait, or booked for them at once.
-    `assignment_weights`: term -> weight, where this kind differs from the deployment.
+    The limits apply to each consultant and count only sessions of this type. NULL: no limit.
+    `confirmation_minutes` is how long a consultant may take to confirm; NULL: the deployment's default.
+    `waiting_list`: whether released time is offered to those who wait, or booked for them at once.
+    `assignment_weights`: term -> weight, where this type differs from the deployment.
     """
 
     __tablename__ = "consultation_service_types"
@@ -73,10 +73,10 @@ class Consultant(Base):
 
     `holiday_region` (ISO 3166, like AT or DE-BY): where public holidays are days off.
     `service_type_ids`, `company_ids`: what they offer and for whom; NULL is all. `assignment_weight`: their
-    share in proportion to the others' (1 is an ordinary one). `assignment_capacity`: the most sessions and
-    holds ahead that assigning may give them. `priority_tier`: 1 comes first, 5 last.
+    share in proportion to the others' (1 is the usual one). `assignment_capacity`: the number of sessions and
+    holds ahead from which assignment gives them no more. `priority_tier`: 1 comes first, 5 last.
     `unavailable_since`: since when they take no bookings.
-    The limits count every kind of session, beside those of the kinds. NULL: no limit.
+    The limits count sessions of every type, in addition to the limits of the types. NULL: no limit.
     """
 
     __tablename__ = "consultant_profiles"
@@ -114,7 +114,7 @@ class Consultant(Base):
 
 
 class SpecializationAlias(Base):
-    """Another word for a specialization. Both are stored case-folded; no alias leads to an alias."""
+    """Another name of a specialization. Both are stored case-folded; no alias stands for an alias."""
 
     __tablename__ = "specialization_aliases"
     __table_args__ = (CheckConstraint("alias <> specialization", name="alias"),)
@@ -125,9 +125,9 @@ class SpecializationAlias(Base):
 
 
 class AvailabilityRule(Base):
-    """Declared hours in the consultant's own zone: one weekday, or one date. Never a UTC time.
+    """Declared hours in the consultant's own zone, on one weekday or one date. Never a UTC time.
 
-    An end at or before the start belongs to the next day. What else was declared: `AvailabilityPlan`.
+    An end at or before the start belongs to the next day. `AvailabilityPlan` has the other declarations.
     """
 
     __tablename__ = "availability_rules"
@@ -150,7 +150,7 @@ class AvailabilityRule(Base):
 
 
 class DirectoryUser(Base):
-    """The last known copy of a person from the identity service: how to reach and address them."""
+    """The last copy of a person from the identity service: how to reach and address them."""
 
     __tablename__ = "directory_users"
     __table_args__ = (Index("ix_directory_users_email", "email"),)

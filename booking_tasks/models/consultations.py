@@ -1,4 +1,4 @@
-"""A consultation asked for and a consultation agreed, with the choice that led from one to the other."""
+"""Requests, scheduled sessions, and the assignment decisions between them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _OPEN = "status IN ('pending', 'pending_assignment', 'pending_confirmation')"
 
 
 class ConsultationRequest(Base):
-    """A wish for a consultation. `deadline_at` is when an unanswered one is given up.
+    """A request for a consultation, which is rejected at `deadline_at` when nothing was found for it.
 
-    `languages`: any of them will do. `preferred_fallback`: who else may serve it, and with `wait` from
+    `languages`: one of them is enough. `preferred_fallback`: who else may serve it; with `wait`, from
     `fallback_after` on.
     """
 
@@ -70,18 +70,17 @@ class ConsultationRequest(Base):
     assigned_consultant_user_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("consultant_profiles.consultant_user_id")
     )
-    # The circle: a session names its request, a request its session. Added by ALTER, so that either
-    # table can be made first; written by sessions.store alone.
+    # A session names its request and a request its session, so this reference is added by ALTER TABLE.
     scheduled_session_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("scheduled_sessions.id", use_alter=True), unique=True
     )
     replaces_request_id: Mapped[UUID | None] = mapped_column(ForeignKey("consultation_requests.id"))
-    # Its requester keeps a start by this token until they confirm; nobody else looks for one meanwhile.
+    # The requester holds a start by this token until they confirm; nothing is assigned meanwhile.
     hold_token: Mapped[UUID | None]
     series_id: Mapped[UUID | None]
-    # When its requester was told to wait: since then time is offered, no longer simply taken for them.
+    # When the requester was put on the waiting list. From then on time is offered, not booked without asking.
     waiting_since: Mapped[datetime | None]
-    # Who let an offer lapse is left in peace for a while.
+    # The pause after an offer that lapsed: no other offer is made before this instant.
     offer_cooldown_until: Mapped[datetime | None]
     languages: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     preferred_fallback: Mapped[str] = mapped_column(String, server_default=text("'anyone'"))
@@ -89,9 +88,10 @@ class ConsultationRequest(Base):
 
 
 class ScheduledSession(Base):
-    """An agreed consultation. `revision` grows with every change people must hear of (= SEQUENCE);
+    """A scheduled session.
 
-    `revised_at` is that change's instant (= DTSTAMP).
+    `revision` grows with every change that people are notified of (SEQUENCE in their calendars); `revised_at`
+    is the instant of that change (DTSTAMP).
     """
 
     __tablename__ = "scheduled_sessions"
@@ -140,7 +140,7 @@ class ScheduledSession(Base):
 
 
 class AssignmentDecision(Base):
-    """One look for a consultant: its inputs, everyone looked at with the reason, and the choice."""
+    """One choice of a consultant: the inputs, everyone who was evaluated with the reason, and the result."""
 
     __tablename__ = "assignment_decisions"
     __table_args__ = (Index(None, "consultation_request_id", "decided_at"),)

@@ -1,7 +1,7 @@
-"""The fairness ledger: what each consultant got of each kind of consultation, entry by entry.
+"""The fairness ledger: the credits of each consultant in each pool, one row for each entry.
 
-A pool is one kind of consultation. Entries are appended without any lock; whoever counts locks the
-pool first, and adds up what was appended since (`lock_pool`).
+A pool is one service type. Entries are appended without a lock. Whoever needs the balances locks the pool
+first and adds up what was appended since (`lock_pool`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ CREDIT = Numeric(14, 6)
 
 
 class AssignmentCredit(Base):
-    """One entry. `reverses` names the assignment that a reversal takes back: each at most once.
+    """One entry. `reverses` is the assignment that a reversal cancels; each is reversed at most once.
 
-    `cause_id` is the leave or the session that an entry without a request of its own stands for.
+    `cause_id` is the leave or the session behind an entry that has no request of its own.
     """
 
     __tablename__ = "assignment_credits"
@@ -65,7 +65,7 @@ class AssignmentCredit(Base):
 
 
 class AssignmentBalance(Base):
-    """The sum of a consultant's counted entries in one pool; changed under the pool's lock alone."""
+    """The sum of a consultant's counted entries in one pool. It changes only under the lock of the pool."""
 
     __tablename__ = "assignment_balances"
 

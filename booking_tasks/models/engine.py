@@ -1,4 +1,4 @@
-"""What makes the promises hold: jobs, history, inbox, dead letters, evidence, schedule, clock."""
+"""Jobs, events, inbox, dead letters, parked messages, evidence, daily runs and the stepped clock."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
 
 
 class Job(Base):
-    """One piece of follow-up work. Outbox and agenda in one; `key` makes it exist once.
+    """One piece of follow-up work: outbox and agenda in one. `key` makes it exist once.
 
-    `due_at` stands on the business clock; `retry_at` and `lease_until` on the database's real time.
+    `due_at` is in the business clock; `retry_at` and `lease_until` are in the database's real time.
     `payload` is exactly what is being sent, kept from the first try until the outcome is known.
     """
 
@@ -61,7 +61,7 @@ class Job(Base):
 
 
 class Event(Base):
-    """One thing that happened: who, when, why, before and after. Written with the change itself."""
+    """One change: who, when, why, before and after. Inserted in the transaction of the change."""
 
     __tablename__ = "events"
     __table_args__ = (
@@ -86,10 +86,10 @@ class Event(Base):
 
 
 class InboxMessage(Base):
-    """One inbound message: counted before its body runs, answered once.
+    """One inbound message: counted before it is run, answered once.
 
-    `body` is kept only until the answer is there, so that a message whose worker died is run again
-    from here even when the broker lost it. Of one that changed nothing the ids it was about stay.
+    `body` is kept until the answer is stored, so that a message whose worker died is run again from here even
+    when the broker lost it. Of a message that changed nothing, the ids that it was about are kept.
     """
 
     __tablename__ = "inbox"
@@ -114,7 +114,7 @@ class InboxMessage(Base):
 
 
 class DeadLetter(Base):
-    """A message that could not be used: why, and its shape with the personal data taken out."""
+    """A message that could not be used: the reason, and its shape without personal data."""
 
     __tablename__ = "dead_letters"
     __table_args__ = (Index(None, "received_at"),)
@@ -129,9 +129,9 @@ class DeadLetter(Base):
 
 
 class ParkedMessage(Base):
-    """A sound message for a task that the release which took it did not know; a later one runs it.
+    """A valid message for a task that the release which received it does not know; a later release runs it.
 
-    The arguments are kept whole, so they may hold personal data. The same message is kept once.
+    The arguments are kept whole, so they may contain personal data. The same message is kept once.
     """
 
     __tablename__ = "parked_messages"
@@ -149,7 +149,7 @@ class ParkedMessage(Base):
 
 
 class AttendanceEvidence(Base):
-    """One observation of a room, from anywhere. The same observation twice is one row."""
+    """One observation of a room, from any source. The same observation twice is one row."""
 
     __tablename__ = "attendance_evidence"
     __table_args__ = (
@@ -179,7 +179,7 @@ class AttendanceEvidence(Base):
 
 
 class ScheduleRun(Base):
-    """The ledger of once-a-day work: whoever inserts the row does the day's run."""
+    """One run of daily work: the worker that inserts the row does the run of that day."""
 
     __tablename__ = "schedule_runs"
 
@@ -189,7 +189,7 @@ class ScheduleRun(Base):
 
 
 class SteppedClock(Base):
-    """The demo's clock: at most one row, honoured only under BOOKING_CLOCK=stepped."""
+    """The clock of the demo and the tests: at most one row, used only with BOOKING_CLOCK=stepped."""
 
     __tablename__ = "stepped_clock"
     __table_args__ = (CheckConstraint("only_row", name="only_row"),)

@@ -1,4 +1,4 @@
-"""What a consultant declared beyond weeks and dates, when they are away, and what was made of it."""
+"""Declared hours beyond weekdays and dates, leaves, and how far windows were projected from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from booking_tasks.models.base import Base, CreatedAt, Key, LongText
 class AvailabilityPlan(Base):
     """Recurring hours, rule sets, overrides and travel, as the contract `Hours` writes them.
 
-    They are read and replaced as a whole; weekly hours and single dates are rows of `availability_rules`.
+    A plan is read and replaced as a whole; weekly hours and single dates are rows of `availability_rules`.
     """
 
     __tablename__ = "availability_plans"
@@ -29,7 +29,7 @@ class AvailabilityPlan(Base):
 
 
 class ConsultantLeave(Base):
-    """Away from one wall-clock time to another, in the consultant's zone of those days, for a reason."""
+    """A leave from one wall-clock time to another, in the zone that the consultant has on those days."""
 
     __tablename__ = "consultant_leaves"
     __table_args__ = (
@@ -47,7 +47,7 @@ class ConsultantLeave(Base):
 
 
 class AvailabilityProjection(Base):
-    """What a consultant's windows were made of: up to which local day, with which time zones."""
+    """How far a consultant's windows are projected, and with which version of the time zones."""
 
     __tablename__ = "availability_projections"
     __table_args__ = (Index(None, "tzdata_version"),)

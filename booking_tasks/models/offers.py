@@ -1,4 +1,4 @@
-"""What was offered to those who wait for time."""
+"""Offers of time to requests on the waiting list."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from booking_tasks.models.base import Base, Key, one_of
 
 
 class TimeOffer(Base):
-    """A start that is kept for a waiting request until its requester answers, or until `offered_until`.
+    """A start that is held for a waiting request until its requester answers, or until `offered_until`.
 
-    The hold of the same token keeps it; two offers of one piece of time are two overlapping holds, which
-    the slot ledger refuses. A request has one open offer at most, and is asked once about one start. The
-    id is that of the event that told of it. An open offer whose time is over has lapsed, whoever says so.
+    The hold has the same token; two offers of the same time would be two overlapping holds, which the slot
+    ledger refuses. A request has at most one open offer, and is offered each start once. The id is that of
+    the event that announced the offer. An open offer whose time is over has lapsed, although its row
+    changes later.
     """
 
     __tablename__ = "time_offers"

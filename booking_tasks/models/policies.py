@@ -1,4 +1,4 @@
-"""What one consultant does differently from the policies of a kind of consultation."""
+"""Policies of one consultant that differ from those of a service type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from booking_tasks.models.base import Base, CreatedAt
 
 
 class ConsultantPolicy(Base):
-    """One consultant's own policies for one kind of consultation. NULL: as the kind says."""
+    """The policies of one consultant for one service type. NULL: the policy of the service type applies."""
 
     __tablename__ = "consultant_policies"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""The slot ledger: windows, blocks and facts of each consultant's time, in one table."""
+"""The slot ledger: windows, blocks and reservations of each consultant, in one table."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SESSION_SPAN = "tstzrange(session_start_time, session_end_time)"
 
 
 class AvailabilitySlot(Base):
-    """A stretch of one consultant's time.
+    """A span of one consultant's time.
 
     `available`: a declared window. `unavailable`: a block, with its source. `held` and `booked`:
-    facts; `start_time` and `end_time` include the buffers, `session_start_time` and
-    `session_end_time` are the consultation itself.
+    reservations; their `start_time` and `end_time` include the buffers, `session_start_time` and
+    `session_end_time` are the session itself.
     """
 
     __tablename__ = "consultant_availability_slots"

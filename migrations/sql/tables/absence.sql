@@ -1,4 +1,4 @@
--- A consultant is away from one instant to another, or for good where there are none.
+-- The plan for one absence, from `starts_at` to `ends_at`, or for good where both are NULL.
 CREATE TABLE absence_plans (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     consultant_user_id uuid NOT NULL,
@@ -26,7 +26,7 @@ CREATE INDEX ix_absence_plans_consultant_user_id ON absence_plans (consultant_us
 
 CREATE INDEX ix_absence_plans_planned_at ON absence_plans (planned_at);
 
--- What becomes of one session. At most one step of a session is under way, whatever the plan.
+-- What a plan does with one session. At most one step of a session is under way, over all plans.
 CREATE TABLE absence_plan_steps (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     plan_id uuid NOT NULL,

@@ -1,4 +1,4 @@
--- One look for a consultant: its inputs, everyone looked at with the reason, and the choice.
+-- One choice of a consultant: the inputs, everyone who was evaluated with the reason, and the result.
 CREATE TABLE assignment_decisions (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     consultation_request_id uuid NOT NULL,

@@ -1,4 +1,4 @@
--- One observation of a room, from anywhere. The same observation twice is one row.
+-- One observation of a room, from any source. The same observation twice is one row.
 CREATE TABLE attendance_evidence (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     scheduled_session_id uuid NOT NULL,

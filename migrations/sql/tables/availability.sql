@@ -1,4 +1,4 @@
--- A stretch of one consultant's time.
+-- A span of one consultant's time.
 CREATE TABLE consultant_availability_slots (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     consultant_user_id uuid NOT NULL,

@@ -1,4 +1,4 @@
--- A batch as it was planned; `applied` counts what became of it.
+-- A batch as it was planned; `applied` counts the requests that the plan was applied to.
 CREATE TABLE assignment_batches (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     planned_at timestamptz NOT NULL,

@@ -1,4 +1,4 @@
--- A kind of consultation, with the policies that offering and booking share (minutes, days).
+-- A service type, with the policies that searching and booking share (minutes, days).
 CREATE TABLE consultation_service_types (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     name varchar NOT NULL,
@@ -78,7 +78,7 @@ CREATE TABLE consultant_profiles (
         )
 );
 
--- One consultant's own policies for one kind of consultation. NULL: as the kind says.
+-- The policies of one consultant for one service type. NULL: the policy of the service type applies.
 CREATE TABLE consultant_policies (
     consultant_user_id uuid NOT NULL,
     consultation_service_type_id uuid NOT NULL,
@@ -118,7 +118,7 @@ CREATE TABLE consultant_policies (
 CREATE INDEX ix_consultant_policies_consultation_service_type_id
     ON consultant_policies (consultation_service_type_id);
 
--- Another word for a specialization. Both are stored case-folded; no alias leads to an alias.
+-- Another name of a specialization. Both are stored case-folded; no alias stands for an alias.
 CREATE TABLE specialization_aliases (
     alias varchar NOT NULL,
     specialization varchar NOT NULL,
@@ -127,7 +127,7 @@ CREATE TABLE specialization_aliases (
     CONSTRAINT ck_specialization_aliases_alias CHECK (alias <> specialization)
 );
 
--- The last known copy of a person from the identity service: how to reach and address them.
+-- The last copy of a person from the identity service: how to reach and address them.
 CREATE TABLE directory_users (
     user_id uuid NOT NULL,
     name varchar NOT NULL,

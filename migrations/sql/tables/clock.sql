@@ -1,4 +1,4 @@
--- The demo's clock: at most one row, honoured only under BOOKING_CLOCK=stepped.
+-- The clock of the demo and the tests: at most one row, used only with BOOKING_CLOCK=stepped.
 CREATE TABLE stepped_clock (
     only_row boolean NOT NULL DEFAULT true,
     instant timestamptz NOT NULL,

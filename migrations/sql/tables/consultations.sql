@@ -1,4 +1,4 @@
--- A wish for a consultation. `deadline_at` is when an unanswered one is given up.
+-- A request for a consultation, which is rejected at `deadline_at` when nothing was found for it.
 CREATE TABLE consultation_requests (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     requester_user_id uuid NOT NULL,
@@ -66,7 +66,7 @@ CREATE INDEX ix_consultation_requests_replaces_request_id ON consultation_reques
 
 CREATE INDEX ix_consultation_requests_requester_user_id ON consultation_requests (requester_user_id);
 
--- An agreed consultation. `revision` grows with every change people must hear of (= SEQUENCE);
+-- A scheduled session.
 CREATE TABLE scheduled_sessions (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     consultation_request_id uuid NOT NULL,

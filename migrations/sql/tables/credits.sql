@@ -1,4 +1,4 @@
--- One entry. `reverses` names the assignment that a reversal takes back: each at most once.
+-- One entry. `reverses` is the assignment that a reversal cancels; each is reversed at most once.
 CREATE TABLE assignment_credits (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     consultation_service_type_id uuid NOT NULL,
@@ -41,7 +41,7 @@ CREATE INDEX ix_assignment_credits_uncounted
     ON assignment_credits (consultation_service_type_id)
     WHERE NOT is_counted;
 
--- The sum of a consultant's counted entries in one pool; changed under the pool's lock alone.
+-- The sum of a consultant's counted entries in one pool. It changes only under the lock of the pool.
 CREATE TABLE assignment_balances (
     consultation_service_type_id uuid NOT NULL,
     consultant_user_id uuid NOT NULL,

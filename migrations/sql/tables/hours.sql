@@ -1,4 +1,4 @@
--- Declared hours in the consultant's own zone: one weekday, or one date. Never a UTC time.
+-- Declared hours in the consultant's own zone, on one weekday or one date. Never a UTC time.
 CREATE TABLE availability_rules (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     consultant_user_id uuid NOT NULL,
@@ -26,7 +26,7 @@ CREATE TABLE availability_plans (
         FOREIGN KEY (consultant_user_id) REFERENCES consultant_profiles (consultant_user_id)
 );
 
--- Away from one wall-clock time to another, in the consultant's zone of those days, for a reason.
+-- A leave from one wall-clock time to another, in the zone that the consultant has on those days.
 CREATE TABLE consultant_leaves (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     consultant_user_id uuid NOT NULL,
@@ -44,7 +44,7 @@ CREATE INDEX ix_consultant_leaves_consultant_user_id ON consultant_leaves (consu
 
 CREATE INDEX ix_consultant_leaves_end_local ON consultant_leaves (end_local);
 
--- What a consultant's windows were made of: up to which local day, with which time zones.
+-- How far a consultant's windows are projected, and with which version of the time zones.
 CREATE TABLE availability_projections (
     consultant_user_id uuid NOT NULL,
     projected_until date NOT NULL,

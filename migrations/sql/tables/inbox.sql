@@ -1,4 +1,4 @@
--- One inbound message: counted before its body runs, answered once.
+-- One inbound message: counted before it is run, answered once.
 CREATE TABLE inbox (
     message_id uuid NOT NULL,
     task varchar NOT NULL,
@@ -20,7 +20,7 @@ CREATE INDEX ix_inbox_finished_at ON inbox (finished_at) WHERE finished_at IS NO
 
 CREATE INDEX ix_inbox_received ON inbox (attempted_at) WHERE state = 'received';
 
--- A message that could not be used: why, and its shape with the personal data taken out.
+-- A message that could not be used: the reason, and its shape without personal data.
 CREATE TABLE dead_letters (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     task varchar NOT NULL,
@@ -34,7 +34,7 @@ CREATE TABLE dead_letters (
 
 CREATE INDEX ix_dead_letters_received_at ON dead_letters (received_at);
 
--- A sound message for a task that the release which took it did not know; a later one runs it.
+-- A valid message for a task that the release which received it does not know; a later release runs it.
 CREATE TABLE parked_messages (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     task varchar NOT NULL,

@@ -1,4 +1,4 @@
--- A start that is kept for a waiting request until its requester answers, or until `offered_until`.
+-- A start that is held for a waiting request until its requester answers, or until `offered_until`.
 CREATE TABLE time_offers (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     consultation_request_id uuid NOT NULL,

@@ -1,4 +1,4 @@
--- One thing that happened: who, when, why, before and after. Written with the change itself.
+-- One change: who, when, why, before and after. Inserted in the transaction of the change.
 CREATE TABLE events (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     position bigint GENERATED ALWAYS AS IDENTITY,
@@ -23,7 +23,7 @@ CREATE INDEX ix_events_request ON events (consultation_request_id, position);
 
 CREATE INDEX ix_events_session ON events (scheduled_session_id, position);
 
--- One piece of follow-up work. Outbox and agenda in one; `key` makes it exist once.
+-- One piece of follow-up work: outbox and agenda in one. `key` makes it exist once.
 CREATE TABLE jobs (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     key varchar NOT NULL,
@@ -62,7 +62,7 @@ CREATE INDEX ix_jobs_finished_at ON jobs (finished_at) WHERE finished_at IS NOT 
 
 CREATE INDEX ix_jobs_subject ON jobs (subject_id, job_type);
 
--- The ledger of once-a-day work: whoever inserts the row does the day's run.
+-- One run of daily work: the worker that inserts the row does the run of that day.
 CREATE TABLE schedule_runs (
     schedule varchar NOT NULL,
     due_day date NOT NULL,
