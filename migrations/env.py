@@ -24,6 +24,7 @@ def migrate_offline() -> None:
         dialect_name="postgresql",
         target_metadata=Base.metadata,
         literal_binds=True,
+        dialect_opts={"paramstyle": "named"},  # otherwise each % of a function would be printed twice
         transaction_per_migration=True,
     )
     with context.begin_transaction():
