@@ -1,4 +1,4 @@
--- One outside calendar of a consultant. Only the busy times in it are kept, in the slot ledger.
+-- One outside calendar of a consultant; its busy time is stored as blocks of the slot ledger.
 CREATE TABLE calendar_feeds (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     consultant_user_id uuid NOT NULL,
