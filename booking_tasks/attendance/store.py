@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.attendance.rules import EvidenceItem
-from booking_tasks.enums import JobState
+from booking_tasks.enums import JobState, SessionStatus
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession
 from booking_tasks.outbox.event_types import EventType
@@ -50,7 +50,7 @@ def sessions_to_judge(db: Session, now: datetime, delay: timedelta, limit: int) 
     due = (
         select(ScheduledSession)
         .where(
-            ScheduledSession.status == "in_progress",
+            ScheduledSession.status == SessionStatus.IN_PROGRESS,
             ScheduledSession.scheduled_end_time <= now - delay,
             or_(and_(ScheduledSession.scheduled_end_time <= now - 4 * delay, ~hopeful), ~collecting),
         )

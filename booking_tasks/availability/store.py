@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
+from booking_tasks.enums import SlotStatus
 from booking_tasks.kit.bulk import IN_BULK
 from booking_tasks.models import (
     AvailabilitySlot,
@@ -234,7 +235,7 @@ def reserve_start(
 def hold_of_request(db: Session, request_id: UUID, *, locked: bool = False) -> AvailabilitySlot | None:
     """Return the hold of a request, live or over; with `locked`, no sweep deletes it meanwhile."""
     found = select(AvailabilitySlot).where(
-        AvailabilitySlot.consultation_request_id == request_id, AvailabilitySlot.status == "held"
+        AvailabilitySlot.consultation_request_id == request_id, AvailabilitySlot.status == SlotStatus.HELD
     )
     if locked:
         found = found.with_for_update()
@@ -249,7 +250,7 @@ def delete_hold(db: Session, hold: AvailabilitySlot) -> bool:
             delete(AvailabilitySlot).where(
                 AvailabilitySlot.id == hold.id,
                 AvailabilitySlot.hold_token == hold.hold_token,
-                AvailabilitySlot.status == "held",
+                AvailabilitySlot.status == SlotStatus.HELD,
             ),
         )
         == 1
@@ -261,7 +262,7 @@ def delete_booking(db: Session, session_id: UUID) -> int:
     return _deleted(
         db,
         delete(AvailabilitySlot).where(
-            AvailabilitySlot.scheduled_session_id == session_id, AvailabilitySlot.status == "booked"
+            AvailabilitySlot.scheduled_session_id == session_id, AvailabilitySlot.status == SlotStatus.BOOKED
         ),
     )
 
@@ -270,7 +271,7 @@ def delete_expired_holds(db: Session, now: datetime, limit: int) -> list[UUID]:
     """Delete holds whose time is over, and return their consultants. They block nobody before that."""
     expired = (
         select(AvailabilitySlot.id)
-        .where(AvailabilitySlot.status == "held", AvailabilitySlot.held_until <= now)
+        .where(AvailabilitySlot.status == SlotStatus.HELD, AvailabilitySlot.held_until <= now)
         .order_by(AvailabilitySlot.held_until)
         .limit(limit)
         .with_for_update(skip_locked=True)

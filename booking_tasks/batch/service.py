@@ -26,6 +26,7 @@ from booking_tasks.batch import matching, store
 from booking_tasks.batch.plan import NOT_SERVED, Solution
 from booking_tasks.batch.reading import BatchSnapshot, read
 from booking_tasks.context import Context
+from booking_tasks.enums import RequestStatus
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
 from booking_tasks.offers.rules import NOT_TAKEN
 from booking_tasks.requests import service as requests
@@ -85,7 +86,7 @@ class BatchPlan:
         return (
             self.solution.plan[place] != NOT_SERVED
             or not self.snapshot.complete[place]
-            or request.status != "pending_assignment"
+            or request.status != RequestStatus.PENDING_ASSIGNMENT
             or request.status_reason not in self._reasons(place)
         )
 

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
+from booking_tasks.enums import RequestStatus, SlotStatus
 from booking_tasks.models import (
     AssignmentBatch,
     AssignmentDecision,
@@ -207,7 +208,7 @@ def busy_spans_of_requesters(
         ).where(
             AvailabilitySlot.requester_user_id.in_(requesters),
             AvailabilitySlot.status.in_(("held", "booked")),
-            or_(AvailabilitySlot.status == "booked", AvailabilitySlot.held_until > now),
+            or_(AvailabilitySlot.status == SlotStatus.BOOKED, AvailabilitySlot.held_until > now),
             AvailabilitySlot.session_end_time > start,
             AvailabilitySlot.session_start_time < end,
         )
@@ -235,7 +236,9 @@ def mark_evaluated(db: Session, ids: Sequence[UUID], now: datetime) -> None:
         return
     waiting = (
         select(ConsultationRequest.id)
-        .where(ConsultationRequest.id.in_(ids), ConsultationRequest.status == "pending_assignment")
+        .where(
+            ConsultationRequest.id.in_(ids), ConsultationRequest.status == RequestStatus.PENDING_ASSIGNMENT
+        )
         .with_for_update(skip_locked=True)
     )
     free = list(db.execute(waiting).scalars())

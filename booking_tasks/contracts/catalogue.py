@@ -194,7 +194,7 @@ class AliasesOutcome(Outcome[AliasesCode]):
     count: int | None = None
 
 
-class SpecializationAlias(Contract):
+class AliasEntry(Contract):
     """Another word for a specialization; upper and lower case do not matter."""
 
     alias: Line
@@ -211,7 +211,7 @@ class SetSpecializationAliases(Command[AliasesOutcome]):
     queue: ClassVar[Queue] = "admin"
     outcome: ClassVar[type[Outcome]] = AliasesOutcome
 
-    aliases: Annotated[tuple[SpecializationAlias, ...], Field(max_length=10_000)]
+    aliases: Annotated[tuple[AliasEntry, ...], Field(max_length=10_000)]
 
 
 class UserOutcome(Outcome[CommonCode]):

@@ -31,7 +31,7 @@ class Observation(Contract):
 
     @model_validator(mode="after")
     def _party_of_presence(self) -> Observation:
-        if (self.evidence_type in {"joined", "left"}) != (self.party is not None):
+        if (self.evidence_type in {EvidenceType.JOINED, EvidenceType.LEFT}) != (self.party is not None):
             raise ValueError("party is needed for joined and left, and only for them")
         return self
 

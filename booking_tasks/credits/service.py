@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.credits import store
+from booking_tasks.enums import SessionStatus
 from booking_tasks.hours.local_times import instant_of
 from booking_tasks.kit.time_zones import zone
 from booking_tasks.models import ConsultationRequest
@@ -79,7 +80,7 @@ def note_verdict(db: Session, ctx: Context, request_id: UUID, consultant: UUID, 
     if found is None:
         return False
     pool, had = found
-    returns = status == "no_show_user" and ctx.policies.assignment_no_show == "returns"
+    returns = status == SessionStatus.NO_SHOW_USER and ctx.policies.assignment_no_show == "returns"
     amount = (Decimal(-1) if returns else Decimal(0)) - had
     if not amount:
         return False

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import insert as upserting
 from sqlalchemy.orm import Session, aliased
 
+from booking_tasks.enums import CreditType
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import AssignmentCredit, Consultant, ConsultantLeave, ConsultationRequest
 from booking_tasks.sql import query
@@ -44,7 +45,7 @@ def add_reversals(db: Session, request_id: UUID, reason: str, now: datetime) -> 
     rows = db.execute(
         select(standing).where(
             standing.consultation_request_id == request_id,
-            standing.credit_type == "assignment",
+            standing.credit_type == CreditType.ASSIGNMENT,
             ~exists().where(earlier.reverses == standing.id),
         )
     ).scalars()
@@ -129,7 +130,7 @@ def leaves_to_credit(db: Session, now: datetime, limit: int) -> list[EndedLeave]
     """Leaves that ended within the last days, give or take the zones, and have no entry yet."""
     local = now.replace(tzinfo=None)
     credited = exists().where(
-        AssignmentCredit.credit_type == "leave", AssignmentCredit.cause_id == ConsultantLeave.id
+        AssignmentCredit.credit_type == CreditType.LEAVE, AssignmentCredit.cause_id == ConsultantLeave.id
     )
     rows = db.execute(
         select(

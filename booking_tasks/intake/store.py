@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.contracts import SubmitRequest
+from booking_tasks.enums import RequestStatus, SlotStatus
 from booking_tasks.models import AvailabilitySlot, Consultant, ConsultationRequest
 from booking_tasks.requests.store import request_row
 
@@ -28,13 +29,13 @@ def unanswered_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
     """Requests a consultant was asked about and whose hold is over."""
     live_hold = exists().where(
         AvailabilitySlot.consultation_request_id == ConsultationRequest.id,
-        AvailabilitySlot.status == "held",
+        AvailabilitySlot.status == SlotStatus.HELD,
         AvailabilitySlot.held_until > now,
     )
     return list(
         db.execute(
             select(ConsultationRequest.id)
-            .where(ConsultationRequest.status == "pending_confirmation", ~live_hold)
+            .where(ConsultationRequest.status == RequestStatus.PENDING_CONFIRMATION, ~live_hold)
             .limit(limit)
         ).scalars()
     )

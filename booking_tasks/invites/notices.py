@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
+from booking_tasks.enums import RequestStatus, SessionStatus
 from booking_tasks.invites import rules, store
 from booking_tasks.invites.calendar import calendar
 from booking_tasks.jobs.rules import LeasedJob
@@ -201,7 +202,7 @@ def _time_offered(
 def _request_rejected(
     db: Session, ctx: Context, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped:
-    if request.status != "rejected":
+    if request.status != RequestStatus.REJECTED:
         return Skipped(f"the request is {request.status}")
     reader = person(db, house, to, ctx.policies)
     return _Notice(NoticeType.REQUEST_REJECTED, reader, {"reason": request.status_reason})
@@ -212,7 +213,7 @@ def _new_time_proposed(
 ) -> _Notice | Skipped:
     proposed = store.proposed_time(db, request.scheduled_session_id)
     session = store.session(db, request.scheduled_session_id) if request.scheduled_session_id else None
-    if proposed is None or session is None or session.status != "scheduled":
+    if proposed is None or session is None or session.status != SessionStatus.SCHEDULED:
         return Skipped("no other time is proposed")
     if proposed.until <= ctx.now:
         return Skipped("the time to answer is over")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from booking_tasks.enums import RequestStatus
 from booking_tasks.states import OPEN
 
 
@@ -53,7 +54,7 @@ def why_not_cancel(status: str, takes_part: bool, still_invited: bool, said_late
 
 def why_not_ask(status: str, assigned_to_recipient: bool, held_until: datetime, now: datetime) -> str | None:
     """Why a consultant's answer is not wanted any more, or None."""
-    if status != "pending_confirmation":
+    if status != RequestStatus.PENDING_CONFIRMATION:
         return f"the request is {status}"
     if not assigned_to_recipient:
         return "the request is assigned to someone else"
@@ -64,7 +65,7 @@ def why_not_withdraw(status: str, assigned_to_recipient: bool, was_asked: bool) 
     """Why a consultant need not hear that a question is withdrawn, or None."""
     if not was_asked:
         return "never asked"
-    if status == "pending_confirmation" and assigned_to_recipient:
+    if status == RequestStatus.PENDING_CONFIRMATION and assigned_to_recipient:
         return "asked again since"
     return None
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
-from booking_tasks.enums import JobState
+from booking_tasks.enums import JobState, SlotStatus, StepState
 from booking_tasks.invites.rules import HeldTime, ProposedTime
 from booking_tasks.jobs.store import IN_FLIGHT, has_job
 from booking_tasks.models import (
@@ -51,7 +51,7 @@ def held_time(db: Session, request_id: UUID, consultant_user_id: UUID) -> HeldTi
         .where(
             AvailabilitySlot.consultation_request_id == request_id,
             AvailabilitySlot.consultant_user_id == consultant_user_id,
-            AvailabilitySlot.status == "held",
+            AvailabilitySlot.status == SlotStatus.HELD,
         )
         .order_by(AvailabilitySlot.held_until.desc())
         .limit(1)
@@ -107,7 +107,7 @@ def _confirmation_notices(request_id: UUID, consultant_user_id: UUID) -> tuple[C
 def ended_by_absence(db: Session, session_id: UUID) -> bool:
     """Whether the session ended because its consultant is away and nobody could keep it."""
     found = select(AbsencePlanStep.id).where(
-        AbsencePlanStep.scheduled_session_id == session_id, AbsencePlanStep.state == "cancelled"
+        AbsencePlanStep.scheduled_session_id == session_id, AbsencePlanStep.state == StepState.CANCELLED
     )
     return db.execute(found.limit(1)).first() is not None
 
@@ -120,7 +120,9 @@ def proposed_time(db: Session, session_id: UUID | None) -> ProposedTime | None:
             AbsencePlanStep.start_time,
             AbsencePlanStep.end_time,
             AbsencePlanStep.answer_by,
-        ).where(AbsencePlanStep.scheduled_session_id == session_id, AbsencePlanStep.state == "offered")
+        ).where(
+            AbsencePlanStep.scheduled_session_id == session_id, AbsencePlanStep.state == StepState.OFFERED
+        )
     ).first()
     who, start, end, until = row if row is not None else (None, None, None, None)
     if who is None or start is None or end is None or until is None:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from booking_tasks.enums import EvidenceType, SessionStatus
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.states import OPEN
 
@@ -90,7 +91,7 @@ class ListedRoom(_Model):
     ends_at: AwareDatetime
 
 
-class Observation(_Model):
+class RoomObservation(_Model):
     """One thing the platform saw. `user_id` is whoever it was, not always one of ours."""
 
     id: Word
@@ -103,7 +104,7 @@ class AttendanceReport(_Model):
     """What the platform saw of a room; `complete` says that nothing more will come."""
 
     complete: bool
-    observations: Annotated[tuple[Observation, ...], Field(strict=False, max_length=MOST_OBSERVATIONS)]
+    observations: Annotated[tuple[RoomObservation, ...], Field(strict=False, max_length=MOST_OBSERVATIONS)]
 
 
 class RoomOrder(_Model):
@@ -157,7 +158,7 @@ def evidence_of(report: AttendanceReport, parties: Mapping[UUID, str], now: date
     by_user = {str(user_id): party for user_id, party in parties.items()}
     found = []
     for seen in report.observations:
-        presence = seen.evidence_type in {"joined", "left"}
+        presence = seen.evidence_type in {EvidenceType.JOINED, EvidenceType.LEFT}
         party = by_user.get((seen.user_id or "").lower()) if presence else None
         if party is not None or not presence:
             found.append(Evidence(seen.evidence_type, party, seen.observed_at, f"seen:{seen.id}"))
@@ -196,7 +197,9 @@ def differences(listed: Collection[ListedRoom], sessions: Collection[KnownSessio
     idle = [session for session in sessions if session.settled]
     return Differences(
         orphans=tuple(one for one in idle if one.status not in OPEN and one.id in rooms),
-        missing=tuple(one for one in idle if one.status == "scheduled" and not _serves(rooms, one)),
+        missing=tuple(
+            one for one in idle if one.status == SessionStatus.SCHEDULED and not _serves(rooms, one)
+        ),
         strangers=tuple(sorted(rooms.keys() - {session.id for session in sessions})),
     )
 

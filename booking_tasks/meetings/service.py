@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.attendance.store import insert_evidence
 from booking_tasks.context import Context
+from booking_tasks.enums import SessionStatus
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped
 from booking_tasks.meetings import store
@@ -109,7 +110,7 @@ def _link(session: ScheduledSession) -> dict[str, str | int | None]:
 def give_up_link(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], reason: str) -> None:
     """Write down that no link could be made, once per revision, if people still wait for one."""
     session = store.locked_session(db, job.args.session_id)
-    if session is None or session.status != "scheduled" or session.revision != job.args.revision:
+    if session is None or session.status != SessionStatus.SCHEDULED or session.revision != job.args.revision:
         return
     if session.meeting_platform_join_url is not None:
         return
@@ -137,7 +138,7 @@ def order_report(db: Session, ctx: Context, job: LeasedJob[CollectAttendance]) -
         return Skipped("unknown session" if session is None else f"session is {session.status}")
     if session.revision != job.args.revision:
         return Skipped("superseded")
-    if session.status == "scheduled" and ctx.now < session.scheduled_end_time:
+    if session.status == SessionStatus.SCHEDULED and ctx.now < session.scheduled_end_time:
         return Skipped("the session is not over")
     return ReportOrder(session_id=session.id)
 

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
+from booking_tasks.enums import SessionStatus
 from booking_tasks.jobs.store import has_job
 from booking_tasks.meetings.rules import KnownSession
 from booking_tasks.models import Event, Job, ScheduledSession
@@ -83,7 +84,7 @@ def sessions_to_compare(
             or_(
                 ScheduledSession.id == any_(ids),
                 and_(
-                    ScheduledSession.status == "scheduled",
+                    ScheduledSession.status == SessionStatus.SCHEDULED,
                     ScheduledSession.scheduled_start_time >= start,
                     ScheduledSession.scheduled_start_time < end,
                 ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from booking_tasks.enums import OfferState
+
 #: No pause between offers is longer.
 LONGEST_COOLDOWN = timedelta(days=1)
 #: Why a request waits that was offered time and did not take it: the ends of the events' names.
@@ -26,4 +28,4 @@ def cooldown(lapses: int, term: timedelta) -> timedelta:
 
 def effective_state(state: str, offered_until: datetime, now: datetime) -> str:
     """The offer's state as of now: an open one whose time is over has lapsed, whoever says so."""
-    return "lapsed" if state == "open" and offered_until <= now else state
+    return "lapsed" if state == OfferState.OPEN and offered_until <= now else state

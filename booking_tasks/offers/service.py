@@ -14,6 +14,7 @@ from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import Refusal, Reservation
 from booking_tasks.context import Context
 from booking_tasks.credits.service import give, take_back
+from booking_tasks.enums import RequestStatus
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.kit.savepoints import savepoint
@@ -114,7 +115,7 @@ def lapse(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
     one = store.open_offer(db, request.id)
     if one is None or rules.effective_state(one.state, one.offered_until, ctx.now) != "lapsed":
         return False
-    if request.status == "pending_assignment":
+    if request.status == RequestStatus.PENDING_ASSIGNMENT:
         _lapse(db, ctx, request, one)
     else:  # an older release, which knows no offers, served or ended it
         _release(db, ctx, request, one, "withdrawn")
@@ -132,7 +133,7 @@ def _release(db: Session, ctx: Context, request: ConsultationRequest, one: TimeO
     held = availability.held_slot(db, request.id)
     if held is not None and held.hold_token == one.hold_token:
         availability.release_hold(db, ctx, request.id)
-    if request.status == "pending_assignment":
+    if request.status == RequestStatus.PENDING_ASSIGNMENT:
         take_back(db, ctx, request.id, f"offer_{state}")
     _set_state(db, ctx, one, state)
 

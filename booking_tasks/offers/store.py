@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from booking_tasks.enums import OfferState
 from booking_tasks.models import TimeOffer
 
 
@@ -21,7 +22,7 @@ def insert_offer(db: Session, **values: Any) -> bool:
 
 def open_offer(db: Session, request_id: UUID) -> TimeOffer | None:
     """The request's open offer, also one whose time is over."""
-    return _one(db, TimeOffer.consultation_request_id == request_id, TimeOffer.state == "open")
+    return _one(db, TimeOffer.consultation_request_id == request_id, TimeOffer.state == OfferState.OPEN)
 
 
 def offer_by_token(db: Session, request_id: UUID, hold_token: UUID) -> TimeOffer | None:
@@ -37,7 +38,7 @@ def _one(db: Session, *conditions: Any) -> TimeOffer | None:
 def lapse_count(db: Session, request_id: UUID) -> int:
     """How many of the request's offers nobody answered."""
     counted = select(func.count()).where(
-        TimeOffer.consultation_request_id == request_id, TimeOffer.state == "lapsed"
+        TimeOffer.consultation_request_id == request_id, TimeOffer.state == OfferState.LAPSED
     )
     return db.execute(counted).scalar_one()
 
@@ -47,7 +48,7 @@ def requests_with_lapsed_offers(db: Session, now: datetime, limit: int) -> list[
     return list(
         db.execute(
             select(TimeOffer.consultation_request_id)
-            .where(TimeOffer.state == "open", TimeOffer.offered_until <= now)
+            .where(TimeOffer.state == OfferState.OPEN, TimeOffer.offered_until <= now)
             .order_by(TimeOffer.offered_until)
             .limit(limit)
         ).scalars()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from booking_tasks.enums import SessionStatus
+
 
 def why_not_remind(
     status: str, start: datetime, revision: int, job_revision: int, now: datetime
 ) -> str | None:
     """Why a reminder must not go out any more, or None."""
-    if status != "scheduled":
+    if status != SessionStatus.SCHEDULED:
         return f"the session is {status}"
     if revision != job_revision:
         return "superseded by a later revision"

@@ -16,7 +16,7 @@ from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import Aliases
 from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
-from booking_tasks.enums import Term
+from booking_tasks.enums import RequestStatus, Term
 from booking_tasks.kit.instants import Span
 from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
@@ -159,7 +159,7 @@ def _waits(db: Session, ctx: Context, request: ConsultationRequest, consultant: 
     aliases = assignment.aliases_for(db, [consultant], [request])
     ends = (request.deadline_at, request.preferred_end_time)
     return (
-        request.status == "pending_assignment"
+        request.status == RequestStatus.PENDING_ASSIGNMENT
         and request.waiting_since is not None
         and all(end is None or end > ctx.now for end in ends)
         and not offers.has_offer_or_cooldown(db, ctx, request)

@@ -11,6 +11,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.store import awaiting_assignment
+from booking_tasks.enums import SlotStatus
 from booking_tasks.models import (
     AvailabilitySlot,
     Consultant,
@@ -55,8 +56,8 @@ def busy_spans(
             AvailabilitySlot.requester_user_id.in_(requesters),
             AvailabilitySlot.session_end_time > now,
             or_(
-                AvailabilitySlot.status == "booked",
-                (AvailabilitySlot.status == "held") & (AvailabilitySlot.held_until > now),
+                AvailabilitySlot.status == SlotStatus.BOOKED,
+                (AvailabilitySlot.status == SlotStatus.HELD) & (AvailabilitySlot.held_until > now),
             ),
         )
     )

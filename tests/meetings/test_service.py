@@ -17,9 +17,9 @@ from booking_tasks.meetings.rules import (
     AttendanceReport,
     CloseOrder,
     ListedRoom,
-    Observation,
     ReportOrder,
     Room,
+    RoomObservation,
     RoomOrder,
 )
 from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession
@@ -261,8 +261,8 @@ def test_attendance_of_an_older_revision_is_not_asked_for(db: Session, ctx: Cont
 
 
 def _report(user_id: UUID, *, complete: bool) -> AttendanceReport:
-    seen = Observation(id="1", evidence_type="joined", observed_at=NOW, user_id=str(user_id))
-    stranger = Observation(id="2", evidence_type="joined", observed_at=NOW, user_id=str(uuid7()))
+    seen = RoomObservation(id="1", evidence_type="joined", observed_at=NOW, user_id=str(user_id))
+    stranger = RoomObservation(id="2", evidence_type="joined", observed_at=NOW, user_id=str(uuid7()))
     return AttendanceReport(complete=complete, observations=(seen, stranger, seen))
 
 

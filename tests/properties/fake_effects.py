@@ -26,7 +26,7 @@ from booking_tasks.events.publisher import Publisher
 from booking_tasks.kit.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError
 from booking_tasks.mail import handler
 from booking_tasks.meetings import tasks as meetings
-from booking_tasks.meetings.rules import AttendanceReport, ListedRoom, Observation, Room, RoomSpec
+from booking_tasks.meetings.rules import AttendanceReport, ListedRoom, Room, RoomObservation, RoomSpec
 
 Fate = Literal["done", "not done", "refused", "lost before", "lost after", "died before", "died after"]
 ResultT = TypeVar("ResultT")
@@ -68,7 +68,7 @@ class Platform:
         self._will = will
         self._keys: dict[str, RoomSpec] = {}
         self._specs: dict[UUID, RoomSpec] = {}
-        self._presence: dict[UUID, list[Observation]] = {}
+        self._presence: dict[UUID, list[RoomObservation]] = {}
         self.open: dict[UUID, str] = {}
         self.made: list[UUID] = []
         self.complete: set[UUID] = set()
@@ -131,7 +131,7 @@ class Platform:
             "observed_at": at,
             "user_id": user,
         }
-        seen.append(Observation.model_validate(report))
+        seen.append(RoomObservation.model_validate(report))
 
 
 class Edge:

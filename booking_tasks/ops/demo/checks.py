@@ -15,6 +15,7 @@ from icalendar import Calendar
 from redis import Redis
 from sqlalchemy import select
 
+from booking_tasks.enums import JobState, SessionStatus, SlotStatus
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.settings import settings
 from booking_tasks.models import (
@@ -143,7 +144,9 @@ def _one_of_three(results: DemoResults) -> Check:
     statuses = sorted(results.request(one).status for one in results.scenario.rivals)
     start = people.TUESDAY.replace(hour=13)
     booked = [
-        one for one in results.reservations if one.status == "booked" and one.session_start_time == start
+        one
+        for one in results.reservations
+        if one.status == SlotStatus.BOOKED and one.session_start_time == start
     ]
     holds = statuses == ["cancelled", "completed", "rejected"] and len(booked) == 1
     return Check(
@@ -217,7 +220,11 @@ def _cancelled(results: DemoResults) -> Check:
     session = results.session("cancelled")
     cancels = results.invites_of(session, "CANCEL")
     holds = sorted(one.recipient for one in cancels) == results.both(session)
-    holds = holds and {one.sequence for one in cancels} == {1} and session.status == "cancelled_by_consultant"
+    holds = (
+        holds
+        and {one.sequence for one in cancels} == {1}
+        and session.status == SessionStatus.CANCELLED_BY_CONSULTANT
+    )
     return Check("the cancellation left both calendars", holds, f"{len(cancels)} CANCEL, {session.status}")
 
 
@@ -307,7 +314,9 @@ def _own_zone(results: DemoResults) -> Check:
 def _calm(results: DemoResults) -> Check:
     open_jobs = Counter(f"{job.job_type} {job.state}" for job in results.jobs if job.finished_at is None)
     failed = Counter(
-        f"{job.job_type} {job.state}" for job in results.jobs if job.state in {"dead", "uncertain"}
+        f"{job.job_type} {job.state}"
+        for job in results.jobs
+        if job.state in {JobState.DEAD, JobState.UNCERTAIN}
     )
     holds = not open_jobs and not failed
     return Check(

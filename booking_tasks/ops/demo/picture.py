@@ -8,6 +8,7 @@ from html import escape
 
 from sqlalchemy import select
 
+from booking_tasks.enums import SessionStatus, SlotStatus
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import AvailabilitySlot, ScheduledSession
 from booking_tasks.ops.demo import people
@@ -16,6 +17,8 @@ from booking_tasks.ops.demo.people import DemoPerson
 _DAY = timedelta(days=1)
 _HALF_HOUR = timedelta(minutes=30)
 
+_CANCELLED = "cancelled"
+_CANCELLATIONS = {SessionStatus.CANCELLED_BY_USER, SessionStatus.CANCELLED_BY_CONSULTANT}
 #: The terminal sign, terminal colour, SVG colour and label of each state.
 STATES = {
     "closed": ("·", "bright_black", "#f2f2f2", "no hours"),
@@ -43,7 +46,7 @@ def day_of(person: DemoPerson, day: datetime) -> list[DayPart]:
         windows = db.execute(
             select(AvailabilitySlot.start_time, AvailabilitySlot.end_time).where(
                 AvailabilitySlot.consultant_user_id == person.id,
-                AvailabilitySlot.status == "available",
+                AvailabilitySlot.status == SlotStatus.AVAILABLE,
                 AvailabilitySlot.start_time < day + _DAY,
                 AvailabilitySlot.end_time > day,
             )
@@ -61,10 +64,10 @@ def day_of(person: DemoPerson, day: datetime) -> list[DayPart]:
         ).all()
     free = [DayPart(max(start, day), min(end, day + _DAY), "free") for start, end in windows]
     taken = [
-        DayPart(start, end, "cancelled" if "cancelled" in status else status)
+        DayPart(start, end, _CANCELLED if status in _CANCELLATIONS else status)
         for start, end, status in sessions
     ]
-    return [*free, *sorted(taken, key=lambda part: part.state != "cancelled")]
+    return [*free, *sorted(taken, key=lambda part: part.state != _CANCELLED)]
 
 
 def bar(parts_of_day: list[DayPart], day: datetime) -> str:

@@ -29,7 +29,7 @@ from booking_tasks.contracts import (
     UpsertUser,
     WeeklyHours,
 )
-from booking_tasks.enums import EvidenceType, Party
+from booking_tasks.enums import EvidenceType, Party, RequestStatus
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, ScheduledSession
@@ -123,7 +123,7 @@ class Scenario:
         self.local_stack.send_at_once(messages)
         self.rivals = [message.request_id for message in messages]
         self.local_stack.settle()
-        winner = next(one for one in self.rivals if self.request(one).status == "scheduled")
+        winner = next(one for one in self.rivals if self.request(one).status == RequestStatus.SCHEDULED)
         self.requests["tutoring"] = winner
         name = _name(self.request(winner).requester_user_id)
         self.report_line(
