@@ -33,11 +33,13 @@ from booking_tasks.contracts import (
     RemoveCalendarFeed,
     SetCalendarFeed,
 )
+from booking_tasks.contracts.base import CommonCode
+from booking_tasks.contracts.calendars import SetFeedCode
 from booking_tasks.enums import FeedType, RefusalCode
 from booking_tasks.models import CalendarFeed
 from booking_tasks.outbox.capacity_released import record_capacity_released
 
-_refused = CalendarFeedOutcome.refusal
+_refused = CalendarFeedOutcome[SetFeedCode].refusal
 
 #: The most calendars of one consultant, and the longest delay of the next refresh after failures.
 MOST_FEEDS, LONGEST_WAIT = 20, timedelta(hours=1)
@@ -49,7 +51,9 @@ _ENVELOPE = {"message_id", "actor"}
 REASON = "outside_calendar"
 
 
-def set_calendar_feed(db: Session, ctx: Context, command: SetCalendarFeed) -> CalendarFeedOutcome:
+def set_calendar_feed(
+    db: Session, ctx: Context, command: SetCalendarFeed
+) -> CalendarFeedOutcome[SetFeedCode]:
     """Add or change a feed.
 
     Codes: `unknown_consultant`, `other_consultant`, `private_address`, `too_many_feeds`. The busy time that
@@ -80,7 +84,9 @@ def set_calendar_feed(db: Session, ctx: Context, command: SetCalendarFeed) -> Ca
     return CalendarFeedOutcome(result="done" if changed else "already_done", feed_id=command.feed_id)
 
 
-def remove_calendar_feed(db: Session, ctx: Context, command: RemoveCalendarFeed) -> CalendarFeedOutcome:
+def remove_calendar_feed(
+    db: Session, ctx: Context, command: RemoveCalendarFeed
+) -> CalendarFeedOutcome[CommonCode]:
     """Delete a feed and its busy time; `already_done` when there is none."""
     known = store.feed(db, command.feed_id)
     if known is None:

@@ -13,6 +13,7 @@ from booking_tasks.calendars import service
 from booking_tasks.calendars.service import MOST_FEEDS
 from booking_tasks.context import Context, Policies
 from booking_tasks.contracts import ListCalendarFeeds, RemoveCalendarFeed
+from booking_tasks.enums import RefusalCode
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import CalendarFeed
@@ -49,7 +50,7 @@ def test_a_feed_is_refused_with_its_reason(db: Session, ctx: Context, who: UUID,
         assert len(outcome.errors) == 1
     for _ in range(MOST_FEEDS - 1):
         assert service.set_calendar_feed(db, ctx, command(who)).result == "done"
-    assert service.set_calendar_feed(db, ctx, command(who)).code == "too_many_feeds"
+    assert service.set_calendar_feed(db, ctx, command(who)).code == RefusalCode.TOO_MANY_FEEDS
     named = replace(ctx, policies=Policies(calendar_private_hosts=("localhost",)))
     local = command(other, url="https://localhost/x.ics")
     assert service.set_calendar_feed(db, named, local).result == "done"

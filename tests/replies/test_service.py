@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, ReceiveReply, ReplyOutcome
-from booking_tasks.enums import RefusalCode
+from booking_tasks.enums import RefusalCode, RequestStatus
 from booking_tasks.models import DirectoryUser, Event, Job, ScheduledSession
 from booking_tasks.replies import service
 from booking_tasks.replies.reading import read
@@ -170,7 +170,7 @@ def test_an_answer_to_a_question_that_is_over_is_stale(mailbox: Mailbox, answer:
     mailbox.cancel(mailbox.wish)
 
     assert mailbox.reply(calendar(mailbox.question, answer)).code == RefusalCode.STALE
-    assert mailbox.wish.status == RefusalCode.CANCELLED
+    assert mailbox.wish.status == RequestStatus.CANCELLED
 
 
 # -- about sessions that are agreed ---------------------------------------------------------------------
