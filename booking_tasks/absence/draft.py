@@ -80,7 +80,7 @@ def draft_steps(
                 step = _reassigned(session, assigned[session.id], able, chosen.get(session.id))
             else:
                 step = dry_run.fallback_step(session, why)
-            step.id, step.plan_id, step.position, step.state = uuid7(), plan.id, position, StepState.PLANNED
+            step.id, step.plan_id, step.position = uuid7(), plan.id, position
             steps.append(step)
     return steps
 
@@ -106,7 +106,11 @@ def _choices(
 
 def _step(session: ScheduledSession, action: StepAction, reason: str) -> AbsencePlanStep:
     return AbsencePlanStep(
-        scheduled_session_id=session.id, session_revision=session.revision, action=action, reason=reason
+        scheduled_session_id=session.id,
+        session_revision=session.revision,
+        action=action,
+        reason=reason,
+        state=StepState.PLANNED,
     )
 
 

@@ -9,10 +9,11 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
 from booking_tasks.assignment.evaluation import criteria_of, evaluate, ineligibility_reasons
-from booking_tasks.assignment.rules import Candidate, Profile, Start, exclusion_reason
+from booking_tasks.assignment.rules import Candidate, Profile, exclusion_reason
 from booking_tasks.assignment.store import Pool
 from booking_tasks.availability import store as ledger
 from booking_tasks.context import Context
+from booking_tasks.kit.instants import Span
 from booking_tasks.models import ConsultationRequest, ScheduledSession
 
 
@@ -35,7 +36,7 @@ def substitutes_at_session_time(
     if service_type is None:
         return []
 
-    def openings(fit: Sequence[UUID], pool: Pool) -> dict[UUID, Sequence[Start] | str]:
+    def openings(fit: Sequence[UUID], pool: Pool) -> dict[UUID, Sequence[Span] | str]:
         found = store.evaluated_start(db, fit, service_type.id, start, ctx.now, session.id)
         return {
             who: "must_confirm"
@@ -67,7 +68,7 @@ def substitutes_at_other_times(
     return [who for who in fit if who == own or who not in confirming]
 
 
-def _opening(evaluated: store.EvaluatedStart | None, agreed: Start) -> Sequence[Start] | str:
+def _opening(evaluated: store.EvaluatedStart | None, agreed: Span) -> Sequence[Span] | str:
     """The agreed time as the one opening, or the code that booking it would be refused with."""
     if evaluated is None:
         return "slot_not_free"

@@ -9,13 +9,14 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store
 from booking_tasks.assignment.decisions import Assignment, AssignmentResult
-from booking_tasks.assignment.rules import Candidate, Ineligibility, Start
+from booking_tasks.assignment.rules import Candidate, Ineligibility
 from booking_tasks.assignment.store import PendingBooking
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.enums import WaitingList
 from booking_tasks.intake.service import Submission
+from booking_tasks.kit.instants import Span
 from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers
@@ -31,7 +32,7 @@ def book_or_hold(
     request: ConsultationRequest,
     service_type: ServiceType,
     candidate: Candidate,
-    start: Start,
+    start: Span,
     decision: dict[str, Any] | None,
     submission: Submission | None = None,
 ) -> Assignment | Refusal:
@@ -65,7 +66,7 @@ def _pending_booking(
     request: ConsultationRequest,
     service_type: ServiceType,
     candidate: Candidate,
-    start: Start,
+    start: Span,
     decision: dict[str, Any] | None,
     submission: Submission | None,
 ) -> PendingBooking:
@@ -86,7 +87,7 @@ def book_or_offer(
     request: ConsultationRequest,
     service_type: ServiceType,
     candidate: Candidate,
-    start: Start,
+    start: Span,
     decision: dict[str, Any] | None = None,
 ) -> Assignment | Refusal:
     """Book a start for a locked request, or offer it where the requester was told to wait.

@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store
 from booking_tasks.assignment.evaluation import Evaluation
-from booking_tasks.assignment.rules import POLICY_VERSION, Candidate, Start
+from booking_tasks.assignment.rules import POLICY_VERSION, Candidate
 from booking_tasks.context import Context
 from booking_tasks.contracts import FallbackCost
-from booking_tasks.kit.instants import to_iso
+from booking_tasks.kit.instants import Span, to_iso
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.requests.rules import NewRequest
 
@@ -98,7 +98,7 @@ def fallback_cost(
 
 def _first_start(
     db: Session, ctx: Context, request: ConsultationRequest, preferred: Candidate
-) -> Start | None:
+) -> Span | None:
     """The first start of the preferred consultant at all, whether it lies in the preferred window or not."""
     who, until = preferred.consultant_user_id, ctx.now + ctx.policies.horizon
     free = store.first_free_starts(db, [who], request, ctx.now, until, ctx.now, 1, within_window=False)

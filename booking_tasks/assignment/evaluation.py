@@ -16,7 +16,6 @@ from booking_tasks.assignment.rules import (
     Criteria,
     Ineligibility,
     Profile,
-    Start,
     exclusion_reason,
     ineligibility_reason,
     scored_candidates,
@@ -26,13 +25,14 @@ from booking_tasks.availability.rules import NO_ALIASES, Aliases
 from booking_tasks.context import Context, Weights
 from booking_tasks.credits.rules import Balance
 from booking_tasks.enums import Term
+from booking_tasks.kit.instants import Span
 from booking_tasks.kit.time_zones import zone
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
 
 #: How many starts of one consultant are tried before the next candidate's turn.
 STARTS_EACH = 5
 #: The eligible consultants and what is known of the pool -> the starts of each, or why there are none.
-Openings = Callable[[Sequence[UUID], store.Pool], Mapping[UUID, Sequence[Start] | str]]
+Openings = Callable[[Sequence[UUID], store.Pool], Mapping[UUID, Sequence[Span] | str]]
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -55,7 +55,7 @@ class Evaluation:
         )
         return self.with_candidates(left)
 
-    def with_start(self, who: UUID, start: Start) -> Evaluation:
+    def with_start(self, who: UUID, start: Span) -> Evaluation:
         """The same as if one of the consultants had this start."""
         supposed = (
             replace(one, rejected=None, starts=(start,)) if one.consultant_user_id == who else one
@@ -121,7 +121,7 @@ def _ineligibility(
 
 
 def _candidates(
-    pool: store.Pool, criteria: Criteria, openings: Mapping[UUID, Sequence[Start] | str]
+    pool: store.Pool, criteria: Criteria, openings: Mapping[UUID, Sequence[Span] | str]
 ) -> Iterable[Candidate]:
     """One candidate for each consultant, with their starts, or the reason why they have none."""
     for who, profile in pool.profiles.items():
@@ -138,8 +138,8 @@ def _candidates(
 
 
 def _first_starts(
-    db: Session, ctx: Context, request: ConsultationRequest, eligible: Sequence[UUID], window: Start
-) -> dict[UUID, Sequence[Start] | str]:
+    db: Session, ctx: Context, request: ConsultationRequest, eligible: Sequence[UUID], window: Span
+) -> dict[UUID, Sequence[Span] | str]:
     """The first free starts of each consultant, at which the requester is free as well."""
     free = store.first_free_starts(db, eligible, request, *window, ctx.now, STARTS_EACH)
     return {
@@ -149,7 +149,7 @@ def _first_starts(
     }
 
 
-def _window(ctx: Context, request: ConsultationRequest, pool: store.Pool) -> Start:
+def _window(ctx: Context, request: ConsultationRequest, pool: store.Pool) -> Span:
     """The span of the starts. A hold or an offer ends where its session starts, so it needs time before."""
     earliest = ctx.now + _INSTANT if pool.must_confirm or request.waiting_since else ctx.now
     start = max(earliest, request.preferred_start_time or earliest)

@@ -22,13 +22,12 @@ from booking_tasks.availability.rules import (
 from booking_tasks.context import Weights
 from booking_tasks.credits.rules import Balance, queue_positions
 from booking_tasks.enums import Fallback, Term
-from booking_tasks.kit.instants import to_iso
+from booking_tasks.kit.instants import Span, to_iso
 from booking_tasks.kit.time_zones import zone
 
 #: Grows with every change of the choice's meaning; stored with each decision.
 POLICY_VERSION = "2: weighted terms; ties to the longest idle, then the earliest, then by id"
 
-Start = tuple[datetime, datetime]
 Terms = Mapping[Term, float]
 
 #: Local hours at which a consultation suits a person, and the hours around them over which that fades.
@@ -167,7 +166,7 @@ class Candidate:
     consultant_user_id: UUID
     preferred: bool
     load: int
-    starts: tuple[Start, ...] = ()
+    starts: tuple[Span, ...] = ()
     rejected: str | None = None
     must_confirm: bool = False
     terms: Terms = field(default_factory=dict)

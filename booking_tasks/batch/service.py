@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.assignment.decisions import Assignment, AssignmentResult, fallback_cost, record_decision
 from booking_tasks.assignment.evaluation import Evaluation, criteria_of, current_ineligibility_reason
-from booking_tasks.assignment.rules import Candidate, Start, unassigned_reason
+from booking_tasks.assignment.rules import Candidate, unassigned_reason
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import Refusal
 from booking_tasks.batch import matching, store
@@ -27,6 +27,7 @@ from booking_tasks.batch.plan import NOT_SERVED, Solution
 from booking_tasks.batch.reading import BatchSnapshot, read
 from booking_tasks.context import Context
 from booking_tasks.enums import RequestStatus
+from booking_tasks.kit.instants import Span
 from booking_tasks.models import Consultant, ConsultationRequest, ServiceType
 from booking_tasks.offers.rules import NOT_TAKEN
 from booking_tasks.requests import service as requests
@@ -116,7 +117,7 @@ class BatchPlan:
             for number, who in enumerate(snapshot.problem.consultants)
         ]
 
-    def _first(self, place: int) -> dict[int, Start]:
+    def _first(self, place: int) -> dict[int, Span]:
         """By place: the planned start of the chosen consultant and the first start of every other one."""
         snapshot, chosen = self.snapshot, self.solution.plan[place]
         pairs = [*reversed(self._pairs(place)), *([chosen] if chosen != NOT_SERVED else [])]
@@ -129,7 +130,7 @@ class BatchPlan:
             for one in openings
         }
 
-    def _without(self, place: int, number: int, first: dict[int, Start]) -> str | None:
+    def _without(self, place: int, number: int, first: dict[int, Span]) -> str | None:
         """Why an eligible consultant has no start: the other requests of the plan have all of theirs."""
         if number in first and self.solution.plan[place] != NOT_SERVED:
             return None
