@@ -30,7 +30,7 @@ from booking_tasks.context import Context
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.settings import settings
 from booking_tasks.retention import service
-from booking_tasks.retention.tasks import BATCH, ages_of
+from booking_tasks.retention.tasks import BATCH, retention_of
 
 MOST = 3.0
 #: Batches measured, and batches deleted unmeasured before those that lie behind.
@@ -109,7 +109,7 @@ def batch(database: BenchmarkDatabase, part: str) -> float:
     def purge() -> None:
         nonlocal done
         with transaction(database.connection) as db:
-            done = service.purge_batch(db, ctx, part, ages_of(settings()), BATCH)
+            done = service.purge_batch(db, ctx, part, retention_of(settings()), BATCH)
 
     took = milliseconds(purge)
     if done != BATCH:

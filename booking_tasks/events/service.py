@@ -17,7 +17,7 @@ def cloud_event(db: Session, event_id: UUID, source: str, type_prefix: str) -> C
     Ids, states, instants and numbers only: free text, names, addresses and links become their length,
     and the reason somebody gave stays inside.
     """
-    event = store.event(db, event_id)
+    event = store.event_by_id(db, event_id)
     if event is None:
         return None
     return CloudEvent(

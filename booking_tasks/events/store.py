@@ -9,6 +9,6 @@ from sqlalchemy.orm import Session
 from booking_tasks.models import Event
 
 
-def event(db: Session, event_id: UUID) -> Event | None:
+def event_by_id(db: Session, event_id: UUID) -> Event | None:
     """One thing that happened."""
     return db.get(Event, event_id)

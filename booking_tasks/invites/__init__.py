@@ -1,1 +1,1 @@
-"""Invites: the consultation in both calendars, kept right there, and notices about requests."""
+"""Invites that keep a consultation correct in both calendars, and notices about requests."""

@@ -11,48 +11,48 @@ from datetime import UTC, datetime
 
 from icalendar import Calendar, Event, vCalAddress
 
-from booking_tasks.mail.calendar_copy import Copy, House
-from booking_tasks.mail.dates import spoken_moment
+from booking_tasks.mail.calendar_copy import CalendarCopy, Sender
+from booking_tasks.mail.dates import instant_text
 from booking_tasks.mail.message import Mailbox, Method
-from booking_tasks.mail.render import one_line, plain
+from booking_tasks.mail.render import one_line, render_text
 
 _PRODUCT = "-//booking_tasks//Consultations//EN"
 _LINE_OCTETS = 75
 
 
-def uid(copy: Copy, house: House) -> str:
-    """The event's identity, the same in every message of the session's life."""
-    return f"{copy.session_id}@{house.uid_domain}"
+def uid(copy: CalendarCopy, sender: Sender) -> str:
+    """The identity of the event, the same in every message about the session."""
+    return f"{copy.session_id}@{sender.uid_domain}"
 
 
-def calendar(copy: Copy, house: House, method: Method) -> bytes:
-    """An invitation or update (REQUEST), or the end of it (CANCEL, without the link). Also a question.
+def calendar_part(copy: CalendarCopy, sender: Sender, method: Method) -> bytes:
+    """An invitation, update or confirmation request (REQUEST), or a cancellation (CANCEL, without the link).
 
-    SEQUENCE is the session's revision and DTSTAMP the instant of that revision, so that whoever gets
-    messages out of order still ends with the latest.
+    SEQUENCE is the session's revision and DTSTAMP the instant of that revision, so that a client that
+    receives messages out of order still ends with the latest.
     """
     result = Calendar()
     result.add("prodid", _PRODUCT)
     result.add("version", "2.0")
     result.add("calscale", "GREGORIAN")
     result.add("method", method)
-    result.add_component(_event(copy, house, method))
+    result.add_component(_event(copy, sender, method))
     return _folded(result.to_ical())
 
 
-def _event(copy: Copy, house: House, method: Method) -> Event:
-    invited, asked = method == "REQUEST", copy.answer_until is not None
+def _event(copy: CalendarCopy, sender: Sender, method: Method) -> Event:
+    invited, needs_answer = method == "REQUEST", copy.answer_until is not None
     language = copy.recipient.language
     values = {
         "service": one_line(copy.service),
         "counterpart": one_line(copy.counterpart),
         "link": copy.join_url,
         "details": copy.details,
-        "until": _spoken_until(copy),
+        "until": _answer_until_text(copy),
     }
-    about = "question" if asked else "event"
+    about = "confirmation_request" if needs_answer else "event"
     event = Event()
-    event.add("uid", uid(copy, house))
+    event.add("uid", uid(copy, sender))
     event.add("sequence", copy.revision)
     event.add("dtstamp", _utc(copy.revised_at))
     event.add("last-modified", _utc(copy.revised_at))
@@ -60,31 +60,32 @@ def _event(copy: Copy, house: House, method: Method) -> Event:
     event.add("dtstart", _utc(copy.start))
     event.add("dtend", _utc(copy.end))
     event.add(
-        "summary", _printable(plain(f"{about}_summary" if invited else "event_summary", language, **values))
+        "summary",
+        _printable(render_text(f"{about}_summary" if invited else "event_summary", language, **values)),
     )
     event.add(
         "description",
-        _printable(plain(f"{about}_{'description' if invited else 'cancelled'}", language, **values)),
+        _printable(render_text(f"{about}_{'description' if invited else 'cancelled'}", language, **values)),
     )
-    if invited and not asked:
-        event.add("location", _printable(plain("event_location", language, **values)))
-    event.add("status", ("TENTATIVE" if asked else "CONFIRMED") if invited else "CANCELLED")
+    if invited and not needs_answer:
+        event.add("location", _printable(render_text("event_location", language, **values)))
+    event.add("status", ("TENTATIVE" if needs_answer else "CONFIRMED") if invited else "CANCELLED")
     event.add("transp", "OPAQUE")
     event.add("class", "PUBLIC")
-    event.add("organizer", _address(house.mailbox))
+    event.add("organizer", _address(sender.mailbox))
     event.add("attendee", _attendee(copy, invited=invited))
     return event
 
 
-def _spoken_until(copy: Copy) -> str | None:
+def _answer_until_text(copy: CalendarCopy) -> str | None:
     reader = copy.recipient
     if copy.answer_until is None:
         return None
-    return spoken_moment(copy.answer_until, reader.time_zone, reader.language)
+    return instant_text(copy.answer_until, reader.time_zone, reader.language)
 
 
-def _attendee(copy: Copy, *, invited: bool) -> vCalAddress:
-    """The reader; one who said yes already is not asked again."""
+def _attendee(copy: CalendarCopy, *, invited: bool) -> vCalAddress:
+    """The reader; a consultant who has accepted is not asked again."""
     attendee = _address(copy.recipient.mailbox)
     attendee.params["CUTYPE"] = "INDIVIDUAL"
     attendee.params["ROLE"] = "REQ-PARTICIPANT"

@@ -1,4 +1,4 @@
-"""Letters about a request that is no consultation yet: an answer wanted, no longer wanted, time, no luck."""
+"""The notices about a request: a confirmation requested or withdrawn, a time offered, a rejection."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sqlalchemy.orm import Session
 from booking_tasks.context import Context
 from booking_tasks.enums import RequestStatus, SessionStatus
 from booking_tasks.invites import rules, store
-from booking_tasks.invites.calendar import calendar
+from booking_tasks.invites.calendar import calendar_part
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.kit.signed_links import Grant
-from booking_tasks.mail.calendar_copy import Copy, House, Person
-from booking_tasks.mail.dates import spoken_moment, spoken_span
-from booking_tasks.mail.message import Method, letter, message_id
-from booking_tasks.mail.render import one_line, words
-from booking_tasks.mail.store import person, service_name
+from booking_tasks.mail.calendar_copy import CalendarCopy, MailRecipient, Sender
+from booking_tasks.mail.dates import instant_text, span_text
+from booking_tasks.mail.message import Method, compose, message_id
+from booking_tasks.mail.render import one_line, render
+from booking_tasks.mail.store import mail_recipient, service_name
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.offers.rules import effective_state
 from booking_tasks.outbox.job_args import NoticeType, SendNotice
@@ -29,147 +29,157 @@ from booking_tasks.requests.confirmation_requests import (
     latest_confirmation_request,
 )
 
-#: What a link in a question is for, and the path that it leads to.
+#: The purpose of a link in a confirmation request, and the path that it leads to.
 ANSWERS = "answers"
-#: What a link in an offer is for; it leads to the same path.
+#: The purpose of a link in an offer; it leads to the same path.
 OFFERS = "offers"
-#: The door that answers out of calendars come through.
+#: The entry point of calendar replies.
 REPLIES = "replies"
 
 
 @dataclass(frozen=True)
 class _Notice:
-    """What is to be said to whom; `values` fill its template beside the names of reader and service.
+    """A notice and its reader; `values` fill its template beside the names of reader and service.
 
-    `entry` goes into the reader's calendar or, with CANCEL as `method`, out of it.
+    `entry` is added to the reader's calendar or, with CANCEL as `method`, removed from it.
     """
 
     type: NoticeType
-    reader: Person
+    reader: MailRecipient
     values: dict[str, str | None]
     link: str | None = None
-    entry: Copy | None = None
+    entry: CalendarCopy | None = None
     method: Method | None = None
 
 
-def write_notice(
-    db: Session, ctx: Context, house: House, job: LeasedJob[SendNotice]
+def compose_notice(
+    db: Session, ctx: Context, sender: Sender, job: LeasedJob[SendNotice]
 ) -> bytes | Skipped | Snooze:
-    """The notice that the job orders, or why it is not due any more.
+    """Compose the notice that the job orders, or return why it is not due any more.
 
-    Raises EffectNotDoneError while the directory does not know someone it is to or about.
+    Raises EffectNotDoneError while the directory does not know a person it is to or about.
     """
     args = job.args
     request = store.request(db, args.request_id)
     if request is None:
         return Skipped("there is no such request")
-    notice = _NOTICES[args.notice](db, ctx, house, request, args.recipient, args.event_id)
+    notice = _NOTICES[args.notice](db, ctx, sender, request, args.recipient, args.event_id)
     if not isinstance(notice, _Notice):
         return notice
     service = service_name(db, request.consultation_service_type_id)
-    return _written(house, job, notice, one_line(service))
+    return _compose(sender, job, notice, one_line(service))
 
 
 def _confirmation_requested(
-    db: Session, ctx: Context, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+    db: Session, ctx: Context, sender: Sender, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped:
     held = store.held_time(db, request.id, to)
     if held is None:
         return Skipped("no time is held for the request")
     assigned = request.assigned_consultant_user_id == to
-    reason = rules.why_not_ask(request.status, assigned, held.until, ctx.now)
+    reason = rules.confirmation_skip_reason(request.status, assigned, held.until, ctx.now)
     if reason is not None:
         return Skipped(reason)
-    reader = person(db, house, to, ctx.policies)
-    requester = _requester(db, ctx, house, request)
-    asked = None if event is None else confirmation_request(db, event)
-    entry = _entry(db, house, request, asked, held.until, reader, requester) if asked else None
+    reader = mail_recipient(db, sender, to, ctx.policies)
+    requester = _requester_name(db, ctx, sender, request)
+    confirmation = None if event is None else confirmation_request(db, event)
+    entry = (
+        _calendar_entry(db, sender, request, confirmation, held.until, reader, requester)
+        if confirmation
+        else None
+    )
     values = {
         "counterpart": requester,
-        "when": spoken_span(held.start, held.end, reader.time_zone, reader.language),
-        "until": spoken_moment(held.until, reader.time_zone, reader.language),
+        "when": span_text(held.start, held.end, reader.time_zone, reader.language),
+        "until": instant_text(held.until, reader.time_zone, reader.language),
         "details": request.request_details,
         "by_calendar": "yes" if entry else None,
     }
-    link = _answer_link(house, to, held.until, asked.id) if asked else None
+    link = _answer_link(sender, to, held.until, confirmation.id) if confirmation else None
     return _Notice(
         NoticeType.CONFIRMATION_REQUESTED, reader, values, link, entry, "REQUEST" if entry else None
     )
 
 
 def _confirmation_withdrawn(
-    db: Session, ctx: Context, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+    db: Session, ctx: Context, sender: Sender, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped | Snooze:
-    if store.asking_in_flight(db, request.id, to):
-        return Snooze("the question is on its way")
+    if store.is_confirmation_request_in_flight(db, request.id, to):
+        return Snooze("the confirmation request is being sent")
     assigned = request.assigned_consultant_user_id == to
-    reason = rules.why_not_withdraw(request.status, assigned, store.asking_tried(db, request.id, to))
+    reason = rules.withdrawal_skip_reason(
+        request.status, assigned, store.was_confirmation_requested(db, request.id, to)
+    )
     if reason is not None:
         return Skipped(reason)
-    return _no_more(db, ctx, house, request, to, event, NoticeType.CONFIRMATION_WITHDRAWN)
+    return _confirmation_ended(db, ctx, sender, request, to, event, NoticeType.CONFIRMATION_WITHDRAWN)
 
 
 def _confirmation_declined(
-    db: Session, ctx: Context, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+    db: Session, ctx: Context, sender: Sender, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped | Snooze:
-    """Whoever declined in their calendar has it there; who did so in another way still has a question."""
-    if store.asking_in_flight(db, request.id, to):
-        return Snooze("the question is on its way")
-    notice = _no_more(db, ctx, house, request, to, event, NoticeType.CONFIRMATION_DECLINED)
-    asked = _question_before(db, request, to, event)
-    by_calendar = asked is not None and asked.resolved_by == REPLIES
-    in_calendar = notice.entry is not None and store.asking_tried(db, request.id, to)
-    reason = rules.why_not_take_out(in_calendar=in_calendar, by_calendar=by_calendar)
+    """A consultant who declined outside the calendar still has the entry there."""
+    if store.is_confirmation_request_in_flight(db, request.id, to):
+        return Snooze("the confirmation request is being sent")
+    notice = _confirmation_ended(db, ctx, sender, request, to, event, NoticeType.CONFIRMATION_DECLINED)
+    confirmation = _confirmation_before(db, request, to, event)
+    by_calendar = confirmation is not None and confirmation.resolved_by == REPLIES
+    in_calendar = notice.entry is not None and store.was_confirmation_requested(db, request.id, to)
+    reason = rules.removal_skip_reason(in_calendar=in_calendar, by_calendar=by_calendar)
     return notice if reason is None else Skipped(reason)
 
 
-def _no_more(
+def _confirmation_ended(
     db: Session,
     ctx: Context,
-    house: House,
+    sender: Sender,
     request: ConsultationRequest,
     to: UUID,
     event: UUID | None,
     type_: NoticeType,
 ) -> _Notice:
-    """A letter that ends a question, with what takes it out of the reader's calendar."""
-    reader = person(db, house, to, ctx.policies)
-    requester = _requester(db, ctx, house, request)
-    asked = _question_before(db, request, to, event)
-    entry = _entry(db, house, request, asked, ctx.now, reader, requester) if asked else None
+    """The notice that ends a confirmation request, with what removes it from the reader's calendar."""
+    reader = mail_recipient(db, sender, to, ctx.policies)
+    requester = _requester_name(db, ctx, sender, request)
+    confirmation = _confirmation_before(db, request, to, event)
+    entry = (
+        _calendar_entry(db, sender, request, confirmation, ctx.now, reader, requester)
+        if confirmation
+        else None
+    )
     return _Notice(type_, reader, {"counterpart": requester}, entry=entry, method="CANCEL" if entry else None)
 
 
-def _question_before(
+def _confirmation_before(
     db: Session, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> ConfirmationRequest | None:
-    """What this consultant was asked last before the event that ended it."""
-    asked = latest_confirmation_request(db, request.id, before=event) if event is not None else None
-    return asked if asked is not None and asked.consultant_user_id == to else None
+    """The last confirmation request to this consultant before the event that ended it."""
+    confirmation = latest_confirmation_request(db, request.id, before=event) if event is not None else None
+    return confirmation if confirmation is not None and confirmation.consultant_user_id == to else None
 
 
-def _entry(
+def _calendar_entry(
     db: Session,
-    house: House,
+    sender: Sender,
     request: ConsultationRequest,
-    asked: ConfirmationRequest,
+    confirmation: ConfirmationRequest,
     until: datetime,
-    reader: Person,
+    reader: MailRecipient,
     requester: str,
-) -> Copy | None:
-    """The question as it stands in its reader's calendar, or its end; None where calendars are not read."""
-    if not house.calendar_replies or asked.start is None or asked.end is None:
+) -> CalendarCopy | None:
+    """The calendar entry of a confirmation request, or its end; None where calendars are not read."""
+    if not sender.calendar_replies or confirmation.start is None or confirmation.end is None:
         return None
-    revised_at = asked.requested_at
-    if asked.resolved_at is not None:
-        revised_at = max(asked.resolved_at, asked.requested_at + timedelta(seconds=1))
-    return Copy(
-        session_id=asked.id,
-        revision=0 if asked.resolved_at is None else 1,
+    revised_at = confirmation.requested_at
+    if confirmation.resolved_at is not None:
+        revised_at = max(confirmation.resolved_at, confirmation.requested_at + timedelta(seconds=1))
+    return CalendarCopy(
+        session_id=confirmation.id,
+        revision=0 if confirmation.resolved_at is None else 1,
         revised_at=revised_at,
-        created_at=asked.requested_at,
-        start=asked.start,
-        end=asked.end,
+        created_at=confirmation.requested_at,
+        start=confirmation.start,
+        end=confirmation.end,
         service=service_name(db, request.consultation_service_type_id),
         recipient=reader,
         counterpart=requester,
@@ -180,36 +190,36 @@ def _entry(
 
 
 def _time_offered(
-    db: Session, ctx: Context, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+    db: Session, ctx: Context, sender: Sender, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped:
     offer = store.offer(db, event) if event is not None else None
     if offer is None:
         return Skipped("there is no such offer")
-    reason = rules.why_not_offer(effective_state(offer.state, offer.offered_until, ctx.now))
+    reason = rules.offer_skip_reason(effective_state(offer.state, offer.offered_until, ctx.now))
     if reason is not None:
         return Skipped(reason)
-    reader = person(db, house, to, ctx.policies)
-    counterpart = person(db, house, offer.consultant_user_id, ctx.policies)
+    reader = mail_recipient(db, sender, to, ctx.policies)
+    counterpart = mail_recipient(db, sender, offer.consultant_user_id, ctx.policies)
     values: dict[str, str | None] = {
         "counterpart": one_line(counterpart.mailbox.name),
-        "when": spoken_span(offer.start_time, offer.end_time, reader.time_zone, reader.language),
-        "until": spoken_moment(offer.offered_until, reader.time_zone, reader.language),
+        "when": span_text(offer.start_time, offer.end_time, reader.time_zone, reader.language),
+        "until": instant_text(offer.offered_until, reader.time_zone, reader.language),
     }
-    link = _answer_link(house, to, offer.offered_until, offer.id, OFFERS)
+    link = _answer_link(sender, to, offer.offered_until, offer.id, OFFERS)
     return _Notice(NoticeType.TIME_OFFERED, reader, values, link)
 
 
 def _request_rejected(
-    db: Session, ctx: Context, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+    db: Session, ctx: Context, sender: Sender, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped:
     if request.status != RequestStatus.REJECTED:
         return Skipped(f"the request is {request.status}")
-    reader = person(db, house, to, ctx.policies)
+    reader = mail_recipient(db, sender, to, ctx.policies)
     return _Notice(NoticeType.REQUEST_REJECTED, reader, {"reason": request.status_reason})
 
 
 def _new_time_proposed(
-    db: Session, ctx: Context, house: House, request: ConsultationRequest, to: UUID, event: UUID | None
+    db: Session, ctx: Context, sender: Sender, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped:
     proposed = store.proposed_time(db, request.scheduled_session_id)
     session = store.session(db, request.scheduled_session_id) if request.scheduled_session_id else None
@@ -217,16 +227,16 @@ def _new_time_proposed(
         return Skipped("no other time is proposed")
     if proposed.until <= ctx.now:
         return Skipped("the time to answer is over")
-    reader = person(db, house, to, ctx.policies)
-    absent = person(db, house, session.consultant_user_id, ctx.policies)
-    other = person(db, house, proposed.consultant_user_id, ctx.policies)
+    reader = mail_recipient(db, sender, to, ctx.policies)
+    absent = mail_recipient(db, sender, session.consultant_user_id, ctx.policies)
+    other = mail_recipient(db, sender, proposed.consultant_user_id, ctx.policies)
     zone, language = reader.time_zone, reader.language
     values: dict[str, str | None] = {
         "absent": one_line(absent.mailbox.name),
         "counterpart": one_line(other.mailbox.name),
-        "before": spoken_span(session.scheduled_start_time, session.scheduled_end_time, zone, language),
-        "when": spoken_span(proposed.start, proposed.end, zone, language),
-        "until": spoken_moment(proposed.until, zone, language),
+        "before": span_text(session.scheduled_start_time, session.scheduled_end_time, zone, language),
+        "when": span_text(proposed.start, proposed.end, zone, language),
+        "until": instant_text(proposed.until, zone, language),
     }
     return _Notice(NoticeType.NEW_TIME_PROPOSED, reader, values)
 
@@ -242,38 +252,38 @@ _NOTICES = {
 
 
 def _answer_link(
-    house: House, to: UUID, until: datetime, subject: UUID, purpose: str = ANSWERS
+    sender: Sender, to: UUID, until: datetime, subject: UUID, purpose: str = ANSWERS
 ) -> str | None:
-    """Where a question or an offer can be answered with one click; as long as the time is held."""
-    if house.links is None:
+    """The link to answer a confirmation request or an offer with one click, while the time is held."""
+    if sender.links is None:
         return None
-    return house.links.url(ANSWERS, Grant(purpose, subject, to, until))
+    return sender.links.url(ANSWERS, Grant(purpose, subject, to, until))
 
 
-def _requester(db: Session, ctx: Context, house: House, request: ConsultationRequest) -> str:
-    requester = person(db, house, request.requester_user_id, ctx.policies)
+def _requester_name(db: Session, ctx: Context, sender: Sender, request: ConsultationRequest) -> str:
+    requester = mail_recipient(db, sender, request.requester_user_id, ctx.policies)
     return one_line(requester.mailbox.name)
 
 
-def _written(house: House, job: LeasedJob[SendNotice], notice: _Notice, service: str) -> bytes:
+def _compose(sender: Sender, job: LeasedJob[SendNotice], notice: _Notice, service: str) -> bytes:
     reader, entry, method = notice.reader, notice.entry, notice.method
-    said = words(
+    rendered = render(
         notice.type,
         reader.language,
         link=notice.link,
         reader=one_line(reader.mailbox.name),
-        house=house.mailbox.name,
+        sender=sender.mailbox.name,
         service=service,
         **notice.values,
     )
-    return letter(
-        sender=house.mailbox,
+    return compose(
+        sender=sender.mailbox,
         recipient=reader.mailbox,
-        subject=said.subject,
-        text=said.text,
-        html=said.html,
-        calendar=None if entry is None or method is None else calendar(entry, house, method),
+        subject=rendered.subject,
+        text=rendered.text,
+        html=rendered.html,
+        calendar=None if entry is None or method is None else calendar_part(entry, sender, method),
         method=method,
-        message_id=message_id(job.key, house.uid_domain),
+        message_id=message_id(job.key, sender.uid_domain),
         date=job.due_at,
     )

@@ -1,4 +1,4 @@
-"""When a letter about a consultation or a request has lost its reason. Pure."""
+"""When a mail about a consultation or a request has no reason any more. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from booking_tasks.enums import RequestStatus
+from booking_tasks.enums import OfferState, RequestStatus
 from booking_tasks.states import OPEN
 
 
@@ -29,7 +29,9 @@ class ProposedTime:
     until: datetime
 
 
-def why_not_invite(status: str, end: datetime, revision: int, job_revision: int, now: datetime) -> str | None:
+def invite_skip_reason(
+    status: str, end: datetime, revision: int, job_revision: int, now: datetime
+) -> str | None:
     """Why an invitation or update must not go out any more, or None."""
     if status not in OPEN:
         return f"the session is {status}"
@@ -40,20 +42,22 @@ def why_not_invite(status: str, end: datetime, revision: int, job_revision: int,
     return None
 
 
-def why_not_cancel(status: str, takes_part: bool, still_invited: bool, said_later: bool) -> str | None:
-    """Why nothing has to be taken out of a calendar, or None.
+def cancellation_skip_reason(status: str, takes_part: bool, is_invited: bool, has_later: bool) -> str | None:
+    """Why nothing has to be removed from a calendar, or None.
 
-    Who takes part in the session has it in their calendar while it is on; whose it is no more has not.
+    Who takes part in the session keeps it in the calendar while it is open; a former consultant does not.
     """
     if takes_part and status in OPEN:
         return f"the session is {status}"
-    if said_later:
+    if has_later:
         return "superseded by a later cancellation"
-    return None if still_invited else "never invited"
+    return None if is_invited else "never invited"
 
 
-def why_not_ask(status: str, assigned_to_recipient: bool, held_until: datetime, now: datetime) -> str | None:
-    """Why a consultant's answer is not wanted any more, or None."""
+def confirmation_skip_reason(
+    status: str, assigned_to_recipient: bool, held_until: datetime, now: datetime
+) -> str | None:
+    """Why a consultant need not answer any more, or None."""
     if status != RequestStatus.PENDING_CONFIRMATION:
         return f"the request is {status}"
     if not assigned_to_recipient:
@@ -61,22 +65,22 @@ def why_not_ask(status: str, assigned_to_recipient: bool, held_until: datetime, 
     return "the time to answer is over" if held_until <= now else None
 
 
-def why_not_withdraw(status: str, assigned_to_recipient: bool, was_asked: bool) -> str | None:
-    """Why a consultant need not hear that a question is withdrawn, or None."""
-    if not was_asked:
-        return "never asked"
+def withdrawal_skip_reason(status: str, assigned_to_recipient: bool, was_requested: bool) -> str | None:
+    """Why a consultant need not be notified that a confirmation request is withdrawn, or None."""
+    if not was_requested:
+        return "never requested"
     if status == RequestStatus.PENDING_CONFIRMATION and assigned_to_recipient:
-        return "asked again since"
+        return "requested again since"
     return None
 
 
-def why_not_offer(standing: str) -> str | None:
-    """Why a requester need not hear of an offer any more, or None."""
-    return None if standing == "open" else f"the offer is {standing}"
+def offer_skip_reason(state: str) -> str | None:
+    """Why a requester need not be notified of an offer any more, or None."""
+    return None if state == OfferState.OPEN else f"the offer is {state}"
 
 
-def why_not_take_out(*, in_calendar: bool, by_calendar: bool) -> str | None:
-    """Why a question that its consultant declined need not be taken out of their calendar, or None."""
+def removal_skip_reason(*, in_calendar: bool, by_calendar: bool) -> str | None:
+    """Why a declined confirmation request need not be removed from the consultant's calendar, or None."""
     if by_calendar:
         return "declined in the calendar"
     return None if in_calendar else "nothing of it is in a calendar"

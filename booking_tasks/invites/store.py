@@ -1,4 +1,4 @@
-"""What invites and notices read beside the people they go to."""
+"""The queries of invites and notices, beside those about their readers."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _revision = Job.args["revision"].as_integer()
 
 
 def session(db: Session, session_id: UUID) -> ScheduledSession | None:
-    """A consultation as it stands now."""
+    """The current row of a session."""
     return db.get(ScheduledSession, session_id, populate_existing=True)
 
 
 def request(db: Session, request_id: UUID) -> ConsultationRequest | None:
-    """A request as it stands now."""
+    """The current row of a request."""
     return db.get(ConsultationRequest, request_id, populate_existing=True)
 
 
 def offer(db: Session, event_id: UUID) -> TimeOffer | None:
-    """The offer that an event told of: they have one id."""
+    """The offer of an event: both have the same id."""
     return db.get(TimeOffer, event_id, populate_existing=True)
 
 
 def held_time(db: Session, request_id: UUID, consultant_user_id: UUID) -> HeldTime | None:
-    """The time kept for a request while its consultant has not answered."""
+    """The time held for a request while its consultant has not answered."""
     row = db.execute(
         select(
             AvailabilitySlot.session_start_time,
@@ -62,10 +62,10 @@ def held_time(db: Session, request_id: UUID, consultant_user_id: UUID) -> HeldTi
     return HeldTime(start, end, until)
 
 
-def still_invited(db: Session, session_id: UUID, recipient: UUID, before: int | None = None) -> bool:
-    """Whether an invitation may stand in the recipient's calendar: one that no cancellation took out again.
+def is_invited(db: Session, session_id: UUID, recipient: UUID, before: int | None = None) -> bool:
+    """Whether an invitation may be in the recipient's calendar, without a later cancellation.
 
-    With `before`, one of an earlier revision than that.
+    With `before`, only an invitation of an earlier revision counts.
     """
     last = (
         select(func.max(_revision))
@@ -78,8 +78,8 @@ def still_invited(db: Session, session_id: UUID, recipient: UUID, before: int | 
     return has_job(db, *_mails(JobType.SEND_INVITE, session_id, recipient), *conditions)
 
 
-def question_stands(db: Session, request_id: UUID, session_id: UUID, recipient: UUID) -> bool:
-    """Whether the question that became this session may stand in the recipient's calendar, unended."""
+def has_confirmation_request(db: Session, request_id: UUID, session_id: UUID, recipient: UUID) -> bool:
+    """Whether the confirmation request that became this session may still be in the recipient's calendar."""
     ended = has_job(db, *_mails(JobType.SEND_CANCELLATION, session_id, recipient), Job.state == JobState.DONE)
     return not ended and has_job(
         db,
@@ -89,8 +89,8 @@ def question_stands(db: Session, request_id: UUID, session_id: UUID, recipient: 
     )
 
 
-def later_cancellation(db: Session, session_id: UUID, recipient: UUID, revision: int) -> bool:
-    """Whether the recipient is to hear of a later end, which says it all."""
+def has_later_cancellation(db: Session, session_id: UUID, recipient: UUID, revision: int) -> bool:
+    """Whether there is a cancellation of a later revision for the recipient."""
     return has_job(db, *_mails(JobType.SEND_CANCELLATION, session_id, recipient), _revision > revision)
 
 
@@ -104,8 +104,8 @@ def _confirmation_notices(request_id: UUID, consultant_user_id: UUID) -> tuple[C
     return *_mails(JobType.SEND_NOTICE, request_id, consultant_user_id), requested
 
 
-def ended_by_absence(db: Session, session_id: UUID) -> bool:
-    """Whether the session ended because its consultant is away and nobody could keep it."""
+def is_cancelled_by_absence(db: Session, session_id: UUID) -> bool:
+    """Whether the session was cancelled by an absence plan that found no substitute."""
     found = select(AbsencePlanStep.id).where(
         AbsencePlanStep.scheduled_session_id == session_id, AbsencePlanStep.state == StepState.CANCELLED
     )
@@ -131,15 +131,15 @@ def proposed_time(db: Session, session_id: UUID | None) -> ProposedTime | None:
 
 
 def time_before(db: Session, event_id: UUID) -> tuple[datetime, datetime] | None:
-    """When a session was to be before an event changed it; None when the history no longer has it."""
+    """The start and end of a session before an event; None when the event is purged."""
     event = db.get(Event, event_id)
     if event is None:
         return None
     return datetime.fromisoformat(event.before["start"]), datetime.fromisoformat(event.before["end"])
 
 
-def asking_tried(db: Session, request_id: UUID, consultant_user_id: UUID) -> bool:
-    """Whether a notice that asks the consultant about the request may have reached them."""
+def was_confirmation_requested(db: Session, request_id: UUID, consultant_user_id: UUID) -> bool:
+    """Whether a confirmation request may have reached the consultant."""
     return has_job(
         db,
         *_confirmation_notices(request_id, consultant_user_id),
@@ -147,8 +147,8 @@ def asking_tried(db: Session, request_id: UUID, consultant_user_id: UUID) -> boo
     )
 
 
-def asking_in_flight(db: Session, request_id: UUID, consultant_user_id: UUID) -> bool:
-    """Whether a worker may be sending such a notice at this moment."""
+def is_confirmation_request_in_flight(db: Session, request_id: UUID, consultant_user_id: UUID) -> bool:
+    """Whether a worker may be sending a confirmation request at this moment."""
     return has_job(
         db,
         *_confirmation_notices(request_id, consultant_user_id),

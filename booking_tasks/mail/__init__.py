@@ -1,1 +1,1 @@
-"""Letters to people: what a copy may show, its words in the reader's language and zone, its bytes."""
+"""Mail: what one reader may see, its text in the reader's language and zone, its bytes, and SMTP."""

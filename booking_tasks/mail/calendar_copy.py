@@ -1,7 +1,7 @@
 """What one person may be shown of a consultation or a request. Pure values.
 
-A letter and its calendar part are written from these alone, so that nothing of the other side's can
-slip into them beyond the name.
+A mail and its calendar part are composed from these values alone, so that they contain nothing of the other
+side beyond the name.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from booking_tasks.mail.message import Mailbox
 
 
 @dataclass(frozen=True)
-class House:
-    """Who writes: the service's mailbox, the domain that its UIDs and Message-IDs end in, and how links
+class Sender:
+    """The service as the sender of mail.
 
-    are made; None: letters carry none. `calendar_replies`: what calendars answer is read.
+    UIDs and Message-IDs end in `uid_domain`. Without `links`, mail contains no links. `calendar_replies` says
+    whether the answers of calendars are read.
     """
 
     mailbox: Mailbox
@@ -29,8 +30,8 @@ class House:
 
 
 @dataclass(frozen=True)
-class Person:
-    """Whom a letter goes to, with the zone and language they read in."""
+class MailRecipient:
+    """The person whom a mail goes to, with their time zone and language."""
 
     mailbox: Mailbox
     time_zone: str
@@ -38,10 +39,10 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Copy:
-    """A consultation as one side sees it. `details` is the requester's description: consultants only.
+class CalendarCopy:
+    """A consultation as one side sees it. `details` is the requester's description, for consultants only.
 
-    `answer_until` makes it a question, whether its consultant takes it; `accepted` is one who said yes.
+    `answer_until` makes it a confirmation request; `accepted` says that the consultant has confirmed.
     """
 
     session_id: UUID
@@ -51,7 +52,7 @@ class Copy:
     start: datetime
     end: datetime
     service: str
-    recipient: Person
+    recipient: MailRecipient
     counterpart: str
     join_url: str | None
     details: str | None

@@ -49,9 +49,9 @@ _UNITS: dict[Language, tuple[tuple[str, str], tuple[str, str], tuple[str, str]]]
 }
 
 
-def language_of(wanted: str, otherwise: str) -> Language:
-    """The language to write in: the wanted one, else the deployment's, else English."""
-    for name in (wanted, otherwise):
+def language_of(preferred: str, default: str) -> Language:
+    """The language to write in: the preferred one, otherwise the deployment's, otherwise English."""
+    for name in (preferred, default):
         if name.lower().startswith("de"):
             return "de"
         if name.lower().startswith("en"):
@@ -60,9 +60,9 @@ def language_of(wanted: str, otherwise: str) -> Language:
 
 
 def zone_of(stored: str, default: str) -> str:
-    """The stored zone if it is an IANA zone known here, else the deployment's own.
+    """The stored zone if it is a known IANA zone, otherwise the deployment's own.
 
-    Rows may come from elsewhere: a letter in another zone, with its name, beats no letter.
+    Rows may come from other services: a mail in another zone, with its name, is better than none.
     """
     try:
         return zone_named(stored).key
@@ -70,7 +70,7 @@ def zone_of(stored: str, default: str) -> str:
         return default
 
 
-def spoken_day(instant: datetime, zone: str, language: Language) -> str:
+def day_text(instant: datetime, zone: str, language: Language) -> str:
     """`Wednesday, 3 March 2027`: the date on which the instant falls in the zone."""
     local = instant.astimezone(zone_named(zone))
     weekday, month = _WEEKDAYS[language][local.weekday()], _MONTHS[language][local.month - 1]
@@ -78,25 +78,25 @@ def spoken_day(instant: datetime, zone: str, language: Language) -> str:
     return f"{weekday}, {local.day}{point} {month} {local.year}"
 
 
-def spoken_moment(instant: datetime, zone: str, language: Language) -> str:
+def instant_text(instant: datetime, zone: str, language: Language) -> str:
     """`Wednesday, 3 March 2027, 10:00, Europe/Vienna (CET)`."""
-    day, clock = spoken_day(instant, zone, language), _clock(instant, zone)
-    return f"{day}, {clock}{_hour_word(language)}, {_zone_name(zone, [instant])}"
+    day, clock = day_text(instant, zone, language), _clock(instant, zone)
+    return f"{day}, {clock}{_hour_suffix(language)}, {_zone_name(zone, [instant])}"
 
 
-def spoken_span(start: datetime, end: datetime, zone: str, language: Language) -> str:
+def span_text(start: datetime, end: datetime, zone: str, language: Language) -> str:
     """`Wednesday, 3 March 2027, 10:00–11:00, Europe/Vienna (CET)`; both days when they differ.
 
-    Over a change of clocks both abbreviations are named.
+    Across a change of clocks it has both abbreviations.
     """
-    first, last = spoken_day(start, zone, language), spoken_day(end, zone, language)
+    first, last = day_text(start, zone, language), day_text(end, zone, language)
     until = _clock(end, zone) if first == last else f"{last}, {_clock(end, zone)}"
     dash = "–" if first == last else " – "
-    word = _hour_word(language)
+    word = _hour_suffix(language)
     return f"{first}, {_clock(start, zone)}{dash}{until}{word}, {_zone_name(zone, [start, end])}"
 
 
-def spoken_duration(duration: timedelta, language: Language) -> str:
+def duration_text(duration: timedelta, language: Language) -> str:
     """`1 hour 30 minutes`, rounded to minutes and never less than one; from two days on without minutes.
 
     In German the form that follows "in" (dative).
@@ -117,7 +117,7 @@ def _clock(instant: datetime, zone: str) -> str:
     return f"{instant.astimezone(zone_named(zone)):%H:%M}"
 
 
-def _hour_word(language: Language) -> str:
+def _hour_suffix(language: Language) -> str:
     return " Uhr" if language == "de" else ""
 
 

@@ -1,4 +1,4 @@
-"""What every job that sends a letter has in common: the settings it writes under, and the way out."""
+"""What every job that sends mail has in common: the sender and the transport."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from booking_tasks.context import Context
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Send, Skipped, Snooze
 from booking_tasks.kit.settings import Settings, settings
-from booking_tasks.mail.calendar_copy import House
+from booking_tasks.mail.calendar_copy import Sender
 from booking_tasks.mail.message import Mailbox
 from booking_tasks.mail.transport import transport
 from booking_tasks.outbox.job_args import ArgsT
 
 #: A package's use case: the mail that the job needs as things stand now, or why there is none.
-Compose = Callable[[Session, Context, House, LeasedJob[ArgsT]], bytes | Skipped | Snooze]
+Compose = Callable[[Session, Context, Sender, LeasedJob[ArgsT]], bytes | Skipped | Snooze]
 
 
-def house_of(config: Settings) -> House:
-    """The service's mailbox, domain and ways to answer, as deployed."""
+def sender_of(config: Settings) -> Sender:
+    """The service as a sender, as the settings describe it."""
     mailbox = Mailbox(config.mail_name, config.mail_address)
-    return House(mailbox, config.uid_domain, config.links, config.calendar_replies)
+    return Sender(mailbox, config.uid_domain, config.links, config.calendar_replies)
 
 
 class EmailHandler(Generic[ArgsT]):
@@ -33,7 +33,7 @@ class EmailHandler(Generic[ArgsT]):
         self._compose = compose
 
     def prepare(self, db: Session, ctx: Context, job: LeasedJob[ArgsT]) -> Send | Skipped | Snooze:
-        composed = self._compose(db, ctx, house_of(settings()), job)
+        composed = self._compose(db, ctx, sender_of(settings()), job)
         return Send(job.payload or composed) if isinstance(composed, bytes) else composed
 
     def perform(self, payload: bytes) -> None:

@@ -1,7 +1,7 @@
-"""A letter's bytes (RFC 5322, 2045 to 2047, 6047). Pure: the same input gives the same bytes.
+"""The bytes of a mail (RFC 5322, 2045 to 2047, 6047). Pure: the same input gives the same bytes.
 
 Written out here rather than by the standard library's generator, whose folding and line endings
-differ between Python versions: a repeated letter must be recognisable byte by byte.
+differ between Python versions: a repeated mail must be identical byte by byte.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
 _WORD_OCTETS = 39
 
 
-class LetterError(ValueError):
-    """A letter that must not be written; the message names the field, never its content."""
+class MailError(ValueError):
+    """A mail that must not be composed; the message names the field, never its content."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Mailbox:
 
 
 def message_id(key: str, domain: str) -> str:
-    """The Message-ID of the letter with this key: the same key, the same id."""
+    """The Message-ID of the mail with this key: the same key, the same id."""
     return f"<{hashlib.sha256(key.encode()).hexdigest()[:40]}@{domain}>"
 
 
-def letter(
+def compose(
     sender: Mailbox,
     recipient: Mailbox,
     subject: str,
@@ -53,14 +53,14 @@ def letter(
     message_id: str,
     date: datetime,
 ) -> bytes:
-    """One letter to one mailbox; CRLF throughout.
+    """Compose one mail to one mailbox; CRLF throughout.
 
     With a calendar part, the shape that calendar clients act on (RFC 6047 section 2.4): the part
     itself as an alternative, with METHOD as a parameter, and a copy as an attachment. Raises
-    LetterError for an unusable address and for a control character or `=?` in a header value.
+    MailError for an unusable address and for a control character or `=?` in a header value.
     """
     if (calendar is None) != (method is None):
-        raise LetterError("a calendar part and its method come together")
+        raise MailError("a calendar part and its method come together")
     seed = hashlib.sha256(message_id.encode()).hexdigest()[:32]
     parts = [_readable("plain", text), _readable("html", html)]
     if calendar is not None:
@@ -118,13 +118,13 @@ def _multipart(subtype: str, boundary: str, parts: list[bytes]) -> bytes:
 
 def _checked(name: str, value: str) -> str:
     if "=?" in value or any(unicodedata.category(character) in _FORBIDDEN for character in value):
-        raise LetterError(f"{name}: control characters and '=?' are not allowed")
+        raise MailError(f"{name}: control characters and '=?' are not allowed")
     return value
 
 
 def _mailbox(header: str, mailbox: Mailbox) -> str:
     if not mailbox.address.isascii() or not _ADDRESS.fullmatch(mailbox.address):
-        raise LetterError(f"{header}: not one plain ASCII address")
+        raise MailError(f"{header}: not one plain ASCII address")
     name = _checked(header, mailbox.name)
     if not name:
         return f"<{_checked(header, mailbox.address)}>"
@@ -132,27 +132,27 @@ def _mailbox(header: str, mailbox: Mailbox) -> str:
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')
         shown = f'"{escaped}"'
     else:
-        shown = _encoded_words(name)
+        shown = _rfc2047(name)
     return f"{shown}\r\n <{_checked(header, mailbox.address)}>"
 
 
 def _unstructured(header: str, value: str) -> str:
     value = _checked(header, value)
-    return value if _short_ascii(value) else _encoded_words(value)
+    return value if _short_ascii(value) else _rfc2047(value)
 
 
 def _short_ascii(value: str) -> bool:
     return value.isascii() and len(value) <= 60 and value == value.strip()
 
 
-def _encoded_words(value: str) -> str:
-    """RFC 2047 words, one a line, no character cut in two."""
-    words, word = [], b""
+def _rfc2047(value: str) -> str:
+    """RFC 2047 encoded words, one on each line, with whole characters."""
+    chunks, chunk = [], b""
     for character in value:
         octets = character.encode()
-        if len(word) + len(octets) > _WORD_OCTETS:
-            words.append(word)
-            word = b""
-        word += octets
-    words.append(word)
-    return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(word).decode()}?=" for word in words)
+        if len(chunk) + len(octets) > _WORD_OCTETS:
+            chunks.append(chunk)
+            chunk = b""
+        chunk += octets
+    chunks.append(chunk)
+    return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(chunk).decode()}?=" for chunk in chunks)

@@ -1,7 +1,7 @@
-"""A letter's words. Pure: templates in, text and HTML out; both say the same.
+"""The text and HTML of a mail, rendered from one template. Pure.
 
-A template is the plain text: its first line the subject, then paragraphs. The HTML is made from that
-text, so that the two cannot disagree.
+A template is the plain text: its first line is the subject, then paragraphs follow. The HTML is made from
+that text, so that the two cannot differ.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from booking_tasks.mail.dates import Language
 
 
 @dataclass(frozen=True)
-class Words:
-    """What a reader sees of one letter."""
+class RenderedMail:
+    """The subject, text and HTML of one mail."""
 
     subject: str
     text: str
@@ -35,13 +35,13 @@ def _templates() -> Environment:
     )
 
 
-def words(kind: str, language: Language, link: str | None = None, **values: str | None) -> Words:
-    """The letter of a kind, filled in. Lines that are just the link become one in the HTML."""
-    subject, text = plain(kind, language, link=link, **values).split("\n", 1)
+def render(template: str, language: Language, link: str | None = None, **values: str | None) -> RenderedMail:
+    """Render a mail. Lines that consist of the link become a link in the HTML."""
+    subject, text = render_text(template, language, link=link, **values).split("\n", 1)
     paragraphs = [part.splitlines() for part in text.strip().split("\n\n") if part.strip()]
     html = (
         _templates()
-        .get_template("letter.html")
+        .get_template("mail.html")
         .render(
             language=language,
             subject=subject,
@@ -49,14 +49,14 @@ def words(kind: str, language: Language, link: str | None = None, **values: str 
             link=link if link is not None and link.startswith(("https://", "http://")) else None,
         )
     )
-    return Words(subject=subject, text=text.strip() + "\n", html=html)
+    return RenderedMail(subject=subject, text=text.strip() + "\n", html=html)
 
 
-def plain(kind: str, language: Language, **values: str | None) -> str:
-    """A template filled in, without surrounding white space."""
-    return _templates().get_template(f"{kind}.{language}.txt").render(values).strip()
+def render_text(template: str, language: Language, **values: str | None) -> str:
+    """Render a plain-text template, without surrounding white space."""
+    return _templates().get_template(f"{template}.{language}.txt").render(values).strip()
 
 
 def one_line(text: str) -> str:
-    """A name as one line, whatever it was stored as: it must not start a new paragraph or subject."""
+    """A name as one line, so that it cannot start a new paragraph or subject."""
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Who is written to, and about what: people from the directory, copies of consultations."""
+"""The readers of mail from the directory, and what they may see of consultations."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Policies
+from booking_tasks.enums import StepState
 from booking_tasks.kit.errors import EffectNotDoneError
-from booking_tasks.mail.calendar_copy import Copy, House, Person
+from booking_tasks.mail.calendar_copy import CalendarCopy, MailRecipient, Sender
 from booking_tasks.mail.dates import language_of, zone_of
 from booking_tasks.mail.message import Mailbox
 from booking_tasks.models import (
@@ -22,31 +23,31 @@ from booking_tasks.models import (
 )
 
 
-def person(db: Session, house: House, user_id: UUID, policies: Policies) -> Person:
-    """A person who can be written to.
+def mail_recipient(db: Session, sender: Sender, user_id: UUID, policies: Policies) -> MailRecipient:
+    """A person as the recipient of mail.
 
-    Raises EffectNotDoneError when the directory does not have them (it may learn of them later), and
-    when it gives them the service's own mailbox: an organizer is never invited to their own event.
+    Raises EffectNotDoneError when the directory does not have the person (it may have them later), and when
+    their address is the service's own mailbox: an organizer is never invited to their own event.
     """
     row = db.get(DirectoryUser, user_id, populate_existing=True)
     if row is None:
         raise EffectNotDoneError(f"directory has no user {user_id}")
-    if row.email.lower() == house.mailbox.address.lower():
+    if row.email.lower() == sender.mailbox.address.lower():
         raise EffectNotDoneError(f"directory gives user {user_id} the address of the service itself")
-    return Person(
+    return MailRecipient(
         mailbox=Mailbox(row.name, row.email),
         time_zone=zone_of(row.time_zone, policies.default_time_zone),
         language=language_of(row.language, policies.default_language),
     )
 
 
-def copy_for(
-    db: Session, house: House, session: ScheduledSession, recipient: UUID, policies: Policies
-) -> Copy:
-    """A consultation as the recipient may see it. Raises EffectNotDoneError as `person` does."""
+def calendar_copy(
+    db: Session, sender: Sender, session: ScheduledSession, recipient: UUID, policies: Policies
+) -> CalendarCopy:
+    """A consultation as the recipient may see it. Raises EffectNotDoneError as `mail_recipient` does."""
     is_requester = recipient == session.requester_user_id
     other = session.consultant_user_id if is_requester else session.requester_user_id
-    return Copy(
+    return CalendarCopy(
         session_id=session.id,
         revision=session.revision,
         revised_at=session.revised_at,
@@ -54,35 +55,35 @@ def copy_for(
         start=session.scheduled_start_time,
         end=session.scheduled_end_time,
         service=service_name(db, session.consultation_service_type_id),
-        recipient=person(db, house, recipient, policies),
-        counterpart=person(db, house, other, policies).mailbox.name,
+        recipient=mail_recipient(db, sender, recipient, policies),
+        counterpart=mail_recipient(db, sender, other, policies).mailbox.name,
         join_url=session.meeting_platform_join_url,
         details=None if is_requester else request_details(db, session.consultation_request_id),
     )
 
 
-def replanned(db: Session, session_id: UUID) -> str | None:
-    """How far the absence plan is that changes the session, `applied` or `offered`; None without one.
+def absence_step_state(db: Session, session_id: UUID) -> str | None:
+    """The state of the absence plan's step that changes the session, `applied` or `offered`, or None.
 
-    A plan that somebody overtook by acting on the session changes nothing any more.
+    A step that was overtaken by a change of the session changes nothing any more.
     """
     return db.execute(
         select(AbsencePlanStep.state)
         .join(AvailabilitySlot, AvailabilitySlot.id == AbsencePlanStep.booking_id)
         .where(
             AbsencePlanStep.scheduled_session_id == session_id,
-            AbsencePlanStep.state.in_(("applied", "offered")),
+            AbsencePlanStep.state.in_((StepState.APPLIED, StepState.OFFERED)),
         )
     ).scalar_one_or_none()
 
 
 def service_name(db: Session, service_type_id: UUID) -> str:
-    """The name of a kind of consultation."""
+    """The name of a service type."""
     return db.execute(select(ServiceType.name).where(ServiceType.id == service_type_id)).scalar_one()
 
 
 def request_details(db: Session, request_id: UUID) -> str | None:
-    """What the requester wrote about the request."""
+    """The requester's description of the request."""
     return db.execute(
         select(ConsultationRequest.request_details).where(ConsultationRequest.id == request_id)
     ).scalar_one()

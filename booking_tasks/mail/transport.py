@@ -1,4 +1,4 @@
-"""The way out for mail: one message to one mailbox over SMTP, with an outcome that is never guessed."""
+"""Sending mail: one message to one mailbox over SMTP, with a result that is never guessed."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class SmtpTransport:
         """
         sender, recipient = _envelope(raw)
         end = time.monotonic() + self.timeout
-        with _before_the_body():
+        with _nothing_sent():
             client = self._connect(sender.rpartition("@")[2])
         try:
-            with _hung_up_at(client, end):
-                with _before_the_body():
+            with _hang_up_at(client, end):
+                with _nothing_sent():
                     self._prepare(client, sender, recipient)
                 _deliver(client, raw)
                 with suppress(OSError):
@@ -122,17 +122,17 @@ def _deliver(client: smtplib.SMTP, raw: bytes) -> None:
             f"the connection was lost while the message went out: {type(error).__name__}"
         ) from error
     if code // 100 in (4, 5):
-        raise _unwelcome("the message", code, reply)
+        raise _refusal("the message", code, reply)
     if code // 10 != 25:  # an answer cut off in its first digits is no promise
         raise EffectUnknownError(f"the answer to the message makes no sense: {code}")
 
 
-def _expect(step: str, wanted: int, code: int, reply: bytes) -> None:
-    if code != wanted and not (step == "RCPT" and code == 251):
-        raise _unwelcome(step, code, reply)
+def _expect(step: str, expected: int, code: int, reply: bytes) -> None:
+    if code != expected and not (step == "RCPT" and code == 251):
+        raise _refusal(step, code, reply)
 
 
-def _unwelcome(step: str, code: int, reply: bytes) -> EffectError:
+def _refusal(step: str, code: int, reply: bytes) -> EffectError:
     enhanced = _ENHANCED_CODE.match(reply)
     answer = f"{code} {enhanced[0].decode()}" if enhanced else str(code)
     if 500 <= code <= 599:
@@ -141,8 +141,8 @@ def _unwelcome(step: str, code: int, reply: bytes) -> EffectError:
 
 
 @contextmanager
-def _before_the_body() -> Iterator[None]:
-    """Whatever fails here, nothing of the message has left yet."""
+def _nothing_sent() -> Iterator[None]:
+    """Any error inside the block means that nothing of the message was sent."""
     try:
         yield
     except EffectError:
@@ -154,10 +154,10 @@ def _before_the_body() -> Iterator[None]:
 
 
 @contextmanager
-def _hung_up_at(client: smtplib.SMTP, end: float) -> Iterator[None]:
-    """Hang up at a moment of the monotonic clock.
+def _hang_up_at(client: smtplib.SMTP, end: float) -> Iterator[None]:
+    """Close the connection at an instant of the monotonic clock.
 
-    A socket's time-out starts anew with every byte, so a server that drips would hold us for good.
+    A time-out of a socket starts anew with every byte, so a server that sends single bytes never reaches it.
     """
 
     def hang_up() -> None:

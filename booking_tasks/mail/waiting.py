@@ -1,21 +1,22 @@
-"""What is not said of a session that an absence plan is about to change. Pure."""
+"""Mail about a session that an absence plan is about to change. Pure."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+from booking_tasks.enums import StepState
 from booking_tasks.jobs.steps import Skipped, Snooze
 
-#: How often a letter that waits for a plan to be told or undone is looked at again.
+#: How often a mail that waits for the announcement or the end of a plan is tried again.
 _AGAIN = timedelta(minutes=1)
 
 
-def held_back(plan: str | None) -> Snooze | Skipped | None:
-    """What becomes of a letter about such a session; None when there is no plan.
+def hold_for_absence(step_state: str | None) -> Snooze | Skipped | None:
+    """The step of a mail about such a session, by the state of the plan's step; None without a plan.
 
-    While the plan can be undone the letter waits: it may be right again. Once another time is proposed it
-    never is: the session is moved or ends.
+    While the plan can be undone the mail waits, because it may be correct again. Once another time is
+    proposed it is never correct again: the session is moved or ends.
     """
-    if plan == "applied":
+    if step_state == StepState.APPLIED:
         return Snooze("an absence plan is about to change the session", _AGAIN)
-    return Skipped("another time is proposed") if plan == "offered" else None
+    return Skipped("another time is proposed") if step_state == StepState.OFFERED else None

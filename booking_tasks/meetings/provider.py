@@ -175,9 +175,9 @@ def _instant(instant: datetime) -> str:
     return to_iso(instant).replace("+00:00", "Z")
 
 
-def _expect(status: int, wanted: set[HTTPStatus]) -> None:
+def _expect(status: int, expected: set[HTTPStatus]) -> None:
     """Nothing if the status is one of those wanted; else the error that says what to do about it."""
-    if status in wanted:
+    if status in expected:
         return
     if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise EffectNotDoneError(f"the meeting platform answered {status}: try later")

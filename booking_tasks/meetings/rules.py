@@ -130,7 +130,9 @@ class ReportOrder(_Model):
 Order = RoomOrder | CloseOrder | ReportOrder
 
 
-def news(previous_url: str | None, url: str, *, invited: bool, announced: bool) -> tuple[EventType, ...]:
+def link_events(
+    previous_url: str | None, url: str, *, invited: bool, announced: bool
+) -> tuple[EventType, ...]:
     """The events that a link leads to, in order.
 
     `invited`: invites of this revision exist, so another link needs a new revision to reach people.
@@ -144,7 +146,7 @@ def news(previous_url: str | None, url: str, *, invited: bool, announced: bool) 
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ObservedEvidence:
     """One row of attendance evidence; `party` is None for what concerns the room as a whole."""
 
     evidence_type: str
@@ -153,7 +155,9 @@ class Evidence:
     external_id: str
 
 
-def evidence_of(report: AttendanceReport, parties: Mapping[UUID, str], now: datetime) -> list[Evidence]:
+def evidence_of(
+    report: AttendanceReport, parties: Mapping[UUID, str], now: datetime
+) -> list[ObservedEvidence]:
     """A report as evidence about the two sides: whoever else was there proves nothing about them."""
     by_user = {str(user_id): party for user_id, party in parties.items()}
     found = []
@@ -161,9 +165,9 @@ def evidence_of(report: AttendanceReport, parties: Mapping[UUID, str], now: date
         presence = seen.evidence_type in {EvidenceType.JOINED, EvidenceType.LEFT}
         party = by_user.get((seen.user_id or "").lower()) if presence else None
         if party is not None or not presence:
-            found.append(Evidence(seen.evidence_type, party, seen.observed_at, f"seen:{seen.id}"))
+            found.append(ObservedEvidence(seen.evidence_type, party, seen.observed_at, f"seen:{seen.id}"))
     if report.complete:
-        found.append(Evidence("report_complete", None, now, "report_complete"))
+        found.append(ObservedEvidence("report_complete", None, now, "report_complete"))
     return found
 
 
@@ -188,7 +192,7 @@ class Differences:
 
     orphans: tuple[KnownSession, ...]
     missing: tuple[KnownSession, ...]
-    strangers: tuple[UUID, ...]
+    unknown_rooms: tuple[UUID, ...]
 
 
 def differences(listed: Collection[ListedRoom], sessions: Collection[KnownSession]) -> Differences:
@@ -200,7 +204,7 @@ def differences(listed: Collection[ListedRoom], sessions: Collection[KnownSessio
         missing=tuple(
             one for one in idle if one.status == SessionStatus.SCHEDULED and not _serves(rooms, one)
         ),
-        strangers=tuple(sorted(rooms.keys() - {session.id for session in sessions})),
+        unknown_rooms=tuple(sorted(rooms.keys() - {session.id for session in sessions})),
     )
 
 

@@ -24,7 +24,7 @@ from booking_tasks.meetings.rules import (
     RoomSpec,
     differences,
     evidence_of,
-    news,
+    link_events,
 )
 from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox import service as history
@@ -36,7 +36,7 @@ from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.states import OPEN
 
 #: How far back rooms of ended sessions are looked for.
-LOOK_BACK = timedelta(days=2)
+LOOKBACK = timedelta(days=2)
 #: DTSTAMP has whole seconds (RFC 5545 section 3.3.5), so two revisions lie at least this far apart.
 _REVISION_STEP = timedelta(seconds=1)
 #: Where evidence from the meeting platform says it comes from.
@@ -54,7 +54,7 @@ def order_room(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting]) -> R
         return Skipped("unknown session")
     if session.status not in OPEN:
         if job.send_attempts > 0:
-            _close_late(db, ctx, session)
+            _order_late_closing(db, ctx, session)
         return Skipped(f"session is {session.status}")
     if session.revision != job.args.revision:
         return Skipped("superseded")
@@ -69,7 +69,7 @@ def order_room(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting]) -> R
     return RoomOrder(key=job.key, spec=spec)
 
 
-def keep_link(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], room: Room) -> None:
+def store_link(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], room: Room) -> None:
     """Store the link that a platform gave, unless the session ended or moved on meanwhile.
 
     People who were invited without this very link hear of it under a new revision.
@@ -78,12 +78,12 @@ def keep_link(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], room:
     if session is None:
         return
     if session.status not in OPEN:
-        _close_late(db, ctx, session)
+        _order_late_closing(db, ctx, session)
         return
     if session.revision != job.args.revision:
         return
     before = _link(session)
-    events = news(
+    events = link_events(
         session.meeting_platform_join_url,
         room.join_url,
         invited=store.has_invites(db, session.id, session.revision),
@@ -107,7 +107,7 @@ def _link(session: ScheduledSession) -> dict[str, str | int | None]:
     }
 
 
-def give_up_link(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], reason: str) -> None:
+def record_missing_link(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], reason: str) -> None:
     """Write down that no link could be made, once per revision, if people still wait for one."""
     session = store.locked_session(db, job.args.session_id)
     if session is None or session.status != SessionStatus.SCHEDULED or session.revision != job.args.revision:
@@ -143,7 +143,7 @@ def order_report(db: Session, ctx: Context, job: LeasedJob[CollectAttendance]) -
     return ReportOrder(session_id=session.id)
 
 
-def keep_report(
+def store_report(
     db: Session, ctx: Context, job: LeasedJob[CollectAttendance], report: AttendanceReport | None
 ) -> int:
     """Write what the platform saw as evidence; returns how many rows were new. No verdict is made here.
@@ -183,15 +183,15 @@ def reconcile(db: Session, ctx: Context, listed: Sequence[ListedRoom]) -> Differ
     missing = [
         NewJob(ProvisionMeeting(one.id, one.revision, reconcile_day=day), ctx.now) for one in found.missing
     ]
-    _order(db, [*orphans, *missing])
+    _insert_due_jobs(db, [*orphans, *missing])
     return found
 
 
-def _close_late(db: Session, ctx: Context, session: ScheduledSession) -> None:
+def _order_late_closing(db: Session, ctx: Context, session: ScheduledSession) -> None:
     args = CloseMeeting(session.id, session.revision, CloseReason.MADE_TOO_LATE)
-    _order(db, [NewJob(args, ctx.now)])
+    _insert_due_jobs(db, [NewJob(args, ctx.now)])
 
 
-def _order(db: Session, jobs: Sequence[NewJob]) -> None:
+def _insert_due_jobs(db: Session, jobs: Sequence[NewJob]) -> None:
     """Insert jobs that are due now, and wake workers after the commit."""
     wake_after_commit(db, {job.job_type for job in outbox_store.insert_jobs(db, jobs)})

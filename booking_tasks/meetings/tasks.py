@@ -58,10 +58,10 @@ class ProvisionMeetingHandler:
         return self._platform.ensure(order.key, order.spec)
 
     def record(self, db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], result: Room) -> None:
-        service.keep_link(db, ctx, job, result)
+        service.store_link(db, ctx, job, result)
 
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], reason: str) -> None:
-        service.give_up_link(db, ctx, job, reason)
+        service.record_missing_link(db, ctx, job, reason)
 
 
 class CloseMeetingHandler:
@@ -99,7 +99,7 @@ class CollectAttendanceHandler:
     def record(
         self, db: Session, ctx: Context, job: LeasedJob[CollectAttendance], result: AttendanceReport | None
     ) -> None:
-        service.keep_report(db, ctx, job, result)
+        service.store_report(db, ctx, job, result)
 
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[CollectAttendance], reason: str) -> None:
         """Nothing: without a report the verdict rests on what else was seen."""
@@ -136,8 +136,10 @@ def reconcile_meetings() -> int:
         if not claim_daily_run(db, "reconcile_meetings", ctx.now):
             return 0
         found = service.reconcile(db, ctx, listed)
-    if found.strangers:
-        log.warning("meetings.unknown_rooms", count=len(found.strangers), first=str(found.strangers[0]))
+    if found.unknown_rooms:
+        log.warning(
+            "meetings.unknown_rooms", count=len(found.unknown_rooms), first=str(found.unknown_rooms[0])
+        )
     return len(found.orphans) + len(found.missing)
 
 
@@ -151,7 +153,7 @@ def _listed_rooms() -> list[ListedRoom] | None:
             return None
     try:
         with _platform() as platform:
-            return platform.rooms(ctx.now - service.LOOK_BACK, ctx.now + ctx.policies.horizon)
+            return platform.rooms(ctx.now - service.LOOKBACK, ctx.now + ctx.policies.horizon)
     except EffectError as error:
         log.warning("meetings.not_listed", error=str(error))
         return None

@@ -1,1 +1,1 @@
-"""Reminders: both sides, in time, and only while the session still stands as announced."""
+"""Reminders to both sides of a session, sent only while they are still correct."""

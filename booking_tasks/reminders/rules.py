@@ -1,4 +1,4 @@
-"""When a reminder has lost its reason. Pure."""
+"""When a reminder has no reason any more. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from booking_tasks.enums import SessionStatus
 
 
-def why_not_remind(
+def reminder_skip_reason(
     status: str, start: datetime, revision: int, job_revision: int, now: datetime
 ) -> str | None:
     """Why a reminder must not go out any more, or None."""

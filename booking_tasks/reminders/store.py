@@ -1,4 +1,4 @@
-"""What reminders read beside the people they go to."""
+"""The queries of reminders, beside those about their readers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from booking_tasks.outbox.job_args import SendReminder
 
 
 def session(db: Session, session_id: UUID) -> ScheduledSession | None:
-    """A consultation as it stands now."""
+    """The current row of a session."""
     return db.get(ScheduledSession, session_id, populate_existing=True)
 
 
-def closer_reminder_due(db: Session, job: LeasedJob[SendReminder], now: datetime) -> bool:
+def has_closer_reminder(db: Session, job: LeasedJob[SendReminder], now: datetime) -> bool:
     """Whether a reminder nearer to the start is due as well, as after an outage."""
     closer = select(Job.id).where(
         Job.job_type == job.job_type,

@@ -10,7 +10,7 @@ SCHEDULE_RUNS = timedelta(days=400)
 
 
 @dataclass(frozen=True)
-class Ages:
+class Retention:
     """How old a row may grow, as elapsed time since it was settled, finished, received or recorded.
 
     A job that nobody settled for certain (`uncertain`, `dead`) waits for a person and is kept twice as

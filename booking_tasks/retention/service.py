@@ -8,23 +8,23 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.retention import store
-from booking_tasks.retention.rules import SCHEDULE_RUNS, Ages
+from booking_tasks.retention.rules import SCHEDULE_RUNS, Retention
 
-_PARTS: dict[str, Callable[[Session, Context, Ages, int], int]] = {
-    "jobs": lambda db, _, ages, limit: store.deleted_jobs(db, ages.jobs, limit),
-    "inbox": lambda db, _, ages, limit: store.deleted_inbox(db, ages.inbox, limit),
-    "events": lambda db, ctx, ages, limit: store.deleted_events(db, ctx.now - ages.events, limit),
-    "evidence": lambda db, _, ages, limit: store.deleted_evidence(db, ages.evidence, limit),
-    "leaves": lambda db, ctx, ages, limit: store.deleted_leaves(db, ctx.now - ages.evidence, limit),
-    "absence_plans": lambda db, ctx, ages, limit: store.deleted_absence_plans(
+_PARTS: dict[str, Callable[[Session, Context, Retention, int], int]] = {
+    "jobs": lambda db, _, ages, limit: store.delete_jobs(db, ages.jobs, limit),
+    "inbox": lambda db, _, ages, limit: store.delete_inbox(db, ages.inbox, limit),
+    "events": lambda db, ctx, ages, limit: store.delete_events(db, ctx.now - ages.events, limit),
+    "evidence": lambda db, _, ages, limit: store.delete_evidence(db, ages.evidence, limit),
+    "leaves": lambda db, ctx, ages, limit: store.delete_leaves(db, ctx.now - ages.evidence, limit),
+    "absence_plans": lambda db, ctx, ages, limit: store.delete_absence_plans(
         db, ctx.now - ages.evidence, limit
     ),
-    "assignment_batches": lambda db, ctx, ages, limit: store.deleted_assignment_batches(
+    "assignment_batches": lambda db, ctx, ages, limit: store.delete_assignment_batches(
         db, ctx.now - ages.jobs, limit
     ),
-    "dead_letters": lambda db, _, ages, limit: store.deleted_dead_letters(db, ages.dead_letters, limit),
-    "parked_messages": lambda db, _, ages, limit: store.deleted_parked_messages(db, ages.dead_letters, limit),
-    "schedule_runs": lambda db, ctx, _, limit: store.deleted_schedule_runs(
+    "dead_letters": lambda db, _, ages, limit: store.delete_dead_letters(db, ages.dead_letters, limit),
+    "parked_messages": lambda db, _, ages, limit: store.delete_parked_messages(db, ages.dead_letters, limit),
+    "schedule_runs": lambda db, ctx, _, limit: store.delete_schedule_runs(
         db, (ctx.now - SCHEDULE_RUNS).date(), limit
     ),
 }
@@ -33,7 +33,7 @@ _PARTS: dict[str, Callable[[Session, Context, Ages, int], int]] = {
 PARTS = tuple(_PARTS)
 
 
-def purge_batch(db: Session, ctx: Context, part: str, ages: Ages, limit: int) -> int:
+def purge_batch(db: Session, ctx: Context, part: str, ages: Retention, limit: int) -> int:
     """Delete up to `limit` rows of one part that are past their age; returns how many.
 
     Events, leaves, absence plans, batches and schedule runs stand on the business clock, the others on real

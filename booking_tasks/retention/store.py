@@ -32,7 +32,7 @@ from booking_tasks.states import OPEN
 _REAL_TIME = func.statement_timestamp()
 
 
-def deleted_jobs(db: Session, age: timedelta, limit: int) -> int:
+def delete_jobs(db: Session, age: timedelta, limit: int) -> int:
     """Settled jobs; those that wait for a person only at twice the age. Returns how many.
 
     Those of a session still to come stay: they are how it is known who was invited and whether there
@@ -45,23 +45,23 @@ def deleted_jobs(db: Session, age: timedelta, limit: int) -> int:
         or_(certain, Job.finished_at < _REAL_TIME - 2 * age),
         ~still_to_come,
     )
-    return _deleted(db, Job, (Job.id,), old.order_by(Job.finished_at), limit)
+    return _delete(db, Job, (Job.id,), old.order_by(Job.finished_at), limit)
 
 
-def deleted_inbox(db: Session, age: timedelta, limit: int) -> int:
+def delete_inbox(db: Session, age: timedelta, limit: int) -> int:
     """Answered messages. Returns how many."""
     old = select(InboxMessage.message_id).where(InboxMessage.finished_at < _REAL_TIME - age)
     key = (InboxMessage.message_id,)
-    return _deleted(db, InboxMessage, key, old.order_by(InboxMessage.finished_at), limit)
+    return _delete(db, InboxMessage, key, old.order_by(InboxMessage.finished_at), limit)
 
 
-def deleted_events(db: Session, before: datetime, limit: int) -> int:
+def delete_events(db: Session, before: datetime, limit: int) -> int:
     """Events that happened before an instant. Returns how many."""
     old = select(Event.id).where(Event.occurred_at < before).order_by(Event.occurred_at)
-    return _deleted(db, Event, (Event.id,), old, limit)
+    return _delete(db, Event, (Event.id,), old, limit)
 
 
-def deleted_evidence(db: Session, age: timedelta, limit: int) -> int:
+def delete_evidence(db: Session, age: timedelta, limit: int) -> int:
     """Observations of sessions that are judged or cancelled. Returns how many."""
     old = (
         select(AttendanceEvidence.id)
@@ -69,52 +69,52 @@ def deleted_evidence(db: Session, age: timedelta, limit: int) -> int:
         .where(AttendanceEvidence.recorded_at < _REAL_TIME - age, ScheduledSession.status.not_in(OPEN))
         .order_by(AttendanceEvidence.recorded_at)
     )
-    return _deleted(db, AttendanceEvidence, (AttendanceEvidence.id,), old, limit)
+    return _delete(db, AttendanceEvidence, (AttendanceEvidence.id,), old, limit)
 
 
-def deleted_leaves(db: Session, before: datetime, limit: int) -> int:
+def delete_leaves(db: Session, before: datetime, limit: int) -> int:
     """Leaves that ended before an instant, give or take the zones, with their reasons. Returns how many."""
     old = select(ConsultantLeave.id).where(ConsultantLeave.end_local < before.replace(tzinfo=None))
     key = (ConsultantLeave.id,)
-    return _deleted(db, ConsultantLeave, key, old.order_by(ConsultantLeave.end_local), limit)
+    return _delete(db, ConsultantLeave, key, old.order_by(ConsultantLeave.end_local), limit)
 
 
-def deleted_assignment_batches(db: Session, before: datetime, limit: int) -> int:
+def delete_assignment_batches(db: Session, before: datetime, limit: int) -> int:
     """Batches planned before an instant; the decisions keep their part of it. Returns how many."""
     old = select(AssignmentBatch.id).where(AssignmentBatch.planned_at < before)
     key = (AssignmentBatch.id,)
-    return _deleted(db, AssignmentBatch, key, old.order_by(AssignmentBatch.planned_at), limit)
+    return _delete(db, AssignmentBatch, key, old.order_by(AssignmentBatch.planned_at), limit)
 
 
-def deleted_absence_plans(db: Session, before: datetime, limit: int) -> int:
+def delete_absence_plans(db: Session, before: datetime, limit: int) -> int:
     """Absence plans made before an instant, with their reasons, unless one is under way. Returns how many."""
     under_way = exists().where(
         AbsencePlanStep.plan_id == AbsencePlan.id, AbsencePlanStep.state.in_(("applied", "offered"))
     )
     old = select(AbsencePlan.id).where(AbsencePlan.planned_at < before, ~under_way)
-    return _deleted(db, AbsencePlan, (AbsencePlan.id,), old.order_by(AbsencePlan.planned_at), limit)
+    return _delete(db, AbsencePlan, (AbsencePlan.id,), old.order_by(AbsencePlan.planned_at), limit)
 
 
-def deleted_dead_letters(db: Session, age: timedelta, limit: int) -> int:
+def delete_dead_letters(db: Session, age: timedelta, limit: int) -> int:
     """Messages that could not be used. Returns how many."""
     old = select(DeadLetter.id).where(DeadLetter.received_at < _REAL_TIME - age)
-    return _deleted(db, DeadLetter, (DeadLetter.id,), old.order_by(DeadLetter.received_at), limit)
+    return _delete(db, DeadLetter, (DeadLetter.id,), old.order_by(DeadLetter.received_at), limit)
 
 
-def deleted_parked_messages(db: Session, age: timedelta, limit: int) -> int:
+def delete_parked_messages(db: Session, age: timedelta, limit: int) -> int:
     """Messages that no release came to know. Returns how many."""
     old = select(ParkedMessage.id).where(ParkedMessage.received_at < _REAL_TIME - age)
-    return _deleted(db, ParkedMessage, (ParkedMessage.id,), old.order_by(ParkedMessage.received_at), limit)
+    return _delete(db, ParkedMessage, (ParkedMessage.id,), old.order_by(ParkedMessage.received_at), limit)
 
 
-def deleted_schedule_runs(db: Session, before: date, limit: int) -> int:
+def delete_schedule_runs(db: Session, before: date, limit: int) -> int:
     """Runs of once-a-day work due before a day. Returns how many."""
     key = (ScheduleRun.schedule, ScheduleRun.due_day)
     old = select(*key).where(ScheduleRun.due_day < before).order_by(ScheduleRun.due_day)
-    return _deleted(db, ScheduleRun, key, old, limit)
+    return _delete(db, ScheduleRun, key, old, limit)
 
 
-def _deleted(
+def _delete(
     db: Session, model: type[Base], key: tuple[Any, ...], old: Select[*tuple[Any, ...]], limit: int
 ) -> int:
     # A CTE runs once; a subquery may run again and lock more.

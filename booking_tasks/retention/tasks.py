@@ -9,7 +9,7 @@ from booking_tasks.kit.settings import Settings, settings
 from booking_tasks.kit.shutdown import is_requested
 from booking_tasks.outbox.daily_runs import claim_daily_run
 from booking_tasks.retention import service
-from booking_tasks.retention.rules import Ages
+from booking_tasks.retention.rules import Retention
 from booking_tasks.unit_of_work import unit_of_work
 
 log = logger(__name__)
@@ -24,11 +24,11 @@ def purge() -> int:
     with unit_of_work("sweep", "sweep") as (db, ctx):
         if not claim_daily_run(db, "purge", ctx.now):
             return 0
-    ages = ages_of(settings())
-    return sum(_purged(part, ages) for part in service.PARTS)
+    ages = retention_of(settings())
+    return sum(_purge_part(part, ages) for part in service.PARTS)
 
 
-def _purged(part: str, ages: Ages) -> int:
+def _purge_part(part: str, ages: Retention) -> int:
     removed, last = 0, BATCH
     try:
         while last == BATCH and not is_requested():
@@ -40,9 +40,9 @@ def _purged(part: str, ages: Ages) -> int:
     return removed
 
 
-def ages_of(config: Settings) -> Ages:
+def retention_of(config: Settings) -> Retention:
     """The deployment's retention."""
-    return Ages(
+    return Retention(
         jobs=config.retain_jobs,
         inbox=config.retain_inbox,
         events=config.retain_events,

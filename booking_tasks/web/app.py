@@ -31,7 +31,7 @@ from booking_tasks.kit.logs import logger
 from booking_tasks.kit.settings import settings
 from booking_tasks.kit.signed_links import TOKEN_CHARACTERS, Grant, Links, answer_message_id
 from booking_tasks.mail.dates import Language, language_of
-from booking_tasks.mail.handler import house_of
+from booking_tasks.mail.handler import sender_of
 from booking_tasks.unit_of_work import unit_of_work
 from booking_tasks.web import pages
 from booking_tasks.web.service import ConfirmationView, OfferView, confirmation_view, offer_view
@@ -181,7 +181,7 @@ def _resolve(links: Links, token: str) -> tuple[Grant, ConfirmationView | OfferV
         if grant.is_expired(ctx.now):
             return _plain("expired")
         view_of = confirmation_view if grant.purpose == ANSWERS else offer_view
-        view = view_of(db, ctx, house_of(settings()), grant)
+        view = view_of(db, ctx, sender_of(settings()), grant)
     return _plain("unknown") if view is None else (grant, view)
 
 

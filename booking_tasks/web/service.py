@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from booking_tasks.context import Context
 from booking_tasks.invites.store import held_time, offer, request
 from booking_tasks.kit.signed_links import Grant
-from booking_tasks.mail.calendar_copy import House, Person
-from booking_tasks.mail.dates import spoken_moment, spoken_span
+from booking_tasks.mail.calendar_copy import MailRecipient, Sender
+from booking_tasks.mail.dates import instant_text, span_text
 from booking_tasks.mail.render import one_line
-from booking_tasks.mail.store import person, service_name
+from booking_tasks.mail.store import mail_recipient, service_name
 from booking_tasks.offers.rules import effective_state
 from booking_tasks.requests.confirmation_requests import ConfirmationRequest, Resolution, confirmation_request
 
@@ -23,7 +23,7 @@ class ConfirmationView:
     """A confirmation request for its consultant; times are texts in the reader's zone and language."""
 
     confirmation: ConfirmationRequest
-    reader: Person
+    reader: MailRecipient
     resolution: Resolution
     service: str
     counterpart: str
@@ -38,7 +38,7 @@ class OfferView:
 
     request_id: UUID
     hold_token: UUID
-    reader: Person
+    reader: MailRecipient
     state: str
     service: str
     counterpart: str
@@ -46,7 +46,7 @@ class OfferView:
     until: str
 
 
-def offer_view(db: Session, ctx: Context, sender: House, grant: Grant) -> OfferView | None:
+def offer_view(db: Session, ctx: Context, sender: Sender, grant: Grant) -> OfferView | None:
     """Return the offer of a link, or None when this person has no such offer.
 
     Raises EffectNotDoneError while the directory has no entry for one of the two sides.
@@ -55,8 +55,8 @@ def offer_view(db: Session, ctx: Context, sender: House, grant: Grant) -> OfferV
     about = request(db, found.consultation_request_id) if found is not None else None
     if found is None or about is None or about.requester_user_id != grant.person:
         return None
-    reader = person(db, sender, grant.person, ctx.policies)
-    consultant = person(db, sender, found.consultant_user_id, ctx.policies)
+    reader = mail_recipient(db, sender, grant.person, ctx.policies)
+    consultant = mail_recipient(db, sender, found.consultant_user_id, ctx.policies)
     zone, language = reader.time_zone, reader.language
     return OfferView(
         request_id=about.id,
@@ -65,12 +65,12 @@ def offer_view(db: Session, ctx: Context, sender: House, grant: Grant) -> OfferV
         state=effective_state(found.state, found.offered_until, ctx.now),
         service=one_line(service_name(db, about.consultation_service_type_id)),
         counterpart=one_line(consultant.mailbox.name),
-        when=spoken_span(found.start_time, found.end_time, zone, language),
-        until=spoken_moment(found.offered_until, zone, language),
+        when=span_text(found.start_time, found.end_time, zone, language),
+        until=instant_text(found.offered_until, zone, language),
     )
 
 
-def confirmation_view(db: Session, ctx: Context, sender: House, grant: Grant) -> ConfirmationView | None:
+def confirmation_view(db: Session, ctx: Context, sender: Sender, grant: Grant) -> ConfirmationView | None:
     """Return the confirmation request of a link, or None when this consultant has no such request.
 
     Raises EffectNotDoneError while the directory has no entry for one of the two sides.
@@ -79,8 +79,8 @@ def confirmation_view(db: Session, ctx: Context, sender: House, grant: Grant) ->
     about = request(db, found.request_id) if found is not None else None
     if found is None or about is None or found.consultant_user_id != grant.person:
         return None
-    reader = person(db, sender, grant.person, ctx.policies)
-    requester = person(db, sender, about.requester_user_id, ctx.policies)
+    reader = mail_recipient(db, sender, grant.person, ctx.policies)
+    requester = mail_recipient(db, sender, about.requester_user_id, ctx.policies)
     held = held_time(db, about.id, grant.person) if found.resolution == "open" else None
     is_held = held is not None and held.until > ctx.now
     zone, language = reader.time_zone, reader.language
@@ -91,7 +91,7 @@ def confirmation_view(db: Session, ctx: Context, sender: House, grant: Grant) ->
         resolution="unanswered" if found.resolution == "open" and not is_held else found.resolution,
         service=one_line(service_name(db, about.consultation_service_type_id)),
         counterpart=one_line(requester.mailbox.name),
-        when=spoken_span(start, end, zone, language) if start and end else None,
-        until=spoken_moment(held.until, zone, language) if held else None,
+        when=span_text(start, end, zone, language) if start and end else None,
+        until=instant_text(held.until, zone, language) if held else None,
         details=about.request_details,
     )

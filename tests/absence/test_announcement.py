@@ -22,8 +22,8 @@ from booking_tasks.contracts import (
     ReassignSession,
     RescheduleSession,
 )
-from booking_tasks.invites.notices import write_notice
-from booking_tasks.invites.service import write_cancellation, write_invite
+from booking_tasks.invites.notices import compose_notice
+from booking_tasks.invites.service import compose_cancellation, compose_invite
 from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.models import (
     AbsencePlan,
@@ -35,7 +35,7 @@ from booking_tasks.models import (
     ScheduledSession,
 )
 from booking_tasks.outbox.job_args import SendCancellation, SendInvite
-from booking_tasks.reminders.service import write_reminder
+from booking_tasks.reminders.service import compose_reminder
 from booking_tasks.sessions import service as sessions
 from tests.absence.scenario import DAY, HOUR, MINUTE, TEN, Day, apply, meeting, plan, rows, undo
 from tests.builders import NOW
@@ -45,8 +45,8 @@ from tests.sample_jobs import leased_job, leased_row, sample_args
 
 GRACE = 5 * MINUTE
 WRITERS: tuple[tuple[Callable[..., bytes | Skipped | Snooze], str], ...] = (
-    (write_reminder, "send_reminder"),
-    (write_invite, "send_invite"),
+    (compose_reminder, "send_reminder"),
+    (compose_invite, "send_invite"),
 )
 
 
@@ -97,8 +97,8 @@ def test_a_cancelled_requester_gets_an_apology_and_the_consultant_a_plain_cancel
     announced_plan(db, ctx, day)
     assert day.third.status == "cancelled_by_consultant"
     cancel = SendCancellation(day.third.id, 1, day.third.requester_user_id)
-    sorry = read(write_cancellation(db, ctx, HOUSE, leased_job(cancel)))
-    plain = read(write_cancellation(db, ctx, HOUSE, leased_job(replace(cancel, recipient=day.okafor))))
+    sorry = read(compose_cancellation(db, ctx, HOUSE, leased_job(cancel)))
+    plain = read(compose_cancellation(db, ctx, HOUSE, leased_job(replace(cancel, recipient=day.okafor))))
     assert "we are sorry" in body(sorry)
     assert "sorry" not in body(plain)
     assert "ill" not in f"{body(sorry)}{body(plain)}".split()
@@ -115,7 +115,7 @@ def test_the_held_time_is_proposed_and_no_other_mail_of_the_session_is_sent(
     )
     [proposed] = db.execute(select(Job).where(Job.job_type == "send_notice")).scalars()
     assert proposed.args["recipient"] == str(day.second.requester_user_id)
-    text = body(read(write_notice(db, ctx, HOUSE, leased_row(proposed))))
+    text = body(read(compose_notice(db, ctx, HOUSE, leased_row(proposed))))
     assert "Agreed: Wednesday, 3 March 2027, 11:00–12:00" in text
     assert "Proposed: Thursday, 4 March 2027, 10:00–11:00" in text
     assert "Please answer until: Tuesday, 2 March 2027, 09:05" in text

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, RescheduleSession
-from booking_tasks.invites.service import write_cancellation, write_invite
+from booking_tasks.invites.service import compose_cancellation, compose_invite
 from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.models import DirectoryUser, Job, ScheduledSession
 from booking_tasks.ops.mail_sink import calendar_of
@@ -29,8 +29,8 @@ from tests.sample_jobs import job_row, leased_row
 __all__ = ["session"]
 
 WRITERS: dict[str, Callable[..., bytes | Skipped | Snooze]] = {
-    "send_cancellation": write_cancellation,
-    "send_invite": write_invite,
+    "send_cancellation": compose_cancellation,
+    "send_invite": compose_invite,
 }
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from booking_tasks.contracts import AcceptOffer, DeclineOffer, DeclineRequest
-from booking_tasks.mail.dates import spoken_moment, spoken_span
+from booking_tasks.mail.dates import instant_text, span_text
 from tests.end_to_end.scenario import DAY, HOUR, MINUTE, SERVICE, Scenario, summary
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
@@ -32,8 +32,8 @@ def test_what_one_who_waits_does_not_answer_for_goes_to_the_next_who_takes_it(sc
     assert (scenario.request(first).status, scenario.request(second).status) == ("pending_assignment",) * 2
     (mail,) = scenario.letters(chloe)
     assert mail.subject == f"Eine Zeit ist frei geworden: Tutoring {scenario.mark} mit {nair.name}"
-    assert f"Wann: {spoken_span(start, start + HOUR, 'Asia/Tokyo', 'de')}" in mail.text
-    until = spoken_moment(scenario.morning + 30 * MINUTE, "Asia/Tokyo", "de")
+    assert f"Wann: {span_text(start, start + HOUR, 'Asia/Tokyo', 'de')}" in mail.text
+    until = instant_text(scenario.morning + 30 * MINUTE, "Asia/Tokyo", "de")
     assert f"Bitte antworten bis: {until}" in mail.text
     assert "17:30 Uhr, Asia/Tokyo (JST)" in until
     assert scenario.letters(dora) == []

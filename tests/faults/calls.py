@@ -24,7 +24,7 @@ from booking_tasks.events.publisher import Publisher
 from booking_tasks.events.tasks import targets_of
 from booking_tasks.kit.database import create_booking_engine, engine
 from booking_tasks.kit.settings import settings
-from booking_tasks.mail.message import Mailbox, letter
+from booking_tasks.mail.message import Mailbox, compose
 from booking_tasks.mail.transport import transport
 from booking_tasks.meetings.provider import HttpMeetingPlatform
 from booking_tasks.meetings.rules import RoomSpec
@@ -35,7 +35,7 @@ from tests.faults.fault_injector import frozen
 
 Call = Callable[[], object]
 
-_MAIL = letter(
+_MAIL = compose(
     Mailbox("Booking", "booking@example.org"),
     Mailbox("Mira", "mira@example.org"),
     "Subject",

@@ -19,11 +19,11 @@ from booking_tasks.calendars.store import sessions_that_do_not_block
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession
 from booking_tasks.intake import service as intake
-from booking_tasks.invites.notices import write_notice
-from booking_tasks.invites.service import write_cancellation, write_invite
+from booking_tasks.invites.notices import compose_notice
+from booking_tasks.invites.service import compose_cancellation, compose_invite
 from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.kit.signed_links import Links
-from booking_tasks.mail.calendar_copy import House
+from booking_tasks.mail.calendar_copy import Sender
 from booking_tasks.mail.message import Mailbox
 from booking_tasks.models import ConsultationRequest, Job, ScheduledSession
 from booking_tasks.ops.mail_sink import calendar_of
@@ -34,15 +34,15 @@ from tests.intake.office import TOMORROW, Office
 from tests.invites.test_service import body, read
 from tests.sample_jobs import job_row, leased_row
 
-HOUSE = House(
+HOUSE = Sender(
     Mailbox("Consultations", "booking@example.org"),
     "booking.example.org",
     Links("https://booking.example.org", "s" * 40),
 )
 WRITERS: dict[str, Callable[..., bytes | Skipped | Snooze]] = {
-    "send_notice": write_notice,
-    "send_invite": write_invite,
-    "send_cancellation": write_cancellation,
+    "send_notice": compose_notice,
+    "send_invite": compose_invite,
+    "send_cancellation": compose_cancellation,
 }
 
 
@@ -70,7 +70,7 @@ class Asking(Office):
         matches: ColumnElement[bool] = Job.args["recipient"].astext == str(self.who)
         return matches
 
-    def post(self, house: House = HOUSE) -> list[EmailMessage]:
+    def post(self, house: Sender = HOUSE) -> list[EmailMessage]:
         """Write every letter to the consultant that is due, in order; count what went out as sent."""
         due = self.db.execute(
             select(Job)
@@ -79,7 +79,7 @@ class Asking(Office):
         ).scalars()
         return [mail for job in due.all() if (mail := self._posted(job, house)) is not None]
 
-    def _posted(self, job: Job, house: House) -> EmailMessage | None:
+    def _posted(self, job: Job, house: Sender) -> EmailMessage | None:
         letter = WRITERS[job.job_type](self.db, self.ctx, house, leased_row(job))
         sent = isinstance(letter, bytes)
         self.db.execute(

@@ -14,13 +14,13 @@ from icalendar import Calendar
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
-from booking_tasks.invites.notices import write_notice
-from booking_tasks.invites.service import write_cancellation, write_invite
+from booking_tasks.invites.notices import compose_notice
+from booking_tasks.invites.service import compose_cancellation, compose_invite
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.kit.errors import EffectNotDoneError
 from booking_tasks.kit.ids import uuid7
-from booking_tasks.mail.calendar_copy import House
+from booking_tasks.mail.calendar_copy import Sender
 from booking_tasks.mail.message import Mailbox
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, DirectoryUser, Job, ScheduledSession
 from booking_tasks.outbox.job_args import JobArgs, NoticeType, SendCancellation, SendInvite, SendNotice
@@ -28,7 +28,7 @@ from tests import builders
 from tests.builders import NOW
 from tests.sample_jobs import job_row, leased_job
 
-HOUSE = House(Mailbox("Consultations", "booking@example.org"), "booking.example.org")
+HOUSE = Sender(Mailbox("Consultations", "booking@example.org"), "booking.example.org")
 MARK = "MARK-OF-A-PRIVATE-FIELD"
 
 
@@ -80,10 +80,10 @@ def test_each_side_reads_the_time_in_its_own_zone_and_language(
     person(db, session.consultant_user_id, time_zone="America/New_York")
 
     german = read(
-        write_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
+        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
     )
     english = read(
-        write_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.consultant_user_id)))
+        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.consultant_user_id)))
     )
 
     assert "Wann: Mittwoch, 3. März 2027, 10:00–11:00 Uhr, Europe/Vienna (CET)" in body(german)
@@ -104,15 +104,17 @@ def test_nothing_of_the_other_side_enters_a_copy_but_the_name(
     db.flush()
 
     to_requester = everything(
-        read(write_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, requester.user_id))))
+        read(compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, requester.user_id))))
     )
     to_consultant = everything(
-        read(write_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, consultant.user_id))))
+        read(compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, consultant.user_id))))
     )
     session.status = "cancelled_by_consultant"
     cancelled = everything(
         read(
-            write_cancellation(db, ctx, HOUSE, leased_job(SendCancellation(session.id, 0, requester.user_id)))
+            compose_cancellation(
+                db, ctx, HOUSE, leased_job(SendCancellation(session.id, 0, requester.user_id))
+            )
         )
     )
 
@@ -130,7 +132,7 @@ def test_the_method_of_the_part_is_the_method_of_the_calendar_and_from_is_the_or
     db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     invite = read(
-        write_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
+        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
     )
     part = next(part for part in invite.walk() if part.get_content_type() == "text/calendar")
     parsed = Calendar.from_ical(bytes(part.get_payload(decode=True)))
@@ -146,12 +148,12 @@ def test_a_missing_link_is_said_and_later_sent_as_a_change(
 ) -> None:
     link, session.meeting_platform_join_url = session.meeting_platform_join_url, None
     first = read(
-        write_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
+        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
     )
     sent_before(db, SendInvite(session.id, 0, session.requester_user_id))
     session.meeting_platform_join_url, session.revision = link, 1
     second = read(
-        write_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 1, session.requester_user_id)))
+        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 1, session.requester_user_id)))
     )
 
     assert "The link to join follows." in body(first)
@@ -165,7 +167,7 @@ def test_the_same_job_writes_the_same_bytes(db: Session, ctx: Context, session: 
     once = leased_job(SendInvite(session.id, 0, session.requester_user_id))
     later = replace(ctx, now=ctx.now + timedelta(hours=1))
 
-    assert write_invite(db, ctx, HOUSE, once) == write_invite(db, later, HOUSE, replace(once, attempts=2))
+    assert compose_invite(db, ctx, HOUSE, once) == compose_invite(db, later, HOUSE, replace(once, attempts=2))
 
 
 def test_somebody_unknown_or_the_service_itself_is_never_written_to(
@@ -173,12 +175,12 @@ def test_somebody_unknown_or_the_service_itself_is_never_written_to(
 ) -> None:
     person(db, session.consultant_user_id, email="Booking@Example.org")
     with pytest.raises(EffectNotDoneError, match="address of the service itself"):
-        write_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.consultant_user_id)))
+        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.consultant_user_id)))
 
     db.delete(db.get_one(DirectoryUser, session.requester_user_id))
     db.flush()
     with pytest.raises(EffectNotDoneError, match=f"directory has no user {session.requester_user_id}"):
-        write_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
+        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
 
 
 def test_who_has_no_part_in_the_session_gets_no_invitation(
@@ -187,10 +189,10 @@ def test_who_has_no_part_in_the_session_gets_no_invitation(
     stranger = builders.user(db)
 
     assert isinstance(
-        write_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, stranger.user_id))), Skipped
+        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, stranger.user_id))), Skipped
     )
     assert isinstance(
-        write_invite(db, ctx, HOUSE, leased_job(SendInvite(uuid7(), 0, stranger.user_id))), Skipped
+        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(uuid7(), 0, stranger.user_id))), Skipped
     )
 
 
@@ -208,7 +210,7 @@ def test_a_cancellation_waits_while_the_invitation_is_on_its_way(
     )
 
     assert isinstance(
-        write_cancellation(
+        compose_cancellation(
             db, ctx, HOUSE, leased_job(SendCancellation(session.id, 0, session.requester_user_id))
         ),
         Snooze,
@@ -269,7 +271,7 @@ def test_a_consultant_is_told_what_is_asked_when_and_until_when_to_answer(
     db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
     mail = read(
-        write_notice(
+        compose_notice(
             db, ctx, HOUSE, notice(request_, NoticeType.CONFIRMATION_REQUESTED, asked(request_), uuid7())
         )
     )
@@ -287,9 +289,9 @@ def test_a_question_that_is_settled_is_not_asked(
     wanted = notice(request_, NoticeType.CONFIRMATION_REQUESTED, asked(request_), uuid7())
     late = replace(ctx, now=NOW + timedelta(hours=24))
 
-    assert write_notice(db, late, HOUSE, wanted) == Skipped("the time to answer is over")
+    assert compose_notice(db, late, HOUSE, wanted) == Skipped("the time to answer is over")
     request_.status = "scheduled"
-    assert write_notice(db, ctx, HOUSE, wanted) == Skipped("the request is scheduled")
+    assert compose_notice(db, ctx, HOUSE, wanted) == Skipped("the request is scheduled")
 
 
 def test_only_a_consultant_who_was_asked_hears_of_the_withdrawal(
@@ -299,29 +301,29 @@ def test_only_a_consultant_who_was_asked_hears_of_the_withdrawal(
     withdrawn = notice(request_, NoticeType.CONFIRMATION_WITHDRAWN, consultant, uuid7())
     request_.status = "cancelled"
     sent_before(db, withdrawn.args)
-    assert write_notice(db, ctx, HOUSE, withdrawn) == Skipped("never asked")
+    assert compose_notice(db, ctx, HOUSE, withdrawn) == Skipped("never requested")
 
     question = sent_before(
         db, SendNotice(request_.id, consultant, NoticeType.CONFIRMATION_REQUESTED, uuid7())
     )
-    mail = read(write_notice(db, ctx, HOUSE, withdrawn))
+    mail = read(compose_notice(db, ctx, HOUSE, withdrawn))
     assert "nicht mehr gebraucht" in body(mail)
     assert MARK not in everything(mail)
 
     question.state, question.finished_at = "sending", None
     question.lease_token, question.lease_until = uuid7(), NOW
     db.flush()
-    assert isinstance(write_notice(db, ctx, HOUSE, withdrawn), Snooze)
+    assert isinstance(compose_notice(db, ctx, HOUSE, withdrawn), Snooze)
 
 
 def test_a_requester_hears_why_nothing_was_found(
     db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
     told = notice(request_, NoticeType.REQUEST_REJECTED, request_.requester_user_id)
-    assert write_notice(db, ctx, HOUSE, told) == Skipped("the request is pending_confirmation")
+    assert compose_notice(db, ctx, HOUSE, told) == Skipped("the request is pending_confirmation")
 
     request_.status, request_.status_reason = "rejected", "no_free_time"
-    mail = read(write_notice(db, ctx, HOUSE, told))
+    mail = read(compose_notice(db, ctx, HOUSE, told))
 
     assert "Reason: no consultant had free time when you needed one" in body(mail)
     assert mail["To"].addresses[0].addr_spec == "mira@private.example.org"

@@ -13,7 +13,7 @@ from booking_tasks.kit.settings import settings
 from booking_tasks.models import DirectoryUser, ScheduledSession
 from booking_tasks.outbox.job_args import NoticeType, SendCancellation, SendInvite, SendNotice
 from tests import builders
-from tests.mail.ledger import change, committed_session, found, order, settle_as
+from tests.mail.ledger import change, committed_session, found, order, set_state
 from tests.mail.servers import DROP, Mailed, Script, Sink, scripted_server, use_mail_server
 
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")
@@ -180,7 +180,7 @@ def test_a_refused_address_ends_the_job_and_one_put_off_is_tried_again(
 def test_a_cancellation_goes_once_to_whom_an_invitation_may_have_reached(
     session: ScheduledSession, post: Sink, state: str
 ) -> None:
-    settle_as(order(SendInvite(session.id, 0, session.requester_user_id)), state, send_attempts=1)
+    set_state(order(SendInvite(session.id, 0, session.requester_user_id)), state, send_attempts=1)
     change(session, status="cancelled_by_consultant", revision=1)
     order(SendCancellation(session.id, 1, session.requester_user_id))
 
@@ -207,7 +207,7 @@ def test_a_cancellation_waits_for_the_invitation_that_is_on_its_way(
     session: ScheduledSession, post: Sink
 ) -> None:
     invite = order(SendInvite(session.id, 0, session.requester_user_id))
-    settle_as(invite, "sending", send_attempts=1)
+    set_state(invite, "sending", send_attempts=1)
     change(session, status="cancelled_by_user", revision=1)
     key = order(SendCancellation(session.id, 1, session.requester_user_id))
     send_cancellation()

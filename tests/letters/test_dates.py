@@ -6,11 +6,11 @@ import pytest
 
 from booking_tasks.mail.dates import (
     Language,
+    day_text,
+    duration_text,
+    instant_text,
     language_of,
-    spoken_day,
-    spoken_duration,
-    spoken_moment,
-    spoken_span,
+    span_text,
     zone_of,
 )
 
@@ -35,30 +35,30 @@ def utc(month: int, day: int, hour: int, minute: int = 0) -> datetime:
     ],
 )
 def test_a_time_is_said_in_the_readers_zone_with_its_name(language: Language, zone: str, said: str) -> None:
-    assert spoken_span(utc(3, 3, 9), utc(3, 3, 10, 30), zone, language) == said
+    assert span_text(utc(3, 3, 9), utc(3, 3, 10, 30), zone, language) == said
 
 
 def test_summer_time_has_its_own_name() -> None:
-    assert spoken_moment(utc(7, 1, 8), "Europe/Vienna", "en") == (
+    assert instant_text(utc(7, 1, 8), "Europe/Vienna", "en") == (
         "Thursday, 1 July 2027, 10:00, Europe/Vienna (CEST)"
     )
 
 
 def test_a_span_over_midnight_names_both_days() -> None:
-    assert spoken_span(utc(3, 3, 22), utc(3, 4, 0), "Europe/Vienna", "de") == (
+    assert span_text(utc(3, 3, 22), utc(3, 4, 0), "Europe/Vienna", "de") == (
         "Mittwoch, 3. März 2027, 23:00 – Donnerstag, 4. März 2027, 01:00 Uhr, Europe/Vienna (CET)"
     )
 
 
 def test_a_span_over_a_change_of_clocks_names_both_offsets() -> None:
-    assert spoken_span(utc(3, 28, 0, 30), utc(3, 28, 1, 30), "Europe/Vienna", "en") == (
+    assert span_text(utc(3, 28, 0, 30), utc(3, 28, 1, 30), "Europe/Vienna", "en") == (
         "Sunday, 28 March 2027, 01:30–03:30, Europe/Vienna (CET – CEST)"
     )
 
 
 def test_the_repeated_hour_is_told_apart_by_its_name() -> None:
-    first = spoken_moment(utc(10, 31, 0, 30), "Europe/Vienna", "en")
-    second = spoken_moment(utc(10, 31, 1, 30), "Europe/Vienna", "en")
+    first = instant_text(utc(10, 31, 0, 30), "Europe/Vienna", "en")
+    second = instant_text(utc(10, 31, 1, 30), "Europe/Vienna", "en")
 
     assert (first[-30:], second[-30:]) == (
         first.replace("CET", "CEST")[-30:],
@@ -68,7 +68,7 @@ def test_the_repeated_hour_is_told_apart_by_its_name() -> None:
 
 
 def test_the_day_is_the_readers_day() -> None:
-    assert spoken_day(utc(3, 3, 23), "Pacific/Auckland", "en") == "Thursday, 4 March 2027"
+    assert day_text(utc(3, 3, 23), "Pacific/Auckland", "en") == "Thursday, 4 March 2027"
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_the_day_is_the_readers_day() -> None:
     ],
 )
 def test_durations_are_said_in_whole_minutes(minutes: float, english: str, german: str) -> None:
-    assert spoken_duration(timedelta(minutes=minutes), "en") == english
-    assert spoken_duration(timedelta(minutes=minutes), "de") == german
+    assert duration_text(timedelta(minutes=minutes), "en") == english
+    assert duration_text(timedelta(minutes=minutes), "de") == german
 
 
 @pytest.mark.parametrize(

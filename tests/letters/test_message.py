@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from booking_tasks.mail.message import LetterError, Mailbox, letter, message_id
+from booking_tasks.mail.message import Mailbox, MailError, compose, message_id
 
 HOUSE = Mailbox("Consultations", "booking@example.org")
 MIRA = Mailbox("Mira Lang", "mira@example.org")
@@ -40,7 +40,7 @@ def write(**values: Any) -> bytes:
         "message_id": message_id("a key", "booking.example.org"),
         "date": datetime(2027, 3, 1, 9, tzinfo=UTC),
     }
-    return letter(**(usual | values))
+    return compose(**(usual | values))
 
 
 def read(raw: bytes) -> EmailMessage:
@@ -147,7 +147,7 @@ def test_a_header_value_that_could_start_another_is_refused(hostile: str) -> Non
         {"sender": Mailbox(hostile, "booking@example.org")},
         {"message_id": hostile},
     ):
-        with pytest.raises(LetterError) as refused:
+        with pytest.raises(MailError) as refused:
             write(**values)
         assert hostile not in str(refused.value)
 
@@ -167,10 +167,10 @@ def test_a_header_value_that_could_start_another_is_refused(hostile: str) -> Non
     ],
 )
 def test_only_one_plain_address_is_written_to(address: str) -> None:
-    with pytest.raises(LetterError):
+    with pytest.raises(MailError):
         write(recipient=Mailbox("Mira", address))
 
 
 def test_a_calendar_part_never_goes_without_its_method() -> None:
-    with pytest.raises(LetterError):
+    with pytest.raises(MailError):
         write(method=None)

@@ -8,7 +8,7 @@ from jinja2 import UndefinedError
 
 from booking_tasks.mail import render as wording
 from booking_tasks.mail.dates import Language
-from booking_tasks.mail.render import one_line, words
+from booking_tasks.mail.render import one_line, render
 
 TEMPLATES = Path(wording.__file__).parent / "templates"
 LETTERS = (
@@ -23,7 +23,7 @@ LETTERS = (
 )
 VALUES: dict[str, str | None] = {
     "reader": "Mira",
-    "house": "Consultations",
+    "sender": "Consultations",
     "service": "Algebra",
     "counterpart": "Dr Okafor",
     "day": "Monday",
@@ -42,7 +42,7 @@ VALUES: dict[str, str | None] = {
 def test_every_letter_says_what_it_is_about_in_both_shapes(
     kind: str, language: Language, link: str | None
 ) -> None:
-    said = words(kind, language, link=link, **VALUES)
+    said = render(kind, language, link=link, **VALUES)
 
     assert "Algebra" in said.subject
     assert "\n" not in said.subject
@@ -65,11 +65,11 @@ def test_each_template_exists_in_both_languages() -> None:
 
 def test_a_letter_with_something_missing_is_not_written() -> None:
     with pytest.raises(UndefinedError):
-        words("invite", "en", reader="Mira")
+        render("invite", "en", reader="Mira")
 
 
 def test_markup_in_a_value_stays_text() -> None:
-    said = words("invite", "en", link=None, **VALUES | {"details": "<script>x</script>", "reader": '"><b>'})
+    said = render("invite", "en", link=None, **VALUES | {"details": "<script>x</script>", "reader": '"><b>'})
 
     assert "<script>" in said.text
     assert "<script>" not in said.html
@@ -77,8 +77,8 @@ def test_markup_in_a_value_stays_text() -> None:
 
 
 def test_a_web_link_can_be_clicked_and_anything_else_cannot() -> None:
-    web = words("invite", "en", link="https://meet.example.org/a?b=1&c=2", **VALUES)
-    other = words("invite", "en", link="javascript:alert(1)", **VALUES)
+    web = render("invite", "en", link="https://meet.example.org/a?b=1&c=2", **VALUES)
+    other = render("invite", "en", link="javascript:alert(1)", **VALUES)
 
     assert '<a href="https://meet.example.org/a?b=1&amp;c=2">' in web.html
     assert "href" not in other.html

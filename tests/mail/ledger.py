@@ -46,7 +46,7 @@ def change(session: ScheduledSession, **values: object) -> None:
             setattr(row, name, value)
 
 
-def settle_as(key: str, state: str, send_attempts: int) -> None:
+def set_state(key: str, state: str, send_attempts: int) -> None:
     """Pretend that a job ended (or is at work) after so many send attempts."""
     with transaction() as db:
         row = db.execute(select(Job).where(Job.key == key)).scalar_one()

@@ -13,7 +13,7 @@ from booking_tasks.meetings.rules import (
     checked_join_url,
     differences,
     evidence_of,
-    news,
+    link_events,
 )
 from tests.builders import NOW
 
@@ -79,7 +79,7 @@ def test_a_link_that_could_mislead_is_refused(url: str) -> None:
 def test_people_hear_of_every_link_they_do_not_have(
     previous: str | None, invited: bool, announced: bool, events: tuple[str, ...]
 ) -> None:
-    assert news(previous, "new", invited=invited, announced=announced) == events
+    assert link_events(previous, "new", invited=invited, announced=announced) == events
 
 
 def test_strangers_and_unnamed_guests_are_no_evidence() -> None:
@@ -123,7 +123,7 @@ def test_rooms_and_sessions_that_do_not_agree_are_found_both_ways() -> None:
     found = differences(listed, [fine, lost, moved, cancelled])
     assert found.orphans == (cancelled,)
     assert found.missing == (lost, moved)
-    assert found.strangers == (stranger.id,)
+    assert found.unknown_rooms == (stranger.id,)
 
 
 def test_work_under_way_is_left_alone() -> None:
@@ -131,4 +131,4 @@ def test_work_under_way_is_left_alone() -> None:
     making = _session(settled=False)
     held = _session(status="in_progress")
     found = differences([_room(closing)], [closing, making, held])
-    assert (found.orphans, found.missing, found.strangers) == ((), (), ())
+    assert (found.orphans, found.missing, found.unknown_rooms) == ((), (), ())

@@ -111,7 +111,7 @@ def test_a_session_that_moved_on_supersedes_the_order(db: Session, ctx: Context)
 
 def test_the_first_link_is_stored_announced_and_leads_to_invites(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    service.keep_link(db, ctx, leased(session), room())
+    service.store_link(db, ctx, leased(session), room())
     db.refresh(session)
     assert (session.meeting_platform_session_id, session.meeting_platform_join_url) == ("room-1", URL)
     assert (session.revision, session.updated_at) == (0, NOW)
@@ -124,24 +124,24 @@ def test_the_first_link_is_stored_announced_and_leads_to_invites(db: Session, ct
 
 def test_the_same_link_again_is_no_news(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    service.keep_link(db, ctx, leased(session), room())
-    service.keep_link(db, ctx, leased(session, reconcile_day=NOW.date()), room())
+    service.store_link(db, ctx, leased(session), room())
+    service.store_link(db, ctx, leased(session, reconcile_day=NOW.date()), room())
     assert events(db, session) == ["session.meeting_ready"]
 
 
 def test_a_moved_session_with_its_old_link_doubles_no_invite(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    service.keep_link(db, ctx, leased(session), room())
+    service.store_link(db, ctx, leased(session), room())
     move(db, ctx, session)
-    service.keep_link(db, ctx, leased(session), room())
+    service.store_link(db, ctx, leased(session), room())
     assert events(db, session) == ["session.meeting_ready", "session.rescheduled", "session.meeting_ready"]
     assert sorted(args.revision for args in work(db, session, "send_invite")) == [0, 0, 1, 1]
 
 
 def test_another_link_reaches_people_under_a_new_revision(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    service.keep_link(db, ctx, leased(session), room())
-    service.keep_link(db, ctx, leased(session), room("https://meet.example.org/r/2"))
+    service.store_link(db, ctx, leased(session), room())
+    service.store_link(db, ctx, leased(session), room("https://meet.example.org/r/2"))
     db.refresh(session)
     assert session.revision == 1
     assert session.revised_at == NOW + timedelta(seconds=1)
@@ -155,8 +155,8 @@ def test_a_link_after_invites_without_one_reaches_people_under_a_new_revision(
     db: Session, ctx: Context
 ) -> None:
     session = booked_session(db)
-    service.give_up_link(db, ctx, leased(session), "503")
-    service.keep_link(db, ctx, leased(session), room())
+    service.record_missing_link(db, ctx, leased(session), "503")
+    service.store_link(db, ctx, leased(session), room())
     assert session.revision == 1
     assert events(db, session) == [
         "session.meeting_failed",
@@ -170,7 +170,7 @@ def test_a_link_for_a_session_cancelled_meanwhile_is_dropped_and_its_room_closed
     db: Session, ctx: Context
 ) -> None:
     session = booked_session(db, status="cancelled_by_consultant")
-    service.keep_link(db, ctx, leased(session), room())
+    service.store_link(db, ctx, leased(session), room())
     db.refresh(session)
     assert session.meeting_platform_join_url is None
     assert events(db, session) == []
@@ -179,7 +179,7 @@ def test_a_link_for_a_session_cancelled_meanwhile_is_dropped_and_its_room_closed
 
 def test_a_link_for_a_session_moved_meanwhile_is_dropped(db: Session, ctx: Context) -> None:
     session = booked_session(db, revision=1)
-    service.keep_link(db, ctx, leased(session, revision=0), room())
+    service.store_link(db, ctx, leased(session, revision=0), room())
     db.refresh(session)
     assert session.meeting_platform_join_url is None
     assert events(db, session) == []
@@ -188,8 +188,8 @@ def test_a_link_for_a_session_moved_meanwhile_is_dropped(db: Session, ctx: Conte
 
 def test_giving_up_is_told_once_and_people_are_invited_without_a_link(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    service.give_up_link(db, ctx, leased(session), "the meeting platform answered 422")
-    service.give_up_link(db, ctx, leased(session, reconcile_day=NOW.date()), "again")
+    service.record_missing_link(db, ctx, leased(session), "the meeting platform answered 422")
+    service.record_missing_link(db, ctx, leased(session, reconcile_day=NOW.date()), "again")
     event = db.scalars(select(Event).where(Event.scheduled_session_id == session.id)).one()
     assert (event.type, event.reason) == ("session.meeting_failed", "the meeting platform answered 422")
     assert len(work(db, session, "send_invite")) == 2
@@ -203,7 +203,7 @@ def test_giving_up_is_not_told_when_nobody_waits_for_that_link(
     db: Session, ctx: Context, values: dict[str, Any]
 ) -> None:
     session = booked_session(db, **values)
-    service.give_up_link(db, ctx, leased(session, revision=0), "503")
+    service.record_missing_link(db, ctx, leased(session, revision=0), "503")
     assert events(db, session) == []
 
 
@@ -270,8 +270,8 @@ def test_a_report_becomes_evidence_once(db: Session, ctx: Context) -> None:
     session = booked_session(db, NOW - timedelta(hours=1), status="in_progress")
     job = leased(session, "collect_attendance")
     report = _report(session.consultant_user_id, complete=True)
-    assert service.keep_report(db, ctx, job, report) == 2
-    assert service.keep_report(db, ctx, job, report) == 0
+    assert service.store_report(db, ctx, job, report) == 2
+    assert service.store_report(db, ctx, job, report) == 0
     found = db.scalars(
         select(AttendanceEvidence).where(AttendanceEvidence.scheduled_session_id == session.id)
     )
@@ -287,17 +287,17 @@ def test_a_report_that_is_not_complete_is_asked_for_once_more_before_the_verdict
 ) -> None:
     session = booked_session(db, NOW - timedelta(hours=1), status="in_progress")
     report = _report(session.requester_user_id, complete=False)
-    service.keep_report(db, ctx, leased(session, "collect_attendance"), report)
+    service.store_report(db, ctx, leased(session, "collect_attendance"), report)
     again = db.scalars(select(Job).where(Job.job_type == "collect_attendance")).one()
     assert (again.args["is_repeat"], again.args["revision"]) == (True, 0)
     assert NOW < again.due_at < NOW + ctx.policies.verdict_delay
-    service.keep_report(db, ctx, leased(session, "collect_attendance", is_repeat=True), report)
+    service.store_report(db, ctx, leased(session, "collect_attendance", is_repeat=True), report)
     assert len(work(db, session, "collect_attendance")) == 1
 
 
 def test_no_report_is_no_evidence(db: Session, ctx: Context) -> None:
     session = booked_session(db, NOW - timedelta(hours=1), status="in_progress")
-    assert service.keep_report(db, ctx, leased(session, "collect_attendance"), None) == 0
+    assert service.store_report(db, ctx, leased(session, "collect_attendance"), None) == 0
     assert db.scalars(select(AttendanceEvidence)).all() == []
 
 
@@ -314,7 +314,7 @@ def test_comparing_orders_what_is_missing_and_closes_what_is_over(db: Session, c
     )
     for _ in range(2):
         found = service.reconcile(db, ctx, [stranger, ended])
-        assert found.strangers == (stranger.session_id,)
+        assert found.unknown_rooms == (stranger.session_id,)
     assert work(db, lost, "provision_meeting") == [ProvisionMeeting(lost.id, 0, NOW.date())]
     assert work(db, given_up, "provision_meeting") == [ProvisionMeeting(given_up.id, 0, NOW.date())]
     assert work(db, over, "close_meeting") == [

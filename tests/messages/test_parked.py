@@ -175,7 +175,7 @@ def test_parked_messages_are_forgotten_by_age(service_type: UUID) -> None:
     with transaction() as db:
         row = db.scalars(select(ParkedMessage)).one()
         age = timedelta(days=1)
-        assert retention.deleted_parked_messages(db, age, 10) == 0
+        assert retention.delete_parked_messages(db, age, 10) == 0
         row.received_at -= timedelta(days=2)
         db.flush()
-        assert retention.deleted_parked_messages(db, age, 10) == 1
+        assert retention.delete_parked_messages(db, age, 10) == 1

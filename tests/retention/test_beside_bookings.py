@@ -117,7 +117,7 @@ def forgotten(limit: int = 1000) -> Iterator[dict[str, int]]:
     """Delete a batch of every part in one transaction; it commits when the iterator goes on."""
     ctx = Context(now=datetime.now(UTC), actor="sweep", entry_point="sweep")
     with transaction() as db:
-        ages = tasks.ages_of(settings())
+        ages = tasks.retention_of(settings())
         yield {part: service.purge_batch(db, ctx, part, ages, limit) for part in service.PARTS}
 
 

@@ -27,10 +27,10 @@ from booking_tasks.models import (
     ScheduleRun,
 )
 from booking_tasks.retention import service
-from booking_tasks.retention.rules import Ages
+from booking_tasks.retention.rules import Retention
 from tests.builders import NOW, booked_session, consultant
 
-AGES = Ages(
+AGES = Retention(
     jobs=timedelta(days=90),
     inbox=timedelta(days=30),
     events=timedelta(days=730),

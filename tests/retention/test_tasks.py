@@ -55,7 +55,7 @@ def test_a_row_that_somebody_holds_is_left_for_another_day(own_database: str, va
 
 
 def test_the_ages_are_the_deployments() -> None:
-    ages = tasks.ages_of(
+    ages = tasks.retention_of(
         load_settings(
             {
                 "retain_jobs": "1d",

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import AcceptOffer, DeclineOffer
-from booking_tasks.invites.notices import write_notice
+from booking_tasks.invites.notices import compose_notice
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped
 from booking_tasks.models import ConsultationRequest, Job
@@ -62,7 +62,7 @@ def test_the_requester_reads_what_is_offered_until_when_and_with_whom(
 ) -> None:
     room = WaitingRoom(db, ctx, name="Algebra")
     _, wanted = offered(room, language)
-    mail = read(write_notice(db, ctx, HOUSE, wanted))
+    mail = read(compose_notice(db, ctx, HOUSE, wanted))
     assert mail["Subject"] == subject
     assert when in body(mail)
     assert until in body(mail)
@@ -81,4 +81,4 @@ def test_of_an_offer_that_is_answered_or_over_nobody_is_told_any_more(
         room.later(minutes=30)
     else:
         room.answers(answer, request)
-    assert write_notice(db, room.ctx, HOUSE, wanted) == Skipped(f"the offer is {state}")
+    assert compose_notice(db, room.ctx, HOUSE, wanted) == Skipped(f"the offer is {state}")

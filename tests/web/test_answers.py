@@ -313,7 +313,7 @@ def test_both_languages_show_every_resolution(
 
     from booking_tasks.kit.settings import settings
     from booking_tasks.kit.signed_links import Grant
-    from booking_tasks.mail.handler import house_of
+    from booking_tasks.mail.handler import sender_of
     from booking_tasks.web.service import confirmation_view
 
     request_id = confirming.request_confirmation()
@@ -321,7 +321,7 @@ def test_both_languages_show_every_resolution(
         event = db.execute(select(Event).where(Event.type == "request.confirmation_requested")).scalar_one()
         assert event.consultant_user_id is not None
         shown = confirmation_view(
-            db, ctx, house_of(settings()), Grant("answers", event.id, event.consultant_user_id, NOW)
+            db, ctx, sender_of(settings()), Grant("answers", event.id, event.consultant_user_id, NOW)
         )
     assert shown is not None
     assert shown.confirmation.request_id == request_id

@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import select
 
 from booking_tasks.context import Context
-from booking_tasks.invites.notices import ANSWERS, OFFERS, write_notice
+from booking_tasks.invites.notices import ANSWERS, OFFERS, compose_notice
 from booking_tasks.kit import clock
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.settings import settings
 from booking_tasks.kit.signed_links import Grant
-from booking_tasks.mail.handler import house_of
+from booking_tasks.mail.handler import sender_of
 from booking_tasks.models import ConsultationRequest, Event, Job, TimeOffer
 from tests import builders
 from tests.builders import NOW
@@ -59,7 +59,7 @@ def offered(language: str = "de") -> Waiting:
         room.frees()
         room.offers()
         notice = db.scalars(select(Job).where(Job.job_type == "send_notice")).one()
-        text = body(read(write_notice(db, ctx, house_of(settings()), leased_row(notice))))
+        text = body(read(compose_notice(db, ctx, sender_of(settings()), leased_row(notice))))
         address = settings().public_url
         link = next(line for line in text.splitlines() if line.startswith(f"{address}/"))
         return Waiting(
