@@ -1,4 +1,4 @@
-"""Every message in and out, versioned. Producers need nothing else of this package."""
+"""Every inbound and outbound message, versioned; producers need nothing else of this package."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from booking_tasks.contracts.base import (
     Contract,
     FieldError,
     Outcome,
+    PublicQueue,
     Query,
-    Queue,
     field_errors,
 )
 from booking_tasks.contracts.booking import (
@@ -118,7 +118,7 @@ from booking_tasks.contracts.search import (
     cursor_place,
 )
 
-#: Every public task, by its short name: the whole inbound surface.
+#: The contract of every public task by its short name: no other message is accepted.
 PUBLIC: dict[str, type[Query[Any]]] = {
     contract.task: contract
     for contract in (
@@ -214,8 +214,8 @@ __all__ = [
     "PolicyOutcome",
     "PreviewAvailability",
     "PreviewOutcome",
+    "PublicQueue",
     "Query",
-    "Queue",
     "ReassignOutcome",
     "ReassignSession",
     "ReceiveReply",

@@ -1,6 +1,6 @@
-"""Giving sessions to others, by hand or for a consultant who is away: messages of the admin queue.
+"""Reassigning sessions, one by one or for an absent consultant: commands of the admin queue.
 
-The requester's answer to a proposed time comes by the booking queue.
+The requester's answer to a proposed time is a command of the booking queue.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from booking_tasks.contracts.base import CodeT_co, Command, Contract, Instant, Outcome, Queue, Reason
+from booking_tasks.contracts.base import CodeT_co, Command, Contract, Instant, Outcome, PublicQueue, Reason
 from booking_tasks.contracts.booking import SessionOutcome, StartCode
 from booking_tasks.contracts.hours import LocalMoment
 from booking_tasks.enums import PlanState, RefusalCode, StepAction, StepState
@@ -58,34 +58,34 @@ AnswerProposalCode = Literal[
 ]
 
 
-#: So many sessions one plan takes at most.
+#: The limit of sessions in one plan.
 MOST_SESSIONS = 200
 
 
 class ReassignOutcome(SessionOutcome[CodeT_co], Generic[CodeT_co]):
-    """The session as it stands now, and whose it is."""
+    """The session after the command, with its consultant."""
 
     consultant_user_id: UUID | None = None
 
 
 class ReassignSession(Command[ReassignOutcome[ReassignCode]]):
-    """Give a session to another consultant at the same time; without one, to the best who can.
+    """Reassign a session to another consultant at its time; without one, to the best eligible one.
 
-    It stays the same session: its row, its UID and its room. The start stays; how long it lasts is the new
-    consultant's policy. A consultant who is named takes it on the operator's word and is not asked, also
-    where they confirm bookings themselves; without a name nobody is chosen who confirms, or with whom it
-    would last another time. `already_done`: it is theirs already.
+    The session keeps its row, its UID, its room and its start; its duration is the new consultant's policy. A
+    consultant who is named gets it by the operator's decision and is not asked, also if they confirm
+    bookings. Without a name, nobody is chosen who confirms or with whom it would have another duration.
+    `already_done`: this consultant has it already.
 
     Codes when refused: `unknown_session`, `already_started`, `already_ended`, `unknown_consultant`; why the
-    consultant is no candidate for the request, as the assignment says it (`is_the_requester`,
-    `not_available_for_booking`, `missing_specialization`, `excluded` and its others); why the time is not
-    theirs (`slot_taken`, `slot_not_free`, `requester_busy`, `notice_too_short`, `beyond_horizon`,
-    `limit_reached`); `nobody_can` (no consultant was named and none is able). A refused one leaves the
-    session where it was.
+    consultant is not eligible for the request (`is_the_requester`,
+    `not_available_for_booking`, `missing_specialization`, `excluded` and its others); why the time cannot be
+    booked (`slot_taken`, `slot_not_free`, `requester_busy`, `notice_too_short`, `beyond_horizon`,
+    `limit_reached`); `nobody_can` (no consultant was named and none is eligible). A refused
+    command changes nothing.
     """
 
     task: ClassVar[str] = "reassign_session"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = ReassignOutcome[ReassignCode]
 
     session_id: UUID
@@ -94,13 +94,14 @@ class ReassignSession(Command[ReassignOutcome[ReassignCode]]):
 
 
 class AbsenceStep(Contract):
-    """What becomes of one session, and why nothing better does.
+    """The step for one session, with its reason.
 
-    `reassign`: to `consultant_user_id` at its own time. `propose`: that consultant's `start` is kept for the
-    requester until `answer_by`, and they are asked (`proposal_id`). `cancel`: called off, with an apology.
-    `reason` of the first is `best`, `chosen` (named by the planner) or `must_confirm` (nobody else could;
-    they take it unasked); of the others why no colleague takes it at its time: `nobody_can`, or what stood in
-    the way of the one who was named; `too_soon_to_ask` when there is no time for an answer either.
+    `reassign`: to `consultant_user_id` at its own time. `propose`: that consultant's `start` is held for the
+    requester, who is asked to answer until `answer_by` (`proposal_id`). `cancel`: cancelled, with an apology.
+    `reason` of the first is `best`, `chosen` (named by the planner) or `must_confirm` (nobody else could,
+    and this consultant is not asked). The others have the reason why no colleague takes it at its time:
+    `nobody_can`, or the refusal of the one who was named; `too_soon_to_ask` when there is no time for an
+    answer.
     """
 
     session_id: UUID
@@ -115,7 +116,7 @@ class AbsenceStep(Contract):
 
 
 class AbsencePlanOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
-    """The plan as it stands now, its steps in order of time. `announce_at`: until then it can be undone."""
+    """The plan after the command, with its steps in order of time; it can be undone until `announce_at`."""
 
     plan_id: UUID | None = None
     state: PlanState | None = None
@@ -124,27 +125,27 @@ class AbsencePlanOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
 
 
 class ChosenConsultant(Contract):
-    """Who shall take one session, if they can."""
+    """The consultant for one session, if eligible."""
 
     session_id: UUID
     consultant_user_id: UUID
 
 
 class PlanAbsence(Command[AbsencePlanOutcome[PlanAbsenceCode]]):
-    """What can become of a consultant's sessions while they are away: shown and kept as a draft, no more.
+    """Draft what happens to the sessions of an absent consultant; nothing else is changed.
 
-    Give a `leave_id`, or `start` and `end` in the consultant's wall-clock time, or neither: every session
-    ahead, as for somebody who leaves for good. As many sessions as possible go to colleagues at their own
-    time; for the others a new time is proposed; what is left is cancelled. The time itself is not taken:
-    add the leave first, or it stays bookable. A draft with the same `plan_id` is replaced.
+    Set `leave_id`, or `start` and `end` in the consultant's wall-clock time, or neither for every future
+    session. As many sessions as possible are reassigned at their own time; for the others a new time is
+    proposed; the rest is cancelled. The time itself is not blocked: add the leave first, or it stays
+    bookable. A draft with the same `plan_id` is replaced.
 
     Codes when refused: `unknown_consultant`, `unknown_leave`, `plan_exists` (applied already, or another
-    consultant's), `unknown_session` (excepted or chosen for, and not among those affected),
+    consultant's), `unknown_session` (excepted or chosen, but not affected),
     `too_many_sessions` (more than 200; take a shorter time).
     """
 
     task: ClassVar[str] = "plan_absence"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = AbsencePlanOutcome[PlanAbsenceCode]
 
     plan_id: UUID
@@ -163,49 +164,49 @@ class PlanAbsence(Command[AbsencePlanOutcome[PlanAbsenceCode]]):
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise ValueError("end must lie after start")
         if self.leave_id is not None and self.start is not None:
-            raise ValueError("give leave_id, or start and end, not both")
+            raise ValueError("set leave_id, or start and end, not both")
         if len({one.session_id for one in self.chosen}) < len(self.chosen):
             raise ValueError("chosen names a session twice; name each once")
         return self
 
 
 class ApplyAbsencePlan(Command[AbsencePlanOutcome[ApplyPlanCode]]):
-    """Do what the draft shows, whole or not at all. Nobody hears of it before `announce_at`.
+    """Apply the draft, whole or not at all; nobody is notified before `announce_at`.
 
-    Codes when refused: `unknown_plan`, `plan_outdated` (something changed since: nothing was done, the
-    outcome holds the new draft), `already_undone`.
+    Codes when refused: `unknown_plan`, `plan_outdated` (something has changed: nothing was done, and
+    the outcome has the new draft), `already_undone`.
     """
 
     task: ClassVar[str] = "apply_absence_plan"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = AbsencePlanOutcome[ApplyPlanCode]
 
     plan_id: UUID
 
 
 class UndoAbsencePlan(Command[AbsencePlanOutcome[UndoPlanCode]]):
-    """Put every session of an applied plan back as it was; nobody hears anything.
+    """Undo an applied plan before anybody is notified.
 
-    A session that somebody moved, gave away or cancelled since stays as they left it (`overtaken`). Codes
+    A session that was moved, reassigned or cancelled meanwhile stays as it is (`overtaken`). Codes
     when refused: `unknown_plan`, `not_applied`, `already_announced`.
     """
 
     task: ClassVar[str] = "undo_absence_plan"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = AbsencePlanOutcome[UndoPlanCode]
 
     plan_id: UUID
 
 
 class AnswerProposal(Command[ReassignOutcome[AnswerProposalCode]]):
-    """The requester takes the time that is kept for them instead, or does not: then the session ends.
+    """Accept the proposed time, or decline it, which cancels the session.
 
-    Codes when refused: `unknown_proposal`, `not_offered` (answered, undone, or the session changed since),
+    Codes when refused: `unknown_proposal`, `not_offered` (answered, undone, or the session has changed),
     `hold_expired`.
     """
 
     task: ClassVar[str] = "answer_proposal"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = ReassignOutcome[AnswerProposalCode]
 
     proposal_id: UUID

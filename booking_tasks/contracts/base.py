@@ -1,8 +1,8 @@
-"""What every message has in common.
+"""The parts that all messages share.
 
 A command is one JSON object, sent as the keyword argument `request` of a Celery task named
 `booking_tasks.v1.<verb_noun>`. Unknown fields are refused. Instants are ISO 8601 with an offset;
-ids are UUIDs; durations stand in whole minutes unless a name says otherwise.
+ids are UUIDs; durations are whole minutes unless a name says otherwise.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from booking_tasks.kit.time_zones import zone
 
 TASK_PREFIX = "booking_tasks.v1."
 
-Queue = Literal["booking", "evidence", "admin", "replies"]
+PublicQueue = Literal["booking", "evidence", "admin", "replies"]
 Result = Literal["done", "already_done", "refused", "try_later"]
 
 
@@ -44,7 +44,8 @@ def _plain(line: str) -> str:
     return line
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Return the text. Raises ValueError when PostgreSQL cannot store it."""
     if "\0" in text:
         raise ValueError("must not contain the NUL character")
     return text
@@ -53,24 +54,24 @@ def _storable(text: str) -> str:
 Instant = Annotated[AwareDatetime, AfterValidator(_in_calendar)]
 ZoneName = Annotated[str, Field(max_length=64), AfterValidator(_known_zone)]
 Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
-Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_storable)]
-Prose = Annotated[str, Field(max_length=10_000), AfterValidator(_storable)]
+Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(storable)]
+Prose = Annotated[str, Field(max_length=10_000), AfterValidator(storable)]
 HolidayRegion = Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
 Specializations = Annotated[tuple[Line, ...], Field(max_length=50)]
 #: BCP 47: a language, perhaps with a region or script, like de or pt-BR.
-Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
-Languages = Annotated[tuple[Language, ...], Field(max_length=20)]
+LanguageTag = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
+Languages = Annotated[tuple[LanguageTag, ...], Field(max_length=20)]
 Ids = Annotated[tuple[UUID, ...], Field(max_length=1000)]
 
 
 class Contract(BaseModel):
-    """Frozen, and closed: a field that nobody declared is a mistake, not an extension."""
+    """A frozen message part; a field that is not declared is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
 class FieldError(Contract):
-    """What is wrong with one field, and what would be right."""
+    """The problem of one field, with what would be right."""
 
     field: str
     problem: str
@@ -85,10 +86,10 @@ AnyCodeT = TypeVar("AnyCodeT", bound=RefusalCode, default=RefusalCode)
 
 
 class Outcome(Contract, Generic[CodeT_co]):
-    """What became of a command. `code` says why it was refused; `errors` name the fields at fault.
+    """The result of a command. `code` is the reason for a refusal; `errors` name the fields at fault.
 
     Beside the codes of each command: `invalid` (see `errors`), `conflict` (the message_id was used with
-    other content), `dead` (given up after several attempts).
+    other content), `dead` (it failed in several attempts).
     """
 
     result: Result
@@ -98,7 +99,7 @@ class Outcome(Contract, Generic[CodeT_co]):
 
     @classmethod
     def refusal(cls, code: CodeT_co, field: str, problem: str) -> Self:  # type: ignore[misc]  # read-only
-        """Refused because of one field. `problem` goes on after its name: "is in use; choose a new one"."""
+        """Return a refusal for one field. `problem` continues its name: "is in use; choose a new one"."""
         return cls(
             result="refused",
             code=code,
@@ -111,27 +112,27 @@ OutcomeT = TypeVar("OutcomeT", bound=Outcome)
 
 
 class Query(Contract, Generic[OutcomeT]):
-    """A question: changes nothing, needs no message id."""
+    """A query; it changes nothing and needs no message id."""
 
     task: ClassVar[str]
-    queue: ClassVar[Queue]
+    queue: ClassVar[PublicQueue]
     outcome: ClassVar[type[Outcome]]
 
 
 class Command(Query[OutcomeT], Generic[OutcomeT]):
-    """A message that changes something. The same `message_id` again gets the stored outcome."""
+    """A message that changes something; a repeat with the same `message_id` gets the stored outcome."""
 
     message_id: UUID
-    actor: Line = Field(description="Who asks, as the caller claims it: a user id or a service name.")
+    actor: Line = Field(description="Who acts, by the caller's claim: a user id or a service name.")
 
 
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 def field_errors(problems: list[dict[str, Any]]) -> tuple[FieldError, ...]:
-    """Pydantic's problems as ours: where, and what would be right; never the value itself.
+    """Convert pydantic's errors: the field, and what would be right, without the value.
 
-    The sender chose the names of unknown fields: one that does not look like a name is not repeated.
+    The sender chooses the names of unknown fields, so a text that does not look like a name is not repeated.
     """
     return tuple(
         FieldError(

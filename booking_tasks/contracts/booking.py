@@ -1,4 +1,4 @@
-"""Asking for, agreeing, moving and ending consultations: messages of the booking queue."""
+"""Requests and sessions: commands of the booking queue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from booking_tasks.contracts.base import (
     Languages,
     Outcome,
     Prose,
-    Queue,
+    PublicQueue,
     Reason,
     Specializations,
 )
@@ -61,23 +61,24 @@ CancelSessionCode = Literal[ChangeCode, RefusalCode.UNKNOWN_SESSION]
 
 
 class FallbackCost(Contract):
-    """What it costs that another than the preferred consultant was chosen."""
+    """The cost of choosing another consultant than the preferred one."""
 
-    reason: str = Field(description="Why it was not the preferred one: what stood in their way.")
+    reason: str = Field(description="Why the preferred consultant was not chosen.")
     minutes_later: int | None = Field(
-        None, description="Than the preferred one's own earliest start; negative is earlier; None: has none."
+        None,
+        description="Than the earliest start of the preferred one; negative: earlier; None: there is none.",
     )
     score_difference: float | None = Field(
-        None, description="By how much the preferred one's score would have been higher with that start."
+        None, description="By how much the score of the preferred one would be higher with that start."
     )
 
 
 class RequestOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
-    """The request as it stands now.
+    """The request after the command.
 
-    `reason` says why it waits (`pending_assignment`) or how it ended. When a consultant was chosen in this
-    very task, `start` and `end` are theirs: booked when `scheduled`, held for their answer when
-    `pending_confirmation`; `fallback` is there when it is not the preferred one.
+    `reason` says why it waits (`pending_assignment`) or how it ended. When this command chose a
+    consultant, `start` and `end` are the booked time (`scheduled`) or the held time (`pending_confirmation`),
+    and `fallback` is set when it is not the preferred one.
     """
 
     request_id: UUID | None = None
@@ -91,24 +92,24 @@ class RequestOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
 
 
 class SubmitRequest(Command[RequestOutcome[SubmitCode]]):
-    """Ask for a consultation. `done` means accepted; `status` says whether somebody has it already.
+    """Request a consultation. `done` means accepted; `status` says whether it is assigned already.
 
-    `scheduled`: booked. `pending_confirmation`: held, and the consultant is asked. `pending_assignment`:
-    nobody can now; it waits, and `reason` says for what. `pending`: accepted, looked at in a moment.
+    `scheduled`: booked. `pending_confirmation`: held until the consultant answers. `pending_assignment`: it
+    waits, and `reason` says for what. `pending`: accepted, to be assigned shortly.
 
-    The preferred window holds the whole session. Without one, the earliest free time is taken. Any of the
-    `languages` will do. `fallback` says who else may serve instead of the preferred consultant: `anyone` at
-    once, anyone from `fallback_after` on (`wait`), or nobody (`only`).
+    The preferred window contains the whole session. Without one, the earliest free time is chosen. The
+    consultant needs one of the `languages`. `fallback` says who else may serve instead of the preferred
+    consultant: `anyone` at once, anyone from `fallback_after` on (`wait`), or nobody (`only`).
 
     Codes when refused: `unknown_service_type`, `unknown_consultant`, `unknown_request` (replaces),
     `request_exists` (the request_id is used), `window_over` (preferred_end lies in the past),
     `contradictory_preference` (fallback, its time, exclusions and the preferred one do not go together),
-    `preferred_cannot` (only the preferred one, who cannot serve this), `nobody_left` (all who could are
+    `preferred_cannot` (only the preferred one, who cannot serve it), `nobody_left` (all who could are
     excluded).
     """
 
     task: ClassVar[str] = "submit_request"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = RequestOutcome[SubmitCode]
 
     request_id: UUID
@@ -144,7 +145,7 @@ class ConfirmRequest(Command[RequestOutcome[ConfirmCode]]):
     """
 
     task: ClassVar[str] = "confirm_request"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = RequestOutcome[ConfirmCode]
 
     request_id: UUID
@@ -160,7 +161,7 @@ class DeclineRequest(Command[RequestOutcome[DeclineCode]]):
     """
 
     task: ClassVar[str] = "decline_request"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = RequestOutcome[DeclineCode]
 
     request_id: UUID
@@ -170,13 +171,13 @@ class DeclineRequest(Command[RequestOutcome[DeclineCode]]):
 
 
 class CancelRequest(Command[RequestOutcome[CancelRequestCode]]):
-    """The requester withdraws a request that is not scheduled yet. Codes: `unknown_request`,
+    """The requester withdraws a request that is not scheduled yet.
 
-    `already_scheduled` (cancel the session instead), `already_ended`.
+    Codes: `unknown_request`, `already_scheduled` (cancel the session instead), `already_ended`.
     """
 
     task: ClassVar[str] = "cancel_request"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = RequestOutcome[CancelRequestCode]
 
     request_id: UUID
@@ -184,7 +185,7 @@ class CancelRequest(Command[RequestOutcome[CancelRequestCode]]):
 
 
 class SessionOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
-    """The session as it stands now. `revision` is the invite's SEQUENCE."""
+    """The session after the command; `revision` is the SEQUENCE of the invite."""
 
     session_id: UUID | None = None
     status: SessionStatus | None = None
@@ -194,15 +195,15 @@ class SessionOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
 
 
 class RescheduleSession(Command[SessionOutcome[RescheduleCode]]):
-    """Move a session to another start of the same consultant; also to one that overlaps the old.
+    """Move a session to another start of the same consultant, which may overlap the old one.
 
     Codes: `unknown_session`, `already_started`, `already_ended`, `slot_not_free`, `slot_taken`,
-    `requester_busy`, `notice_too_short`, `beyond_horizon`, `limit_reached`. A refused move leaves the
-    session where it was.
+    `requester_busy`, `notice_too_short`, `beyond_horizon`, `limit_reached`. A refused
+    move changes nothing.
     """
 
     task: ClassVar[str] = "reschedule_session"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = SessionOutcome[RescheduleCode]
 
     session_id: UUID
@@ -211,13 +212,13 @@ class RescheduleSession(Command[SessionOutcome[RescheduleCode]]):
 
 
 class CancelSession(Command[SessionOutcome[CancelSessionCode]]):
-    """End an agreed session before it begins. Final: booking anew is a new request.
+    """Cancel a session before it begins; a new booking needs a new request.
 
     Codes: `unknown_session`, `already_started`, `already_ended`.
     """
 
     task: ClassVar[str] = "cancel_session"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = SessionOutcome[CancelSessionCode]
 
     session_id: UUID

@@ -9,7 +9,16 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from booking_tasks.contracts.base import CodeT_co, Command, CommonCode, Contract, Line, Outcome, Query, Queue
+from booking_tasks.contracts.base import (
+    CodeT_co,
+    Command,
+    CommonCode,
+    Contract,
+    Line,
+    Outcome,
+    PublicQueue,
+    Query,
+)
 from booking_tasks.enums import FeedType, RefusalCode
 
 
@@ -24,7 +33,7 @@ def _https(url: str) -> str:
     if not named or parts.scheme != "https":
         raise ValueError("must be an address like https://calendar.example.org/path")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a password; give username and password in their own fields")
+        raise ValueError("must not contain a password; use the fields username and password")
     return url
 
 
@@ -36,7 +45,7 @@ SetFeedCode = Literal[
 ]
 
 
-#: Opens somebody's calendar: never shown, not even when a message is printed.
+#: A secret of a calendar; it is not shown when a message is printed.
 Secret = Annotated[str | None, Field(max_length=1000, repr=False)]
 CalendarUrl = Annotated[str, Field(max_length=2000, repr=False), AfterValidator(_https)]
 MailAddress = Annotated[str, Field(max_length=254, pattern=r"^[^\s@<>,;]+@[A-Za-z0-9.-]+$")]
@@ -49,20 +58,20 @@ class CalendarFeedOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
 
 
 class SetCalendarFeed(Command[CalendarFeedOutcome[SetFeedCode]]):
-    """Add an outside calendar to a consultant, or change one. It is read within a minute.
+    """Add or change an outside calendar of a consultant; it is read within a minute.
 
     `ics`: `url` is the calendar itself (iCalendar over https). `caldav`: `url` is the collection of one
     calendar on a CalDAV server. With `username`, both are sent by HTTP Basic authentication.
-    `addresses` are the mail addresses under which the consultant is invited there, so that what they
-    declined does not block. `all_day_busy` takes whole days as busy even when they are marked free.
+    `addresses` are the mail addresses of the consultant in it, so that events which they declined do not
+    block. `all_day_busy` treats all-day events as busy even when they are marked free.
 
-    Until the changed calendar has been read, what was read before stays. Codes when refused:
-    `unknown_consultant`, `other_consultant` (the feed belongs to somebody else), `private_address`,
+    Until a changed calendar has been read, the busy time from before stays. Codes when refused:
+    `unknown_consultant`, `other_consultant` (the feed belongs to another consultant), `private_address`,
     `too_many_feeds`.
     """
 
     task: ClassVar[str] = "set_calendar_feed"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = CalendarFeedOutcome[SetFeedCode]
 
     feed_id: UUID
@@ -76,52 +85,54 @@ class SetCalendarFeed(Command[CalendarFeedOutcome[SetFeedCode]]):
 
 
 class RemoveCalendarFeed(Command[CalendarFeedOutcome[CommonCode]]):
-    """Forget an outside calendar and the busy time that came from it."""
+    """Remove an outside calendar and its busy time."""
 
     task: ClassVar[str] = "remove_calendar_feed"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = CalendarFeedOutcome[CommonCode]
 
     feed_id: UUID
 
 
 class CoveredSession(Contract):
-    """A consultation that an outside calendar covers, in part or whole: it stays where it is."""
+    """A session that an outside calendar covers partly or wholly; it is not moved."""
 
     session_id: UUID
     reason: Line = Field(description="`outside_calendar`")
 
 
 class CalendarFeedState(Contract):
-    """How it stands with one outside calendar. What opens it is not told."""
+    """The state of one outside calendar, without its address and password."""
 
     feed_id: UUID
     consultant_user_id: UUID
     feed_type: FeedType
-    good_at: datetime | None = Field(description="When the busy time was last known to be right.")
-    age_minutes: int | None = Field(description="How old that copy is; null when there is none yet.")
+    good_at: datetime | None = Field(description="When the busy time was last read or found unchanged.")
+    age_minutes: int | None = Field(description="The age of that copy; null when there is none yet.")
     stale: bool = Field(description="Older than BOOKING_CALENDAR_STALE_AFTER.")
     tried_at: datetime | None
-    failures: int = Field(description="In a row.")
+    failures: int = Field(description="The number of failed reads in a row.")
     last_error: str | None
-    busy_pieces: int = Field(description="Stretches of busy time in the ledger that came from it.")
-    unreadable: int = Field(description="Entries of it that nobody could make sense of: they do not block.")
+    busy_pieces: int = Field(description="The number of its busy times in the ledger.")
+    unreadable: int = Field(
+        description="The number of its entries that could not be read; they do not block."
+    )
     covered: tuple[CoveredSession, ...] = ()
 
 
 class CalendarFeedsOutcome(Outcome[CommonCode]):
-    """The calendars that were asked for, in the order of their ids."""
+    """The requested calendars, in the order of their ids."""
 
     feeds: tuple[CalendarFeedState, ...] = ()
 
 
 class ListCalendarFeeds(Query[CalendarFeedsOutcome]):
-    """How it stands with outside calendars: of one consultant, or the first `limit` after `after`."""
+    """List the state of outside calendars: of one consultant, or the first `limit` after `after`."""
 
     task: ClassVar[str] = "list_calendar_feeds"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = CalendarFeedsOutcome
 
     consultant_user_id: UUID | None = None
-    after: UUID | None = Field(None, description="The last feed_id of the page before.")
+    after: UUID | None = Field(None, description="The last feed_id of the previous page.")
     limit: int = Field(100, ge=1, le=500)

@@ -1,4 +1,4 @@
-"""Who offers what, when, and who people are: commands of the admin queue."""
+"""Service types, consultants, policies and people: commands of the admin queue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from booking_tasks.contracts.base import (
     Line,
     Outcome,
     Prose,
-    Queue,
+    PublicQueue,
     Specializations,
     ZoneName,
 )
@@ -40,7 +40,7 @@ ConsultantCode = Literal[
 AliasesCode = Literal[RefusalCode.CONTRADICTORY_ALIASES,]
 
 
-#: Sessions or minutes; the largest is more than any week holds.
+#: A number of sessions or minutes; the largest is more than a week has.
 Limit = Annotated[int, Field(ge=1, le=20_000)]
 
 
@@ -49,9 +49,9 @@ Weight = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class TermWeights(Contract):
-    """How much a term of the assignment's score counts, where it differs from the deployment's settings.
+    """Weights of the assignment's score that differ from the deployment's settings.
 
-    What the terms mean: docs/assignment.md.
+    docs/assignment.md explains the terms.
     """
 
     preference: Weight | None = None
@@ -70,24 +70,23 @@ class ServiceTypeOutcome(Outcome[ServiceTypeCode]):
 
 
 class UpsertServiceType(Command[ServiceTypeOutcome]):
-    """Create or change a kind of consultation. Lengths and buffers in minutes of elapsed time.
+    """Create or change a service type; durations and buffers are minutes of elapsed time.
 
-    The limits hold for each consultant by itself and count this kind of session alone, held or booked, by
-    the day on which it starts in the consultant's zone; weeks begin on Monday. None: no limit.
+    The limits apply to each consultant and count only sessions of this service type, held or booked, by the
+    day on which they start in the consultant's zone; weeks begin on Monday. None: no limit.
 
-    Where a consultant must confirm, they have `confirmation_minutes` to answer (None: as the deployment
-    says), and never longer than until the start. When everyone who could take a request was asked and
-    declined or stayed silent, it waits for somebody else until its deadline, or is rejected at once:
-    `when_all_declined`.
+    A consultant who must confirm has `confirmation_minutes` to answer (None: the deployment's setting), and
+    at most until the start. When all eligible consultants were asked and declined or did not answer,
+    `when_all_declined` decides: the request waits for another one until its deadline, or is rejected at once.
 
-    `waiting_list`: time that becomes free is offered to the best waiting request, which keeps it until its
-    requester answers (`offer`), or booked for it at once (`book`).
+    `waiting_list`: released time is offered to the best waiting request and held until its requester answers
+    (`offer`), or booked for it at once (`book`).
 
-    Codes when refused: `name_taken`, `contradictory_weights` (nothing would tell candidates apart).
+    Codes when refused: `name_taken`, `contradictory_weights` (they could not rank candidates).
     """
 
     task: ClassVar[str] = "upsert_service_type"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = ServiceTypeOutcome
 
     service_type_id: UUID
@@ -112,21 +111,21 @@ class UpsertServiceType(Command[ServiceTypeOutcome]):
 
 
 class PolicyOutcome(Outcome[PolicyCode]):
-    """Whose policy it is, and for which kind of consultation."""
+    """The consultant and the service type of the policy."""
 
     consultant_user_id: UUID | None = None
     service_type_id: UUID | None = None
 
 
 class SetConsultantPolicy(Command[PolicyOutcome]):
-    """What one consultant does differently in one kind of consultation; None is as the kind says.
+    """Set what differs for one consultant and one service type; None is the service type's value.
 
-    The whole of it is replaced; all None takes it away. Sessions and holds stay as they are. Codes when
+    The whole policy is replaced; all None removes it. Sessions and holds stay as they are. Codes when
     refused: `unknown_consultant`, `unknown_service_type`.
     """
 
     task: ClassVar[str] = "set_consultant_policy"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = PolicyOutcome
 
     consultant_user_id: UUID
@@ -149,7 +148,7 @@ class ConsultantOutcome(Outcome[ConsultantCode]):
 
     consultant_user_id: UUID | None = None
     uncovered: tuple[UncoveredSession, ...] = Field(
-        (), description="Sessions that the hours, read in another zone or region, no longer cover, and why."
+        (), description="Sessions that the hours no longer cover in the new zone or region, and why."
     )
 
 
@@ -157,17 +156,17 @@ class UpsertConsultant(Command[ConsultantOutcome]):
     """Create or change a consultant's profile. Their hours are read in `time_zone`.
 
     On the public holidays of `holiday_region` (ISO 3166: a country like AT, or a part of one like DE-BY)
-    weekly and recurring hours do not count. `service_type_ids` and `company_ids` are what they offer and for
-    whom; None is all. Requests are shared out in proportion to `assignment_weight`; `assignment_capacity` is
-    the most sessions and holds ahead that assigning gives them; tier 1 is asked first.
+    weekly and recurring hours do not count. `service_type_ids` are what they offer and `company_ids` are for
+    whom; None is all. Requests are distributed in proportion to `assignment_weight`; `assignment_capacity` is
+    the most future sessions and holds that assignment may give them; tier 1 is chosen first.
 
-    The limits count sessions of every kind, held or booked, beside the limits of the kinds, by the day on
-    which they start in `time_zone`; weeks begin on Monday. None: no limit. Codes when refused:
+    The limits count sessions of all service types, held or booked, in addition to the limits of each type, by
+    the day on which they start in `time_zone`; weeks begin on Monday. None: no limit. Codes when refused:
     `unknown_holiday_region`, `unknown_service_type`.
     """
 
     task: ClassVar[str] = "upsert_consultant"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = ConsultantOutcome
 
     consultant_user_id: UUID
@@ -189,26 +188,26 @@ class UpsertConsultant(Command[ConsultantOutcome]):
 
 
 class AliasesOutcome(Outcome[AliasesCode]):
-    """How many words are aliases now."""
+    """The number of aliases after the command."""
 
     count: int | None = None
 
 
 class AliasEntry(Contract):
-    """Another word for a specialization; upper and lower case do not matter."""
+    """Another name of a specialization; case does not matter."""
 
     alias: Line
     specialization: Line
 
 
 class SetSpecializationAliases(Command[AliasesOutcome]):
-    """Say which words mean the same specialization, wherever skills are compared. Replaces all aliases.
+    """Replace all aliases of specializations, which apply wherever specializations are compared.
 
     Code when refused: `contradictory_aliases` (an alias of itself, of two, or of another alias).
     """
 
     task: ClassVar[str] = "set_specialization_aliases"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = AliasesOutcome
 
     aliases: Annotated[tuple[AliasEntry, ...], Field(max_length=10_000)]
@@ -221,10 +220,10 @@ class UserOutcome(Outcome[CommonCode]):
 
 
 class UpsertUser(Command[UserOutcome]):
-    """Tell the directory how to reach and address a person: requester or consultant."""
+    """Create or change the directory entry of a requester or consultant."""
 
     task: ClassVar[str] = "upsert_user"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = UserOutcome
 
     user_id: UUID

@@ -1,4 +1,4 @@
-"""What other services hear: CloudEvents 1.0 in structured mode (application/cloudevents+json)."""
+"""The events for other services: CloudEvents 1.0 in structured mode (application/cloudevents+json)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from booking_tasks.contracts.base import Instant
 
 
 class CloudEvent(BaseModel):
-    """CloudEvents 1.0, section 'REQUIRED attributes' and the optional ones used here.
+    """An event in CloudEvents 1.0 (section 'REQUIRED attributes') with some optional attributes.
 
-    `id` is the event's id in our history: a repeat carries the same one.
+    `id` is the id of the event in the history, so that a repeat has the same one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -22,7 +22,7 @@ class CloudEvent(BaseModel):
     id: UUID
     source: str
     type: str = Field(description="<prefix>.<event>.v1, such as booking.session.scheduled.v1")
-    subject: str = Field(description="The session's id, or the request's where there is no session yet.")
+    subject: str = Field(description="The session's id, or the request's id when there is no session yet.")
     time: Instant
     datacontenttype: Literal["application/json"] = "application/json"
     data: dict[str, Any]

@@ -1,4 +1,4 @@
-"""What was seen, said and charged afterwards: messages of the evidence queue."""
+"""Attendance, outcome and billing of sessions: commands of the evidence queue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from booking_tasks.contracts.base import Command, Contract, Instant, Line, Outcome, Prose, Queue
+from booking_tasks.contracts.base import Command, Contract, Instant, Line, Outcome, Prose, PublicQueue
 from booking_tasks.contracts.booking import SessionOutcome
 from booking_tasks.enums import Attendance, EvidenceType, Party, RefusalCode
 
@@ -22,11 +22,11 @@ RecordBillingCode = Literal[RefusalCode.UNKNOWN_SESSION,]
 
 
 class Observation(Contract):
-    """One thing seen of a room. `external_id` names it at its source, so that a repeat is one row."""
+    """One observation of a room; its source names it by `external_id`, so that a repeat is one row."""
 
     evidence_type: EvidenceType
     observed_at: Instant
-    party: Party | None = Field(None, description="Whose presence; only and always for joined and left.")
+    party: Party | None = Field(None, description="The side that joined or left; not set for other types.")
     external_id: Line
 
     @model_validator(mode="after")
@@ -37,21 +37,21 @@ class Observation(Contract):
 
 
 class EvidenceOutcome(Outcome[RecordAttendanceCode]):
-    """How many of the observations were new."""
+    """The number of observations that were new."""
 
     session_id: UUID | None = None
     recorded: int = 0
 
 
 class RecordAttendance(Command[EvidenceOutcome]):
-    """Tell what was observed of a session's room. Codes: `unknown_session`.
+    """Record what was observed of a session's room. Codes: `unknown_session`.
 
-    Evidence that comes after the verdict is kept and changes nothing by itself; correct the verdict
-    with record_outcome.
+    Evidence that arrives after the verdict is kept and changes nothing; correct the verdict with
+    record_outcome.
     """
 
     task: ClassVar[str] = "record_attendance"
-    queue: ClassVar[Queue] = "evidence"
+    queue: ClassVar[PublicQueue] = "evidence"
     outcome: ClassVar[type[Outcome]] = EvidenceOutcome
 
     session_id: UUID
@@ -60,13 +60,13 @@ class RecordAttendance(Command[EvidenceOutcome]):
 
 
 class RecordOutcome(Command[SessionOutcome[RecordOutcomeCode]]):
-    """Notes after the session and, where needed, who really attended: the latter corrects the verdict.
+    """Record notes after the session and, to correct the verdict, who attended.
 
     Codes: `unknown_session`, `not_ended`, `cancelled`.
     """
 
     task: ClassVar[str] = "record_outcome"
-    queue: ClassVar[Queue] = "evidence"
+    queue: ClassVar[PublicQueue] = "evidence"
     outcome: ClassVar[type[Outcome]] = SessionOutcome[RecordOutcomeCode]
 
     session_id: UUID
@@ -77,15 +77,15 @@ class RecordOutcome(Command[SessionOutcome[RecordOutcomeCode]]):
     @model_validator(mode="after")
     def _says_something(self) -> RecordOutcome:
         if self.notes is None and self.requester_attendance is None and self.consultant_attendance is None:
-            raise ValueError("give notes or an attendance")
+            raise ValueError("set notes or an attendance")
         return self
 
 
 class RecordBilling(Command[SessionOutcome[RecordBillingCode]]):
-    """What the billing service charged for a session, in its own currency. Codes: `unknown_session`."""
+    """Record what the billing service charged for a session, in its currency. Codes: `unknown_session`."""
 
     task: ClassVar[str] = "record_billing"
-    queue: ClassVar[Queue] = "evidence"
+    queue: ClassVar[PublicQueue] = "evidence"
     outcome: ClassVar[type[Outcome]] = SessionOutcome[RecordBillingCode]
 
     session_id: UUID

@@ -1,4 +1,4 @@
-"""Why a consultant was chosen, and why not the others: a question of the booking queue."""
+"""Why a consultant was chosen and the others were not: a query of the booking queue."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from uuid import UUID
 
 from pydantic import Field
 
-from booking_tasks.contracts.base import Contract, Instant, Outcome, Query, Queue
+from booking_tasks.contracts.base import Contract, Instant, Outcome, PublicQueue, Query
 from booking_tasks.enums import RefusalCode, RequestStatus
 
 ExplainCode = Literal[RefusalCode.UNKNOWN_REQUEST,]
 
 
 class Considered(Contract):
-    """One consultant as looked at: able, with terms (each between 0 and 1) and total, or why not."""
+    """One candidate: eligible with terms (each between 0 and 1) and total, or rejected with a reason."""
 
     consultant_user_id: UUID
     preferred: bool = False
@@ -26,10 +26,10 @@ class Considered(Contract):
 
 
 class Decision(Contract):
-    """One look: under which policy, from which inputs, what came of it, and everyone looked at.
+    """One decision: its policy, inputs and result, and all candidates.
 
-    `inputs` holds what was wanted, the weights, and what everyone of the pool had. The candidates come best
-    first, then those who could not, by how far they came.
+    `inputs` has the criteria, the weights, and the values of everyone in the pool. The eligible candidates
+    come first, the best one first, then the others by how far they came.
     """
 
     decided_at: Instant
@@ -42,7 +42,7 @@ class Decision(Contract):
 
 
 class ExplainOutcome(Outcome[ExplainCode]):
-    """How the request stands, and every decision about it, the latest last."""
+    """The status of the request, and every decision about it, the latest last."""
 
     request_id: UUID | None = None
     status: RequestStatus | None = None
@@ -50,13 +50,13 @@ class ExplainOutcome(Outcome[ExplainCode]):
 
 
 class ExplainAssignment(Query[ExplainOutcome]):
-    """Ask why a request has the consultant that it has, or none. Code when refused: `unknown_request`.
+    """Explain why a request has its consultant, or none. Code when refused: `unknown_request`.
 
-    What the reasons and terms mean: docs/assignment.md.
+    docs/assignment.md explains the reasons and terms.
     """
 
     task: ClassVar[str] = "explain_assignment"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = ExplainOutcome
 
     request_id: UUID

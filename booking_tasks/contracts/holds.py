@@ -1,4 +1,4 @@
-"""Keeping a start for a moment, and booking many at once: messages of the booking queue."""
+"""Holds and series: commands of the booking queue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from booking_tasks.contracts.base import CodeT_co, Command, Contract, Instant, Outcome, Prose, Queue, ZoneName
+from booking_tasks.contracts.base import (
+    CodeT_co,
+    Command,
+    Contract,
+    Instant,
+    Outcome,
+    Prose,
+    PublicQueue,
+    ZoneName,
+)
 from booking_tasks.contracts.booking import StartCode
 from booking_tasks.enums import RefusalCode, RequestStatus
 
@@ -45,14 +54,14 @@ SeriesCode = Literal[
 ]
 
 
-#: A hold is kept for its requester so long at most, however often it is renewed.
+#: The longest time of a hold, however often it is renewed.
 LONGEST_HOLD = timedelta(hours=2)
 
 HoldMinutes = Annotated[int, Field(ge=1, le=60)]
 
 
 class HoldOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
-    """The hold and its request as they stand now. Whoever has the token may renew, release and confirm."""
+    """The hold and its request after the command; the token allows to renew, release and confirm it."""
 
     request_id: UUID | None = None
     hold_token: UUID | None = None
@@ -64,16 +73,16 @@ class HoldOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
 
 
 class HoldSlot(Command[HoldOutcome[HoldCode]]):
-    """Keep an offered start for a requester until they confirm it, at most `minutes` and never past it.
+    """Hold a start for a requester until they confirm it, at most for `minutes` and not past the start.
 
-    It makes the request of that id, which nobody else looks at while the start is held. A hold ends by the
-    clock alone: then the start is free for others, and the request ends as cancelled (`hold_expired`).
+    It creates the request of that id, which is not assigned while the start is held. A hold ends by the
+    clock: then the start is free for others, and the request is cancelled (`hold_expired`).
     Codes: `unknown_service_type`, `unknown_consultant`, `request_exists`, `is_the_requester`,
     `slot_not_free`, `slot_taken`, `requester_busy`, `notice_too_short`, `beyond_horizon`, `limit_reached`.
     """
 
     task: ClassVar[str] = "hold_slot"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = HoldOutcome[HoldCode]
 
     request_id: UUID
@@ -87,14 +96,14 @@ class HoldSlot(Command[HoldOutcome[HoldCode]]):
 
 
 class RenewHold(Command[HoldOutcome[RenewHoldCode]]):
-    """Keep a hold for `minutes` from now, two hours from its beginning at most and never past its start.
+    """Renew a hold for `minutes` from now, at most two hours in all and not past the start.
 
-    Codes: `unknown_hold`, `hold_expired`, `not_held` (confirmed or ended), `longest_hold` (no longer is
-    possible).
+    Codes: `unknown_hold`, `hold_expired`, `not_held` (confirmed or ended), `longest_hold` (the
+    limit is reached).
     """
 
     task: ClassVar[str] = "renew_hold"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = HoldOutcome[RenewHoldCode]
 
     request_id: UUID
@@ -103,10 +112,10 @@ class RenewHold(Command[HoldOutcome[RenewHoldCode]]):
 
 
 class ReleaseHold(Command[HoldOutcome[ReleaseHoldCode]]):
-    """Give a hold back; its request ends as cancelled. Codes: `unknown_hold`, `not_held` (confirmed)."""
+    """Release a hold; its request is cancelled. Codes: `unknown_hold`, `not_held` (confirmed)."""
 
     task: ClassVar[str] = "release_hold"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = HoldOutcome[ReleaseHoldCode]
 
     request_id: UUID
@@ -114,13 +123,13 @@ class ReleaseHold(Command[HoldOutcome[ReleaseHoldCode]]):
 
 
 class ConfirmHold(Command[HoldOutcome[ConfirmHoldCode]]):
-    """Book what is held. Where the consultant confirms themselves, they are asked and the hold goes on.
+    """Book the held start; if the consultant must confirm, they are asked and the hold continues.
 
     Codes: `unknown_hold`, `hold_expired`, `not_held` (ended).
     """
 
     task: ClassVar[str] = "confirm_hold"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = HoldOutcome[ConfirmHoldCode]
 
     request_id: UUID
@@ -128,7 +137,7 @@ class ConfirmHold(Command[HoldOutcome[ConfirmHoldCode]]):
 
 
 class Weekly(Contract):
-    """The same wall-clock time in `time_zone`, every so many weeks, so many times, the first included."""
+    """A weekly recurrence at one wall-clock time in `time_zone`; `times` includes the first."""
 
     times: int = Field(ge=2, le=53)
     every_weeks: int = Field(1, ge=1, le=52)
@@ -136,7 +145,7 @@ class Weekly(Contract):
 
 
 class SeriesSession(Contract):
-    """One agreed consultation of a series."""
+    """One session of a series."""
 
     session_id: UUID
     request_id: UUID
@@ -145,14 +154,14 @@ class SeriesSession(Contract):
 
 
 class Conflict(Contract):
-    """A start of a series that cannot be booked, and why; the codes are those of HoldSlot."""
+    """A start of a series that cannot be booked; the codes are those of HoldSlot."""
 
     start: Instant
     code: StartCode
 
 
 class SeriesOutcome(Outcome[SeriesCode]):
-    """Every session in order of time, or none and every conflict."""
+    """All sessions in order of time, or no session and all conflicts."""
 
     series_id: UUID | None = None
     sessions: tuple[SeriesSession, ...] = ()
@@ -162,13 +171,13 @@ class SeriesOutcome(Outcome[SeriesCode]):
 class BookSeries(Command[SeriesOutcome]):
     """Book several starts of one consultant, whole or not at all.
 
-    Give the `starts` one by one, or one and `weekly`. Codes: `unknown_service_type`, `unknown_consultant`,
+    Set all `starts`, or one start and `weekly`. Codes: `unknown_service_type`, `unknown_consultant`,
     `is_the_requester`, `not_bookable`, `series_exists`, `must_be_confirmed` (the consultant
     confirms each booking), `conflicts` (see there; nothing was booked).
     """
 
     task: ClassVar[str] = "book_series"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = SeriesOutcome
 
     series_id: UUID
@@ -183,7 +192,7 @@ class BookSeries(Command[SeriesOutcome]):
     @model_validator(mode="after")
     def _starts(self) -> BookSeries:
         if self.weekly is not None and len(self.starts) > 1:
-            raise ValueError("give one start beside weekly, or all of them without it")
+            raise ValueError("set one start with weekly, or all of them without it")
         if len(set(self.starts)) < len(self.starts):
             raise ValueError("a start is named twice; name each once")
         return self

@@ -1,6 +1,6 @@
-"""When a consultant works: hours, leave, and what a change of them would do. Messages of the admin queue.
+"""Hours and leave of consultants, and the preview of a change: messages of the admin queue.
 
-All times are wall-clock times in the consultant's zone, without offset; docs/availability.md says what
+All times are wall-clock times in the consultant's zone, without offset; docs/availability.md explains what
 they mean when clocks change.
 """
 
@@ -22,8 +22,8 @@ from booking_tasks.contracts.base import (
     HolidayRegion,
     Instant,
     Outcome,
+    PublicQueue,
     Query,
-    Queue,
     Reason,
     ZoneName,
 )
@@ -50,7 +50,7 @@ PreviewCode = Literal[
 ]
 
 
-#: No window is longer than a week of wall-clock time.
+#: The longest window: a week of wall-clock time.
 LONGEST_WINDOW = timedelta(days=7)
 _MOST_RECURRING = 100
 
@@ -85,7 +85,7 @@ RecurrenceRule = Annotated[str, Field(max_length=500), AfterValidator(_rule)]
 
 
 class DayHours(Contract):
-    """From `start` to `end`. An end at or before the start belongs to the next day;
+    """Hours from `start` to `end`; an end at or before the start belongs to the next day.
 
     00:00 to 00:00 is the whole day.
     """
@@ -101,22 +101,22 @@ class DayHours(Contract):
 
 
 class WeeklyHours(DayHours):
-    """Every week on one weekday (1 Monday to 7 Sunday, ISO 8601), wall-clock in the consultant's zone."""
+    """Hours of one weekday (1 Monday to 7 Sunday, ISO 8601), in the consultant's zone."""
 
     weekday: int = Field(ge=1, le=7)
 
 
 class SingleSlot(DayHours):
-    """Hours of one date, beside those of the week; they count on a public holiday too."""
+    """Additional hours of one date; they count on a public holiday too."""
 
     day: date
 
 
 class RecurringHours(Contract):
-    """Hours that recur as RFC 5545 says: RRULE from `start` on, with `rdates` added and `exdates` left out.
+    """Hours that recur by RFC 5545: RRULE from `start` on, with `rdates` added and `exdates` removed.
 
-    How long each lasts is said by `end` (of the first) or `duration_minutes`, in wall-clock time. Without
-    `rrule` they are at `start` and at `rdates`. UNTIL is inclusive; in UTC (with Z) or wall-clock.
+    `end` (of the first) or `duration_minutes` is the duration of each, in wall-clock time. Without `rrule`
+    they are at `start` and at `rdates`. UNTIL is inclusive; in UTC (with Z) or wall-clock.
     """
 
     start: LocalMoment
@@ -128,7 +128,7 @@ class RecurringHours(Contract):
 
     @property
     def length(self) -> timedelta:
-        """How long each lasts, wall-clock."""
+        """The duration of each, in wall-clock time."""
         if self.end is not None:
             return self.end - self.start
         return timedelta(minutes=self.duration_minutes or 0)
@@ -136,16 +136,16 @@ class RecurringHours(Contract):
     @model_validator(mode="after")
     def _lasts(self) -> RecurringHours:
         if (self.end is None) == (self.duration_minutes is None):
-            raise ValueError("give either end or duration_minutes")
+            raise ValueError("set either end or duration_minutes")
         if not timedelta(0) < self.length <= LONGEST_WINDOW:
             raise ValueError("end must lie after start, by seven days at most")
         return self
 
 
 class RuleSet(Contract):
-    """Hours in the place of the usual ones on the days from `valid_from` to `valid_until`, both included.
+    """Hours that replace the usual ones from `valid_from` to `valid_until`, both included.
 
-    Where several are in force the one that begins last counts.
+    Of several in force, the one that begins last counts.
     """
 
     valid_from: Day
@@ -160,14 +160,14 @@ class RuleSet(Contract):
 
 
 class DateOverride(Contract):
-    """What counts on one date instead of everything else; no hours: a day off."""
+    """Hours that replace all others on one date; without hours it is a day off."""
 
     day: Day
     hours: Annotated[tuple[DayHours, ...], Field(max_length=20)] = ()
 
 
 class Travel(Contract):
-    """Hours are read in another zone on the days from `first_day` to `last_day`, both included."""
+    """Days from `first_day` to `last_day`, both included, on which the hours are in another zone."""
 
     first_day: Day
     last_day: Day
@@ -185,7 +185,7 @@ def _ends_after(first: date, last: date | None, last_name: str, first_name: str)
 
 
 class Hours(Contract):
-    """Everything a consultant declares about when they work. Each use replaces what was there."""
+    """All declared hours of a consultant; each use replaces the stored ones."""
 
     weekly: Annotated[tuple[WeeklyHours, ...], Field(max_length=70)] = ()
     single: Annotated[tuple[SingleSlot, ...], Field(max_length=400)] = ()
@@ -231,39 +231,39 @@ UncoveredReason = Literal["hours", "holiday", "leave", "outside_calendar", "bloc
 
 
 class UncoveredSession(Contract):
-    """A session ahead that lies outside the hours, or in time that is taken otherwise, and why."""
+    """A future session outside the hours, or in time that is blocked, with the reason."""
 
     session_id: UUID
     reason: UncoveredReason
 
 
 class AvailabilityOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
-    """What the change did to the windows of the horizon."""
+    """The effect of the change on the windows of the horizon."""
 
     windows_added: int = 0
     windows_removed: int = 0
     uncovered_session_ids: tuple[UUID, ...] = Field(
-        (), description="Sessions that hours and leave no longer cover: listed, never moved."
+        (), description="Sessions that the hours no longer cover; they are not moved."
     )
-    uncovered: tuple[UncoveredSession, ...] = Field((), description="The same sessions, and why.")
+    uncovered: tuple[UncoveredSession, ...] = Field((), description="The same sessions, with the reason.")
 
 
 class SetAvailability(Hours, Command[AvailabilityOutcome[SetAvailabilityCode]]):
-    """Replace a consultant's declared hours. Sessions already booked stay as they are.
+    """Replace a consultant's declared hours; booked sessions stay as they are.
 
     Codes when refused: `unknown_consultant`, `overlapping_hours`, `never_happens` (a rule without any
     date in the ten years from its start).
     """
 
     task: ClassVar[str] = "set_availability"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = AvailabilityOutcome[SetAvailabilityCode]
 
     consultant_user_id: UUID
 
 
 class LeaveTime(Contract):
-    """Away from `start` until `end`, wall-clock; whole days from midnight to midnight."""
+    """A leave from `start` until `end`, in wall-clock time; whole days are from midnight to midnight."""
 
     start: LocalMoment
     end: LocalMoment
@@ -276,15 +276,14 @@ class LeaveTime(Contract):
 
 
 class AddLeave(LeaveTime, Command[AvailabilityOutcome[AddLeaveCode]]):
-    """Take a consultant's time away, for a reason. Sessions in it are listed, never moved: `plan_absence`
+    """Add a leave of a consultant; sessions in it are listed and not moved.
 
-    with the same `leave_id` shows what can become of them.
-
-    Codes when refused: `unknown_consultant`, `leave_exists` (the leave_id is used otherwise).
+    `plan_absence` with the same `leave_id` shows what can happen to them. Codes when refused:
+    `unknown_consultant`, `leave_exists` (the leave_id is used for another leave).
     """
 
     task: ClassVar[str] = "add_leave"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = AvailabilityOutcome[AddLeaveCode]
 
     leave_id: UUID
@@ -293,10 +292,10 @@ class AddLeave(LeaveTime, Command[AvailabilityOutcome[AddLeaveCode]]):
 
 
 class RemoveLeave(Command[AvailabilityOutcome[RemoveLeaveCode]]):
-    """Give the time of a leave back. Codes when refused: `unknown_consultant`, `unknown_leave`."""
+    """Remove a leave. Codes when refused: `unknown_consultant`, `unknown_leave`."""
 
     task: ClassVar[str] = "remove_leave"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = AvailabilityOutcome[RemoveLeaveCode]
 
     leave_id: UUID
@@ -304,17 +303,17 @@ class RemoveLeave(Command[AvailabilityOutcome[RemoveLeaveCode]]):
 
 
 class TimeSpan(Contract):
-    """From an instant until another, which is not part of it."""
+    """A time from one instant until another, which is excluded."""
 
     start: Instant
     end: Instant
 
 
 class PreviewOutcome(Outcome[PreviewCode]):
-    """What would change. Lists are cut at `limit`, in order of time; the counts are whole.
+    """What would change; lists are in order of time and end at `limit`, the counts do not.
 
-    `slots` are the starts that the hours give to the service type, leave taken out; bookings, notice and
-    limits are not looked at.
+    `slots` are the starts of the service type within the hours, without leave; bookings, notice and limits
+    are ignored.
     """
 
     added_count: int = 0
@@ -322,20 +321,20 @@ class PreviewOutcome(Outcome[PreviewCode]):
     added: tuple[TimeSpan, ...] = ()
     removed: tuple[TimeSpan, ...] = ()
     orphaned: tuple[UncoveredSession, ...] = Field(
-        (), description="Sessions that are covered now and would be no longer, and why."
+        (), description="Sessions that are covered now and would not be, with the reason."
     )
     slots: tuple[TimeSpan, ...] = ()
 
 
 class PreviewAvailability(Query[PreviewOutcome]):
-    """What other hours, more or less leave, another zone or region would do. Changes nothing.
+    """Preview other hours, more or less leave, another zone or region; nothing is changed.
 
-    What is left out stays as it is stored. Codes when refused: those of `set_availability`,
+    Fields that are not set have their stored values. Codes when refused: those of `set_availability`,
     `unknown_leave`, `unknown_holiday_region`, `unknown_service_type`.
     """
 
     task: ClassVar[str] = "preview_availability"
-    queue: ClassVar[Queue] = "admin"
+    queue: ClassVar[PublicQueue] = "admin"
     outcome: ClassVar[type[Outcome]] = PreviewOutcome
 
     consultant_user_id: UUID

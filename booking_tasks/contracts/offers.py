@@ -1,11 +1,11 @@
-"""What whoever waits for a consultation is offered, and their answer: messages of the booking queue."""
+"""The answer to an offer of time for a waiting request: commands of the booking queue."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from booking_tasks.contracts.base import Command, Outcome, Queue, Reason
+from booking_tasks.contracts.base import Command, Outcome, PublicQueue, Reason
 from booking_tasks.contracts.holds import HoldOutcome
 from booking_tasks.enums import RefusalCode
 
@@ -17,15 +17,15 @@ OfferCode = Literal[
 
 
 class AcceptOffer(Command[HoldOutcome[OfferCode]]):
-    """Take the time that was offered to a waiting request; it is booked at once.
+    """Accept the time that was offered to a waiting request; it is booked at once.
 
-    Where the consultant confirms themselves, they are asked and the time stays kept. The token came with
-    the event `request.offered`. Codes: `unknown_offer`, `offer_expired` (nobody answered in time; the
-    request waits on), `offer_over` (declined, or the request ended).
+    If the consultant must confirm, they are asked and the time stays held. The token is in the event
+    `request.offered`. Codes: `unknown_offer`, `offer_expired` (nobody answered in time; the
+    request continues to wait), `offer_over` (declined, or the request ended).
     """
 
     task: ClassVar[str] = "accept_offer"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = HoldOutcome[OfferCode]
 
     request_id: UUID
@@ -33,13 +33,13 @@ class AcceptOffer(Command[HoldOutcome[OfferCode]]):
 
 
 class DeclineOffer(Command[HoldOutcome[OfferCode]]):
-    """Leave offered time to others. The request waits on, and is not asked about this start again.
+    """Decline the offered time; the request continues to wait and is not offered this start again.
 
     Codes: `unknown_offer`, `offer_expired`, `offer_over` (accepted, or the request ended).
     """
 
     task: ClassVar[str] = "decline_offer"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = HoldOutcome[OfferCode]
 
     request_id: UUID

@@ -1,7 +1,7 @@
-"""RRULE as this service takes it (RFC 5545, section 3.3.10): read strictly, refused with the remedy.
+"""The RRULE that this service accepts (RFC 5545, section 3.3.10), read strictly.
 
-Hours have their own start, so nothing below a day recurs: FREQ is DAILY, WEEKLY, MONTHLY or YEARLY,
-and BYHOUR, BYMINUTE and BYSECOND have no place.
+Hours have their own start, so nothing below a day recurs: FREQ is DAILY, WEEKLY, MONTHLY or YEARLY, and
+BYHOUR, BYMINUTE and BYSECOND are refused.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _MOST_COUNT, _MOST_INTERVAL = 2000, 1000
 
 
 def parts_of(rrule: str) -> dict[str, str]:
-    """The parts of a rule by name. Raises ValueError saying what would be right."""
+    """Return the parts of a rule by name. Raises ValueError that says what would be right."""
     parts: dict[str, str] = {}
     for part in rrule.split(";"):
         name, equals, value = part.partition("=")
         if not equals or not value or name not in _PARTS:
-            raise ValueError(f"{_shown(part)} is no part of a rule; write it like FREQ=WEEKLY;BYDAY=MO,WE")
+            raise ValueError(f"{_shown(part)} is not a part of a rule; write it like FREQ=WEEKLY;BYDAY=MO,WE")
         if name in parts:
-            raise ValueError(f"{name} stands there twice; write it once")
+            raise ValueError(f"{name} occurs twice; write it once")
         parts[name] = value
     if "FREQ" not in parts:
         raise ValueError("FREQ is missing; write it like FREQ=WEEKLY;BYDAY=MO,WE")
@@ -37,7 +37,7 @@ def parts_of(rrule: str) -> dict[str, str]:
 
 
 def until_of(rrule: str) -> tuple[datetime, bool] | None:
-    """UNTIL without its zone, and whether it was written in UTC; None without one."""
+    """Return UNTIL without its zone, and whether it is in UTC; None without UNTIL."""
     value = parts_of(rrule).get("UNTIL")
     return (_moment(value), value.endswith("Z")) if value else None
 
@@ -111,7 +111,7 @@ _PARTS: dict[str, Callable[[str, str], None]] = {
 
 
 def _check_together(parts: dict[str, str]) -> None:
-    """What RFC 5545 forbids in combination."""
+    """Refuse the combinations that RFC 5545 forbids."""
     frequency, by = parts["FREQ"], {name for name in parts if name.startswith("BY")}
     ordinals = any(one[0] not in "MTWFS" for one in parts.get("BYDAY", "").split(",") if one)
     wrong = {

@@ -1,4 +1,4 @@
-"""What came back from people's calendars: a message of the replies queue."""
+"""Replies of calendars: a command of the replies queue."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from booking_tasks.contracts.base import Command, Outcome, Queue
+from booking_tasks.contracts.base import Command, Outcome, PublicQueue, storable
 from booking_tasks.contracts.booking import ConfirmCode
 from booking_tasks.enums import RefusalCode, ReplyAnswer
 
@@ -25,18 +25,12 @@ ReplyCode = Literal[
 ]
 
 
-#: The largest calendar text that is taken, in characters; a reply has about a thousand.
+#: The longest calendar text that is accepted, in characters; a reply has about a thousand.
 LONGEST_REPLY = 20_000
 
 
-def _storable(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not contain the NUL character")
-    return text
-
-
 class ReplyOutcome(Outcome[ReplyCode]):
-    """Whose answer it was taken for: that of a question, or of a session that is agreed."""
+    """The confirmation request or the session that the reply answers, and the answer."""
 
     request_id: UUID | None = None
     session_id: UUID | None = None
@@ -44,24 +38,24 @@ class ReplyOutcome(Outcome[ReplyCode]):
 
 
 class ReceiveReply(Command[ReplyOutcome]):
-    """Hand on a calendar's reply (iTIP, METHOD:REPLY), as it came by mail to the service's own address.
+    """Receive a calendar's reply (iTIP, METHOD:REPLY), which came by mail to the service's address.
 
     `sender` is the address in the mail's From, `calendar` the text of its text/calendar part.
-    `authenticated` says whether the receiving mail server found that the mail is really from there (DMARC);
-    None: nobody looked. `booking-tasks reply` makes this message of a mail.
+    `authenticated` says whether the receiving mail server authenticated the sender (DMARC); None: it was not
+    checked. `booking-tasks reply` makes this message of a mail.
 
-    An answer to a question confirms or declines it. An answer to an agreed session is written down
-    (`session.reply_recorded`) and changes nothing: whoever wants to cancel sends cancel_session.
+    A reply to a confirmation request confirms or declines it. A reply to a session is recorded
+    (`session.reply_recorded`) and changes nothing: cancel_session cancels.
 
     Codes: `unreadable`, `not_a_reply`, `counter_proposal`, `not_authenticated`, `unknown_event`,
-    `wrong_person`, `stale` (to an earlier revision), `no_answer` (tentative: the question still waits),
-    `already_ended`, and those of confirm_request and decline_request.
+    `wrong_person`, `stale` (to an earlier revision), `no_answer` (tentative: the confirmation request stays
+    open), `already_ended`, and those of confirm_request and decline_request.
     """
 
     task: ClassVar[str] = "receive_reply"
-    queue: ClassVar[Queue] = "replies"
+    queue: ClassVar[PublicQueue] = "replies"
     outcome: ClassVar[type[Outcome]] = ReplyOutcome
 
     sender: Annotated[str, Field(max_length=254, pattern=r"^[^\s@<>,;]+@[A-Za-z0-9.-]+$", repr=False)]
-    calendar: Annotated[str, Field(max_length=LONGEST_REPLY, repr=False), AfterValidator(_storable)]
+    calendar: Annotated[str, Field(max_length=LONGEST_REPLY, repr=False), AfterValidator(storable)]
     authenticated: bool | None = None

@@ -1,4 +1,4 @@
-"""What can be booked: the question of the booking queue and its answer."""
+"""The search for free starts: a query of the booking queue."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from booking_tasks.contracts.base import (
     Contract,
     Instant,
     Outcome,
+    PublicQueue,
     Query,
-    Queue,
     Specializations,
     ZoneName,
 )
@@ -30,9 +30,9 @@ EmptyReason = Literal[
 
 
 class FreeStart(Contract):
-    """A start that can be booked in this very snapshot; the end excludes buffers.
+    """A start that can be booked in this snapshot; the end excludes buffers.
 
-    `day` is the calendar day on which it starts in the zone that was asked for, to group by.
+    `day` is the calendar day of the start in the zone of the query, for grouping.
     """
 
     consultant_user_id: UUID
@@ -45,10 +45,10 @@ class SearchOutcome(Outcome[SearchCode]):
     """Free starts in order of time, then consultant id.
 
     `next` is the cursor of the following page, None on the last one. `empty_reason` says why there
-    are no starts: `no_consultant` (none of those asked for takes bookings of the kind), `range_over` (it
-    lies in the past), or the furthest that any consultant came. `counts` then says how many consultants
-    each reason holds for, each counted once: without the skills, without hours in the range, all of them
-    beyond the horizon, within the notice, booked or blocked, or over a limit. Code when refused:
+    are no starts: `no_consultant` (no requested consultant offers the service type), `range_over` (it is in
+    the past), or the reason of the consultant who came furthest. `counts` then has the number of consultants
+    of each reason, each counted once: without the specializations, without hours in the range, or with all
+    hours beyond the horizon, within the notice, booked or blocked, or over a limit. Code when refused:
     `unknown_service_type`.
     """
 
@@ -59,19 +59,19 @@ class SearchOutcome(Outcome[SearchCode]):
 
 
 def cursor_after(start: datetime, consultant_user_id: UUID) -> str:
-    """The cursor that goes on behind this start. What is booked in between neither repeats nor skips one."""
+    """Return the cursor after this start; a booking between two pages repeats and skips no start."""
     return base64.urlsafe_b64encode(f"{start.isoformat()} {consultant_user_id}".encode()).decode()
 
 
 def cursor_place(cursor: str) -> tuple[datetime, UUID]:
-    """The start and consultant that a cursor goes on behind. Raises ValueError for anything else."""
+    """Return the start and consultant of a cursor. Raises ValueError for any other text."""
     try:
         start, who = base64.urlsafe_b64decode(cursor.encode()).decode().rsplit(" ", 1)
         place = datetime.fromisoformat(start), UUID(who)
     except (binascii.Error, ValueError) as error:
-        raise ValueError("is no cursor; give `next` of an earlier answer as it is") from error
+        raise ValueError("is no cursor; use `next` of an earlier outcome unchanged") from error
     if place[0].tzinfo is None:
-        raise ValueError("is no cursor; give `next` of an earlier answer as it is")
+        raise ValueError("is no cursor; use `next` of an earlier outcome unchanged")
     return place
 
 
@@ -81,15 +81,14 @@ def _cursor(value: str) -> str:
 
 
 class SearchSlots(Query[SearchOutcome]):
-    """Free starts of one, several or all consultants with the wanted specializations.
+    """Search free starts of one, several or all consultants with the required specializations.
 
-    The range holds a start, not its whole session. Without `end` it reaches as far as the horizon: the
-    first `limit` starts there are. Pages: the same question again, with the `next` of the last answer as
-    `after`.
+    The range contains the start, not the whole session. Without `end` it reaches to the horizon. For the next
+    page, send the same query with the `next` of the last outcome as `after`.
     """
 
     task: ClassVar[str] = "search_slots"
-    queue: ClassVar[Queue] = "booking"
+    queue: ClassVar[PublicQueue] = "booking"
     outcome: ClassVar[type[Outcome]] = SearchOutcome
 
     service_type_id: UUID

@@ -33,7 +33,7 @@ from typing import Annotated, Any, Self
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
 
 _MAX_BODY_BYTES = 1024 * 1024
 _SEE = "see docs/meeting-platform.openapi.yaml"
@@ -45,8 +45,8 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 UtcInstant = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
 
 
-class _RequestBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _RequestBody(BaseModel, extra="forbid"):
+    pass
 
 
 class RoomBody(_RequestBody):
@@ -381,7 +381,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - http.server's names
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
+    def log_message(self, *_: Any) -> None:
         """Write no log: the ledger contains every call."""
 
 

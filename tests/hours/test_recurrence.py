@@ -131,7 +131,7 @@ def test_any_rule_expands_as_the_model_says_day_by_day(
         ("FREQ=SECONDLY", "FREQ must be one of DAILY, WEEKLY, MONTHLY, YEARLY"),
         ("FREQ=HOURLY", "FREQ must be one of"),
         ("BYDAY=MO", "FREQ is missing"),
-        ("FREQ=WEEKLY;FREQ=DAILY", "FREQ stands there twice"),
+        ("FREQ=WEEKLY;FREQ=DAILY", "FREQ occurs twice"),
         ("FREQ=WEEKLY;BYDAY=XX", "BYDAY must be weekdays"),
         ("FREQ=WEEKLY;BYDAY=2MO", "ordinals with MONTHLY or YEARLY"),
         ("FREQ=MONTHLY;BYDAY=54MO", "BYDAY must be weekdays"),
@@ -149,10 +149,10 @@ def test_any_rule_expands_as_the_model_says_day_by_day(
         ("FREQ=MONTHLY;BYYEARDAY=3", "BYYEARDAY goes with YEARLY"),
         ("FREQ=MONTHLY;BYWEEKNO=3", "BYWEEKNO goes with YEARLY"),
         ("FREQ=MONTHLY;BYSETPOS=1", "chooses among another"),
-        ("FREQ=DAILY;BYHOUR=9", "is no part of a rule"),
-        ("FREQ=DAILY;", "is no part of a rule"),
-        ("RRULE:FREQ=DAILY", "is no part of a rule"),
-        ("", "is no part of a rule"),
+        ("FREQ=DAILY;BYHOUR=9", "is not a part of a rule"),
+        ("FREQ=DAILY;", "is not a part of a rule"),
+        ("RRULE:FREQ=DAILY", "is not a part of a rule"),
+        ("", "is not a part of a rule"),
     ],
 )
 def test_a_wrong_rule_is_refused_with_what_would_be_right(rule: str, named: str) -> None:
