@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 from datetime import timedelta
 from itertools import product
+from pathlib import Path
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from booking_tasks.absence.rules import Distribution, announce_at, answer_deadline
+from booking_tasks.absence.state import transition_step
+from booking_tasks.enums import StepState
+from booking_tasks.kit.errors import IllegalTransitionError
+from booking_tasks.models import AbsencePlanStep
 from tests.builders import NOW
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -129,3 +136,21 @@ def test_an_answer_has_its_time_and_comes_before_either_session() -> None:
     assert answer_deadline(NOW, day, NOW + HOUR, NOW + 4 * day) == NOW + HOUR - timedelta(seconds=1)
     assert answer_deadline(NOW, day, NOW + day, NOW + HOUR) == NOW + HOUR - timedelta(seconds=1)
     assert answer_deadline(NOW, day, NOW + 10 * MINUTE, NOW + 4 * day) is None
+
+
+def test_a_change_of_state_outside_the_table_is_refused() -> None:
+    step = AbsencePlanStep(state=StepState.DONE)
+    with pytest.raises(IllegalTransitionError, match="done to offered"):
+        transition_step(step, StepState.OFFERED)
+    assert step.state == StepState.DONE
+
+
+def test_no_other_module_of_the_package_assigns_a_state() -> None:
+    package = Path(__file__).parents[2] / "booking_tasks" / "absence"
+    assigning = {
+        module.name
+        for module in package.glob("*.py")
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "state" and isinstance(node.ctx, ast.Store)
+    }
+    assert assigning == {"state.py"}
