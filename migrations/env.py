@@ -48,8 +48,11 @@ def migrate(connection: Connection) -> None:
 
 
 def _wait_for_our_turn(connection: Connection) -> None:
-    """Ask for the lock until we have it. One who waits inside a query would be waited for by an index that
-    is made concurrently, and neither would ever go on."""
+    """Try to get the lock until it is free.
+
+    A transaction that waits for the lock inside a query would block an index that is made concurrently, and
+    the index would block the transaction.
+    """
     asked = text("SELECT pg_try_advisory_lock(:key)")
     while not connection.execute(asked, {"key": MIGRATION_LOCK}).scalar_one():
         connection.commit()

@@ -41,9 +41,9 @@ def _available() -> int:
 
 
 def _write_to_memory() -> None:
-    """Put temporary files into memory where there is room: each copy of a database is some 600 files, and
+    """Put temporary files into memory where there is room, unless `TMPDIR` is set.
 
-    a disk's file system takes up to a third of a second for them. `TMPDIR` says otherwise.
+    Each copy of a database is some 600 files, for which a disk's file system takes up to a third of a second.
     """
     if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK):
         return

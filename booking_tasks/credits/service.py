@@ -72,9 +72,10 @@ def credit_absence(
 
 
 def note_verdict(db: Session, ctx: Context, request_id: UUID, consultant: UUID, status: str) -> bool:
-    """Give the consultant their turn back when the requester did not come; and take that back again when
+    """Return the consultant's credit when the requester did not come; return whether anything was written.
 
-    the verdict was corrected. Whether anything was written. What the requester chose themselves has no entry.
+    A corrected verdict takes the returned credit away again. A consultant whom the requester chose has no
+    credit entry.
     """
     found = store.no_show(db, request_id, consultant)
     if found is None:

@@ -1,6 +1,7 @@
-"""A calendar text as a reply (RFC 5546 section 3.2.3). Never run in a worker on what others wrote:
+"""Reads a calendar text as a reply (RFC 5546 section 3.2.3).
 
-`confined.py` runs it in a process of its own, like the reading of outside calendars.
+It never runs in a worker on text from outside: `sandbox.py` runs it in a process of its own, as it does for
+outside calendars.
 """
 
 from __future__ import annotations

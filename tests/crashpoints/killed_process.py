@@ -271,9 +271,9 @@ def _as_ordered(dialect: Any, record: Any, arguments: Any, parameters: dict[str,
 
 
 def _steps(world: Child, order: dict[str, Any]) -> None:
-    """The steps. With `after`, first what follows a death in the first of them:
+    """Run the steps, after the recovery from a death in the first of them when the order has `after`.
 
-    `sweeps`: beats and workers recover, then the caller repeats itself; `caller`: the other way round.
+    `sweeps`: beats and workers recover, then the caller sends its message again; `caller`: the other order.
     """
     if order["after"] == "sweeps":
         world.settle()

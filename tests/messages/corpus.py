@@ -1,6 +1,7 @@
-"""Bad messages: name -> (queue, list element, what the dead letter says). One row for each thing that
+"""Bad messages: name -> (queue, list element, reason of the dead letter).
 
-an ordinary worker dies of, goes deaf of, drops without a word or obeys.
+There is one row for each thing that makes an ordinary worker die, stop receiving, drop a message silently or
+obey it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Good messages with something in them that parsers of JSON take, or are said to, though it is no JSON, or
+"""Good messages with a token in them that is no JSON, cannot be stored, or occurs twice.
 
-cannot be stored, or is there twice. In each part of each kind of call, with every token once.
+Parsers of JSON accept such tokens, or are reported to. Each token is put once into each part of each type of
+call.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""All use cases in any order, with bells doubled, reordered and dropped, effects that fail and workers
+"""All use cases in any order, with failures, after which all invariants must still hold.
 
-that die: whatever the order, what must be true stays true.
+Wake-ups are doubled, reordered and dropped, effects fail, and workers die.
 """
 
 from __future__ import annotations
