@@ -58,7 +58,10 @@ class Checkout:
         assert self._process.stdout is not None
         self._process.stdin.write("turn\n")
         self._process.stdin.flush()
-        found: Throughputs = json.loads(self._process.stdout.readline())
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError("a checkout's process has ended; its error stands above")
+        found: Throughputs = json.loads(answer)
         return found
 
 

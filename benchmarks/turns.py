@@ -127,7 +127,6 @@ def reserving(stack: ExitStack) -> Turn:
 
 def search(stack: ExitStack) -> Turn:
     """First pages of a search over 1,000 consultants, and every start of 100 consultants on 60 days."""
-    from sqlalchemy import text
     from sqlalchemy.orm import Session
 
     from benchmarks import search as benchmark
@@ -138,8 +137,9 @@ def search(stack: ExitStack) -> Turn:
     context = first_of("booking_tasks.context:Context", "booking_tasks.occasion:Occasion")
     ctx, until = context(benchmark.NOW, "bench", "booking"), benchmark.NOW + timedelta(days=60)
     database.connection.execution_options(isolation_level="AUTOCOMMIT")
-    for statement in ("SET statement_timeout = 0", *benchmark._ROWS, "VACUUM ANALYZE"):
-        database.connection.execute(text(statement))
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        for statement in (*benchmark._ROWS, "VACUUM ANALYZE"):
+            connection.execute(statement.encode())
 
     def starts(_: int) -> None:
         with Session(database.connection) as db:

@@ -269,13 +269,13 @@ def insert_booking(
     `other_length` comes with the end that the policy under the lock gives.
     """
     db.flush()  # changes of the request by the caller come before those of the statement
-    submission = pending.submission
+    submission, who = pending.submission, pending.consultant_user_id
     row = db.execute(
         _BOOK_OR_HOLD,
         {
             "reservation": uuid7(),
             "session": pending.session_id,
-            "consultant": pending.consultant_user_id,
+            "consultant": who,
             "requester": request.requester_user_id,
             "request": request.id,
             "service_type": request.consultation_service_type_id,
@@ -294,11 +294,6 @@ def insert_booking(
     ).one()
     if row.refusal is None:
         status = RequestStatus.SCHEDULED if pending.session_id else RequestStatus.PENDING_CONFIRMATION
-        mirror_written(
-            request,
-            now,
-            status,
-            scheduled_session_id=pending.session_id,
-            assigned_consultant_user_id=pending.consultant_user_id,
-        )
+        written = {"scheduled_session_id": pending.session_id, "assigned_consultant_user_id": who}
+        mirror_written(request, now, status, **written)
     return row.refusal, row.session_end

@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.contracts.booking import SubmitCode
-from booking_tasks.enums import RefusalCode
+from booking_tasks.enums import Fallback, RefusalCode
 
 #: What the preferred consultant may still become without the requester asking anew.
 PASSING = frozenset({"not_available_for_booking"})
 
 
 def contradiction(command: SubmitRequest, now: datetime, deadline: datetime) -> tuple[str, str] | None:
-    """(field, problem) of a preference that contradicts itself, or None."""
-    return next(_contradictions(command, now, deadline), None)
-
-
-def _contradictions(command: SubmitRequest, now: datetime, deadline: datetime) -> Iterator[tuple[str, str]]:
-    preferred, after = command.preferred_consultant_user_id, command.fallback_after
+    """Return (field, problem) of preferences that contradict each other; None where they do not."""
+    preferred, fallback, after = (
+        command.preferred_consultant_user_id,
+        command.fallback,
+        command.fallback_after,
+    )
+    found = None
     if preferred is not None and preferred in command.excluded_consultant_user_ids:
-        yield "excluded_consultant_user_ids", "excludes the preferred consultant; leave out one of the two"
-    if preferred is None and command.fallback != "anyone":
-        yield "fallback", f"{command.fallback} needs a preferred_consultant_user_id"
-    if command.fallback != "wait":
-        if after is not None:
-            yield "fallback_after", "goes with fallback wait alone; leave it out"
-    elif after is None:
-        yield "fallback_after", "is needed with fallback wait: from when on anyone may serve"
-    elif after <= now:
-        yield "fallback_after", "lies in the past; write fallback anyone instead"
-    elif after >= deadline:
+        problem = "excludes the preferred consultant; leave out one of the two"
+        found = "excluded_consultant_user_ids", problem
+    elif preferred is None and fallback != Fallback.ANYONE:
+        found = "fallback", f"{fallback} needs a preferred_consultant_user_id"
+    elif fallback != Fallback.WAIT and after is not None:
+        found = "fallback_after", "goes with fallback wait alone; leave it out"
+    elif fallback == Fallback.WAIT and after is None:
+        found = "fallback_after", "is needed with fallback wait: from when on anyone may serve"
+    elif after is not None and after <= now:
+        found = "fallback_after", "lies in the past; write fallback anyone instead"
+    elif after is not None and after >= deadline:
         end = deadline.isoformat()
-        yield "fallback_after", f"lies after the request's end ({end}); write fallback only instead"
+        found = "fallback_after", f"lies after the request's end ({end}); write fallback only instead"
+    return found
 
 
 def preference_refusal(
@@ -45,7 +47,7 @@ def preference_refusal(
     `obstacles`: everyone with the first reason why not, as far as the request's own word does not matter.
     """
     preferred = command.preferred_consultant_user_id
-    if command.fallback == "only" and preferred is not None:
+    if command.fallback == Fallback.ONLY and preferred is not None:
         obstacle = obstacles.get(preferred)
         if obstacle is not None and obstacle not in PASSING:
             return (

@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
-from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
@@ -55,12 +54,14 @@ class Submission:
 
 def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission | RequestOutcome[SubmitCode]:
     """A request as it would be written down, or why it is refused. Writes nothing."""
-    kind = ledger.service_type(db, command.service_type_id)
-    if kind is None or not kind.is_active:
+    service_type = db.get(ServiceType, command.service_type_id)
+    if service_type is None or not service_type.is_active:
         return _refused(RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no active service type")
-    refusal = _unusable(db, command)
-    if refusal is not None:
-        return refusal
+    preferred, replaced = command.preferred_consultant_user_id, command.replaces_request_id
+    if preferred is not None and not store.consultant_exists(db, preferred):
+        return _refused(RefusalCode.UNKNOWN_CONSULTANT, "preferred_consultant_user_id", "names no consultant")
+    if replaced is not None and not store.request_exists(db, replaced):
+        return _refused(RefusalCode.UNKNOWN_REQUEST, "replaces_request_id", "names no request")
     deadline = ctx.now + ctx.policies.assignment_deadline
     if command.preferred_end is not None:
         deadline = min(deadline, command.preferred_end)
@@ -70,11 +71,13 @@ def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission 
     if contradicts is not None:
         return _refused(RefusalCode.CONTRADICTORY_PREFERENCE, *contradicts)
     request = store.build_request(command, requested_at=ctx.now, deadline_at=deadline)
-    facts = history.request_snapshot(request)
     entry = history.outbox_entry(
-        ctx, EventType.REQUEST_SUBMITTED, request=facts, after={"status": request.status}
+        ctx,
+        EventType.REQUEST_SUBMITTED,
+        request=history.request_snapshot(request),
+        after={"status": request.status},
     )
-    return Submission(request, kind, entry)
+    return Submission(request, service_type, entry)
 
 
 def insert_request(
@@ -96,15 +99,6 @@ def request_exists_refusal() -> RequestOutcome[SubmitCode]:
 def postpone(db: Session, ctx: Context, request: ConsultationRequest, reason: str) -> None:
     """Leave looking for a consultant to the job, which is due at once."""
     history.record_event(db, ctx, EventType.REQUEST_POSTPONED, request=request, reason=reason)
-
-
-def _unusable(db: Session, command: SubmitRequest) -> RequestOutcome[SubmitCode] | None:
-    preferred = command.preferred_consultant_user_id
-    if preferred is not None and not store.consultant_exists(db, preferred):
-        return _refused(RefusalCode.UNKNOWN_CONSULTANT, "preferred_consultant_user_id", "names no consultant")
-    if command.replaces_request_id is not None and not store.request_exists(db, command.replaces_request_id):
-        return _refused(RefusalCode.UNKNOWN_REQUEST, "replaces_request_id", "names no request")
-    return None
 
 
 def confirm(db: Session, ctx: Context, command: ConfirmRequest) -> RequestOutcome[ConfirmCode]:

@@ -34,13 +34,9 @@ class OutboxEntry:
     event: dict[str, Any]
     jobs: list[NewJob]
 
-    def job_rows(self) -> list[dict[str, Any]]:
-        """The jobs as JSON, each with a new id."""
-        return jobs.rows(self.jobs)
-
     def as_json(self) -> dict[str, Any]:
         """The event and its jobs, to be written by the statement that writes what happened."""
-        return {"event": self.event, "jobs": self.job_rows()}
+        return {"event": self.event, "jobs": jobs.rows(self.jobs)}
 
     def job_types_due(self, now: datetime) -> set[JobType]:
         """The types of job whose workers are to be woken when this is committed."""
@@ -104,30 +100,26 @@ def outbox_entry(
 ) -> OutboxEntry:
     """What `record` writes, for a statement that writes it together with the change itself."""
     event_id = uuid7()
-    happening = DomainEvent(
-        type=type_,
-        event_id=event_id,
-        now=ctx.now,
-        policies=ctx.policies,
-        request=request,
-        session=session,
-        plan=plan,
-    )
+    event = DomainEvent(type_, event_id, ctx.now, ctx.policies, request, session, plan)
+    subject = session or request
+    ids = {
+        "consultation_request_id": request.id if request else session.request_id if session else None,
+        "scheduled_session_id": session.id if session else None,
+        "consultant_user_id": consultant_user_id or (subject.consultant_user_id if subject else None),
+        "message_id": ctx.message_id,
+    }
     row = {
         "id": str(event_id),
         "type": type_,
         "occurred_at": to_iso(ctx.now),
-        "consultation_request_id": _text(_request_id(request, session)),
-        "scheduled_session_id": _text(session.id if session else None),
-        "consultant_user_id": _text(consultant_user_id or _consultant(request, session)),
         "actor": ctx.actor,
         "entry_point": ctx.entry_point,
-        "message_id": _text(ctx.message_id),
         "reason": reason,
         "before": before or {},
         "after": after or {},
+        **{name: None if id_ is None else str(id_) for name, id_ in ids.items()},
     }
-    return OutboxEntry(row, jobs_for(happening))
+    return OutboxEntry(row, jobs_for(event))
 
 
 def request_snapshot(request: ConsultationRequest) -> RequestSnapshot:
@@ -153,19 +145,3 @@ def session_snapshot(session: ScheduledSession, former_consultant: UUID | None =
         join_url=session.meeting_platform_join_url,
         former_consultant_user_id=former_consultant,
     )
-
-
-def _request_id(request: RequestSnapshot | None, session: SessionSnapshot | None) -> UUID | None:
-    if request is not None:
-        return request.id
-    return session.request_id if session is not None else None
-
-
-def _consultant(request: RequestSnapshot | None, session: SessionSnapshot | None) -> UUID | None:
-    if session is not None:
-        return session.consultant_user_id
-    return request.consultant_user_id if request is not None else None
-
-
-def _text(id_: UUID | None) -> str | None:
-    return None if id_ is None else str(id_)

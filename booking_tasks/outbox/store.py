@@ -32,9 +32,9 @@ def rows(jobs: Iterable[NewJob]) -> list[dict[str, Any]]:
     return [
         {
             "id": str(uuid7()),
-            "key": job.key,
-            "job_type": job.job_type,
-            "subject_id": str(job.subject_id),
+            "key": job.args.key,
+            "job_type": job.args.job_type,
+            "subject_id": str(job.args.subject_id),
             "args": job.args.to_json(),
             "due_at": to_iso(job.due_at),
         }

@@ -63,8 +63,7 @@ class SessionDraft:
             "status": self.request.status,
             "new_request": as_json(vars(self.request)) if new else None,
             "decision": None if self.decision is None else as_json(self.decision | {"id": uuid7()}),
-            "event": self.entry.event,
-            "jobs": self.entry.job_rows(),
+            **self.entry.as_json(),
         }
 
     def as_json(self) -> dict[str, Any]:
