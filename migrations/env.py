@@ -15,7 +15,7 @@ from booking_tasks.ops.migrate import refuse_development_schema
 
 #: Any fixed number; every migrator of this project waits for the same one.
 MIGRATION_LOCK = 7_264_510_331
-_ASK_AGAIN_SECONDS = 0.2
+_RETRY_SECONDS = 0.2
 
 
 def migrate_offline() -> None:
@@ -32,13 +32,13 @@ def migrate_offline() -> None:
 
 
 def migrate(connection: Connection) -> None:
-    """Wait for our turn, then migrate. A step that cannot get its locks fails instead of queueing up."""
+    """Wait for the lock, then migrate. A step that cannot get its locks fails instead of waiting on."""
     connection.execute(text("SET statement_timeout = 0"))
     connection.execute(text("SET lock_timeout = 0"))
-    _wait_for_our_turn(connection)
-    patience = int(settings().lock_timeout.total_seconds() * 1000)
+    _wait_for_lock(connection)
+    timeout = int(settings().lock_timeout.total_seconds() * 1000)
     connection.execute(
-        text("SELECT set_config('lock_timeout', :patience, false)"), {"patience": f"{patience}ms"}
+        text("SELECT set_config('lock_timeout', :timeout, false)"), {"timeout": f"{timeout}ms"}
     )
     refuse_development_schema(MigrationContext.configure(connection).get_current_revision())
     connection.commit()
@@ -56,7 +56,7 @@ def _wait_for_our_turn(connection: Connection) -> None:
     asked = text("SELECT pg_try_advisory_lock(:key)")
     while not connection.execute(asked, {"key": MIGRATION_LOCK}).scalar_one():
         connection.commit()
-        time.sleep(_ASK_AGAIN_SECONDS)
+        time.sleep(_RETRY_SECONDS)
 
 
 def migrate_online() -> None:

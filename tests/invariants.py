@@ -37,7 +37,7 @@ ALWAYS: dict[str, str] = {
            AND NOT EXISTS (SELECT FROM time_offers o
                             WHERE o.state = 'open' AND o.consultation_request_id = r.id
                               AND o.consultant_user_id = e.consultant_user_id)""",
-    "two facts of one consultant overlap": """
+    "two reservations of one consultant overlap": """
         SELECT a.id FROM consultant_availability_slots a JOIN consultant_availability_slots b
             ON a.consultant_user_id = b.consultant_user_id AND a.id < b.id
            AND tstzrange(a.start_time, a.end_time) && tstzrange(b.start_time, b.end_time)

@@ -133,7 +133,7 @@ def test_plpgsql_check_finds_nothing_in_any_function(checked: psycopg.Connection
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "expected"),
     [
         ("PERFORM missing_column FROM jobs;", "missing_column"),
         ("IF FALSE THEN PERFORM no_such_function(); END IF;", "no_such_function"),
@@ -141,13 +141,13 @@ def test_plpgsql_check_finds_nothing_in_any_function(checked: psycopg.Connection
     ],
 )
 def test_plpgsql_check_sees_what_creating_a_function_does_not(
-    checked: psycopg.Connection, body: str, said: str
+    checked: psycopg.Connection, body: str, expected: str
 ) -> None:
     checked.execute(
         f"CREATE OR REPLACE FUNCTION broken() RETURNS void LANGUAGE plpgsql"
         f" AS $$ DECLARE used text; BEGIN {body} END $$".encode()
     )
-    assert any(said in one for one in _findings(checked, "broken()"))
+    assert any(expected in one for one in _findings(checked, "broken()"))
     checked.execute("DROP FUNCTION broken()")
 
 

@@ -45,5 +45,5 @@ LongText = Annotated[str, mapped_column(Text)]
 
 def one_of(column: str, members: Iterable[str], name: str = "") -> CheckConstraint:
     """Return a CHECK that limits a text column to these values."""
-    words = ", ".join(f"'{value}'" for value in members)
-    return CheckConstraint(f"{column} IN ({words})", name=name or column)
+    listed = ", ".join(f"'{value}'" for value in members)
+    return CheckConstraint(f"{column} IN ({listed})", name=name or column)

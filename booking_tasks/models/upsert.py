@@ -14,20 +14,20 @@ from booking_tasks.models import Base
 
 
 def upsert(db: Session, model: type[Base], values: Mapping[str, Any], now: datetime) -> bool:
-    """Make the row as `values` say; False when it already was just so.
+    """Insert or update a row so that it has `values`; False when it already had them.
 
-    `values` name the primary key and the columns to keep equal. A new row gets `created_at`, a
-    changed one `updated_at`; an unchanged one is not written at all.
+    `values` are the primary key and the columns to set. A new row gets `created_at`, a changed one
+    `updated_at`; an unchanged row is not written.
     """
     columns = model.__table__.c
     key = [column.name for column in columns if column.primary_key]
     written = insert(model).values(**values, created_at=now)
-    wanted = {name: written.excluded[name] for name in values if name not in key}
+    excluded = {name: written.excluded[name] for name in values if name not in key}
     made = db.execute(
         written.on_conflict_do_update(
             index_elements=key,
-            set_=wanted | {"updated_at": now},
-            where=or_(*(columns[name].is_distinct_from(value) for name, value in wanted.items())),
+            set_=excluded | {"updated_at": now},
+            where=or_(*(columns[name].is_distinct_from(value) for name, value in excluded.items())),
         ).returning(*(columns[name] for name in key))
     )
     return made.first() is not None

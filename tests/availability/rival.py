@@ -25,12 +25,12 @@ STEP = timedelta(minutes=5)
 STARTS_EACH = 300
 
 
-def book(kind: UUID, who: UUID, number: int) -> str:
+def book(service_type: UUID, who: UUID, number: int) -> str:
     """Book one start; the outcome's code, or the SQLSTATE of what went wrong."""
     start = NOW + timedelta(days=1) + number * STEP
     try:
         with transaction() as db:
-            request = builders.request(db, kind)
+            request = builders.request(db, service_type)
             agreed = sessions.schedule(db, MOMENT, request, who, start, start + timedelta(hours=1))
             return agreed.code if isinstance(agreed, Refusal) else "booked"
     except DBAPIError as error:
@@ -39,18 +39,18 @@ def book(kind: UUID, who: UUID, number: int) -> str:
 
 def main() -> None:
     """Book every start whose number is this process's."""
-    rank, of, kind = int(sys.argv[1]), int(sys.argv[2]), UUID(sys.argv[3])
+    rank, of, service_type = int(sys.argv[1]), int(sys.argv[2]), UUID(sys.argv[3])
     consultants = [UUID(one) for one in sys.argv[4:]]
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    told = [
-        (str(who), number, book(kind, who, number))
+    results = [
+        (str(who), number, book(service_type, who, number))
         for number in range(STARTS_EACH)
         for place, who in enumerate(consultants)
         if (number + place) % of == rank
     ]
-    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.write(json.dumps(results) + "\n")
 
 
 if __name__ == "__main__":

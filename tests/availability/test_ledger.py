@@ -81,7 +81,7 @@ class Ledger(RuleBasedStateMachine):
         self.ctx = Context(
             now=NOW, actor="test", entry_point="booking", policies=Policies(horizon=timedelta(days=DAYS))
         )
-        self.kind = builders.service_type(self.db, buffer_after_minutes=10).id
+        self.service_type = builders.service_type(self.db, buffer_after_minutes=10).id
         self.who = [
             builders.consultant(self.db, time_zone=zone).consultant_user_id
             for zone in ("Europe/Vienna", "America/New_York")
@@ -123,7 +123,7 @@ class Ledger(RuleBasedStateMachine):
             policies.set_consultant_policy,
             SetConsultantPolicy,
             consultant_user_id=self.who[one],
-            service_type_id=self.kind,
+            service_type_id=self.service_type,
             **own,
         )
 
@@ -151,7 +151,7 @@ class Ledger(RuleBasedStateMachine):
             HoldSlot,
             request_id=uuid7(),
             requester_user_id=self.requesters[requester],
-            service_type_id=self.kind,
+            service_type_id=self.service_type,
             consultant_user_id=self.who[one],
             start=start,
             minutes=minutes,
@@ -172,7 +172,7 @@ class Ledger(RuleBasedStateMachine):
             BookSeries,
             series_id=uuid4(),
             requester_user_id=self.requesters[requester],
-            service_type_id=self.kind,
+            service_type_id=self.service_type,
             consultant_user_id=self.who[one],
             starts=[start, start + timedelta(hours=2)],
         )
@@ -183,9 +183,9 @@ class Ledger(RuleBasedStateMachine):
         there = self.sessions()
         session = there[number % len(there)]
         before = session.scheduled_start_time
-        wanted = before + quarters * QUARTER
-        outcome = self.say(sessions.reschedule, RescheduleSession, session_id=session.id, new_start=wanted)
-        assert session.scheduled_start_time == (before if outcome.result == "refused" else wanted)
+        expected = before + quarters * QUARTER
+        outcome = self.say(sessions.reschedule, RescheduleSession, session_id=session.id, new_start=expected)
+        assert session.scheduled_start_time == (before if outcome.result == "refused" else expected)
 
     @precondition(lambda self: bool(self.sessions()))
     @rule(number=st.integers(0, 99))
@@ -214,7 +214,7 @@ class Ledger(RuleBasedStateMachine):
         number = int((self.ctx.now - NOW) / QUARTER)
         for who in self.who:
             found = free_starts_by_consultant(
-                self.db, [who], self.kind, begin, begin + timedelta(days=DAYS + 2), self.ctx.now
+                self.db, [who], self.service_type, begin, begin + timedelta(days=DAYS + 2), self.ctx.now
             )
             offered = {start for start, _ in found.get(who, [])}
             probes = {begin + (number * 7 + step * 41) % (DAYS * 96) * QUARTER for step in range(4)}
@@ -223,9 +223,9 @@ class Ledger(RuleBasedStateMachine):
 
     def can_be_held(self, who: UUID, start: datetime) -> bool:
         savepoint = self.db.begin_nested()
-        wish = builders.request(self.db, self.kind)
+        choice = builders.request(self.db, self.service_type)
         until = self.ctx.now + timedelta(days=9)
-        taken = availability.hold_start(self.db, self.ctx, wish, who, start, until)
+        taken = availability.hold_start(self.db, self.ctx, choice, who, start, until)
         savepoint.rollback()
         return isinstance(taken, Reservation)
 

@@ -28,35 +28,35 @@ def test_eight_processes_on_overlapping_starts_leave_no_overlap_and_no_unfounded
     own_database: str,
 ) -> None:
     with transaction() as db:
-        kind = builders.service_type(db, slot_step_minutes=5, buffer_after_minutes=10).id
+        service_type = builders.service_type(db, slot_step_minutes=5, buffer_after_minutes=10).id
         consultants = [builders.consultant(db).consultant_user_id for _ in range(CONSULTANTS)]
         for one in consultants:
             builders.window(db, one, NOW + timedelta(days=1), hours=STARTS_EACH * 5 / 60 + 1)
-    told = _all_at_once(kind, consultants)
+    results = _all_at_once(service_type, consultants)
 
-    codes = {code for _, _, code in told}
-    assert (len(told), codes) == (CONSULTANTS * STARTS_EACH, {"booked", "slot_taken"})
+    codes = {code for _, _, code in results}
+    assert (len(results), codes) == (CONSULTANTS * STARTS_EACH, {"booked", "slot_taken"})
     booked = defaultdict(list)
-    for who, number, code in told:
+    for who, number, code in results:
         if code == "booked":
             booked[who].append(number)
-    refused = [(who, number) for who, number, code in told if code == "slot_taken"]
+    refused = [(who, number) for who, number, code in results if code == "slot_taken"]
     assert [
         (who, number)
         for who, number in refused
         if not any(abs(number - other) < REACH for other in booked[who])
     ] == []
     with transaction() as db:
-        overlaps = ALWAYS["two facts of one consultant overlap"]
+        overlaps = ALWAYS["two reservations of one consultant overlap"]
         assert db.execute(text(overlaps)).all() == []
         sessions = db.execute(text("SELECT count(*) FROM scheduled_sessions")).scalar_one()
     assert sessions == sum(map(len, booked.values()))
 
 
-def _all_at_once(kind: UUID, consultants: list[UUID]) -> list[tuple[str, int, str]]:
+def _all_at_once(service_type: UUID, consultants: list[UUID]) -> list[tuple[str, int, str]]:
     rivals = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.availability.rival", str(rank), str(PROCESSES), str(kind)]
+            [sys.executable, "-m", "tests.availability.rival", str(rank), str(PROCESSES), str(service_type)]
             + [str(one) for one in consultants],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -41,18 +41,18 @@ _BY_HAND = text(
 def opened_day(consultants: int = 1) -> tuple[UUID, list[UUID]]:
     """A service type in steps of five minutes, and consultants with eight hours."""
     with transaction() as db:
-        kind = builders.service_type(db, slot_step_minutes=5, buffer_after_minutes=5)
+        service_type = builders.service_type(db, slot_step_minutes=5, buffer_after_minutes=5)
         who = [builders.consultant(db).consultant_user_id for _ in range(consultants)]
         for one in who:
             builders.window(db, one, NOW + timedelta(days=1))
-        return kind.id, who
+        return service_type.id, who
 
 
-def book_at_once(kind: UUID, attempts: list[tuple[UUID, timedelta, UUID]]) -> Counter[str]:
+def book_at_once(service_type: UUID, attempts: list[tuple[UUID, timedelta, UUID]]) -> Counter[str]:
     """Each attempt (consultant, offset, requester) in its own connection, all released together."""
     with transaction() as db:
         requests = [
-            builders.request(db, kind, requester_user_id=requester).id for _, _, requester in attempts
+            builders.request(db, service_type, requester_user_id=requester).id for _, _, requester in attempts
         ]
     gate = threading.Barrier(len(attempts))
 
@@ -75,36 +75,38 @@ def _wide_pool(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_of_fifty_overlapping_reservations_exactly_one_commits(own_database: str) -> None:
-    kind, [who] = opened_day()
+    service_type, [who] = opened_day()
     offsets = [timedelta(minutes=5 * (index % 12)) for index in range(RIVALS)]
-    results = book_at_once(kind, [(who, offset, uuid4()) for offset in offsets])
+    results = book_at_once(service_type, [(who, offset, uuid4()) for offset in offsets])
     assert results == {"booked": 1, "slot_taken": RIVALS - 1}
     with transaction() as db:
         left = {
             model.__tablename__: db.scalar(select(func.count()).select_from(model))
             for model in (ScheduledSession, Event)
         }
-        facts = db.scalar(select(func.count()).where(AvailabilitySlot.status.in_(("held", "booked"))))
-        told = db.scalar(select(func.count()).where(Job.job_type == "provision_meeting"))
+        reservations = db.scalar(select(func.count()).where(AvailabilitySlot.status.in_(("held", "booked"))))
+        provisioned = db.scalar(select(func.count()).where(Job.job_type == "provision_meeting"))
         scheduled = db.scalar(select(func.count()).where(ConsultationRequest.status == "scheduled"))
-    assert (left, facts, told, scheduled) == ({"scheduled_sessions": 1, "events": 1}, 1, 1, 1)
+    assert (left, reservations, provisioned, scheduled) == ({"scheduled_sessions": 1, "events": 1}, 1, 1, 1)
 
 
-def test_as_many_free_consultants_at_one_start_give_exactly_as_many_bookings(own_database: str) -> None:
-    kind, consultants = opened_day(consultants=10)
+def test_as_many_free_consultants_at_one_start_make_exactly_as_many_bookings(own_database: str) -> None:
+    service_type, consultants = opened_day(consultants=10)
     attempts = [(who, timedelta(0), uuid4()) for who in consultants for _ in range(3)]
-    assert book_at_once(kind, attempts) == {"booked": 10, "slot_taken": 20}
+    assert book_at_once(service_type, attempts) == {"booked": 10, "slot_taken": 20}
 
 
-def test_a_kind_whose_length_changes_all_the_time_never_books_past_a_window(own_database: str) -> None:
+def test_a_length_that_changes_all_the_time_never_books_past_a_window(
+    own_database: str,
+) -> None:
     """What a start is judged by and how long it becomes are one policy, whenever another is set."""
     count, half_an_hour = 400, timedelta(minutes=30)
     with transaction() as db:
-        kind = builders.service_type(db, slot_step_minutes=5, default_duration_minutes=60).id
+        service_type = builders.service_type(db, slot_step_minutes=5, default_duration_minutes=60).id
         who = [builders.consultant(db).consultant_user_id for _ in range(count)]
         for one in who:
             builders.window(db, one, NOW + timedelta(days=1), hours=0.5)
-        requests = [builders.request(db, kind).id for _ in who]
+        requests = [builders.request(db, service_type).id for _ in who]
     over = threading.Event()
 
     def change() -> None:
@@ -112,7 +114,7 @@ def test_a_kind_whose_length_changes_all_the_time_never_books_past_a_window(own_
         while not over.is_set():
             minutes = 90 - minutes
             with transaction() as db:
-                db.get_one(ServiceType, kind).default_duration_minutes = minutes
+                db.get_one(ServiceType, service_type).default_duration_minutes = minutes
 
     def book(index: int) -> str:
         start = NOW + timedelta(days=1)
@@ -134,19 +136,19 @@ def test_a_kind_whose_length_changes_all_the_time_never_books_past_a_window(own_
 
 
 def test_one_requester_is_booked_once_whoever_serves_them(own_database: str) -> None:
-    kind, consultants = opened_day(consultants=20)
+    service_type, consultants = opened_day(consultants=20)
     requester = uuid4()
     attempts = [
         (who, timedelta(minutes=5 * (place % 10)), requester) for place, who in enumerate(consultants)
     ]
-    assert book_at_once(kind, attempts) == {"booked": 1, "requester_busy": 19}
+    assert book_at_once(service_type, attempts) == {"booked": 1, "requester_busy": 19}
 
 
 def test_an_overlap_written_by_hand_is_refused_by_the_database(own_database: str) -> None:
-    kind, [who] = opened_day()
-    assert book_at_once(kind, [(who, timedelta(0), uuid4())]) == {"booked": 1}
+    service_type, [who] = opened_day()
+    assert book_at_once(service_type, [(who, timedelta(0), uuid4())]) == {"booked": 1}
     with transaction() as db:
-        request = builders.request(db, kind)
+        request = builders.request(db, service_type)
         session_id = db.scalar(select(ScheduledSession.id))
     start = NOW + timedelta(days=1, minutes=64)  # inside the buffer alone
     values = {
@@ -176,13 +178,13 @@ def test_an_overlap_written_by_hand_is_refused_by_the_database(own_database: str
 def test_what_is_held_is_refused_to_all_others_by_the_database(
     own_database: str, other: str, constraint: str
 ) -> None:
-    kind, [who] = opened_day()
+    service_type, [who] = opened_day()
     start = NOW + timedelta(days=1)
     with transaction() as db:
-        request = builders.request(db, kind)
+        request = builders.request(db, service_type)
         held = service.hold_start(db, MOMENT, request, who, start, NOW + timedelta(minutes=9))
         assert not isinstance(held, Refusal)
-        rival, session = builders.request(db, kind), builders.booked_session(db)
+        rival, session = builders.request(db, service_type), builders.booked_session(db)
         values = {
             "who": who,
             "start": start,
@@ -196,16 +198,16 @@ def test_what_is_held_is_refused_to_all_others_by_the_database(
 
 
 def test_a_dead_hold_is_taken_over_by_one_of_many_with_every_sweeper_dead(own_database: str) -> None:
-    kind, [who] = opened_day()
+    service_type, [who] = opened_day()
     start = NOW + timedelta(days=1)
     with transaction() as db:
         held = service.hold_start(
-            db, MOMENT, builders.request(db, kind), who, start, NOW + timedelta(minutes=1)
+            db, MOMENT, builders.request(db, service_type), who, start, NOW + timedelta(minutes=1)
         )
         assert not isinstance(held, Refusal)
     later = NOW + timedelta(minutes=2)
     with transaction() as db:
-        requests = [builders.request(db, kind).id for _ in range(20)]
+        requests = [builders.request(db, service_type).id for _ in range(20)]
     gate = threading.Barrier(20)
 
     def take_over(request_id: UUID) -> str:
@@ -221,15 +223,15 @@ def test_a_dead_hold_is_taken_over_by_one_of_many_with_every_sweeper_dead(own_da
     assert results == {"held": 1, "slot_taken": 19}
 
 
-def test_the_last_place_of_a_day_is_taken_once_through_whatever_kind(own_database: str) -> None:
+def test_the_last_place_of_a_day_is_taken_once_through_whatever_service_type(own_database: str) -> None:
     with transaction() as db:
         who = builders.consultant(db, max_sessions_per_day=2).consultant_user_id
-        kinds = [builders.service_type(db).id for _ in range(2)]
+        service_types = [builders.service_type(db).id for _ in range(2)]
         builders.window(db, who, NOW + timedelta(days=1))
-        first = builders.request(db, kinds[0])
+        first = builders.request(db, service_types[0])
         taken = service.hold_start(db, MOMENT, first, who, NOW + timedelta(days=1), NOW + timedelta(days=1))
         assert not isinstance(taken, Refusal)
-        requests = [builders.request(db, kinds[place % 2]).id for place in range(6)]
+        requests = [builders.request(db, service_types[place % 2]).id for place in range(6)]
     gate = threading.Barrier(len(requests))
 
     def attempt(place: int) -> str:

@@ -23,15 +23,15 @@ from tests.builders import NOW
 class Desk:
     """One consultant with a day of hours, one service type, and requests on demand."""
 
-    def __init__(self, db: Session, ctx: Context, **kind: object) -> None:
+    def __init__(self, db: Session, ctx: Context, **service_type: object) -> None:
         self.db, self.ctx = db, ctx
-        self.kind: ServiceType = builders.service_type(db, **kind)
+        self.service_type: ServiceType = builders.service_type(db, **service_type)
         self.who = builders.consultant(db).consultant_user_id
         self.opening = NOW + timedelta(days=1)
         builders.window(db, self.who, self.opening, hours=4)
 
     def request(self, **values: object) -> ConsultationRequest:
-        return builders.request(self.db, self.kind.id, **values)
+        return builders.request(self.db, self.service_type.id, **values)
 
     def starts(self, ctx: Context | None = None) -> list[float]:
         """The offered starts, in hours after opening."""
@@ -41,7 +41,7 @@ class Desk:
     def query(self, **values: object) -> SearchSlots:
         return SearchSlots.model_validate(
             {
-                "service_type_id": self.kind.id,
+                "service_type_id": self.service_type.id,
                 "start": self.opening - timedelta(hours=2),
                 "end": self.opening + timedelta(hours=8),
                 "consultant_user_ids": (self.who,),
@@ -128,7 +128,7 @@ def test_a_search_says_why_it_found_nothing(
     assert (outcome.starts, outcome.empty_reason) == ((), reason)
 
 
-def test_a_full_day_is_told_apart_from_no_hours(db: Session, ctx: Context) -> None:
+def test_a_full_day_is_distinguished_from_no_hours(db: Session, ctx: Context) -> None:
     desk = Desk(db, ctx, default_duration_minutes=240)
     assert isinstance(desk.hold(0), Reservation)
     assert search.search_slots(db, ctx, desk.query()).empty_reason == "all_taken"
