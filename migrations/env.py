@@ -47,14 +47,14 @@ def migrate(connection: Connection) -> None:
         context.run_migrations()
 
 
-def _wait_for_our_turn(connection: Connection) -> None:
+def _wait_for_lock(connection: Connection) -> None:
     """Try to get the lock until it is free.
 
     A transaction that waits for the lock inside a query would block an index that is made concurrently, and
     the index would block the transaction.
     """
-    asked = text("SELECT pg_try_advisory_lock(:key)")
-    while not connection.execute(asked, {"key": MIGRATION_LOCK}).scalar_one():
+    try_lock = text("SELECT pg_try_advisory_lock(:key)")
+    while not connection.execute(try_lock, {"key": MIGRATION_LOCK}).scalar_one():
         connection.commit()
         time.sleep(_RETRY_SECONDS)
 
