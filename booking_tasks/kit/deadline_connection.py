@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.abc import PQGen
 
-ResultT = TypeVar("ResultT")
+AwaitedT = TypeVar("AwaitedT")
 
 
 class DeadlineConnection(psycopg.Connection[Any]):
@@ -20,13 +20,13 @@ class DeadlineConnection(psycopg.Connection[Any]):
 
     deadline_seconds: float | None = None
 
-    def wait(self, gen: PQGen[ResultT], *args: Any, **options: Any) -> ResultT:
+    def wait(self, gen: PQGen[AwaitedT], *args: Any, **options: Any) -> AwaitedT:
         """Wait as psycopg does, at most `deadline_seconds`. Raises psycopg.OperationalError."""
         if self.deadline_seconds is None:
             return super().wait(gen, *args, **options)
         return super().wait(self._bounded(gen, self.deadline_seconds), *args, **options)
 
-    def _bounded(self, gen: PQGen[ResultT], seconds: float) -> PQGen[ResultT]:
+    def _bounded(self, gen: PQGen[AwaitedT], seconds: float) -> PQGen[AwaitedT]:
         # psycopg resumes its generators several times a second, also when nothing has arrived.
         end = time.monotonic() + seconds
         try:
@@ -38,5 +38,5 @@ class DeadlineConnection(psycopg.Connection[Any]):
                     raise psycopg.OperationalError(f"the database did not answer for {seconds:g} s")
                 awaited = gen.send(ready)
         except StopIteration as done:
-            result: ResultT = done.value
+            result: AwaitedT = done.value
             return result

@@ -39,7 +39,7 @@ def _instant(value: str) -> datetime:
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, oldest first.")]
+MaxRows = Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, oldest first.")]
 Since = Annotated[
     datetime | None, typer.Option(parser=_instant, metavar="WHEN", help="An instant, or an age like 2h.")
 ]

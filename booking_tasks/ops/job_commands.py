@@ -11,7 +11,7 @@ from booking_tasks.ops.console import (
     About,
     All,
     AsJson,
-    Limit,
+    MaxRows,
     Since,
     Who,
     Why,
@@ -43,7 +43,7 @@ def list_jobs(
     state: InState = None,
     since: Since = None,
     about: About = None,
-    limit: Limit = 100,
+    limit: MaxRows = 100,
     as_json: AsJson = False,
 ) -> None:
     """List the jobs that match all filters, oldest first."""
@@ -80,7 +80,7 @@ def decide_jobs(
     state: InState = None,
     since: Since = None,
     about: About = None,
-    limit: Limit = 1000,
+    limit: MaxRows = 1000,
     everything: All = False,
 ) -> None:
     """Replay or discard jobs, by the name of the command."""
