@@ -99,6 +99,16 @@ class ReplyAnswer(StrEnum):
     TENTATIVE = "tentative"
 
 
+class Resolution(StrEnum):
+    """How a confirmation request ended; withdrawn is any end without the consultant's answer in time."""
+
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    UNANSWERED = "unanswered"
+    WITHDRAWN = "withdrawn"
+
+
 class WhenAllDeclined(StrEnum):
     """What happens to a request when every possible consultant was asked and nobody accepted."""
 

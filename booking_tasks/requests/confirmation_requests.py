@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from booking_tasks.enums import RequestStatus
+from booking_tasks.enums import RequestStatus, Resolution
 from booking_tasks.models import Event
 from booking_tasks.outbox.event_types import EventType
 
-#: `withdrawn` is every end other than the consultant's answer, or that no answer came in time.
-Resolution = Literal["open", "accepted", "declined", "unanswered", "withdrawn"]
 _RESOLUTIONS: dict[str, Resolution] = {
-    EventType.SESSION_SCHEDULED: "accepted",
-    EventType.REQUEST_DECLINED: "declined",
-    EventType.REQUEST_UNANSWERED: "unanswered",
+    EventType.SESSION_SCHEDULED: Resolution.ACCEPTED,
+    EventType.REQUEST_DECLINED: Resolution.DECLINED,
+    EventType.REQUEST_UNANSWERED: Resolution.UNANSWERED,
 }
 
 
@@ -41,7 +39,7 @@ class ConfirmationRequest:
     requested_at: datetime
     start: datetime | None
     end: datetime | None
-    resolution: Resolution = "open"
+    resolution: Resolution = Resolution.OPEN
     resolved_at: datetime | None = None
     resolved_by: str | None = None
 
@@ -74,7 +72,11 @@ def open_confirmation_request(
 ) -> ConfirmationRequest | None:
     """Return the confirmation request of a request that waits for this consultant's answer."""
     latest = latest_confirmation_request(db, request_id)
-    if latest is None or latest.resolution != "open" or latest.consultant_user_id != consultant_user_id:
+    if (
+        latest is None
+        or latest.resolution != Resolution.OPEN
+        or latest.consultant_user_id != consultant_user_id
+    ):
         return None
     return latest
 
@@ -124,7 +126,7 @@ def _resolution(db: Session, sent: Event) -> dict[str, Any]:
     if event is None:
         return {}
     return {
-        "resolution": _RESOLUTIONS.get(event.type, "withdrawn"),
+        "resolution": _RESOLUTIONS.get(event.type, Resolution.WITHDRAWN),
         "resolved_at": event.occurred_at,
         "resolved_by": event.entry_point,
     }

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
+from booking_tasks.enums import Resolution
 from booking_tasks.invites.store import held_time, offer, request
 from booking_tasks.kit.signed_links import Grant
 from booking_tasks.mail.calendar_copy import MailRecipient, Sender
@@ -15,7 +16,7 @@ from booking_tasks.mail.dates import instant_text, span_text
 from booking_tasks.mail.render import one_line
 from booking_tasks.mail.store import mail_recipient, service_name
 from booking_tasks.offers.rules import effective_state
-from booking_tasks.requests.confirmation_requests import ConfirmationRequest, Resolution, confirmation_request
+from booking_tasks.requests.confirmation_requests import ConfirmationRequest, confirmation_request
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,16 @@ def confirmation_view(db: Session, ctx: Context, sender: Sender, grant: Grant) -
         return None
     reader = mail_recipient(db, sender, grant.person, ctx.policies)
     requester = mail_recipient(db, sender, about.requester_user_id, ctx.policies)
-    held = held_time(db, about.id, grant.person) if found.resolution == "open" else None
+    held = held_time(db, about.id, grant.person) if found.resolution == Resolution.OPEN else None
     is_held = held is not None and held.until > ctx.now
     zone, language = reader.time_zone, reader.language
     start, end = (held.start, held.end) if held else (found.start, found.end)
     return ConfirmationView(
         confirmation=found,
         reader=reader,
-        resolution="unanswered" if found.resolution == "open" and not is_held else found.resolution,
+        resolution=Resolution.UNANSWERED
+        if found.resolution == Resolution.OPEN and not is_held
+        else found.resolution,
         service=one_line(service_name(db, about.consultation_service_type_id)),
         counterpart=one_line(requester.mailbox.name),
         when=span_text(start, end, zone, language) if start and end else None,
