@@ -1,1 +1,1 @@
-"""What other services hear: CloudEvents on a Redis Stream, a Celery queue, or both."""
+"""Publishing events to other services: CloudEvents on a Redis Stream, a Celery queue, or both."""

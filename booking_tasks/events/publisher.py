@@ -1,4 +1,4 @@
-"""The effect: putting a CloudEvent where other services listen."""
+"""The effect: sending a CloudEvent to the targets that other services read."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from redis.retry import Retry
 
 from booking_tasks.kit.errors import EffectNotDoneError, EffectUnknownError
 
-#: How long a stream remembers which events it has: far longer than a lost outcome is repeated.
+#: How long a stream's event ids are kept: far longer than an unknown result is repeated.
 REMEMBERED = timedelta(days=7)
 _SECONDS = 5
 
-# Remembering after adding: if adding fails, the script ends and a repeat tries again.
+# The id is stored after adding: if adding fails, the script ends and a repeat tries again.
 _ADD_ONCE = """
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'type', ARGV[2], 'event', ARGV[3])
@@ -33,7 +33,7 @@ return 1
 
 @dataclass(frozen=True)
 class Targets:
-    """Where events go. Either may be absent.
+    """The targets of events. Either may be absent.
 
     `stream` is a key on `redis_url`, cut to about `stream_length` entries. `task` is a Celery task
     of another service that takes `event=<CloudEvent>` from `queue` on our broker.
@@ -59,7 +59,7 @@ class Publisher:
             targets.redis_url,
             socket_timeout=_SECONDS,
             socket_connect_timeout=_SECONDS,
-            retry=Retry(NoBackoff(), 0),  # the job ledger tries again; a second policy here would hide it
+            retry=Retry(NoBackoff(), 0),  # the job is retried; a second policy here would hide that
         )
         self._add_once = self._redis.register_script(_ADD_ONCE)
 
@@ -67,7 +67,7 @@ class Publisher:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._redis.close()
 

@@ -1,4 +1,4 @@
-"""Telling other services: one event of the history as a CloudEvent."""
+"""One event of the history as a CloudEvent for other services."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from booking_tasks.kit.redaction import redacted
 
 
 def cloud_event(db: Session, event_id: UUID, source: str, type_prefix: str) -> CloudEvent | None:
-    """The event as other services hear it, or None when the history no longer has it.
+    """The event as other services receive it, or None when it is purged.
 
-    Ids, states, instants and numbers only: free text, names, addresses and links become their length,
-    and the reason somebody gave stays inside.
+    It holds ids, states, instants and numbers only: free text, names, addresses and links become their
+    length, and the reason of a person is not published.
     """
     event = store.event_by_id(db, event_id)
     if event is None:

@@ -1,4 +1,4 @@
-"""Reading the history for those outside."""
+"""Reading the history for other services."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from booking_tasks.models import Event
 
 
 def event_by_id(db: Session, event_id: UUID) -> Event | None:
-    """One thing that happened."""
+    """One event, or None when it is purged."""
     return db.get(Event, event_id)

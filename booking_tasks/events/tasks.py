@@ -1,4 +1,4 @@
-"""Publishing what happened, from the job ledger."""
+"""The task that publishes events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PublishEventHandler:
     type_prefix: str
 
     def prepare(self, db: Session, ctx: Context, job: LeasedJob[PublishEvent]) -> Step:
-        """The event's bytes, unless nobody is to hear of it any more."""
+        """The event's bytes, unless there is no target or no event."""
         if not self.publisher.targets:
             return Skipped("no stream and no task is configured")
         if job.payload is not None:
@@ -44,7 +44,7 @@ class PublishEventHandler:
         self.publisher.publish(payload)
 
     def record(self, db: Session, ctx: Context, job: LeasedJob[PublishEvent], result: object) -> None:
-        """Nothing follows: the settled job says that it is out."""
+        """Nothing follows: the finished job shows that the event is published."""
 
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[PublishEvent], reason: str) -> None:
         """Nothing follows: the dead job is replayed when the target is back."""
@@ -52,7 +52,7 @@ class PublishEventHandler:
 
 @app.task(name=TASK_PREFIX + "publish_event")
 def publish_event() -> int:
-    """Publish what waits to be published; returns how many events were taken up."""
+    """Publish the due events; returns how many jobs were run."""
     config = settings()
     with Publisher(targets_of(config), app.send_task) as publisher:
         handler = PublishEventHandler(publisher, config.event_source, config.event_type_prefix)

@@ -1,1 +1,1 @@
-"""The job ledger: follow-up work as rows, leased, fenced, settled once."""
+"""Running follow-up work: job rows are leased, fenced and finished once."""

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     RowMapping,
+    Select,
     String,
     and_,
     case,
@@ -72,9 +73,7 @@ def lease(
     return sorted(jobs, key=lambda job: (job.due_at, job.key)), unreadable
 
 
-def _leased_rows(
-    db: Session, job_type: JobType, now: datetime, limit: int, term: timedelta
-) -> Sequence[RowMapping]:
+def _jobs_to_lease(job_type: JobType, now: datetime, limit: int) -> Select[UUID]:
     due = (
         select(Job.id, Job.due_at, and_(Job.attempts > 0, Job.retry_at.is_(None)).label("suspect"))
         .where(
@@ -94,10 +93,16 @@ def _leased_rows(
         func.row_number().over(order_by=queue).label("place"),
         func.count().filter(found.suspect).over(order_by=queue).label("suspects"),
     ).subquery()
+    return select(places.c.id).where(or_(places.c.place == 1, places.c.suspects == 0))
+
+
+def _leased_rows(
+    db: Session, job_type: JobType, now: datetime, limit: int, term: timedelta
+) -> Sequence[RowMapping]:
     token = uuid7()
     rows = db.execute(
         update(Job)
-        .where(Job.id.in_(select(places.c.id).where(or_(places.c.place == 1, places.c.suspects == 0))))
+        .where(Job.id.in_(_jobs_to_lease(job_type, now, limit)))
         .values(
             state=JobState.LEASED,
             attempts=Job.attempts + 1,

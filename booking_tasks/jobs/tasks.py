@@ -1,4 +1,4 @@
-"""Sweeps of the job ledger."""
+"""The sweeps over the jobs table."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from booking_tasks.unit_of_work import unit_of_work
 
 @app.task(name=TASK_PREFIX + "wake_due_jobs")
 def wake_due_jobs() -> int:
-    """Ring for everything that is due, however its first ring was lost."""
+    """Wake workers for everything that is due, because a wake-up message may be lost."""
     with unit_of_work("sweep", "sweep") as (db, ctx):
         return service.wake_due_jobs(db, ctx.now)
 
 
 @app.task(name=TASK_PREFIX + "recover_jobs")
 def recover_jobs() -> int:
-    """Give back what vanished workers held."""
+    """Release the jobs that vanished workers held."""
     with unit_of_work("sweep", "sweep") as (db, _):
         return service.recover(db)

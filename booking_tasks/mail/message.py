@@ -61,18 +61,6 @@ def compose(
     """
     if (calendar is None) != (method is None):
         raise MailError("a calendar part and its method come together")
-    seed = hashlib.sha256(message_id.encode()).hexdigest()[:32]
-    parts = [_readable("plain", text), _readable("html", html)]
-    if calendar is not None:
-        parts.append(_encoded(f"text/calendar; charset=utf-8; method={method}", calendar))
-    body = _multipart("alternative", f"=_a{seed}", parts)
-    if calendar is not None:
-        copy = _encoded(
-            'application/ics; name="invite.ics"',
-            calendar,
-            'Content-Disposition: attachment; filename="invite.ics"',
-        )
-        body = _multipart("mixed", f"=_m{seed}", [body, copy])
     head = (
         f"From: {_mailbox('From', sender)}",
         f"To: {_mailbox('To', recipient)}",
@@ -82,7 +70,23 @@ def compose(
         "Auto-Submitted: auto-generated",
         "MIME-Version: 1.0",
     )
-    return _lines(head) + body
+    return _lines(head) + _body(text, html, calendar, method, seed=message_id)
+
+
+def _body(text: str, html: str, calendar: bytes | None, method: Method | None, seed: str) -> bytes:
+    boundary = hashlib.sha256(seed.encode()).hexdigest()[:32]
+    parts = [_readable("plain", text), _readable("html", html)]
+    if calendar is not None:
+        parts.append(_encoded(f"text/calendar; charset=utf-8; method={method}", calendar))
+    body = _multipart("alternative", f"=_a{boundary}", parts)
+    if calendar is not None:
+        copy = _encoded(
+            'application/ics; name="invite.ics"',
+            calendar,
+            'Content-Disposition: attachment; filename="invite.ics"',
+        )
+        body = _multipart("mixed", f"=_m{boundary}", [body, copy])
+    return body
 
 
 def _lines(lines: Iterable[str]) -> bytes:

@@ -1,6 +1,6 @@
-"""Meeting platforms: what every one can do, and the one of our own over its documented HTTP contract.
+"""Meeting platforms: the interface of all, and the one over this project's documented HTTP contract.
 
-The contract stands in docs/meeting-platform.openapi.yaml. Nothing here knows the database.
+The contract is docs/meeting-platform.openapi.yaml. Nothing here knows the database.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from booking_tasks.kit.errors import EffectNotDoneError, EffectRefusedError, Eff
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.meetings.rules import AttendanceReport, ListedRoom, Room, RoomSpec
 
-#: Largest answer read, in bytes: of one room, and of a report or a week's list of rooms.
+#: The largest answer that is read, in bytes: of one room, and of a report or a week's list of rooms.
 ONE_ROOM, MANY = 64 * 1024, 8 * 1024 * 1024
 _LIST_WINDOW = timedelta(days=7)
 
@@ -45,17 +45,17 @@ _list: TypeAdapter[list[ListedRoom]] = TypeAdapter(list[ListedRoom])
 
 
 class MeetingPlatform(Protocol):
-    """A place where rooms are. Every call may be repeated under its key without a second effect.
+    """A platform that has rooms. Every call may be repeated under its key without a second effect.
 
     Each raises EffectNotDoneError (try later), EffectRefusedError (never) or EffectUnknownError
     (the reply was lost; repeat under the same key).
     """
 
     def ensure(self, key: str, spec: RoomSpec) -> Room:
-        """Make the session's room, or give it the spec's times; the room either way."""
+        """Make the session's room, or change its times to the spec's; returns the room either way."""
 
     def end(self, key: str, session_id: UUID) -> None:
-        """Take the session's room away; one that is gone already is fine."""
+        """Close the session's room; a room that is already closed is no error."""
 
     def attendance(self, session_id: UUID) -> AttendanceReport | None:
         """What was seen of the session's room; None when the platform does not know it."""
@@ -71,7 +71,7 @@ def _tls() -> ssl.SSLContext:
 
 
 class HttpMeetingPlatform:
-    """The platform of one's own. Keep one instance for a batch of calls and close it (`with`).
+    """The platform over HTTP. Keep one instance for a batch of calls and close it (`with`).
 
     `timeout` bounds each wait for the network, and the reading of one answer's body as a whole.
     Proxies and `.netrc` of the environment are not consulted; certificate settings are.
@@ -95,7 +95,7 @@ class HttpMeetingPlatform:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._client.close()
 
@@ -154,7 +154,7 @@ class HttpMeetingPlatform:
     def _body(self, answer: httpx2.Response, limit: int) -> bytes:
         """The answer's body as it came: compression was not asked for, and nothing is unpacked.
 
-        A platform that drips or floods is cut off.
+        An answer that is too slow or too large is cut off.
         """
         deadline = time.monotonic() + self._seconds
         body = bytearray()
@@ -176,7 +176,7 @@ def _instant(instant: datetime) -> str:
 
 
 def _expect(status: int, expected: set[HTTPStatus]) -> None:
-    """Nothing if the status is one of those wanted; else the error that says what to do about it."""
+    """Return if the status is expected; otherwise raise the error that says what to do about it."""
     if status in expected:
         return
     if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -185,13 +185,13 @@ def _expect(status: int, expected: set[HTTPStatus]) -> None:
 
 
 def _read(shape: TypeAdapter[AnswerT], answer: bytes) -> AnswerT:
-    """The answer, checked. The error names the fields at fault and never their content."""
+    """The validated answer. The error names the invalid fields and never their content."""
     try:
         return shape.validate_json(answer)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)[:5]
-        said = "; ".join(
+        text = "; ".join(
             f"{'.'.join(map(str, one['loc'])) or 'answer'}: {one['msg'].removeprefix('Value error, ')}"
             for one in faults
         )
-        raise EffectRefusedError(f"the meeting platform's answer is malformed: {said}") from None
+        raise EffectRefusedError(f"the meeting platform's answer is malformed: {text}") from None

@@ -1,4 +1,4 @@
-"""What a room is, which links are believed, and what a new link means to the people invited."""
+"""What a room is, which links are accepted, and which events a new link leads to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _URL = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 
 
 def checked_join_url(url: str) -> str:
-    """The link itself, if people may be sent to it; else ValueError with what is wrong.
+    """The link itself, if people may be sent to it; otherwise ValueError with what is wrong.
 
     It must be https (http only on a loopback host), name a host, carry no user or password
     (RFC 3986 section 3.2.1: they disguise the host) and be free of spaces and control characters.
@@ -60,13 +60,13 @@ JoinUrl = Annotated[str, Field(max_length=2000), AfterValidator(checked_join_url
 
 
 class _Model(BaseModel):
-    """Strict, so that a number is no instant; open, so that a platform may answer more than we read."""
+    """Strict, so that a number is no instant; other fields are ignored, so that platforms may send more."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
 class RoomSpec(_Model):
-    """What a platform is told of a session: times in UTC and who takes which part; no personal data."""
+    """What a platform receives of a session: times in UTC and both sides' ids; no personal data."""
 
     session_id: UUID
     revision: int
@@ -77,7 +77,7 @@ class RoomSpec(_Model):
 
 
 class Room(_Model):
-    """A room as the platform knows it."""
+    """A room of the platform."""
 
     room_id: Word
     join_url: JoinUrl
@@ -92,7 +92,7 @@ class ListedRoom(_Model):
 
 
 class RoomObservation(_Model):
-    """One thing the platform saw. `user_id` is whoever it was, not always one of ours."""
+    """One observation of the platform. `user_id` may be a person that this service does not know."""
 
     id: Word
     evidence_type: Literal["joined", "left", "room_opened", "room_closed"]
@@ -101,28 +101,28 @@ class RoomObservation(_Model):
 
 
 class AttendanceReport(_Model):
-    """What the platform saw of a room; `complete` says that nothing more will come."""
+    """The platform's observations of a room; `complete` says that no more will follow."""
 
     complete: bool
     observations: Annotated[tuple[RoomObservation, ...], Field(strict=False, max_length=MOST_OBSERVATIONS)]
 
 
 class RoomOrder(_Model):
-    """Make or change a room, under a key."""
+    """The order to make or change a room, under a key."""
 
     key: str
     spec: RoomSpec
 
 
 class CloseOrder(_Model):
-    """Take a room away, under a key."""
+    """The order to close a room, under a key."""
 
     key: str
     session_id: UUID
 
 
 class ReportOrder(_Model):
-    """Ask what was seen of a room."""
+    """The order to fetch the observations of a room."""
 
     session_id: UUID
 
@@ -158,7 +158,7 @@ class ObservedEvidence:
 def evidence_of(
     report: AttendanceReport, parties: Mapping[UUID, str], now: datetime
 ) -> list[ObservedEvidence]:
-    """A report as evidence about the two sides: whoever else was there proves nothing about them."""
+    """A report as evidence about the two sides: other people in the room prove nothing about them."""
     by_user = {str(user_id): party for user_id, party in parties.items()}
     found = []
     for seen in report.observations:
@@ -175,7 +175,7 @@ def evidence_of(
 class KnownSession:
     """A session as the comparison with the platform's list needs it.
 
-    `settled`: no work on its room is under way.
+    `settled`: there is no unfinished job about its room.
     """
 
     id: UUID
@@ -188,7 +188,7 @@ class KnownSession:
 
 @dataclass(frozen=True)
 class Differences:
-    """Rooms nobody needs any more, sessions whose room is missing or keeps old times, rooms not ours."""
+    """Rooms that no session needs, sessions whose room is missing or has old times, and unknown rooms."""
 
     orphans: tuple[KnownSession, ...]
     missing: tuple[KnownSession, ...]
@@ -196,7 +196,7 @@ class Differences:
 
 
 def differences(listed: Collection[ListedRoom], sessions: Collection[KnownSession]) -> Differences:
-    """Compare the platform's list with our sessions. Work under way is left to finish by itself."""
+    """Compare the platform's list with our sessions, except sessions whose room has unfinished jobs."""
     rooms = {room.session_id: room for room in listed}
     idle = [session for session in sessions if session.settled]
     return Differences(

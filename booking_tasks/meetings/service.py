@@ -1,4 +1,4 @@
-"""The use cases around a session's room: order it, keep its link, close it, learn who came, compare."""
+"""The use cases of a session's room: make it, store its link, close it, fetch its report, compare."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ from booking_tasks.outbox.jobs import NewJob
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.states import OPEN
 
-#: How far back rooms of ended sessions are looked for.
+#: How far back the rooms of ended sessions are compared.
 LOOKBACK = timedelta(days=2)
 #: DTSTAMP has whole seconds (RFC 5545 section 3.3.5), so two revisions lie at least this far apart.
 _REVISION_STEP = timedelta(seconds=1)
-#: Where evidence from the meeting platform says it comes from.
+#: The source of evidence from the meeting platform.
 PLATFORM = "platform"
 
 
 def order_room(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting]) -> RoomOrder | Skipped:
-    """What the platform is to be told for this job, if the session still wants it.
+    """The order to the platform for this job, if the session still needs it.
 
-    An earlier try may have made a room whose reply was lost: when the session is over, that room is
-    closed as well.
+    An earlier try may have made a room and lost the reply: when the session is over, that room is closed as
+    well.
     """
     session = store.session(db, job.args.session_id)
     if session is None:
@@ -70,9 +70,9 @@ def order_room(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting]) -> R
 
 
 def store_link(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], room: Room) -> None:
-    """Store the link that a platform gave, unless the session ended or moved on meanwhile.
+    """Store the link that a platform returned, unless the session ended or changed meanwhile.
 
-    People who were invited without this very link hear of it under a new revision.
+    People who were invited without this link are notified of it under a new revision.
     """
     session = store.locked_session(db, job.args.session_id)
     if session is None:
@@ -108,7 +108,7 @@ def _link(session: ScheduledSession) -> dict[str, str | int | None]:
 
 
 def record_missing_link(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], reason: str) -> None:
-    """Write down that no link could be made, once per revision, if people still wait for one."""
+    """Record that no link could be made, once for each revision, if people still wait for one."""
     session = store.locked_session(db, job.args.session_id)
     if session is None or session.status != SessionStatus.SCHEDULED or session.revision != job.args.revision:
         return
@@ -122,17 +122,17 @@ def record_missing_link(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeti
 
 
 def order_closing(db: Session, job: LeasedJob[CloseMeeting]) -> CloseOrder | Skipped:
-    """What the platform is to be told, if there can be a room that nobody needs any more."""
+    """The order to close a room, if there can be one that nobody needs any more."""
     session = store.session(db, job.args.session_id)
     if session is None or session.status in OPEN:
         return Skipped("unknown session" if session is None else "the session is still on")
     if job.args.reason != CloseReason.FOUND_ORPHANED and not store.was_ordered(db, job.args.session_id):
-        return Skipped("no room was ever asked for")
+        return Skipped("no room was ever ordered")
     return CloseOrder(key=job.key, session_id=session.id)
 
 
 def order_report(db: Session, ctx: Context, job: LeasedJob[CollectAttendance]) -> ReportOrder | Skipped:
-    """What the platform is to be asked, if the session still waits for its verdict."""
+    """The order to fetch the report, if the session still waits for its verdict."""
     session = store.session(db, job.args.session_id)
     if session is None or session.status not in OPEN:
         return Skipped("unknown session" if session is None else f"session is {session.status}")
@@ -146,9 +146,9 @@ def order_report(db: Session, ctx: Context, job: LeasedJob[CollectAttendance]) -
 def store_report(
     db: Session, ctx: Context, job: LeasedJob[CollectAttendance], report: AttendanceReport | None
 ) -> int:
-    """Write what the platform saw as evidence; returns how many rows were new. No verdict is made here.
+    """Store the platform's observations as evidence; returns how many rows are new. No verdict is made here.
 
-    A report that is not complete yet is asked for once more, halfway to the verdict.
+    A report that is not complete is fetched once more, halfway to the verdict.
     """
     session = store.session(db, job.args.session_id)
     if session is None or report is None:
@@ -163,10 +163,10 @@ def store_report(
 
 
 def reconcile(db: Session, ctx: Context, listed: Sequence[ListedRoom]) -> Differences:
-    """Order what makes the platform's rooms and our sessions agree again, once a day for each.
+    """Insert the jobs that make the platform's rooms and our sessions agree, once a day for each.
 
     `listed` are the platform's rooms that start within `LOOK_BACK` and the horizon. Rooms of
-    sessions nobody here knows are returned, never touched.
+    unknown sessions are returned, never touched.
     """
     known = store.sessions_to_compare(
         db,

@@ -1,4 +1,4 @@
-"""The queries of the meetings room."""
+"""The queries of the meetings package."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from booking_tasks.outbox.job_args import JobType
 
 
 def session(db: Session, session_id: UUID) -> ScheduledSession | None:
-    """The session as it stands now, read anew."""
+    """The current row of a session, read again."""
     return db.get(ScheduledSession, session_id, populate_existing=True)
 
 
 def locked_session(db: Session, session_id: UUID) -> ScheduledSession | None:
-    """The session as it stands now, locked against every other change until the transaction ends."""
+    """The current row of a session, locked against other changes until the transaction ends."""
     return db.execute(
         select(ScheduledSession)
         .where(ScheduledSession.id == session_id)
@@ -35,7 +35,7 @@ def locked_session(db: Session, session_id: UUID) -> ScheduledSession | None:
 
 
 def was_ordered(db: Session, session_id: UUID) -> bool:
-    """Whether a room for the session may ever have been asked for."""
+    """Whether a room for the session may ever have been ordered."""
     return has_job(
         db, Job.job_type == JobType.PROVISION_MEETING, Job.subject_id == session_id, Job.send_attempts > 0
     )
@@ -52,7 +52,7 @@ def has_invites(db: Session, session_id: UUID, revision: int) -> bool:
 
 
 def has_event(db: Session, type_: EventType, session_id: UUID, revision: int) -> bool:
-    """Whether this was written down for this revision of the session."""
+    """Whether an event of this type exists for this revision of the session."""
     found = select(Event.id).where(
         Event.scheduled_session_id == session_id,
         Event.type == type_,

@@ -38,14 +38,14 @@ def _platform() -> HttpMeetingPlatform:
 
 
 def _step(order: Order | Skipped, job: LeasedJob[JobArgs]) -> Send | Skipped:
-    """An order as bytes; those of an earlier try whose outcome is unknown go out again unchanged."""
+    """An order as bytes; those of an earlier try with an unknown result are sent again unchanged."""
     if isinstance(order, Skipped):
         return order
     return Send(job.payload or order.model_dump_json().encode())
 
 
 class ProvisionMeetingHandler:
-    """Makes a session's room and keeps its link."""
+    """Makes a session's room and stores its link."""
 
     def __init__(self, platform: MeetingPlatform) -> None:
         self._platform = platform
@@ -65,7 +65,7 @@ class ProvisionMeetingHandler:
 
 
 class CloseMeetingHandler:
-    """Takes a session's room away."""
+    """Closes a session's room."""
 
     def __init__(self, platform: MeetingPlatform) -> None:
         self._platform = platform
@@ -78,14 +78,14 @@ class CloseMeetingHandler:
         self._platform.end(order.key, order.session_id)
 
     def record(self, db: Session, ctx: Context, job: LeasedJob[CloseMeeting], result: None) -> None:
-        """Nothing: the session's own history says why its room went."""
+        """Nothing: the session's events show why its room was closed."""
 
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[CloseMeeting], reason: str) -> None:
         """Nothing: the daily comparison finds the room again."""
 
 
 class CollectAttendanceHandler:
-    """Fetches what the platform saw of a session's room."""
+    """Fetches the platform's observations of a session's room."""
 
     def __init__(self, platform: MeetingPlatform) -> None:
         self._platform = platform
@@ -102,19 +102,19 @@ class CollectAttendanceHandler:
         service.store_report(db, ctx, job, result)
 
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[CollectAttendance], reason: str) -> None:
-        """Nothing: without a report the verdict rests on what else was seen."""
+        """Nothing: without a report the verdict uses the other evidence."""
 
 
 @app.task(name=TASK_PREFIX + "provision_meeting")
 def provision_meeting() -> int:
-    """Make the rooms that are due, or give them their new times."""
+    """Make the rooms that are due, or change their times."""
     with _platform() as platform:
         return run_due(ProvisionMeeting, ProvisionMeetingHandler(platform))
 
 
 @app.task(name=TASK_PREFIX + "close_meeting")
 def close_meeting() -> int:
-    """Take away the rooms that nobody needs any more."""
+    """Close the rooms that nobody needs any more."""
     with _platform() as platform:
         return run_due(CloseMeeting, CloseMeetingHandler(platform))
 
@@ -144,9 +144,9 @@ def reconcile_meetings() -> int:
 
 
 def _listed_rooms() -> list[ListedRoom] | None:
-    """The platform's list, read outside any transaction; None when today is done or it cannot be had.
+    """The platform's list, read outside any transaction; None when today is done or it cannot be read.
 
-    The day's run is taken only after the list is there, so a platform that is away costs a tick.
+    The day's run is claimed only after the list is read, so a platform that is away costs one tick.
     """
     with unit_of_work("sweep", "sweep") as (db, ctx):
         if has_run_today(db, "reconcile_meetings", ctx.now):

@@ -1,4 +1,4 @@
-"""Once-a-day work: whoever writes the day's row does the day's run."""
+"""Work that runs once a day: the process that inserts the day's row does the run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from booking_tasks.models import ScheduleRun
 
 
 def has_run_today(db: Session, schedule: str, now: datetime) -> bool:
-    """Whether the run of this UTC day is taken already. A hint to save work: `first_today` decides."""
+    """Whether the run of this UTC day is claimed. A hint that saves work: `claim_daily_run` decides."""
     found = select(ScheduleRun.schedule).where(
         ScheduleRun.schedule == schedule, ScheduleRun.due_day == _day(now)
     )
@@ -20,13 +20,14 @@ def has_run_today(db: Session, schedule: str, now: datetime) -> bool:
 
 
 def claim_daily_run(db: Session, schedule: str, now: datetime) -> bool:
-    """Take the run of this UTC day; False when it is taken.
+    """Claim the run of this UTC day; False when it is claimed.
 
-    A rival waits for this transaction's end: if it fails, the rival or a later tick gets the run.
+    A concurrent caller waits for the end of this transaction: if it fails, that caller or a later tick gets
+    the run.
     """
-    taken = insert(ScheduleRun).values(schedule=schedule, due_day=_day(now))
-    taken = taken.on_conflict_do_nothing(index_elements=["schedule", "due_day"])
-    return db.execute(taken.returning(ScheduleRun.schedule)).first() is not None
+    claim = insert(ScheduleRun).values(schedule=schedule, due_day=_day(now))
+    claim = claim.on_conflict_do_nothing(index_elements=["schedule", "due_day"])
+    return db.execute(claim.returning(ScheduleRun.schedule)).first() is not None
 
 
 def _day(now: datetime) -> date:

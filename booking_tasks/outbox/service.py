@@ -1,4 +1,4 @@
-"""Writing down what happened, with what follows from it, in the transaction of the change itself."""
+"""Recording events with the jobs that follow from them, in the transaction of the change itself."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from booking_tasks.outbox.workflow import (
 
 @dataclass(frozen=True)
 class OutboxEntry:
-    """What is to be written down: a row of `events` as JSON, and the jobs it leads to."""
+    """A row of `events` as JSON, and the jobs that follow from it."""
 
     event: dict[str, Any]
     jobs: list[NewJob]
 
     def as_json(self) -> dict[str, Any]:
-        """The event and its jobs, to be written by the statement that writes what happened."""
+        """The event and its jobs, for the statement that inserts them together with the change."""
         return {"event": self.event, "jobs": jobs.rows(self.jobs)}
 
     def job_types_due(self, now: datetime) -> set[JobType]:
@@ -57,12 +57,12 @@ def record_event(
     consultant_user_id: UUID | None = None,
     plan: PlanSnapshot | None = None,
 ) -> UUID:
-    """Write one event and the jobs it leads to; returns the event's id.
+    """Insert one event and the jobs that follow from it; returns the event's id.
 
-    `before` and `after` hold what changed, as JSON values. Give `request` for request events and
-    `session` for session events, already changed; `former_consultant` is whose the session was before,
-    `consultant_user_id` whom a request event is about while the request is assigned to nobody, `plan` which
-    absence plan, or which proposal of one, it is about.
+    `before` and `after` hold what changed, as JSON values. Request events need `request` and session events
+    need `session`, already changed. `former_consultant` had the session before; `consultant_user_id` is the
+    consultant of a request event while the request is assigned to nobody; `plan` is the absence plan, or the
+    proposal of one, of the event.
     """
     made = outbox_entry(
         ctx,
@@ -80,7 +80,7 @@ def record_event(
 
 
 def append_event(db: Session, ctx: Context, made: OutboxEntry) -> None:
-    """Write down an entry that was made before."""
+    """Insert an entry that was made before, and wake workers after the commit."""
     db.flush()
     new = jobs.insert_jobs(db, made.jobs, made.event)
     wake_after_commit(db, OutboxEntry(made.event, new).job_types_due(ctx.now))
@@ -98,7 +98,7 @@ def outbox_entry(
     consultant_user_id: UUID | None = None,
     plan: PlanSnapshot | None = None,
 ) -> OutboxEntry:
-    """What `record` writes, for a statement that writes it together with the change itself."""
+    """What `record_event` inserts, for a statement that inserts it together with the change itself."""
     event_id = uuid7()
     event = DomainEvent(type_, event_id, ctx.now, ctx.policies, request, session, plan)
     subject = session or request
@@ -123,7 +123,7 @@ def outbox_entry(
 
 
 def request_snapshot(request: ConsultationRequest) -> RequestSnapshot:
-    """A request as the journey sees it."""
+    """The snapshot of a request that the workflow needs."""
     return RequestSnapshot(
         id=request.id,
         requester_user_id=request.requester_user_id,
@@ -133,7 +133,7 @@ def request_snapshot(request: ConsultationRequest) -> RequestSnapshot:
 
 
 def session_snapshot(session: ScheduledSession, former_consultant: UUID | None = None) -> SessionSnapshot:
-    """A session as the journey sees it."""
+    """The snapshot of a session that the workflow needs."""
     return SessionSnapshot(
         id=session.id,
         request_id=session.consultation_request_id,

@@ -1,1 +1,1 @@
-"""What is forgotten, and when."""
+"""Deleting rows that are older than their retention."""

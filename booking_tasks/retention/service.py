@@ -1,4 +1,4 @@
-"""Forgetting what is older than its retention, a batch at a time."""
+"""Deleting rows that are older than their retention, a batch at a time."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _PARTS: dict[str, Callable[[Session, Context, Retention, int], int]] = {
     ),
 }
 
-#: What is forgotten, by name.
+#: The names of what is purged.
 PARTS = tuple(_PARTS)
 
 
 def purge_batch(db: Session, ctx: Context, part: str, ages: Retention, limit: int) -> int:
     """Delete up to `limit` rows of one part that are past their age; returns how many.
 
-    Events, leaves, absence plans, batches and schedule runs stand on the business clock, the others on real
-    time. Evidence goes only with a session that is judged or cancelled.
+    Events, leaves, absence plans, batches and schedule runs use the business clock, the others real time.
+    Evidence is deleted only when its session is judged or cancelled.
     """
     return _PARTS[part](db, ctx, ages, limit)

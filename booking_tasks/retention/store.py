@@ -1,6 +1,6 @@
-"""Deleting old rows: oldest first, up to a limit, leaving out what somebody else holds.
+"""Deleting old rows: oldest first, up to a limit, without rows that others have locked.
 
-Settled, finished, received and recorded are written by the database's real time and compared with it
+The instants of finishing, receiving and recording are the database's real time and compared with it
 (statement_timestamp, which an index can serve; clock_timestamp it cannot).
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
+from booking_tasks.enums import JobState, StepState
 from booking_tasks.models import (
     AbsencePlan,
     AbsencePlanStep,
@@ -33,36 +34,36 @@ _REAL_TIME = func.statement_timestamp()
 
 
 def delete_jobs(db: Session, age: timedelta, limit: int) -> int:
-    """Settled jobs; those that wait for a person only at twice the age. Returns how many.
+    """Delete finished jobs, those that wait for a person only at twice the age; returns how many.
 
-    Those of a session still to come stay: they are how it is known who was invited and whether there
-    is a room, when it is moved or cancelled.
+    The jobs of an open session stay: they show who was invited and whether there is a room, when the session
+    is moved or cancelled.
     """
-    certain = Job.state.not_in(("uncertain", "dead"))
-    still_to_come = exists().where(ScheduledSession.id == Job.subject_id, ScheduledSession.status.in_(OPEN))
+    decided = Job.state.not_in((JobState.UNCERTAIN, JobState.DEAD))
+    is_open = exists().where(ScheduledSession.id == Job.subject_id, ScheduledSession.status.in_(OPEN))
     old = select(Job.id).where(
         Job.finished_at < _REAL_TIME - age,
-        or_(certain, Job.finished_at < _REAL_TIME - 2 * age),
-        ~still_to_come,
+        or_(decided, Job.finished_at < _REAL_TIME - 2 * age),
+        ~is_open,
     )
     return _delete(db, Job, (Job.id,), old.order_by(Job.finished_at), limit)
 
 
 def delete_inbox(db: Session, age: timedelta, limit: int) -> int:
-    """Answered messages. Returns how many."""
+    """Delete answered messages; returns how many."""
     old = select(InboxMessage.message_id).where(InboxMessage.finished_at < _REAL_TIME - age)
     key = (InboxMessage.message_id,)
     return _delete(db, InboxMessage, key, old.order_by(InboxMessage.finished_at), limit)
 
 
 def delete_events(db: Session, before: datetime, limit: int) -> int:
-    """Events that happened before an instant. Returns how many."""
+    """Delete events from before an instant; returns how many."""
     old = select(Event.id).where(Event.occurred_at < before).order_by(Event.occurred_at)
     return _delete(db, Event, (Event.id,), old, limit)
 
 
 def delete_evidence(db: Session, age: timedelta, limit: int) -> int:
-    """Observations of sessions that are judged or cancelled. Returns how many."""
+    """Delete the evidence of sessions that are judged or cancelled; returns how many."""
     old = (
         select(AttendanceEvidence.id)
         .join(ScheduledSession, ScheduledSession.id == AttendanceEvidence.scheduled_session_id)
@@ -73,42 +74,43 @@ def delete_evidence(db: Session, age: timedelta, limit: int) -> int:
 
 
 def delete_leaves(db: Session, before: datetime, limit: int) -> int:
-    """Leaves that ended before an instant, give or take the zones, with their reasons. Returns how many."""
+    """Delete leaves that ended before an instant, up to a zone's offset; returns how many."""
     old = select(ConsultantLeave.id).where(ConsultantLeave.end_local < before.replace(tzinfo=None))
     key = (ConsultantLeave.id,)
     return _delete(db, ConsultantLeave, key, old.order_by(ConsultantLeave.end_local), limit)
 
 
 def delete_assignment_batches(db: Session, before: datetime, limit: int) -> int:
-    """Batches planned before an instant; the decisions keep their part of it. Returns how many."""
+    """Delete batches planned before an instant; the decisions keep their part; returns how many."""
     old = select(AssignmentBatch.id).where(AssignmentBatch.planned_at < before)
     key = (AssignmentBatch.id,)
     return _delete(db, AssignmentBatch, key, old.order_by(AssignmentBatch.planned_at), limit)
 
 
 def delete_absence_plans(db: Session, before: datetime, limit: int) -> int:
-    """Absence plans made before an instant, with their reasons, unless one is under way. Returns how many."""
+    """Delete absence plans made before an instant, unless one is in progress; returns how many."""
     under_way = exists().where(
-        AbsencePlanStep.plan_id == AbsencePlan.id, AbsencePlanStep.state.in_(("applied", "offered"))
+        AbsencePlanStep.plan_id == AbsencePlan.id,
+        AbsencePlanStep.state.in_((StepState.APPLIED, StepState.OFFERED)),
     )
     old = select(AbsencePlan.id).where(AbsencePlan.planned_at < before, ~under_way)
     return _delete(db, AbsencePlan, (AbsencePlan.id,), old.order_by(AbsencePlan.planned_at), limit)
 
 
 def delete_dead_letters(db: Session, age: timedelta, limit: int) -> int:
-    """Messages that could not be used. Returns how many."""
+    """Delete dead letters; returns how many."""
     old = select(DeadLetter.id).where(DeadLetter.received_at < _REAL_TIME - age)
     return _delete(db, DeadLetter, (DeadLetter.id,), old.order_by(DeadLetter.received_at), limit)
 
 
 def delete_parked_messages(db: Session, age: timedelta, limit: int) -> int:
-    """Messages that no release came to know. Returns how many."""
+    """Delete parked messages; returns how many."""
     old = select(ParkedMessage.id).where(ParkedMessage.received_at < _REAL_TIME - age)
     return _delete(db, ParkedMessage, (ParkedMessage.id,), old.order_by(ParkedMessage.received_at), limit)
 
 
 def delete_schedule_runs(db: Session, before: date, limit: int) -> int:
-    """Runs of once-a-day work due before a day. Returns how many."""
+    """Delete runs of daily work due before a day; returns how many."""
     key = (ScheduleRun.schedule, ScheduleRun.due_day)
     old = select(*key).where(ScheduleRun.due_day < before).order_by(ScheduleRun.due_day)
     return _delete(db, ScheduleRun, key, old, limit)

@@ -20,7 +20,7 @@ BATCH = 1000
 
 @app.task(name=TASK_PREFIX + "purge")
 def purge() -> int:
-    """Once a day: forget what is past its age; returns how many rows. What a stop leaves is next day's."""
+    """Delete rows past their retention, once a day; a shutdown leaves the rest to the next day."""
     with unit_of_work("sweep", "sweep") as (db, ctx):
         if not claim_daily_run(db, "purge", ctx.now):
             return 0
@@ -35,7 +35,7 @@ def _purge_part(part: str, ages: Retention) -> int:
             with unit_of_work("sweep", "sweep") as (db, ctx):
                 last = service.purge_batch(db, ctx, part, ages, BATCH)
             removed += last
-    except Exception:  # the other parts are forgotten in time whatever is wrong with this one
+    except Exception:  # an error in one part does not keep the others from being purged
         log.exception("purge.failed", part=part)
     return removed
 

@@ -216,7 +216,7 @@ def _asked_for(db: Session, session: ScheduledSession) -> None:
 def test_only_a_room_that_was_asked_for_is_closed(db: Session) -> None:
     session = booked_session(db, status="cancelled_by_user")
     job = leased(session, "close_meeting")
-    assert service.order_closing(db, job) == Skipped("no room was ever asked for")
+    assert service.order_closing(db, job) == Skipped("no room was ever ordered")
     _asked_for(db, session)
     assert service.order_closing(db, job) == CloseOrder(key=job.key, session_id=session.id)
 
