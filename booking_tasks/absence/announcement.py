@@ -21,7 +21,7 @@ from booking_tasks.contracts.absence import AnswerProposalCode
 from booking_tasks.enums import PlanState, RefusalCode, SessionStatus, SlotStatus, StepAction, StepState
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import AbsencePlan, AbsencePlanStep, ScheduledSession
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.workflow import PlanSnapshot
 from booking_tasks.sessions import service as sessions
@@ -86,7 +86,7 @@ def _propose(db: Session, ctx: Context, step: AbsencePlanStep, session: Schedule
     if step.answer_by is None or step.start_time is None:
         raise AssertionError("an applied proposal has a start and an answer deadline (database constraint)")
     db.flush()
-    history.record_event(
+    outbox.record_event(
         db,
         ctx,
         EventType.SESSION_TIME_PROPOSED,

@@ -22,7 +22,7 @@ from booking_tasks.credits.service import note_verdict
 from booking_tasks.enums import Attendance, Party, RefusalCode, RequestStatus, SessionStatus
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ScheduledSession
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.requests import service as requests
 from booking_tasks.sessions import service as sessions
@@ -56,7 +56,7 @@ def check_attendance(db: Session, ctx: Context, session_id: UUID, revision: int)
     seen = store.observations(db, [session_id])[session_id]
     missing = rules.missing_sides(seen, _agreed(session), ctx.now)
     if missing:
-        history.record_event(
+        outbox.record_event(
             db, ctx, EventType.SESSION_SIDE_MISSING, session=session, after={"missing": list(missing)}
         )
     return None
@@ -120,7 +120,7 @@ def record_billing(db: Session, ctx: Context, command: RecordBilling) -> Session
     if before == command.billed_amount:
         return _outcome(session, changed=False)
     session.billed_amount, session.updated_at = command.billed_amount, ctx.now
-    history.record_event(
+    outbox.record_event(
         db,
         ctx,
         EventType.SESSION_BILLED,
@@ -158,7 +158,7 @@ def _note(db: Session, ctx: Context, session: ScheduledSession, notes: str | Non
     if notes is None or notes == before:
         return False
     session.outcome_notes, session.updated_at = notes, ctx.now
-    history.record_event(
+    outbox.record_event(
         db,
         ctx,
         EventType.SESSION_OUTCOME_RECORDED,
@@ -185,9 +185,7 @@ def _correct(db: Session, ctx: Context, session: ScheduledSession, command: Reco
     if status != session.status:
         sessions.transition(db, ctx, session, status, event, before=before, after=after)
     else:
-        history.record_event(
-            db, ctx, event, session=session, before=before, after={"status": status, **after}
-        )
+        outbox.record_event(db, ctx, event, session=session, before=before, after={"status": status, **after})
     if SessionStatus.NO_SHOW_USER in {before["status"], status}:
         note_verdict(db, ctx, session.consultation_request_id, session.consultant_user_id, status)
     return True

@@ -30,7 +30,7 @@ from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.requests import service as requests
 from booking_tasks.requests.store import locked_request
@@ -205,7 +205,7 @@ def _record(
     until: datetime,
     before: dict[str, str] | None = None,
 ) -> None:
-    history.record_event(
+    outbox.record_event(
         db,
         ctx,
         EventType.REQUEST_HELD,

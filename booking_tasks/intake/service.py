@@ -31,7 +31,7 @@ from booking_tasks.intake import store
 from booking_tasks.intake.preference import contradiction
 from booking_tasks.models import ConsultationRequest, ServiceType
 from booking_tasks.offers import service as offers
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.requests import service as requests
 from booking_tasks.requests.confirmation_requests import open_confirmation_request
@@ -49,7 +49,7 @@ class Submission:
 
     request: ConsultationRequest
     service_type: ServiceType
-    entry: history.OutboxEntry
+    entry: outbox.OutboxEntry
 
 
 def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission | RequestOutcome[SubmitCode]:
@@ -71,10 +71,10 @@ def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission 
     if contradicts is not None:
         return _refused(RefusalCode.CONTRADICTORY_PREFERENCE, *contradicts)
     request = store.build_request(command, requested_at=ctx.now, deadline_at=deadline)
-    entry = history.outbox_entry(
+    entry = outbox.outbox_entry(
         ctx,
         EventType.REQUEST_SUBMITTED,
-        request=history.request_snapshot(request),
+        request=outbox.request_snapshot(request),
         after={"status": request.status},
     )
     return Submission(request, service_type, entry)
@@ -87,7 +87,7 @@ def insert_request(
     request = store.insert_request(db, new.request)
     if request is None:
         return request_exists_refusal()
-    history.append_event(db, ctx, new.entry)
+    outbox.append_event(db, ctx, new.entry)
     return request
 
 
@@ -98,7 +98,7 @@ def request_exists_refusal() -> RequestOutcome[SubmitCode]:
 
 def postpone(db: Session, ctx: Context, request: ConsultationRequest, reason: str) -> None:
     """Leave looking for a consultant to the job, which is due at once."""
-    history.record_event(db, ctx, EventType.REQUEST_POSTPONED, request=request, reason=reason)
+    outbox.record_event(db, ctx, EventType.REQUEST_POSTPONED, request=request, reason=reason)
 
 
 def confirm(db: Session, ctx: Context, command: ConfirmRequest) -> RequestOutcome[ConfirmCode]:

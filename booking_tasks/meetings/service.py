@@ -27,7 +27,7 @@ from booking_tasks.meetings.rules import (
     link_events,
 )
 from booking_tasks.models import ScheduledSession
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox import store as outbox_store
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.job_args import CloseMeeting, CloseReason, CollectAttendance, ProvisionMeeting
@@ -96,7 +96,7 @@ def store_link(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], room
         session.revision += 1
         session.revised_at = max(ctx.now, session.revised_at + _REVISION_STEP)
     for event in events:
-        history.record_event(db, ctx, event, session=session, before=before, after=_link(session))
+        outbox.record_event(db, ctx, event, session=session, before=before, after=_link(session))
 
 
 def _link(session: ScheduledSession) -> dict[str, str | int | None]:
@@ -116,7 +116,7 @@ def record_missing_link(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeti
         return
     if not store.has_event(db, EventType.SESSION_MEETING_FAILED, session.id, session.revision):
         after = {"revision": session.revision}
-        history.record_event(
+        outbox.record_event(
             db, ctx, EventType.SESSION_MEETING_FAILED, session=session, after=after, reason=reason
         )
 

@@ -20,7 +20,7 @@ from booking_tasks.kit.instants import to_iso
 from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import ConsultationRequest, TimeOffer
 from booking_tasks.offers import rules, store
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
 
 
@@ -52,7 +52,7 @@ def offer_start(
         give(db, ctx, request, consultant_user_id)
         request.updated_at = ctx.now
         db.flush()
-        event_id = history.record_event(
+        event_id = outbox.record_event(
             db,
             ctx,
             EventType.REQUEST_OFFERED,
@@ -153,7 +153,7 @@ def _record(
 ) -> None:
     request.updated_at, request.status_reason = ctx.now, type_.removeprefix("request.")
     db.flush()
-    history.record_event(
+    outbox.record_event(
         db,
         ctx,
         type_,

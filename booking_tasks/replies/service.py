@@ -12,7 +12,7 @@ from booking_tasks.contracts.booking import ConfirmCode, RequestOutcome
 from booking_tasks.enums import Party, RefusalCode, ReplyAnswer
 from booking_tasks.intake import service as intake
 from booking_tasks.models import ScheduledSession
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.replies import store
 from booking_tasks.replies.rules import Rejected, Reply, entry_of, is_from, is_stale
 from booking_tasks.requests.confirmation_requests import ConfirmationRequest, confirmation_request
@@ -111,7 +111,7 @@ def _record_reply(
     said: dict[str, object] = {"party": party, "answer": reply.answer, "revision": session.revision}
     if store.last_recorded(db, session.id, party) == said:
         return known
-    history.record_event(db, ctx.on_behalf_of(str(sides[party])), store.RECORDED, session=session, after=said)
+    outbox.record_event(db, ctx.on_behalf_of(str(sides[party])), store.RECORDED, session=session, after=said)
     return known.model_copy(update={"result": "done"})
 
 

@@ -20,7 +20,7 @@ from booking_tasks.enums import RefusalCode, RequestStatus, SessionStatus
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ConsultationRequest, ScheduledSession
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.capacity_released import record_capacity_released
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
@@ -90,7 +90,7 @@ def draft_session(
         consultant_user_id=consultant_user_id,
         join_url=None,
     )
-    entry = history.outbox_entry(
+    entry = outbox.outbox_entry(
         ctx,
         EventType.SESSION_SCHEDULED,
         session=session,
@@ -143,7 +143,7 @@ def move(
     session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
     revise(session, ctx)
     db.flush()
-    history.record_event(
+    outbox.record_event(
         db,
         ctx,
         EventType.SESSION_RESCHEDULED,
@@ -173,7 +173,7 @@ def reassign(
         give(db, ctx, request, consultant_user_id)
     record_capacity_released(db, ctx, [former], "reassigned")
     db.flush()
-    history.record_event(
+    outbox.record_event(
         db,
         ctx,
         EventType.SESSION_REASSIGNED,
@@ -205,7 +205,7 @@ def transition(
     check_step(SESSION_STEPS, status_before, status)
     session.status, session.status_reason, session.updated_at = status, reason, ctx.now
     db.flush()
-    history.record_event(
+    outbox.record_event(
         db,
         ctx,
         event,
@@ -288,7 +288,7 @@ def _state(session: ScheduledSession) -> dict[str, Any]:
 
 
 def _times(session: ScheduledSession) -> dict[str, Any]:
-    return {"revision": session.revision, **_span(history.session_snapshot(session))}
+    return {"revision": session.revision, **_span(outbox.session_snapshot(session))}
 
 
 def _outcome(

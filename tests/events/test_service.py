@@ -13,7 +13,7 @@ from booking_tasks.context import Context
 from booking_tasks.events import service
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import Event
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.workflow import PUBLISHED
 from tests.builders import NOW, booked_session, request, service_type
@@ -23,7 +23,7 @@ DOC = Path(__file__).parents[2] / "docs" / "events.md"
 
 def test_a_session_event_has_the_attributes_that_cloudevents_requires(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    event_id = history.record_event(
+    event_id = outbox.record_event(
         db,
         ctx,
         EventType.SESSION_STARTED,
@@ -54,7 +54,7 @@ def test_a_session_event_has_the_attributes_that_cloudevents_requires(db: Sessio
 
 def test_before_there_is_a_session_the_subject_is_the_request(db: Session, ctx: Context) -> None:
     wish = request(db, service_type(db).id)
-    event_id = history.record_event(db, ctx, EventType.REQUEST_SUBMITTED, request=wish)
+    event_id = outbox.record_event(db, ctx, EventType.REQUEST_SUBMITTED, request=wish)
     told = service.cloud_event(db, event_id, "/booking", "booking")
     assert told is not None
     assert (told.subject, told.data["session_id"], told.data["consultant_user_id"]) == (
@@ -66,7 +66,7 @@ def test_before_there_is_a_session_the_subject_is_the_request(db: Session, ctx: 
 
 def test_reasons_names_addresses_and_links_stay_inside(db: Session, ctx: Context) -> None:
     session = booked_session(db)
-    event_id = history.record_event(
+    event_id = outbox.record_event(
         db,
         ctx.on_behalf_of("Mira Lang"),
         EventType.SESSION_CANCELLED,

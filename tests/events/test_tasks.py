@@ -20,7 +20,7 @@ from booking_tasks.kit.database import transaction
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.settings import load_settings, settings
 from booking_tasks.models import Event, Job
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
 from tests.builders import NOW, booked_session
 
@@ -46,7 +46,7 @@ def happened(count: int = 1) -> list[UUID]:
         session = booked_session(db)
         ctx = Context(now=NOW, actor="test", entry_point="booking")
         made = [
-            history.record_event(db, ctx, EventType.SESSION_STARTED, session=session) for _ in range(count)
+            outbox.record_event(db, ctx, EventType.SESSION_STARTED, session=session) for _ in range(count)
         ]
         db.execute(text("UPDATE jobs SET due_at = now() - interval '1 minute'"))
     return made

@@ -14,7 +14,7 @@ from booking_tasks.context import Context
 from booking_tasks.jobs import service
 from booking_tasks.jobs.rules import JobFilter
 from booking_tasks.models import Event, Job
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.pending_wakeups import pending_wakeups
 from tests import builders
@@ -99,7 +99,7 @@ def test_only_what_waits_for_a_person_is_decided(db: Session, ctx: Context, stat
 
 def test_a_filter_means_exactly_the_jobs_that_fit_it(db: Session, ctx: Context) -> None:
     session, other = builders.booked_session(db), builders.booked_session(db)
-    event = history.record_event(db, ctx, EventType.SESSION_SCHEDULED, session=session)
+    event = outbox.record_event(db, ctx, EventType.SESSION_SCHEDULED, session=session)
     request = session.consultation_request_id
     mine = [
         job(db, session.id),

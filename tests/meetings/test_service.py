@@ -23,7 +23,7 @@ from booking_tasks.meetings.rules import (
     RoomOrder,
 )
 from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox import store as outbox_store
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.job_args import (
@@ -70,7 +70,7 @@ def move(db: Session, ctx: Context, session: ScheduledSession) -> None:
     session.scheduled_start_time += timedelta(hours=3)
     session.scheduled_end_time += timedelta(hours=3)
     session.revision += 1
-    history.record_event(db, ctx, EventType.SESSION_RESCHEDULED, session=session)
+    outbox.record_event(db, ctx, EventType.SESSION_RESCHEDULED, session=session)
 
 
 def test_the_order_says_when_and_who_and_nothing_else(db: Session, ctx: Context) -> None:

@@ -22,7 +22,7 @@ from booking_tasks.meetings import tasks
 from booking_tasks.models import AttendanceEvidence, Event, Job, ScheduledSession, ScheduleRun
 from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.unit_of_work import unit_of_work
 from tests.builders import booked_session
@@ -50,7 +50,7 @@ def booked(start: datetime | None = None, **values: Any) -> UUID:
     """A session that has just been agreed, with the jobs that follow."""
     with unit_of_work("test", "booking") as (db, ctx):
         session = booked_session(db, start or _soon(), **values)
-        history.record_event(db, ctx, EventType.SESSION_SCHEDULED, session=session)
+        outbox.record_event(db, ctx, EventType.SESSION_SCHEDULED, session=session)
         return session.id
 
 
@@ -58,7 +58,7 @@ def cancel(session_id: UUID) -> None:
     with unit_of_work("test", "booking") as (db, ctx):
         session = db.get_one(ScheduledSession, session_id)
         session.status = "cancelled_by_user"
-        history.record_event(db, ctx, EventType.SESSION_CANCELLED, session=session)
+        outbox.record_event(db, ctx, EventType.SESSION_CANCELLED, session=session)
 
 
 def move(session_id: UUID) -> datetime:
@@ -67,7 +67,7 @@ def move(session_id: UUID) -> datetime:
         session.scheduled_start_time += HOUR
         session.scheduled_end_time += HOUR
         session.revision += 1
-        history.record_event(db, ctx, EventType.SESSION_RESCHEDULED, session=session)
+        outbox.record_event(db, ctx, EventType.SESSION_RESCHEDULED, session=session)
         return session.scheduled_start_time
 
 

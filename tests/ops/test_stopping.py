@@ -15,7 +15,7 @@ from booking_tasks.models import Job
 from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.service_processes import ServiceProcess, ServiceProcesses
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.unit_of_work import unit_of_work
 from tests.builders import booked_session
@@ -31,7 +31,7 @@ def requested_rooms(count: int) -> None:
     for number in range(count):
         with unit_of_work("test", "booking") as (db, ctx):
             session = booked_session(db, start + timedelta(hours=2 * number))
-            history.record_event(db, ctx, EventType.SESSION_SCHEDULED, session=session)
+            outbox.record_event(db, ctx, EventType.SESSION_SCHEDULED, session=session)
 
 
 def jobs(service_type: str) -> Counter[tuple[str, int]]:
@@ -91,7 +91,7 @@ def test_an_effect_that_never_answers_ends_at_its_timeout_and_its_job_is_finishe
         stack.environment |= {"BOOKING_SMTP_PORT": str(port), "BOOKING_SMTP_TIMEOUT": "2s"}
         with unit_of_work("test", "booking") as (db, ctx):
             session = booked_session(db, datetime.now(UTC) + timedelta(days=3))
-            history.record_event(db, ctx, EventType.SESSION_MEETING_READY, session=session)
+            outbox.record_event(db, ctx, EventType.SESSION_MEETING_READY, session=session)
         worker = stack.worker("stopping", ("notify",), concurrency=1)
         stack.wait_ready()
         send(broker, "notify", TASK_PREFIX + "send_invite")

@@ -15,7 +15,7 @@ from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import DeadLetter, Job, ScheduledSession
 from booking_tasks.ops.servers import wait_until
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.unit_of_work import unit_of_work
 from tests.builders import booked_session
@@ -38,7 +38,7 @@ def agreed_session(ahead: timedelta = timedelta(days=3)) -> ScheduledSession:
     """A session that was agreed just now: its room, reminders and event wait to be made."""
     with unit_of_work("test", "booking") as (db, ctx):
         session = booked_session(db, ctx.now + ahead)
-        history.record_event(db, ctx, EventType.SESSION_SCHEDULED, session=session)
+        outbox.record_event(db, ctx, EventType.SESSION_SCHEDULED, session=session)
     return session
 
 

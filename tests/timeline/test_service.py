@@ -20,7 +20,7 @@ from booking_tasks.jobs import store as job_store
 from booking_tasks.jobs.rules import JobFilter
 from booking_tasks.kit.ids import made_at, uuid7
 from booking_tasks.models import AttendanceEvidence, ConsultationRequest, InboxMessage, ScheduledSession
-from booking_tasks.outbox import service as history
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.job_args import SendInvite
 from booking_tasks.timeline.rules import TimelineEntry, change, in_order
@@ -45,10 +45,10 @@ def submitted_request(db: Session, ctx: Context, message_id: UUID) -> Consultati
     inbox.begin_attempt(db, message_id, "submit_request", "booking", {}, 3)
     request = builders.request(db, builders.service_type(db).id, status="pending")
     by_message = replace(ctx, message_id=message_id, actor="shop")
-    history.record_event(
+    outbox.record_event(
         db, by_message, EventType.REQUEST_SUBMITTED, request=request, after={"status": "pending"}
     )
-    history.record_event(
+    outbox.record_event(
         db, by_message, EventType.REQUEST_POSTPONED, request=request, reason="waited too long"
     )
     inbox_store.finish_message(db, message_id, InboxState.DONE, {"result": "done", "code": None})
@@ -91,7 +91,7 @@ def test_message_event_decision_and_job_of_a_request_are_in_order(db: Session, c
 
 def test_a_failed_job_shows_its_attempts_its_cause_and_who_decided_what(db: Session, ctx: Context) -> None:
     session = builders.booked_session(db)
-    history.record_event(db, ctx, EventType.SESSION_MEETING_READY, session=session)
+    outbox.record_event(db, ctx, EventType.SESSION_MEETING_READY, session=session)
     term = timedelta(seconds=60)
     [first, _], _ = job_store.lease(db, SendInvite, ctx.now, 2, term)
     job_store.begin_sending(db, first, b"a secret mail", term)
@@ -180,7 +180,7 @@ def test_a_message_refused_on_arrival_belongs_to_the_timeline(
 
 def test_the_timeline_has_no_entries_of_another_request(db: Session, ctx: Context) -> None:
     mine, other = builders.booked_session(db), builders.booked_session(db)
-    history.record_event(db, ctx, EventType.SESSION_SCHEDULED, session=other)
+    outbox.record_event(db, ctx, EventType.SESSION_SCHEDULED, session=other)
     assert timeline(db, mine.id).entries == []
 
 
