@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 
 class Savepoint:
-    """A running savepoint; its work is kept unless somebody discards it."""
+    """A running savepoint; its work is kept unless it is discarded."""
 
     def __init__(self) -> None:
         self.is_discarded = False

@@ -244,7 +244,7 @@ def test_a_link_that_is_not_ours_leads_nowhere(web: Web, confirming: ConfirmingS
     }
     answer = web.get(others[changed])
 
-    assert (answer.status_code, heading(answer)) == (404, "This link leads nowhere")
+    assert (answer.status_code, heading(answer)) == (404, "This link does not work")
     assert "Mira" not in answer.text
     assert web.post(others[changed], answer="accept").status_code == 404
     assert confirming.request(request_id).status == "pending_confirmation"

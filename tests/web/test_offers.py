@@ -120,7 +120,9 @@ def test_declining_leaves_it_to_others_and_the_request_waits_on(web: Web) -> Non
     assert waiting.stands() == ("pending_assignment", "declined")
     page = Page(web.get(waiting.link).text)
     assert page.texts["h1"] == ["You have declined"]
-    assert page.texts["p"] == ["Your request waits on for another time. There is nothing more to do."]
+    assert page.texts["p"] == [
+        "Your request continues to wait for another time. There is nothing more to do."
+    ]
     assert "button" not in page.texts
 
 

@@ -1,12 +1,12 @@
--- What booking_app and booking_reader may do with the tables that are there now. Run by their owner, or
--- a superuser, after every migration; `booking-tasks migrate` does.
+-- The grants of booking_app and booking_reader on the existing tables. Their owner or a superuser runs this after
+-- every migration; `booking-tasks migrate` does.
 
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, booking_app, booking_reader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO booking_app;
 
--- Which step the schema stands at, and what time it is, the application may know and not decide.
--- History is written and, when old, forgotten; it is never rewritten. (Locking a row takes the right to
--- update some column: `position` is numbered by PostgreSQL itself.)
+-- The application may read the step of the schema and the stepped clock, and not change them.
+-- The history is inserted and deleted when it is old, never updated. (Locking a row needs the right to update some
+-- column: `position` is numbered by PostgreSQL itself.)
 DO $$
 BEGIN
     IF to_regclass('public.alembic_version') IS NOT NULL THEN
@@ -23,8 +23,8 @@ END
 $$;
 
 -- The reader gets the columns named here and no others, so a new column is hidden until it is added to this
--- list. Not here: who somebody is, how to reach them, what they wrote, what opens a calendar or a meeting, and
--- what messages contain. A column that this step of the schema does not have is left out.
+-- list. Not in it: names, addresses, texts of people, secrets of calendars and meetings, and the content of
+-- messages. A column that this step of the schema does not have is left out.
 DO $$
 DECLARE
     one record;

@@ -1,14 +1,14 @@
--- Who may do what in the database: the roles. A superuser runs this in the service's own database, once,
--- and may run it again at any time: it makes what is missing and corrects what is not so.
+-- The roles of the database. A superuser runs this once in the service's database, and may run it again at any
+-- time: it creates what is missing and corrects what differs.
 --
---   booking_owner     owns the tables and functions; nobody logs in as it
---   booking_migrator  changes the schema: whatever it makes belongs to booking_owner
+--   booking_owner     owns the tables and functions; it cannot log in
+--   booking_migrator  changes the schema: what it creates belongs to booking_owner
 --   booking_app       workers and beats: rows, never the schema
---   booking_reader    reports: reads, but neither names nor addresses nor what people wrote
+--   booking_reader    reports: reads no names, addresses or texts of people
 --
 -- The roles belong to the whole cluster and get no password here: `booking-tasks secrets` writes one for
--- each, or set them yourself (ALTER ROLE booking_app PASSWORD '...'). What each may do with the tables
--- stands in grants.sql, which every `booking-tasks migrate` applies when these roles exist.
+-- each, or set them yourself (ALTER ROLE booking_app PASSWORD '...'). The grants on the tables are in grants.sql,
+-- which every `booking-tasks migrate` applies when these roles exist.
 
 DO $$
 DECLARE
@@ -32,8 +32,8 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO booking_owner;
 GRANT USAGE ON SCHEMA public TO booking_app, booking_reader;
 
--- Per database, so that other databases of the cluster are left alone. Temporary tables come first in
--- every search path; so nobody gets any, and the path says that they would come last.
+-- Set per database, so that other databases of the cluster are unchanged. Temporary tables come first in every
+-- search path unless it names them; so no role may create them, and the path names them last.
 DO $$
 DECLARE
     here text := pg_catalog.current_database();
@@ -55,7 +55,7 @@ BEGIN
 END
 $$;
 
--- What was made before there were roles changes hands; extensions and their parts stay where they are.
+-- Objects that were created before the roles get the new owner; extensions and their parts keep theirs.
 DO $$
 DECLARE
     one record;

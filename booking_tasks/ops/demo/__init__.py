@@ -1,1 +1,1 @@
-"""The demo: one day of bookings on real servers, told live and checked at the end."""
+"""The demo: one day of bookings on real servers, printed live and checked at the end."""

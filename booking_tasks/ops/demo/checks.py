@@ -305,7 +305,7 @@ def _own_zone(results: DemoResults) -> Check:
     ]
     shown = sum("Asia/Tokyo" in one for one in texts)
     return Check(
-        "times stand in the reader's zone, with its name",
+        "times are in the reader's zone, with its name",
         0 < shown == len(texts),
         f"{shown} of {len(texts)} mails",
     )
