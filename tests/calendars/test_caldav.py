@@ -86,9 +86,9 @@ def test_a_wrong_password_and_a_calendar_that_is_gone_are_failures(collection: C
 
 def test_what_is_no_calendar_is_not_taken_for_an_empty_one(collection: CalendarCollection) -> None:
     assert "no calendar" in refusal(collection, url=collection.url.removesuffix("work/"))
-    with calendar_server(calendar(MEETING)) as shelf:
-        shelf.misbehave = answering(200, b"<html>Please log in</html>", Content_Type="text/html")
-        assert "no calendar" in refusal(collection, url=f"https://localhost:{shelf.port}/dav/")
+    with calendar_server(calendar(MEETING)) as server:
+        server.misbehave = answering(200, b"<html>Please log in</html>", Content_Type="text/html")
+        assert "no calendar" in refusal(collection, url=f"https://localhost:{server.port}/dav/")
 
 
 def test_the_limits_hold_here_too(collection: CalendarCollection) -> None:

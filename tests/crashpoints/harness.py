@@ -133,7 +133,7 @@ class Lane:
         enter = opening.enter_context
         self._folder = Path(enter(tempfile.TemporaryDirectory(prefix="booking-crash-")))
         self._mail = enter(MailSink(self._folder / "mail"))
-        self._shelf = enter(calendar_server())
+        self._calendar_server = enter(calendar_server())
         self._admin = enter(psycopg.connect(self._admin_url, autocommit=True))
         self._redis: Redis = enter(Redis.from_url(self._redis_url))
         self._log = (self._folder / "player.log").open("w+b")
@@ -256,7 +256,7 @@ class Lane:
             self._rooms.write_bytes(play.platform)
         else:
             self._rooms.unlink(missing_ok=True)
-        self._shelf.content = play.calendar
+        self._calendar_server.content = play.calendar
         with psycopg.connect(play.url) as rows:  # the calendar is where this lane's is
             rows.execute("UPDATE calendar_feeds SET url = %s", [self._calendar_url])
         with FakeMeetingPlatform(state=self._rooms) as platform:
@@ -271,7 +271,7 @@ class Lane:
         heard = [json.loads(fields[b"event"]) for _, fields in self._stream()]
         outside = Outside((*play.mails, *arrived), rooms, calls, (*play.published, *heard))
         rooms_file = self._rooms.read_bytes() if self._rooms.exists() else b""
-        return Outcome(died, outside, rooms_file, self._shelf.content)
+        return Outcome(died, outside, rooms_file, self._calendar_server.content)
 
     def _stream(self) -> Any:
         return self._redis.xrange("booking:events")
@@ -307,7 +307,7 @@ class Lane:
 
     @property
     def _calendar_url(self) -> str:
-        return f"https://localhost:{self._shelf.port}/private-token/basic.ics"
+        return f"https://localhost:{self._calendar_server.port}/private-token/basic.ics"
 
     @property
     def _points(self) -> Path:

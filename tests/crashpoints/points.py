@@ -29,7 +29,7 @@ _EFFECTS: tuple[tuple[type, str, str], ...] = (
     (HttpMeetingPlatform, "attendance", "report read"),
     (HttpMeetingPlatform, "rooms", "rooms listed"),
     (Publisher, "publish", "event published"),
-    (HttpsClient, "call", "calendar fetched"),
+    (HttpsClient, "request", "calendar fetched"),
 )
 
 

@@ -44,7 +44,7 @@ def _well(address: str) -> bool:
 
 
 @pytest.fixture
-def office(scenario: Scenario, web: str) -> tuple[Scenario, list[Person], Person]:
+def confirmation(scenario: Scenario, web: str) -> tuple[Scenario, list[Person], Person]:
     """Two consultants, one requester, and a kind of consultation whose consultants have an hour to answer."""
     return scenario, [scenario.consultant("Sousa"), scenario.consultant("Nair")], scenario.person("Yuki")
 
@@ -107,9 +107,9 @@ def is_each_mail_sent_once(scenario: Scenario, *people: Person) -> bool:
 
 
 def test_a_click_accepts_and_the_question_becomes_the_session(
-    office: tuple[Scenario, list[Person], Person],
+    confirmation: tuple[Scenario, list[Person], Person],
 ) -> None:
-    scenario, consultants, yuki = office
+    scenario, consultants, yuki = confirmation
     request_id, first, second = requested(scenario, consultants, yuki)
     link = link_in(scenario, first)
     page = httpx2.get(link, timeout=20)
@@ -135,9 +135,9 @@ def test_a_click_accepts_and_the_question_becomes_the_session(
 
 
 def test_the_calendars_button_declines_and_the_next_one_accepts_by_it(
-    office: tuple[Scenario, list[Person], Person],
+    confirmation: tuple[Scenario, list[Person], Person],
 ) -> None:
-    scenario, consultants, yuki = office
+    scenario, consultants, yuki = confirmation
     request_id, first, second = requested(scenario, consultants, yuki)
     assert pipe(scenario, calendar_answer(scenario, first, "TENTATIVE")) == "refused no_answer"
     no = calendar_answer(scenario, first, "DECLINED")
@@ -157,9 +157,9 @@ def test_the_calendars_button_declines_and_the_next_one_accepts_by_it(
 
 
 def test_silence_passes_it_on_and_the_silent_one_finds_nothing_in_their_calendar(
-    office: tuple[Scenario, list[Person], Person],
+    confirmation: tuple[Scenario, list[Person], Person],
 ) -> None:
-    scenario, consultants, yuki = office
+    scenario, consultants, yuki = confirmation
     request_id, first, second = requested(scenario, consultants, yuki)
     late, too_late = link_in(scenario, first), calendar_answer(scenario, first, "ACCEPTED")
 

@@ -1,4 +1,4 @@
-"""The office that the room's tests share."""
+"""The scenario that the room's tests share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
-from tests.intake.office import Office
+from tests.intake.confirmation_scenario import ConfirmationScenario
 
 
 @pytest.fixture
-def office(db: Session, ctx: Context) -> Office:
-    return Office(db, ctx)
+def scenario(db: Session, ctx: Context) -> ConfirmationScenario:
+    return ConfirmationScenario(db, ctx)

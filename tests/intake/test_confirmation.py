@@ -27,21 +27,21 @@ from booking_tasks.requests.confirmation_requests import confirmation_request, l
 from booking_tasks.requests.rules import confirmation_deadline
 from tests import builders
 from tests.builders import NOW
-from tests.intake.office import TOMORROW, Office, asked_consultant
+from tests.intake.confirmation_scenario import TOMORROW, ConfirmationScenario, asked_consultant
 
 DAY = timedelta(days=1)
 
 
-def held_until(office: Office, request: ConsultationRequest) -> timedelta:
+def held_until(scenario: ConfirmationScenario, request: ConsultationRequest) -> timedelta:
     """How long from now the question waits."""
-    held = availability.held_slot(office.db, request.id)
+    held = availability.held_slot(scenario.db, request.id)
     assert held is not None
     assert held.held_until is not None
-    return held.held_until - office.ctx.now
+    return held.held_until - scenario.ctx.now
 
 
-def look(office: Office, request: ConsultationRequest) -> assignment.Assignment:
-    return assignment.assign(office.db, office.ctx, request.id)
+def look(scenario: ConfirmationScenario, request: ConsultationRequest) -> assignment.Assignment:
+    return assignment.assign(scenario.db, scenario.ctx, request.id)
 
 
 # -- how long -------------------------------------------------------------------------------------------
@@ -64,20 +64,20 @@ def test_a_question_waits_as_long_as_its_kind_says_and_never_past_the_start(
 def test_a_kind_of_consultation_has_a_deadline_of_its_own(
     db: Session, ctx: Context, minutes: int | None, waits: timedelta
 ) -> None:
-    office = Office(db, ctx, confirmation_minutes=minutes)
-    request = office.asked()
+    scenario = ConfirmationScenario(db, ctx, confirmation_minutes=minutes)
+    request = scenario.asked()
 
-    assert held_until(office, request) == waits  # the start is a day ahead
+    assert held_until(scenario, request) == waits  # the start is a day ahead
     said = latest_confirmation_request(db, request.id)
     assert said is not None
-    assert db.get_one(Event, said.id).after["until"] == (office.ctx.now + waits).isoformat()
+    assert db.get_one(Event, said.id).after["until"] == (scenario.ctx.now + waits).isoformat()
     assert (said.start, said.end) == (TOMORROW, TOMORROW + timedelta(hours=1))
 
 
 def test_a_confirmed_hold_waits_for_its_consultant_as_long_as_its_kind_says(
     db: Session, ctx: Context
 ) -> None:
-    office = Office(db, ctx, confirmation_minutes=45)
+    scenario = ConfirmationScenario(db, ctx, confirmation_minutes=45)
     held = holds.hold_slot(
         db,
         ctx,
@@ -86,8 +86,8 @@ def test_a_confirmed_hold_waits_for_its_consultant_as_long_as_its_kind_says(
             actor="mira",
             request_id=uuid7(),
             requester_user_id=uuid7(),
-            service_type_id=office.kind.id,
-            consultant_user_id=office.consultants[0],
+            service_type_id=scenario.kind.id,
+            consultant_user_id=scenario.consultants[0],
             start=TOMORROW,
             minutes=10,
         ),
@@ -102,7 +102,7 @@ def test_a_confirmed_hold_waits_for_its_consultant_as_long_as_its_kind_says(
 
     request = db.get_one(ConsultationRequest, held.request_id)
     assert request.status == "pending_confirmation"
-    assert held_until(office, request) == timedelta(minutes=45)
+    assert held_until(scenario, request) == timedelta(minutes=45)
 
 
 def test_deadline_and_policy_come_in_by_message_and_wrong_ones_are_refused(db: Session, ctx: Context) -> None:
@@ -136,36 +136,36 @@ def test_the_database_itself_refuses_other_policies(db: Session, wrong: str) -> 
 # -- who is asked next, and when nobody is left ---------------------------------------------------------
 
 
-def test_whoever_declined_or_stayed_silent_is_not_asked_again(office: Office) -> None:
-    request = office.asked(preferred_start=TOMORROW + timedelta(hours=4))
+def test_whoever_declined_or_stayed_silent_is_not_asked_again(scenario: ConfirmationScenario) -> None:
+    request = scenario.asked(preferred_start=TOMORROW + timedelta(hours=4))
     first = asked_consultant(request)
-    office.later(hours=24, seconds=1)
-    service.expire_unanswered(office.db, office.ctx, request.id)
-    assert look(office, request).result == "confirmation_requested"
+    scenario.later(hours=24, seconds=1)
+    service.expire_unanswered(scenario.db, scenario.ctx, request.id)
+    assert look(scenario, request).result == "confirmation_requested"
     second = asked_consultant(request)
-    office.decline(request, second)
+    scenario.decline(request, second)
 
-    assert {first, second} == set(office.consultants)
+    assert {first, second} == set(scenario.consultants)
     assert request.excluded_consultant_user_ids == [first, second]
-    assert look(office, request).result == "waiting"
+    assert look(scenario, request).result == "waiting"
 
 
 @pytest.mark.parametrize(("policy", "status"), [("wait", "pending_assignment"), ("reject", "rejected")])
 def test_after_the_last_candidate_the_kind_of_consultation_decides(
     db: Session, ctx: Context, policy: str, status: str
 ) -> None:
-    office = Office(db, ctx, when_all_declined=policy)
-    request = office.asked()
-    office.decline(request, asked_consultant(request))
-    look(office, request)
-    office.decline(request, asked_consultant(request))
-    found = look(office, request)
+    scenario = ConfirmationScenario(db, ctx, when_all_declined=policy)
+    request = scenario.asked()
+    scenario.decline(request, asked_consultant(request))
+    look(scenario, request)
+    scenario.decline(request, asked_consultant(request))
+    found = look(scenario, request)
 
     rejected = policy == "reject"
     assert (request.status, request.status_reason) == (status, "all_declined")
     assert found.result == ("rejected" if rejected else "waiting")
     told = ("request_rejected", request.requester_user_id)
-    assert office.notices(request).count(told) == int(rejected)
+    assert scenario.notices(request).count(told) == int(rejected)
     last = db.execute(
         select(AssignmentDecision.reason)
         .where(AssignmentDecision.consultation_request_id == request.id)
@@ -173,27 +173,27 @@ def test_after_the_last_candidate_the_kind_of_consultation_decides(
         .limit(1)
     ).scalar_one()
     assert last == "all_declined"
-    assert look(office, request).result == ("nothing" if rejected else "waiting")
-    assert office.notices(request).count(told) == int(rejected)
+    assert look(scenario, request).result == ("nothing" if rejected else "waiting")
+    assert scenario.notices(request).count(told) == int(rejected)
 
 
 def test_somebody_who_is_only_busy_keeps_the_request_waiting(db: Session, ctx: Context) -> None:
-    office = Office(db, ctx, when_all_declined="reject")
+    scenario = ConfirmationScenario(db, ctx, when_all_declined="reject")
     busy = builders.consultant(db).consultant_user_id  # could take it, and has no free time now
-    request = office.asked()
-    office.decline(request, asked_consultant(request))
-    look(office, request)
-    office.decline(request, asked_consultant(request))
+    request = scenario.asked()
+    scenario.decline(request, asked_consultant(request))
+    look(scenario, request)
+    scenario.decline(request, asked_consultant(request))
 
-    found = look(office, request)
+    found = look(scenario, request)
     assert (found.result, found.reason) == ("waiting", "no_free_time")
     builders.window(db, busy, TOMORROW)
-    assert look(office, request).consultant_user_id == busy
+    assert look(scenario, request).consultant_user_id == busy
 
 
 def test_nobody_asked_is_not_everybody_declined(db: Session, ctx: Context) -> None:
-    office = Office(db, ctx, when_all_declined="reject")
-    outcome = office.submit(required_specializations=("sailing",))
+    scenario = ConfirmationScenario(db, ctx, when_all_declined="reject")
+    outcome = scenario.submit(required_specializations=("sailing",))
     assert outcome.request_id is not None
     found = assignment.assign(db, ctx, outcome.request_id)
 
@@ -215,47 +215,51 @@ def test_everybody_declined_means_that_time_would_change_nothing() -> None:
 # -- which question an answer is to ---------------------------------------------------------------------
 
 
-def test_an_answer_to_another_question_is_refused(office: Office) -> None:
-    request = office.asked()
-    who, asked = asked_consultant(request), latest_confirmation_request(office.db, request.id)
+def test_an_answer_to_another_question_is_refused(scenario: ConfirmationScenario) -> None:
+    request = scenario.asked()
+    who, asked = asked_consultant(request), latest_confirmation_request(scenario.db, request.id)
     assert asked is not None
-    assert office.confirm(request, who, confirmation_request_id=uuid4()).code == "other_confirmation_request"
-    assert office.decline(request, who, confirmation_request_id=uuid4()).code == "other_confirmation_request"
+    assert (
+        scenario.confirm(request, who, confirmation_request_id=uuid4()).code == "other_confirmation_request"
+    )
+    assert (
+        scenario.decline(request, who, confirmation_request_id=uuid4()).code == "other_confirmation_request"
+    )
     assert request.status == "pending_confirmation"
-    assert office.confirm(request, who, confirmation_request_id=asked.id).status == "scheduled"
+    assert scenario.confirm(request, who, confirmation_request_id=asked.id).status == "scheduled"
 
 
-def test_a_question_says_what_became_of_it(office: Office) -> None:
+def test_a_question_says_what_became_of_it(scenario: ConfirmationScenario) -> None:
     ends = {
         "open": lambda request: None,
-        "accepted": lambda request: office.confirm(request, asked_consultant(request)),
-        "declined": lambda request: office.decline(request, asked_consultant(request)),
-        "withdrawn": office.cancel,
+        "accepted": lambda request: scenario.confirm(request, asked_consultant(request)),
+        "declined": lambda request: scenario.decline(request, asked_consultant(request)),
+        "withdrawn": scenario.cancel,
     }
     for fate, end in ends.items():
-        request = office.asked()
-        asked = latest_confirmation_request(office.db, request.id)
+        request = scenario.asked()
+        asked = latest_confirmation_request(scenario.db, request.id)
         assert asked is not None
         end(request)
-        found = confirmation_request(office.db, asked.id)
+        found = confirmation_request(scenario.db, asked.id)
         assert (found and found.resolution) == fate
 
-    request = office.asked()
-    asked = latest_confirmation_request(office.db, request.id)
+    request = scenario.asked()
+    asked = latest_confirmation_request(scenario.db, request.id)
     assert asked is not None
-    office.later(days=1, seconds=1)
-    service.expire_unanswered(office.db, office.ctx, request.id)
-    assert latest_confirmation_request(office.db, request.id) == confirmation_request(office.db, asked.id)
-    found = confirmation_request(office.db, asked.id)
+    scenario.later(days=1, seconds=1)
+    service.expire_unanswered(scenario.db, scenario.ctx, request.id)
+    assert latest_confirmation_request(scenario.db, request.id) == confirmation_request(scenario.db, asked.id)
+    found = confirmation_request(scenario.db, asked.id)
     assert (found and found.resolution) == "unanswered"
 
 
-def test_only_a_question_is_a_question(office: Office) -> None:
-    request = office.asked()
-    submitted = office.db.execute(
+def test_only_a_question_is_a_question(scenario: ConfirmationScenario) -> None:
+    request = scenario.asked()
+    submitted = scenario.db.execute(
         select(Event.id).where(Event.consultation_request_id == request.id, Event.type == "request.submitted")
     ).scalar_one()
 
-    assert confirmation_request(office.db, submitted) is None
-    assert confirmation_request(office.db, uuid4()) is None
-    assert latest_confirmation_request(office.db, uuid4()) is None
+    assert confirmation_request(scenario.db, submitted) is None
+    assert confirmation_request(scenario.db, uuid4()) is None
+    assert latest_confirmation_request(scenario.db, uuid4()) is None

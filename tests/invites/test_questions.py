@@ -30,7 +30,7 @@ from booking_tasks.ops.mail_sink import calendar_of
 from booking_tasks.outbox.job_args import NoticeType, SendInvite
 from booking_tasks.sessions import service as sessions
 from tests import builders
-from tests.intake.office import TOMORROW, Office
+from tests.intake.confirmation_scenario import TOMORROW, ConfirmationScenario
 from tests.invites.test_service import body, read
 from tests.sample_jobs import job_row, leased_row
 
@@ -46,8 +46,8 @@ WRITERS: dict[str, Callable[..., bytes | Skipped | Snooze]] = {
 }
 
 
-class Asking(Office):
-    """An office whose letters are written when they are due, and read as their reader's calendar does."""
+class Asking(ConfirmationScenario):
+    """An scenario whose letters are written when they are due, and read as their reader's calendar does."""
 
     def __init__(self, db: Session, ctx: Context) -> None:
         super().__init__(db, ctx)

@@ -35,7 +35,7 @@ def test_a_calendar_is_read_by_the_provision_worker_and_nothing_of_it_is_logged(
     stack.environment |= {"SSL_CERT_FILE": str(CERTIFICATE), "BOOKING_CALENDAR_PRIVATE_HOSTS": "localhost"}
     with transaction() as db:
         who = builders.consultant(db).consultant_user_id
-    with calendar_server(meeting("one", 3)) as shelf:
+    with calendar_server(meeting("one", 3)) as server:
         stack.worker("front", ("admin", "sweep"), 1)
         stack.worker("effects", ("provision",), 1)
         stack.beat()
@@ -46,7 +46,7 @@ def test_a_calendar_is_read_by_the_provision_worker_and_nothing_of_it_is_logged(
             feed_id=uuid7(),
             consultant_user_id=who,
             feed_type=FeedType.ICS,
-            url=f"https://localhost:{shelf.port}/private-token",
+            url=f"https://localhost:{server.port}/private-token",
             username="okafor",
             password="open-sesame",
         )

@@ -1,4 +1,4 @@
-"""What the platform's administration may say at any time: people, kinds, policies, words, leave."""
+"""The commands of the administration: people, service types, policies, aliases and leave, in any order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis.stateful import precondition, rule
 
 from tests.builders import NOW
 from tests.properties.base import CONSULTANTS, HORIZON_DAYS, REQUESTERS, SERVICES
-from tests.properties.booking_steps import Doors, services, some
+from tests.properties.booking_steps import BookingSteps, services, some
 
 _SPACE = UUID("5eed0003-0000-4000-8000-000000000000")
 #: What one consultant may do differently; the first takes it all away.
@@ -32,7 +32,7 @@ SERVICE_CHANGES: list[dict[str, Any]] = [
 ALIASES = [[], [("linear algebra", "algebra")], [("topology", "algebra")]]
 
 
-class Office(Doors):
+class AdminSteps(BookingSteps):
     """The doors to a consultant's time, and all that says how wide they are."""
 
     def __init__(self) -> None:

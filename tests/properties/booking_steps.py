@@ -37,7 +37,7 @@ CRITERIA: list[dict[str, Any]] = [
 ]
 
 
-class Doors(BaseMachine):
+class BookingSteps(BaseMachine):
     """What callers may do with time, and what time does with it."""
 
     def __init__(self) -> None:

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
 from tests.properties.base import CONSULTANTS, SERVICES
-from tests.properties.booking_steps import CRITERIA, PROFILES, Doors
+from tests.properties.booking_steps import CRITERIA, PROFILES, BookingSteps
 
 #: All day, so that zones, days and weeks differ in what they say.
 _HOURS = [{"weekday": day, "start": "00:00", "end": "00:00"} for day in range(1, 8)]
 
 
-class Choices(Doors):
+class Choices(BookingSteps):
     """Three consultants who each lack something, and requests that want something."""
 
     @initialize(first=st.permutations(range(5)), criteria=st.permutations(CRITERIA))

@@ -155,7 +155,7 @@ class Edge:
             patch.setattr(handler, "transport", lambda config: self)
             patch.setattr(meetings, "_platform", lambda: self.platform)
             patch.setattr(Publisher, "publish", lambda publisher, event: self._publish(event))
-            patch.setattr(HttpsClient, "call", lambda https, method, url, *_: self._calendar(url))
+            patch.setattr(HttpsClient, "request", lambda https, method, url, *_: self._calendar(url))
             patch.setattr(app, "send_task", self._ring)
             patch.setattr(PGDialect_psycopg, "do_commit", self._deadly(PGDialect_psycopg.do_commit))
             yield

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from tests.builders import NOW
 from tests.calendars.files import calendar, event
-from tests.properties.admin_steps import Office
+from tests.properties.admin_steps import AdminSteps
 from tests.properties.base import CONSULTANTS
 from tests.properties.booking_steps import some
 from tests.replies import mails
@@ -30,8 +30,8 @@ _ENTRIES = text("""
 _ANSWERS = st.sampled_from(["ACCEPTED", "DECLINED", "TENTATIVE"])
 
 
-class Correspondence(Office):
-    """The office, and what reaches it from programs that are not ours."""
+class InboundSteps(AdminSteps):
+    """The commands of the administration, and what reaches it from programs that are not ours."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ from tests.builders import NOW
 from tests.properties.base import CONSULTANTS, SWEEPS
 from tests.properties.booking_steps import fates, services, some
 from tests.properties.fake_effects import Fate
-from tests.properties.inbound_steps import Correspondence
+from tests.properties.inbound_steps import InboundSteps
 
 #: Weekly hours to choose from.
 HOURS: list[list[dict[str, Any]]] = [
@@ -32,7 +32,7 @@ ZONES = ["UTC", "Europe/Vienna", "Pacific/Auckland"]
 names = st.sampled_from([*JOB_TYPES, *SWEEPS])
 
 
-class Life(Correspondence):
+class Life(InboundSteps):
     """What may happen, in any order."""
 
     @initialize(

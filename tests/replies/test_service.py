@@ -21,12 +21,12 @@ from booking_tasks.replies.reading import read
 from booking_tasks.requests.confirmation_requests import latest_confirmation_request
 from booking_tasks.sessions import service as sessions
 from tests import builders
-from tests.intake.office import Office, asked_consultant
+from tests.intake.confirmation_scenario import ConfirmationScenario, asked_consultant
 from tests.replies.mails import WEBER, calendar
 
 
-class Mailbox(Office):
-    """An office whose asked consultant is reached at WEBER, and answers by mail."""
+class Mailbox(ConfirmationScenario):
+    """An scenario whose asked consultant is reached at WEBER, and answers by mail."""
 
     def __init__(self, db: Session, ctx: Context) -> None:
         super().__init__(db, replace(ctx, actor="mail gateway", entry_point="replies"))

@@ -20,10 +20,10 @@ from booking_tasks.outbox.event_types import EventType
 from booking_tasks.requests import service
 from tests import builders
 from tests.builders import NOW
-from tests.waiting.room import START, WaitingRoom
+from tests.waiting.waiting_scenario import START, WaitingScenario
 
 
-def assigned(room: WaitingRoom, **values: object) -> ConsultationRequest:
+def assigned(room: WaitingScenario, **values: object) -> ConsultationRequest:
     """A new request whose consultant the assignment chose and asked."""
     request = builders.request(room.db, room.kind.id, **values)
     room.frees()
@@ -31,7 +31,7 @@ def assigned(room: WaitingRoom, **values: object) -> ConsultationRequest:
     return request
 
 
-def held(room: WaitingRoom, **values: object) -> ConsultationRequest:
+def held(room: WaitingScenario, **values: object) -> ConsultationRequest:
     """A request whose requester chose the start, held it and confirmed the hold."""
     room.frees()
     command = HoldSlot(
@@ -54,7 +54,7 @@ def held(room: WaitingRoom, **values: object) -> ConsultationRequest:
     return request
 
 
-def offered(room: WaitingRoom, **values: object) -> ConsultationRequest:
+def offered(room: WaitingScenario, **values: object) -> ConsultationRequest:
     """A request that waited, was offered time and took it."""
     request = room.waits()
     room.frees()
@@ -75,8 +75,8 @@ every_way = pytest.mark.parametrize("way", [assigned, held, offered])
 
 
 @pytest.fixture
-def room(db: Session, ctx: Context) -> WaitingRoom:
-    return WaitingRoom(db, ctx, requires_confirmation=True)
+def room(db: Session, ctx: Context) -> WaitingScenario:
+    return WaitingScenario(db, ctx, requires_confirmation=True)
 
 
 def _event(db: Session, request: ConsultationRequest) -> Event:
@@ -89,7 +89,7 @@ def _event(db: Session, request: ConsultationRequest) -> Event:
 
 
 @every_way
-def test_the_reason_of_the_status_before_is_cleared(room: WaitingRoom, way: Way) -> None:
+def test_the_reason_of_the_status_before_is_cleared(room: WaitingScenario, way: Way) -> None:
     request = way(room, status_reason="no_free_time")
     room.db.refresh(request)
 
@@ -99,7 +99,7 @@ def test_the_reason_of_the_status_before_is_cleared(room: WaitingRoom, way: Way)
 
 
 @every_way
-def test_a_request_without_a_deadline_gets_one(room: WaitingRoom, way: Way) -> None:
+def test_a_request_without_a_deadline_gets_one(room: WaitingScenario, way: Way) -> None:
     request = way(room, deadline_at=None)
     room.db.refresh(request)
 
@@ -107,14 +107,14 @@ def test_a_request_without_a_deadline_gets_one(room: WaitingRoom, way: Way) -> N
 
 
 @pytest.mark.parametrize("way", [assigned, offered])
-def test_a_deadline_that_is_there_stays(room: WaitingRoom, way: Way) -> None:
+def test_a_deadline_that_is_there_stays(room: WaitingScenario, way: Way) -> None:
     request = way(room, deadline_at=NOW + timedelta(hours=30))
     room.db.refresh(request)
 
     assert request.deadline_at == NOW + timedelta(hours=30)
 
 
-def test_the_end_of_a_hold_does_not_end_the_request_that_it_becomes(room: WaitingRoom) -> None:
+def test_the_end_of_a_hold_does_not_end_the_request_that_it_becomes(room: WaitingScenario) -> None:
     request = held(room)
     room.db.refresh(request)
 
@@ -123,7 +123,7 @@ def test_the_end_of_a_hold_does_not_end_the_request_that_it_becomes(room: Waitin
 
 @every_way
 def test_the_event_has_the_status_of_the_row_and_instants_in_utc(
-    room: WaitingRoom, way: Way, db: Session
+    room: WaitingScenario, way: Way, db: Session
 ) -> None:
     request = way(room)
     before = {assigned: "pending", held: "pending", offered: "pending_assignment"}[way]
@@ -137,7 +137,7 @@ def test_the_event_has_the_status_of_the_row_and_instants_in_utc(
 
 @every_way
 def test_the_event_is_in_utc_where_the_database_session_is_not(
-    room: WaitingRoom, way: Way, db: Session
+    room: WaitingScenario, way: Way, db: Session
 ) -> None:
     db.execute(text("SET LOCAL TIME ZONE 'Europe/Vienna'"))
     event = _event(db, way(room))
@@ -145,7 +145,7 @@ def test_the_event_is_in_utc_where_the_database_session_is_not(
     assert all(event.after[name].endswith("+00:00") for name in ("start", "end", "until"))
 
 
-def test_a_request_that_waits_gets_the_deadline_that_it_lacks(room: WaitingRoom) -> None:
+def test_a_request_that_waits_gets_the_deadline_that_it_lacks(room: WaitingScenario) -> None:
     request = builders.request(room.db, room.kind.id, deadline_at=None)
 
     assert assignment.is_assignable(room.db, room.ctx, request)

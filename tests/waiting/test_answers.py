@@ -33,20 +33,20 @@ from booking_tasks.models import AssignmentCredit, ScheduledSession, TimeOffer
 from booking_tasks.offers import service as offers
 from tests import builders
 from tests.builders import NOW
-from tests.waiting.room import HOUR, START, WaitingRoom
+from tests.waiting.waiting_scenario import HOUR, START, WaitingScenario
 
 HALF_AN_HOUR = timedelta(minutes=30)
 
 
 @pytest.fixture
-def room(db: Session, ctx: Context) -> WaitingRoom:
-    return WaitingRoom(db, ctx)
+def room(db: Session, ctx: Context) -> WaitingScenario:
+    return WaitingScenario(db, ctx)
 
 
 # -- answers -----------------------------------------------------------------------------------------------
 
 
-def test_an_accepted_offer_is_the_session_however_often_it_is_accepted(room: WaitingRoom) -> None:
+def test_an_accepted_offer_is_the_session_however_often_it_is_accepted(room: WaitingScenario) -> None:
     request = room.waits()
     room.frees()
     room.offers()
@@ -63,7 +63,7 @@ def test_an_accepted_offer_is_the_session_however_often_it_is_accepted(room: Wai
 def test_where_the_consultant_confirms_an_accepted_offer_asks_them_and_the_time_stays_kept(
     db: Session, ctx: Context
 ) -> None:
-    room = WaitingRoom(db, ctx, requires_confirmation=True)
+    room = WaitingScenario(db, ctx, requires_confirmation=True)
     request = room.waits()
     room.frees()
     room.offers()
@@ -79,7 +79,7 @@ def test_where_the_consultant_confirms_an_accepted_offer_asks_them_and_the_time_
 
 
 def test_a_declined_offer_goes_to_the_next_and_its_request_waits_on_for_another_start(
-    room: WaitingRoom,
+    room: WaitingScenario,
 ) -> None:
     first, second = (room.waits(waiting_since=NOW - timedelta(hours=hours)) for hours in (2, 1))
     room.frees()
@@ -96,7 +96,9 @@ def test_a_declined_offer_goes_to_the_next_and_its_request_waits_on_for_another_
     assert room.db.scalars(select(func.sum(AssignmentCredit.amount))).one() == 2  # who declined gave it back
 
 
-def test_who_declined_what_there_is_changes_nothing_of_a_batch_and_others_get_it(room: WaitingRoom) -> None:
+def test_who_declined_what_there_is_changes_nothing_of_a_batch_and_others_get_it(
+    room: WaitingScenario,
+) -> None:
     request = room.waits()
     room.frees()
     room.offers()
@@ -110,7 +112,7 @@ def test_who_declined_what_there_is_changes_nothing_of_a_batch_and_others_get_it
     assert plan.apply(room.db, room.ctx, second.id).result == "offered"
 
 
-def test_another_token_can_do_nothing(room: WaitingRoom) -> None:
+def test_another_token_can_do_nothing(room: WaitingScenario) -> None:
     request, other = room.waits(), room.waits()
     room.frees(hours=2)
     room.offers()
@@ -127,7 +129,7 @@ def test_another_token_can_do_nothing(room: WaitingRoom) -> None:
 
 
 def test_the_clock_alone_ends_an_offer_and_others_take_its_start_with_every_sweep_dead(
-    room: WaitingRoom,
+    room: WaitingScenario,
 ) -> None:
     request = room.waits()
     room.frees()
@@ -153,7 +155,7 @@ def test_the_clock_alone_ends_an_offer_and_others_take_its_start_with_every_swee
 
 
 def test_what_nobody_answered_for_goes_to_the_next_and_is_never_offered_to_them_again(
-    room: WaitingRoom,
+    room: WaitingScenario,
 ) -> None:
     first, second = (room.waits(waiting_since=NOW - timedelta(hours=hours)) for hours in (2, 1))
     room.frees()
@@ -172,7 +174,7 @@ def test_what_nobody_answered_for_goes_to_the_next_and_is_never_offered_to_them_
         assert room.history(request)[1:] == ["request.offered", "request.offer_lapsed"]
 
 
-def test_who_did_not_answer_is_left_in_peace_for_a_while(room: WaitingRoom) -> None:
+def test_who_did_not_answer_is_left_in_peace_for_a_while(room: WaitingScenario) -> None:
     request = room.waits()
     room.frees(hours=8)
     room.offers()
@@ -186,7 +188,7 @@ def test_who_did_not_answer_is_left_in_peace_for_a_while(room: WaitingRoom) -> N
     assert room.offer(request).start_time == START + HALF_AN_HOUR
 
 
-def test_an_offer_to_a_request_that_an_older_release_served_is_withdrawn(room: WaitingRoom) -> None:
+def test_an_offer_to_a_request_that_an_older_release_served_is_withdrawn(room: WaitingScenario) -> None:
     request = room.waits()
     room.frees(hours=3)
     room.offers()
@@ -207,7 +209,7 @@ def test_an_offer_to_a_request_that_an_older_release_served_is_withdrawn(room: W
 
 @pytest.mark.parametrize("lapse_first", [True, False])
 def test_at_its_deadline_a_request_with_an_offer_is_rejected_once_and_told_once(
-    room: WaitingRoom, lapse_first: bool
+    room: WaitingScenario, lapse_first: bool
 ) -> None:
     request = room.waits(deadline_at=NOW + timedelta(minutes=20))
     room.frees()
@@ -223,7 +225,7 @@ def test_at_its_deadline_a_request_with_an_offer_is_rejected_once_and_told_once(
     assert room.answers(AcceptOffer, request).code == "offer_expired"
 
 
-def test_a_withdrawn_request_frees_what_was_offered_to_it(room: WaitingRoom) -> None:
+def test_a_withdrawn_request_frees_what_was_offered_to_it(room: WaitingScenario) -> None:
     first, second = (room.waits(waiting_since=NOW - timedelta(hours=hours)) for hours in (2, 1))
     room.frees()
     room.offers()
@@ -259,7 +261,7 @@ def _copy(offer: TimeOffer, **values: Any) -> TimeOffer:
     ],
 )
 def test_the_database_refuses_a_second_open_offer_and_the_same_start_twice(
-    room: WaitingRoom, values: dict[str, Any], refusal: str
+    room: WaitingScenario, values: dict[str, Any], refusal: str
 ) -> None:
     request = room.waits()
     room.frees()
@@ -269,7 +271,9 @@ def test_the_database_refuses_a_second_open_offer_and_the_same_start_twice(
         room.db.flush()
 
 
-def test_a_start_that_was_declined_is_refused_by_the_database_whoever_offers_it(room: WaitingRoom) -> None:
+def test_a_start_that_was_declined_is_refused_by_the_database_whoever_offers_it(
+    room: WaitingScenario,
+) -> None:
     request = room.waits()
     room.frees()
     room.offers()

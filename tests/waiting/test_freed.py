@@ -41,10 +41,10 @@ from booking_tasks.outbox.pending_wakeups import pending_wakeups
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.calendars.conftest import store_copy
-from tests.waiting.room import HOUR, START, WaitingRoom
+from tests.waiting.waiting_scenario import HOUR, START, WaitingScenario
 
 
-class Counter(WaitingRoom):
+class Counter(WaitingScenario):
     """Says what is to be said, and shows what was noted since."""
 
     def say(self, use_case: Callable[..., Any], contract: Any, **values: Any) -> Any:

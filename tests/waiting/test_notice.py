@@ -18,10 +18,10 @@ from booking_tasks.outbox.job_args import SendNotice
 from tests import builders
 from tests.invites.test_service import HOUSE, body, read
 from tests.sample_jobs import leased_row
-from tests.waiting.room import WaitingRoom
+from tests.waiting.waiting_scenario import WaitingScenario
 
 
-def offered(room: WaitingRoom, language: str = "en") -> tuple[ConsultationRequest, LeasedJob[SendNotice]]:
+def offered(room: WaitingScenario, language: str = "en") -> tuple[ConsultationRequest, LeasedJob[SendNotice]]:
     """A request with an offer, and the job that tells of it."""
     request = room.waits()
     people = {"Mira Lang": request.requester_user_id, "Dr Okafor": room.who}
@@ -60,7 +60,7 @@ def offered(room: WaitingRoom, language: str = "en") -> tuple[ConsultationReques
 def test_the_requester_reads_what_is_offered_until_when_and_with_whom(
     db: Session, ctx: Context, language: str, subject: str, when: str, until: str
 ) -> None:
-    room = WaitingRoom(db, ctx, name="Algebra")
+    room = WaitingScenario(db, ctx, name="Algebra")
     _, wanted = offered(room, language)
     mail = read(compose_notice(db, ctx, HOUSE, wanted))
     assert mail["Subject"] == subject
@@ -75,7 +75,7 @@ def test_the_requester_reads_what_is_offered_until_when_and_with_whom(
 def test_of_an_offer_that_is_answered_or_over_nobody_is_told_any_more(
     db: Session, ctx: Context, answer: Any, state: str
 ) -> None:
-    room = WaitingRoom(db, ctx)
+    room = WaitingScenario(db, ctx)
     request, wanted = offered(room)
     if answer is None:
         room.later(minutes=30)

@@ -22,20 +22,20 @@ from booking_tasks.models import AssignmentDecision, Consultant, Event, TimeOffe
 from booking_tasks.timeline.service import timeline_of
 from tests import builders
 from tests.builders import NOW
-from tests.waiting.room import HOUR, START, WaitingRoom
+from tests.waiting.waiting_scenario import HOUR, START, WaitingScenario
 
 HALF_AN_HOUR = timedelta(minutes=30)
 
 
 @pytest.fixture
-def room(db: Session, ctx: Context) -> WaitingRoom:
-    return WaitingRoom(db, ctx)
+def room(db: Session, ctx: Context) -> WaitingScenario:
+    return WaitingScenario(db, ctx)
 
 
 # -- asking ------------------------------------------------------------------------------------------------
 
 
-def test_freed_time_is_kept_for_one_who_waits_and_they_are_told_once(room: WaitingRoom) -> None:
+def test_freed_time_is_kept_for_one_who_waits_and_they_are_told_once(room: WaitingScenario) -> None:
     request = room.waits()
     room.frees()
     assert [room.offers(), room.offers()] == [request.id, None]
@@ -50,7 +50,7 @@ def test_freed_time_is_kept_for_one_who_waits_and_they_are_told_once(room: Waiti
     assert event.after["offered_until"] == offer.offered_until.isoformat()
 
 
-def test_the_choice_and_the_offer_are_shown_in_the_story_and_explained(room: WaitingRoom) -> None:
+def test_the_choice_and_the_offer_are_shown_in_the_story_and_explained(room: WaitingScenario) -> None:
     request = room.waits()
     room.frees()
     room.offers()
@@ -79,7 +79,7 @@ def test_the_choice_and_the_offer_are_shown_in_the_story_and_explained(room: Wai
     ],
 )
 def test_an_offer_stands_neither_past_its_start_nor_past_the_deadline(
-    room: WaitingRoom, deadline: Any, start: Any, until: Any
+    room: WaitingScenario, deadline: Any, start: Any, until: Any
 ) -> None:
     request = room.waits(deadline_at=deadline)
     room.frees(start)
@@ -87,7 +87,7 @@ def test_an_offer_stands_neither_past_its_start_nor_past_the_deadline(
     assert room.offer(request).offered_until == until
 
 
-def test_the_next_best_is_asked_about_the_next_start_until_nothing_is_left(room: WaitingRoom) -> None:
+def test_the_next_best_is_asked_about_the_next_start_until_nothing_is_left(room: WaitingScenario) -> None:
     first, second, third = (room.waits(waiting_since=NOW - timedelta(hours=hours)) for hours in (3, 2, 1))
     room.frees(hours=2)
     assert [room.offers() for _ in range(3)] == [first.id, second.id, None]
@@ -96,7 +96,7 @@ def test_the_next_best_is_asked_about_the_next_start_until_nothing_is_left(room:
     assert room.history(third) == ["request.waiting"]
 
 
-def test_whose_consultant_it_is_and_who_knows_them_go_before_who_waits_longer(room: WaitingRoom) -> None:
+def test_whose_consultant_it_is_and_who_knows_them_go_before_who_waits_longer(room: WaitingScenario) -> None:
     room.frees(START - 4 * HOUR)
     friend = builders.request(room.db, room.kind.id)
     assert assignment.assign(room.db, room.ctx, friend.id).result == "scheduled"
@@ -114,7 +114,7 @@ def test_whose_consultant_it_is_and_who_knows_them_go_before_who_waits_longer(ro
     assert decision.candidates[0]["terms"]["continuity"] == 1
 
 
-def test_a_consultant_at_their_capacity_is_not_offered(room: WaitingRoom) -> None:
+def test_a_consultant_at_their_capacity_is_not_offered(room: WaitingScenario) -> None:
     room.frees(START - 4 * HOUR)
     served = builders.request(room.db, room.kind.id)
     assert assignment.assign(room.db, room.ctx, served.id).result == "scheduled"
@@ -128,7 +128,7 @@ def test_a_consultant_at_their_capacity_is_not_offered(room: WaitingRoom) -> Non
     assert room.offers() is not None
 
 
-def test_nobody_is_asked_whom_the_time_does_not_suit(room: WaitingRoom) -> None:
+def test_nobody_is_asked_whom_the_time_does_not_suit(room: WaitingScenario) -> None:
     other = builders.consultant(room.db, specializations=["law"]).consultant_user_id
     room.waits(required_specializations=["law"])
     room.waits(excluded_consultant_user_ids=[room.who])
@@ -148,14 +148,14 @@ def test_nobody_is_asked_whom_the_time_does_not_suit(room: WaitingRoom) -> None:
     assert room.offers(other) is None
 
 
-def test_a_consultant_who_takes_no_bookings_is_not_offered(room: WaitingRoom) -> None:
+def test_a_consultant_who_takes_no_bookings_is_not_offered(room: WaitingScenario) -> None:
     room.waits()
     who = builders.consultant(room.db, is_available_for_booking=False).consultant_user_id
     room.frees(who=who)
     assert room.offers(who) is None
 
 
-def test_an_inactive_kind_is_not_offered(room: WaitingRoom) -> None:
+def test_an_inactive_kind_is_not_offered(room: WaitingScenario) -> None:
     room.waits()
     room.frees()
     room.kind.is_active = False
@@ -164,7 +164,7 @@ def test_an_inactive_kind_is_not_offered(room: WaitingRoom) -> None:
 
 
 def test_where_the_kind_says_so_freed_time_is_booked_at_once(db: Session, ctx: Context) -> None:
-    room = WaitingRoom(db, ctx, waiting_list="book")
+    room = WaitingScenario(db, ctx, waiting_list="book")
     request = room.waits()
     room.frees()
     assert room.offers() == request.id
@@ -173,7 +173,7 @@ def test_where_the_kind_says_so_freed_time_is_booked_at_once(db: Session, ctx: C
 
 
 def test_where_it_is_booked_at_once_the_consultant_who_confirms_is_asked(db: Session, ctx: Context) -> None:
-    room = WaitingRoom(db, ctx, waiting_list="book", requires_confirmation=True)
+    room = WaitingScenario(db, ctx, waiting_list="book", requires_confirmation=True)
     request = room.waits()
     room.frees()
     assert room.offers() == request.id
@@ -183,7 +183,7 @@ def test_where_it_is_booked_at_once_the_consultant_who_confirms_is_asked(db: Ses
 # -- the sweep over those who wait -------------------------------------------------------------------------
 
 
-def test_the_sweep_offers_as_well_and_leaves_alone_who_has_an_offer(room: WaitingRoom) -> None:
+def test_the_sweep_offers_as_well_and_leaves_alone_who_has_an_offer(room: WaitingScenario) -> None:
     request = room.waits()
     room.frees(hours=4)
     assert assignment.waiting_request_ids(room.db, room.ctx) == [request.id]
@@ -194,7 +194,7 @@ def test_the_sweep_offers_as_well_and_leaves_alone_who_has_an_offer(room: Waitin
     assert room.notices(request) == {"time_offered": 1}
 
 
-def test_who_was_never_told_to_wait_is_served_without_being_asked(room: WaitingRoom) -> None:
+def test_who_was_never_told_to_wait_is_served_without_being_asked(room: WaitingScenario) -> None:
     room.waits()
     room.frees()
     first_look = builders.request(room.db, room.kind.id)
@@ -204,7 +204,7 @@ def test_who_was_never_told_to_wait_is_served_without_being_asked(room: WaitingR
 def test_after_a_decline_in_the_first_run_the_next_consultant_is_asked_not_the_requester(
     db: Session, ctx: Context
 ) -> None:
-    room = WaitingRoom(db, ctx, requires_confirmation=True)
+    room = WaitingScenario(db, ctx, requires_confirmation=True)
     room.frees()
     room.frees(who=builders.consultant(db).consultant_user_id)
     request = builders.request(db, room.kind.id)

@@ -31,7 +31,7 @@ from booking_tasks.waiting.tasks import accept_offer, decline_offer, lapse_offer
 from tests import builders
 from tests.builders import NOW
 from tests.invariants import TIME_PASSES, of_rows
-from tests.waiting.room import HOUR, START, WaitingRoom
+from tests.waiting.waiting_scenario import HOUR, START, WaitingScenario
 
 MOMENT = Context(now=NOW, actor="test", entry_point="booking")
 
@@ -51,7 +51,7 @@ def step(since: timedelta) -> None:
 def opened(waiting: int, consultants: int, hours: float = 1) -> tuple[list[UUID], list[UUID]]:
     """So many wait, then that many consultants have time; (requests by waiting time, consultants)."""
     with transaction() as db:
-        room = WaitingRoom(db, MOMENT)
+        room = WaitingScenario(db, MOMENT)
         requests = [room.waits(waiting_since=NOW - timedelta(hours=waiting - n)).id for n in range(waiting)]
         people = [builders.consultant(db).consultant_user_id for _ in range(consultants)]
         for who in people:

@@ -22,7 +22,7 @@ from tests import builders
 from tests.builders import NOW
 from tests.invites.test_service import body, read
 from tests.sample_jobs import leased_row
-from tests.waiting.room import WaitingRoom
+from tests.waiting.waiting_scenario import WaitingScenario
 from tests.web.conftest import Web
 from tests.web.test_answers import Page, counts, heading
 
@@ -52,7 +52,7 @@ class Waiting:
 def offered(language: str = "de") -> Waiting:
     with transaction() as db:
         ctx = Context(now=NOW, actor="test", entry_point="booking")
-        room = WaitingRoom(db, ctx, name="Algebra")
+        room = WaitingScenario(db, ctx, name="Algebra")
         request = room.waits()
         for name, who in {"Mira Lang": request.requester_user_id, "Dr Okafor": room.who}.items():
             builders.user(db, user_id=who, name=name, language=language, time_zone="Europe/Vienna")

@@ -29,7 +29,7 @@ from tests.builders import NOW
 TOMORROW = NOW + timedelta(days=1)
 
 
-class Office:
+class ConfirmationScenario:
     """Two consultants with a free day, and a service type whose bookings they must confirm."""
 
     def __init__(self, db: Session, ctx: Context, **kind: Any) -> None:

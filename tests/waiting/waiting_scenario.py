@@ -24,7 +24,7 @@ START = NOW + timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 
-class WaitingRoom:
+class WaitingScenario:
     """Nobody has time at first: whoever asks is told to wait."""
 
     def __init__(self, db: Session, ctx: Context, **kind: Any) -> None:
