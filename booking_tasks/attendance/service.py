@@ -18,7 +18,7 @@ from booking_tasks.contracts import (
     SessionOutcome,
 )
 from booking_tasks.contracts.evidence import RecordBillingCode, RecordOutcomeCode
-from booking_tasks.credits.service import note_verdict
+from booking_tasks.credits.service import record_verdict
 from booking_tasks.enums import Attendance, Party, RefusalCode, RequestStatus, SessionStatus
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ScheduledSession
@@ -91,7 +91,7 @@ def _judge(db: Session, ctx: Context, session: ScheduledSession, seen: list[Evid
         | _summary(seen, agreed),
     )
     if status == SessionStatus.NO_SHOW_USER:
-        note_verdict(db, ctx, session.consultation_request_id, session.consultant_user_id, status)
+        record_verdict(db, ctx, session.consultation_request_id, session.consultant_user_id, status)
 
 
 def record_outcome(db: Session, ctx: Context, command: RecordOutcome) -> SessionOutcome[RecordOutcomeCode]:
@@ -187,7 +187,7 @@ def _correct(db: Session, ctx: Context, session: ScheduledSession, command: Reco
     else:
         outbox.record_event(db, ctx, event, session=session, before=before, after={"status": status, **after})
     if SessionStatus.NO_SHOW_USER in {before["status"], status}:
-        note_verdict(db, ctx, session.consultation_request_id, session.consultant_user_id, status)
+        record_verdict(db, ctx, session.consultation_request_id, session.consultant_user_id, status)
     return True
 
 

@@ -92,7 +92,7 @@ def balances(
 ) -> list[tuple[UUID, Decimal | None, Decimal, datetime | None]]:
     """(consultant, credits or None for a newcomer, weight, last assignment) of a pool, which is not locked.
 
-    A plan counts without keeping anybody out; what is taken is entered under the guards of a single look.
+    A plan locks nobody out; each booking is counted under the locks of a single assignment.
     """
     return [(row[0], row[1], row[2], row[3]) for row in db.execute(_BALANCES, {"pool": service_type_id})]
 
@@ -122,13 +122,13 @@ def known_companies(db: Session, companies: Sequence[UUID]) -> list[tuple[UUID, 
     """(company, consultant) of those who were assigned to somebody of the company."""
     if not companies:
         return []
-    asked = ConsultationRequest
+    earlier = ConsultationRequest
     rows = db.execute(
-        select(asked.company_id, asked.assigned_consultant_user_id)
+        select(earlier.company_id, earlier.assigned_consultant_user_id)
         .where(
-            asked.company_id.in_(companies),
-            asked.assigned_consultant_user_id.is_not(None),
-            asked.status.in_(("scheduled", "completed")),
+            earlier.company_id.in_(companies),
+            earlier.assigned_consultant_user_id.is_not(None),
+            earlier.status.in_((RequestStatus.SCHEDULED, RequestStatus.COMPLETED)),
         )
         .distinct()
     )

@@ -1,4 +1,4 @@
-"""Whose turn it is, by weight and by what everyone got. Pure."""
+"""The fairness queue, by weights and credits. Pure."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Balance:
-    """What a consultant has in a pool. `idle_since`: their last assignment; None is never."""
+    """The credits of a consultant in a pool. `idle_since`: their last assignment; None means never."""
 
     credits: Decimal = Decimal(0)
     weight: Decimal = Decimal(1)
     idle_since: datetime | None = None
 
 
-def queue_positions(standings: Mapping[UUID, Balance]) -> dict[UUID, int]:
-    """Place in the queue: 0 for those whose turn it is; equals share a place.
+def queue_positions(balances: Mapping[UUID, Balance]) -> dict[UUID, int]:
+    """The position of each consultant in the queue: 0 for those who are next; equals share a position.
 
-    The quota method of Balinski and Young (1975): nobody gets one more than their share of all, rounded
-    up; among the others the next is due to whom has least for their weight with it. Whatever the weights,
+    The quota method of Balinski and Young (1975): nobody gets more than their share of all, rounded
+    up; among the others the next is the one who then has least for their weight. Whatever the weights,
     nobody is ever a whole assignment away from their ideal share, as long as everyone can be chosen.
     """
-    everything = sum((one.credits for one in standings.values()), Decimal(1))
-    weights = sum((one.weight for one in standings.values()), Decimal(0))
+    everything = sum((one.credits for one in balances.values()), Decimal(1))
+    weights = sum((one.weight for one in balances.values()), Decimal(0))
     keys = {
         who: (one.credits * weights >= everything * one.weight, (one.credits + 1) / one.weight)
-        for who, one in standings.items()
+        for who, one in balances.items()
     }
     places = {key: place for place, key in enumerate(sorted(set(keys.values())))}
     return {who: places[key] for who, key in keys.items()}

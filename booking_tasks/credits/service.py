@@ -1,6 +1,6 @@
-"""Giving a consultant credit for what they got, and taking it back.
+"""Fairness credits: what a consultant was assigned counts for their turn, and can be reversed.
 
-The request must be locked, or new in this transaction. Nothing here waits for the pool.
+The request must be locked, or new in this transaction. Nothing here waits for the lock of the pool.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.credits import store
-from booking_tasks.enums import SessionStatus
+from booking_tasks.enums import CreditType, SessionStatus
 from booking_tasks.hours.local_times import instant_of
 from booking_tasks.kit.time_zones import zone
 from booking_tasks.models import ConsultationRequest
@@ -21,26 +21,26 @@ from booking_tasks.models import ConsultationRequest
 _MICRO = Decimal("0.000001")
 
 
-def give(db: Session, ctx: Context, request: ConsultationRequest, consultant: UUID) -> bool:
-    """Write that the consultant got the request; False when that is written already and stands."""
+def grant_credit(db: Session, ctx: Context, request: ConsultationRequest, consultant: UUID) -> bool:
+    """Credit a consultant with a request; False when they have a credit for it that is not reversed."""
     return store.add_assignment(db, request, consultant, ctx.now)
 
 
-def take_back(db: Session, ctx: Context, request_id: UUID, reason: str) -> int:
-    """Reverse what the request gave to anyone; how many entries. A second time finds nothing."""
+def reverse_credit(db: Session, ctx: Context, request_id: UUID, reason: str) -> int:
+    """Reverse every credit for a request; returns how many. A second call reverses nothing."""
     return store.add_reversals(db, request_id, reason, ctx.now)
 
 
 def calibrate(db: Session, ctx: Context, consultant: UUID, before: Decimal, after: Decimal) -> None:
-    """Let a new weight hold from now on: what they have counts as their share by the new weight.
+    """Adjust the credits of a consultant to a new weight, so that it counts from now on only.
 
-    Without it the first days after a change would make up for all the time before. The consultant is locked.
+    Without that, the first days after a change would make up for all the time before. Lock the consultant.
     """
     for pool, had in store.totals(db, consultant).items():
         amount = (had * (after / before - 1)).quantize(_MICRO)
         if amount:
             reason = f"weight {before:f} to {after:f}"
-            store.add_entry(db, pool, consultant, "calibration", amount, ctx.now, reason=reason)
+            store.add_entry(db, pool, consultant, CreditType.CALIBRATION, amount, ctx.now, reason=reason)
 
 
 def credit_absence(
@@ -52,16 +52,16 @@ def credit_absence(
     cause_id: UUID,
     reason: str,
 ) -> int:
-    """Credit what the others got on average, by weight, while the consultant was away; how many pools.
+    """Credit what the others got on average, by weight, during an absence; returns the number of pools.
 
-    So that they come back to their turn, not to everyone's. Once for each cause.
+    So the consultant returns to their own turn, and is not first for a long time. Once for each cause.
     """
     return sum(
         store.add_entry(
             db,
             pool,
             consultant,
-            "leave",
+            CreditType.LEAVE,
             amount.quantize(_MICRO),
             ctx.now,
             cause_id=cause_id,
@@ -71,7 +71,7 @@ def credit_absence(
     )
 
 
-def note_verdict(db: Session, ctx: Context, request_id: UUID, consultant: UUID, status: str) -> bool:
+def record_verdict(db: Session, ctx: Context, request_id: UUID, consultant: UUID, status: str) -> bool:
     """Return the consultant's credit when the requester did not come; return whether anything was written.
 
     A corrected verdict takes the returned credit away again. A consultant whom the requester chose has no
@@ -86,14 +86,14 @@ def note_verdict(db: Session, ctx: Context, request_id: UUID, consultant: UUID, 
     if not amount:
         return False
     return store.add_entry(
-        db, pool, consultant, "no_show", amount, ctx.now, request_id=request_id, reason=status
+        db, pool, consultant, CreditType.NO_SHOW, amount, ctx.now, request_id=request_id, reason=status
     )
 
 
 def credit_leaves(db: Session, ctx: Context, limit: int = 200) -> int:
-    """Credit what the others got meanwhile to everyone whose leave is over; how many leaves.
+    """Credit every ended leave with what the others got meanwhile; returns the number of leaves.
 
-    A leave that is taken away before its end is none.
+    A leave that was removed before its end does not count.
     """
     credited = 0
     for leave in store.leaves_to_credit(db, ctx.now, limit):

@@ -1,4 +1,4 @@
-"""The ledger's entries. Appending needs no lock of the pool."""
+"""The entries of the fairness ledger. Appending one needs no lock of the pool."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ASSIGNMENT = query(__package__, "insert_assignment").bindparams(
 
 
 def add_assignment(db: Session, request: ConsultationRequest, consultant: UUID, now: datetime) -> bool:
-    """One credit for a consultant who got a request; False when they have it already. One round trip."""
+    """Insert one credit for a request; False when the consultant has one already. One statement."""
     made = db.execute(
         _ASSIGNMENT,
         {
@@ -40,13 +40,13 @@ def add_assignment(db: Session, request: ConsultationRequest, consultant: UUID, 
 
 
 def add_reversals(db: Session, request_id: UUID, reason: str, now: datetime) -> int:
-    """Take back every assignment of a request that stands; how many. Safe to repeat."""
-    standing, earlier = aliased(AssignmentCredit), aliased(AssignmentCredit)
+    """Insert a reversal of every assignment of a request that has none; returns how many."""
+    valid, earlier = aliased(AssignmentCredit), aliased(AssignmentCredit)
     rows = db.execute(
-        select(standing).where(
-            standing.consultation_request_id == request_id,
-            standing.credit_type == CreditType.ASSIGNMENT,
-            ~exists().where(earlier.reverses == standing.id),
+        select(valid).where(
+            valid.consultation_request_id == request_id,
+            valid.credit_type == CreditType.ASSIGNMENT,
+            ~exists().where(earlier.reverses == valid.id),
         )
     ).scalars()
     reversals = [
@@ -54,7 +54,7 @@ def add_reversals(db: Session, request_id: UUID, reason: str, now: datetime) -> 
             "id": uuid7(),
             "consultation_service_type_id": one.consultation_service_type_id,
             "consultant_user_id": one.consultant_user_id,
-            "credit_type": "reversal",
+            "credit_type": CreditType.REVERSAL,
             "amount": -one.amount,
             "credited_at": now,
             "consultation_request_id": request_id,
@@ -72,7 +72,7 @@ def add_entry(
     db: Session,
     pool: UUID,
     consultant: UUID,
-    kind: str,
+    credit_type: CreditType,
     amount: Decimal,
     now: datetime,
     *,
@@ -80,14 +80,14 @@ def add_entry(
     request_id: UUID | None = None,
     reason: str | None = None,
 ) -> bool:
-    """One entry that is no assignment; False when its cause has one already."""
+    """Insert an entry that is not an assignment; False when its cause has an entry already."""
     made = db.execute(
         upserting(AssignmentCredit)
         .values(
             id=uuid7(),
             consultation_service_type_id=pool,
             consultant_user_id=consultant,
-            credit_type=kind,
+            credit_type=credit_type,
             amount=amount,
             credited_at=now,
             cause_id=cause_id,
@@ -101,13 +101,13 @@ def add_entry(
 
 
 def totals(db: Session, consultant: UUID) -> dict[UUID, Decimal]:
-    """Pool -> what the consultant has there, counted or not."""
+    """Pool -> all credits of the consultant there, whether the balance counts them yet or not."""
     rows = db.execute(_TOTALS, {"who": consultant})
     return {row.pool: row.credits for row in rows}
 
 
 def missed(db: Session, consultant: UUID, since: datetime, until: datetime) -> dict[UUID, Decimal]:
-    """Pool -> what the others got between two instants, in proportion to the consultant's weight."""
+    """Pool -> the credits of the others between two instants, in proportion to the consultant's weight."""
     rows = db.execute(_MISSED, {"who": consultant, "since": since, "until": until})
     return {row.pool: row.amount for row in rows if row.amount is not None and row.amount > 0}
 
@@ -117,7 +117,7 @@ _MISSED = query(__package__, "missed_turns")
 
 
 class EndedLeave(NamedTuple):
-    """A leave, in the consultant's local time."""
+    """A leave, in the local time of the consultant."""
 
     id: UUID
     consultant_user_id: UUID
@@ -127,7 +127,7 @@ class EndedLeave(NamedTuple):
 
 
 def leaves_to_credit(db: Session, now: datetime, limit: int) -> list[EndedLeave]:
-    """Leaves that ended within the last days, give or take the zones, and have no entry yet."""
+    """Leaves that ended within the last days, a day more for the time zones, and have no entry yet."""
     local = now.replace(tzinfo=None)
     credited = exists().where(
         AssignmentCredit.credit_type == CreditType.LEAVE, AssignmentCredit.cause_id == ConsultantLeave.id
@@ -142,7 +142,7 @@ def leaves_to_credit(db: Session, now: datetime, limit: int) -> list[EndedLeave]
         )
         .join(Consultant, Consultant.consultant_user_id == ConsultantLeave.consultant_user_id)
         .where(
-            ConsultantLeave.end_local > local - _LOOKED_BACK,
+            ConsultantLeave.end_local > local - _LOOKBACK,
             ConsultantLeave.end_local < local + _ZONES,
             ~credited,
         )
@@ -152,13 +152,13 @@ def leaves_to_credit(db: Session, now: datetime, limit: int) -> list[EndedLeave]
     return [EndedLeave(*row) for row in rows]
 
 
-_LOOKED_BACK = timedelta(days=7)
+_LOOKBACK = timedelta(days=7)
 _ZONES = timedelta(days=1)
 
 _NO_SHOW = query(__package__, "no_show_credit")
 
 
 def no_show(db: Session, request_id: UUID, consultant: UUID) -> tuple[UUID, Decimal] | None:
-    """The pool of the assignment that stands, and what no-show entries changed of it; None without one."""
+    """The pool of an assignment that is not reversed, and the sum of its no-show entries, or None."""
     row = db.execute(_NO_SHOW, {"request": request_id, "who": consultant}).one_or_none()
     return None if row is None else (row.pool, row.had)

@@ -10,6 +10,6 @@ from booking_tasks.unit_of_work import unit_of_work
 
 @app.task(name=TASK_PREFIX + "credit_leaves")
 def credit_leaves() -> int:
-    """Whoever comes back from a leave comes back to their turn."""
+    """Credit the leaves that have ended, so that each consultant returns to their own turn."""
     with unit_of_work("sweep", "sweep") as (db, ctx):
         return service.credit_leaves(db, ctx)

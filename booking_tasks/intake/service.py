@@ -25,7 +25,7 @@ from booking_tasks.contracts.booking import (
     DeclineCode,
     SubmitCode,
 )
-from booking_tasks.credits.service import take_back
+from booking_tasks.credits.service import reverse_credit
 from booking_tasks.enums import RefusalCode, RequestStatus
 from booking_tasks.intake import store
 from booking_tasks.intake.preference import contradiction
@@ -242,7 +242,7 @@ def _back_to_assignment(
     declined_by = request.assigned_consultant_user_id
     if declined_by is not None:
         request.excluded_consultant_user_ids = [*request.excluded_consultant_user_ids, declined_by]
-    take_back(db, ctx, request.id, event)
+    reverse_credit(db, ctx, request.id, event)
     requests.transition(
         db,
         ctx,
@@ -262,7 +262,7 @@ def _end(
     check_step(REQUEST_STEPS, request.status, status)
     if request.status == RequestStatus.PENDING_ASSIGNMENT:
         offers.end_open_offer(db, ctx, request)
-    take_back(db, ctx, request.id, f"request.{status}")
+    reverse_credit(db, ctx, request.id, f"request.{status}")
     if request.status != RequestStatus.PENDING_CONFIRMATION:
         request.assigned_consultant_user_id = None
     requests.transition(

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import Refusal, Reservation
 from booking_tasks.context import Context
-from booking_tasks.credits.service import give, take_back
+from booking_tasks.credits.service import grant_credit, reverse_credit
 from booking_tasks.enums import RequestStatus
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.instants import to_iso
@@ -49,7 +49,7 @@ def offer_start(
         if isinstance(taken, Refusal):
             attempt.discard()
             return taken
-        give(db, ctx, request, consultant_user_id)
+        grant_credit(db, ctx, request, consultant_user_id)
         request.updated_at = ctx.now
         db.flush()
         event_id = outbox.record_event(
@@ -134,7 +134,7 @@ def _release(db: Session, ctx: Context, request: ConsultationRequest, one: TimeO
     if held is not None and held.hold_token == one.hold_token:
         availability.release_hold(db, ctx, request.id)
     if request.status == RequestStatus.PENDING_ASSIGNMENT:
-        take_back(db, ctx, request.id, f"offer_{state}")
+        reverse_credit(db, ctx, request.id, f"offer_{state}")
     _set_state(db, ctx, one, state)
 
 

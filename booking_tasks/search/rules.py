@@ -1,4 +1,4 @@
-"""Why nothing was found: each consultant counted once, by the furthest that one of their starts came."""
+"""Why a search is empty: each consultant counts once, by the reason that is closest to a booking."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from booking_tasks.contracts import EmptyReason
 
-#: What stood in a start's way -> what the asker is told; the last is the closest to a booking.
+#: The reason that blocks a start -> the reason of an empty search; the last is the closest to a booking.
 REASONS: Mapping[str, EmptyReason] = {
     "hours": "no_hours",
     "horizon": "beyond_horizon",
@@ -16,19 +16,19 @@ REASONS: Mapping[str, EmptyReason] = {
     "taken": "all_taken",
     "limit": "limit_reached",
 }
-_FURTHEST: tuple[EmptyReason, ...] = ("no_skill", *REASONS.values())
+_BY_CLOSENESS: tuple[EmptyReason, ...] = ("no_skill", *REASONS.values())
 
 
 def reasons(
-    unskilled: int, skilled: Iterable[UUID], obstacles: Mapping[UUID, Collection[str]]
+    unskilled: int, skilled: Iterable[UUID], blocking_reasons: Mapping[UUID, Collection[str]]
 ) -> dict[EmptyReason, int]:
-    """How many consultants each reason holds for. A consultant without any start has no hours."""
+    """The number of consultants by reason. A consultant without any start has no hours."""
     counts: Counter[EmptyReason] = Counter({"no_skill": unskilled})
     for who in skilled:
-        counts[furthest(REASONS[one] for one in obstacles.get(who, ("hours",)))] += 1
-    return {reason: counts[reason] for reason in _FURTHEST if counts[reason]}
+        counts[closest_reason(REASONS[one] for one in blocking_reasons.get(who, ("hours",)))] += 1
+    return {reason: counts[reason] for reason in _BY_CLOSENESS if counts[reason]}
 
 
-def furthest(found: Iterable[EmptyReason]) -> EmptyReason:
+def closest_reason(found: Iterable[EmptyReason]) -> EmptyReason:
     """The reason closest to a booking."""
-    return max(found, key=_FURTHEST.index)
+    return max(found, key=_BY_CLOSENESS.index)

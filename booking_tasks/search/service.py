@@ -1,4 +1,4 @@
-"""Searching: a page of what can be booked; when it is empty, why."""
+"""Searches free starts, page by page, and says why there are none."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import has_specializations, spellings
-from booking_tasks.availability.store import (
-    aliases,
-    bookable_consultants,
-    offered_specializations,
-    service_type,
-)
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
     FreeStart,
@@ -26,13 +21,13 @@ from booking_tasks.contracts import (
 from booking_tasks.enums import RefusalCode
 from booking_tasks.kit.time_zones import zone as zone_named
 from booking_tasks.search import store
-from booking_tasks.search.rules import furthest, reasons
+from booking_tasks.search.rules import closest_reason, reasons
 
 
 def search_slots(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome:
-    """The first page of what can be booked, or the one behind a cursor; when there is nothing, why."""
-    kind = service_type(db, query.service_type_id)
-    if kind is None or not kind.is_active:
+    """The first page of free starts, or the one after a cursor; an empty first page has the reason."""
+    service_type = ledger.service_type(db, query.service_type_id)
+    if service_type is None or not service_type.is_active:
         return SearchOutcome.refusal(
             RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no active service type"
         )
@@ -41,7 +36,7 @@ def search_slots(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome
         db,
         query.consultant_user_ids,
         _skills(db, query),
-        kind.id,
+        service_type.id,
         max(start, query.start),
         query.end,
         ctx.now,
@@ -49,7 +44,7 @@ def search_slots(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome
         query.limit + 1,
     )
     if not rows and query.after is None:
-        return _nothing(db, ctx, query)
+        return _empty_outcome(db, ctx, query)
     zone = zone_named(query.time_zone)
     page = tuple(
         FreeStart(
@@ -65,28 +60,28 @@ def search_slots(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome
 
 
 def _skills(db: Session, query: SearchSlots) -> list[tuple[str, ...]]:
-    """For each required specialization, how those who take bookings write it."""
-    wanted = query.required_specializations
-    if not wanted:
+    """For each required specialization, the spellings that bookable consultants use."""
+    required = query.required_specializations
+    if not required:
         return []
-    words = offered_specializations(db)
-    return spellings(words, wanted, aliases(db, [*wanted, *words]))
+    names = ledger.offered_specializations(db)
+    return spellings(names, required, ledger.aliases(db, [*required, *names]))
 
 
-def _skilled(db: Session, among: Sequence[tuple[UUID, list[str]]], query: SearchSlots) -> list[UUID]:
-    wanted = query.required_specializations
-    words = (word for _, offered in among for word in offered)
-    known = aliases(db, [*wanted, *words]) if wanted else {}
-    return [who for who, offered in among if has_specializations(offered, wanted, known)]
+def _with_skills(db: Session, among: Sequence[tuple[UUID, list[str]]], query: SearchSlots) -> list[UUID]:
+    required = query.required_specializations
+    names = (word for _, offered in among for word in offered)
+    known = ledger.aliases(db, [*required, *names]) if required else {}
+    return [who for who, offered in among if has_specializations(offered, required, known)]
 
 
-def _nothing(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome:
-    everyone = bookable_consultants(db, query.service_type_id, query.consultant_user_ids)
+def _empty_outcome(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome:
+    everyone = ledger.bookable_consultants(db, query.service_type_id, query.consultant_user_ids)
     if not everyone:
         return SearchOutcome(result="done", empty_reason="no_consultant")
     if query.end is not None and query.end <= ctx.now:
         return SearchOutcome(result="done", empty_reason="range_over")
-    skilled = _skilled(db, everyone, query)
-    found = store.obstacles(db, skilled, query.service_type_id, query.start, query.end, ctx.now)
+    skilled = _with_skills(db, everyone, query)
+    found = store.blocking_reasons(db, skilled, query.service_type_id, query.start, query.end, ctx.now)
     counts = reasons(len(everyone) - len(skilled), skilled, found)
-    return SearchOutcome(result="done", empty_reason=furthest(counts), counts=counts)
+    return SearchOutcome(result="done", empty_reason=closest_reason(counts), counts=counts)

@@ -1,4 +1,4 @@
-"""The search's queries: a page of free starts, and what was in the way of all others."""
+"""The queries of the search: a page of free starts, and what blocks the others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from booking_tasks.models import Consultant
 _ID = PG_UUID(as_uuid=True)
 _IDS = ARRAY(_ID)
 _INSTANT = TIMESTAMP(timezone=True)
-_OBSTACLES = text(
+_BLOCKING_REASONS = text(
     "SELECT consultant_user_id, array_agg(DISTINCT ineligibility_reason)"
     " FROM evaluate_starts_v1(:consultants, :service_type, greatest(:from_, CAST(:now AS timestamptz)),"
     "                    coalesce(:to, :now + interval '731 days'), :now)"
@@ -42,11 +42,11 @@ def page(
 ) -> list[tuple[UUID, datetime, datetime]]:
     """(consultant, start, end) of the first `limit` free starts from `start` until before `end`.
 
-    Of those in `among`, or of all who take bookings, who offer one word of each of `skills`. At `start`
-    itself only those of consultants behind `after`, when that is given.
+    They are of the consultants in `among`, or of all bookable ones, who offer one spelling of each of
+    `skills`. At `start` itself only those of consultants after `after`, if there is one.
     """
     found = func.page_of_starts_v1(
-        _whose(among, skills),
+        _consultant_ids(among, skills),
         literal(service_type_id, _ID),
         literal(start, _INSTANT),
         literal(end, _INSTANT),
@@ -60,20 +60,20 @@ def page(
     return [(row[0], row[1], row[2]) for row in db.execute(query)]
 
 
-def _whose(among: Sequence[UUID], skills: Sequence[Sequence[str]]) -> ColumnElement[list[UUID]]:
+def _consultant_ids(among: Sequence[UUID], skills: Sequence[Sequence[str]]) -> ColumnElement[list[UUID]]:
     """SQL for the ids; NULL for all."""
     if not skills:
         return literal(list(among) or None, _IDS)
     able = select(func.coalesce(func.array_agg(Consultant.consultant_user_id), literal([], _IDS))).where(
         Consultant.is_available_for_booking,
-        *(Consultant.specializations.op("&&")(literal(list(words), ARRAY(Text))) for words in skills),
+        *(Consultant.specializations.op("&&")(literal(list(names), ARRAY(Text))) for names in skills),
     )
     if among:
         able = able.where(Consultant.consultant_user_id == any_(literal(list(among), _IDS)))
     return able.scalar_subquery()
 
 
-def obstacles(
+def blocking_reasons(
     db: Session,
     consultants: Sequence[UUID],
     service_type_id: UUID,
@@ -81,9 +81,9 @@ def obstacles(
     end: datetime | None,
     now: datetime,
 ) -> dict[UUID, list[str]]:
-    """What stood in the way of each consultant's starts that lie ahead in the range."""
+    """The reasons that block the starts of each consultant that lie ahead in the range."""
     rows = db.execute(
-        _OBSTACLES,
+        _BLOCKING_REASONS,
         {
             "consultants": list(consultants),
             "service_type": service_type_id,

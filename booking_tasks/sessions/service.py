@@ -15,7 +15,7 @@ from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
 from booking_tasks.contracts.base import AnyCodeT, Result
 from booking_tasks.contracts.booking import CancelSessionCode, ChangeCode, RescheduleCode
-from booking_tasks.credits.service import give, take_back
+from booking_tasks.credits.service import grant_credit, reverse_credit
 from booking_tasks.enums import RefusalCode, RequestStatus, SessionStatus
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.instants import to_iso
@@ -169,8 +169,8 @@ def reassign(
     session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
     revise(session, ctx)
     request.updated_at = ctx.now
-    if take_back(db, ctx, request.id, EventType.SESSION_REASSIGNED):
-        give(db, ctx, request, consultant_user_id)
+    if reverse_credit(db, ctx, request.id, EventType.SESSION_REASSIGNED):
+        grant_credit(db, ctx, request, consultant_user_id)
     record_capacity_released(db, ctx, [former], "reassigned")
     db.flush()
     outbox.record_event(
@@ -239,7 +239,7 @@ def cancel_locked(
     request = locked_request(db, session.consultation_request_id)
     if request is not None and is_allowed(REQUEST_STEPS, request.status, RequestStatus.CANCELLED):
         requests.follow_session(ctx, request, RequestStatus.CANCELLED, status)
-    take_back(db, ctx, session.consultation_request_id, status)
+    reverse_credit(db, ctx, session.consultation_request_id, status)
     availability.release_session_time(
         db, ctx, session.consultant_user_id, session.id, session.consultation_request_id
     )

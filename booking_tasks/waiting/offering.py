@@ -1,4 +1,4 @@
-"""Asking those who wait about a consultant's free time: the best first, one start in a transaction."""
+"""Offers the free time of a consultant to waiting requests: the best one first, one start a transaction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
 from booking_tasks.assignment.evaluation import criteria_of, weights_of
-from booking_tasks.assignment.rules import Candidate, Circumstances, specialization_closeness
+from booking_tasks.assignment.rules import Candidate, Circumstances, Ineligibility, specialization_closeness
 from booking_tasks.assignment.store import profile_of
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import Aliases
@@ -24,138 +24,152 @@ from booking_tasks.offers import service as offers
 from booking_tasks.outbox.capacity_released import record_capacity_released
 from booking_tasks.requests.store import locked_request
 from booking_tasks.waiting import store
-from booking_tasks.waiting.rules import Wish, matches, terms_of
+from booking_tasks.waiting.rules import WaitingRequest, matching_starts, waiting_terms
 
 _INSTANT = timedelta(microseconds=1)
-#: More free starts of one consultant and kind are not looked at in one go.
+#: The most free starts of one consultant and service type that one job reads.
 _MOST_STARTS = 5000
-#: Refusals that are about the request; every other one is about the start, and holds for everyone.
+#: Refusals that concern the request; every other one concerns the start, and so all requests.
 _OF_THE_REQUEST = frozenset({"not_waiting", "offer_open", "offered_before", "requester_busy"})
 
 
-def offer_freed(db: Session, ctx: Context, consultant_user_id: UUID) -> UUID | None:
-    """Give one free start of a consultant to the best of those who wait; the request's id, or None.
+def offer_released_time(db: Session, ctx: Context, consultant_user_id: UUID) -> UUID | None:
+    """Book or offer one free start of a consultant to the best waiting request; returns its id, or None.
 
-    One in a transaction, because a request is locked before any consultant: what is left for others is
-    noted again. Whoever is overtaken goes on to the next start or the next request.
+    One start a transaction, because a request is locked before any consultant; another job is recorded
+    for the other requests. A start that is lost meanwhile is skipped, and so is a request.
     """
     consultant = store.consultant(db, consultant_user_id)
     if consultant is None or not consultant.is_available_for_booking:
         return None
-    waiting = store.waiting_requests(db, ctx.now)
-    aliases = assignment.aliases_for(db, [consultant], waiting)
+    found = store.waiting_requests(db, ctx.now)
+    aliases = assignment.aliases_for(db, [consultant], found)
     requests = {
         one.id: one
-        for one in waiting
+        for one in found
         if assignment.current_ineligibility_reason(consultant, one, aliases, ctx.now) is None
     }
-    kinds = store.active_kinds(db, {one.consultation_service_type_id for one in requests.values()})
-    wishes = _wishes(db, ctx, consultant, requests, kinds, aliases)
-    if not wishes:
+    service_types = store.active_service_types(
+        db, {one.consultation_service_type_id for one in requests.values()}
+    )
+    all_waiting = _waiting_requests(db, ctx, consultant, requests, service_types, aliases)
+    if not all_waiting:
         return None
-    starts = {kind: _starts(db, ctx, consultant, kind, wishes) for kind in kinds}
+    starts = {
+        service_type: _starts(db, ctx, consultant, service_type, all_waiting)
+        for service_type in service_types
+    }
     gone: set[tuple[UUID, datetime]] = set()
-    for wish, start, end in matches(wishes, starts):
-        kind = kinds[wish.service_type_id]
-        if (kind.id, start) in gone:
+    for waiting, start, end in matching_starts(all_waiting, starts):
+        service_type = service_types[waiting.service_type_id]
+        if (service_type.id, start) in gone:
             continue
-        given = _given(db, ctx, wish, kind, consultant, (start, end))
-        if isinstance(given, Refusal):
-            if given.code == "at_capacity":
+        taken = _book_or_offer(db, ctx, waiting, service_type, consultant, (start, end))
+        if isinstance(taken, Refusal):
+            if taken.code == Ineligibility.AT_CAPACITY:
                 return None
-            if given.code not in _OF_THE_REQUEST:
-                gone.add((kind.id, start))
+            if taken.code not in _OF_THE_REQUEST:
+                gone.add((service_type.id, start))
             continue
-        if len(wishes) > 1:
+        if len(all_waiting) > 1:
             record_capacity_released(db, ctx, [consultant_user_id], "more")
-        return wish.request_id
+        return waiting.request_id
     return None
 
 
-def _wishes(
+def _waiting_requests(
     db: Session,
     ctx: Context,
     consultant: Consultant,
     requests: Mapping[UUID, ConsultationRequest],
-    kinds: Mapping[UUID, ServiceType],
+    service_types: Mapping[UUID, ServiceType],
     aliases: Aliases,
-) -> list[Wish]:
-    """The requests as the rules see them: of kinds that are offered, with what speaks for each."""
+) -> list[WaitingRequest]:
+    """The requests of active service types, with the terms of their scores."""
     who, found = consultant.consultant_user_id, requests.values()
     busy = store.busy_spans(db, {one.requester_user_id for one in found}, ctx.now)
-    asked = store.asked_starts(db, requests.keys(), who)
-    known = store.known(db, who, found)
+    offered = store.offered_starts(db, requests.keys(), who)
+    familiarity = store.familiarity(db, who, found)
     profile = profile_of(consultant)
-    wishes = []
+    all_waiting = []
     for one in found:
-        kind = kinds.get(one.consultation_service_type_id)
-        if kind is None:
+        service_type = service_types.get(one.consultation_service_type_id)
+        if service_type is None:
             continue
         about = Circumstances(criteria_of(one), ctx.now, None, UTC, {}, aliases)
-        wishes.append(
-            Wish(
+        all_waiting.append(
+            WaitingRequest(
                 request_id=one.id,
-                service_type_id=kind.id,
+                service_type_id=service_type.id,
                 waiting_since=one.waiting_since or one.requested_at,
-                terms=terms_of(
+                terms=waiting_terms(
                     preferred=about.criteria.preferred == who,
-                    known=known.get(one.id, 0.0),
+                    familiarity=familiarity.get(one.id, 0.0),
                     closeness=specialization_closeness(profile, about),
                 ),
-                weights=weights_of(ctx, kind),
+                weights=weights_of(ctx, service_type),
                 earliest=one.preferred_start_time,
                 latest_end=one.preferred_end_time,
                 busy=busy.get(one.requester_user_id, ()),
-                asked=asked.get(one.id, frozenset()),
+                offered=offered.get(one.id, frozenset()),
             )
         )
-    return wishes
+    return all_waiting
 
 
 def _starts(
-    db: Session, ctx: Context, consultant: Consultant, kind_id: UUID, wishes: Sequence[Wish]
+    db: Session,
+    ctx: Context,
+    consultant: Consultant,
+    service_type_id: UUID,
+    all_waiting: Sequence[WaitingRequest],
 ) -> list[Span]:
-    """The consultant's free starts in all that the wishes of a kind could use, as the one judge has them."""
-    ours = [one for one in wishes if one.service_type_id == kind_id]
+    """The free starts of the consultant in the whole time that requests of a service type could use."""
+    ours = [one for one in all_waiting if one.service_type_id == service_type_id]
     soonest = ctx.now + _INSTANT  # an offer ends where its session starts
     horizon = ctx.now + ctx.policies.horizon
     start = max(soonest, min(one.earliest or soonest for one in ours))
     end = max(one.latest_end or horizon for one in ours)
     who = consultant.consultant_user_id
-    found = ledger.free_starts(db, [who], kind_id, start, end, ctx.now, _MOST_STARTS)
+    found = ledger.free_starts(db, [who], service_type_id, start, end, ctx.now, _MOST_STARTS)
     return [(begins, ends) for _, begins, ends in found]
 
 
-def _given(
-    db: Session, ctx: Context, wish: Wish, kind: ServiceType, consultant: Consultant, span: Span
+def _book_or_offer(
+    db: Session,
+    ctx: Context,
+    waiting: WaitingRequest,
+    service_type: ServiceType,
+    consultant: Consultant,
+    span: Span,
 ) -> assignment.Assignment | Refusal:
-    """Give a start to a request, once it is locked and waits still; else all locks come back."""
+    """Book or offer a start to a request that still waits once it is locked; else release all locks."""
     who = consultant.consultant_user_id
     with savepoint(db) as attempt:
-        request = locked_request(db, wish.request_id)
-        given: assignment.Assignment | Refusal = Refusal("not_waiting")
-        if request is not None and _waits(db, ctx, request, consultant):
-            asking = ledger.confirming_consultants(db, [who], kind.id, ctx.now)
+        request = locked_request(db, waiting.request_id)
+        taken: assignment.Assignment | Refusal = Refusal("not_waiting")
+        if request is not None and _is_waiting(db, ctx, request, consultant):
+            asking = ledger.confirming_consultants(db, [who], service_type.id, ctx.now)
             candidate = Candidate(
                 who,
-                wish.terms[Term.PREFERENCE] > 0,
+                waiting.terms[Term.PREFERENCE] > 0,
                 0,
                 starts=(span,),
                 must_confirm=who in asking,
-                terms=wish.terms,
-                total=wish.score,
+                terms=waiting.terms,
+                total=waiting.score,
                 capacity=consultant.assignment_capacity,
             )
-            given = assignment.book_or_offer(db, ctx, request, kind, candidate, span)
-            if not isinstance(given, Refusal):
-                assignment.record_decision(db, ctx, request, [candidate], given, candidate, span[0])
-                return given
+            taken = assignment.book_or_offer(db, ctx, request, service_type, candidate, span)
+            if not isinstance(taken, Refusal):
+                assignment.record_decision(db, ctx, request, [candidate], taken, candidate, span[0])
+                return taken
         attempt.discard()
-    return given
+    return taken
 
 
-def _waits(db: Session, ctx: Context, request: ConsultationRequest, consultant: Consultant) -> bool:
-    """Whether a request that is locked now still waits, and for somebody like this consultant."""
+def _is_waiting(db: Session, ctx: Context, request: ConsultationRequest, consultant: Consultant) -> bool:
+    """Whether a locked request still waits, and this consultant is eligible for it."""
     aliases = assignment.aliases_for(db, [consultant], [request])
     ends = (request.deadline_at, request.preferred_end_time)
     return (

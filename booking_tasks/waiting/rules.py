@@ -1,4 +1,4 @@
-"""Which of those who wait is asked about which free start, and in which order. Pure."""
+"""Which waiting request is offered which free start, and in which order. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from booking_tasks.kit.instants import Span
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A waiting request that one consultant could serve, as looked at for that consultant's free time.
+class WaitingRequest:
+    """A waiting request that one consultant could serve, evaluated for the free time of that consultant.
 
-    `terms` are what speaks for giving this consultant's time to it, whatever the start. `busy` are the
-    spans in which its requester is elsewhere; `asked` the starts they were offered before.
+    `terms` are the terms of its score, which do not depend on the start. `busy` are the spans in which its
+    requester has another reservation; `offered` the starts that they were offered before.
     """
 
     request_id: UUID
@@ -29,7 +29,7 @@ class Wish:
     earliest: datetime | None = None
     latest_end: datetime | None = None
     busy: tuple[Span, ...] = ()
-    asked: frozenset[datetime] = frozenset()
+    offered: frozenset[datetime] = frozenset()
 
     @property
     def score(self) -> float:
@@ -41,30 +41,30 @@ class Wish:
         return (
             (self.earliest is None or self.earliest <= start)
             and (self.latest_end is None or end <= self.latest_end)
-            and start not in self.asked
+            and start not in self.offered
             and not any(begins < end and start < ends for begins, ends in self.busy)
         )
 
 
-def terms_of(*, preferred: bool, known: float, closeness: float) -> dict[Term, float]:
-    """The score's terms that tell waiting requests apart. Those of the consultant are the same for all.
+def waiting_terms(*, preferred: bool, familiarity: float, closeness: float) -> dict[Term, float]:
+    """The terms of the score that differ between waiting requests; the others are equal for all of them.
 
     Where in somebody's window a start lies, and at which local hour, does not count: who left more room
     would lose their place in the queue by it.
     """
-    return {Term.PREFERENCE: float(preferred), Term.CONTINUITY: known, Term.SPECIALIZATION: closeness}
+    return {Term.PREFERENCE: float(preferred), Term.CONTINUITY: familiarity, Term.SPECIALIZATION: closeness}
 
 
-def best_first(wishes: Iterable[Wish]) -> list[Wish]:
-    """The highest score; ties to who has waited longest, then by id: never by chance."""
-    return sorted(wishes, key=lambda one: (-one.score, one.waiting_since, one.request_id))
+def best_first(all_waiting: Iterable[WaitingRequest]) -> list[WaitingRequest]:
+    """By the highest score; ties to the longest wait, then by id."""
+    return sorted(all_waiting, key=lambda one: (-one.score, one.waiting_since, one.request_id))
 
 
-def matches(
-    wishes: Iterable[Wish], starts: Mapping[UUID, Sequence[Span]]
-) -> Iterator[tuple[Wish, datetime, datetime]]:
+def matching_starts(
+    all_waiting: Iterable[WaitingRequest], starts: Mapping[UUID, Sequence[Span]]
+) -> Iterator[tuple[WaitingRequest, datetime, datetime]]:
     """Every wish with every free start of its kind that fits: the best wish first, each with its earliest."""
-    for wish in best_first(wishes):
-        for start, end in starts.get(wish.service_type_id, ()):
-            if wish.fits(start, end):
-                yield wish, start, end
+    for waiting in best_first(all_waiting):
+        for start, end in starts.get(waiting.service_type_id, ()):
+            if waiting.fits(start, end):
+                yield waiting, start, end

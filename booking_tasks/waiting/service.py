@@ -1,4 +1,4 @@
-"""The answers of those who were offered time, and what follows when there is none."""
+"""The answers to offers, and the end of an offer without one."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from booking_tasks.sessions import service as sessions
 
 
 def accept_offer(db: Session, ctx: Context, command: AcceptOffer) -> HoldOutcome[OfferCode]:
-    """Book what was offered, or ask the consultant who confirms themselves."""
-    found = _open(db, ctx, command, "accepted")
+    """Accept an offer: book its start, or request confirmation where the consultant confirms bookings."""
+    found = _open(db, ctx, command, OfferState.ACCEPTED)
     if isinstance(found, HoldOutcome):
         return found
     request, one = found
     who, start = one.consultant_user_id, one.start_time
-    ledger.lock_consultant(db, who)  # what they want of a booking holds good from here on
+    ledger.lock_consultant(db, who)  # the policy of the consultant cannot change from here on
     if ledger.confirming_consultants(db, [who], request.consultation_service_type_id, ctx.now):
         taken = requests.request_confirmation(db, ctx, request, who, start, one.end_time)
     else:
@@ -42,8 +42,8 @@ def accept_offer(db: Session, ctx: Context, command: AcceptOffer) -> HoldOutcome
 
 
 def decline_offer(db: Session, ctx: Context, command: DeclineOffer) -> HoldOutcome[OfferCode]:
-    """Leave what was offered to others; the request waits on."""
-    found = _open(db, ctx, command, "declined")
+    """Decline an offer: its start is free for others, and the request goes on waiting."""
+    found = _open(db, ctx, command, OfferState.DECLINED)
     if isinstance(found, HoldOutcome):
         return found
     request, one = found
@@ -52,9 +52,9 @@ def decline_offer(db: Session, ctx: Context, command: DeclineOffer) -> HoldOutco
 
 
 def _open(
-    db: Session, ctx: Context, command: AcceptOffer | DeclineOffer, wanted: str
+    db: Session, ctx: Context, command: AcceptOffer | DeclineOffer, final_state: OfferState
 ) -> tuple[ConsultationRequest, TimeOffer] | HoldOutcome[OfferCode]:
-    """The locked request and its open offer, or the answer where it is not open any more."""
+    """The locked request and its open offer, or the outcome where the offer is not open any more."""
     request = locked_request(db, command.request_id)
     one = offer_store.offer_by_token(db, command.request_id, command.hold_token)
     if request is None or one is None:
@@ -63,7 +63,7 @@ def _open(
     state = effective_state(one.state, one.offered_until, ctx.now)
     if state == OfferState.OPEN:
         return request, one
-    if state == wanted:
+    if state == final_state:
         return _outcome("already_done", request, one)
     code: OfferCode = RefusalCode.OFFER_EXPIRED if state == OfferState.LAPSED else RefusalCode.OFFER_OVER
     return _outcome("refused", request, one, code)
@@ -86,11 +86,11 @@ def _outcome(
 
 
 def lapsed(db: Session, ctx: Context, limit: int = 200) -> list[UUID]:
-    """Requests that let an offer run out."""
+    """Requests with an open offer whose time is over."""
     return offer_store.requests_with_lapsed_offers(db, ctx.now, limit)
 
 
 def lapse(db: Session, ctx: Context, request_id: UUID) -> bool:
-    """Let an offer go whose time is over; its start goes to the next, and nobody is asked twice."""
+    """Lapse an offer whose time is over; its start is free for others, and is not offered again."""
     request = locked_request(db, request_id)
     return request is not None and offers.lapse(db, ctx, request)

@@ -1,4 +1,4 @@
-"""Who waits, and what stands against asking them."""
+"""The queries about waiting requests: who waits, their busy times and earlier offers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.store import awaiting_assignment
-from booking_tasks.enums import SlotStatus
+from booking_tasks.enums import RequestStatus, SlotStatus
 from booking_tasks.models import (
     AvailabilitySlot,
     Consultant,
@@ -23,12 +23,12 @@ from booking_tasks.models import (
 
 
 def consultant(db: Session, consultant_user_id: UUID) -> Consultant | None:
-    """The consultant as they are now."""
+    """The consultant, read anew."""
     return db.get(Consultant, consultant_user_id, populate_existing=True)
 
 
 def waiting_requests(db: Session, now: datetime) -> Sequence[ConsultationRequest]:
-    """Every request that was told to wait and may be asked, for reading."""
+    """Every waiting request that may get an offer. Locks nothing."""
     found = select(ConsultationRequest).where(
         *awaiting_assignment(now),
         ConsultationRequest.waiting_since.is_not(None),
@@ -37,8 +37,8 @@ def waiting_requests(db: Session, now: datetime) -> Sequence[ConsultationRequest
     return db.execute(found.execution_options(populate_existing=True)).scalars().all()
 
 
-def active_kinds(db: Session, ids: Collection[UUID]) -> dict[UUID, ServiceType]:
-    """The kinds of consultation among these that are offered."""
+def active_service_types(db: Session, ids: Collection[UUID]) -> dict[UUID, ServiceType]:
+    """The active service types among these."""
     found = select(ServiceType).where(ServiceType.id.in_(ids), ServiceType.is_active)
     return {one.id: one for one in db.execute(found).scalars()}
 
@@ -46,7 +46,7 @@ def active_kinds(db: Session, ids: Collection[UUID]) -> dict[UUID, ServiceType]:
 def busy_spans(
     db: Session, requesters: Collection[UUID], now: datetime
 ) -> dict[UUID, tuple[tuple[datetime, datetime], ...]]:
-    """When each of them is in a session ahead, or has a start kept."""
+    """The sessions and live holds ahead of each requester."""
     rows = db.execute(
         select(
             AvailabilitySlot.requester_user_id,
@@ -63,12 +63,12 @@ def busy_spans(
     )
     found: dict[UUID, list[tuple[datetime, datetime]]] = defaultdict(list)
     for who, start, end in rows:
-        if who is not None and start is not None and end is not None:  # a fact has all of them
+        if who is not None and start is not None and end is not None:  # a reservation has all of them
             found[who].append((start, end))
     return {who: tuple(spans) for who, spans in found.items()}
 
 
-def known(
+def familiarity(
     db: Session, consultant_user_id: UUID, requests: Collection[ConsultationRequest]
 ) -> dict[UUID, float]:
     """Request -> 1.0 when its requester had this consultant before, 0.5 when its company had."""
@@ -86,7 +86,7 @@ def known(
             select(ConsultationRequest.company_id).where(
                 ConsultationRequest.assigned_consultant_user_id == consultant_user_id,
                 ConsultationRequest.company_id.in_({one.company_id for one in requests if one.company_id}),
-                ConsultationRequest.status.in_(("scheduled", "completed")),
+                ConsultationRequest.status.in_((RequestStatus.SCHEDULED, RequestStatus.COMPLETED)),
             )
         ).scalars()
     )
@@ -97,10 +97,10 @@ def known(
     }
 
 
-def asked_starts(
+def offered_starts(
     db: Session, requests: Collection[UUID], consultant_user_id: UUID
 ) -> dict[UUID, frozenset[datetime]]:
-    """The consultant's starts that each request was offered before."""
+    """The starts of the consultant that each request was offered before."""
     rows = db.execute(
         select(TimeOffer.consultation_request_id, TimeOffer.start_time).where(
             TimeOffer.consultation_request_id.in_(requests),

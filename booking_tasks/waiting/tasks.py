@@ -19,22 +19,22 @@ decline_offer = accepts(DeclineOffer)(service.decline_offer)
 
 
 class OfferTimeHandler(InternalHandler):
-    """Asks the best of those who wait about a consultant's free time."""
+    """Offers the free time of a consultant to the best waiting request."""
 
     def prepare(self, db: Session, ctx: Context, job: LeasedJob[OfferTime]) -> Finished | Skipped:
-        given = offering.offer_freed(db, ctx, job.args.consultant_user_id)
-        return Skipped("nobody who waits could use it") if given is None else Finished()
+        taken = offering.offer_released_time(db, ctx, job.args.consultant_user_id)
+        return Skipped("nobody who waits could use it") if taken is None else Finished()
 
 
 @app.task(name=TASK_PREFIX + "offer_time")
 def offer_time() -> int:
-    """Offer what became free to those who wait."""
+    """Run the due jobs that offer released time."""
     return run_due(OfferTime, OfferTimeHandler())
 
 
 @app.task(name=TASK_PREFIX + "lapse_offers")
 def lapse_offers() -> int:
-    """Offers that nobody answered in time, one transaction each."""
+    """Lapse the offers that were not answered in time, one transaction each."""
     with unit_of_work("sweep", "sweep") as (db, ctx):
         lapsed = service.lapsed(db, ctx)
     return for_each_in_own_transaction(lapsed, service.lapse)

@@ -213,7 +213,7 @@ def test_without_a_name_the_best_who_can_takes_it_and_the_decision_says_why_nobo
 ) -> None:
     resting, served, free = colleague(db, hours=0), colleague(db), colleague(db)
     other = builders.request(db, session.consultation_service_type_id)
-    fairness.give(db, ctx, other, served)
+    fairness.grant_credit(db, ctx, other, served)
 
     former = session.consultant_user_id
     outcome = reassign(db, ctx, session, None)
@@ -335,7 +335,7 @@ def test_the_credit_for_the_session_goes_with_it(
 ) -> None:
     request = db.get_one(ConsultationRequest, session.consultation_request_id)
     former, who = session.consultant_user_id, colleague(db)
-    fairness.give(db, ctx, request, former)
+    fairness.grant_credit(db, ctx, request, former)
 
     def balance() -> dict[UUID, int]:
         rows = db.execute(

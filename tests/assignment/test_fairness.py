@@ -22,7 +22,7 @@ from booking_tasks.assignment.rules import Criteria
 from booking_tasks.assignment.store import lock_pool
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, SubmitRequest
-from booking_tasks.credits.service import calibrate, credit_absence, take_back
+from booking_tasks.credits.service import calibrate, credit_absence, reverse_credit
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import (
     AssignmentBalance,
@@ -161,7 +161,7 @@ def test_a_cancellation_does_not_wait_for_the_pool(own_database: str) -> None:
         lock_pool(rival, Criteria(uuid4(), kind), NOW)
         with transaction() as db:
             db.execute(text("SET LOCAL lock_timeout = '1s'"))
-            assert take_back(db, MOMENT, request, "cancelled") == 1
+            assert reverse_credit(db, MOMENT, request, "cancelled") == 1
 
 
 def test_a_newcomer_starts_where_the_others_are(db: Session) -> None:

@@ -29,20 +29,20 @@ def credits_of(db: Session, consultant: UUID) -> Decimal:
 def test_a_request_gives_one_credit_however_often_it_is_written(db: Session, ctx: Context) -> None:
     who = builders.consultant(db).consultant_user_id
     request = builders.request(db, builders.service_type(db).id)
-    assert service.give(db, ctx, request, who)
-    assert not service.give(db, ctx, request, who)
+    assert service.grant_credit(db, ctx, request, who)
+    assert not service.grant_credit(db, ctx, request, who)
     assert credits_of(db, who) == 1
 
 
 def test_what_was_given_is_taken_back_once_and_may_be_given_again(db: Session, ctx: Context) -> None:
     first, second = (builders.consultant(db).consultant_user_id for _ in range(2))
     request = builders.request(db, builders.service_type(db).id)
-    service.give(db, ctx, request, first)
-    assert service.take_back(db, ctx, request.id, "reassigned") == 1
-    assert service.take_back(db, ctx, request.id, "reassigned") == 0
-    service.give(db, ctx, request, second)
-    service.take_back(db, ctx, request.id, "reassigned")
-    service.give(db, ctx, request, first)
+    service.grant_credit(db, ctx, request, first)
+    assert service.reverse_credit(db, ctx, request.id, "reassigned") == 1
+    assert service.reverse_credit(db, ctx, request.id, "reassigned") == 0
+    service.grant_credit(db, ctx, request, second)
+    service.reverse_credit(db, ctx, request.id, "reassigned")
+    service.grant_credit(db, ctx, request, first)
     assert (credits_of(db, first), credits_of(db, second)) == (Decimal(1), Decimal(0))
 
 
@@ -53,19 +53,19 @@ def test_a_requester_who_did_not_come_gives_the_turn_back_until_that_is_correcte
     ctx = replace(ctx, policies=replace(ctx.policies, assignment_no_show=policy))
     who = builders.consultant(db).consultant_user_id
     request = builders.request(db, builders.service_type(db).id)
-    service.give(db, ctx, request, who)
+    service.grant_credit(db, ctx, request, who)
     for _ in range(2):
-        service.note_verdict(db, ctx, request.id, who, "no_show_user")
+        service.record_verdict(db, ctx, request.id, who, "no_show_user")
         assert credits_of(db, who) == left
-    service.note_verdict(db, ctx, request.id, who, "completed")
+    service.record_verdict(db, ctx, request.id, who, "completed")
     assert credits_of(db, who) == 1
-    service.note_verdict(db, ctx, request.id, who, "no_show_user")
+    service.record_verdict(db, ctx, request.id, who, "no_show_user")
     assert credits_of(db, who) == left
 
 
 def test_what_the_requester_chose_is_no_assignment_to_give_back(db: Session, ctx: Context) -> None:
     session = builders.booked_session(db)
-    assert not service.note_verdict(
+    assert not service.record_verdict(
         db, ctx, session.consultation_request_id, session.consultant_user_id, "no_show_user"
     )
 
@@ -81,7 +81,7 @@ def test_who_was_on_leave_is_credited_once_when_it_is_over(db: Session, ctx: Con
         )
     )
     for _ in range(3):
-        service.give(db, ctx, builders.request(db, kind), there)
+        service.grant_credit(db, ctx, builders.request(db, kind), there)
     over = NOW.replace(hour=15)  # midnight in Tokyo
     assert service.credit_leaves(db, replace(ctx, now=over - timedelta(seconds=1))) == 0
     assert service.credit_leaves(db, replace(ctx, now=over)) == 1

@@ -99,7 +99,7 @@ class World:
         """A request that was told to wait and then was offered the start, and its token."""
         builders.consultant(self.db)
         request = builders.request(self.db, self.service.id, waiting_since=NOW, status="pending_assignment")
-        offering.offer_freed(self.db, self.ctx, self.who)
+        offering.offer_released_time(self.db, self.ctx, self.who)
         offer = self.db.query(TimeOffer).filter_by(consultation_request_id=request.id).one()
         return {"request_id": request.id, "hold_token": offer.hold_token}
 

@@ -203,12 +203,12 @@ def test_an_answer_against_a_rival_ends_one_way_or_the_other(rival: Any) -> None
 DIES = """
 import sys, time
 from booking_tasks.waiting import offering
-give = offering.offer_freed
+give = offering.offer_released_time
 def given_and_gone(*arguments):
     given = give(*arguments)
     print(given, flush=True)
     time.sleep(60)
-offering.offer_freed = given_and_gone
+offering.offer_released_time = given_and_gone
 from booking_tasks.waiting.tasks import offer_time
 offer_time()
 """

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from booking_tasks.context import Weights
 from booking_tasks.offers.rules import cooldown, effective_state, offer_end
-from booking_tasks.waiting.rules import Wish, best_first, matches, terms_of
+from booking_tasks.waiting.rules import WaitingRequest, best_first, matching_starts, waiting_terms
 from tests.builders import NOW
 
 KIND, OTHER_KIND = UUID(int=100), UUID(int=101)
@@ -17,21 +17,21 @@ HOUR = timedelta(hours=1)
 DAY = NOW + timedelta(days=1)
 
 
-def wish(name: int, *, waits: int = 1, prefers: bool = False, **values: object) -> Wish:
-    values.setdefault("terms", terms_of(preferred=prefers, known=0, closeness=1))
-    return Wish(UUID(int=name), KIND, NOW - waits * HOUR, weights=Weights(), **values)  # type: ignore[arg-type]
+def waiting(name: int, *, waits: int = 1, prefers: bool = False, **values: object) -> WaitingRequest:
+    values.setdefault("terms", waiting_terms(preferred=prefers, familiarity=0, closeness=1))
+    return WaitingRequest(UUID(int=name), KIND, NOW - waits * HOUR, weights=Weights(), **values)  # type: ignore[arg-type]
 
 
 def test_the_highest_score_then_who_waits_longest_then_the_id_comes_first() -> None:
-    wanted = wish(9, prefers=True)
-    longest, twin, later = wish(5, waits=3), wish(6, waits=3), wish(1, waits=2)
-    for order in permutations([later, twin, wanted, longest]):
-        assert best_first(order) == [wanted, longest, twin, later]
+    final_state = waiting(9, prefers=True)
+    longest, twin, later = waiting(5, waits=3), waiting(6, waits=3), waiting(1, waits=2)
+    for order in permutations([later, twin, final_state, longest]):
+        assert best_first(order) == [final_state, longest, twin, later]
 
 
 def test_the_weights_of_the_kind_say_how_much_an_acquaintance_counts() -> None:
-    stranger = wish(1, waits=9, terms=terms_of(preferred=False, known=0, closeness=1))
-    friend = wish(2, terms=terms_of(preferred=False, known=1, closeness=0.5))
+    stranger = waiting(1, waits=9, terms=waiting_terms(preferred=False, familiarity=0, closeness=1))
+    friend = waiting(2, terms=waiting_terms(preferred=False, familiarity=1, closeness=0.5))
     assert best_first([stranger, friend]) == [friend, stranger]
     only_skill = Weights().with_changes({"continuity": 0})
     assert best_first([replace(stranger, weights=only_skill), replace(friend, weights=only_skill)])[
@@ -41,13 +41,12 @@ def test_the_weights_of_the_kind_say_how_much_an_acquaintance_counts() -> None:
 
 def test_every_wish_is_matched_with_the_starts_that_suit_it_the_earliest_first() -> None:
     starts = [(DAY + n * HOUR, DAY + (n + 1) * HOUR) for n in range(4)]
-    late = wish(1, waits=9, earliest=DAY + HOUR, latest_end=DAY + 3 * HOUR)
-    busy = wish(2, waits=8, busy=((DAY + timedelta(minutes=30), DAY + 2 * HOUR),))
-    asked = wish(3, waits=7, asked=frozenset({DAY, DAY + 3 * HOUR}))
-    other = replace(wish(4, prefers=True), service_type_id=OTHER_KIND)
-    found = [
-        (one.request_id.int, start) for one, start, _ in matches([asked, busy, late, other], {KIND: starts})
-    ]
+    late = waiting(1, waits=9, earliest=DAY + HOUR, latest_end=DAY + 3 * HOUR)
+    busy = waiting(2, waits=8, busy=((DAY + timedelta(minutes=30), DAY + 2 * HOUR),))
+    offered = waiting(3, waits=7, offered=frozenset({DAY, DAY + 3 * HOUR}))
+    other = replace(waiting(4, prefers=True), service_type_id=OTHER_KIND)
+    candidates = [offered, busy, late, other]
+    found = [(one.request_id.int, start) for one, start, _ in matching_starts(candidates, {KIND: starts})]
     hours = [(name, (start - DAY) // HOUR) for name, start in found]
     assert hours == [(1, 1), (1, 2), (2, 2), (2, 3), (3, 1), (3, 2)]
 

@@ -44,7 +44,7 @@ class WaitingScenario:
 
     def offers(self, who: UUID | None = None) -> UUID | None:
         """What the job does once: who was given something."""
-        given = offering.offer_freed(self.db, self.ctx, who or self.who)
+        given = offering.offer_released_time(self.db, self.ctx, who or self.who)
         assert of_rows(self.db) == []
         return given
 
