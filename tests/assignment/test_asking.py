@@ -135,7 +135,7 @@ def test_a_request_is_booked_in_the_task_that_submits_it(db: Session, ctx: Conte
     assert _jobs(db, outcome.request_id) == []  # nothing is left to be looked for
 
 
-def test_who_must_confirm_is_asked_in_the_task_that_submits(db: Session, ctx: Context) -> None:
+def test_confirmation_is_requested_in_the_task_that_submits(db: Session, ctx: Context) -> None:
     kind, who = builders.service_type(db, requires_confirmation=True).id, _free(db)
     outcome = _asked(db, ctx, kind)
     assert (outcome.status, outcome.consultant_user_id, outcome.session_id) == (
@@ -159,7 +159,9 @@ def test_a_request_nobody_can_serve_waits_and_says_for_what(db: Session, ctx: Co
     )
 
 
-def test_a_preferred_consultant_is_waited_for_until_the_time_that_was_said(db: Session, ctx: Context) -> None:
+def test_a_request_waits_for_its_preferred_consultant_until_the_requested_time(
+    db: Session, ctx: Context
+) -> None:
     kind, other = builders.service_type(db, waiting_list="book").id, _free(db)
     wanted, after = builders.consultant(db).consultant_user_id, NOW + timedelta(hours=2)
     outcome = _asked(
@@ -200,7 +202,7 @@ def test_the_outcome_and_the_decision_say_what_the_fallback_costs(db: Session, c
     assert outcome.fallback == FallbackCost(reason="no_free_time")
 
 
-def test_a_look_that_would_wait_too_long_is_left_to_the_job(
+def test_an_assignment_that_would_wait_too_long_is_left_to_the_job(
     own_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BOOKING_LOCK_TIMEOUT", "0.2")
@@ -253,7 +255,9 @@ def _waiting_for_a_lock(db: Session) -> bool:
     return bool(db.execute(text(waiting)).scalar_one())
 
 
-def test_who_does_not_offer_a_kind_is_neither_offered_nor_held_for_it(db: Session, ctx: Context) -> None:
+def test_a_consultant_without_a_service_type_is_neither_offered_nor_held_for_it(
+    db: Session, ctx: Context
+) -> None:
     offered, other = (builders.service_type(db).id for _ in range(2))
     who = _free(db, service_type_ids=[offered])
     for kind, there in ((offered, True), (other, False)):

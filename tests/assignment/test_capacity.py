@@ -87,7 +87,7 @@ def ahead(db: Session, who: UUID) -> int:
     return int(db.execute(found, {"who": who}).scalar_one())
 
 
-def test_who_has_as_many_ahead_as_they_take_is_given_no_more_until_one_is_gone(db: Session) -> None:
+def test_a_consultant_at_capacity_gets_no_more_until_a_session_is_over(db: Session) -> None:
     kind = builders.service_type(db).id
     who = consultant(db, assignment_capacity=2)
 
@@ -113,7 +113,7 @@ def test_what_is_over_does_not_count(db: Session) -> None:
     assert ask(db, kind).consultant_user_id == who
 
 
-def test_sessions_of_every_kind_and_questions_count(db: Session) -> None:
+def test_sessions_of_every_service_type_and_confirmation_requests_count(db: Session) -> None:
     kind, asked = builders.service_type(db).id, builders.service_type(db, requires_confirmation=True).id
     consultant(db, assignment_capacity=1)
     assert ask(db, asked).status == "pending_confirmation"

@@ -42,7 +42,7 @@ def _explained(db: Session, request: ConsultationRequest) -> ExplainOutcome:
     return explaining.explain(db, MOMENT, ExplainAssignment(request_id=request.id))
 
 
-def test_each_look_is_told_with_inputs_terms_and_reasons(db: Session) -> None:
+def test_each_evaluation_is_explained_with_inputs_terms_and_reasons(db: Session) -> None:
     request, people = _decided(db)
     found = _explained(db, request)
     assert (found.result, found.status) == ("done", "scheduled")
@@ -63,7 +63,7 @@ def test_each_look_is_told_with_inputs_terms_and_reasons(db: Session) -> None:
     assert set(chosen.inputs["balances"]) == {str(who) for who in people.values()}
 
 
-def test_a_decision_of_an_earlier_release_is_told_as_far_as_it_goes(db: Session) -> None:
+def test_a_decision_of_an_earlier_release_is_explained_as_far_as_it_goes(db: Session) -> None:
     request, people = _decided(db)
     [row, _] = store.decisions(db, request.id)
     row.candidates = [{"consultant_user_id": str(people["other"]), "load": 2, "later": "unknown"}]

@@ -84,7 +84,7 @@ def candidate(number: int, hour: float = 1, **values: Any) -> Candidate:
         (None, {"languages": ("de-AT",)}, {"languages": ("fr", "de")}),
     ],
 )
-def test_who_cannot_is_told_the_first_reason(
+def test_an_ineligible_candidate_has_its_first_reason(
     reason: str | None, consultant: dict[str, Any], wanted: dict[str, Any]
 ) -> None:
     assert ineligibility_reason(profile(**consultant), wish(**wanted)) == reason

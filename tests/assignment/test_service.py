@@ -171,7 +171,7 @@ def test_who_waited_and_was_served_keeps_no_reason(db: Session, ctx: Context, re
     assert request.status_reason is None
 
 
-def test_a_consultant_is_never_asked_about_a_start_that_is_now(db: Session, ctx: Context) -> None:
+def test_confirmation_is_never_requested_for_a_start_that_is_now(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db, requires_confirmation=True)
     builders.window(db, builders.consultant(db).consultant_user_id, NOW)
     request = builders.request(db, kind.id)
@@ -192,7 +192,7 @@ def test_a_requester_who_is_busy_for_hours_still_gets_the_first_time_after(db: S
     assert session.scheduled_start_time == busy.scheduled_end_time
 
 
-def test_a_requester_who_is_busy_all_the_time_is_told_so(db: Session, ctx: Context) -> None:
+def test_a_requester_who_is_always_busy_is_the_reason(db: Session, ctx: Context) -> None:
     kind = builders.service_type(db)
     builders.window(db, builders.consultant(db).consultant_user_id, TOMORROW, hours=2)
     busy = builders.booked_session(db, TOMORROW, minutes=120)

@@ -208,7 +208,7 @@ def test_the_verdict_closes_the_room_and_is_published(db: Session, ctx: Context)
         ([], "attendance_unknown", "session.attendance_unknown"),
     ],
 )
-def test_every_other_verdict_is_told_too(
+def test_every_other_verdict_is_announced_too(
     db: Session, ctx: Context, observations: list[Observation], status: str, type_: str
 ) -> None:
     session = judged(db, ctx, *observations)
@@ -248,7 +248,7 @@ def test_the_verdict_waits_for_the_platforms_report_but_not_for_ever(db: Session
         "attempts = 2, state = 'leased', lease_token = id, lease_until = 'infinity'",
     ],
 )
-def test_after_an_outage_the_verdict_waits_until_the_report_was_asked_for(
+def test_after_an_outage_the_verdict_waits_until_the_report_was_requested(
     db: Session, ctx: Context, tried: str
 ) -> None:
     session = running(db)
@@ -285,7 +285,7 @@ def test_a_verdict_is_reached_once(db: Session, ctx: Context) -> None:
 # -- notes and corrections ----------------------------------------------------------------------------------
 
 
-def test_notes_are_kept_and_their_words_stay_out_of_the_history(db: Session, ctx: Context) -> None:
+def test_notes_are_kept_and_their_text_stays_out_of_the_history(db: Session, ctx: Context) -> None:
     session = judged(db, ctx, *both_attended())
     answer = service.record_outcome(db, ctx, outcome(session.id, notes="Confidential"))
     assert answer.result == "done"

@@ -114,7 +114,7 @@ def test_a_session_that_somebody_holds_is_judged_the_next_time(stepped: None) ->
     assert tasks.judge_sessions() == 1
 
 
-def test_the_look_at_the_grace_time_runs_from_the_ledger(stepped: None) -> None:
+def test_the_check_at_the_grace_time_runs_from_the_ledger(stepped: None) -> None:
     session_id, cancelled = running(2)
     with transaction() as db:
         db.get_one(ScheduledSession, cancelled).status = "cancelled_by_user"

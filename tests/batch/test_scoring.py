@@ -87,7 +87,7 @@ def test_limits_over_all_kinds_and_a_capacity_hold_within_a_batch(db: Session, c
     assert (consultant_places.count(daily), consultant_places.count(capped)) == (3, 1)
 
 
-def test_a_pair_is_worth_what_a_single_look_would_score_there(db: Session, ctx: Context) -> None:
+def test_a_pair_is_worth_what_a_single_evaluation_would_score(db: Session, ctx: Context) -> None:
     service_type = builders.service_type(db, assignment_weights={"local_time": 5})
     company = uuid4()
     builders.user(db, user_id=(requester := uuid4()), time_zone="America/New_York")

@@ -103,7 +103,7 @@ def test_a_batch_that_changes_nothing_leaves_no_row_but_turns_the_queue(db: Sess
     assert request.updated_at == later.now
 
 
-def test_an_empty_queue_costs_one_look(db: Session, ctx: Context) -> None:
+def test_an_empty_queue_costs_one_query(db: Session, ctx: Context) -> None:
     with counted(db) as sent:
         run(db, ctx)
 
@@ -173,7 +173,7 @@ def test_a_consultant_who_stops_meanwhile_gets_nobody(db: Session, ctx: Context)
     assert plan.apply(db, ctx, request.id).reason == "missing_specialization"
 
 
-def test_a_consultant_who_wants_to_be_asked_since_the_plan_is_asked(db: Session, ctx: Context) -> None:
+def test_confirmation_is_requested_when_it_became_required_after_the_plan(db: Session, ctx: Context) -> None:
     service_type = builders.service_type(db)
     who = consultant(db)
     request = builders.request(db, service_type.id)
@@ -220,7 +220,7 @@ def test_a_request_that_was_changed_meanwhile_is_looked_at_anew(db: Session, ctx
     assert plan.apply(db, ctx, request.id).result == "nothing"
 
 
-def test_who_must_confirm_is_asked_and_their_time_held(db: Session, ctx: Context) -> None:
+def test_confirmation_is_requested_and_the_time_held(db: Session, ctx: Context) -> None:
     service_type = builders.service_type(db, requires_confirmation=True)
     consultant(db, NOW, hours=2)
     request = builders.request(db, service_type.id)
@@ -231,7 +231,7 @@ def test_who_must_confirm_is_asked_and_their_time_held(db: Session, ctx: Context
     assert held.session_start_time == NOW + timedelta(minutes=30)
 
 
-def test_a_kind_that_is_no_longer_offered_is_said_to_be_so(db: Session, ctx: Context) -> None:
+def test_a_service_type_that_is_no_longer_offered_is_the_reason(db: Session, ctx: Context) -> None:
     service_type = builders.service_type(db, is_active=False)
     request = builders.request(db, service_type.id)
     run(db, ctx)
@@ -239,7 +239,7 @@ def test_a_kind_that_is_no_longer_offered_is_said_to_be_so(db: Session, ctx: Con
     assert request.status_reason == "service_type_inactive"
 
 
-def test_a_requester_who_is_busy_gets_another_start_or_is_told_so(db: Session, ctx: Context) -> None:
+def test_a_requester_who_is_busy_gets_another_start_or_that_reason(db: Session, ctx: Context) -> None:
     service_type = builders.service_type(db)
     consultant(db, hours=3)
     busy = builders.booked_session(db, TOMORROW, minutes=90)

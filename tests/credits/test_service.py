@@ -34,7 +34,7 @@ def test_a_request_gives_one_credit_however_often_it_is_written(db: Session, ctx
     assert credits_of(db, who) == 1
 
 
-def test_what_was_given_is_taken_back_once_and_may_be_given_again(db: Session, ctx: Context) -> None:
+def test_a_granted_credit_is_reversed_once_and_may_be_granted_again(db: Session, ctx: Context) -> None:
     first, second = (builders.consultant(db).consultant_user_id for _ in range(2))
     request = builders.request(db, builders.service_type(db).id)
     service.grant_credit(db, ctx, request, first)
@@ -63,7 +63,7 @@ def test_a_requester_who_did_not_come_gives_the_turn_back_until_that_is_correcte
     assert credits_of(db, who) == left
 
 
-def test_what_the_requester_chose_is_no_assignment_to_give_back(db: Session, ctx: Context) -> None:
+def test_a_session_that_the_requester_chose_has_no_credit_to_reverse(db: Session, ctx: Context) -> None:
     session = builders.booked_session(db)
     assert not service.record_verdict(
         db, ctx, session.consultation_request_id, session.consultant_user_id, "no_show_user"

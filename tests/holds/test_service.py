@@ -183,7 +183,9 @@ def test_what_was_confirmed_cannot_be_released(db: Session, ctx: Context) -> Non
         assert counter.say(contract, held).code == "not_held"
 
 
-def test_where_the_consultant_confirms_they_are_asked_and_the_hold_goes_on(db: Session, ctx: Context) -> None:
+def test_where_the_consultant_confirms_confirmation_is_requested_and_the_hold_goes_on(
+    db: Session, ctx: Context
+) -> None:
     counter = Counter(db, ctx, requires_confirmation=True)
     held = counter.hold()
     asked = counter.say(ConfirmHold, held)
@@ -241,9 +243,7 @@ def test_a_hold_that_is_being_renewed_is_not_tidied_away_meanwhile(own_database:
         assert kept.held_until == NOW + timedelta(hours=1)
 
 
-def test_a_consultant_who_wants_to_be_asked_since_this_moment_is_asked(
-    own_database: str, ctx: Context
-) -> None:
+def test_confirmation_is_requested_when_it_became_required_just_now(own_database: str, ctx: Context) -> None:
     with transaction() as db:
         counter = Counter(db, ctx)
         held = counter.hold()

@@ -52,7 +52,7 @@ def look(scenario: ConfirmationScenario, request: ConsultationRequest) -> assign
     default=st.timedeltas(timedelta(minutes=1), timedelta(days=30)),
     ahead=st.timedeltas(timedelta(seconds=1), timedelta(days=90)),
 )
-def test_a_question_waits_as_long_as_its_kind_says_and_never_past_the_start(
+def test_a_confirmation_request_waits_as_long_as_its_service_type_has_and_never_past_the_start(
     minutes: int | None, default: timedelta, ahead: timedelta
 ) -> None:
     wanted = default if minutes is None else timedelta(minutes=minutes)
@@ -61,7 +61,7 @@ def test_a_question_waits_as_long_as_its_kind_says_and_never_past_the_start(
 
 
 @pytest.mark.parametrize(("minutes", "waits"), [(None, DAY), (90, timedelta(minutes=90)), (10_000, DAY)])
-def test_a_kind_of_consultation_has_a_deadline_of_its_own(
+def test_a_service_type_has_a_deadline_of_its_own(
     db: Session, ctx: Context, minutes: int | None, waits: timedelta
 ) -> None:
     scenario = ConfirmationScenario(db, ctx, confirmation_minutes=minutes)
@@ -74,7 +74,7 @@ def test_a_kind_of_consultation_has_a_deadline_of_its_own(
     assert (said.start, said.end) == (TOMORROW, TOMORROW + timedelta(hours=1))
 
 
-def test_a_confirmed_hold_waits_for_its_consultant_as_long_as_its_kind_says(
+def test_a_confirmed_hold_waits_for_its_consultant_as_long_as_its_service_type_has(
     db: Session, ctx: Context
 ) -> None:
     scenario = ConfirmationScenario(db, ctx, confirmation_minutes=45)
@@ -136,7 +136,9 @@ def test_the_database_itself_refuses_other_policies(db: Session, wrong: str) -> 
 # -- who is asked next, and when nobody is left ---------------------------------------------------------
 
 
-def test_whoever_declined_or_stayed_silent_is_not_asked_again(scenario: ConfirmationScenario) -> None:
+def test_a_consultant_who_declined_or_did_not_answer_gets_no_second_request(
+    scenario: ConfirmationScenario,
+) -> None:
     request = scenario.asked(preferred_start=TOMORROW + timedelta(hours=4))
     first = asked_consultant(request)
     scenario.later(hours=24, seconds=1)
@@ -151,7 +153,7 @@ def test_whoever_declined_or_stayed_silent_is_not_asked_again(scenario: Confirma
 
 
 @pytest.mark.parametrize(("policy", "status"), [("wait", "pending_assignment"), ("reject", "rejected")])
-def test_after_the_last_candidate_the_kind_of_consultation_decides(
+def test_after_the_last_candidate_the_service_type_decides(
     db: Session, ctx: Context, policy: str, status: str
 ) -> None:
     scenario = ConfirmationScenario(db, ctx, when_all_declined=policy)
@@ -191,7 +193,7 @@ def test_somebody_who_is_only_busy_keeps_the_request_waiting(db: Session, ctx: C
     assert look(scenario, request).consultant_user_id == busy
 
 
-def test_nobody_asked_is_not_everybody_declined(db: Session, ctx: Context) -> None:
+def test_no_confirmation_request_is_not_everybody_declined(db: Session, ctx: Context) -> None:
     scenario = ConfirmationScenario(db, ctx, when_all_declined="reject")
     outcome = scenario.submit(required_specializations=("sailing",))
     assert outcome.request_id is not None

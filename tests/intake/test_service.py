@@ -75,7 +75,7 @@ def test_a_confirmed_hold_becomes_the_booking_in_the_same_place(scenario: Confir
     assert scenario.confirm(request, asked_consultant(request)).result == "already_done"
 
 
-def test_only_the_asked_consultant_may_answer(scenario: ConfirmationScenario) -> None:
+def test_only_the_assigned_consultant_may_answer(scenario: ConfirmationScenario) -> None:
     request = scenario.asked()
     [other] = set(scenario.consultants) - {asked_consultant(request)}
     assert scenario.confirm(request, other).code == "not_assigned_consultant"
@@ -90,7 +90,9 @@ def test_a_confirmation_after_the_hold_is_over_is_refused(scenario: Confirmation
     assert scenario.db.execute(select(ScheduledSession)).first() is None
 
 
-def test_a_decline_frees_the_hold_and_another_consultant_is_asked(scenario: ConfirmationScenario) -> None:
+def test_a_decline_frees_the_hold_and_another_consultant_gets_the_request(
+    scenario: ConfirmationScenario,
+) -> None:
     request = scenario.asked()
     first = asked_consultant(request)
     assert scenario.decline(request, first).status == "pending_assignment"
@@ -144,7 +146,7 @@ def test_after_the_last_candidate_the_request_waits_and_is_rejected_at_its_deadl
     ]
 
 
-def test_a_withdrawn_request_frees_its_hold_and_the_asked_consultant_hears_of_it(
+def test_a_withdrawn_request_frees_its_hold_and_notifies_its_consultant(
     scenario: ConfirmationScenario,
 ) -> None:
     request = scenario.asked()
@@ -171,7 +173,7 @@ def test_an_unknown_request_is_refused(scenario: ConfirmationScenario) -> None:
     assert {one.code for one in answers} == {"unknown_request"}
 
 
-def test_what_a_consultant_said_does_not_become_the_requests_reason(scenario: ConfirmationScenario) -> None:
+def test_a_consultants_text_does_not_become_the_requests_reason(scenario: ConfirmationScenario) -> None:
     request = scenario.asked()
     scenario.decline(request, asked_consultant(request))
     assert request.status_reason == "declined"

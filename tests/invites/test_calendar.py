@@ -128,7 +128,7 @@ def test_times_are_utc_whatever_zone_they_came_in(method: Method) -> None:
     assert b"TZID" not in content
 
 
-def test_the_recipient_is_the_only_attendee_and_is_asked_to_answer() -> None:
+def test_the_recipient_is_the_only_attendee_and_must_answer() -> None:
     assert only(calendar_part(COPY, HOUSE, "REQUEST"), "ATTENDEE") == (
         {
             "CUTYPE": "INDIVIDUAL",
@@ -148,7 +148,7 @@ def test_the_organizer_is_a_bare_address_with_a_name_and_nothing_else() -> None:
     )
 
 
-def test_an_invitation_carries_the_link_where_people_look_for_it() -> None:
+def test_an_invitation_carries_the_link_in_location_and_description() -> None:
     content = calendar_part(COPY, HOUSE, "REQUEST")
 
     assert text(content, "LOCATION") == LINK
@@ -181,7 +181,7 @@ def test_no_alarm_is_ever_set(method: Method) -> None:
     assert b"VALARM" not in calendar_part(COPY, HOUSE, method)
 
 
-def test_the_words_are_in_the_readers_language() -> None:
+def test_the_texts_are_in_the_readers_language() -> None:
     german = replace(COPY, recipient=replace(MIRA, language="de"), join_url=None)
 
     assert text(calendar_part(german, HOUSE, "REQUEST"), "SUMMARY") == "Algebra mit Dr Okafor"

@@ -214,7 +214,7 @@ def test_an_accepted_question_becomes_the_session_in_the_same_entry(asking: Aski
         assert reader_calendar(order) == {f"{session.id}@booking.example.org": "CONFIRMED"}
 
 
-def test_a_moved_session_is_asked_for_again(asking: Asking) -> None:
+def test_confirmation_is_requested_again_for_a_moved_session(asking: Asking) -> None:
     asking.post()
     asking.confirm(asking.wish, asking.who)
     session = asking.session()
@@ -266,7 +266,7 @@ def test_a_question_that_is_over_is_taken_out_of_the_calendar_once(asking: Askin
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_nobody_who_was_never_asked_hears_that_it_is_over(asking: Asking, end: str) -> None:
+def test_a_consultant_without_a_confirmation_request_gets_no_withdrawal(asking: Asking, end: str) -> None:
     ENDS[end](asking)
 
     assert asking.post() == []
@@ -299,7 +299,9 @@ def test_a_question_never_blocks_the_time_it_asks_for(asking: Asking) -> None:
     assert sessions_that_do_not_block(asking.db, ids, uuid4()) == set()
 
 
-def test_a_request_asked_about_by_an_older_release_is_a_session_of_its_own(db: Session, ctx: Context) -> None:
+def test_a_confirmation_request_of_an_older_release_is_a_session_of_its_own(
+    db: Session, ctx: Context
+) -> None:
     from booking_tasks.models import Event
 
     asking = Asking(db, ctx)

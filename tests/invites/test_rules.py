@@ -36,25 +36,25 @@ def test_nobody_is_uninvited_who_was_never_invited() -> None:
     )
 
 
-def test_whose_session_it_is_no_more_is_told_while_it_goes_on_with_another() -> None:
+def test_the_former_consultant_is_notified_while_the_session_goes_on_with_another() -> None:
     assert cancellation_skip_reason("scheduled", False, is_invited=True, has_later=False) is None
     assert cancellation_skip_reason("scheduled", False, is_invited=False, has_later=False) == "never invited"
 
 
 @pytest.mark.parametrize("takes_part", [True, False])
-def test_of_two_ends_only_the_later_is_told(takes_part: bool) -> None:
+def test_of_two_ends_only_the_later_is_notified(takes_part: bool) -> None:
     said = cancellation_skip_reason("cancelled_by_user", takes_part, is_invited=True, has_later=True)
     assert said == "superseded by a later cancellation"
 
 
-def test_an_answer_is_wanted_from_the_assigned_consultant_while_the_time_is_held() -> None:
+def test_an_answer_is_expected_from_the_assigned_consultant_while_the_time_is_held() -> None:
     assert confirmation_skip_reason("pending_confirmation", True, LATER, NOW) is None
     assert confirmation_skip_reason("scheduled", True, LATER, NOW) == "the request is scheduled"
     assert confirmation_skip_reason("pending_confirmation", False, LATER, NOW) is not None
     assert confirmation_skip_reason("pending_confirmation", True, NOW, NOW) == "the time to answer is over"
 
 
-def test_a_withdrawal_goes_to_those_who_were_asked_and_are_not_asked_again() -> None:
+def test_a_withdrawal_goes_to_former_candidates_without_a_new_confirmation_request() -> None:
     assert withdrawal_skip_reason("pending_assignment", True, True) is None
     assert withdrawal_skip_reason("pending_confirmation", False, True) is None
     assert withdrawal_skip_reason("pending_confirmation", True, True) == "requested again since"

@@ -143,7 +143,7 @@ def test_the_method_of_the_part_is_the_method_of_the_calendar_and_from_is_the_or
     assert invite["Date"].datetime == session.revised_at
 
 
-def test_a_missing_link_is_said_and_later_sent_as_a_change(
+def test_a_missing_link_is_announced_and_later_sent_as_a_change(
     db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     link, session.meeting_platform_join_url = session.meeting_platform_join_url, None
@@ -267,7 +267,7 @@ def notice(
     return leased_job(SendNotice(request.id, to, type_, event_id))
 
 
-def test_a_consultant_is_told_what_is_asked_when_and_until_when_to_answer(
+def test_a_confirmation_request_names_subject_time_and_deadline(
     db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
     mail = read(
@@ -283,7 +283,7 @@ def test_a_consultant_is_told_what_is_asked_when_and_until_when_to_answer(
     assert not [part for part in mail.walk() if "calendar" in part.get_content_type()]
 
 
-def test_a_question_that_is_settled_is_not_asked(
+def test_a_confirmation_request_that_is_resolved_is_not_sent(
     db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
     wanted = notice(request_, NoticeType.CONFIRMATION_REQUESTED, asked(request_), uuid7())
@@ -294,7 +294,7 @@ def test_a_question_that_is_settled_is_not_asked(
     assert compose_notice(db, ctx, HOUSE, wanted) == Skipped("the request is scheduled")
 
 
-def test_only_a_consultant_who_was_asked_hears_of_the_withdrawal(
+def test_only_a_consultant_with_a_confirmation_request_gets_the_withdrawal(
     db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
     consultant = asked(request_)

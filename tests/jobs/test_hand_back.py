@@ -65,7 +65,7 @@ def found() -> Counter[tuple[str, int]]:
         return Counter((job.state, job.attempts) for job in db.scalars(select(Job)))
 
 
-def test_told_to_stop_a_worker_ends_the_job_in_hand_and_returns_the_others_uncounted() -> None:
+def test_a_stopping_worker_ends_its_current_job_and_releases_the_others_uncounted() -> None:
     three_jobs()
     assert run_due(SendInvite, Acting(stopping.request)) == 3
     assert found() == {("done", 1): 1, ("waiting", 0): 2}
@@ -74,7 +74,7 @@ def test_told_to_stop_a_worker_ends_the_job_in_hand_and_returns_the_others_uncou
     assert found() == {("done", 1): 3}
 
 
-def test_told_to_stop_before_it_began_a_worker_begins_nothing() -> None:
+def test_a_worker_that_is_stopped_before_its_first_job_starts_none() -> None:
     three_jobs()
     stopping.request()
     run_due(SendInvite, Acting(lambda: pytest.fail("an effect after the stop")))

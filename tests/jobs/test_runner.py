@@ -206,7 +206,7 @@ def test_a_final_refusal_ends_dead_at_once() -> None:
 
 
 @pytest.mark.parametrize(("kind", "send_attempts"), [("send_reminder", 1), ("send_invite", 2)])
-def test_a_lost_outcome_is_repeated_as_its_kind_allows_then_left_to_a_person(
+def test_an_unknown_result_is_repeated_as_its_job_type_allows_then_left_to_a_person(
     kind: str, send_attempts: int
 ) -> None:
     job_id, handler = written(kind), Recorder(failing(EffectUnknownError("reply lost")))
@@ -383,7 +383,7 @@ def test_a_dead_or_uncertain_job_is_replayed_under_its_key_and_a_done_one_is_not
         assert service.replay(db, ctx, JobFilter(job_id), "once more") == []
 
 
-def test_every_kind_with_due_work_is_rung_for() -> None:
+def test_every_job_type_with_due_work_gets_a_wakeup() -> None:
     written("send_invite")
     written("assign_request")
     written("send_reminder", due=datetime(2100, 1, 1, tzinfo=UTC))

@@ -34,7 +34,9 @@ def utc(month: int, day: int, hour: int, minute: int = 0) -> datetime:
         ),
     ],
 )
-def test_a_time_is_said_in_the_readers_zone_with_its_name(language: Language, zone: str, said: str) -> None:
+def test_a_time_is_formatted_in_the_readers_zone_with_its_name(
+    language: Language, zone: str, said: str
+) -> None:
     assert span_text(utc(3, 3, 9), utc(3, 3, 10, 30), zone, language) == said
 
 
@@ -56,7 +58,7 @@ def test_a_span_over_a_change_of_clocks_names_both_offsets() -> None:
     )
 
 
-def test_the_repeated_hour_is_told_apart_by_its_name() -> None:
+def test_the_repeated_hour_is_distinguished_by_its_name() -> None:
     first = instant_text(utc(10, 31, 0, 30), "Europe/Vienna", "en")
     second = instant_text(utc(10, 31, 1, 30), "Europe/Vienna", "en")
 
@@ -83,7 +85,7 @@ def test_the_day_is_the_readers_day() -> None:
         (49 * 60 + 59, "2 days 1 hour", "2 Tagen 1 Stunde"),
     ],
 )
-def test_durations_are_said_in_whole_minutes(minutes: float, english: str, german: str) -> None:
+def test_durations_are_formatted_in_whole_minutes(minutes: float, english: str, german: str) -> None:
     assert duration_text(timedelta(minutes=minutes), "en") == english
     assert duration_text(timedelta(minutes=minutes), "de") == german
 

@@ -96,7 +96,7 @@ def test_text_and_html_come_back_as_they_were() -> None:
         assert body.get_content().replace("\r\n", "\n") == text
 
 
-def test_the_same_letter_is_the_same_bytes() -> None:
+def test_the_same_mail_is_the_same_bytes() -> None:
     assert write() == write()
 
 

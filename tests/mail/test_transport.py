@@ -135,7 +135,7 @@ def test_errors_name_codes_and_never_an_address() -> None:
         b"To: a@example.org\r\n",
     ],
 )
-def test_a_message_to_anybody_but_one_person_is_refused_before_a_word_is_said(headers: bytes) -> None:
+def test_a_message_to_more_than_one_person_is_refused_before_anything_is_sent(headers: bytes) -> None:
     with scripted_server() as (script, port), pytest.raises(EffectRefusedError):
         to(port).send(headers + b"\r\nx\r\n")
 
@@ -176,7 +176,7 @@ def test_a_wrong_password_can_be_put_right_so_nothing_is_lost(monkeypatch: pytes
     assert sink.mails == []
 
 
-def test_without_the_promised_tls_nothing_is_said_in_the_clear() -> None:
+def test_without_the_promised_tls_nothing_is_sent_in_the_clear() -> None:
     with (
         scripted_server() as (script, port),
         pytest.raises(EffectNotDoneError, match="SMTPNotSupportedError"),

@@ -39,7 +39,7 @@ VALUES: dict[str, str | None] = {
 @pytest.mark.parametrize("language", ["en", "de"])
 @pytest.mark.parametrize("kind", LETTERS)
 @pytest.mark.parametrize("link", [None, "https://meet.example.org/a?b=1&c=2"])
-def test_every_letter_says_what_it_is_about_in_both_shapes(
+def test_every_mail_names_its_subject_in_both_formats(
     kind: str, language: Language, link: str | None
 ) -> None:
     said = render(kind, language, link=link, **VALUES)
@@ -63,7 +63,7 @@ def test_each_template_exists_in_both_languages() -> None:
     assert len(names) >= 2 * len(LETTERS)
 
 
-def test_a_letter_with_something_missing_is_not_written() -> None:
+def test_a_mail_with_a_missing_value_is_not_rendered() -> None:
     with pytest.raises(UndefinedError):
         render("invite", "en", reader="Mira")
 

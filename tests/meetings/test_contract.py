@@ -102,7 +102,7 @@ def call(platform: FakeMeetingPlatform) -> Any:
     caller.client.close()
 
 
-def test_every_answer_of_the_local_platform_is_documented_and_every_documented_one_is_given() -> None:
+def test_the_answers_of_the_local_platform_are_exactly_the_documented_ones() -> None:
     session_id = uuid7()
     with FakeMeetingPlatform(token="right") as platform:
         call = Caller(platform.url)
@@ -145,7 +145,7 @@ def test_every_answer_of_the_local_platform_is_documented_and_every_documented_o
     assert call.seen == documented
 
 
-def test_the_same_key_and_the_same_body_each_give_the_same_room(
+def test_the_same_key_or_the_same_body_returns_the_same_room(
     platform: FakeMeetingPlatform, call: Caller
 ) -> None:
     session_id = uuid7()
@@ -193,7 +193,7 @@ def test_a_closed_room_is_gone_and_its_attendance_stays(call: Caller) -> None:
     assert report == {"complete": False, "observations": []}
 
 
-def test_presence_and_misbehaviour_are_told_over_http_and_every_call_stands_in_the_ledger(
+def test_presence_and_misbehaviour_are_set_over_http_and_every_call_is_in_the_ledger(
     platform: FakeMeetingPlatform, call: Caller
 ) -> None:
     session_id = uuid7()

@@ -197,7 +197,7 @@ def test_an_answer_larger_than_the_limit_means_refused() -> None:
         ensure_at(url)
 
 
-def test_a_compressed_answer_nobody_asked_for_is_not_unpacked() -> None:
+def test_an_unrequested_compressed_answer_is_not_unpacked() -> None:
     packed = gzip.compress(b'{"room_id": "r", "join_url": "https://meet.example.org/r"}')
     body = reply(packed, headers="Content-Encoding: gzip\r\n")
     with answering([body]) as url, pytest.raises(EffectRefusedError, match="malformed"):
@@ -251,7 +251,7 @@ def test_a_report_with_a_number_for_an_instant_is_malformed(
         platform.attendance(session_id)
 
 
-def test_a_list_is_asked_for_week_by_week_without_gap_or_overlap(
+def test_a_list_is_requested_week_by_week_without_gap_or_overlap(
     local: FakeMeetingPlatform, platform: HttpMeetingPlatform
 ) -> None:
     wanted = [spec().model_copy(update={"starts_at": NOW + timedelta(days=day)}) for day in range(16)]

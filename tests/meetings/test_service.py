@@ -186,7 +186,7 @@ def test_a_link_for_a_session_moved_meanwhile_is_dropped(db: Session, ctx: Conte
     assert work(db, session, "close_meeting") == []
 
 
-def test_giving_up_is_told_once_and_people_are_invited_without_a_link(db: Session, ctx: Context) -> None:
+def test_giving_up_is_announced_once_and_people_are_invited_without_a_link(db: Session, ctx: Context) -> None:
     session = booked_session(db)
     service.record_missing_link(db, ctx, leased(session), "the meeting platform answered 422")
     service.record_missing_link(db, ctx, leased(session, reconcile_day=NOW.date()), "again")
@@ -199,7 +199,7 @@ def test_giving_up_is_told_once_and_people_are_invited_without_a_link(db: Sessio
     "values",
     [{"status": "cancelled_by_user"}, {"meeting_platform_join_url": URL}, {"revision": 1}],
 )
-def test_giving_up_is_not_told_when_nobody_waits_for_that_link(
+def test_giving_up_is_not_announced_when_nobody_waits_for_that_link(
     db: Session, ctx: Context, values: dict[str, Any]
 ) -> None:
     session = booked_session(db, **values)
@@ -213,7 +213,7 @@ def _asked_for(db: Session, session: ScheduledSession) -> None:
     db.execute(update(Job).where(Job.key == job.key).values(state="done", send_attempts=1, finished_at=NOW))
 
 
-def test_only_a_room_that_was_asked_for_is_closed(db: Session) -> None:
+def test_only_a_room_that_was_requested_is_closed(db: Session) -> None:
     session = booked_session(db, status="cancelled_by_user")
     job = leased(session, "close_meeting")
     assert service.order_closing(db, job) == Skipped("no room was ever ordered")
@@ -246,7 +246,7 @@ def test_the_room_of_a_session_that_is_on_is_never_closed(db: Session, status: s
         ("cancelled_by_user", NOW - timedelta(hours=1), False),
     ],
 )
-def test_attendance_is_asked_for_until_the_verdict(
+def test_attendance_is_requested_until_the_verdict(
     db: Session, ctx: Context, status: str, start: datetime, *, wanted: bool
 ) -> None:
     session = booked_session(db, start, status=status)
@@ -254,7 +254,7 @@ def test_attendance_is_asked_for_until_the_verdict(
     assert isinstance(order, ReportOrder) == wanted
 
 
-def test_attendance_of_an_older_revision_is_not_asked_for(db: Session, ctx: Context) -> None:
+def test_attendance_of_an_older_revision_is_not_requested(db: Session, ctx: Context) -> None:
     session = booked_session(db, NOW - timedelta(hours=1), status="in_progress", revision=1)
     job = leased(session, "collect_attendance", revision=0)
     assert service.order_report(db, ctx, job) == Skipped("superseded")
@@ -282,9 +282,7 @@ def test_a_report_becomes_evidence_once(db: Session, ctx: Context) -> None:
     assert work(db, session, "collect_attendance") == []
 
 
-def test_a_report_that_is_not_complete_is_asked_for_once_more_before_the_verdict(
-    db: Session, ctx: Context
-) -> None:
+def test_an_incomplete_report_is_requested_once_more_before_the_verdict(db: Session, ctx: Context) -> None:
     session = booked_session(db, NOW - timedelta(hours=1), status="in_progress")
     report = _report(session.requester_user_id, complete=False)
     service.store_report(db, ctx, leased(session, "collect_attendance"), report)

@@ -300,7 +300,7 @@ def test_closing_a_room_that_is_gone_is_done(platform: FakeMeetingPlatform) -> N
     assert calls(platform, "DELETE") == [(f"close_meeting:{session_id}:0", 404)]
 
 
-def test_the_platforms_report_becomes_evidence_once_however_often_it_is_told(
+def test_the_platforms_report_becomes_evidence_once_however_often_it_arrives(
     platform: FakeMeetingPlatform,
 ) -> None:
     start = datetime.now(UTC) - 2 * HOUR
@@ -395,7 +395,7 @@ def test_rooms_are_compared_once_a_day(platform: FakeMeetingPlatform) -> None:
     assert len(calls(platform, "GET")) == listed
 
 
-def test_a_platform_that_is_away_is_asked_again_at_the_next_tick(platform: FakeMeetingPlatform) -> None:
+def test_a_platform_that_is_away_is_called_again_at_the_next_tick(platform: FakeMeetingPlatform) -> None:
     session_id = booked()
     provision()
     platform.forget(session_id)
@@ -407,7 +407,7 @@ def test_a_platform_that_is_away_is_asked_again_at_the_next_tick(platform: FakeM
 
 
 @pytest.mark.parametrize("task", [tasks.provision_meeting, tasks.reconcile_meetings])
-def test_the_platform_is_asked_outside_any_transaction(
+def test_the_platform_is_called_outside_any_transaction(
     platform: FakeMeetingPlatform, task: Callable[[], int]
 ) -> None:
     booked()

@@ -69,7 +69,7 @@ def test_both_sides_are_reminded_at_each_offset_once(session: ScheduledSession, 
     assert len({tuple(mail.recipients) for mail in post.mails}) == 2
 
 
-def test_a_reminder_says_how_long_when_and_where_in_the_readers_words(
+def test_a_reminder_has_duration_time_and_place_in_the_readers_language(
     session: ScheduledSession, post: Sink
 ) -> None:
     remind(session, session.requester_user_id, HOUR)

@@ -175,7 +175,7 @@ def test_a_calendar_that_comes_alone_is_found_too(subtype: str) -> None:
         + b"--b\r\n\r\n\r\n" * 100,
     ],
 )
-def test_a_mail_that_is_not_for_this_service_is_said_to_be_and_quotes_nothing(raw: bytes) -> None:
+def test_a_mail_that_is_not_for_this_service_is_reported_without_quoting_it(raw: bytes) -> None:
     with pytest.raises(NotForUsError) as caught:
         read_mail(raw, None)
     assert "example.org" not in str(caught.value)

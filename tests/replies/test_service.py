@@ -235,7 +235,7 @@ def test_an_answer_to_a_session_that_is_over_is_refused(mailbox: Mailbox, agreed
     assert mailbox.reply(calendar(agreed.id, "DECLINED", sequence=2)).code == RefusalCode.ALREADY_ENDED
 
 
-def test_a_reply_to_a_question_asked_again_answers_only_the_later_one(mailbox: Mailbox) -> None:
+def test_a_reply_to_a_repeated_confirmation_request_answers_only_the_later_one(mailbox: Mailbox) -> None:
     first = mailbox.question
     mailbox.decline(mailbox.wish, mailbox.who)
     mailbox.wish.excluded_consultant_user_ids = [one for one in mailbox.consultants if one != mailbox.who]

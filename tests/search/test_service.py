@@ -86,7 +86,7 @@ def test_without_an_end_the_first_starts_are_found_however_far_they_lie(db: Sess
     assert found.next is None
 
 
-def test_days_are_those_of_the_zone_that_was_asked_for(db: Session, ctx: Context) -> None:
+def test_days_are_those_of_the_requested_zone(db: Session, ctx: Context) -> None:
     practice = Practice(db, ctx, people=1)
     for zone, days in (
         ("UTC", {date(2027, 3, 2)}),
@@ -101,7 +101,7 @@ def test_what_is_no_cursor_is_refused_with_the_field(after: str) -> None:
         SearchSlots.model_validate({"service_type_id": uuid4(), "start": NOW, "after": after})
 
 
-def test_an_unknown_kind_is_refused_with_the_field(db: Session, ctx: Context) -> None:
+def test_an_unknown_service_type_is_refused_with_the_field(db: Session, ctx: Context) -> None:
     refused = Practice(db, ctx, people=1).search(service_type_id=uuid4())
     assert (refused.code, refused.errors[0].field) == ("unknown_service_type", "service_type_id")
 
@@ -199,7 +199,7 @@ def test_pages_over_a_crowd_are_what_the_judge_gives_in_order(db: Session, ctx: 
         assert after is not None or len(pages) == len(wanted)
 
 
-def test_a_crowd_without_any_start_is_told_so_and_soon(db: Session, ctx: Context) -> None:
+def test_a_search_without_any_start_is_answered_quickly(db: Session, ctx: Context) -> None:
     """A day that is full for everybody is passed in a few steps, not one for each lineup."""
     kind, people = _crowd(db, ctx, 75, Random(5))
     for one in people:
@@ -243,7 +243,9 @@ def test_skills_are_found_in_any_case_and_by_any_alias(db: Session, ctx: Context
     assert who("alchemy") == []
 
 
-def test_nobody_is_offered_or_held_for_a_kind_that_they_do_not_offer(db: Session, ctx: Context) -> None:
+def test_nobody_is_offered_or_held_for_a_service_type_that_they_do_not_offer(
+    db: Session, ctx: Context
+) -> None:
     practice = Practice(db, ctx, people=2)
     other = builders.service_type(db).id
     mine, theirs = practice.people

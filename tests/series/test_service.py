@@ -70,7 +70,7 @@ def test_every_start_is_booked_with_a_request_and_a_session_of_its_own(db: Sessi
     assert {one.status for one in requests} == {"scheduled"}
 
 
-def test_one_conflict_books_nothing_and_all_of_them_are_told(db: Session, ctx: Context) -> None:
+def test_one_conflict_books_nothing_and_all_conflicts_are_returned(db: Session, ctx: Context) -> None:
     course = Course(db, ctx)
     assert course.book(FIRST + 2 * WEEK).result == "done"
     before = course.left()

@@ -97,7 +97,7 @@ def test_a_move_plans_new_reminders_and_tells_the_platform(
     assert jobs_of(db, session, "send_invite") == []  # no link yet: the invite follows it
 
 
-def test_a_move_with_a_link_is_told_at_once(db: Session, ctx: Context, session: ScheduledSession) -> None:
+def test_a_move_with_a_link_is_notified_at_once(db: Session, ctx: Context, session: ScheduledSession) -> None:
     session.meeting_platform_join_url = "https://meet.example.org/r"
     move(db, ctx, session.id, 3)
     recipients = {UUID(job.args["recipient"]) for job in jobs_of(db, session, "send_invite")}

@@ -208,7 +208,7 @@ def test_an_offer_to_a_request_that_an_older_release_served_is_withdrawn(room: W
 
 
 @pytest.mark.parametrize("lapse_first", [True, False])
-def test_at_its_deadline_a_request_with_an_offer_is_rejected_once_and_told_once(
+def test_at_its_deadline_a_request_with_an_offer_is_rejected_and_notified_once(
     room: WaitingScenario, lapse_first: bool
 ) -> None:
     request = room.waits(deadline_at=NOW + timedelta(minutes=20))

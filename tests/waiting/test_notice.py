@@ -72,7 +72,7 @@ def test_the_requester_reads_what_is_offered_until_when_and_with_whom(
 @pytest.mark.parametrize(
     ("answer", "state"), [(None, "lapsed"), (DeclineOffer, "declined"), (AcceptOffer, "accepted")]
 )
-def test_of_an_offer_that_is_answered_or_over_nobody_is_told_any_more(
+def test_an_offer_that_is_answered_or_over_sends_no_notice(
     db: Session, ctx: Context, answer: Any, state: str
 ) -> None:
     room = WaitingScenario(db, ctx)

@@ -35,7 +35,7 @@ def room(db: Session, ctx: Context) -> WaitingScenario:
 # -- asking ------------------------------------------------------------------------------------------------
 
 
-def test_freed_time_is_kept_for_one_who_waits_and_they_are_told_once(room: WaitingScenario) -> None:
+def test_freed_time_is_held_for_a_waiting_request_with_one_notice(room: WaitingScenario) -> None:
     request = room.waits()
     room.frees()
     assert [room.offers(), room.offers()] == [request.id, None]
@@ -50,7 +50,7 @@ def test_freed_time_is_kept_for_one_who_waits_and_they_are_told_once(room: Waiti
     assert event.after["offered_until"] == offer.offered_until.isoformat()
 
 
-def test_the_choice_and_the_offer_are_shown_in_the_story_and_explained(room: WaitingScenario) -> None:
+def test_the_choice_and_the_offer_are_shown_in_the_timeline_and_explained(room: WaitingScenario) -> None:
     request = room.waits()
     room.frees()
     room.offers()
@@ -87,7 +87,7 @@ def test_an_offer_stands_neither_past_its_start_nor_past_the_deadline(
     assert room.offer(request).offered_until == until
 
 
-def test_the_next_best_is_asked_about_the_next_start_until_nothing_is_left(room: WaitingScenario) -> None:
+def test_the_next_best_request_gets_the_next_start_until_nothing_is_left(room: WaitingScenario) -> None:
     first, second, third = (room.waits(waiting_since=NOW - timedelta(hours=hours)) for hours in (3, 2, 1))
     room.frees(hours=2)
     assert [room.offers() for _ in range(3)] == [first.id, second.id, None]
@@ -128,7 +128,7 @@ def test_a_consultant_at_their_capacity_is_not_offered(room: WaitingScenario) ->
     assert room.offers() is not None
 
 
-def test_nobody_is_asked_whom_the_time_does_not_suit(room: WaitingScenario) -> None:
+def test_a_request_that_the_time_does_not_suit_gets_no_offer(room: WaitingScenario) -> None:
     other = builders.consultant(room.db, specializations=["law"]).consultant_user_id
     room.waits(required_specializations=["law"])
     room.waits(excluded_consultant_user_ids=[room.who])
@@ -155,7 +155,7 @@ def test_a_consultant_who_takes_no_bookings_is_not_offered(room: WaitingScenario
     assert room.offers(who) is None
 
 
-def test_an_inactive_kind_is_not_offered(room: WaitingScenario) -> None:
+def test_an_inactive_service_type_is_not_offered(room: WaitingScenario) -> None:
     room.waits()
     room.frees()
     room.kind.is_active = False
@@ -163,7 +163,7 @@ def test_an_inactive_kind_is_not_offered(room: WaitingScenario) -> None:
     assert room.offers() is None
 
 
-def test_where_the_kind_says_so_freed_time_is_booked_at_once(db: Session, ctx: Context) -> None:
+def test_where_the_service_type_books_freed_time_is_booked_at_once(db: Session, ctx: Context) -> None:
     room = WaitingScenario(db, ctx, waiting_list="book")
     request = room.waits()
     room.frees()
@@ -172,7 +172,7 @@ def test_where_the_kind_says_so_freed_time_is_booked_at_once(db: Session, ctx: C
     assert db.scalar(select(func.count()).select_from(TimeOffer)) == 0
 
 
-def test_where_it_is_booked_at_once_the_consultant_who_confirms_is_asked(db: Session, ctx: Context) -> None:
+def test_where_it_is_booked_at_once_confirmation_is_still_requested(db: Session, ctx: Context) -> None:
     room = WaitingScenario(db, ctx, waiting_list="book", requires_confirmation=True)
     request = room.waits()
     room.frees()
@@ -194,14 +194,14 @@ def test_the_sweep_offers_as_well_and_leaves_alone_who_has_an_offer(room: Waitin
     assert room.notices(request) == {"time_offered": 1}
 
 
-def test_who_was_never_told_to_wait_is_served_without_being_asked(room: WaitingScenario) -> None:
+def test_a_request_without_a_waiting_notice_is_booked_without_an_offer(room: WaitingScenario) -> None:
     room.waits()
     room.frees()
     first_look = builders.request(room.db, room.kind.id)
     assert assignment.assign(room.db, room.ctx, first_look.id).result == "scheduled"
 
 
-def test_after_a_decline_in_the_first_run_the_next_consultant_is_asked_not_the_requester(
+def test_after_a_decline_in_the_first_run_the_next_consultant_gets_the_request(
     db: Session, ctx: Context
 ) -> None:
     room = WaitingScenario(db, ctx, requires_confirmation=True)

@@ -126,7 +126,7 @@ def test_without_the_sweep_the_two_best_get_the_two_pieces_in_any_interleaving()
     assert {one.consultation_request_id for one in found} == set(requests[:2])
 
 
-def test_a_whole_morning_for_many_is_given_out_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_morning_for_many_is_assigned_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOOKING_JOB_BATCH", "1")
     settings.cache_clear()
     requests, _ = opened(waiting=12, consultants=2, hours=4)

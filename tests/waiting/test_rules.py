@@ -29,7 +29,7 @@ def test_the_highest_score_then_who_waits_longest_then_the_id_comes_first() -> N
         assert best_first(order) == [final_state, longest, twin, later]
 
 
-def test_the_weights_of_the_kind_say_how_much_an_acquaintance_counts() -> None:
+def test_the_weights_of_the_service_type_set_how_much_continuity_counts() -> None:
     stranger = waiting(1, waits=9, terms=waiting_terms(preferred=False, familiarity=0, closeness=1))
     friend = waiting(2, terms=waiting_terms(preferred=False, familiarity=1, closeness=0.5))
     assert best_first([stranger, friend]) == [friend, stranger]
@@ -39,7 +39,7 @@ def test_the_weights_of_the_kind_say_how_much_an_acquaintance_counts() -> None:
     ].request_id == UUID(int=1)
 
 
-def test_every_wish_is_matched_with_the_starts_that_suit_it_the_earliest_first() -> None:
+def test_every_request_is_matched_with_suitable_starts_earliest_first() -> None:
     starts = [(DAY + n * HOUR, DAY + (n + 1) * HOUR) for n in range(4)]
     late = waiting(1, waits=9, earliest=DAY + HOUR, latest_end=DAY + 3 * HOUR)
     busy = waiting(2, waits=8, busy=((DAY + timedelta(minutes=30), DAY + 2 * HOUR),))
