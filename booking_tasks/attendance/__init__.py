@@ -1,1 +1,1 @@
-"""Who came: what was observed of a room, the verdict after the end, and its correction."""
+"""Attendance: the evidence of who was in a room, the verdict after the end, and its correction."""

@@ -1,7 +1,7 @@
-"""Who was there, as far as anybody saw, and what that makes of the session.
+"""Who attended, according to the evidence, and the verdict that follows from it. Pure.
 
-Nobody is accused without evidence: `absent` needs proof that the room was watched during this very
-session and no trace of the person; whatever lies between proof and presence is `unknown`.
+Nobody is accused without evidence: `absent` needs proof that the room was watched during this session, and
+no trace of the person; everything between that and presence is `unknown`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from booking_tasks.enums import Attendance, Party, SessionStatus
+from booking_tasks.enums import Attendance, EvidenceType, Party, SessionStatus
 
 #: People come early. What happened longer before the start (a test of the link, an earlier date of a
 #: moved session) says nothing about this session: it neither proves that the room was watched nor,
@@ -18,7 +18,7 @@ from booking_tasks.enums import Attendance, Party, SessionStatus
 EARLY = timedelta(minutes=15)
 
 #: At one instant: who arrives and leaves again was there for no time at all.
-_ORDER = {"joined": 0, "left": 1}
+_ORDER: dict[str, int] = {EvidenceType.JOINED: 0, EvidenceType.LEFT: 1}
 
 SIDES: tuple[Party, ...] = (Party.REQUESTER, Party.CONSULTANT)
 _OTHER: dict[Party, Party] = {Party.REQUESTER: Party.CONSULTANT, Party.CONSULTANT: Party.REQUESTER}
@@ -39,9 +39,9 @@ class Interval:
 
 @dataclass(frozen=True)
 class EvidenceItem:
-    """One observation of a room (words.EvidenceKind), by one source; `party` for joined and left."""
+    """One piece of evidence (enums.EvidenceType) of one source; `party` for joined and left."""
 
-    kind: str
+    evidence_type: str
     at: datetime
     source: str
     party: str | None = None
@@ -49,7 +49,7 @@ class EvidenceItem:
 
 @dataclass(frozen=True)
 class Trace:
-    """What one side left behind in an agreed time: sure presence, and whether there are loose ends.
+    """What the evidence shows of one side in a scheduled time: presence, and whether it is unclear.
 
     `unclear` is true for a leaving in that time whose joining nobody saw, and for a joining long
     before the start whose leaving nobody saw: neither shows presence, both forbid `absent`.
@@ -60,39 +60,41 @@ class Trace:
 
 
 def trace(seen: Iterable[EvidenceItem], party: Party, agreed: Interval) -> Trace:
-    """A side's trace. Order and repeats of the observations do not matter.
+    """Return the trace of one side. Order and repeats of the evidence do not matter.
 
     Sources are read apart and laid over each other. Within a source a leaving ends the latest open
     joining, so that several devices add up. Presence nobody saw end lasts until the room is seen to
     close, or until the agreed end. Only presence between the agreed start and end counts: who comes early is
     there from the start.
     """
-    facts = frozenset(seen)
+    items = frozenset(seen)
     visits: list[Interval] = []
     unclear = False
-    for source in {one.source for one in facts if one.party == party}:
-        ended, open_since = _visits(facts, party, source)
+    for source in {one.source for one in items if one.party == party}:
+        ended, open_since = _visits(items, party, source)
         visits += ended
         visits += [Interval(since, agreed.end) for since in open_since if since >= agreed.start - EARLY]
         unclear |= any(since < agreed.start - EARLY for since in open_since)
-    return Trace(_merged(visits, agreed), unclear or _left_unseen(facts, party, agreed))
+    return Trace(_merged(visits, agreed), unclear or _left_unseen(items, party, agreed))
 
 
 def _visits(
-    facts: frozenset[EvidenceItem], party: Party, source: str
+    items: frozenset[EvidenceItem], party: Party, source: str
 ) -> tuple[list[Interval], list[datetime]]:
-    """Visits with an end, and the joinings without one."""
-    own = (one for one in facts if one.party == party and one.source == source)
+    """Return the visits with an end, and the times of joining without one."""
+    own = (one for one in items if one.party == party and one.source == source)
     ended: list[Interval] = []
     unended: list[datetime] = []
-    for one in sorted(own, key=lambda one: (one.at, _ORDER[one.kind])):
-        if one.kind == "joined":
+    for one in sorted(own, key=lambda one: (one.at, _ORDER[one.evidence_type])):
+        if one.evidence_type == EvidenceType.JOINED:
             unended.append(one.at)
         elif unended:
             ended.append(Interval(unended.pop(), one.at))
     open_since = []
     for since in unended:
-        closings = [one.at for one in facts if one.kind == "room_closed" and one.at >= since]
+        closings = [
+            one.at for one in items if one.evidence_type == EvidenceType.ROOM_CLOSED and one.at >= since
+        ]
         if closings:
             ended.append(Interval(since, min(closings)))
         else:
@@ -101,7 +103,7 @@ def _visits(
 
 
 def _merged(visits: Iterable[Interval], agreed: Interval) -> tuple[Interval, ...]:
-    """The visits cut to the agreed time, laid over each other, in order."""
+    """Return the visits inside the scheduled time, merged and in order."""
     merged: list[Interval] = []
     for visit in sorted(visits, key=lambda one: one.start):
         start, end = max(visit.start, agreed.start), min(visit.end, agreed.end)
@@ -114,60 +116,65 @@ def _merged(visits: Iterable[Interval], agreed: Interval) -> tuple[Interval, ...
     return tuple(merged)
 
 
-def _left_unseen(facts: frozenset[EvidenceItem], party: Party, agreed: Interval) -> bool:
-    own = [one for one in facts if one.party == party]
-    joined = [one.at for one in own if one.kind == "joined"]
+def _left_unseen(items: frozenset[EvidenceItem], party: Party, agreed: Interval) -> bool:
+    own = [one for one in items if one.party == party]
+    joined = [one.at for one in own if one.evidence_type == EvidenceType.JOINED]
     return any(
-        one.kind == "left" and one.at > agreed.start and not any(at <= one.at for at in joined) for one in own
+        one.evidence_type == EvidenceType.LEFT
+        and one.at > agreed.start
+        and not any(at <= one.at for at in joined)
+        for one in own
     )
 
 
 def side_attendance(
     seen: Iterable[EvidenceItem], party: Party, agreed: Interval, minimum: timedelta
 ) -> Attendance:
-    """Whether one side attended.
+    """Return whether one side attended.
 
     `attended`: there for at least `minimum` of elapsed time in all (or the whole of a shorter
     session). `absent`: not so, nothing unclear, and the room was watched. Otherwise `unknown`.
     """
-    facts = frozenset(seen)
-    own = trace(facts, party, agreed)
+    items = frozenset(seen)
+    own = trace(items, party, agreed)
     there = sum((one.length for one in own.presence), timedelta(0))
     if own.presence and there >= min(minimum, agreed.length):
         return Attendance.ATTENDED
-    if own.unclear or not room_was_watched(facts, party, agreed):
+    if own.unclear or not room_was_watched(items, party, agreed):
         return Attendance.UNKNOWN
     return Attendance.ABSENT
 
 
 def room_was_watched(seen: Iterable[EvidenceItem], party: Party, agreed: Interval) -> bool:
-    """Whether somebody would have seen this side come.
+    """Return whether the evidence would show this side if it had come.
 
     Proof is: the room was seen to open around this session, or the other side was seen in it, or a
     source calls its report complete when the session is over (an earlier report misses latecomers).
     """
-    facts = frozenset(seen)
-    return bool(trace(facts, _OTHER[party], agreed).presence) or any(
-        (one.kind == "room_opened" and agreed.start - EARLY <= one.at <= agreed.end)
-        or (one.kind == "report_complete" and one.at >= agreed.end)
-        for one in facts
+    items = frozenset(seen)
+    return bool(trace(items, _OTHER[party], agreed).presence) or any(
+        (one.evidence_type == EvidenceType.ROOM_OPENED and agreed.start - EARLY <= one.at <= agreed.end)
+        or (one.evidence_type == EvidenceType.REPORT_COMPLETE and one.at >= agreed.end)
+        for one in items
     )
 
 
 def missing_sides(seen: Iterable[EvidenceItem], agreed: Interval, now: datetime) -> tuple[Party, ...]:
-    """The sides that a watched room has not seen yet, while the session runs."""
-    facts = frozenset(seen)
+    """Return the sides that did not come yet to a room that is watched, while the session runs."""
+    items = frozenset(seen)
     so_far = Interval(agreed.start, min(now, agreed.end))
     return tuple(
         party
         for party in SIDES
-        if trace(facts, party, so_far) == Trace((), unclear=False)
-        and room_was_watched((one for one in facts if one.kind != "report_complete"), party, so_far)
+        if trace(items, party, so_far) == Trace((), unclear=False)
+        and room_was_watched(
+            (one for one in items if one.evidence_type != EvidenceType.REPORT_COMPLETE), party, so_far
+        )
     )
 
 
 def verdict(requester: Attendance, consultant: Attendance) -> SessionStatus:
-    """The status of an ended session. A consultant who is absent is so whatever the requester did."""
+    """Return the status of an ended session. An absent consultant counts before an absent requester."""
     if consultant == "absent":
         return SessionStatus.NO_SHOW_CONSULTANT
     if consultant == "attended" and requester == "attended":

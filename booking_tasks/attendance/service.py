@@ -1,4 +1,4 @@
-"""What is done with observations: kept, looked at while the session runs, judged after its end."""
+"""Recording evidence, checking it while the session runs, and judging it after the end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from booking_tasks.states import CANCELLED, OPEN, VERDICT_EVENTS, VERDICTS
 
 
 def record_attendance(db: Session, ctx: Context, command: RecordAttendance) -> EvidenceOutcome:
-    """Keep what was observed. It is weighed at the verdict; after it, it changes nothing by itself."""
+    """Record evidence. The verdict uses it; evidence after the verdict changes nothing by itself."""
     if store.session(db, command.session_id) is None:
         return EvidenceOutcome(
             result="refused", code=RefusalCode.UNKNOWN_SESSION, message="there is no such session"
@@ -42,9 +42,9 @@ def record_attendance(db: Session, ctx: Context, command: RecordAttendance) -> E
 
 
 def check_attendance(db: Session, ctx: Context, session_id: UUID, revision: int) -> str | None:
-    """At the grace time: write down which side a watched room has not seen yet.
+    """Record, at the grace time, which side has not come yet to a room that is watched.
 
-    Returns why there was nothing to look at, or None when it was looked at.
+    Returns why there was nothing to check, or None when it was checked.
     """
     session = store.session(db, session_id)
     if session is None or session.revision != revision:
@@ -63,7 +63,7 @@ def check_attendance(db: Session, ctx: Context, session_id: UUID, revision: int)
 
 
 def judge_due(db: Session, ctx: Context, limit: int) -> int:
-    """Judge up to `limit` sessions whose verdict is due; returns how many."""
+    """Judge up to `limit` sessions whose verdict is due; return how many."""
     due = store.sessions_to_judge(db, ctx.now, ctx.policies.verdict_delay, limit)
     seen = store.observations(db, [session.id for session in due])
     for session in due:
@@ -95,7 +95,7 @@ def _judge(db: Session, ctx: Context, session: ScheduledSession, seen: list[Evid
 
 
 def record_outcome(db: Session, ctx: Context, command: RecordOutcome) -> SessionOutcome[RecordOutcomeCode]:
-    """Keep notes and, where given, correct who attended. All of it or, when refused, nothing.
+    """Record notes and correct who attended, if the command has them: all of it, or nothing when refused.
 
     Notes are taken from the start on, an attendance once the session is judged. Codes:
     `unknown_session`, `not_ended`, `cancelled`.
@@ -112,7 +112,7 @@ def record_outcome(db: Session, ctx: Context, command: RecordOutcome) -> Session
 
 
 def record_billing(db: Session, ctx: Context, command: RecordBilling) -> SessionOutcome[RecordBillingCode]:
-    """Keep what was charged, in the billing service's currency. Code: `unknown_session`."""
+    """Record what was charged, in the billing service's currency. Code: `unknown_session`."""
     session = store.locked_session(db, command.session_id)
     if session is None:
         return _unknown_session()
@@ -153,7 +153,7 @@ def _refusal(session: ScheduledSession, command: RecordOutcome) -> SessionOutcom
 
 
 def _note(db: Session, ctx: Context, session: ScheduledSession, notes: str | None) -> bool:
-    """Notes are about people: the history keeps that they changed and their length, not their words."""
+    """Record notes. They are about people: the event has their length, not their text."""
     before = session.outcome_notes
     if notes is None or notes == before:
         return False
@@ -170,7 +170,7 @@ def _note(db: Session, ctx: Context, session: ScheduledSession, notes: str | Non
 
 
 def _correct(db: Session, ctx: Context, session: ScheduledSession, command: RecordOutcome) -> bool:
-    """Judge anew with what is now known of either side; a side that is not given stays as it was."""
+    """Judge again with the corrected attendance; a side that the command does not name stays as it was."""
     before = _judgement(session)
     requester = Attendance(command.requester_attendance or before["requester_attendance"])
     consultant = Attendance(command.consultant_attendance or before["consultant_attendance"])
@@ -227,7 +227,7 @@ def _of_request(status: str | None) -> dict[str, Any]:
 
 
 def _summary(seen: list[EvidenceItem], agreed: Interval) -> dict[str, Any]:
-    """The evidence behind a verdict: presence of each side as ISO 8601 instants, how much was seen."""
+    """Return the evidence behind a verdict: when each side was there, and how many observations there are."""
     presence = {
         party: [[to_iso(one.start), to_iso(one.end)] for one in rules.trace(seen, party, agreed).presence]
         for party in rules.SIDES

@@ -1,4 +1,4 @@
-"""Evidence and verdicts: queries, locks, guarded updates."""
+"""Reads and inserts evidence, and locks the sessions that it is about."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _ROWS_AT_ONCE = 1000
 
 
 def session(db: Session, session_id: UUID) -> ScheduledSession | None:
-    """The session as it stands."""
+    """Return the session."""
     return db.get(ScheduledSession, session_id, populate_existing=True)
 
 
 def locked_session(db: Session, session_id: UUID) -> ScheduledSession | None:
-    """The session, held against every other change until the transaction ends."""
+    """Return the session, locked for change."""
     return db.get(ScheduledSession, session_id, populate_existing=True, with_for_update=True)
 
 
 def sessions_to_judge(db: Session, now: datetime, delay: timedelta, limit: int) -> list[ScheduledSession]:
-    """Sessions whose verdict is due, longest over first, locked; those that others hold are left out.
+    """Return sessions whose verdict is due, the earliest end first, locked; locked ones are skipped.
 
     Due is `delay` after the end once the platform's report has been fetched or given up. Four times as
     long after the end, a report that was asked for twice in vain is waited for no longer; one that
@@ -63,9 +63,9 @@ def sessions_to_judge(db: Session, now: datetime, delay: timedelta, limit: int) 
 
 
 def observations(db: Session, session_ids: Iterable[UUID]) -> dict[UUID, list[EvidenceItem]]:
-    """What was seen of each session's room; an empty list where nothing was.
+    """Return the evidence of each session; an empty list where there is none.
 
-    Without a consultant who was seen before the session became another's: they are not who is judged.
+    Evidence of a former consultant, from before the session was reassigned, is left out.
     """
     since = (
         select(func.max(Event.occurred_at))
@@ -92,13 +92,13 @@ def observations(db: Session, session_ids: Iterable[UUID]) -> dict[UUID, list[Ev
             ),
         )
     )
-    for session_id, kind, at, source, party in rows:
-        found[session_id].append(EvidenceItem(kind, at, source, party))
+    for session_id, evidence_type, at, source, party in rows:
+        found[session_id].append(EvidenceItem(evidence_type, at, source, party))
     return found
 
 
 class Observed(Protocol):
-    """One observation as any source tells it; `external_id` names it there."""
+    """One observation of any source; `external_id` identifies it there."""
 
     @property
     def evidence_type(self) -> str: ...
@@ -111,9 +111,9 @@ class Observed(Protocol):
 
 
 def insert_evidence(db: Session, session_id: UUID, source: str, seen: Iterable[Observed]) -> int:
-    """Keep observations of an existing session; how many of them were new."""
-    kept, told = 0, list(seen)
-    for first in range(0, len(told), _ROWS_AT_ONCE):
+    """Insert observations of an existing session; return how many of them were new."""
+    kept, observed = 0, list(seen)
+    for first in range(0, len(observed), _ROWS_AT_ONCE):
         rows = [
             {
                 "id": uuid7(),
@@ -124,7 +124,7 @@ def insert_evidence(db: Session, session_id: UUID, source: str, seen: Iterable[O
                 "source": source,
                 "external_id": one.external_id,
             }
-            for one in told[first : first + _ROWS_AT_ONCE]
+            for one in observed[first : first + _ROWS_AT_ONCE]
         ]
         new = insert(AttendanceEvidence).values(rows)
         new = new.on_conflict_do_nothing(index_elements=["scheduled_session_id", "source", "external_id"])

@@ -1,4 +1,4 @@
-"""Attendance's tasks: evidence and outcomes from outside, the look at the grace time, the verdict."""
+"""The tasks of attendance: evidence and outcomes, the check at the grace time, and the verdicts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ record_billing = accepts(RecordBilling)(service.record_billing)
 
 
 class CheckAttendanceHandler(InternalHandler):
-    """The look at the grace time."""
+    """Checks the attendance of one session at its grace time."""
 
     def prepare(self, db: Session, ctx: Context, job: LeasedJob[CheckAttendance]) -> Step:
         """Look; everything happens here."""
@@ -33,13 +33,13 @@ class CheckAttendanceHandler(InternalHandler):
 
 @app.task(name=TASK_PREFIX + "check_attendance")
 def check_attendance() -> int:
-    """Look who is there, in every session whose grace time is over; returns how many."""
+    """Check the attendance of every session whose grace time has come; return how many."""
     return run_due(CheckAttendance, CheckAttendanceHandler())
 
 
 @app.task(name=TASK_PREFIX + "judge_sessions")
 def judge_sessions() -> int:
-    """Judge every session whose verdict is due; returns how many."""
+    """Judge every session whose verdict is due; return how many."""
     judged, last = 0, _BATCH
     while last == _BATCH:
         with unit_of_work("sweep", "sweep") as (db, ctx):

@@ -1,1 +1,1 @@
-"""A start kept for a requester until they confirm it."""
+"""Holds: a start that is kept for a requester until they confirm it."""

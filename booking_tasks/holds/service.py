@@ -1,4 +1,4 @@
-"""Holding, renewing, releasing and confirming by token. The clock alone ends a hold."""
+"""Holding, renewing, releasing and confirming a start by token. A hold expires by the clock alone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _refused = HoldOutcome[HoldCode].refusal
 
 
 def hold_slot(db: Session, ctx: Context, command: HoldSlot) -> HoldOutcome[HoldCode]:
-    """Make a request that keeps one start of one consultant until its requester confirms."""
+    """Insert a request that holds one start of one consultant until its requester confirms."""
     refusal = _command_refusal(db, command)
     if refusal is not None:
         return refusal
@@ -62,8 +62,8 @@ def hold_slot(db: Session, ctx: Context, command: HoldSlot) -> HoldOutcome[HoldC
 
 
 def _command_refusal(db: Session, command: HoldSlot) -> HoldOutcome[HoldCode] | None:
-    kind = ledger.service_type(db, command.service_type_id)
-    if kind is None or not kind.is_active:
+    service_type = ledger.service_type(db, command.service_type_id)
+    if service_type is None or not service_type.is_active:
         return _refused(RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no active service type")
     if not intake_store.consultant_exists(db, command.consultant_user_id):
         return _refused(RefusalCode.UNKNOWN_CONSULTANT, "consultant_user_id", "names no consultant")
@@ -97,7 +97,7 @@ def _insert_request(db: Session, ctx: Context, command: HoldSlot, until: datetim
 
 
 def renew_hold(db: Session, ctx: Context, command: RenewHold) -> HoldOutcome[RenewHoldCode]:
-    """Let a live hold live longer; one that is over stays over, even when nobody took its start."""
+    """Extend a live hold; an expired one stays expired, even when its start is still free."""
     request = _locked_by_token(db, command.request_id, command.hold_token)
     if request is None:
         return HoldOutcome(result="refused", code=RefusalCode.UNKNOWN_HOLD)
@@ -115,17 +115,17 @@ def renew_hold(db: Session, ctx: Context, command: RenewHold) -> HoldOutcome[Ren
             held,
             RefusalCode.LONGEST_HOLD if longer else None,
         )
-    was = _hold_state(request, held.session_start_time, held.held_until)
+    before = _hold_state(request, held.session_start_time, held.held_until)
     if not availability.extend_hold(db, ctx, request.id, until):
         return _outcome("refused", request, held, RefusalCode.HOLD_EXPIRED)
     request.deadline_at, request.updated_at = until, ctx.now
     db.flush()
-    _record(db, ctx, request, held.session_start_time, until, before=was)
+    _record(db, ctx, request, held.session_start_time, until, before=before)
     return _outcome("done", request, availability.held_slot(db, request.id))
 
 
 def release_hold(db: Session, ctx: Context, command: ReleaseHold) -> HoldOutcome[ReleaseHoldCode]:
-    """Give a hold back, live or over; its start is free at once."""
+    """Release a hold, live or expired; its start is free at once."""
     request = _locked_by_token(db, command.request_id, command.hold_token)
     if request is None:
         return HoldOutcome(result="refused", code=RefusalCode.UNKNOWN_HOLD)
@@ -138,7 +138,7 @@ def release_hold(db: Session, ctx: Context, command: ReleaseHold) -> HoldOutcome
 
 
 def confirm_hold(db: Session, ctx: Context, command: ConfirmHold) -> HoldOutcome[ConfirmHoldCode]:
-    """Book what is held, or ask the consultant who confirms themselves."""
+    """Book the held start, or ask the consultant where they confirm each booking."""
     request = _locked_by_token(db, command.request_id, command.hold_token)
     if request is None:
         return HoldOutcome(result="refused", code=RefusalCode.UNKNOWN_HOLD)
@@ -154,7 +154,7 @@ def confirm_hold(db: Session, ctx: Context, command: ConfirmHold) -> HoldOutcome
     ):
         return _outcome("refused", request, held, refusal or RefusalCode.HOLD_EXPIRED)
     who, start, end = held.consultant_user_id, held.session_start_time, held.session_end_time
-    ledger.lock_consultant(db, who)  # what they want of a booking holds good from here on
+    ledger.lock_consultant(db, who)  # their policy cannot change from here on
     if ledger.confirming_consultants(db, [who], request.consultation_service_type_id, ctx.now):
         if not requests.request_confirmation(db, ctx, request, who, start, end):
             return _outcome("refused", request, held, RefusalCode.HOLD_EXPIRED)
@@ -167,8 +167,8 @@ def confirm_hold(db: Session, ctx: Context, command: ConfirmHold) -> HoldOutcome
 def _book(
     db: Session, ctx: Context, request: ConsultationRequest, who: UUID, start: datetime, end: datetime
 ) -> bool:
-    """The hold becomes the booking; False when it is over."""
-    agreed = sessions.schedule(
+    """Turn the hold into the booking; False when it has expired."""
+    booked = sessions.schedule(
         db,
         ctx,
         request,
@@ -178,11 +178,11 @@ def _book(
         from_hold=True,
         decision=assignment.requester_choice(ctx, request, start),
     )
-    return not isinstance(agreed, Refusal)
+    return not isinstance(booked, Refusal)
 
 
 def _locked_by_token(db: Session, request_id: UUID, token: UUID) -> ConsultationRequest | None:
-    """The locked request, when the token is its own."""
+    """Return the locked request if the token is that of its hold."""
     request = locked_request(db, request_id)
     return request if request is not None and request.hold_token == token else None
 

@@ -1,1 +1,1 @@
-"""A consultation asked for, confirmed, declined, withdrawn, given up."""
+"""Requests: submitted, confirmed, declined, cancelled, and rejected at their deadline."""

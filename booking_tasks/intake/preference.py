@@ -1,4 +1,4 @@
-"""What cannot be asked for together. Pure."""
+"""Preferences that contradict themselves, or leave nobody who could serve the request. Pure."""
 
 from __future__ import annotations
 

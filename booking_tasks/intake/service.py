@@ -1,4 +1,4 @@
-"""The life of a request until it is scheduled or ended."""
+"""Submitting, confirming, declining, cancelling and ending requests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from booking_tasks.requests import service as requests
 from booking_tasks.requests.confirmation_requests import open_confirmation_request
 from booking_tasks.requests.store import locked_request
 from booking_tasks.sessions import service as sessions
-from booking_tasks.sessions.rules import Asked
+from booking_tasks.sessions.rules import AcceptedConfirmation
 from booking_tasks.states import REQUEST_STEPS, check_step, is_allowed
 
 _refused = RequestOutcome[SubmitCode].refusal
@@ -45,7 +45,7 @@ _refused = RequestOutcome[SubmitCode].refusal
 
 @dataclass(frozen=True)
 class Submission:
-    """A request that may be written down, as it will be; of which kind, and what is said of it."""
+    """A request before it is inserted, with its service type and its event."""
 
     request: ConsultationRequest
     service_type: ServiceType
@@ -53,7 +53,7 @@ class Submission:
 
 
 def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission | RequestOutcome[SubmitCode]:
-    """A request as it would be written down, or why it is refused. Writes nothing."""
+    """Return the request as it would be inserted, or the refusal. Writes nothing."""
     service_type = db.get(ServiceType, command.service_type_id)
     if service_type is None or not service_type.is_active:
         return _refused(RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no active service type")
@@ -83,7 +83,7 @@ def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission 
 def insert_request(
     db: Session, ctx: Context, new: Submission
 ) -> ConsultationRequest | RequestOutcome[SubmitCode]:
-    """Write a submission down; refused when its id is in use."""
+    """Insert a submission with its event; refused when its id is in use."""
     request = store.insert_request(db, new.request)
     if request is None:
         return request_exists_refusal()
@@ -92,17 +92,17 @@ def insert_request(
 
 
 def request_exists_refusal() -> RequestOutcome[SubmitCode]:
-    """The answer to a submission under the id of another request."""
+    """Return the refusal of a submission under the id of another request."""
     return _refused(RefusalCode.REQUEST_EXISTS, "request_id", "is in use; choose a new one")
 
 
 def postpone(db: Session, ctx: Context, request: ConsultationRequest, reason: str) -> None:
-    """Leave looking for a consultant to the job, which is due at once."""
+    """Leave the assignment to the job, which is due at once."""
     outbox.record_event(db, ctx, EventType.REQUEST_POSTPONED, request=request, reason=reason)
 
 
 def confirm(db: Session, ctx: Context, command: ConfirmRequest) -> RequestOutcome[ConfirmCode]:
-    """The asked consultant accepts: the hold becomes the booking."""
+    """Confirm as the assigned consultant: the hold becomes the booking."""
     request = locked_request(db, command.request_id)
     if request is None:
         return RequestOutcome(result="refused", code=RefusalCode.UNKNOWN_REQUEST)
@@ -117,8 +117,8 @@ def confirm(db: Session, ctx: Context, command: ConfirmRequest) -> RequestOutcom
     held = availability.held_slot(db, request.id)
     if held is None or held.session_start_time is None or held.session_end_time is None:
         return _outcome("refused", request, RefusalCode.HOLD_EXPIRED)
-    asked = open_confirmation_request(db, request.id, command.consultant_user_id)
-    agreed = sessions.schedule(
+    confirmation = open_confirmation_request(db, request.id, command.consultant_user_id)
+    booked = sessions.schedule(
         db,
         ctx,
         request,
@@ -126,15 +126,17 @@ def confirm(db: Session, ctx: Context, command: ConfirmRequest) -> RequestOutcom
         held.session_start_time,
         held.session_end_time,
         from_hold=True,
-        question=None if asked is None else Asked(asked.id, asked.requested_at),
+        confirmation=None
+        if confirmation is None
+        else AcceptedConfirmation(confirmation.id, confirmation.requested_at),
     )
-    if isinstance(agreed, Refusal):
+    if isinstance(booked, Refusal):
         return _outcome("refused", request, RefusalCode.HOLD_EXPIRED)
     return _outcome("done", request)
 
 
 def decline(db: Session, ctx: Context, command: DeclineRequest) -> RequestOutcome[DeclineCode]:
-    """The asked consultant declines: the hold is free, the request is looked at anew without them."""
+    """Decline as the assigned consultant: the hold is released, and the request is assigned without them."""
     request = locked_request(db, command.request_id)
     if request is None:
         return RequestOutcome(result="refused", code=RefusalCode.UNKNOWN_REQUEST)
@@ -146,7 +148,7 @@ def decline(db: Session, ctx: Context, command: DeclineRequest) -> RequestOutcom
 
 
 def cancel(db: Session, ctx: Context, command: CancelRequest) -> RequestOutcome[CancelRequestCode]:
-    """The requester withdraws; whoever was asked hears of it."""
+    """Cancel a request for its requester; a consultant who was asked to confirm is notified."""
     request = locked_request(db, command.request_id)
     if request is None:
         return RequestOutcome(result="refused", code=RefusalCode.UNKNOWN_REQUEST)
@@ -162,7 +164,7 @@ def cancel(db: Session, ctx: Context, command: CancelRequest) -> RequestOutcome[
 
 
 def expire_unanswered(db: Session, ctx: Context, request_id: UUID) -> bool:
-    """A consultant did not answer in time: look for another, without them."""
+    """Assign a request again whose consultant did not answer in time, without them."""
     request = locked_request(db, request_id)
     if request is None or request.status != RequestStatus.PENDING_CONFIRMATION:
         return False
@@ -176,43 +178,43 @@ def expire_unanswered(db: Session, ctx: Context, request_id: UUID) -> bool:
 
 
 def give_up(db: Session, ctx: Context, request_id: UUID) -> bool:
-    """Nobody was found by the deadline: the request is rejected and the requester told once.
+    """Reject a request that nobody could serve by its deadline; its requester is notified once.
 
-    One that kept a start its requester did not confirm is cancelled; they know.
+    A request whose requester let their hold expire is cancelled, without a notice.
     """
     request = locked_request(db, request_id)
     if request is None or request.status not in {RequestStatus.PENDING, RequestStatus.PENDING_ASSIGNMENT}:
         return False
     if request.status == RequestStatus.PENDING and request.hold_token is not None:
         if request.deadline_at is not None and request.deadline_at > ctx.now:
-            return False  # renewed since somebody looked
+            return False  # renewed since the sweep read it
         end_hold(db, ctx, request, "hold_expired")
         return True
     ends = [one for one in (request.deadline_at, request.preferred_end_time) if one is not None]
     if ends and min(ends) > ctx.now:
-        return False  # a consultant was asked since somebody looked, and declined
+        return False  # asked and declined since the sweep read it
     _end(db, ctx, request, RequestStatus.REJECTED, request.status_reason or "never_looked_at")
     return True
 
 
 def reject(db: Session, ctx: Context, request: ConsultationRequest, reason: str) -> None:
-    """End a locked request that nobody will take; the requester hears of it once."""
+    """Reject a locked request that nobody will take; its requester is notified once."""
     _end(db, ctx, request, RequestStatus.REJECTED, reason)
 
 
 def end_hold(db: Session, ctx: Context, request: ConsultationRequest, reason: str) -> None:
-    """Give a locked request's hold back, and end it."""
+    """Release the hold of a locked request, and cancel the request."""
     availability.release_hold(db, ctx, request.id)
     _end(db, ctx, request, RequestStatus.CANCELLED, reason)
 
 
 def unanswered_requests(db: Session, ctx: Context, limit: int = 200) -> list[UUID]:
-    """Requests whose consultant let the hold run out."""
+    """Return requests whose consultant let the hold expire."""
     return store.unanswered_requests(db, ctx.now, limit)
 
 
 def overdue_requests(db: Session, ctx: Context, limit: int = 200) -> list[UUID]:
-    """Requests past their deadline."""
+    """Return requests past their deadline."""
     return store.overdue_requests(db, ctx.now, limit)
 
 
@@ -224,8 +226,8 @@ def _not_answerable(
     if request.assigned_consultant_user_id != answer.consultant_user_id:
         return RefusalCode.NOT_ASSIGNED_CONSULTANT
     if answer.confirmation_request_id is not None:
-        asked = open_confirmation_request(db, request.id, answer.consultant_user_id)
-        if asked is None or asked.id != answer.confirmation_request_id:
+        waiting = open_confirmation_request(db, request.id, answer.consultant_user_id)
+        if waiting is None or waiting.id != answer.confirmation_request_id:
             return RefusalCode.OTHER_CONFIRMATION_REQUEST
     return None
 

@@ -1,4 +1,4 @@
-"""The intake's queries."""
+"""Reads and inserts requests."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from booking_tasks.requests.store import request_row
 
 
 def consultant_exists(db: Session, consultant_user_id: UUID) -> bool:
-    """Whether there is such a consultant, bookable or not."""
+    """Return whether there is such a consultant, bookable or not."""
     return db.get(Consultant, consultant_user_id) is not None
 
 
 def request_exists(db: Session, request_id: UUID) -> bool:
-    """Whether there is such a request."""
+    """Return whether there is such a request."""
     return db.get(ConsultationRequest, request_id) is not None
 
 
 def unanswered_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
-    """Requests a consultant was asked about and whose hold is over."""
+    """Return requests that wait for a consultant and whose hold is over."""
     live_hold = exists().where(
         AvailabilitySlot.consultation_request_id == ConsultationRequest.id,
         AvailabilitySlot.status == SlotStatus.HELD,
@@ -42,7 +42,7 @@ def unanswered_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
 
 
 def overdue_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
-    """Requests nobody could be found for by their deadline, or before the wanted time was over."""
+    """Return waiting requests whose deadline or whose preferred time is over."""
     return list(
         db.execute(
             select(ConsultationRequest.id)
@@ -61,7 +61,7 @@ def overdue_requests(db: Session, now: datetime, limit: int) -> list[UUID]:
 def build_request(
     command: SubmitRequest, *, requested_at: datetime, deadline_at: datetime
 ) -> ConsultationRequest:
-    """A request as it is asked for, not written yet."""
+    """Return the request of a command, not inserted yet."""
     return ConsultationRequest(
         id=command.request_id,
         requester_user_id=command.requester_user_id,
@@ -84,6 +84,6 @@ def build_request(
 
 
 def insert_request(db: Session, new: ConsultationRequest) -> ConsultationRequest | None:
-    """A new request, written; None when its id is in use."""
+    """Insert a new request and return it; None when its id is in use."""
     added = insert(ConsultationRequest).values(request_row(new)).on_conflict_do_nothing(index_elements=["id"])
     return db.execute(added.returning(ConsultationRequest)).scalar_one_or_none()

@@ -1,4 +1,4 @@
-"""Public tasks and the sweep of the room."""
+"""The public tasks of requests, and the sweep that ends the overdue ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ cancel_request = accepts(CancelRequest)(service.cancel)
 
 @app.task(name=TASK_PREFIX + "expire_requests")
 def expire_requests() -> int:
-    """Confirmations nobody gave and requests nobody could serve, one transaction each."""
+    """End unanswered confirmations and overdue requests, one transaction each; return how many."""
     with unit_of_work("sweep", "sweep") as (db, ctx):
         unanswered, overdue = service.unanswered_requests(db, ctx), service.overdue_requests(db, ctx)
     return for_each_in_own_transaction(unanswered, service.expire_unanswered) + for_each_in_own_transaction(

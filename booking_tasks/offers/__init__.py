@@ -1,1 +1,1 @@
-"""A start kept for one who waits, until they answer or the clock ends it."""
+"""Time offers: a start held for a waiting request until its requester answers or the offer expires."""

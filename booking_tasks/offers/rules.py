@@ -1,4 +1,4 @@
-"""How long an offer stands, how long its requester is then left in peace, and how it stands now. Pure."""
+"""When an offer ends, the pause after one that was not answered, and the state as of now. Pure."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ from datetime import datetime, timedelta
 
 from booking_tasks.enums import OfferState
 
-#: No pause between offers is longer.
+#: The longest pause between two offers.
 LONGEST_COOLDOWN = timedelta(days=1)
-#: Why a request waits that was offered time and did not take it: the ends of the events' names.
+#: The reasons of a request that waits after an offer: the ends of the events' names.
 NOT_TAKEN = frozenset({"offer_declined", "offer_lapsed"})
 
 
 def offer_end(now: datetime, term: timedelta, start: datetime, deadline: datetime | None) -> datetime:
-    """When an offer made now ends: after `term`, by the start, and by the request's own deadline."""
+    """Return when an offer made now ends: after `term`, at the start or at the deadline of the request."""
     return min(now + term, start, deadline or start)
 
 
 def cooldown(lapses: int, term: timedelta) -> timedelta:
-    """How long somebody who let offers lapse (1 is the first) is offered nothing: doubling, up to a day.
+    """Return the pause after an offer that was not answered; `lapses` is how many there were, 1 or more.
 
-    Who is asleep is not written to every half hour, and keeps no time from those who would answer.
+    It doubles with each, up to a day: somebody who does not answer gets no mail every half hour, and keeps
+    no time from others who would.
     """
     ceiling: timedelta = term * (1 << min(lapses - 1, 20))
     return min(LONGEST_COOLDOWN, ceiling)
 
 
 def effective_state(state: str, offered_until: datetime, now: datetime) -> str:
-    """The offer's state as of now: an open one whose time is over has lapsed, whoever says so."""
-    return "lapsed" if state == OfferState.OPEN and offered_until <= now else state
+    """Return the state as of now: an open offer whose time is over has lapsed, before a sweep says so."""
+    return OfferState.LAPSED if state == OfferState.OPEN and offered_until <= now else state

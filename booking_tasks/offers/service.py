@@ -1,4 +1,4 @@
-"""An offer's life: made as a hold, then accepted, declined, lapsed or withdrawn.
+"""Making offers, each with a hold, and accepting, declining, expiring or withdrawing them.
 
 The request is locked first.
 """
@@ -14,7 +14,7 @@ from booking_tasks.availability import service as availability
 from booking_tasks.availability.service import Refusal, Reservation
 from booking_tasks.context import Context
 from booking_tasks.credits.service import grant_credit, reverse_credit
-from booking_tasks.enums import RequestStatus
+from booking_tasks.enums import OfferState, RequestStatus
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.kit.savepoints import savepoint
@@ -22,21 +22,22 @@ from booking_tasks.models import ConsultationRequest, TimeOffer
 from booking_tasks.offers import rules, store
 from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
+from booking_tasks.states import OFFER_STEPS, check_step
 
 
 def has_offer_or_cooldown(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
-    """Whether the request has an open offer, or is left in peace after one that nobody answered."""
-    in_peace = request.offer_cooldown_until is not None and request.offer_cooldown_until > ctx.now
-    return in_peace or store.open_offer(db, request.id) is not None
+    """Return whether the request has an open offer, or a pause after one that was not answered."""
+    has_cooldown = request.offer_cooldown_until is not None and request.offer_cooldown_until > ctx.now
+    return has_cooldown or store.open_offer(db, request.id) is not None
 
 
 def offer_start(
     db: Session, ctx: Context, request: ConsultationRequest, consultant_user_id: UUID, start: datetime
 ) -> Reservation | Refusal:
-    """Keep a start for a locked waiting request until it is answered, and tell its requester.
+    """Hold a start for a locked waiting request until it is answered, and notify its requester.
 
-    Codes beside those of every hold: `offer_open` (one at a time, or left in peace), `offered_before`
-    (this very start), `too_late` (nobody could answer before it begins).
+    Codes beside those of every hold: `offer_open` (one at a time, or in the pause after one),
+    `offered_before` (this very start), `too_late` (nobody could answer before it begins).
     """
     if has_offer_or_cooldown(db, ctx, request):
         return Refusal("offer_open")
@@ -75,7 +76,7 @@ def offer_start(
             start_time=taken.start,
             end_time=taken.end,
             hold_token=token,
-            state="open",
+            state=OfferState.OPEN,
             offered_at=ctx.now,
             offered_until=until,
         )
@@ -86,50 +87,52 @@ def offer_start(
 
 
 def mark_accepted(db: Session, ctx: Context, one: TimeOffer) -> None:
-    """Note that the offer's hold went on into a booking, or into the question to the consultant."""
-    _set_state(db, ctx, one, "accepted")
+    """Record that the offer's hold became a booking, or waits for the consultant's confirmation."""
+    _set_state(db, ctx, one, OfferState.ACCEPTED)
 
 
 def decline(
     db: Session, ctx: Context, request: ConsultationRequest, one: TimeOffer, reason: str | None
 ) -> None:
-    """Give the start back at its requester's word; the request waits on and is looked at again."""
-    _release(db, ctx, request, one, "declined")
+    """Decline an offer for its requester: the start is released, and the request is assigned again."""
+    _release(db, ctx, request, one, OfferState.DECLINED)
     _record(db, ctx, request, one, EventType.REQUEST_OFFER_DECLINED, reason)
 
 
 def end_open_offer(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
-    """End what is offered to a locked request that ends itself; whether there was anything."""
+    """End the open offer of a locked request that ends itself; return whether there was one."""
     one = store.open_offer(db, request.id)
     if one is None:
         return False
-    if rules.effective_state(one.state, one.offered_until, ctx.now) == "lapsed":
+    if rules.effective_state(one.state, one.offered_until, ctx.now) == OfferState.LAPSED:
         _lapse(db, ctx, request, one)
     else:
-        _release(db, ctx, request, one, "withdrawn")
+        _release(db, ctx, request, one, OfferState.WITHDRAWN)
     return True
 
 
 def lapse(db: Session, ctx: Context, request: ConsultationRequest) -> bool:
-    """Let a locked request's offer go whose time is over; False when it has none such."""
+    """Let the open offer of a locked request lapse; False when its time is not over, or there is none."""
     one = store.open_offer(db, request.id)
-    if one is None or rules.effective_state(one.state, one.offered_until, ctx.now) != "lapsed":
+    if one is None or rules.effective_state(one.state, one.offered_until, ctx.now) != OfferState.LAPSED:
         return False
     if request.status == RequestStatus.PENDING_ASSIGNMENT:
         _lapse(db, ctx, request, one)
     else:  # an older release, which knows no offers, served or ended it
-        _release(db, ctx, request, one, "withdrawn")
+        _release(db, ctx, request, one, OfferState.WITHDRAWN)
     return True
 
 
 def _lapse(db: Session, ctx: Context, request: ConsultationRequest, one: TimeOffer) -> None:
-    _release(db, ctx, request, one, "lapsed")
+    _release(db, ctx, request, one, OfferState.LAPSED)
     lapses = store.lapse_count(db, request.id)
     request.offer_cooldown_until = ctx.now + rules.cooldown(lapses, ctx.policies.offer_time)
     _record(db, ctx, request, one, EventType.REQUEST_OFFER_LAPSED, None)
 
 
-def _release(db: Session, ctx: Context, request: ConsultationRequest, one: TimeOffer, state: str) -> None:
+def _release(
+    db: Session, ctx: Context, request: ConsultationRequest, one: TimeOffer, state: OfferState
+) -> None:
     held = availability.held_slot(db, request.id)
     if held is not None and held.hold_token == one.hold_token:
         availability.release_hold(db, ctx, request.id)
@@ -138,7 +141,8 @@ def _release(db: Session, ctx: Context, request: ConsultationRequest, one: TimeO
     _set_state(db, ctx, one, state)
 
 
-def _set_state(db: Session, ctx: Context, one: TimeOffer, state: str) -> None:
+def _set_state(db: Session, ctx: Context, one: TimeOffer, state: OfferState) -> None:
+    check_step(OFFER_STEPS, one.state, state)
     one.state, one.ended_at = state, ctx.now
     db.flush()
 

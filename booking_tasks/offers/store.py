@@ -1,4 +1,4 @@
-"""The rows of offers."""
+"""Reads and inserts offers."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from booking_tasks.models import TimeOffer
 
 
 def insert_offer(db: Session, **values: Any) -> bool:
-    """Write an offer; False when the request has an open one or was asked about this start before."""
+    """Insert an offer; False when the request has an open one, or was offered this start before."""
     made = insert(TimeOffer).values(**values).on_conflict_do_nothing().returning(TimeOffer.id)
     return db.execute(made).first() is not None
 
 
 def open_offer(db: Session, request_id: UUID) -> TimeOffer | None:
-    """The request's open offer, also one whose time is over."""
+    """Return the request's open offer, also one whose time is over."""
     return _one(db, TimeOffer.consultation_request_id == request_id, TimeOffer.state == OfferState.OPEN)
 
 
 def offer_by_token(db: Session, request_id: UUID, hold_token: UUID) -> TimeOffer | None:
-    """The request's offer of this token, however it stands."""
+    """Return the request's offer with this token, in any state."""
     return _one(db, TimeOffer.consultation_request_id == request_id, TimeOffer.hold_token == hold_token)
 
 
@@ -36,7 +36,7 @@ def _one(db: Session, *conditions: Any) -> TimeOffer | None:
 
 
 def lapse_count(db: Session, request_id: UUID) -> int:
-    """How many of the request's offers nobody answered."""
+    """Return how many of the request's offers were not answered."""
     counted = select(func.count()).where(
         TimeOffer.consultation_request_id == request_id, TimeOffer.state == OfferState.LAPSED
     )
@@ -44,7 +44,7 @@ def lapse_count(db: Session, request_id: UUID) -> int:
 
 
 def requests_with_lapsed_offers(db: Session, now: datetime, limit: int) -> list[UUID]:
-    """Requests whose open offer is over, the longest over first."""
+    """Return the requests whose open offer is over, the earliest end first."""
     return list(
         db.execute(
             select(TimeOffer.consultation_request_id)

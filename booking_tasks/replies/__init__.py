@@ -1,1 +1,1 @@
-"""Answers out of people's calendars (iTIP replies), as they come by mail."""
+"""Replies from people's calendars (iTIP), received by mail."""

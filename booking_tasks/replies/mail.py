@@ -1,6 +1,6 @@
-"""A mail (RFC 5322, MIME) as the message that it becomes. Pure; reads no more than it must.
+"""Reads a calendar reply out of a mail (RFC 5322, MIME). Pure.
 
-What is not for this service (no calendar in it, several senders, too large) is no error: a person reads
+A mail that is not for this service (no calendar, several senders, too large) is no error: a person reads
 that mailbox too.
 """
 
@@ -18,7 +18,7 @@ from uuid import UUID, uuid5
 
 from booking_tasks.contracts.replies import LONGEST_REPLY
 
-#: The largest mail that is looked at, in bytes.
+#: The largest mail that is read, in bytes.
 LARGEST_MAIL = 1 << 20
 _MOST_PARTS = 50
 _NAMESPACE = UUID("8b1f6c1e-6f2b-5c55-9d0a-0e6a4b7f2a10")
@@ -32,7 +32,7 @@ class NotForUsError(Exception):
 
 @dataclass(frozen=True)
 class CalendarMail:
-    """What is handed on of a mail. The same mail, delivered again, has the same `message_id`."""
+    """The parts of a mail that are sent on. The same mail, delivered again, has the same `message_id`."""
 
     message_id: UUID
     sender: str = field(repr=False)
@@ -41,10 +41,10 @@ class CalendarMail:
 
 
 def read(raw: bytes, authserv: str | None) -> CalendarMail:
-    """The reply that a mail carries. Raises NotForUsError.
+    """Return the calendar reply in a mail. Raises NotForUsError.
 
     `authserv` is the name under which the deployment's own mail server writes Authentication-Results (RFC
-    8601): the topmost of that name says whether DMARC passed. Without it nobody looked.
+    8601): the topmost of that name says whether DMARC passed. Without it, `authenticated` is None.
     """
     if len(raw) > LARGEST_MAIL:
         raise NotForUsError(f"it is larger than {LARGEST_MAIL} bytes")
@@ -55,7 +55,7 @@ def read(raw: bytes, authserv: str | None) -> CalendarMail:
         authenticated = None if authserv is None else _passed(mail, authserv)
     except NotForUsError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever the parser trips over is a mail of somebody's making
+    except Exception as error:  # noqa: BLE001 - the sender wrote the mail, so the parser may raise anything
         raise NotForUsError(f"it cannot be read ({type(error).__name__})") from None
     content = "\0".join((named, sender, calendar, str(authenticated)))
     digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()
@@ -72,9 +72,9 @@ def _sender(mail: Message) -> str:
 
 def _calendar(mail: Message) -> str:
     parts = list(_parts(mail))
-    for wanted in _CALENDARS:
+    for content_type in _CALENDARS:
         for part in parts:
-            if part.get_content_type() == wanted:
+            if part.get_content_type() == content_type:
                 return _text(part)
     raise NotForUsError("it carries no calendar")
 

@@ -1,4 +1,4 @@
-"""What a reply says, whose it is, and what it is worth. Pure."""
+"""A reply as read, who sent it, and whether it is outdated. Pure."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Reply:
 
 @dataclass(frozen=True)
 class Rejected:
-    """What came is no reply that can be used; `why` quotes nothing of it."""
+    """A calendar text that is no usable reply; `why` quotes nothing of it."""
 
     code: Unusable
     why: str
 
 
 def entry_of(uid: str, domain: str) -> UUID | None:
-    """Which of our entries a UID names: a question or a session."""
+    """Return the id in a UID of ours: that of a confirmation request or a session."""
     name, _, host = uid.rpartition("@")
     if host.casefold() != domain.casefold():
         return None
@@ -42,10 +42,10 @@ def entry_of(uid: str, domain: str) -> UUID | None:
 
 
 def is_from(reply: Reply, sender: str, known: str) -> bool:
-    """Whether the mail and the attendee in it are both the person of this address."""
+    """Return whether the mail and its attendee both have the address of this person."""
     return sender.casefold() == known.casefold() and known.casefold() in reply.addresses
 
 
 def is_stale(reply: Reply, revision: int) -> bool:
-    """Whether it answers what has changed since. A higher number than ours is some program's habit."""
+    """Return whether it answers an earlier revision. Some programs send a higher number than ours."""
     return reply.sequence < revision

@@ -1,4 +1,4 @@
-"""Taking a reply for what it is: the answer to a question, or news about a session."""
+"""Receiving a reply: an answer to a confirmation request, or a reply to a session."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _refused = ReplyOutcome.refusal
 
 
 def receive(db: Session, ctx: Context, command: ReceiveReply, reply: Reply | Rejected) -> ReplyOutcome:
-    """What follows from a reply, `reply` being what was read of the command's calendar text."""
+    """Handle a reply; `reply` is what was read of the command's calendar text."""
     if command.authenticated is False:
         return _refused(RefusalCode.NOT_AUTHENTICATED, "sender", "is not proven; nothing was changed")
     if isinstance(reply, Rejected):
@@ -34,27 +34,27 @@ def receive(db: Session, ctx: Context, command: ReceiveReply, reply: Reply | Rej
     session = locked_session(db, entry)
     if session is not None:
         return _record_reply(db, ctx, command, reply, session)
-    asked = confirmation_request(db, entry)
-    if asked is None:
+    sent = confirmation_request(db, entry)
+    if sent is None:
         return _refused(RefusalCode.UNKNOWN_EVENT, "calendar", "is about no event of ours")
-    return _answer_confirmation_request(db, ctx, command, reply, asked)
+    return _answer_confirmation_request(db, ctx, command, reply, sent)
 
 
 def _answer_confirmation_request(
-    db: Session, ctx: Context, command: ReceiveReply, reply: Reply, asked: ConfirmationRequest
+    db: Session, ctx: Context, command: ReceiveReply, reply: Reply, sent: ConfirmationRequest
 ) -> ReplyOutcome:
-    who = asked.consultant_user_id
+    who = sent.consultant_user_id
     if not _is_person(db, command, reply, who):
         return _not_theirs()
-    if reply.answer == "declined" == asked.resolution:
-        return ReplyOutcome(result="already_done", request_id=asked.request_id, answer=reply.answer)
-    if asked.resolution != "open" and is_stale(reply, 1):
+    if reply.answer == "declined" == sent.resolution:
+        return ReplyOutcome(result="already_done", request_id=sent.request_id, answer=reply.answer)
+    if sent.resolution != "open" and is_stale(reply, 1):
         return _refused(
-            RefusalCode.STALE, "calendar", f"answers a question that is over ({asked.resolution})"
+            RefusalCode.STALE, "calendar", f"answers a confirmation request that is over ({sent.resolution})"
         )
     if reply.answer not in ("accepted", "declined"):
         return _refused(
-            RefusalCode.NO_ANSWER, "calendar", "neither accepts nor declines; the question still waits"
+            RefusalCode.NO_ANSWER, "calendar", "neither accepts nor declines; it still waits for an answer"
         )
     contract: type[ConfirmRequest | DeclineRequest] = (
         ConfirmRequest if reply.answer == "accepted" else DeclineRequest
@@ -62,9 +62,9 @@ def _answer_confirmation_request(
     answer = contract(
         message_id=command.message_id,
         actor=str(who),
-        request_id=asked.request_id,
+        request_id=sent.request_id,
         consultant_user_id=who,
-        confirmation_request_id=asked.id,
+        confirmation_request_id=sent.id,
     )
     return _run(db, ctx.on_behalf_of(str(who)), answer, reply.answer)
 
@@ -89,7 +89,7 @@ def _run(
 def _record_reply(
     db: Session, ctx: Context, command: ReceiveReply, reply: Reply, session: ScheduledSession
 ) -> ReplyOutcome:
-    """Write down what a calendar says of a session; whether it is to be cancelled is for a person to say."""
+    """Record a reply to a session. It cancels nothing: people send cancel_session for that."""
     sides: dict[Party, UUID] = {
         Party.CONSULTANT: session.consultant_user_id,
         Party.REQUESTER: session.requester_user_id,
@@ -108,15 +108,17 @@ def _record_reply(
         return _refused(RefusalCode.ALREADY_ENDED, "calendar", f"is about a session that is {session.status}")
     if reply.answer is None:
         return _refused(RefusalCode.NO_ANSWER, "calendar", "says neither yes, no nor maybe")
-    said: dict[str, object] = {"party": party, "answer": reply.answer, "revision": session.revision}
-    if store.last_recorded(db, session.id, party) == said:
+    recorded: dict[str, object] = {"party": party, "answer": reply.answer, "revision": session.revision}
+    if store.last_recorded(db, session.id, party) == recorded:
         return known
-    outbox.record_event(db, ctx.on_behalf_of(str(sides[party])), store.RECORDED, session=session, after=said)
+    outbox.record_event(
+        db, ctx.on_behalf_of(str(sides[party])), store.RECORDED, session=session, after=recorded
+    )
     return known.model_copy(update={"result": "done"})
 
 
 def _accepts_again(db: Session, reply: Reply, session: ScheduledSession, party: Party) -> bool:
-    """Whether it is the yes to the question that this session came from, once more or in a second way."""
+    """Return whether it repeats the acceptance of the confirmation request that became this session."""
     return (
         party == "consultant"
         and reply.answer == "accepted"

@@ -1,4 +1,4 @@
-"""What a reply is compared with."""
+"""Reads what a reply is compared with."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ RECORDED = EventType.SESSION_REPLY_RECORDED
 
 
 def address_of(db: Session, user_id: UUID) -> str | None:
-    """Where the directory says that a person is reached."""
+    """Return the address of a person in the directory."""
     return db.execute(
         select(DirectoryUser.email).where(DirectoryUser.user_id == user_id)
     ).scalar_one_or_none()
 
 
 def last_recorded(db: Session, session_id: UUID, party: str) -> dict[str, object]:
-    """What one side's calendar said last about a session; empty when nothing."""
+    """Return the last recorded reply of one side to a session; empty when there is none."""
     found = db.execute(
         select(Event.after)
         .where(

@@ -1,4 +1,4 @@
-"""The public task of the room."""
+"""The public task of replies."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Several consultations booked at once, whole or not at all."""
+"""Series: several sessions booked at once, all of them or none."""

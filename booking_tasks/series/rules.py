@@ -11,7 +11,7 @@ from booking_tasks.kit.time_zones import zone as zone_named
 
 
 def starts_of(starts: Sequence[datetime], weekly: Weekly | None) -> list[datetime]:
-    """Every start (UTC), in order. A weekly one is the same wall-clock time through changes of clocks."""
+    """Return every start in UTC, in order. A weekly start keeps its wall-clock time over clock changes."""
     if weekly is None:
         return sorted(start.astimezone(UTC) for start in starts)
     zone = zone_named(weekly.time_zone)

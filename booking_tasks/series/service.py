@@ -1,4 +1,4 @@
-"""Booking a series: every start is tried, so that all conflicts are told; one is enough to book none."""
+"""Booking a series: every start is tried, so that all conflicts are reported; one conflict books none."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _PROBLEMS: dict[str, tuple[SeriesCode, str, str]] = {
 
 
 def book_series(db: Session, ctx: Context, command: BookSeries) -> SeriesOutcome:
-    """Book every start, or none and say which ones are in the way. One round trip."""
+    """Book every start, or none and return which ones conflict. One round trip."""
     if command.consultant_user_id == command.requester_user_id:
         return _refused(
             RefusalCode.IS_THE_REQUESTER, "consultant_user_id", "is the requester; choose another"
@@ -53,14 +53,14 @@ def book_series(db: Session, ctx: Context, command: BookSeries) -> SeriesOutcome
     length = store.expected_length(command.service_type_id)
     while True:
         drafts = [_draft(ctx, command, start, length) for start in starts]
-        became = store.book_series(db, command, ctx.now, length, drafts)
-        if became.length is None or became.refusal != "other_length":
+        result = store.book_series(db, command, ctx.now, length, drafts)
+        if result.length is None or result.refusal != "other_length":
             break
-        length = became.length
-    if became.refusal == "conflicts":
-        return _conflicts(drafts, became.conflicts)
-    if became.refusal is not None:
-        return _refused(*_PROBLEMS[became.refusal])
+        length = result.length
+    if result.refusal == "conflicts":
+        return _conflicts(drafts, result.conflicts)
+    if result.refusal is not None:
+        return _refused(*_PROBLEMS[result.refusal])
     for draft in drafts:
         wake_after_commit(db, draft.entry.job_types_due(ctx.now))
     sessions_ = tuple(_series_session(draft.session) for draft in drafts)

@@ -1,4 +1,4 @@
-"""Writing a series."""
+"""The statement that books a series."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _BOOKED = text(
     bindparam("bookings", type_=JSONB),
 )
 
-#: Kind of consultation -> how long the last one was. A guess, and nothing else: under the lock the database
-#: says how long it must be, and a wrong guess costs a second round trip.
+#: Service type -> the length of its last series. Only an estimate: the database reads the length under the
+#: lock, and a wrong estimate costs a second round trip.
 _last_lengths: dict[UUID, timedelta] = {}
 
 
 @dataclass(frozen=True)
 class SeriesResult:
-    """What the database made of a series: booked (no refusal), or nothing written and why.
+    """The answer of the database to a series: booked (no refusal), or nothing written and why.
 
     `length` is what each session must last; `conflicts` has a code for each request that cannot be booked.
     """
@@ -45,16 +45,16 @@ class SeriesResult:
 
 
 def expected_length(service_type_id: UUID) -> timedelta:
-    """How long sessions of this kind probably are."""
+    """Return how long sessions of this service type were last time, or an hour."""
     return _last_lengths.get(service_type_id, timedelta(hours=1))
 
 
 def book_series(
     db: Session, command: BookSeries, now: datetime, length: timedelta, drafts: list[SessionDraft]
 ) -> SeriesResult:
-    """Write a whole series of sessions of the given length, or nothing. One round trip.
+    """Book a whole series of sessions of this length, or nothing. One round trip.
 
-    Locks the id of the series, the consultant and the requester; a refusal gives the locks back.
+    Locks the id of the series, the consultant and the requester; a refusal releases the locks.
     """
     row = db.execute(
         _BOOKED,

@@ -1,1 +1,1 @@
-"""The agreed consultation and the states it may move through."""
+"""The sessions: booking, moving, reassigning, cancelling and starting them."""

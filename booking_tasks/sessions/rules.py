@@ -8,8 +8,8 @@ from uuid import UUID
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question that its consultant accepted: the event's id, and the instant at which it was asked."""
+class AcceptedConfirmation:
+    """An accepted confirmation request: the id of its event, and the instant at which it was sent."""
 
     id: UUID
-    at: datetime
+    requested_at: datetime

@@ -1,4 +1,4 @@
-"""Agreeing, moving, cancelling and starting sessions. Each is one transaction with its history."""
+"""Booking, moving, reassigning, cancelling and starting sessions, each with its event in one transaction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from booking_tasks.requests import service as requests
 from booking_tasks.requests.rules import NewRequest
 from booking_tasks.requests.store import locked_request
 from booking_tasks.sessions import store
-from booking_tasks.sessions.rules import Asked
+from booking_tasks.sessions.rules import AcceptedConfirmation
 from booking_tasks.sessions.store import SessionDraft
 from booking_tasks.states import REQUEST_STEPS, SESSION_STEPS, check_step, is_allowed
 
@@ -44,28 +44,28 @@ def schedule(
     *,
     from_hold: bool = False,
     decision: dict[str, Any] | None = None,
-    question: Asked | None = None,
+    confirmation: AcceptedConfirmation | None = None,
 ) -> SessionSnapshot | Refusal:
     """Book a start for a locked or a new request, or turn its hold into a booking. One round trip.
 
-    Writes the session, its time, the request, the history and `decision`, the row of the choice that
-    led here. With the question that the consultant accepted, its entry in their calendar becomes the
-    session's: the session takes its id, is one revision further and younger (another round trip).
-    A refusal leaves nothing behind.
+    Writes the session, its slot, the request, the event with its jobs, and `decision`, the row of the
+    choice behind it. With an accepted confirmation request, its calendar entry becomes that of the session:
+    the session takes its id, and its first revision is 1 and later than the request (another round trip).
+    A refusal changes nothing.
     """
     while True:
-        draft = draft_session(ctx, request, consultant_user_id, start, end, decision, question)
+        draft = draft_session(ctx, request, consultant_user_id, start, end, decision, confirmation)
         refusal, real_end = store.book_session(db, draft, now=ctx.now, from_hold=from_hold)
         if refusal is None:
             session = draft.session
-            if question is not None:
-                younger = max(ctx.now, question.at + timedelta(seconds=1))
-                store.set_revision(db, session.id, session.revision, younger)
+            if confirmation is not None:
+                revised_at = max(ctx.now, confirmation.requested_at + timedelta(seconds=1))
+                store.set_revision(db, session.id, session.revision, revised_at)
             wake_after_commit(db, draft.entry.job_types_due(ctx.now))
             return session
         if real_end is None:
             return Refusal(refusal)
-        # The length is the policy's that holds under the lock, not the one that was looked at before.
+        # The policy that is read under the lock decides on the length, not the one that was read before.
         end = real_end
 
 
@@ -76,14 +76,14 @@ def draft_session(
     start: datetime,
     end: datetime,
     decision: dict[str, Any] | None,
-    question: Asked | None = None,
+    confirmation: AcceptedConfirmation | None = None,
 ) -> SessionDraft:
-    """A booking with what follows from it, not written yet."""
+    """Return a booking with its event and jobs, before anything is written."""
     check_step(REQUEST_STEPS, request.status, RequestStatus.SCHEDULED)
     session = SessionSnapshot(
-        id=uuid7() if question is None else question.id,
+        id=uuid7() if confirmation is None else confirmation.id,
         request_id=request.id,
-        revision=0 if question is None else 1,
+        revision=0 if confirmation is None else 1,
         start=start,
         end=end,
         requester_user_id=request.requester_user_id,
@@ -113,7 +113,7 @@ def _span(session: SessionSnapshot) -> dict[str, str]:
 
 
 def reschedule(db: Session, ctx: Context, command: RescheduleSession) -> SessionOutcome[RescheduleCode]:
-    """Move a session: the new piece is taken and the old one freed in one transaction."""
+    """Move a session: its new slot is booked and the old one released in one transaction."""
     session = store.locked_session(db, command.session_id)
     if session is None:
         return SessionOutcome(result="refused", code=RefusalCode.UNKNOWN_SESSION)
@@ -163,7 +163,7 @@ def reassign(
     taken: Reservation,
     reason: str | None,
 ) -> None:
-    """Give a session to another consultant, with whom its time is booked already. Both rows are locked."""
+    """Reassign a session to a consultant whose slot is booked already. Session and request are locked."""
     former, before = session.consultant_user_id, _state(session)
     session.consultant_user_id = request.assigned_consultant_user_id = consultant_user_id
     session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
@@ -268,14 +268,14 @@ def start_due_sessions(db: Session, ctx: Context, limit: int = 200) -> int:
 
 
 def revise(session: ScheduledSession, ctx: Context) -> None:
-    """Count a change that people must hear of; its instant is strictly later than the last one's."""
+    """Count a change that people are notified of; its instant is strictly later than the last one's."""
     session.revision += 1
     session.revised_at = max(ctx.now, session.revised_at + timedelta(seconds=1))
     session.updated_at = ctx.now
 
 
 def change_refusal(session: ScheduledSession, ctx: Context) -> ChangeCode | None:
-    """Why a session can no longer be moved, given away or cancelled, or None."""
+    """Return why a session can no longer be moved, reassigned or cancelled, or None."""
     if session.status == SessionStatus.IN_PROGRESS:
         return RefusalCode.ALREADY_STARTED
     if session.status != SessionStatus.SCHEDULED:

@@ -24,7 +24,7 @@ from booking_tasks.requests.store import mirror_written
 
 
 def locked_session(db: Session, session_id: UUID) -> ScheduledSession | None:
-    """The session, locked for change; always before its request and its consultant."""
+    """Return the session, locked for change. It is locked before its request and its consultant."""
     return db.execute(
         select(ScheduledSession)
         .where(ScheduledSession.id == session_id)
@@ -49,7 +49,7 @@ _BOOKED = text(
 
 @dataclass(frozen=True)
 class SessionDraft:
-    """A booking as it will be, if the database agrees. `decision` is the row of the choice behind it."""
+    """A booking before it is written. `decision` is the row of the choice behind it."""
 
     request: ConsultationRequest | NewRequest
     session: SessionSnapshot
@@ -57,7 +57,7 @@ class SessionDraft:
     decision: dict[str, Any] | None
 
     def row(self) -> dict[str, Any]:
-        """What is written beside the session's own columns."""
+        """Return what is written beside the session's own columns."""
         new = isinstance(self.request, NewRequest)
         return {
             "status": self.request.status,
@@ -67,7 +67,7 @@ class SessionDraft:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """One of the bookings that `book_series_v1` takes."""
+        """Return the draft as one of the bookings that `book_series` takes."""
         span = {"starts": self.session.start, "ends": self.session.end}
         ids = {"reservation": uuid7(), "session": self.session.id, "request": self.session.request_id}
         return as_json(ids | span) | self.row()
@@ -76,11 +76,11 @@ class SessionDraft:
 def book_session(
     db: Session, draft: SessionDraft, *, now: datetime, from_hold: bool
 ) -> tuple[str | None, datetime | None]:
-    """Book a session with all that belongs to it: (None, its end), or (why not, None). One round trip.
+    """Book a session and return (None, its end), or (the refusal, None). One round trip.
 
-    Takes the time, or the request's hold; writes the session, the request that names it, the decision,
-    the event and its jobs. Locks the consultant, then the requester; a refusal gives the locks back.
-    ("other_length", end): the policy that holds now wants another end; nothing was written.
+    Books the slot, or turns the request's hold into the booking; writes the session, the request that names
+    it, the decision, the event and its jobs. Locks the consultant, then the requester; a refusal releases
+    the locks. ("other_length", end): the policy that holds now needs another end; nothing was written.
     """
     db.flush()  # what the caller changed of the request comes before what is changed here
     request, session = draft.request, draft.session
@@ -112,7 +112,7 @@ def book_session(
 
 
 def set_revision(db: Session, session_id: UUID, revision: int, revised_at: datetime) -> None:
-    """Let a session that was written just now begin with another revision than the first."""
+    """Set the revision of a session that was inserted in this transaction."""
     db.execute(
         update(ScheduledSession)
         .where(ScheduledSession.id == session_id)
@@ -121,7 +121,7 @@ def set_revision(db: Session, session_id: UUID, revision: int, revised_at: datet
 
 
 def as_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's values as JSON has them; what is JSON already stays."""
+    """Return the values of a row as JSON values; what is JSON already stays."""
     return {name: _json_value(value) for name, value in row.items()}
 
 
@@ -134,7 +134,7 @@ def _json_value(value: Any) -> Any:
 
 
 def sessions_to_start(db: Session, now: datetime, limit: int) -> list[ScheduledSession]:
-    """Scheduled sessions whose start has come, locked; those another worker holds are left to it."""
+    """Return scheduled sessions whose start has come, locked; rows that others locked are skipped."""
     return list(
         db.execute(
             select(ScheduledSession)

@@ -1,4 +1,4 @@
-"""Public tasks and sweeps of the room."""
+"""The public tasks of sessions, and the sweep that starts them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ cancel_session = accepts(CancelSession)(service.cancel)
 
 @app.task(name=TASK_PREFIX + "advance_sessions")
 def advance_sessions() -> int:
-    """Start what begins now."""
+    """Start the sessions whose start has come; return how many."""
     with unit_of_work("sweep", "sweep") as (db, ctx):
         return service.start_due_sessions(db, ctx)

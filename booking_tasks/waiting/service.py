@@ -29,12 +29,12 @@ def accept_offer(db: Session, ctx: Context, command: AcceptOffer) -> HoldOutcome
         return found
     request, one = found
     who, start = one.consultant_user_id, one.start_time
-    ledger.lock_consultant(db, who)  # the policy of the consultant cannot change from here on
+    ledger.lock_consultant(db, who)  # their policy cannot change from here on
     if ledger.confirming_consultants(db, [who], request.consultation_service_type_id, ctx.now):
         taken = requests.request_confirmation(db, ctx, request, who, start, one.end_time)
     else:
-        agreed = sessions.schedule(db, ctx, request, who, start, one.end_time, from_hold=True)
-        taken = not isinstance(agreed, Refusal)
+        booked = sessions.schedule(db, ctx, request, who, start, one.end_time, from_hold=True)
+        taken = not isinstance(booked, Refusal)
     if not taken:
         return _outcome("refused", request, one, RefusalCode.OFFER_EXPIRED)
     offers.mark_accepted(db, ctx, one)

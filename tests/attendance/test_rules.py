@@ -226,7 +226,8 @@ def test_nobody_is_absent_without_proof_that_the_room_was_watched(
     other = next(one for one in SIDES if one != party)
     assert not trace(seen, party, AGREED).unclear
     assert trace(seen, other, AGREED) != Trace((), unclear=False) or any(
-        one.kind in {"room_opened", "report_complete"} and one.at >= AGREED.start - EARLY for one in seen
+        one.evidence_type in {"room_opened", "report_complete"} and one.at >= AGREED.start - EARLY
+        for one in seen
     )
 
 

@@ -16,6 +16,11 @@ ALLOWED = {
     "requests/store.py": {"mirror_written"},  # what an SQL function wrote; the caller checked the step
     "sessions/service.py": {"transition"},
 }
+STATE_WRITERS = {
+    "offers/service.py": {"_set_state"},
+    "absence/state.py": {"transition_plan", "transition_step"},
+    "absence/draft.py": {"draft_steps"},  # the state of a new row
+}
 #: The SQL functions that write a status themselves, in the statement that books or holds.
 SQL_WRITERS = {"book_start.sql", "hold_for_confirmation.sql"}
 
@@ -29,9 +34,13 @@ def _assigned(node: ast.AST) -> Iterator[ast.expr]:
         yield from target.elts if isinstance(target, ast.Tuple) else [target]
 
 
+def _writes_attribute(node: ast.AST, name: str) -> bool:
+    return any(isinstance(one, ast.Attribute) and one.attr == name for one in _assigned(node))
+
+
 def _writes_status(node: ast.AST) -> bool:
     """Whether a node assigns `.status`, by attribute, by an UPDATE's values or by setattr."""
-    if any(isinstance(one, ast.Attribute) and one.attr == "status" for one in _assigned(node)):
+    if _writes_attribute(node, "status"):
         return True
     if not isinstance(node, ast.Call):
         return False
@@ -57,6 +66,23 @@ def test_the_status_of_a_request_or_session_is_written_in_one_place() -> None:
         if path.relative_to(PACKAGE).parts[0] != "ops" and (functions := writers(path.read_text()))
     }
     assert found == ALLOWED
+
+
+def test_the_state_of_an_offer_or_an_absence_plan_is_written_in_one_place() -> None:
+    found = {
+        str(path.relative_to(PACKAGE)): names
+        for package in ("offers", "waiting", "absence")
+        for path in (PACKAGE / package).glob("*.py")
+        if (
+            names := {
+                function.name
+                for function in ast.walk(ast.parse(path.read_text()))
+                if isinstance(function, ast.FunctionDef)
+                and any(_writes_attribute(node, "state") for node in ast.walk(function))
+            }
+        )
+    }
+    assert found == STATE_WRITERS
 
 
 def test_only_the_statements_that_book_or_hold_write_a_status_in_sql() -> None:
