@@ -19,7 +19,6 @@ ALLOWED = {
 STATE_WRITERS = {
     "offers/service.py": {"_set_state"},
     "absence/state.py": {"transition_plan", "transition_step"},
-    "absence/draft.py": {"draft_steps"},  # the state of a new row
 }
 #: The SQL functions that write a status themselves, in the statement that books or holds.
 SQL_WRITERS = {"book_start.sql", "hold_for_confirmation.sql"}
