@@ -1,1 +1,1 @@
-"""Declared hours, as people mean them, and the windows of the slot ledger made of them."""
+"""Declared hours of consultants in wall-clock time, and the windows of the slot ledger made from them."""

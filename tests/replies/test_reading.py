@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from booking_tasks.calendars.sandbox import SandboxLimits
 from booking_tasks.contracts.replies import LONGEST_REPLY
 from booking_tasks.enums import RefusalCode, ReplyAnswer
-from booking_tasks.replies import sandbox as confined
+from booking_tasks.replies import sandbox
 from booking_tasks.replies.mail import LARGEST_MAIL, NotForUsError
 from booking_tasks.replies.mail import read as read_mail
 from booking_tasks.replies.reading import read
@@ -108,7 +108,7 @@ def test_any_text_is_read_or_refused_and_never_an_error(text: str, start: int, e
 
 def test_a_reply_that_recurs_every_second_is_answered_at_once_in_a_process_of_its_own() -> None:
     began = time.monotonic()
-    found = confined.read(calendar(ENTRY, more=("DTSTART:19700101T000000Z", "RRULE:FREQ=SECONDLY")))
+    found = sandbox.read(calendar(ENTRY, more=("DTSTART:19700101T000000Z", "RRULE:FREQ=SECONDLY")))
 
     assert isinstance(found, Reply)
     assert time.monotonic() - began < 20
@@ -116,11 +116,11 @@ def test_a_reply_that_recurs_every_second_is_answered_at_once_in_a_process_of_it
 
 
 def test_a_process_that_takes_too_much_is_a_refusal_and_so_is_garbage() -> None:
-    assert confined.read(calendar(ENTRY), SandboxLimits(cpu=3, wall=0.01, memory=512 << 20)) == Rejected(
+    assert sandbox.read(calendar(ENTRY), SandboxLimits(cpu=3, wall=0.01, memory=512 << 20)) == Rejected(
         RefusalCode.UNREADABLE,
         "reading it takes too much time or memory, as with a rule that recurs every second",
     )
-    garbage = confined.read("\udcff" * 10)
+    garbage = sandbox.read("\udcff" * 10)
     assert isinstance(garbage, Rejected)
 
 
