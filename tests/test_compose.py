@@ -1,4 +1,4 @@
-"""docker-compose.yml: valid by the Compose Specification, and in the words this service understands."""
+"""docker-compose.yml is valid by the Compose Specification, and its settings are known to the service."""
 
 from __future__ import annotations
 

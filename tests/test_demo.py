@@ -1,4 +1,4 @@
-"""The demo: it runs as its reader runs it, leaves what it says, and its own checks can fail."""
+"""The demo: it runs from the command line, writes its results, and each of its checks can fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links: what was granted is read back, and nothing else is."""
+"""Signed links: a token is read back as its grant, and any other text is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is installed: the wheel carries its schedule and migrations, and never takes a stray one."""
+"""The wheel contains the schedule and the migrations, and the installed service uses no other ones."""
 
 from __future__ import annotations
 

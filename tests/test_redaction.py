@@ -1,4 +1,4 @@
-"""What is kept of a message, and of an error, holds nobody's data."""
+"""A redacted message or error contains no personal data."""
 
 from __future__ import annotations
 

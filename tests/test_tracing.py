@@ -1,4 +1,4 @@
-"""With the extra `otel`, a task's span continues the trace of whoever sent the message."""
+"""With the extra `otel`, the span of a task continues the trace of the sender."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the inbox need: a kind of consultation, and a use case that fails."""
+"""The fixtures of the inbox: a service type, and a use case that fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of messages that are dead: run again, or taken away, and who decided so."""
+"""Dead messages are replayed or discarded, and the history has who decided it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages between two releases: a later one gives the same answers and runs what was left."""
+"""Messages between two releases: a later one gives the same answers and runs unfinished messages."""
 
 from __future__ import annotations
 

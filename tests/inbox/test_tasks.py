@@ -1,4 +1,4 @@
-"""Every caller may repeat itself; nothing received is lost; what kills its worker ends dead."""
+"""The inbox: a repeat gets the stored answer, and a message that fails too often is dead."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""No message can stop a worker, and nobody gains rights by sending one."""
+"""Tests of the guard: no message can stop a worker or gain rights."""

@@ -1,4 +1,4 @@
-"""A broker with the shipped ACL file, and what its users can reach."""
+"""A broker with the shipped ACL file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One worker per pool, shared by all tests of this folder; each test leaves it as it found it."""
+"""The fixtures of the guard's tests: one worker per pool, shared by all tests of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where each element went that was pushed: nothing may vanish, and nothing be there that nobody pushed.
+"""Accounts of pushed elements: each must have exactly one end, and every end must have an element.
 
 A message ends in one of these ways: a dead letter of the guard, with the fingerprint of what it refused;
 parked, once however often it comes; too late, which only the log says; run, and then it has its answer or,

@@ -1,4 +1,4 @@
-"""Messages as any language may write them: JSON pushed onto a list."""
+"""Messages as a producer in any language writes them: JSON that is pushed onto a list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A running worker with its broker and database, and what can be put in and seen of it."""
+"""A running worker with its broker and database."""
 
 from __future__ import annotations
 

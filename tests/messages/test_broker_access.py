@@ -1,4 +1,4 @@
-"""Trust by queue: what each user of the shipped ACL file may do on the broker, and what not."""
+"""The permissions of each user of the shipped ACL file on the broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The channel under the worker: what is handed back goes where it came from, whatever it says."""
+"""The channel below the worker: a rejected message returns to the queue that it was taken from."""
 
 from __future__ import annotations
 

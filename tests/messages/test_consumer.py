@@ -1,4 +1,4 @@
-"""The consumer's judgement of messages as RabbitMQ hands them over: with headers of any kind in them."""
+"""How the consumer judges messages of RabbitMQ, with any headers."""
 
 from __future__ import annotations
 

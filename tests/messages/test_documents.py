@@ -1,4 +1,4 @@
-"""docs/messages.md says what is so."""
+"""docs/messages.md agrees with the code."""
 
 from __future__ import annotations
 

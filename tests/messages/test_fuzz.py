@@ -1,4 +1,4 @@
-"""Some hundred elements, most of them broken, at a running worker: each has its end, and the worker lives."""
+"""A running worker gets hundreds of elements, most of them invalid: each has one end."""
 
 from __future__ import annotations
 

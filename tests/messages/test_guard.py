@@ -1,4 +1,4 @@
-"""Each bad message ends as a dead letter with its reason; the next good one is answered at once."""
+"""Each bad message becomes a dead letter with its reason, and the next good one is answered at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole service with nothing but the rights of its accounts: booking_app and the broker's `worker`."""
+"""The whole service with only the rights of booking_app and of the broker's user `worker`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a release does not know is parked whole, and run by one that knows it."""
+"""A message of an unknown task is parked whole, and a release that has the task runs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's roles: what each may do, on two versions; and a whole service that runs on little."""
+"""The grants of PostgreSQL's roles, on two versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard's rules without a worker: whatever comes, what goes on is sound."""
+"""The rules of the guard without a worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker of the release before beside one of this release and its beat, all on the same queues."""
+"""A worker of an earlier release beside a worker and a beat of this one, on the same queues."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The operator's tools."""
+"""Tests of the operator's commands."""

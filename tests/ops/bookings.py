@@ -1,4 +1,4 @@
-"""A whole booking in this process: the tasks called as a worker calls them."""
+"""A whole booking in this process: the tasks are called in the order in which workers call them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes of one's own, on a broker database of one's own."""
+"""The fixtures of the operator's tests: processes on their own broker database."""
 
 from __future__ import annotations
 

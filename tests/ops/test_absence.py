@@ -1,4 +1,4 @@
-"""`booking-tasks absence`: as an operator types it."""
+"""`booking-tasks absence`, called as on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`booking-tasks availability`: as an operator types it."""
+"""`booking-tasks availability`, called as on the command line."""
 
 from __future__ import annotations
 

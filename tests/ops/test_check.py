@@ -1,4 +1,4 @@
-"""`booking-tasks check` sees what is there, and says what mends what is not."""
+"""`booking-tasks check` reports the state of every part, with a remedy for what is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`booking-tasks check` sees how the servers are set up and how their clocks stand; each of its lines."""
+"""`booking-tasks check` reports the configuration and the clocks of the servers."""
 
 from __future__ import annotations
 

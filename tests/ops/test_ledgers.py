@@ -1,4 +1,4 @@
-"""The operator's commands over the ledgers, as an operator types them."""
+"""The commands for jobs, dead letters and the timeline, called as on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the logs of a running worker say, and what they keep quiet about."""
+"""The logs of a running worker: what they contain, and what they must not contain."""
 
 from __future__ import annotations
 

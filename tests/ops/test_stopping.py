@@ -1,4 +1,4 @@
-"""Told to stop, a worker ends the piece of work in hand and hands the rest back."""
+"""A worker that is stopped finishes the current effect and releases the other jobs."""
 
 from __future__ import annotations
 

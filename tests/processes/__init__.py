@@ -1,1 +1,1 @@
-"""The engine promises: what worker and beat processes do when they are started, doubled, cut off, killed."""
+"""Tests of worker and beat processes that are started twice, disconnected or killed."""

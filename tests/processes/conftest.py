@@ -1,4 +1,4 @@
-"""A place to start workers and beats in: a database, a broker, a platform and a mail sink of one's own."""
+"""The fixtures of the process tests: a database, a broker, a meeting platform and a mail sink."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request whose consultant is asked, for processes to answer."""
+"""A request whose consultant must confirm, for processes that answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the process tests write and read in the database, beside what they send."""
+"""The rows that the process tests write and read."""
 
 from __future__ import annotations
 

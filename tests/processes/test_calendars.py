@@ -1,4 +1,4 @@
-"""Outside calendars in real processes: a message, a beat, a worker that starts a reader of its own."""
+"""Outside calendars in real processes: a message, a beat, and a worker with its sandboxed reader."""
 
 from __future__ import annotations
 

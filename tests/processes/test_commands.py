@@ -1,4 +1,4 @@
-"""The command line as a supervisor uses it: what is said, and with which exit code."""
+"""The command line as a supervisor uses it: output and exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The broker is emptied, a worker is killed: the rows know what was under way, and the sweeps finish it."""
+"""The broker is emptied or a worker is killed: the sweeps finish the work from the rows."""
 
 from __future__ import annotations
 

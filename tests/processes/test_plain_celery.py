@@ -1,4 +1,4 @@
-"""`celery -A booking_tasks worker` and `beat`: from any directory, doubled, without the other, forked."""
+"""`celery -A booking_tasks worker` and `beat`: from any directory, twice, alone, and after a fork."""
 
 from __future__ import annotations
 

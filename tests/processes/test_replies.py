@@ -1,4 +1,4 @@
-"""`booking-tasks reply` as a mail server runs it: a mail on standard input, an exit code comes out."""
+"""`booking-tasks reply` as a mail server runs it: a mail on standard input, and an exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The web room as a process: how it starts, what it writes down, how it ends."""
+"""The web process: its start, its log and its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answering by link, over real HTTP: what is shown, what a GET may not do, and what an answer does once."""
+"""Answers to confirmation requests by link, over HTTP: a GET changes nothing, and an answer counts once."""
 
 from __future__ import annotations
 
@@ -232,7 +232,9 @@ def test_a_link_to_another_question_of_the_same_request_answers_nothing(
 
 
 @pytest.mark.parametrize("changed", ["person", "subject", "character", "length", "nonsense"])
-def test_a_link_that_is_not_ours_leads_nowhere(web: Web, confirming: ConfirmingService, changed: str) -> None:
+def test_a_link_of_another_deployment_does_not_work(
+    web: Web, confirming: ConfirmingService, changed: str
+) -> None:
     request_id = confirming.request_confirmation()
     link = confirming.link(request_id)
     others = {

@@ -1,4 +1,4 @@
-"""Answering an offer by link, over real HTTP: who waits takes what became free, or leaves it to the next."""
+"""Answers to offers by link, over HTTP: the requester accepts the time or declines it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A question that is answered in every way at once, while its time runs out: exactly one of them wins."""
+"""A confirmation request is answered in every way at once, near its deadline: exactly one answer wins."""
 
 from __future__ import annotations
 
