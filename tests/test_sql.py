@@ -81,7 +81,7 @@ def test_every_query_is_read_by_its_package_and_has_a_file() -> None:
     used = {
         (path.parent.name, name)
         for path in PACKAGE.glob("*/*.py")
-        for name in re.findall(r'query\(__package__, "(\w+)"\)', path.read_text())
+        for name in re.findall(r'query(?:_text)?\(__package__, "(\w+)"\)', path.read_text())
     }
     assert used == {(path.parent.parent.name, path.stem) for path in PACKAGE.glob("*/queries/*.sql")}
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, delete, func, or_, select, text, union, update
+from sqlalchemy import ColumnElement, CursorResult, delete, func, or_, select, union, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,7 @@ from booking_tasks.models import (
 )
 from booking_tasks.models.upsert import upsert
 from booking_tasks.outbox.event_types import EventType
+from booking_tasks.sql import query
 from booking_tasks.states import OPEN
 
 _REAL_TIME = func.clock_timestamp()
@@ -265,18 +266,7 @@ def sessions_that_do_not_block(db: Session, ids: Iterable[UUID], consultant_user
 def covered_sessions(db: Session, feed_ids: Sequence[UUID], now: datetime) -> dict[str, list[UUID]]:
     """The future sessions that a feed's busy time covers, in part or whole, by source."""
     rows = db.execute(
-        text(
-            "SELECT DISTINCT b.source, s.id, s.scheduled_start_time"
-            "  FROM consultant_availability_slots b"
-            "  JOIN scheduled_sessions s ON s.consultant_user_id = b.consultant_user_id"
-            "   AND tstzrange(s.scheduled_start_time, s.scheduled_end_time)"
-            "       && tstzrange(b.start_time, b.end_time)"
-            " WHERE b.status = 'unavailable' AND b.source = ANY (:sources)"
-            "   AND b.consultant_user_id IN"
-            "       (SELECT f.consultant_user_id FROM calendar_feeds f WHERE f.id = ANY (:feeds))"
-            "   AND s.status = 'scheduled' AND s.scheduled_start_time > :now"
-            " ORDER BY s.scheduled_start_time, s.id"
-        ),
+        query(__package__, "covered_sessions"),
         {"sources": [CALENDAR_SOURCE + str(one) for one in feed_ids], "feeds": list(feed_ids), "now": now},
     )
     found: dict[str, list[UUID]] = {}

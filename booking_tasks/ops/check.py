@@ -15,6 +15,7 @@ from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.settings import Settings, load_settings
 from booking_tasks.kit.time_zones import tzdata_version
 from booking_tasks.ops.findings import Finding, State
+from booking_tasks.sql import query_text
 
 #: The time-out of each server's answer, in seconds.
 TIMEOUT = 3.0
@@ -186,17 +187,6 @@ def _clock(config: Settings, db: Any) -> Iterator[Finding]:
         )
 
 
-_COUNTS = """
-    WITH late AS (SELECT clock_timestamp() - interval '5 minutes' AS before)
-    SELECT (SELECT count(*) FROM dead_letters),
-           (SELECT count(*) FROM jobs WHERE state = 'dead'),
-           (SELECT count(*) FROM jobs WHERE state = 'uncertain'),
-           (SELECT count(*) FROM parked_messages),
-           (SELECT count(*) FROM jobs, late WHERE state = 'waiting' AND due_at < before
-               AND coalesce(retry_at, due_at) < before),
-           (SELECT count(*) FROM jobs, late WHERE state IN ('leased', 'sending') AND lease_until < before),
-           (SELECT count(*) FROM inbox, late WHERE state = 'received' AND attempted_at < before)
-"""
 _TO_DECIDE = (
     ("dead letters", "see booking-tasks dead list"),
     ("dead jobs", "see booking-tasks jobs list --state dead"),
@@ -211,7 +201,7 @@ _LATE = (
 
 
 def _ledgers(db: Any) -> Iterator[Finding]:
-    counts = db.execute(_COUNTS).fetchone()
+    counts = db.execute(query_text(__package__, "work_to_decide")).fetchone()
     for (what, remedy), count in zip(_TO_DECIDE + _LATE, counts, strict=True):
         if count:
             yield Finding("ledgers", State.WARNING, f"{count} {what}", remedy)

@@ -14,8 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import text
-
 from booking_tasks.client import BookingClient, NoAnswerError
 from booking_tasks.contracts import Command, Query
 from booking_tasks.contracts.base import OutcomeT
@@ -29,49 +27,11 @@ from booking_tasks.ops.migrate import migrate
 from booking_tasks.ops.servers import Postgres, Server, Valkey
 from booking_tasks.ops.service_processes import EFFECTS, FRONT, ServiceProcesses
 from booking_tasks.outbox.daily_runs import has_run_today
+from booking_tasks.sql import query
 
 #: What is still to be done at the clock's instant; the stack is idle when every count is zero.
-_OPEN_WORK = text("""
-    WITH clock AS (SELECT instant FROM stepped_clock)
-    SELECT (SELECT count(*) FROM jobs, clock
-             WHERE state IN ('leased', 'sending') OR (state = 'waiting' AND due_at <= instant)) AS jobs,
-           (SELECT count(*) FROM inbox WHERE state = 'received') AS messages,
-           (SELECT count(*) FROM consultation_requests, clock
-             WHERE status = 'pending'
-                OR (status = 'pending_assignment' AND least(deadline_at, preferred_end_time) <= instant))
-             AS requests,
-           (SELECT count(*) FROM consultation_requests r, clock
-             WHERE r.status = 'pending_confirmation' AND NOT EXISTS (
-                   SELECT FROM consultant_availability_slots h
-                    WHERE h.consultation_request_id = r.id AND h.status = 'held' AND h.held_until > instant))
-             AS unanswered,
-           (SELECT count(*) FROM time_offers, clock WHERE state = 'open' AND offered_until <= instant)
-             AS offers,
-           (SELECT count(*) FROM scheduled_sessions, clock
-             WHERE (status = 'scheduled' AND scheduled_start_time <= instant)
-                OR (status = 'in_progress'
-                    AND scheduled_end_time + make_interval(secs => :verdict_delay) <= instant)) AS sessions
-""")
-
-_NEXT_DUE = text("""
-    WITH clock AS (SELECT instant FROM stepped_clock)
-    SELECT min(due) FROM clock CROSS JOIN LATERAL (
-        SELECT min(due_at) AS due FROM jobs WHERE state = 'waiting' AND due_at > instant
-        UNION ALL SELECT min(scheduled_start_time) FROM scheduled_sessions
-                   WHERE status = 'scheduled' AND scheduled_start_time > instant
-        UNION ALL SELECT min(scheduled_end_time + make_interval(secs => :verdict_delay))
-                    FROM scheduled_sessions
-                   WHERE status IN ('scheduled', 'in_progress')
-                     AND scheduled_end_time + make_interval(secs => :verdict_delay) > instant
-        UNION ALL SELECT min(least(deadline_at, preferred_end_time)) FROM consultation_requests
-                   WHERE status IN ('pending', 'pending_assignment')
-                     AND least(deadline_at, preferred_end_time) > instant
-        UNION ALL SELECT min(held_until) FROM consultant_availability_slots
-                   WHERE status = 'held' AND held_until > instant
-        UNION ALL SELECT min(offered_until) FROM time_offers
-                   WHERE state = 'open' AND offered_until > instant
-    ) candidates
-""")
+_OPEN_WORK = query(__package__, "open_work")
+_NEXT_DUE = query(__package__, "next_due")
 
 
 class LocalStackError(BookingTasksError):

@@ -6,25 +6,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, any_, bindparam, column, func, literal, select, text
+from sqlalchemy import ColumnElement, Text, any_, bindparam, column, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.models import Consultant
+from booking_tasks.sql import query
 
 _ID = PG_UUID(as_uuid=True)
 _IDS = ARRAY(_ID)
 _INSTANT = TIMESTAMP(timezone=True)
-_BLOCKING_REASONS = text(
-    "SELECT consultant_user_id, array_agg(DISTINCT ineligibility_reason)"
-    " FROM evaluate_starts_v1(:consultants, :service_type, greatest(:from_, CAST(:now AS timestamptz)),"
-    "                    coalesce(:to, :now + interval '731 days'), :now)"
-    " WHERE ineligibility_reason IS NOT NULL GROUP BY consultant_user_id"
-).bindparams(
+_BLOCKING_REASONS = query(__package__, "blocking_reasons").bindparams(
     bindparam("consultants", type_=_IDS),
     bindparam("service_type", type_=_ID),
-    bindparam("to", type_=_INSTANT),
+    bindparam("until", type_=_INSTANT),
     bindparam("now", type_=_INSTANT),
 )
 
@@ -87,8 +83,8 @@ def blocking_reasons(
         {
             "consultants": list(consultants),
             "service_type": service_type_id,
-            "from_": start,
-            "to": end,
+            "since": start,
+            "until": end,
             "now": now,
         },
     )

@@ -49,8 +49,13 @@ def definition(name: str) -> str:
 @cache
 def query(package: str, name: str) -> TextClause:
     """The statement in `queries/<name>.sql` of a package (`__package__`), with its named parameters."""
+    return text(query_text(package, name))
+
+
+def query_text(package: str, name: str) -> str:
+    """The same statement as text, for a psycopg connection."""
     [folder] = import_module(package).__path__
-    return text(_statement(Path(folder) / "queries" / f"{name}.sql"))
+    return _statement(Path(folder) / "queries" / f"{name}.sql")
 
 
 def _statement(path: Path) -> str:
