@@ -78,14 +78,14 @@ def main() -> int:
 
 def judged(client: BookingClient, first: datetime, rounds: int) -> int:
     """The medians in milliseconds and their ratios; 1 when one is above the limit."""
-    asked: dict[str, Callable[[int], None]] = {
+    scenarios: dict[str, Callable[[int], None]] = {
         "nothing": lambda _: nothing(client),
         "booking": lambda number: submit(client, BOOKED, first, number, "scheduled"),
         "hold": lambda number: submit(client, HELD, first, number, "pending_confirmation"),
     }
-    took: dict[str, list[float]] = {name: [] for name in asked}
+    took: dict[str, list[float]] = {name: [] for name in scenarios}
     for number in range(WARM + rounds):
-        for name, ask in asked.items():
+        for name, ask in scenarios.items():
             since = time.perf_counter()
             ask(number)
             if number >= WARM:
@@ -104,7 +104,7 @@ def nothing(client: BookingClient) -> None:
     assert sent.get(timeout=30) == 0
 
 
-def submit(client: BookingClient, kind: UUID, first: datetime, number: int, status: str) -> None:
+def submit(client: BookingClient, service_type_id: UUID, first: datetime, number: int, status: str) -> None:
     """One request for some eight hours of its own, answered."""
     since = first + timedelta(hours=8 * (number % 170))
     command = SubmitRequest(
@@ -112,7 +112,7 @@ def submit(client: BookingClient, kind: UUID, first: datetime, number: int, stat
         actor="bench",
         request_id=uuid7(),
         requester_user_id=uuid7(),
-        service_type_id=kind,
+        service_type_id=service_type_id,
         preferred_start=since,
         preferred_end=since + timedelta(hours=8),
         required_specializations=("algebra",),

@@ -41,7 +41,7 @@ from booking_tasks.kit.database import transaction
 
 SOLVE_MOST, GAP_MOST = 1.3, 0.01
 NOW = datetime(2027, 3, 1, 6, tzinfo=UTC)
-_KIND = "'00000000-0000-7000-8000-000000000001'"
+_SERVICE_TYPE = "'00000000-0000-7000-8000-000000000001'"
 #: Each consultant has two of a hundred skills, so each skill ten consultants; a request wants one of them,
 #: within four hours of two days: forty pairs. Every third prefers one of those who have it.
 _ROWS = (
@@ -119,7 +119,7 @@ def gap(found: Objective, bound: Objective) -> tuple[float, float]:
 
 def measured(database: BenchmarkDatabase, chosen: argparse.Namespace, step: int) -> tuple[float, float]:
     """One batch part by part; the solve's ratio and the larger of the gaps."""
-    names = {"id": GROWING_ID, "kind": _KIND, "step": step} | vars(chosen)
+    names = {"id": GROWING_ID, "kind": _SERVICE_TYPE, "step": step} | vars(chosen)
     with psycopg.connect(database.url, autocommit=True) as connection:
         for statement in _ROWS:
             connection.execute(statement.format(**names).encode())

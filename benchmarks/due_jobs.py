@@ -69,7 +69,7 @@ def one_round(database: BenchmarkDatabase) -> tuple[float, float]:
             [NewJob(SendReminder(uuid7(), 0, uuid7(), 3600), now - timedelta(seconds=1)) for _ in range(DUE)],
         )
 
-    def look() -> None:
+    def query() -> None:
         with transaction(database.connection) as db:
             assert store.due_job_types(db, now) == {"send_reminder"}
 
@@ -78,7 +78,7 @@ def one_round(database: BenchmarkDatabase) -> tuple[float, float]:
             leased.extend(store.lease(db, SendReminder, now, DUE, timedelta(minutes=5))[0])
 
     leased: list[LeasedJob[SendReminder]] = []
-    looked, took = milliseconds(look), milliseconds(lease)
+    looked, took = milliseconds(query), milliseconds(lease)
     assert len(leased) == DUE
     with transaction(database.connection) as db:
         db.execute(_SETTLE)

@@ -183,10 +183,10 @@ def of_one(database: BenchmarkDatabase, first: datetime) -> str:
     [bookings] = _BOOKINGS.findall(script)
     moved = bookings
     for name, instant in (("starts", first), ("ends", first + HOUR)):
-        given = f'"{name}": "{instant.isoformat()}"'
-        assert given in bookings
+        start_field = f'"{name}": "{instant.isoformat()}"'
+        assert start_field in bookings
         nth = f"""'"{name}": "' || '{instant.isoformat()}'::timestamptz + :n * interval '1 hour' || '"'"""
-        moved = f"replace({moved}, '{given}', {nth})"
+        moved = f"replace({moved}, '{start_field}', {nth})"
     return script.replace(bookings, moved)
 
 

@@ -40,7 +40,7 @@ from booking_tasks.sessions import service as sessions
 from tests.absence.scenario import DAY, HOUR, MINUTE, TEN, Day, apply, meeting, plan, rows, undo
 from tests.builders import NOW
 from tests.invariants import of_rows
-from tests.invites.test_service import HOUSE, body, read, sent_before
+from tests.invites.test_service import SENDER, body, read, sent_before
 from tests.sample_jobs import leased_job, leased_row, sample_args
 
 GRACE = 5 * MINUTE
@@ -97,8 +97,8 @@ def test_a_cancelled_requester_gets_an_apology_and_the_consultant_a_plain_cancel
     announced_plan(db, ctx, day)
     assert day.third.status == "cancelled_by_consultant"
     cancel = SendCancellation(day.third.id, 1, day.third.requester_user_id)
-    sorry = read(compose_cancellation(db, ctx, HOUSE, leased_job(cancel)))
-    plain = read(compose_cancellation(db, ctx, HOUSE, leased_job(replace(cancel, recipient=day.okafor))))
+    sorry = read(compose_cancellation(db, ctx, SENDER, leased_job(cancel)))
+    plain = read(compose_cancellation(db, ctx, SENDER, leased_job(replace(cancel, recipient=day.okafor))))
     assert "we are sorry" in body(sorry)
     assert "sorry" not in body(plain)
     assert "ill" not in f"{body(sorry)}{body(plain)}".split()
@@ -115,14 +115,14 @@ def test_the_held_time_is_proposed_and_no_other_mail_of_the_session_is_sent(
     )
     [proposed] = db.execute(select(Job).where(Job.job_type == "send_notice")).scalars()
     assert proposed.args["recipient"] == str(day.second.requester_user_id)
-    text = body(read(compose_notice(db, ctx, HOUSE, leased_row(proposed))))
+    text = body(read(compose_notice(db, ctx, SENDER, leased_row(proposed))))
     assert "Agreed: Wednesday, 3 March 2027, 11:00–12:00" in text
     assert "Proposed: Thursday, 4 March 2027, 10:00–11:00" in text
     assert "Please answer until: Tuesday, 2 March 2027, 09:05" in text
     for writer, job_type in WRITERS:
         for who in (day.second.requester_user_id, day.okafor):
             assert writer(
-                db, ctx, HOUSE, leased_job(sample_args(job_type, session_id=day.second.id, recipient=who))
+                db, ctx, SENDER, leased_job(sample_args(job_type, session_id=day.second.id, recipient=who))
             ) == Skipped("another time is proposed")
     [event] = db.execute(select(Event).where(Event.type == "session.time_proposed")).scalars()
     assert event.after["proposed_start"] == (TEN + DAY).isoformat()
@@ -140,9 +140,9 @@ def test_mail_waits_until_the_announcement_and_is_right_again_after_an_undo(
         for session in (day.first, day.second, day.third)
         for who in (session.requester_user_id, day.okafor)
     ]
-    assert all(isinstance(writer(db, ctx, HOUSE, one), Snooze) for writer, one in mails)
+    assert all(isinstance(writer(db, ctx, SENDER, one), Snooze) for writer, one in mails)
     undo(db, ctx, plan_id)
-    assert all(isinstance(writer(db, ctx, HOUSE, one), bytes) for writer, one in mails)
+    assert all(isinstance(writer(db, ctx, SENDER, one), bytes) for writer, one in mails)
 
 
 def test_without_a_grace_it_is_announced_at_once(db: Session, ctx: Context, day: Day) -> None:

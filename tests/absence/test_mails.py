@@ -23,7 +23,7 @@ from booking_tasks.outbox.job_args import SendInvite
 from booking_tasks.sessions import service as sessions
 from tests.absence.test_reassign import START, colleague, reassign, session
 from tests.builders import NOW
-from tests.invites.test_service import HOUSE, body, read
+from tests.invites.test_service import SENDER, body, read
 from tests.sample_jobs import job_row, leased_row
 
 __all__ = ["session"]
@@ -53,7 +53,7 @@ class MailCarrier:
         self.db.flush()
 
     def _send(self, job: Job) -> None:
-        written = WRITERS[job.job_type](self.db, self.ctx, HOUSE, leased_row(job))
+        written = WRITERS[job.job_type](self.db, self.ctx, SENDER, leased_row(job))
         assert not isinstance(written, Snooze)
         recipient = UUID(job.args["recipient"])
         job.finished_at, job.state = NOW, "skipped" if isinstance(written, Skipped) else "done"

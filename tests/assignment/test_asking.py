@@ -35,23 +35,23 @@ from tests import builders
 from tests.builders import NOW
 
 
-def _asked(db: Session, ctx: Context, kind: UUID, **values: Any) -> RequestOutcome:
-    return service.submit(db, ctx, _command(kind, **values))
+def _submitted(db: Session, ctx: Context, service_type_id: UUID, **values: Any) -> RequestOutcome:
+    return service.submit(db, ctx, _command(service_type_id, **values))
 
 
-def _command(kind: UUID, **values: Any) -> SubmitRequest:
+def _command(service_type_id: UUID, **values: Any) -> SubmitRequest:
     return SubmitRequest(
         message_id=uuid4(),
         actor="mira",
         request_id=uuid4(),
         requester_user_id=uuid4(),
-        service_type_id=kind,
+        service_type_id=service_type_id,
         **values,
     )
 
 
 @pytest.mark.parametrize(
-    ("field", "given"),
+    ("field", "invalid"),
     [
         ("fallback", {"preferred": False, "fallback": "only"}),
         ("fallback", {"preferred": False, "fallback": "wait", "fallback_after": NOW + timedelta(hours=1)}),
@@ -65,16 +65,16 @@ def _command(kind: UUID, **values: Any) -> SubmitRequest:
     ],
 )
 def test_a_preference_that_contradicts_itself_is_refused_with_field_and_reason(
-    db: Session, ctx: Context, field: str, given: dict[str, Any]
+    db: Session, ctx: Context, field: str, invalid: dict[str, Any]
 ) -> None:
-    kind, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
+    service_type_id, who = builders.service_type(db).id, builders.consultant(db).consultant_user_id
     builders.consultant(db)
-    values = {name: value for name, value in given.items() if name.startswith("fallback")}
-    if given.get("preferred", True):
+    values = {name: value for name, value in invalid.items() if name.startswith("fallback")}
+    if invalid.get("preferred", True):
         values["preferred_consultant_user_id"] = who
-    if given.get("excluded"):
+    if invalid.get("excluded"):
         values["excluded_consultant_user_ids"] = [who]
-    outcome = _asked(db, ctx, kind, **values)
+    outcome = _submitted(db, ctx, service_type_id, **values)
     assert (outcome.result, outcome.code) == ("refused", "contradictory_preference")
     assert [one.field for one in outcome.errors] == [field]
     assert db.scalars(select(ConsultationRequest)).all() == []
@@ -83,29 +83,29 @@ def test_a_preference_that_contradicts_itself_is_refused_with_field_and_reason(
 def test_only_one_who_cannot_is_refused_and_one_who_may_come_back_is_waited_for(
     db: Session, ctx: Context
 ) -> None:
-    kind = builders.service_type(db).id
+    service_type_id = builders.service_type(db).id
     lawyer = builders.consultant(db, specializations=["law"]).consultant_user_id
     away = builders.consultant(db, is_available_for_booking=False).consultant_user_id
     for who, code in ((lawyer, "preferred_cannot"), (away, None)):
-        outcome = _asked(
+        outcome = _submitted(
             db,
             ctx,
-            kind,
+            service_type_id,
             fallback="only",
             preferred_consultant_user_id=who,
             required_specializations=["algebra"],
         )
         assert outcome.code == code
-    outcome = _asked(db, ctx, kind, fallback="only", preferred_consultant_user_id=lawyer)
+    outcome = _submitted(db, ctx, service_type_id, fallback="only", preferred_consultant_user_id=lawyer)
     assert outcome.result == "done"
 
 
 def test_an_exclusion_that_leaves_nobody_is_refused(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db).id
+    service_type_id = builders.service_type(db).id
     fit = [builders.consultant(db).consultant_user_id for _ in range(2)]
     builders.consultant(db, service_type_ids=[])
-    assert _asked(db, ctx, kind, excluded_consultant_user_ids=fit).code == "nobody_left"
-    assert _asked(db, ctx, kind, excluded_consultant_user_ids=fit[:1]).result == "done"
+    assert _submitted(db, ctx, service_type_id, excluded_consultant_user_ids=fit).code == "nobody_left"
+    assert _submitted(db, ctx, service_type_id, excluded_consultant_user_ids=fit[:1]).result == "done"
 
 
 # -- at once -------------------------------------------------------------------------------------------
@@ -125,8 +125,8 @@ def _jobs(db: Session, request_id: UUID | None) -> list[tuple[str, datetime]]:
 
 
 def test_a_request_is_booked_in_the_task_that_submits_it(db: Session, ctx: Context) -> None:
-    kind, who = builders.service_type(db).id, _free(db)
-    outcome = _asked(db, ctx, kind)
+    service_type_id, who = builders.service_type(db).id, _free(db)
+    outcome = _submitted(db, ctx, service_type_id)
     assert (outcome.result, outcome.status, outcome.reason) == ("done", "scheduled", None)
     assert (outcome.consultant_user_id, outcome.start) == (who, TOMORROW)
     assert outcome.end == TOMORROW + timedelta(hours=1)
@@ -136,8 +136,8 @@ def test_a_request_is_booked_in_the_task_that_submits_it(db: Session, ctx: Conte
 
 
 def test_confirmation_is_requested_in_the_task_that_submits(db: Session, ctx: Context) -> None:
-    kind, who = builders.service_type(db, requires_confirmation=True).id, _free(db)
-    outcome = _asked(db, ctx, kind)
+    service_type_id, who = builders.service_type(db, requires_confirmation=True).id, _free(db)
+    outcome = _submitted(db, ctx, service_type_id)
     assert (outcome.status, outcome.consultant_user_id, outcome.session_id) == (
         "pending_confirmation",
         who,
@@ -148,10 +148,10 @@ def test_confirmation_is_requested_in_the_task_that_submits(db: Session, ctx: Co
 
 
 def test_a_request_nobody_can_serve_waits_and_says_for_what(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db).id
-    assert _asked(db, ctx, kind).reason == "no_consultant"
+    service_type_id = builders.service_type(db).id
+    assert _submitted(db, ctx, service_type_id).reason == "no_consultant"
     builders.consultant(db, languages=["en"])
-    outcome = _asked(db, ctx, kind, languages=["de"])
+    outcome = _submitted(db, ctx, service_type_id, languages=["de"])
     assert (outcome.result, outcome.status, outcome.reason) == (
         "done",
         "pending_assignment",
@@ -162,10 +162,15 @@ def test_a_request_nobody_can_serve_waits_and_says_for_what(db: Session, ctx: Co
 def test_a_request_waits_for_its_preferred_consultant_until_the_requested_time(
     db: Session, ctx: Context
 ) -> None:
-    kind, other = builders.service_type(db, waiting_list="book").id, _free(db)
-    wanted, after = builders.consultant(db).consultant_user_id, NOW + timedelta(hours=2)
-    outcome = _asked(
-        db, ctx, kind, preferred_consultant_user_id=wanted, fallback="wait", fallback_after=after
+    service_type_id, other = builders.service_type(db, waiting_list="book").id, _free(db)
+    preferred, after = builders.consultant(db).consultant_user_id, NOW + timedelta(hours=2)
+    outcome = _submitted(
+        db,
+        ctx,
+        service_type_id,
+        preferred_consultant_user_id=preferred,
+        fallback="wait",
+        fallback_after=after,
     )
     assert (outcome.status, outcome.reason) == ("pending_assignment", "no_free_time")
     assert _jobs(db, outcome.request_id) == [("assign_request", after)]
@@ -177,17 +182,17 @@ def test_a_request_waits_for_its_preferred_consultant_until_the_requested_time(
 
 
 def test_only_the_preferred_one_is_never_replaced(db: Session, ctx: Context) -> None:
-    kind, _ = builders.service_type(db).id, _free(db)
-    wanted = builders.consultant(db).consultant_user_id
-    outcome = _asked(db, ctx, kind, preferred_consultant_user_id=wanted, fallback="only")
+    service_type_id, _ = builders.service_type(db).id, _free(db)
+    preferred = builders.consultant(db).consultant_user_id
+    outcome = _submitted(db, ctx, service_type_id, preferred_consultant_user_id=preferred, fallback="only")
     assert (outcome.status, outcome.reason) == ("pending_assignment", "no_free_time")
 
 
 def test_the_outcome_and_the_decision_say_what_the_fallback_costs(db: Session, ctx: Context) -> None:
-    kind, other = builders.service_type(db).id, _free(db)
-    wanted = _free(db, start=TOMORROW + timedelta(days=1))
+    service_type_id, other = builders.service_type(db).id, _free(db)
+    preferred = _free(db, start=TOMORROW + timedelta(days=1))
     window = {"preferred_start": TOMORROW, "preferred_end": TOMORROW + timedelta(hours=8)}
-    outcome = _asked(db, ctx, kind, preferred_consultant_user_id=wanted, **window)
+    outcome = _submitted(db, ctx, service_type_id, preferred_consultant_user_id=preferred, **window)
     assert (outcome.consultant_user_id, outcome.start) == (other, TOMORROW)
     assert outcome.fallback is not None
     assert outcome.fallback.reason == "no_free_time"
@@ -198,7 +203,7 @@ def test_the_outcome_and_the_decision_say_what_the_fallback_costs(db: Session, c
     stored = db.scalars(select(AssignmentDecision)).one().inputs
     assert stored["fallback"] == outcome.fallback.model_dump()
     never = builders.consultant(db).consultant_user_id
-    outcome = _asked(db, ctx, kind, preferred_consultant_user_id=never, **window)
+    outcome = _submitted(db, ctx, service_type_id, preferred_consultant_user_id=never, **window)
     assert outcome.fallback == FallbackCost(reason="no_free_time")
 
 
@@ -212,10 +217,12 @@ def test_an_assignment_that_would_wait_too_long_is_left_to_the_job(
     ctx = Context(now=NOW, actor="mira", entry_point="booking")
     with transaction() as db:
         clock.step(db, NOW)
-        kind, who = builders.service_type(db).id, _free(db)
+        service_type_id, who = builders.service_type(db).id, _free(db)
     with transaction() as rival:
-        lock_pool(rival, Criteria(uuid4(), kind), NOW)
-        outcome = RequestOutcome.model_validate(submit_request(_command(kind).model_dump(mode="json")))
+        lock_pool(rival, Criteria(uuid4(), service_type_id), NOW)
+        outcome = RequestOutcome.model_validate(
+            submit_request(_command(service_type_id).model_dump(mode="json"))
+        )
     assert (outcome.result, outcome.status) == ("done", "pending")
     with transaction() as db:
         assert _jobs(db, outcome.request_id) == [("assign_request", NOW)]
@@ -232,12 +239,12 @@ def test_the_loser_of_a_race_goes_to_its_next_candidate_in_the_same_run(own_data
         kinds = [builders.service_type(db).id for _ in range(2)]
         best, next_ = _free(db, priority_tier=1), _free(db)
     with transaction() as rival:
-        assert _asked(rival, ctx, kinds[0], **window).consultant_user_id == best
+        assert _submitted(rival, ctx, kinds[0], **window).consultant_user_id == best
         with ThreadPoolExecutor(1) as pool:
 
             def ask() -> RequestOutcome:
                 with transaction() as db:
-                    return _asked(db, ctx, kinds[1], **window)
+                    return _submitted(db, ctx, kinds[1], **window)
 
             loser = pool.submit(ask)
             wait_until(lambda: _waiting_for_a_lock(rival), "the loser at the consultant")
@@ -260,8 +267,8 @@ def test_a_consultant_without_a_service_type_is_neither_offered_nor_held_for_it(
 ) -> None:
     offered, other = (builders.service_type(db).id for _ in range(2))
     who = _free(db, service_type_ids=[offered])
-    for kind, there in ((offered, True), (other, False)):
-        found = search_slots(db, ctx, SearchSlots(service_type_id=kind, start=TOMORROW))
+    for service_type_id, there in ((offered, True), (other, False)):
+        found = search_slots(db, ctx, SearchSlots(service_type_id=service_type_id, start=TOMORROW))
         assert ({one.consultant_user_id for one in found.starts} == {who}) is there
-        held = hold_start(db, ctx, builders.request(db, kind), who, TOMORROW, TOMORROW)
+        held = hold_start(db, ctx, builders.request(db, service_type_id), who, TOMORROW, TOMORROW)
         assert (not isinstance(held, Refusal)) is there

@@ -36,20 +36,20 @@ from tests.invariants import of_rows
 MOMENT = Context(now=NOW, actor="rival", entry_point="booking")
 
 
-def ask(db: Session, kind: UUID, hour: int = 0) -> RequestOutcome:
+def ask(db: Session, service_type_id: UUID, hour: int = 0) -> RequestOutcome:
     """Somebody asks for a session, from an hour of tomorrow on."""
     command = SubmitRequest(
         message_id=uuid4(),
         actor="mira",
         request_id=uuid4(),
         requester_user_id=uuid4(),
-        service_type_id=kind,
+        service_type_id=service_type_id,
         preferred_start=TOMORROW + hour * HOUR,
     )
     return assignment.submit(db, MOMENT, command)
 
 
-def give(db: Session, session: UUID, who: UUID | None = None) -> str:
+def reassign_session(db: Session, session: UUID, who: UUID | None = None) -> str:
     """Reassign a session; the outcome's result, or why not."""
     command = ReassignSession(
         message_id=uuid4(), actor="desk", session_id=session, consultant_user_id=who, reason="ill"
@@ -88,48 +88,55 @@ def ahead(db: Session, who: UUID) -> int:
 
 
 def test_a_consultant_at_capacity_gets_no_more_until_a_session_is_over(db: Session) -> None:
-    kind = builders.service_type(db).id
+    service_type_id = builders.service_type(db).id
     who = consultant(db, assignment_capacity=2)
 
-    given = [ask(db, kind) for _ in range(3)]
+    outcomes = [ask(db, service_type_id) for _ in range(3)]
 
-    assert [one.status for one in given] == ["scheduled", "scheduled", "pending_assignment"]
-    assert given[2].reason == "at_capacity"
-    assert given[0].session_id
+    assert [one.status for one in outcomes] == ["scheduled", "scheduled", "pending_assignment"]
+    assert outcomes[2].reason == "at_capacity"
+    assert outcomes[0].session_id
     sessions.cancel(
         db,
         MOMENT,
         CancelSession(
-            message_id=uuid4(), actor="mira", session_id=given[0].session_id, cancelled_by="user", reason="x"
+            message_id=uuid4(),
+            actor="mira",
+            session_id=outcomes[0].session_id,
+            cancelled_by="user",
+            reason="x",
         ),
     )
-    assert (ask(db, kind).status, ahead(db, who)) == ("scheduled", 2)
+    assert (ask(db, service_type_id).status, ahead(db, who)) == ("scheduled", 2)
 
 
 def test_what_is_over_does_not_count(db: Session) -> None:
-    kind = builders.service_type(db).id
+    service_type_id = builders.service_type(db).id
     who = consultant(db, assignment_capacity=1)
-    meeting(db, who, kind, NOW - 2 * HOUR)
-    assert ask(db, kind).consultant_user_id == who
+    meeting(db, who, service_type_id, NOW - 2 * HOUR)
+    assert ask(db, service_type_id).consultant_user_id == who
 
 
 def test_sessions_of_every_service_type_and_confirmation_requests_count(db: Session) -> None:
-    kind, asked = builders.service_type(db).id, builders.service_type(db, requires_confirmation=True).id
+    service_type_id, confirming = (
+        builders.service_type(db).id,
+        builders.service_type(db, requires_confirmation=True).id,
+    )
     consultant(db, assignment_capacity=1)
-    assert ask(db, asked).status == "pending_confirmation"
-    assert ask(db, kind).reason == "at_capacity"
+    assert ask(db, confirming).status == "pending_confirmation"
+    assert ask(db, service_type_id).reason == "at_capacity"
 
 
 def test_what_a_requester_chooses_and_an_operator_says_is_not_bound_by_it(db: Session) -> None:
-    kind = builders.service_type(db).id
+    service_type_id = builders.service_type(db).id
     who, other = consultant(db, assignment_capacity=1), consultant(db)
-    session = meeting(db, other, kind, TOMORROW + 4 * HOUR)
+    session = meeting(db, other, service_type_id, TOMORROW + 4 * HOUR)
     hold = HoldSlot(
         message_id=uuid4(),
         actor="mira",
         request_id=uuid4(),
         requester_user_id=uuid4(),
-        service_type_id=kind,
+        service_type_id=service_type_id,
         consultant_user_id=who,
         start=TOMORROW,
     )
@@ -138,34 +145,34 @@ def test_what_a_requester_chooses_and_an_operator_says_is_not_bound_by_it(db: Se
         update={"request_id": uuid4(), "requester_user_id": uuid4(), "start": TOMORROW + HOUR}
     )
     assert holds.hold_slot(db, MOMENT, second).result == "done"
-    assert give(db, session.id) == "nobody_can"
-    assert give(db, session.id, who) == "done"
+    assert reassign_session(db, session.id) == "nobody_can"
+    assert reassign_session(db, session.id, who) == "done"
     assert ahead(db, who) == 3
 
 
 def test_a_plan_gives_a_colleague_no_more_than_they_take(db: Session) -> None:
-    kind = builders.service_type(db).id
+    service_type_id = builders.service_type(db).id
     absent, colleague = consultant(db), consultant(db, hours=100, assignment_capacity=2)
     for number in range(3):
-        meeting(db, absent, kind, TOMORROW + number * HOUR)
+        meeting(db, absent, service_type_id, TOMORROW + number * HOUR)
     assert actions(db, absent) == {("reassign", colleague): 2, ("cancel", None): 1}
 
 
 def test_a_plan_proposes_no_more_of_a_colleagues_time_than_they_take(db: Session) -> None:
-    kind = builders.service_type(db).id
+    service_type_id = builders.service_type(db).id
     absent = consultant(db)
     colleague = consultant(db, TOMORROW + timedelta(days=1), assignment_capacity=1)
     for number in range(2):
-        meeting(db, absent, kind, TOMORROW + number * HOUR)
+        meeting(db, absent, service_type_id, TOMORROW + number * HOUR)
     assert actions(db, absent) == {("propose", colleague): 1, ("cancel", None): 1}
 
 
 def test_a_plan_is_outdated_when_its_colleague_has_no_room_any_more(db: Session) -> None:
-    kind = builders.service_type(db).id
+    service_type_id = builders.service_type(db).id
     absent, colleague = consultant(db), consultant(db, hours=100, assignment_capacity=1)
-    meeting(db, absent, kind, TOMORROW + 5 * HOUR)
+    meeting(db, absent, service_type_id, TOMORROW + 5 * HOUR)
     plan = planned(db, absent)
-    meeting(db, colleague, kind, TOMORROW + 50 * HOUR)
+    meeting(db, colleague, service_type_id, TOMORROW + 50 * HOUR)
     assert apply(db, plan) == "plan_outdated"
     assert ahead(db, colleague) == 1
 
@@ -178,7 +185,7 @@ def test_of_two_pools_that_want_the_last_room_of_one_consultant_one_gets_it(own_
         kinds = [builders.service_type(db).id for _ in range(2)]
         who, other = consultant(db, assignment_capacity=1, priority_tier=1), consultant(db)
 
-    late = overtaken(partial(ask, kind=kinds[0]), partial(ask, kind=kinds[1], hour=3))
+    late = overtaken(partial(ask, service_type_id=kinds[0]), partial(ask, service_type_id=kinds[1], hour=3))
 
     assert late.consultant_user_id == other
     with transaction() as db:
@@ -192,7 +199,7 @@ def test_a_session_that_is_reassigned_does_not_overtake_another_pool(own_databas
         who, absent = consultant(db, assignment_capacity=1, priority_tier=1), consultant(db, hours=1)
         session = meeting(db, absent, kinds[1], TOMORROW + 4 * HOUR).id
 
-    late = overtaken(partial(ask, kind=kinds[0]), partial(give, session=session))
+    late = overtaken(partial(ask, service_type_id=kinds[0]), partial(reassign_session, session=session))
 
     assert late == "nobody_can"
     with transaction() as db:
@@ -206,7 +213,7 @@ def test_a_plan_that_is_applied_does_not_overtake_another_pool(own_database: str
         meeting(db, absent, kinds[1], TOMORROW + 4 * HOUR)
         plan = planned(db, absent)
 
-    late = overtaken(partial(ask, kind=kinds[0]), partial(apply, plan=plan))
+    late = overtaken(partial(ask, service_type_id=kinds[0]), partial(apply, plan=plan))
 
     assert late == "plan_outdated"
     with transaction() as db:

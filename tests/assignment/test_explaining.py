@@ -26,16 +26,16 @@ MOMENT = Context(now=NOW, actor="test", entry_point="booking")
 
 def _decided(db: Session) -> tuple[ConsultationRequest, dict[str, Any]]:
     """A request that first nobody could serve, then the second choice got."""
-    kind = builders.service_type(db, waiting_list="book", assignment_weights={"earliest": 3.0})
+    service_type = builders.service_type(db, waiting_list="book", assignment_weights={"earliest": 3.0})
     unskilled = builders.consultant(db, specializations=["law"]).consultant_user_id
-    wanted, other = (builders.consultant(db).consultant_user_id for _ in range(2))
+    preferred, other = (builders.consultant(db).consultant_user_id for _ in range(2))
     request = builders.request(
-        db, kind.id, preferred_consultant_user_id=wanted, required_specializations=["algebra"]
+        db, service_type.id, preferred_consultant_user_id=preferred, required_specializations=["algebra"]
     )
     service.assign(db, MOMENT, request.id)
     builders.window(db, other, TOMORROW)
     service.assign(db, MOMENT, request.id)
-    return request, {"unskilled": unskilled, "wanted": wanted, "other": other}
+    return request, {"unskilled": unskilled, "wanted": preferred, "other": other}
 
 
 def _explained(db: Session, request: ConsultationRequest) -> ExplainOutcome:
@@ -86,6 +86,6 @@ def test_the_command_line_shows_a_table_and_json(own_database: str) -> None:
     assert "not the preferred one (no_free_time): no start of their own" in shown
     row = next(line for line in shown.splitlines() if str(people["unskilled"]) in line and "│" in line)
     assert "missing_spec" in row
-    told = json.loads(CliRunner().invoke(cli, ["explain", str(request.id), "--json"]).stdout)
-    assert [one["reason"] for one in told["decisions"]] == ["no_free_time", "chosen"]
+    explanation = json.loads(CliRunner().invoke(cli, ["explain", str(request.id), "--json"]).stdout)
+    assert [one["reason"] for one in explanation["decisions"]] == ["no_free_time", "chosen"]
     assert CliRunner().invoke(cli, ["explain", str(uuid4())]).exit_code != 0

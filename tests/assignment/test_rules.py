@@ -36,12 +36,12 @@ from booking_tasks.credits.rules import Balance
 from booking_tasks.enums import Term
 from tests.builders import NOW
 
-KIND, COMPANY = UUID(int=101), UUID(int=102)
+SERVICE_TYPE, COMPANY = UUID(int=101), UUID(int=102)
 HOUR = timedelta(hours=1)
 
 
-def wish(**values: Any) -> Criteria:
-    return Criteria(**({"requester_user_id": UUID(int=1), "service_type_id": KIND} | values))
+def criteria_of(**values: Any) -> Criteria:
+    return Criteria(**({"requester_user_id": UUID(int=1), "service_type_id": SERVICE_TYPE} | values))
 
 
 def profile(number: int = 7, **values: Any) -> Profile:
@@ -49,15 +49,15 @@ def profile(number: int = 7, **values: Any) -> Profile:
 
 
 def about(**values: Any) -> Circumstances:
-    given: dict[str, Any] = {
-        "criteria": wish(),
+    defaults: dict[str, Any] = {
+        "criteria": criteria_of(),
         "since": NOW,
         "until": None,
         "requester_zone": UTC,
         "known": {},
         "aliases": {},
     }
-    return Circumstances(**(given | values))
+    return Circumstances(**(defaults | values))
 
 
 def candidate(number: int, hour: float = 1, **values: Any) -> Candidate:
@@ -66,7 +66,7 @@ def candidate(number: int, hour: float = 1, **values: Any) -> Candidate:
 
 
 @pytest.mark.parametrize(
-    ("reason", "consultant", "wanted"),
+    ("reason", "consultant", "wanted_criteria"),
     [
         ("not_available_for_booking", {"is_available_for_booking": False}, {}),
         ("is_the_requester", {}, {"requester_user_id": UUID(int=7)}),
@@ -78,23 +78,23 @@ def candidate(number: int, hour: float = 1, **values: Any) -> Candidate:
         ("missing_language", {"languages": ("en",)}, {"languages": ("de", "fr")}),
         ("missing_language", {}, {"languages": ("de",)}),
         (None, {}, {}),
-        (None, {"service_type_ids": frozenset({KIND})}, {}),
+        (None, {"service_type_ids": frozenset({SERVICE_TYPE})}, {}),
         (None, {"company_ids": frozenset({COMPANY})}, {"company_id": COMPANY}),
         (None, {"specializations": ("ALGEBRA", "law")}, {"required_specializations": ("algebra",)}),
         (None, {"languages": ("de-AT",)}, {"languages": ("fr", "de")}),
     ],
 )
 def test_an_ineligible_candidate_has_its_first_reason(
-    reason: str | None, consultant: dict[str, Any], wanted: dict[str, Any]
+    reason: str | None, consultant: dict[str, Any], wanted_criteria: dict[str, Any]
 ) -> None:
-    assert ineligibility_reason(profile(**consultant), wish(**wanted)) == reason
+    assert ineligibility_reason(profile(**consultant), criteria_of(**wanted_criteria)) == reason
 
 
 def test_the_reasons_come_in_the_order_of_the_table() -> None:
     everything = profile(
         is_available_for_booking=False, service_type_ids=frozenset(), company_ids=frozenset()
     )
-    nothing_fits = wish(
+    nothing_fits = criteria_of(
         requester_user_id=UUID(int=7), required_specializations=("algebra",), languages=("de",)
     )
     found = []
@@ -109,7 +109,7 @@ def test_the_reasons_come_in_the_order_of_the_table() -> None:
     while (reason := ineligibility_reason(Profile(**values), nothing_fits)) is not None:
         found.append(reason)
         if reason == "is_the_requester":
-            nothing_fits = wish(required_specializations=("algebra",), languages=("de",))
+            nothing_fits = criteria_of(required_specializations=("algebra",), languages=("de",))
         else:
             values |= mended[reason]
     assert found == list(REASONS[: len(found)])
@@ -118,8 +118,11 @@ def test_the_reasons_come_in_the_order_of_the_table() -> None:
 def test_a_specialization_is_known_by_all_its_names() -> None:
     aliases = {"maths": "mathematics", "math": "mathematics"}
     one = profile(specializations=("Math",))
-    assert ineligibility_reason(one, wish(required_specializations=("MATHS",)), aliases) is None
-    assert ineligibility_reason(one, wish(required_specializations=("MATHS",))) == "missing_specialization"
+    assert ineligibility_reason(one, criteria_of(required_specializations=("MATHS",)), aliases) is None
+    assert (
+        ineligibility_reason(one, criteria_of(required_specializations=("MATHS",)))
+        == "missing_specialization"
+    )
 
 
 def test_a_region_is_not_served_by_the_language_alone() -> None:
@@ -131,14 +134,14 @@ def test_a_region_is_not_served_by_the_language_alone() -> None:
 
 def test_the_requesters_word_excludes_waits_or_allows_anyone() -> None:
     preferred, other = profile(7), profile(8)
-    until = wish(preferred=UUID(int=7), fallback="wait", fallback_after=NOW + HOUR)
+    until = criteria_of(preferred=UUID(int=7), fallback="wait", fallback_after=NOW + HOUR)
     assert exclusion_reason(other, until, NOW) == "waits_for_preferred"
     assert exclusion_reason(other, until, NOW + HOUR) is None
-    only = wish(preferred=UUID(int=7), fallback="only")
+    only = criteria_of(preferred=UUID(int=7), fallback="only")
     assert exclusion_reason(other, only, NOW) == "not_the_preferred"
     assert exclusion_reason(preferred, only, NOW) is None
-    assert exclusion_reason(other, wish(preferred=UUID(int=7)), NOW) is None
-    assert exclusion_reason(other, wish(excluded=frozenset({UUID(int=8)})), NOW) == "excluded"
+    assert exclusion_reason(other, criteria_of(preferred=UUID(int=7)), NOW) is None
+    assert exclusion_reason(other, criteria_of(excluded=frozenset({UUID(int=8)})), NOW) == "excluded"
 
 
 def test_an_empty_choice_names_how_far_anyone_came() -> None:
@@ -166,9 +169,11 @@ def test_a_night_suits_nobody_and_a_day_must_suit_both() -> None:
 
 
 def test_who_has_just_what_is_required_comes_before_the_generalist() -> None:
-    asked = about(criteria=wish(required_specializations=("maths",)), aliases={"maths": "mathematics"})
-    assert specialization_closeness(profile(specializations=("Mathematics",)), asked) == 1
-    assert specialization_closeness(profile(specializations=("mathematics", "law", "LAW")), asked) == 0.5
+    evaluated = about(
+        criteria=criteria_of(required_specializations=("maths",)), aliases={"maths": "mathematics"}
+    )
+    assert specialization_closeness(profile(specializations=("Mathematics",)), evaluated) == 1
+    assert specialization_closeness(profile(specializations=("mathematics", "law", "LAW")), evaluated) == 0.5
 
 
 def test_every_term_lies_between_nought_and_one() -> None:
@@ -207,7 +212,7 @@ def test_preferred_then_tier_then_turn_then_earliest() -> None:
         [candidate(1, 90), candidate(2, 50), candidate(3, 40), candidate(4, 1)],
         people,
         standings,
-        criteria=wish(preferred=preferred),
+        criteria=criteria_of(preferred=preferred),
         known={early: 1.0},
     )
     assert found == [1, 2, 3, 4]
@@ -235,15 +240,15 @@ def test_the_defaults_rank_strictly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "fault"),
+    ("defaults", "fault"),
     [
         ({"fairness": -1.0}, "fairness must be zero or more"),
         ({"earliest": float("nan")}, "earliest must be zero or more"),
         (dict.fromkeys(Term, 0.0), "at least one weight must be above zero"),
     ],
 )
-def test_weights_that_cannot_rank_are_named(given: dict[str, float], fault: str) -> None:
-    found = Weights().with_changes(given).problem
+def test_weights_that_cannot_rank_are_named(defaults: dict[str, float], fault: str) -> None:
+    found = Weights().with_changes(defaults).problem
     assert found is not None
     assert found.startswith(fault)
     with pytest.raises(ValueError, match="there is no term speed; the terms are preference"):

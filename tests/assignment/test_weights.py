@@ -17,7 +17,7 @@ def test_named_weights_change_and_the_others_keep_their_defaults(monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("weights", "reason"),
     [
         ("fairness=-1", "fairness must be zero or more"),
         ("fairness=nan", "fairness must be zero or more"),
@@ -29,8 +29,8 @@ def test_named_weights_change_and_the_others_keep_their_defaults(monkeypatch: py
     ],
 )
 def test_contradictory_weights_are_refused_by_variable_and_reason(
-    monkeypatch: pytest.MonkeyPatch, given: str, reason: str
+    monkeypatch: pytest.MonkeyPatch, weights: str, reason: str
 ) -> None:
-    monkeypatch.setenv("BOOKING_ASSIGNMENT_WEIGHTS", given)
+    monkeypatch.setenv("BOOKING_ASSIGNMENT_WEIGHTS", weights)
     with pytest.raises(SettingsError, match=f"^BOOKING_ASSIGNMENT_WEIGHTS: {reason}"):
         load_settings()

@@ -25,7 +25,7 @@ START = NOW
 END = NOW + timedelta(minutes=60)
 DELAY = timedelta(minutes=15)
 
-Told = Literal["attended", "absent"] | None
+Observed = Literal["attended", "absent"] | None
 
 
 def running(db: Session, **values: Any) -> ScheduledSession:
@@ -36,9 +36,11 @@ def later(ctx: Context, instant: datetime) -> Context:
     return replace(ctx, now=instant)
 
 
-def seen(kind: Any, minutes: float, party: Any = None, external_id: str | None = None) -> Observation:
+def seen(
+    evidence_type: Any, minutes: float, party: Any = None, external_id: str | None = None
+) -> Observation:
     return Observation(
-        evidence_type=kind,
+        evidence_type=evidence_type,
         observed_at=START + timedelta(minutes=minutes),
         party=party,
         external_id=external_id or uuid4().hex,
@@ -61,7 +63,7 @@ def both_attended() -> tuple[Observation, ...]:
 
 
 def outcome(
-    session_id: UUID, notes: str | None = None, requester: Told = None, consultant: Told = None
+    session_id: UUID, notes: str | None = None, requester: Observed = None, consultant: Observed = None
 ) -> RecordOutcome:
     return RecordOutcome.model_validate(
         {
@@ -159,8 +161,8 @@ def test_a_cancelled_moved_or_ended_session_is_not_looked_at(
 ) -> None:
     session = running(db, **values)
     service.record_attendance(db, ctx, evidence(session.id, seen("room_opened", 0)))
-    look = later(ctx, START + timedelta(minutes=minutes))
-    assert service.check_attendance(db, look, session.id, revision) is not None
+    checked = later(ctx, START + timedelta(minutes=minutes))
+    assert service.check_attendance(db, checked, session.id, revision) is not None
     assert events(db, session.id) == []
 
 
@@ -366,7 +368,7 @@ def test_a_correction_that_changes_nothing_is_already_done(db: Session, ctx: Con
     ],
 )
 def test_an_outcome_of_a_session_without_one_is_refused_whole(
-    db: Session, ctx: Context, status: str, notes: str | None, requester: Told, code: str
+    db: Session, ctx: Context, status: str, notes: str | None, requester: Observed, code: str
 ) -> None:
     session = running(db, status=status)
     answer = service.record_outcome(db, ctx, outcome(session.id, notes, requester))

@@ -47,7 +47,7 @@ def running(count: int = 1) -> list[UUID]:
         return [booked_session(db, start=START, status="in_progress").id for _ in range(count)]
 
 
-def told(db: Session) -> list[str]:
+def announced(db: Session) -> list[str]:
     return list(db.scalars(select(Event.type).order_by(Event.position)))
 
 
@@ -78,7 +78,7 @@ def test_evidence_comes_in_by_message_and_leads_to_the_verdict(stepped: None) ->
     assert tasks.judge_sessions() == 1
     with transaction() as db:
         assert db.get_one(ScheduledSession, session_id).status == "no_show_user"
-        assert told(db) == ["session.no_show"]
+        assert announced(db) == ["session.no_show"]
 
 
 def test_a_batch_is_not_the_end_of_the_sweep(stepped: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_two_sweeps_at_once_reach_each_verdict_once(stepped: None) -> None:
         sweep.join()
     with transaction() as db:
         assert sum(counts) == 12
-        assert told(db) == ["session.attendance_unknown"] * 12
+        assert announced(db) == ["session.attendance_unknown"] * 12
 
 
 def test_a_session_that_somebody_holds_is_judged_the_next_time(stepped: None) -> None:
@@ -133,7 +133,7 @@ def test_the_check_at_the_grace_time_runs_from_the_ledger(stepped: None) -> None
     )
     assert tasks.check_attendance() == 2
     with transaction() as db:
-        assert told(db) == ["session.side_missing"]
+        assert announced(db) == ["session.side_missing"]
         states = {job.subject_id: job.state for job in db.scalars(select(Job))}
         assert states == {session_id: "done", cancelled: "skipped"}
 

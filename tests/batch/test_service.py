@@ -278,18 +278,18 @@ def test_a_batch_with_too_many_starts_for_all_still_serves_everybody(
     service_type = builders.service_type(db)
     for _ in range(4):
         consultant(db, hours=8)
-    wanted = consultant(db, TOMORROW + timedelta(days=5))
+    preferred = consultant(db, TOMORROW + timedelta(days=5))
     requests = [
         builders.request(db, service_type.id, requested_at=NOW + n * timedelta(minutes=1)) for n in range(20)
     ]
-    requests[-1].preferred_consultant_user_id = wanted
+    requests[-1].preferred_consultant_user_id = preferred
     db.flush()
     plan = run(db, ctx)
 
     assert len(plan.snapshot.batch.pair_scores) <= 80
     assert plan.solution.objective.served > 15  # four times the four that all of them could have together
     assert len(sessions(db)) == 20
-    assert sessions(db)[requests[-1].id].consultant_user_id == wanted
+    assert sessions(db)[requests[-1].id].consultant_user_id == preferred
 
 
 @pytest.mark.usefixtures("valkey")

@@ -71,9 +71,9 @@ def test_a_session_that_the_requester_chose_has_no_credit_to_reverse(db: Session
 
 
 def test_who_was_on_leave_is_credited_once_when_it_is_over(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db).id
+    service_type_id = builders.service_type(db).id
     there, away = (builders.consultant(db, time_zone="Asia/Tokyo").consultant_user_id for _ in range(2))
-    lock_pool(db, Criteria(uuid4(), kind), NOW)
+    lock_pool(db, Criteria(uuid4(), service_type_id), NOW)
     day = NOW.replace(tzinfo=None, hour=0)
     db.add(
         ConsultantLeave(
@@ -81,7 +81,7 @@ def test_who_was_on_leave_is_credited_once_when_it_is_over(db: Session, ctx: Con
         )
     )
     for _ in range(3):
-        service.grant_credit(db, ctx, builders.request(db, kind), there)
+        service.grant_credit(db, ctx, builders.request(db, service_type_id), there)
     over = NOW.replace(hour=15)  # midnight in Tokyo
     assert service.credit_leaves(db, replace(ctx, now=over - timedelta(seconds=1))) == 0
     assert service.credit_leaves(db, replace(ctx, now=over)) == 1

@@ -130,9 +130,9 @@ def replies_lost_after(command: bytes, url: str) -> Iterator[str]:
 def _serve(listener: socket.socket, host: str, port: int, command: bytes) -> None:
     client, _ = listener.accept()
     with client, socket.create_connection((host, port)) as server, suppress(ConnectionError):
-        while asked := client.recv(65536):
-            server.sendall(asked)
+        while received := client.recv(65536):
+            server.sendall(received)
             answer = server.recv(65536)
-            if command in asked:
+            if command in received:
                 return
             client.sendall(answer)

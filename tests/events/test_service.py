@@ -31,9 +31,9 @@ def test_a_session_event_has_the_attributes_that_cloudevents_requires(db: Sessio
         before={"status": "scheduled"},
         after={"status": "in_progress", "revision": 2},
     )
-    told = service.cloud_event(db, event_id, "/booking", "org.example.booking")
-    assert told is not None
-    assert told.model_dump(mode="json") == {
+    event = service.cloud_event(db, event_id, "/booking", "org.example.booking")
+    assert event is not None
+    assert event.model_dump(mode="json") == {
         "specversion": "1.0",
         "id": str(event_id),
         "source": "/booking",
@@ -53,12 +53,12 @@ def test_a_session_event_has_the_attributes_that_cloudevents_requires(db: Sessio
 
 
 def test_before_there_is_a_session_the_subject_is_the_request(db: Session, ctx: Context) -> None:
-    wish = request(db, service_type(db).id)
-    event_id = outbox.record_event(db, ctx, EventType.REQUEST_SUBMITTED, request=wish)
-    told = service.cloud_event(db, event_id, "/booking", "booking")
-    assert told is not None
-    assert (told.subject, told.data["session_id"], told.data["consultant_user_id"]) == (
-        str(wish.id),
+    new_request = request(db, service_type(db).id)
+    event_id = outbox.record_event(db, ctx, EventType.REQUEST_SUBMITTED, request=new_request)
+    event = service.cloud_event(db, event_id, "/booking", "booking")
+    assert event is not None
+    assert (event.subject, event.data["session_id"], event.data["consultant_user_id"]) == (
+        str(new_request.id),
         None,
         None,
     )
@@ -80,12 +80,12 @@ def test_reasons_names_addresses_and_links_stay_inside(db: Session, ctx: Context
             "start": (NOW + timedelta(days=1)).isoformat(),
         },
     )
-    told = service.cloud_event(db, event_id, "/booking", "booking")
-    assert told is not None
-    text = told.model_dump_json()
+    event = service.cloud_event(db, event_id, "/booking", "booking")
+    assert event is not None
+    text = event.model_dump_json()
     assert "canary" not in text
     assert "Mira" not in text
-    assert told.data["after"]["start"] == "2027-03-02T09:00:00+00:00"
+    assert event.data["after"]["start"] == "2027-03-02T09:00:00+00:00"
 
 
 def test_an_event_that_retention_took_is_nothing(db: Session) -> None:

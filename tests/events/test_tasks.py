@@ -66,13 +66,13 @@ def test_an_event_reaches_the_stream_as_a_cloudevent(server: Redis, stream: str)
     (event_id,) = happened()
     assert tasks.publish_event() == 1
     (entry,) = entries(server, stream)
-    told = CloudEvent.model_validate_json(entry[b"event"])
-    assert (told.id, told.source, told.type) == (
+    published = CloudEvent.model_validate_json(entry[b"event"])
+    assert (published.id, published.source, published.type) == (
         event_id,
         "/booking-tasks",
         "org.example.booking.session.started.v1",
     )
-    assert entry[b"type"].decode() == told.type
+    assert entry[b"type"].decode() == published.type
     assert job_states() == ["done"]
 
 

@@ -40,33 +40,33 @@ START = NOW + timedelta(days=1)
 class Counter:
     """One consultant with four hours tomorrow, and people who want them."""
 
-    def __init__(self, db: Session, ctx: Context, **kind: Any) -> None:
+    def __init__(self, db: Session, ctx: Context, **service_type: Any) -> None:
         self.db, self.ctx = db, ctx
-        self.kind = builders.service_type(db, **kind)
+        self.service_type = builders.service_type(db, **service_type)
         self.who = builders.consultant(db).consultant_user_id
         builders.window(db, self.who, START, hours=4)
 
     def hold(self, start: datetime = START, **values: Any) -> HoldOutcome:
-        given = {
+        message = {
             "message_id": uuid4(),
             "actor": "shop",
             "request_id": uuid7(),
             "requester_user_id": uuid7(),
-            "service_type_id": self.kind.id,
+            "service_type_id": self.service_type.id,
             "consultant_user_id": self.who,
             "start": start,
         }
-        return service.hold_slot(self.db, self.ctx, HoldSlot.model_validate(given | values))
+        return service.hold_slot(self.db, self.ctx, HoldSlot.model_validate(message | values))
 
     def say(self, contract: Any, held: HoldOutcome, **values: Any) -> HoldOutcome:
-        given = {
+        message = {
             "message_id": uuid4(),
             "actor": "shop",
             "request_id": held.request_id,
             "hold_token": held.hold_token,
         }
         outcome: HoldOutcome = getattr(service, contract.task)(
-            self.db, self.ctx, contract.model_validate(given | values)
+            self.db, self.ctx, contract.model_validate(message | values)
         )
         assert [name for name, rows in ALWAYS.items() if self.db.execute(text(rows)).first()] == []
         return outcome
@@ -188,8 +188,8 @@ def test_where_the_consultant_confirms_confirmation_is_requested_and_the_hold_go
 ) -> None:
     counter = Counter(db, ctx, requires_confirmation=True)
     held = counter.hold()
-    asked = counter.say(ConfirmHold, held)
-    assert (asked.status, asked.held_until) == ("pending_confirmation", START)
+    pending = counter.say(ConfirmHold, held)
+    assert (pending.status, pending.held_until) == ("pending_confirmation", START)
     assert counter.say(ConfirmHold, held).result == "already_done"
     assert counter.hold().code == "slot_taken"
     confirmed = intake.confirm(
@@ -247,8 +247,8 @@ def test_confirmation_is_requested_when_it_became_required_just_now(own_database
     with transaction() as db:
         counter = Counter(db, ctx)
         held = counter.hold()
-    own = {"consultant_user_id": counter.who, "service_type_id": counter.kind.id}
-    wish = SetConsultantPolicy.model_validate(
+    own = {"consultant_user_id": counter.who, "service_type_id": counter.service_type.id}
+    policy = SetConsultantPolicy.model_validate(
         {"message_id": uuid4(), "actor": "staff", "requires_confirmation": True} | own
     )
     yes = ConfirmHold.model_validate(
@@ -256,7 +256,7 @@ def test_confirmation_is_requested_when_it_became_required_just_now(own_database
     )
 
     late = overtaken(
-        lambda db: policies.set_consultant_policy(db, ctx, wish),
+        lambda db: policies.set_consultant_policy(db, ctx, policy),
         lambda db: service.confirm_hold(db, ctx, yes),
     )
 

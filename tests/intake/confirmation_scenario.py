@@ -32,9 +32,9 @@ TOMORROW = NOW + timedelta(days=1)
 class ConfirmationScenario:
     """Two consultants with a free day, and a service type whose bookings they must confirm."""
 
-    def __init__(self, db: Session, ctx: Context, **kind: Any) -> None:
+    def __init__(self, db: Session, ctx: Context, **service_type: Any) -> None:
         self.db, self.ctx = db, ctx
-        self.kind = builders.service_type(db, **({"requires_confirmation": True} | kind))
+        self.service_type = builders.service_type(db, **({"requires_confirmation": True} | service_type))
         self.consultants = [builders.consultant(db).consultant_user_id for _ in range(2)]
         for who in self.consultants:
             builders.window(db, who, TOMORROW)
@@ -45,17 +45,17 @@ class ConfirmationScenario:
             "actor": "mira",
             "request_id": uuid7(),
             "requester_user_id": uuid7(),
-            "service_type_id": self.kind.id,
+            "service_type_id": self.service_type.id,
         }
-        wish = SubmitRequest.model_validate(command | values)
-        new = service.submission(self.db, self.ctx, wish)
+        message = SubmitRequest.model_validate(command | values)
+        new = service.submission(self.db, self.ctx, message)
         written = new if isinstance(new, RequestOutcome) else service.insert_request(self.db, self.ctx, new)
         if isinstance(written, RequestOutcome):
             return written
-        return RequestOutcome(result="done", request_id=wish.request_id, status=RequestStatus.PENDING)
+        return RequestOutcome(result="done", request_id=message.request_id, status=RequestStatus.PENDING)
 
-    def asked(self, **values: object) -> ConsultationRequest:
-        """A request that a consultant was asked to confirm."""
+    def pending(self, **values: object) -> ConsultationRequest:
+        """A request that waits for a confirmation."""
         outcome = self.submit(**values)
         assert outcome.request_id is not None
         assert assignment.assign(self.db, self.ctx, outcome.request_id).result == "confirmation_requested"
@@ -101,6 +101,6 @@ class ConfirmationScenario:
         return [(args["notice"], UUID(args["recipient"])) for args in rows.scalars()]
 
 
-def asked_consultant(request: ConsultationRequest) -> UUID:
+def assigned_consultant(request: ConsultationRequest) -> UUID:
     assert request.assigned_consultant_user_id is not None
     return request.assigned_consultant_user_id

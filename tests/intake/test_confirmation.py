@@ -27,7 +27,7 @@ from booking_tasks.requests.confirmation_requests import confirmation_request, l
 from booking_tasks.requests.rules import confirmation_deadline
 from tests import builders
 from tests.builders import NOW
-from tests.intake.confirmation_scenario import TOMORROW, ConfirmationScenario, asked_consultant
+from tests.intake.confirmation_scenario import TOMORROW, ConfirmationScenario, assigned_consultant
 
 DAY = timedelta(days=1)
 
@@ -40,7 +40,7 @@ def held_until(scenario: ConfirmationScenario, request: ConsultationRequest) -> 
     return held.held_until - scenario.ctx.now
 
 
-def look(scenario: ConfirmationScenario, request: ConsultationRequest) -> assignment.Assignment:
+def assign_again(scenario: ConfirmationScenario, request: ConsultationRequest) -> assignment.Assignment:
     return assignment.assign(scenario.db, scenario.ctx, request.id)
 
 
@@ -55,9 +55,9 @@ def look(scenario: ConfirmationScenario, request: ConsultationRequest) -> assign
 def test_a_confirmation_request_waits_as_long_as_its_service_type_has_and_never_past_the_start(
     minutes: int | None, default: timedelta, ahead: timedelta
 ) -> None:
-    wanted = default if minutes is None else timedelta(minutes=minutes)
+    expected = default if minutes is None else timedelta(minutes=minutes)
 
-    assert confirmation_deadline(NOW, minutes, default, NOW + ahead) == NOW + min(wanted, ahead)
+    assert confirmation_deadline(NOW, minutes, default, NOW + ahead) == NOW + min(expected, ahead)
 
 
 @pytest.mark.parametrize(("minutes", "waits"), [(None, DAY), (90, timedelta(minutes=90)), (10_000, DAY)])
@@ -65,13 +65,13 @@ def test_a_service_type_has_a_deadline_of_its_own(
     db: Session, ctx: Context, minutes: int | None, waits: timedelta
 ) -> None:
     scenario = ConfirmationScenario(db, ctx, confirmation_minutes=minutes)
-    request = scenario.asked()
+    request = scenario.pending()
 
     assert held_until(scenario, request) == waits  # the start is a day ahead
-    said = latest_confirmation_request(db, request.id)
-    assert said is not None
-    assert db.get_one(Event, said.id).after["until"] == (scenario.ctx.now + waits).isoformat()
-    assert (said.start, said.end) == (TOMORROW, TOMORROW + timedelta(hours=1))
+    sent = latest_confirmation_request(db, request.id)
+    assert sent is not None
+    assert db.get_one(Event, sent.id).after["until"] == (scenario.ctx.now + waits).isoformat()
+    assert (sent.start, sent.end) == (TOMORROW, TOMORROW + timedelta(hours=1))
 
 
 def test_a_confirmed_hold_waits_for_its_consultant_as_long_as_its_service_type_has(
@@ -86,7 +86,7 @@ def test_a_confirmed_hold_waits_for_its_consultant_as_long_as_its_service_type_h
             actor="mira",
             request_id=uuid7(),
             requester_user_id=uuid7(),
-            service_type_id=scenario.kind.id,
+            service_type_id=scenario.service_type.id,
             consultant_user_id=scenario.consultants[0],
             start=TOMORROW,
             minutes=10,
@@ -114,13 +114,13 @@ def test_deadline_and_policy_come_in_by_message_and_wrong_ones_are_refused(db: S
         "default_duration_minutes": 60,
     }
     upsert_service_type(db, ctx, UpsertServiceType.model_validate(values))
-    kind = db.get_one(ServiceType, values["service_type_id"])
-    assert (kind.confirmation_minutes, kind.when_all_declined) == (None, "wait")
+    service_type = db.get_one(ServiceType, values["service_type_id"])
+    assert (service_type.confirmation_minutes, service_type.when_all_declined) == (None, "wait")
 
     more = {"confirmation_minutes": 30, "when_all_declined": "reject"}
     upsert_service_type(db, ctx, UpsertServiceType.model_validate(values | more))
-    db.refresh(kind)
-    assert (kind.confirmation_minutes, kind.when_all_declined) == (30, "reject")
+    db.refresh(service_type)
+    assert (service_type.confirmation_minutes, service_type.when_all_declined) == (30, "reject")
     for name, wrong in {"confirmation_minutes": 0, "when_all_declined": "shrug"}.items():
         with pytest.raises(ValueError, match=name):
             UpsertServiceType.model_validate(values | {name: wrong})
@@ -139,17 +139,17 @@ def test_the_database_itself_refuses_other_policies(db: Session, wrong: str) -> 
 def test_a_consultant_who_declined_or_did_not_answer_gets_no_second_request(
     scenario: ConfirmationScenario,
 ) -> None:
-    request = scenario.asked(preferred_start=TOMORROW + timedelta(hours=4))
-    first = asked_consultant(request)
+    request = scenario.pending(preferred_start=TOMORROW + timedelta(hours=4))
+    first = assigned_consultant(request)
     scenario.later(hours=24, seconds=1)
     service.expire_unanswered(scenario.db, scenario.ctx, request.id)
-    assert look(scenario, request).result == "confirmation_requested"
-    second = asked_consultant(request)
+    assert assign_again(scenario, request).result == "confirmation_requested"
+    second = assigned_consultant(request)
     scenario.decline(request, second)
 
     assert {first, second} == set(scenario.consultants)
     assert request.excluded_consultant_user_ids == [first, second]
-    assert look(scenario, request).result == "waiting"
+    assert assign_again(scenario, request).result == "waiting"
 
 
 @pytest.mark.parametrize(("policy", "status"), [("wait", "pending_assignment"), ("reject", "rejected")])
@@ -157,17 +157,17 @@ def test_after_the_last_candidate_the_service_type_decides(
     db: Session, ctx: Context, policy: str, status: str
 ) -> None:
     scenario = ConfirmationScenario(db, ctx, when_all_declined=policy)
-    request = scenario.asked()
-    scenario.decline(request, asked_consultant(request))
-    look(scenario, request)
-    scenario.decline(request, asked_consultant(request))
-    found = look(scenario, request)
+    request = scenario.pending()
+    scenario.decline(request, assigned_consultant(request))
+    assign_again(scenario, request)
+    scenario.decline(request, assigned_consultant(request))
+    found = assign_again(scenario, request)
 
     rejected = policy == "reject"
     assert (request.status, request.status_reason) == (status, "all_declined")
     assert found.result == ("rejected" if rejected else "waiting")
-    told = ("request_rejected", request.requester_user_id)
-    assert scenario.notices(request).count(told) == int(rejected)
+    notice = ("request_rejected", request.requester_user_id)
+    assert scenario.notices(request).count(notice) == int(rejected)
     last = db.execute(
         select(AssignmentDecision.reason)
         .where(AssignmentDecision.consultation_request_id == request.id)
@@ -175,22 +175,22 @@ def test_after_the_last_candidate_the_service_type_decides(
         .limit(1)
     ).scalar_one()
     assert last == "all_declined"
-    assert look(scenario, request).result == ("nothing" if rejected else "waiting")
-    assert scenario.notices(request).count(told) == int(rejected)
+    assert assign_again(scenario, request).result == ("nothing" if rejected else "waiting")
+    assert scenario.notices(request).count(notice) == int(rejected)
 
 
 def test_somebody_who_is_only_busy_keeps_the_request_waiting(db: Session, ctx: Context) -> None:
     scenario = ConfirmationScenario(db, ctx, when_all_declined="reject")
     busy = builders.consultant(db).consultant_user_id  # could take it, and has no free time now
-    request = scenario.asked()
-    scenario.decline(request, asked_consultant(request))
-    look(scenario, request)
-    scenario.decline(request, asked_consultant(request))
+    request = scenario.pending()
+    scenario.decline(request, assigned_consultant(request))
+    assign_again(scenario, request)
+    scenario.decline(request, assigned_consultant(request))
 
-    found = look(scenario, request)
+    found = assign_again(scenario, request)
     assert (found.result, found.reason) == ("waiting", "no_free_time")
     builders.window(db, busy, TOMORROW)
-    assert look(scenario, request).consultant_user_id == busy
+    assert assign_again(scenario, request).consultant_user_id == busy
 
 
 def test_no_confirmation_request_is_not_everybody_declined(db: Session, ctx: Context) -> None:
@@ -218,9 +218,9 @@ def test_everybody_declined_means_that_time_would_change_nothing() -> None:
 
 
 def test_an_answer_to_another_question_is_refused(scenario: ConfirmationScenario) -> None:
-    request = scenario.asked()
-    who, asked = asked_consultant(request), latest_confirmation_request(scenario.db, request.id)
-    assert asked is not None
+    request = scenario.pending()
+    who, latest = assigned_consultant(request), latest_confirmation_request(scenario.db, request.id)
+    assert latest is not None
     assert (
         scenario.confirm(request, who, confirmation_request_id=uuid4()).code == "other_confirmation_request"
     )
@@ -228,36 +228,38 @@ def test_an_answer_to_another_question_is_refused(scenario: ConfirmationScenario
         scenario.decline(request, who, confirmation_request_id=uuid4()).code == "other_confirmation_request"
     )
     assert request.status == "pending_confirmation"
-    assert scenario.confirm(request, who, confirmation_request_id=asked.id).status == "scheduled"
+    assert scenario.confirm(request, who, confirmation_request_id=latest.id).status == "scheduled"
 
 
 def test_a_question_says_what_became_of_it(scenario: ConfirmationScenario) -> None:
     ends = {
         "open": lambda request: None,
-        "accepted": lambda request: scenario.confirm(request, asked_consultant(request)),
-        "declined": lambda request: scenario.decline(request, asked_consultant(request)),
+        "accepted": lambda request: scenario.confirm(request, assigned_consultant(request)),
+        "declined": lambda request: scenario.decline(request, assigned_consultant(request)),
         "withdrawn": scenario.cancel,
     }
     for fate, end in ends.items():
-        request = scenario.asked()
-        asked = latest_confirmation_request(scenario.db, request.id)
-        assert asked is not None
+        request = scenario.pending()
+        latest = latest_confirmation_request(scenario.db, request.id)
+        assert latest is not None
         end(request)
-        found = confirmation_request(scenario.db, asked.id)
+        found = confirmation_request(scenario.db, latest.id)
         assert (found and found.resolution) == fate
 
-    request = scenario.asked()
-    asked = latest_confirmation_request(scenario.db, request.id)
-    assert asked is not None
+    request = scenario.pending()
+    latest = latest_confirmation_request(scenario.db, request.id)
+    assert latest is not None
     scenario.later(days=1, seconds=1)
     service.expire_unanswered(scenario.db, scenario.ctx, request.id)
-    assert latest_confirmation_request(scenario.db, request.id) == confirmation_request(scenario.db, asked.id)
-    found = confirmation_request(scenario.db, asked.id)
+    assert latest_confirmation_request(scenario.db, request.id) == confirmation_request(
+        scenario.db, latest.id
+    )
+    found = confirmation_request(scenario.db, latest.id)
     assert (found and found.resolution) == "unanswered"
 
 
 def test_only_a_question_is_a_question(scenario: ConfirmationScenario) -> None:
-    request = scenario.asked()
+    request = scenario.pending()
     submitted = scenario.db.execute(
         select(Event.id).where(Event.consultation_request_id == request.id, Event.type == "request.submitted")
     ).scalar_one()

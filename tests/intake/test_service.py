@@ -13,7 +13,7 @@ from booking_tasks.availability import service as availability
 from booking_tasks.intake import service
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
 from tests.builders import NOW
-from tests.intake.confirmation_scenario import TOMORROW, ConfirmationScenario, asked_consultant
+from tests.intake.confirmation_scenario import TOMORROW, ConfirmationScenario, assigned_consultant
 
 
 def test_a_request_whose_assignment_is_postponed_is_pending_and_its_job_is_due(
@@ -59,10 +59,10 @@ def test_a_new_request_may_name_the_one_it_replaces(scenario: ConfirmationScenar
 
 
 def test_a_confirmed_hold_becomes_the_booking_in_the_same_place(scenario: ConfirmationScenario) -> None:
-    request = scenario.asked()
+    request = scenario.pending()
     held = availability.held_slot(scenario.db, request.id)
     assert held is not None
-    outcome = scenario.confirm(request, asked_consultant(request))
+    outcome = scenario.confirm(request, assigned_consultant(request))
     assert (outcome.result, outcome.status) == ("done", "scheduled")
     facts = scenario.db.execute(
         select(AvailabilitySlot).where(AvailabilitySlot.consultation_request_id == request.id)
@@ -72,33 +72,33 @@ def test_a_confirmed_hold_becomes_the_booking_in_the_same_place(scenario: Confir
     ]
     session = scenario.db.get_one(ScheduledSession, request.scheduled_session_id)
     assert session.consultation_request_id == request.id
-    assert scenario.confirm(request, asked_consultant(request)).result == "already_done"
+    assert scenario.confirm(request, assigned_consultant(request)).result == "already_done"
 
 
 def test_only_the_assigned_consultant_may_answer(scenario: ConfirmationScenario) -> None:
-    request = scenario.asked()
-    [other] = set(scenario.consultants) - {asked_consultant(request)}
+    request = scenario.pending()
+    [other] = set(scenario.consultants) - {assigned_consultant(request)}
     assert scenario.confirm(request, other).code == "not_assigned_consultant"
     assert scenario.decline(request, other).code == "not_assigned_consultant"
     assert request.status == "pending_confirmation"
 
 
 def test_a_confirmation_after_the_hold_is_over_is_refused(scenario: ConfirmationScenario) -> None:
-    request = scenario.asked()
+    request = scenario.pending()
     scenario.later(hours=25)
-    assert scenario.confirm(request, asked_consultant(request)).code == "hold_expired"
+    assert scenario.confirm(request, assigned_consultant(request)).code == "hold_expired"
     assert scenario.db.execute(select(ScheduledSession)).first() is None
 
 
 def test_a_decline_frees_the_hold_and_another_consultant_gets_the_request(
     scenario: ConfirmationScenario,
 ) -> None:
-    request = scenario.asked()
-    first = asked_consultant(request)
+    request = scenario.pending()
+    first = assigned_consultant(request)
     assert scenario.decline(request, first).status == "pending_assignment"
     assert availability.held_slot(scenario.db, request.id) is None
     assert assignment.assign(scenario.db, scenario.ctx, request.id).result == "confirmation_requested"
-    second = asked_consultant(request)
+    second = assigned_consultant(request)
     assert {first, second} == set(scenario.consultants)
     assert scenario.notices(request) == [
         ("confirmation_requested", first),
@@ -108,8 +108,8 @@ def test_a_decline_frees_the_hold_and_another_consultant_gets_the_request(
 
 
 def test_silence_passes_the_request_on_and_the_silent_one_hears_of_it(scenario: ConfirmationScenario) -> None:
-    request = scenario.asked()
-    first = asked_consultant(request)
+    request = scenario.pending()
+    first = assigned_consultant(request)
     assert service.unanswered_requests(scenario.db, scenario.ctx) == []
     assert not service.expire_unanswered(scenario.db, scenario.ctx, request.id)
     scenario.later(hours=24, seconds=1)
@@ -123,10 +123,10 @@ def test_silence_passes_the_request_on_and_the_silent_one_hears_of_it(scenario: 
 def test_after_the_last_candidate_the_request_waits_and_is_rejected_at_its_deadline(
     scenario: ConfirmationScenario,
 ) -> None:
-    request = scenario.asked(preferred_end=TOMORROW + timedelta(hours=5))
-    scenario.decline(request, asked_consultant(request))
+    request = scenario.pending(preferred_end=TOMORROW + timedelta(hours=5))
+    scenario.decline(request, assigned_consultant(request))
     assignment.assign(scenario.db, scenario.ctx, request.id)
-    scenario.decline(request, asked_consultant(request))
+    scenario.decline(request, assigned_consultant(request))
     assert assignment.assign(scenario.db, scenario.ctx, request.id).reason == "all_declined"
     assert service.overdue_requests(scenario.db, scenario.ctx) == []
     assert not service.give_up(scenario.db, scenario.ctx, request.id)  # as if it had been listed before
@@ -149,8 +149,8 @@ def test_after_the_last_candidate_the_request_waits_and_is_rejected_at_its_deadl
 def test_a_withdrawn_request_frees_its_hold_and_notifies_its_consultant(
     scenario: ConfirmationScenario,
 ) -> None:
-    request = scenario.asked()
-    who = asked_consultant(request)
+    request = scenario.pending()
+    who = assigned_consultant(request)
     assert scenario.cancel(request).status == "cancelled"
     assert availability.held_slot(scenario.db, request.id) is None
     assert ("confirmation_withdrawn", who) in scenario.notices(request)
@@ -161,8 +161,8 @@ def test_a_withdrawn_request_frees_its_hold_and_notifies_its_consultant(
 def test_a_scheduled_request_is_not_withdrawn_but_its_session_cancelled(
     scenario: ConfirmationScenario,
 ) -> None:
-    request = scenario.asked()
-    scenario.confirm(request, asked_consultant(request))
+    request = scenario.pending()
+    scenario.confirm(request, assigned_consultant(request))
     assert scenario.cancel(request).code == "already_scheduled"
 
 
@@ -174,11 +174,11 @@ def test_an_unknown_request_is_refused(scenario: ConfirmationScenario) -> None:
 
 
 def test_a_consultants_text_does_not_become_the_requests_reason(scenario: ConfirmationScenario) -> None:
-    request = scenario.asked()
-    scenario.decline(request, asked_consultant(request))
+    request = scenario.pending()
+    scenario.decline(request, assigned_consultant(request))
     assert request.status_reason == "declined"
     scenario.later(days=3)
     assert service.give_up(scenario.db, scenario.ctx, request.id)
     assert request.status_reason == "declined"
-    said = scenario.db.scalars(select(Event.reason).where(Event.type == "request.declined")).all()
-    assert said == ["ill"]
+    reasons = scenario.db.scalars(select(Event.reason).where(Event.type == "request.declined")).all()
+    assert reasons == ["ill"]

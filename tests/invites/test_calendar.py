@@ -16,7 +16,7 @@ from booking_tasks.invites.calendar import calendar_part, uid
 from booking_tasks.mail.calendar_copy import CalendarCopy, MailRecipient, Sender
 from booking_tasks.mail.message import Mailbox, Method
 
-HOUSE = Sender(Mailbox("Consultations", "booking@example.org"), "booking.example.org")
+SENDER = Sender(Mailbox("Consultations", "booking@example.org"), "booking.example.org")
 MIRA = MailRecipient(Mailbox("Mira Lang", "mira@example.org"), "Europe/Vienna", "en")
 LINK = "https://meet.example.org/rooms/1,2;3?a=b&c=d"
 COPY = CalendarCopy(
@@ -80,7 +80,7 @@ def text(content: bytes, name: str) -> str:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_one_calendar_of_our_own_with_one_event_and_one_method(method: Method) -> None:
-    found = properties(calendar_part(COPY, HOUSE, method))
+    found = properties(calendar_part(COPY, SENDER, method))
     names = [name for name, _, _ in found]
     event = names.index("BEGIN", 1)
 
@@ -94,25 +94,25 @@ def test_one_calendar_of_our_own_with_one_event_and_one_method(method: Method) -
 
 
 def test_identity_and_revision_come_from_the_session_alone() -> None:
-    content = calendar_part(COPY, HOUSE, "REQUEST")
+    content = calendar_part(COPY, SENDER, "REQUEST")
 
     assert only(content, "UID") == ({}, "0190f3a0-0000-7000-8000-000000000001@booking.example.org")
     assert only(content, "SEQUENCE") == ({}, "3")
     assert only(content, "DTSTAMP") == ({}, "20270301T090001Z")
     assert only(content, "LAST-MODIFIED") == ({}, "20270301T090001Z")
     assert only(content, "CREATED") == ({}, "20270201T080000Z")
-    assert calendar_part(COPY, HOUSE, "REQUEST") == content
+    assert calendar_part(COPY, SENDER, "REQUEST") == content
 
 
 def test_one_identity_and_organizer_over_the_whole_life() -> None:
     moved = replace(COPY, revision=4, start=COPY.start + timedelta(days=1), end=COPY.end + timedelta(days=1))
     life = [
-        calendar_part(replace(COPY, revision=0), HOUSE, "REQUEST"),
-        calendar_part(moved, HOUSE, "REQUEST"),
-        calendar_part(replace(moved, revision=5), HOUSE, "CANCEL"),
+        calendar_part(replace(COPY, revision=0), SENDER, "REQUEST"),
+        calendar_part(moved, SENDER, "REQUEST"),
+        calendar_part(replace(moved, revision=5), SENDER, "CANCEL"),
     ]
 
-    assert {only(content, "UID")[1] for content in life} == {uid(COPY, HOUSE)}
+    assert {only(content, "UID")[1] for content in life} == {uid(COPY, SENDER)}
     assert {str(only(content, "ORGANIZER")) for content in life} == {
         str(({"CN": "Consultations"}, "mailto:booking@example.org"))
     }
@@ -121,7 +121,7 @@ def test_one_identity_and_organizer_over_the_whole_life() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_times_are_utc_whatever_zone_they_came_in(method: Method) -> None:
-    content = calendar_part(COPY, HOUSE, method)
+    content = calendar_part(COPY, SENDER, method)
 
     assert only(content, "DTSTART") == ({}, "20270328T003000Z")
     assert only(content, "DTEND") == ({}, "20270328T013000Z")
@@ -129,7 +129,7 @@ def test_times_are_utc_whatever_zone_they_came_in(method: Method) -> None:
 
 
 def test_the_recipient_is_the_only_attendee_and_must_answer() -> None:
-    assert only(calendar_part(COPY, HOUSE, "REQUEST"), "ATTENDEE") == (
+    assert only(calendar_part(COPY, SENDER, "REQUEST"), "ATTENDEE") == (
         {
             "CUTYPE": "INDIVIDUAL",
             "ROLE": "REQ-PARTICIPANT",
@@ -142,14 +142,14 @@ def test_the_recipient_is_the_only_attendee_and_must_answer() -> None:
 
 
 def test_the_organizer_is_a_bare_address_with_a_name_and_nothing_else() -> None:
-    assert only(calendar_part(COPY, HOUSE, "REQUEST"), "ORGANIZER") == (
+    assert only(calendar_part(COPY, SENDER, "REQUEST"), "ORGANIZER") == (
         {"CN": "Consultations"},
         "mailto:booking@example.org",
     )
 
 
 def test_an_invitation_carries_the_link_in_location_and_description() -> None:
-    content = calendar_part(COPY, HOUSE, "REQUEST")
+    content = calendar_part(COPY, SENDER, "REQUEST")
 
     assert text(content, "LOCATION") == LINK
     assert LINK in text(content, "DESCRIPTION")
@@ -159,7 +159,7 @@ def test_an_invitation_carries_the_link_in_location_and_description() -> None:
 
 
 def test_without_a_link_the_invitation_says_that_it_follows() -> None:
-    content = calendar_part(replace(COPY, join_url=None), HOUSE, "REQUEST")
+    content = calendar_part(replace(COPY, join_url=None), SENDER, "REQUEST")
 
     assert text(content, "LOCATION") == "Online, the link follows"
     assert "The link to join follows." in text(content, "DESCRIPTION")
@@ -167,7 +167,7 @@ def test_without_a_link_the_invitation_says_that_it_follows() -> None:
 
 
 def test_a_cancellation_keeps_what_the_reader_knows_it_by_and_has_no_link() -> None:
-    content = calendar_part(COPY, HOUSE, "CANCEL")
+    content = calendar_part(COPY, SENDER, "CANCEL")
 
     assert only(content, "STATUS") == ({}, "CANCELLED")
     assert only(content, "DTSTART")[1] == "20270328T003000Z"
@@ -178,20 +178,20 @@ def test_a_cancellation_keeps_what_the_reader_knows_it_by_and_has_no_link() -> N
 
 @pytest.mark.parametrize("method", METHODS)
 def test_no_alarm_is_ever_set(method: Method) -> None:
-    assert b"VALARM" not in calendar_part(COPY, HOUSE, method)
+    assert b"VALARM" not in calendar_part(COPY, SENDER, method)
 
 
 def test_the_texts_are_in_the_readers_language() -> None:
     german = replace(COPY, recipient=replace(MIRA, language="de"), join_url=None)
 
-    assert text(calendar_part(german, HOUSE, "REQUEST"), "SUMMARY") == "Algebra mit Dr Okafor"
-    assert text(calendar_part(german, HOUSE, "REQUEST"), "LOCATION") == "Online, der Link folgt"
-    assert "wurde abgesagt" in text(calendar_part(german, HOUSE, "CANCEL"), "DESCRIPTION")
+    assert text(calendar_part(german, SENDER, "REQUEST"), "SUMMARY") == "Algebra mit Dr Okafor"
+    assert text(calendar_part(german, SENDER, "REQUEST"), "LOCATION") == "Online, der Link folgt"
+    assert "wurde abgesagt" in text(calendar_part(german, SENDER, "CANCEL"), "DESCRIPTION")
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_hostile_text_adds_no_property(method: Method) -> None:
-    usual = [name for name, _, _ in properties(calendar_part(replace(COPY, details="x"), HOUSE, method))]
+    usual = [name for name, _, _ in properties(calendar_part(replace(COPY, details="x"), SENDER, method))]
     evil = replace(
         COPY,
         service=HOSTILE,
@@ -199,7 +199,7 @@ def test_hostile_text_adds_no_property(method: Method) -> None:
         details=HOSTILE + "\r\n\r\nEND:VEVENT\x00\x07",
         recipient=replace(MIRA, mailbox=Mailbox(HOSTILE + '";X=1:', "mira@example.org")),
     )
-    content = calendar_part(evil, HOUSE, method)
+    content = calendar_part(evil, SENDER, method)
 
     assert [name for name, _, _ in properties(content)] == usual
     assert only(content, "ATTENDEE")[1] == "mailto:mira@example.org"
@@ -207,7 +207,7 @@ def test_hostile_text_adds_no_property(method: Method) -> None:
 
 
 def test_special_characters_are_escaped_exactly_once() -> None:
-    content = calendar_part(replace(COPY, service=r"Beratung, Ana; C:\n", details="a\nb"), HOUSE, "REQUEST")
+    content = calendar_part(replace(COPY, service=r"Beratung, Ana; C:\n", details="a\nb"), SENDER, "REQUEST")
 
     assert only(content, "SUMMARY")[1] == r"Beratung\, Ana\; C:\\n with Dr Okafor"
     assert text(content, "DESCRIPTION").endswith("What it is about:\na\nb")
@@ -215,7 +215,7 @@ def test_special_characters_are_escaped_exactly_once() -> None:
 
 def test_a_name_with_quotes_and_separators_stays_one_parameter() -> None:
     reader = replace(MIRA, mailbox=Mailbox('Doe, "J": Dr;', "mira@example.org"))
-    content = calendar_part(replace(COPY, recipient=reader), HOUSE, "REQUEST")
+    content = calendar_part(replace(COPY, recipient=reader), SENDER, "REQUEST")
 
     assert only(content, "ATTENDEE")[0]["CN"] == "Doe, 'J': Dr;"
     parsed = Calendar.from_ical(content).walk("VEVENT")[0]["ATTENDEE"]
@@ -228,7 +228,7 @@ def test_long_titles_fold_on_octets_but_never_inside_a_character_or_an_escape(
     letters: str, shift: int
 ) -> None:
     title = "x" * shift + letters * (200 // len(letters))
-    content = calendar_part(replace(COPY, service=title, counterpart="Z"), HOUSE, "REQUEST")
+    content = calendar_part(replace(COPY, service=title, counterpart="Z"), SENDER, "REQUEST")
 
     assert text(content, "SUMMARY") == f"{title} with Z"
     assert str(Calendar.from_ical(content).walk("VEVENT")[0]["SUMMARY"]) == f"{title} with Z"
@@ -242,7 +242,7 @@ LINES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_
 @given(service=LINES.filter(bool), counterpart=LINES.filter(bool), details=LINES.filter(bool))
 def test_any_text_comes_back_as_it_was_meant(service: str, counterpart: str, details: str) -> None:
     content = calendar_part(
-        replace(COPY, service=service, counterpart=counterpart, details=details), HOUSE, "REQUEST"
+        replace(COPY, service=service, counterpart=counterpart, details=details), SENDER, "REQUEST"
     )
 
     assert text(content, "SUMMARY") == f"{service} with {counterpart}"

@@ -34,7 +34,7 @@ from tests.intake.confirmation_scenario import TOMORROW, ConfirmationScenario
 from tests.invites.test_service import body, read
 from tests.sample_jobs import job_row, leased_row
 
-HOUSE = Sender(
+SENDER = Sender(
     Mailbox("Consultations", "booking@example.org"),
     "booking.example.org",
     Links("https://booking.example.org", "s" * 40),
@@ -54,9 +54,9 @@ class Asking(ConfirmationScenario):
         for who in self.consultants:
             builders.user(db, user_id=who, name="Dr Weber", email="weber@example.org")
         self.mira = builders.user(db, name="Mira Lang").user_id
-        self.wish = self.asked(requester_user_id=self.mira, details="Eigenvalues")
-        assert self.wish.assigned_consultant_user_id is not None
-        self.who: UUID = self.wish.assigned_consultant_user_id
+        self.pending_request = self.pending(requester_user_id=self.mira, details="Eigenvalues")
+        assert self.pending_request.assigned_consultant_user_id is not None
+        self.who: UUID = self.pending_request.assigned_consultant_user_id
 
     def confirmation_request_id(self) -> UUID:
         job = self.db.execute(
@@ -70,18 +70,18 @@ class Asking(ConfirmationScenario):
         matches: ColumnElement[bool] = Job.args["recipient"].astext == str(self.who)
         return matches
 
-    def post(self, house: Sender = HOUSE) -> list[EmailMessage]:
+    def post(self, sender: Sender = SENDER) -> list[EmailMessage]:
         """Write every letter to the consultant that is due, in order; count what went out as sent."""
         due = self.db.execute(
             select(Job)
             .where(Job.job_type.in_(WRITERS), self.to_consultant(), Job.state == "waiting")
             .order_by(Job.created_at, Job.id)
         ).scalars()
-        return [mail for job in due.all() if (mail := self._posted(job, house)) is not None]
+        return [mail for job in due.all() if (mail := self._posted(job, sender)) is not None]
 
-    def _posted(self, job: Job, house: Sender) -> EmailMessage | None:
-        letter = WRITERS[job.job_type](self.db, self.ctx, house, leased_row(job))
-        sent = isinstance(letter, bytes)
+    def _posted(self, job: Job, sender: Sender) -> EmailMessage | None:
+        mail = WRITERS[job.job_type](self.db, self.ctx, sender, leased_row(job))
+        sent = isinstance(mail, bytes)
         self.db.execute(
             update(Job)
             .where(Job.id == job.id)
@@ -89,13 +89,13 @@ class Asking(ConfirmationScenario):
                 state="done" if sent else "skipped",
                 send_attempts=int(sent),
                 finished_at=self.ctx.now,
-                last_error=None if sent else letter.reason,  # type: ignore[union-attr]
+                last_error=None if sent else mail.reason,  # type: ignore[union-attr]
             )
         )
-        return read(letter) if sent else None
+        return read(mail) if sent else None
 
     def session(self) -> ScheduledSession:
-        return self.db.get_one(ScheduledSession, self.wish.scheduled_session_id)
+        return self.db.get_one(ScheduledSession, self.pending_request.scheduled_session_id)
 
     def link_made(self) -> None:
         """The platform has made the room: invitations follow."""
@@ -174,8 +174,8 @@ def test_the_link_stands_in_the_mail_and_never_in_a_calendar_that_others_may_see
     content = calendar_of(mail)
     assert content is not None
 
-    said = body(mail).replace("\r\n", "\n")
-    assert "Accept or decline here:\nhttps://booking.example.org/answers/" in said
+    text = body(mail).replace("\r\n", "\n")
+    assert "Accept or decline here:\nhttps://booking.example.org/answers/" in text
     assert "Or accept or decline the event in your calendar." in body(mail)
     assert b"/answers/" not in content.replace(b"\r\n ", b"")
 
@@ -189,15 +189,15 @@ def test_the_same_question_is_the_same_bytes_and_says_nothing_of_ways_that_are_c
     assert [one.as_bytes() for one in asking.post()] == again
 
     db.execute(update(Job).where(asking.to_consultant()).values(state="waiting", finished_at=None))
-    [plain] = asking.post(replace(HOUSE, links=None, calendar_replies=False))
+    [plain] = asking.post(replace(SENDER, links=None, calendar_replies=False))
     assert calendar_of(plain) is None
     assert "calendar" not in body(plain)
     assert "https://" not in body(plain)
 
 
 def test_an_accepted_question_becomes_the_session_in_the_same_entry(asking: Asking) -> None:
-    asked = asking.post()
-    asking.confirm(asking.wish, asking.who)
+    mails = asking.post()
+    asking.confirm(asking.pending_request, asking.who)
     asking.link_made()
     invited = asking.post()
 
@@ -206,17 +206,17 @@ def test_an_accepted_question_becomes_the_session_in_the_same_entry(asking: Aski
     [mail] = invited
     event = event_in(mail)
     assert (int(event["SEQUENCE"]), str(event["STATUS"])) == (1, "CONFIRMED")
-    assert event["DTSTAMP"].dt > event_in(asked[0])["DTSTAMP"].dt
+    assert event["DTSTAMP"].dt > event_in(mails[0])["DTSTAMP"].dt
     assert event["ATTENDEE"].params["PARTSTAT"] == "ACCEPTED"
     assert "RSVP" not in event["ATTENDEE"].params
     assert mail["Subject"].startswith("Consultation:")
-    for order in permutations(asked + invited):
+    for order in permutations(mails + invited):
         assert reader_calendar(order) == {f"{session.id}@booking.example.org": "CONFIRMED"}
 
 
 def test_confirmation_is_requested_again_for_a_moved_session(asking: Asking) -> None:
     asking.post()
-    asking.confirm(asking.wish, asking.who)
+    asking.confirm(asking.pending_request, asking.who)
     session = asking.session()
     session.scheduled_start_time += timedelta(hours=1)
     session.scheduled_end_time += timedelta(hours=1)
@@ -228,7 +228,7 @@ def test_confirmation_is_requested_again_for_a_moved_session(asking: Asking) -> 
 
 
 def test_the_requesters_copy_says_nothing_of_an_answer(asking: Asking) -> None:
-    asking.confirm(asking.wish, asking.who)
+    asking.confirm(asking.pending_request, asking.who)
     asking.link_made()
     asking.who = asking.mira
     [mail] = asking.post()
@@ -238,19 +238,19 @@ def test_the_requesters_copy_says_nothing_of_an_answer(asking: Asking) -> None:
 
 def _left_alone(asking: Asking) -> None:
     asking.later(days=1, seconds=1)
-    assert intake.expire_unanswered(asking.db, asking.ctx, asking.wish.id)
+    assert intake.expire_unanswered(asking.db, asking.ctx, asking.pending_request.id)
 
 
 ENDS: dict[str, Callable[[Asking], object]] = {
-    "declined": lambda asking: asking.decline(asking.wish, asking.who),
-    "withdrawn": lambda asking: asking.cancel(asking.wish),
+    "declined": lambda asking: asking.decline(asking.pending_request, asking.who),
+    "withdrawn": lambda asking: asking.cancel(asking.pending_request),
     "unanswered": _left_alone,
 }
 
 
 @pytest.mark.parametrize("end", ENDS)
 def test_a_question_that_is_over_is_taken_out_of_the_calendar_once(asking: Asking, end: str) -> None:
-    asked = asking.post()
+    mails = asking.post()
     ENDS[end](asking)
     taken_out = asking.post()
 
@@ -260,7 +260,7 @@ def test_a_question_that_is_over_is_taken_out_of_the_calendar_once(asking: Askin
     assert (int(event["SEQUENCE"]), str(event["STATUS"])) == (1, "CANCELLED")
     assert "VALARM" not in event
     assert "/answers/" not in body(mail)
-    for order in permutations(asked + taken_out):
+    for order in permutations(mails + taken_out):
         assert set(reader_calendar(order).values()) == {"gone"}
     assert asking.post() == []
 
@@ -276,19 +276,19 @@ def test_whoever_declined_in_their_calendar_gets_no_mail_about_it(asking: Asking
     asking.post()
     by_mail = asking.ctx
     asking.ctx = replace(by_mail, entry_point="replies")
-    asking.decline(asking.wish, asking.who)
+    asking.decline(asking.pending_request, asking.who)
     asking.ctx = by_mail
 
     assert asking.post() == []
 
 
 def test_a_session_called_off_before_its_invitation_takes_the_question_out(asking: Asking) -> None:
-    asked = asking.post()
-    asking.confirm(asking.wish, asking.who)
+    mails = asking.post()
+    asking.confirm(asking.pending_request, asking.who)
     asking.cancelled()
     taken_out = asking.post()
 
-    for order in permutations(asked + taken_out):
+    for order in permutations(mails + taken_out):
         assert set(reader_calendar(order).values()) == {"gone"}
 
 
@@ -305,15 +305,17 @@ def test_a_confirmation_request_of_an_older_release_is_a_session_of_its_own(
     from booking_tasks.models import Event
 
     asking = Asking(db, ctx)
-    asked = db.get_one(Event, asking.confirmation_request_id())
-    said = {name: value for name, value in asked.after.items() if name not in {"end", "until"}}
-    told = {column.key: getattr(asked, column.key) for column in Event.__table__.columns}
-    db.delete(asked)  # no role of the service's rewrites what was told
+    mails = db.get_one(Event, asking.confirmation_request_id())
+    text = {name: value for name, value in mails.after.items() if name not in {"end", "until"}}
+    columns = {column.key: getattr(mails, column.key) for column in Event.__table__.columns}
+    db.delete(mails)  # no role of the service's rewrites what was told
     db.flush()
-    db.add(Event(**{name: told[name] for name in told if name not in {"after", "position"}}, after=said))
+    db.add(
+        Event(**{name: columns[name] for name in columns if name not in {"after", "position"}}, after=text)
+    )
     db.flush()
     [mail] = asking.post()
 
     assert calendar_of(mail) is None
-    assert asking.confirm(asking.wish, asking.who).status == "scheduled"
-    assert db.get_one(ConsultationRequest, asking.wish.id).scheduled_session_id is not None
+    assert asking.confirm(asking.pending_request, asking.who).status == "scheduled"
+    assert db.get_one(ConsultationRequest, asking.pending_request.id).scheduled_session_id is not None

@@ -43,8 +43,8 @@ def test_the_former_consultant_is_notified_while_the_session_goes_on_with_anothe
 
 @pytest.mark.parametrize("takes_part", [True, False])
 def test_of_two_ends_only_the_later_is_notified(takes_part: bool) -> None:
-    said = cancellation_skip_reason("cancelled_by_user", takes_part, is_invited=True, has_later=True)
-    assert said == "superseded by a later cancellation"
+    reason = cancellation_skip_reason("cancelled_by_user", takes_part, is_invited=True, has_later=True)
+    assert reason == "superseded by a later cancellation"
 
 
 def test_an_answer_is_expected_from_the_assigned_consultant_while_the_time_is_held() -> None:

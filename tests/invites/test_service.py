@@ -28,13 +28,13 @@ from tests import builders
 from tests.builders import NOW
 from tests.sample_jobs import job_row, leased_job
 
-HOUSE = Sender(Mailbox("Consultations", "booking@example.org"), "booking.example.org")
+SENDER = Sender(Mailbox("Consultations", "booking@example.org"), "booking.example.org")
 MARK = "MARK-OF-A-PRIVATE-FIELD"
 
 
-def read(letter: bytes | Skipped | Snooze) -> EmailMessage:
-    assert isinstance(letter, bytes), letter
-    parsed = BytesParser(policy=default).parsebytes(letter)
+def read(mail: bytes | Skipped | Snooze) -> EmailMessage:
+    assert isinstance(mail, bytes), mail
+    parsed = BytesParser(policy=default).parsebytes(mail)
     assert isinstance(parsed, EmailMessage)
     return parsed
 
@@ -80,10 +80,10 @@ def test_each_side_reads_the_time_in_its_own_zone_and_language(
     person(db, session.consultant_user_id, time_zone="America/New_York")
 
     german = read(
-        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
+        compose_invite(db, ctx, SENDER, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
     )
     english = read(
-        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.consultant_user_id)))
+        compose_invite(db, ctx, SENDER, leased_job(SendInvite(session.id, 0, session.consultant_user_id)))
     )
 
     assert "Wann: Mittwoch, 3. März 2027, 10:00–11:00 Uhr, Europe/Vienna (CET)" in body(german)
@@ -104,16 +104,16 @@ def test_nothing_of_the_other_side_enters_a_copy_but_the_name(
     db.flush()
 
     to_requester = everything(
-        read(compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, requester.user_id))))
+        read(compose_invite(db, ctx, SENDER, leased_job(SendInvite(session.id, 0, requester.user_id))))
     )
     to_consultant = everything(
-        read(compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, consultant.user_id))))
+        read(compose_invite(db, ctx, SENDER, leased_job(SendInvite(session.id, 0, consultant.user_id))))
     )
     session.status = "cancelled_by_consultant"
     cancelled = everything(
         read(
             compose_cancellation(
-                db, ctx, HOUSE, leased_job(SendCancellation(session.id, 0, requester.user_id))
+                db, ctx, SENDER, leased_job(SendCancellation(session.id, 0, requester.user_id))
             )
         )
     )
@@ -132,7 +132,7 @@ def test_the_method_of_the_part_is_the_method_of_the_calendar_and_from_is_the_or
     db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     invite = read(
-        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
+        compose_invite(db, ctx, SENDER, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
     )
     part = next(part for part in invite.walk() if part.get_content_type() == "text/calendar")
     parsed = Calendar.from_ical(bytes(part.get_payload(decode=True)))
@@ -148,12 +148,12 @@ def test_a_missing_link_is_announced_and_later_sent_as_a_change(
 ) -> None:
     link, session.meeting_platform_join_url = session.meeting_platform_join_url, None
     first = read(
-        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
+        compose_invite(db, ctx, SENDER, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
     )
     sent_before(db, SendInvite(session.id, 0, session.requester_user_id))
     session.meeting_platform_join_url, session.revision = link, 1
     second = read(
-        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 1, session.requester_user_id)))
+        compose_invite(db, ctx, SENDER, leased_job(SendInvite(session.id, 1, session.requester_user_id)))
     )
 
     assert "The link to join follows." in body(first)
@@ -167,7 +167,9 @@ def test_the_same_job_writes_the_same_bytes(db: Session, ctx: Context, session: 
     once = leased_job(SendInvite(session.id, 0, session.requester_user_id))
     later = replace(ctx, now=ctx.now + timedelta(hours=1))
 
-    assert compose_invite(db, ctx, HOUSE, once) == compose_invite(db, later, HOUSE, replace(once, attempts=2))
+    assert compose_invite(db, ctx, SENDER, once) == compose_invite(
+        db, later, SENDER, replace(once, attempts=2)
+    )
 
 
 def test_somebody_unknown_or_the_service_itself_is_never_written_to(
@@ -175,12 +177,12 @@ def test_somebody_unknown_or_the_service_itself_is_never_written_to(
 ) -> None:
     person(db, session.consultant_user_id, email="Booking@Example.org")
     with pytest.raises(EffectNotDoneError, match="address of the service itself"):
-        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.consultant_user_id)))
+        compose_invite(db, ctx, SENDER, leased_job(SendInvite(session.id, 0, session.consultant_user_id)))
 
     db.delete(db.get_one(DirectoryUser, session.requester_user_id))
     db.flush()
     with pytest.raises(EffectNotDoneError, match=f"directory has no user {session.requester_user_id}"):
-        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
+        compose_invite(db, ctx, SENDER, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
 
 
 def test_who_has_no_part_in_the_session_gets_no_invitation(
@@ -189,10 +191,10 @@ def test_who_has_no_part_in_the_session_gets_no_invitation(
     stranger = builders.user(db)
 
     assert isinstance(
-        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(session.id, 0, stranger.user_id))), Skipped
+        compose_invite(db, ctx, SENDER, leased_job(SendInvite(session.id, 0, stranger.user_id))), Skipped
     )
     assert isinstance(
-        compose_invite(db, ctx, HOUSE, leased_job(SendInvite(uuid7(), 0, stranger.user_id))), Skipped
+        compose_invite(db, ctx, SENDER, leased_job(SendInvite(uuid7(), 0, stranger.user_id))), Skipped
     )
 
 
@@ -211,7 +213,7 @@ def test_a_cancellation_waits_while_the_invitation_is_on_its_way(
 
     assert isinstance(
         compose_cancellation(
-            db, ctx, HOUSE, leased_job(SendCancellation(session.id, 0, session.requester_user_id))
+            db, ctx, SENDER, leased_job(SendCancellation(session.id, 0, session.requester_user_id))
         ),
         Snooze,
     )
@@ -223,15 +225,15 @@ def test_a_cancellation_waits_while_the_invitation_is_on_its_way(
 @pytest.fixture
 def request_(db: Session) -> ConsultationRequest:
     """A request that waits for its consultant's answer."""
-    kind = builders.service_type(db)
+    service_type = builders.service_type(db)
     consultant = builders.consultant(db)
     requester = builders.user(db, email="mira@private.example.org")
     builders.user(
         db, user_id=consultant.consultant_user_id, name="Dr Okafor", time_zone="Europe/Vienna", language="de"
     )
-    wish = builders.request(
+    new_request = builders.request(
         db,
-        kind.id,
+        service_type.id,
         requester_user_id=requester.user_id,
         request_details=MARK,
         status="pending_confirmation",
@@ -248,15 +250,15 @@ def request_(db: Session) -> ConsultationRequest:
             status="held",
             held_until=NOW + timedelta(hours=24),
             hold_token=uuid7(),
-            consultation_request_id=wish.id,
+            consultation_request_id=new_request.id,
             requester_user_id=requester.user_id,
         )
     )
     db.flush()
-    return wish
+    return new_request
 
 
-def asked(request: ConsultationRequest) -> UUID:
+def confirmation_request_of(request: ConsultationRequest) -> UUID:
     assert request.assigned_consultant_user_id is not None
     return request.assigned_consultant_user_id
 
@@ -272,7 +274,10 @@ def test_a_confirmation_request_names_subject_time_and_deadline(
 ) -> None:
     mail = read(
         compose_notice(
-            db, ctx, HOUSE, notice(request_, NoticeType.CONFIRMATION_REQUESTED, asked(request_), uuid7())
+            db,
+            ctx,
+            SENDER,
+            notice(request_, NoticeType.CONFIRMATION_REQUESTED, confirmation_request_of(request_), uuid7()),
         )
     )
 
@@ -286,44 +291,46 @@ def test_a_confirmation_request_names_subject_time_and_deadline(
 def test_a_confirmation_request_that_is_resolved_is_not_sent(
     db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
-    wanted = notice(request_, NoticeType.CONFIRMATION_REQUESTED, asked(request_), uuid7())
+    requested = notice(
+        request_, NoticeType.CONFIRMATION_REQUESTED, confirmation_request_of(request_), uuid7()
+    )
     late = replace(ctx, now=NOW + timedelta(hours=24))
 
-    assert compose_notice(db, late, HOUSE, wanted) == Skipped("the time to answer is over")
+    assert compose_notice(db, late, SENDER, requested) == Skipped("the time to answer is over")
     request_.status = "scheduled"
-    assert compose_notice(db, ctx, HOUSE, wanted) == Skipped("the request is scheduled")
+    assert compose_notice(db, ctx, SENDER, requested) == Skipped("the request is scheduled")
 
 
 def test_only_a_consultant_with_a_confirmation_request_gets_the_withdrawal(
     db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
-    consultant = asked(request_)
+    consultant = confirmation_request_of(request_)
     withdrawn = notice(request_, NoticeType.CONFIRMATION_WITHDRAWN, consultant, uuid7())
     request_.status = "cancelled"
     sent_before(db, withdrawn.args)
-    assert compose_notice(db, ctx, HOUSE, withdrawn) == Skipped("never requested")
+    assert compose_notice(db, ctx, SENDER, withdrawn) == Skipped("never requested")
 
     question = sent_before(
         db, SendNotice(request_.id, consultant, NoticeType.CONFIRMATION_REQUESTED, uuid7())
     )
-    mail = read(compose_notice(db, ctx, HOUSE, withdrawn))
+    mail = read(compose_notice(db, ctx, SENDER, withdrawn))
     assert "nicht mehr gebraucht" in body(mail)
     assert MARK not in everything(mail)
 
     question.state, question.finished_at = "sending", None
     question.lease_token, question.lease_until = uuid7(), NOW
     db.flush()
-    assert isinstance(compose_notice(db, ctx, HOUSE, withdrawn), Snooze)
+    assert isinstance(compose_notice(db, ctx, SENDER, withdrawn), Snooze)
 
 
 def test_a_requester_hears_why_nothing_was_found(
     db: Session, ctx: Context, request_: ConsultationRequest
 ) -> None:
-    told = notice(request_, NoticeType.REQUEST_REJECTED, request_.requester_user_id)
-    assert compose_notice(db, ctx, HOUSE, told) == Skipped("the request is pending_confirmation")
+    rejected = notice(request_, NoticeType.REQUEST_REJECTED, request_.requester_user_id)
+    assert compose_notice(db, ctx, SENDER, rejected) == Skipped("the request is pending_confirmation")
 
     request_.status, request_.status_reason = "rejected", "no_free_time"
-    mail = read(compose_notice(db, ctx, HOUSE, told))
+    mail = read(compose_notice(db, ctx, SENDER, rejected))
 
     assert "Reason: no consultant had free time when you needed one" in body(mail)
     assert mail["To"].addresses[0].addr_spec == "mira@private.example.org"

@@ -219,12 +219,16 @@ def test_a_cancellation_waits_for_the_invitation_that_is_on_its_way(
 
 def test_a_notice_goes_out_once(post: Sink) -> None:
     with transaction() as db:
-        kind = builders.service_type(db)
+        service_type = builders.service_type(db)
         requester = builders.user(db)
-        wish = builders.request(
-            db, kind.id, requester_user_id=requester.user_id, status="rejected", status_reason="no time"
+        request = builders.request(
+            db,
+            service_type.id,
+            requester_user_id=requester.user_id,
+            status="rejected",
+            status_reason="no time",
         )
-    key = order(SendNotice(wish.id, requester.user_id, NoticeType.REQUEST_REJECTED))
+    key = order(SendNotice(request.id, requester.user_id, NoticeType.REQUEST_REJECTED))
 
     assert [send_notice(), send_notice(), send_notice()] == [1, 0, 0]
     assert [mail.recipients for mail in post.mails] == [[requester.email]]
@@ -233,10 +237,12 @@ def test_a_notice_goes_out_once(post: Sink) -> None:
 
 def test_a_notice_with_a_lost_reply_is_left_to_a_person(deaf: Script) -> None:
     with transaction() as db:
-        kind = builders.service_type(db)
+        service_type = builders.service_type(db)
         requester = builders.user(db)
-        wish = builders.request(db, kind.id, requester_user_id=requester.user_id, status="rejected")
-    key = order(SendNotice(wish.id, requester.user_id, NoticeType.REQUEST_REJECTED))
+        request = builders.request(
+            db, service_type.id, requester_user_id=requester.user_id, status="rejected"
+        )
+    key = order(SendNotice(request.id, requester.user_id, NoticeType.REQUEST_REJECTED))
 
     assert [send_notice(), send_notice()] == [1, 0]
     assert found(key).state == "uncertain"

@@ -31,7 +31,7 @@ PAST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def _told_nothing() -> Iterator[None]:
+def _no_shutdown() -> Iterator[None]:
     yield
     stopping.reset()
 

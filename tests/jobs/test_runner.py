@@ -59,7 +59,7 @@ class Recorder:
         self.step, self._perform = step or Send(b"letter"), perform
         self.sent: list[bytes] = []
         self.recorded: list[Any] = []
-        self.given_up: list[str] = []
+        self.abandoned: list[str] = []
 
     def prepare(self, db: Session, ctx: Context, job: LeasedJob[JobArgs]) -> Step:
         if isinstance(self.step, Send) and job.payload is not None:
@@ -74,11 +74,11 @@ class Recorder:
         self.recorded.append(result)
 
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], reason: str) -> None:
-        self.given_up.append(reason)
+        self.abandoned.append(reason)
 
 
-def written(kind: str = "send_invite", due: datetime = PAST, **values: Any) -> UUID:
-    new = sample_job(kind, due, **values)
+def written(job_type: str = "send_invite", due: datetime = PAST, **values: Any) -> UUID:
+    new = sample_job(job_type, due, **values)
     with transaction() as db:
         assert outbox_store.insert_jobs(db, [new]) == [new]
         return db.execute(select(Job.id).where(Job.key == new.key)).scalar_one()
@@ -89,9 +89,9 @@ def row(job_id: UUID) -> Job:
         return db.get_one(Job, job_id)
 
 
-def run_until_settled(job_id: UUID, handler: Recorder, kind: str = "send_invite") -> Job:
+def run_until_settled(job_id: UUID, handler: Recorder, job_type: str = "send_invite") -> Job:
     for _ in range(200):
-        run_due(ARGS_TYPES[JobType(kind)], handler)
+        run_due(ARGS_TYPES[JobType(job_type)], handler)
         found = row(job_id)
         if found.finished_at is not None:
             return found
@@ -140,7 +140,7 @@ def test_a_failed_try_goes_back_and_the_last_one_ends_dead_with_its_reason() -> 
     job_id, handler = written(), Recorder(failing(EffectNotDoneError("connection refused")))
     found = run_until_settled(job_id, handler)
     assert (found.state, found.attempts, found.last_error) == ("dead", 3, "connection refused")
-    assert (len(handler.sent), handler.given_up) == (3, ["connection refused"])
+    assert (len(handler.sent), handler.abandoned) == (3, ["connection refused"])
 
 
 def test_a_target_that_is_away_is_outlasted_and_what_kills_its_worker_still_counts() -> None:
@@ -149,7 +149,7 @@ def test_a_target_that_is_away_is_outlasted_and_what_kills_its_worker_still_coun
     for tries in range(1, 8):
         while len(away.sent) < tries:  # each waits for its retry time, a few milliseconds
             run_due(SendInvite, away)
-    assert (row(job_id).state, row(job_id).send_attempts, away.given_up) == ("waiting", 0, [])
+    assert (row(job_id).state, row(job_id).send_attempts, away.abandoned) == ("waiting", 0, [])
     assert row(job_id).attempts < 3
     assert run_until_settled(job_id, Recorder()).state == "done"
 
@@ -159,7 +159,7 @@ def test_a_reply_that_keeps_getting_lost_is_outlasted_where_a_repeat_is_harmless
     deaf = Recorder(failing(EffectUnknownError("reply lost")))
     while len(deaf.sent) < 8:
         run_due(PublishEvent, deaf)
-    assert (row(job_id).state, set(deaf.sent), deaf.given_up) == ("waiting", {b"letter"}, [])
+    assert (row(job_id).state, set(deaf.sent), deaf.abandoned) == ("waiting", {b"letter"}, [])
     assert run_until_settled(job_id, Recorder(), "publish_event").state == "done"
 
 
@@ -169,7 +169,7 @@ def test_an_outage_is_not_outlasted_for_ever_nor_by_what_has_a_consequence() -> 
     away = Recorder(failing(EffectNotDoneError("connection refused")))
     assert run_until_settled(late, away).state == "dead"
     assert run_until_settled(room, away, "provision_meeting").state == "dead"
-    assert len(away.given_up) == 2
+    assert len(away.abandoned) == 2
 
 
 def test_a_try_that_certainly_failed_does_not_count_as_sent() -> None:
@@ -205,12 +205,12 @@ def test_a_final_refusal_ends_dead_at_once() -> None:
     assert len(handler.sent) == 1
 
 
-@pytest.mark.parametrize(("kind", "send_attempts"), [("send_reminder", 1), ("send_invite", 2)])
+@pytest.mark.parametrize(("job_type", "send_attempts"), [("send_reminder", 1), ("send_invite", 2)])
 def test_an_unknown_result_is_repeated_as_its_job_type_allows_then_left_to_a_person(
-    kind: str, send_attempts: int
+    job_type: str, send_attempts: int
 ) -> None:
-    job_id, handler = written(kind), Recorder(failing(EffectUnknownError("reply lost")))
-    found = run_until_settled(job_id, handler, kind)
+    job_id, handler = written(job_type), Recorder(failing(EffectUnknownError("reply lost")))
+    found = run_until_settled(job_id, handler, job_type)
     assert (found.state, found.send_attempts, found.payload) == ("uncertain", send_attempts, b"letter")
     assert handler.sent == [b"letter"] * send_attempts
 
@@ -219,7 +219,7 @@ def test_what_may_always_be_repeated_is_repeated_under_its_key_until_the_tries_a
     job_id = written("provision_meeting")
     handler = Recorder(failing(EffectUnknownError("reply lost")))
     found = run_until_settled(job_id, handler, "provision_meeting")
-    assert (found.state, handler.sent, handler.given_up) == ("dead", [b"letter"] * 3, ["reply lost"])
+    assert (found.state, handler.sent, handler.abandoned) == ("dead", [b"letter"] * 3, ["reply lost"])
     assert found.payload == b"letter"  # a replay sends the same
 
 
@@ -259,9 +259,9 @@ def lapse(job_id: UUID) -> None:
         )
 
 
-def leased(kind: str = "send_invite") -> LeasedJob[JobArgs]:
+def leased(job_type: str = "send_invite") -> LeasedJob[JobArgs]:
     with transaction() as db:
-        [job], _ = store.lease(db, ARGS_TYPES[JobType(kind)], datetime.now(UTC), 10, SOON)
+        [job], _ = store.lease(db, ARGS_TYPES[JobType(job_type)], datetime.now(UTC), 10, SOON)
         return job
 
 
@@ -291,12 +291,14 @@ def test_a_job_that_kills_its_worker_every_time_ends_dead() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "state"),
+    ("job_type", "state"),
     [("send_reminder", "uncertain"), ("send_invite", "waiting"), ("publish_event", "waiting")],
 )
-def test_a_worker_that_vanished_while_sending_leaves_the_outcome_to_the_policy(kind: str, state: str) -> None:
-    job_id = written(kind)
-    job = leased(kind)
+def test_a_worker_that_vanished_while_sending_leaves_the_outcome_to_the_policy(
+    job_type: str, state: str
+) -> None:
+    job_id = written(job_type)
+    job = leased(job_type)
     with transaction() as db:
         store.begin_sending(db, job, b"letter", SOON)
     lapse(job_id)
@@ -312,9 +314,9 @@ def test_whenever_leases_run_out_each_job_is_judged_once() -> None:
         ending = text("clock_timestamp() + make_interval(secs => 0.0001 * (random() * 1000))")
         db.execute(update(Job).values(state="sending", send_attempts=1, payload=b"event", lease_until=ending))
 
-    given_back = 0
-    while given_back < len(jobs):
-        given_back += recover()
+    recovered = 0
+    while recovered < len(jobs):
+        recovered += recover()
 
     with transaction() as db:
         assert set(db.scalars(select(Job.state))) == {"waiting"}

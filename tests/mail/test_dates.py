@@ -20,7 +20,7 @@ def utc(month: int, day: int, hour: int, minute: int = 0) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("language", "zone", "said"),
+    ("language", "zone", "expected"),
     [
         ("en", "Europe/Vienna", "Wednesday, 3 March 2027, 10:00–11:30, Europe/Vienna (CET)"),
         ("de", "Europe/Vienna", "Mittwoch, 3. März 2027, 10:00–11:30 Uhr, Europe/Vienna (CET)"),
@@ -35,9 +35,9 @@ def utc(month: int, day: int, hour: int, minute: int = 0) -> datetime:
     ],
 )
 def test_a_time_is_formatted_in_the_readers_zone_with_its_name(
-    language: Language, zone: str, said: str
+    language: Language, zone: str, expected: str
 ) -> None:
-    assert span_text(utc(3, 3, 9), utc(3, 3, 10, 30), zone, language) == said
+    assert span_text(utc(3, 3, 9), utc(3, 3, 10, 30), zone, language) == expected
 
 
 def test_summer_time_has_its_own_name() -> None:
@@ -91,13 +91,13 @@ def test_durations_are_formatted_in_whole_minutes(minutes: float, english: str, 
 
 
 @pytest.mark.parametrize(
-    ("wanted", "otherwise", "used"),
+    ("requested", "otherwise", "used"),
     [("de", "en", "de"), ("de-AT", "en", "de"), ("fr", "de", "de"), ("fr", "xx", "en"), ("EN", "de", "en")],
 )
 def test_the_language_is_the_readers_else_the_deployments_else_english(
-    wanted: str, otherwise: str, used: str
+    requested: str, otherwise: str, used: str
 ) -> None:
-    assert language_of(wanted, otherwise) == used
+    assert language_of(requested, otherwise) == used
 
 
 @pytest.mark.parametrize(

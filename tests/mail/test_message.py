@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from booking_tasks.mail.message import Mailbox, MailError, compose, message_id
 
-HOUSE = Mailbox("Consultations", "booking@example.org")
+SENDER = Mailbox("Consultations", "booking@example.org")
 MIRA = Mailbox("Mira Lang", "mira@example.org")
 ICS = b"BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n"
 #: What a name or subject may hold: one line of printable text, without the start of an encoded word.
@@ -30,7 +30,7 @@ LINES = (
 
 def write(**values: Any) -> bytes:
     usual: dict[str, Any] = {
-        "sender": HOUSE,
+        "sender": SENDER,
         "recipient": MIRA,
         "subject": "Algebra with Dr Okafor",
         "text": "Hello,\n\nlink\n",
@@ -90,8 +90,8 @@ def test_text_and_html_come_back_as_they_were() -> None:
     text = "Grüße = gut \nein Ende mit Leerzeichen \n.\n\n漢字 😀 " + "lang " * 60 + "\n"
     mail = read(write(text=text, html=text))
 
-    for kind in ("plain", "html"):
-        body = mail.get_body((kind,))
+    for subtype in ("plain", "html"):
+        body = mail.get_body((subtype,))
         assert body is not None
         assert body.get_content().replace("\r\n", "\n") == text
 

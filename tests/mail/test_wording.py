@@ -37,21 +37,21 @@ VALUES: dict[str, str | None] = {
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-@pytest.mark.parametrize("kind", LETTERS)
+@pytest.mark.parametrize("template", LETTERS)
 @pytest.mark.parametrize("link", [None, "https://meet.example.org/a?b=1&c=2"])
 def test_every_mail_names_its_subject_in_both_formats(
-    kind: str, language: Language, link: str | None
+    template: str, language: Language, link: str | None
 ) -> None:
-    said = render(kind, language, link=link, **VALUES)
+    rendered = render(template, language, link=link, **VALUES)
 
-    assert "Algebra" in said.subject
-    assert "\n" not in said.subject
-    for shape in (said.text, said.html):
+    assert "Algebra" in rendered.subject
+    assert "\n" not in rendered.subject
+    for shape in (rendered.text, rendered.html):
         assert "Mira" in shape
         assert "Algebra" in shape
         assert not re.search(r"\{\{|\}\}|\{%|%\}|None", shape)
-    assert not re.search(r"<[a-z/!]", said.text)
-    assert "\n\n\n" not in said.text
+    assert not re.search(r"<[a-z/!]", rendered.text)
+    assert "\n\n\n" not in rendered.text
 
 
 def test_each_template_exists_in_both_languages() -> None:
@@ -69,11 +69,13 @@ def test_a_mail_with_a_missing_value_is_not_rendered() -> None:
 
 
 def test_markup_in_a_value_stays_text() -> None:
-    said = render("invite", "en", link=None, **VALUES | {"details": "<script>x</script>", "reader": '"><b>'})
+    rendered = render(
+        "invite", "en", link=None, **VALUES | {"details": "<script>x</script>", "reader": '"><b>'}
+    )
 
-    assert "<script>" in said.text
-    assert "<script>" not in said.html
-    assert "<b>" not in said.html
+    assert "<script>" in rendered.text
+    assert "<script>" not in rendered.html
+    assert "<b>" not in rendered.html
 
 
 def test_a_web_link_can_be_clicked_and_anything_else_cannot() -> None:

@@ -198,11 +198,11 @@ def test_presence_and_misbehaviour_are_set_over_http_and_every_call_is_in_the_le
 ) -> None:
     session_id = uuid7()
     seen = {"id": "1", "evidence_type": "joined", "user_id": "x", "observed_at": "2027-03-03T09:01:00Z"}
-    told = call.client.post(
+    response = call.client.post(
         "/_control/presence",
         json={"session_id": str(session_id), "observations": [seen], "complete": True},
     )
-    assert told.status_code == 204
+    assert response.status_code == 204
     assert call.client.post("/_control", json={"repeat_answers": True, "fail_next": 1}).status_code == 204
     assert call.client.post("/_control", json={"weather": "bad"}).status_code == 422
     call("GET", f"/rooms/{session_id}/attendance", 503)

@@ -76,14 +76,14 @@ def ensure_at(url: str) -> str:
 def test_two_failures_and_a_third_try_make_one_room(
     local: FakeMeetingPlatform, platform: HttpMeetingPlatform
 ) -> None:
-    wanted = spec()
+    room_spec = spec()
     local.control(fail_next=2, status=503)
     for _ in range(2):
         with pytest.raises(EffectNotDoneError, match="503"):
-            platform.ensure("key", wanted)
-    room = platform.ensure("key", wanted)
+            platform.ensure("key", room_spec)
+    room = platform.ensure("key", room_spec)
     assert [call["status"] for call in local.ledger()] == [503, 503, 201]
-    assert local.rooms()[wanted.session_id]["room_id"] == room.room_id
+    assert local.rooms()[room_spec.session_id]["room_id"] == room.room_id
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
@@ -124,22 +124,22 @@ def test_an_address_that_is_none_means_not_done() -> None:
 
 
 def test_no_answer_in_time_means_unknown_and_the_same_key_finds_the_room(local: FakeMeetingPlatform) -> None:
-    wanted = spec()
+    room_spec = spec()
     local.control(delay_seconds=60)
     with HttpMeetingPlatform(local.url, None, SECOND / 5) as hasty:
         with pytest.raises(EffectUnknownError, match="ReadTimeout"):
-            hasty.ensure("key", wanted)
+            hasty.ensure("key", room_spec)
         local.control(delay_seconds=0)
-        assert hasty.ensure("key", wanted).room_id == local.rooms()[wanted.session_id]["room_id"]
+        assert hasty.ensure("key", room_spec).room_id == local.rooms()[room_spec.session_id]["room_id"]
     assert [call["status"] for call in local.ledger()] == [201, 200]
 
 
 def test_a_lost_reply_means_unknown(local: FakeMeetingPlatform, platform: HttpMeetingPlatform) -> None:
     local.control(lose_reply_next=1)
-    wanted = spec()
+    room_spec = spec()
     with pytest.raises(EffectUnknownError, match="lost"):
-        platform.ensure("key", wanted)
-    assert wanted.session_id in local.rooms()
+        platform.ensure("key", room_spec)
+    assert room_spec.session_id in local.rooms()
 
 
 def test_an_answer_that_breaks_off_means_unknown() -> None:
@@ -222,10 +222,10 @@ def test_the_token_goes_along_and_without_it_the_platform_refuses() -> None:
 def test_ending_a_room_that_is_gone_is_fine(
     local: FakeMeetingPlatform, platform: HttpMeetingPlatform
 ) -> None:
-    wanted = spec()
-    platform.ensure("key", wanted)
-    platform.end("close", wanted.session_id)
-    platform.end("close", wanted.session_id)
+    room_spec = spec()
+    platform.ensure("key", room_spec)
+    platform.end("close", room_spec.session_id)
+    platform.end("close", room_spec.session_id)
     assert [call["status"] for call in local.ledger()] == [201, 204, 404]
 
 
@@ -254,23 +254,23 @@ def test_a_report_with_a_number_for_an_instant_is_malformed(
 def test_a_list_is_requested_week_by_week_without_gap_or_overlap(
     local: FakeMeetingPlatform, platform: HttpMeetingPlatform
 ) -> None:
-    wanted = [spec().model_copy(update={"starts_at": NOW + timedelta(days=day)}) for day in range(16)]
-    for number, one in enumerate(wanted):
+    room_spec = [spec().model_copy(update={"starts_at": NOW + timedelta(days=day)}) for day in range(16)]
+    for number, one in enumerate(room_spec):
         platform.ensure(f"key-{number}", one)
     found = platform.rooms(NOW, NOW + timedelta(days=15))
-    assert [room.session_id for room in found] == [one.session_id for one in wanted[:15]]
+    assert [room.session_id for room in found] == [one.session_id for one in room_spec[:15]]
     assert sum(call["method"] == "GET" for call in local.ledger()) == 3
 
 
 def test_the_body_names_nobody_but_the_two_user_ids(
     local: FakeMeetingPlatform, platform: HttpMeetingPlatform
 ) -> None:
-    wanted = spec()
-    platform.ensure("key", wanted)
+    room_spec = spec()
+    platform.ensure("key", room_spec)
     assert json.loads(local.ledger()[0]["body"]) == {
         "revision": 0,
         "starts_at": "2027-03-01T09:00:00Z",
         "ends_at": "2027-03-01T10:00:00Z",
-        "requester_user_id": str(wanted.requester_user_id),
-        "consultant_user_id": str(wanted.consultant_user_id),
+        "requester_user_id": str(room_spec.requester_user_id),
+        "consultant_user_id": str(room_spec.consultant_user_id),
     }

@@ -42,14 +42,14 @@ from tests.sample_jobs import leased_job, sample_args
 URL = "https://meet.example.org/r/1"
 
 
-def leased(session: ScheduledSession, kind: str = "provision_meeting", **values: Any) -> LeasedJob[Any]:
+def leased(session: ScheduledSession, job_type: str = "provision_meeting", **values: Any) -> LeasedJob[Any]:
     args: dict[str, Any] = {"session_id": session.id, "revision": session.revision}
     args |= {
         name: values.pop(name)
         for name in ("revision", "reason", "reconcile_day", "is_repeat")
         if name in values
     }
-    return leased_job(sample_args(kind, **args), **values)
+    return leased_job(sample_args(job_type, **args), **values)
 
 
 def room(url: str = URL) -> Room:
@@ -61,9 +61,9 @@ def events(db: Session, session: ScheduledSession) -> list[str]:
     return list(db.scalars(found))
 
 
-def work(db: Session, session: ScheduledSession, kind: str) -> list[Any]:
-    found = select(Job.args).where(Job.job_type == kind, Job.subject_id == session.id)
-    return [parse_args(ARGS_TYPES[JobType(kind)], args) for args in db.scalars(found.order_by(Job.key))]
+def work(db: Session, session: ScheduledSession, job_type: str) -> list[Any]:
+    found = select(Job.args).where(Job.job_type == job_type, Job.subject_id == session.id)
+    return [parse_args(ARGS_TYPES[JobType(job_type)], args) for args in db.scalars(found.order_by(Job.key))]
 
 
 def move(db: Session, ctx: Context, session: ScheduledSession) -> None:
@@ -207,7 +207,7 @@ def test_giving_up_is_not_announced_when_nobody_waits_for_that_link(
     assert events(db, session) == []
 
 
-def _asked_for(db: Session, session: ScheduledSession) -> None:
+def _requested(db: Session, session: ScheduledSession) -> None:
     job = NewJob(ProvisionMeeting(session.id, session.revision), NOW)
     outbox_store.insert_jobs(db, [job])
     db.execute(update(Job).where(Job.key == job.key).values(state="done", send_attempts=1, finished_at=NOW))
@@ -217,7 +217,7 @@ def test_only_a_room_that_was_requested_is_closed(db: Session) -> None:
     session = booked_session(db, status="cancelled_by_user")
     job = leased(session, "close_meeting")
     assert service.order_closing(db, job) == Skipped("no room was ever ordered")
-    _asked_for(db, session)
+    _requested(db, session)
     assert service.order_closing(db, job) == CloseOrder(key=job.key, session_id=session.id)
 
 
@@ -230,14 +230,14 @@ def test_a_room_seen_on_the_platform_is_closed_whatever_the_ledger_remembers(db:
 @pytest.mark.parametrize("status", ["scheduled", "in_progress"])
 def test_the_room_of_a_session_that_is_on_is_never_closed(db: Session, status: str) -> None:
     session = booked_session(db, status=status)
-    _asked_for(db, session)
+    _requested(db, session)
     for reason in CloseReason:
         order = service.order_closing(db, leased(session, "close_meeting", reason=reason))
         assert order == Skipped("the session is still on")
 
 
 @pytest.mark.parametrize(
-    ("status", "start", "wanted"),
+    ("status", "start", "is_due"),
     [
         ("in_progress", NOW - timedelta(hours=1), True),
         ("scheduled", NOW - timedelta(hours=1), True),
@@ -247,11 +247,11 @@ def test_the_room_of_a_session_that_is_on_is_never_closed(db: Session, status: s
     ],
 )
 def test_attendance_is_requested_until_the_verdict(
-    db: Session, ctx: Context, status: str, start: datetime, *, wanted: bool
+    db: Session, ctx: Context, status: str, start: datetime, *, is_due: bool
 ) -> None:
     session = booked_session(db, start, status=status)
     order = service.order_report(db, ctx, leased(session, "collect_attendance"))
-    assert isinstance(order, ReportOrder) == wanted
+    assert isinstance(order, ReportOrder) == is_due
 
 
 def test_attendance_of_an_older_revision_is_not_requested(db: Session, ctx: Context) -> None:
@@ -301,7 +301,7 @@ def test_no_report_is_no_evidence(db: Session, ctx: Context) -> None:
 
 def test_comparing_orders_what_is_missing_and_closes_what_is_over(db: Session, ctx: Context) -> None:
     lost = booked_session(db, meeting_platform_join_url=URL)
-    given_up = booked_session(db)
+    abandoned = booked_session(db)
     over = booked_session(db, NOW - timedelta(days=1), status="completed")
     far = booked_session(db, NOW + timedelta(days=91), meeting_platform_join_url=URL)
     waiting = booked_session(db)
@@ -314,7 +314,7 @@ def test_comparing_orders_what_is_missing_and_closes_what_is_over(db: Session, c
         found = service.reconcile(db, ctx, [stranger, ended])
         assert found.unknown_rooms == (stranger.session_id,)
     assert work(db, lost, "provision_meeting") == [ProvisionMeeting(lost.id, 0, NOW.date())]
-    assert work(db, given_up, "provision_meeting") == [ProvisionMeeting(given_up.id, 0, NOW.date())]
+    assert work(db, abandoned, "provision_meeting") == [ProvisionMeeting(abandoned.id, 0, NOW.date())]
     assert work(db, over, "close_meeting") == [
         CloseMeeting(over.id, 0, CloseReason.FOUND_ORPHANED, NOW.date())
     ]

@@ -76,17 +76,18 @@ def stored(session_id: UUID) -> ScheduledSession:
         return db.get_one(ScheduledSession, session_id)
 
 
-def states(kind: str) -> list[str]:
+def states(job_type: str) -> list[str]:
     """The state of every job of a type, in the order they were inserted."""
     with transaction() as db:
-        return list(db.scalars(select(Job.state).where(Job.job_type == kind).order_by(Job.id)))
+        return list(db.scalars(select(Job.state).where(Job.job_type == job_type).order_by(Job.id)))
 
 
-def arguments(kind: str, name: str) -> list[Any]:
+def arguments(job_type: str, name: str) -> list[Any]:
     """One argument of every job of a type, in the order they were inserted."""
     with transaction() as db:
         return [
-            args[name] for args in db.scalars(select(Job.args).where(Job.job_type == kind).order_by(Job.id))
+            args[name]
+            for args in db.scalars(select(Job.args).where(Job.job_type == job_type).order_by(Job.id))
         ]
 
 
@@ -102,14 +103,14 @@ def events() -> list[str]:
         return list(db.scalars(select(Event.type).order_by(Event.position)))
 
 
-def run(kind: str, task: Callable[[], int]) -> None:
+def run(job_type: str, task: Callable[[], int]) -> None:
     """Run a kind until nothing of it is to be done."""
 
     def all_settled() -> bool:
         task()
-        return all(state in {"done", "skipped", "dead", "uncertain"} for state in states(kind))
+        return all(state in {"done", "skipped", "dead", "uncertain"} for state in states(job_type))
 
-    wait_until(all_settled, f"the end of every {kind}")
+    wait_until(all_settled, f"the end of every {job_type}")
 
 
 def provision() -> None:
@@ -327,7 +328,7 @@ def test_the_platforms_report_becomes_evidence_once_however_often_it_arrives(
     assert [status for _, status in calls(platform, "GET")] == [503, 200, 200]
     with transaction() as db:
         found = db.execute(select(AttendanceEvidence.evidence_type, AttendanceEvidence.party)).all()
-    assert sorted((kind, party or "") for kind, party in found) == [
+    assert sorted((job_type, party or "") for job_type, party in found) == [
         ("joined", "requester"),
         ("room_opened", ""),
     ]
@@ -413,7 +414,7 @@ def test_the_platform_is_called_outside_any_transaction(
     booked()
     waiting: list[int] = []
 
-    def look() -> None:
+    def query() -> None:
         with transaction() as db:
             found = db.execute(
                 text(
@@ -423,5 +424,5 @@ def test_the_platform_is_called_outside_any_transaction(
             )
             waiting.append(found.scalar_one())
 
-    while_it_works(platform, look, task)
+    while_it_works(platform, query, task)
     assert waiting == [0]

@@ -12,7 +12,7 @@ from booking_tasks.models import ConsultationRequest
 from booking_tasks.requests.confirmation_requests import latest_confirmation_request
 from tests import builders
 from tests.builders import NOW
-from tests.intake.confirmation_scenario import ConfirmationScenario, asked_consultant
+from tests.intake.confirmation_scenario import ConfirmationScenario, assigned_consultant
 from tests.replies.mails import WEBER
 
 
@@ -35,8 +35,8 @@ def request_confirmation() -> PendingConfirmation:
     with transaction() as db:
         clock.step(db, NOW)
         scenario = ConfirmationScenario(db, Context(now=NOW, actor="test", entry_point="booking"))
-        request = scenario.asked(requester_user_id=builders.user(db).user_id)
-        builders.user(db, user_id=asked_consultant(request), name="Dr Weber", email=WEBER)
+        request = scenario.pending(requester_user_id=builders.user(db).user_id)
+        builders.user(db, user_id=assigned_consultant(request), name="Dr Weber", email=WEBER)
         question = latest_confirmation_request(db, request.id)
         assert question is not None
-        return PendingConfirmation(request.id, question.id, asked_consultant(request))
+        return PendingConfirmation(request.id, question.id, assigned_consultant(request))

@@ -189,14 +189,16 @@ def _reply_after(act: Callable[[Mailbox], Any], answer: str = "ACCEPTED", sequen
 
 
 def _ask_another(box: Mailbox) -> None:
-    box.decline(box.wish, box.who)
-    assignment.assign(box.db, box.ctx, box.wish.id)
-    assert box.wish.status == "pending_confirmation"
+    box.decline(box.pending_request, box.who)
+    assignment.assign(box.db, box.ctx, box.pending_request.id)
+    assert box.pending_request.status == "pending_confirmation"
 
 
 def _ask_again(box: Mailbox) -> None:
     """The same consultant is asked a second time; no code of ours does that."""
-    outbox.record_event(box.db, box.ctx, EventType.REQUEST_CONFIRMATION_REQUESTED, request=box.wish)
+    outbox.record_event(
+        box.db, box.ctx, EventType.REQUEST_CONFIRMATION_REQUESTED, request=box.pending_request
+    )
 
 
 def _lose_request(box: Mailbox) -> None:
@@ -209,8 +211,8 @@ def _lose_request(box: Mailbox) -> None:
 
 
 def _reply_to_ended(box: Mailbox) -> Outcome:
-    box.confirm(box.wish, box.who)
-    session = box.db.get_one(ScheduledSession, box.wish.scheduled_session_id)
+    box.confirm(box.pending_request, box.who)
+    session = box.db.get_one(ScheduledSession, box.pending_request.scheduled_session_id)
     for status in ("in_progress", "completed"):
         session.status = status
         box.db.flush()
@@ -311,11 +313,11 @@ SCENARIOS: dict[type[Query[Any]], dict[str, Scenario]] = {
         Code.NOT_AUTHENTICATED: _reply(lambda box: box.reply(authenticated=False)),
         Code.UNKNOWN_EVENT: _reply(lambda box: box.reply(calendar(uuid4()))),
         Code.WRONG_PERSON: _reply(lambda box: box.reply(sender="other@example.org")),
-        Code.STALE: _reply_after(lambda box: box.cancel(box.wish)),
+        Code.STALE: _reply_after(lambda box: box.cancel(box.pending_request)),
         Code.NO_ANSWER: _reply_after(lambda _: None, "TENTATIVE"),
         Code.ALREADY_ENDED: _reply(_reply_to_ended),
         Code.HOLD_EXPIRED: _reply_after(lambda box: box.later(days=2)),
-        Code.NOT_WAITING: _reply_after(lambda box: box.cancel(box.wish), sequence=1),
+        Code.NOT_WAITING: _reply_after(lambda box: box.cancel(box.pending_request), sequence=1),
         Code.NOT_ASSIGNED_CONSULTANT: _reply_after(_ask_another, sequence=1),
         Code.OTHER_CONFIRMATION_REQUEST: _reply_after(_ask_again, sequence=1),
         Code.UNKNOWN_REQUEST: _reply_after(_lose_request),

@@ -63,14 +63,14 @@ def _answer(contract: type[Query[Any]], **values: Any) -> Scenario:
     """An answer of the asked consultant to a request that waits for it, except for `values`."""
 
     def scenario(world: World) -> Outcome:
-        request = world.asked()
+        request = world.pending()
         return world.run(contract, **{"request_id": request.id, "consultant_user_id": world.who} | values)
 
     return scenario
 
 
 def _answer_too_late(world: World) -> Outcome:
-    request = world.asked()
+    request = world.pending()
     world.later(days=2)
     return world.run(ConfirmRequest, request_id=request.id)
 

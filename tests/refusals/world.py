@@ -86,8 +86,8 @@ class World:
         assert outcome.result == "done", outcome
         return {"request_id": outcome.request_id, "hold_token": outcome.hold_token}
 
-    def asked(self) -> ConsultationRequest:
-        """A request whose consultant must confirm, and was asked to."""
+    def pending(self) -> ConsultationRequest:
+        """A request that waits for its consultant to confirm."""
         self.service.requires_confirmation = True
         self.db.flush()
         request = builders.request(self.db, self.service.id)

@@ -152,8 +152,8 @@ def test_a_mail_gives_sender_and_calendar_and_the_same_mail_is_the_same_message(
 
 @pytest.mark.parametrize("subtype", ["calendar", "ics"])
 def test_a_calendar_that_comes_alone_is_found_too(subtype: str) -> None:
-    kind = "text/calendar; charset=utf-8" if subtype == "calendar" else "application/ics"
-    raw = f"From: {WEBER}\r\nContent-Type: {kind}\r\n\r\n{calendar(ENTRY)}".encode()
+    content_type = "text/calendar; charset=utf-8" if subtype == "calendar" else "application/ics"
+    raw = f"From: {WEBER}\r\nContent-Type: {content_type}\r\n\r\n{calendar(ENTRY)}".encode()
 
     assert read_mail(raw, None).calendar == calendar(ENTRY)
 

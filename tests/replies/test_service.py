@@ -21,7 +21,7 @@ from booking_tasks.replies.reading import read
 from booking_tasks.requests.confirmation_requests import latest_confirmation_request
 from booking_tasks.sessions import service as sessions
 from tests import builders
-from tests.intake.confirmation_scenario import ConfirmationScenario, asked_consultant
+from tests.intake.confirmation_scenario import ConfirmationScenario, assigned_consultant
 from tests.replies.mails import WEBER, calendar
 
 
@@ -31,15 +31,15 @@ class Mailbox(ConfirmationScenario):
     def __init__(self, db: Session, ctx: Context) -> None:
         super().__init__(db, replace(ctx, actor="mail gateway", entry_point="replies"))
         self.mira = builders.user(db, name="Mira Lang", email="mira@example.org").user_id
-        self.wish = self.asked(requester_user_id=self.mira)
-        self.who = asked_consultant(self.wish)
+        self.pending_request = self.pending(requester_user_id=self.mira)
+        self.who = assigned_consultant(self.pending_request)
         builders.user(db, user_id=self.who, email="Weber@Example.org", name="Dr Weber")
-        self.question = self.asked_now()
+        self.question = self.current_request()
 
-    def asked_now(self) -> UUID:
-        asked = latest_confirmation_request(self.db, self.wish.id)
-        assert asked is not None
-        return asked.id
+    def current_request(self) -> UUID:
+        latest = latest_confirmation_request(self.db, self.pending_request.id)
+        assert latest is not None
+        return latest.id
 
     def reply(
         self, content: str | None = None, sender: str = WEBER, authenticated: bool | None = None
@@ -66,16 +66,20 @@ def mailbox(db: Session, ctx: Context) -> Mailbox:
 def test_an_acceptance_books_on_the_consultants_word(mailbox: Mailbox) -> None:
     outcome = mailbox.reply()
 
-    assert (outcome.result, outcome.answer, outcome.request_id) == ("done", "accepted", mailbox.wish.id)
-    assert mailbox.wish.status == "scheduled"
-    said = mailbox.db.execute(select(Event).where(Event.type == "session.scheduled")).scalar_one()
-    assert (said.actor, said.entry_point) == (str(mailbox.who), "replies")
+    assert (outcome.result, outcome.answer, outcome.request_id) == (
+        "done",
+        "accepted",
+        mailbox.pending_request.id,
+    )
+    assert mailbox.pending_request.status == "scheduled"
+    recorded_event = mailbox.db.execute(select(Event).where(Event.type == "session.scheduled")).scalar_one()
+    assert (recorded_event.actor, recorded_event.entry_point) == (str(mailbox.who), "replies")
 
 
 def test_a_refusal_asks_somebody_else_once_however_often_it_comes(mailbox: Mailbox) -> None:
     no = calendar(mailbox.question, "DECLINED")
     assert mailbox.reply(no).result == "done"
-    assert (mailbox.wish.status, mailbox.wish.excluded_consultant_user_ids) == (
+    assert (mailbox.pending_request.status, mailbox.pending_request.excluded_consultant_user_ids) == (
         "pending_assignment",
         [mailbox.who],
     )
@@ -89,7 +93,7 @@ def test_a_refusal_asks_somebody_else_once_however_often_it_comes(mailbox: Mailb
 
 
 def test_the_same_yes_again_or_after_a_click_is_done_already(mailbox: Mailbox) -> None:
-    mailbox.confirm(mailbox.wish, mailbox.who)
+    mailbox.confirm(mailbox.pending_request, mailbox.who)
     before = mailbox.events()
 
     assert mailbox.reply().result == "already_done"
@@ -121,7 +125,7 @@ REFUSED: dict[str, tuple[Callable[[Mailbox], ReplyOutcome], str]] = {
     ),
     "a forged sender": (lambda box: box.reply(authenticated=False), "not_authenticated"),
     "no entry of ours": (lambda box: box.reply(calendar(uuid4())), "unknown_event"),
-    "the request's id": (lambda box: box.reply(calendar(box.wish.id)), "unknown_event"),
+    "the request's id": (lambda box: box.reply(calendar(box.pending_request.id)), "unknown_event"),
     "another domain": (
         lambda box: box.reply(calendar(box.question).replace("@booking.", "@other.")),
         "unknown_event",
@@ -147,7 +151,7 @@ def test_what_proves_nothing_is_refused_with_a_reason_and_changes_nothing(
     assert (outcome.result, outcome.code) == ("refused", code)
     assert outcome.errors
     assert "example.org" not in (outcome.message or "")
-    assert mailbox.wish.status == "pending_confirmation"
+    assert mailbox.pending_request.status == "pending_confirmation"
     assert mailbox.events() == before
 
 
@@ -162,15 +166,15 @@ def test_an_answer_after_the_deadline_is_refused_before_any_sweep_came(mailbox: 
     mailbox.later(days=1, seconds=1)
 
     assert mailbox.reply().code == RefusalCode.HOLD_EXPIRED
-    assert mailbox.wish.status == "pending_confirmation"
+    assert mailbox.pending_request.status == "pending_confirmation"
 
 
 @pytest.mark.parametrize("answer", ["ACCEPTED", "DECLINED"])
 def test_an_answer_to_a_question_that_is_over_is_stale(mailbox: Mailbox, answer: str) -> None:
-    mailbox.cancel(mailbox.wish)
+    mailbox.cancel(mailbox.pending_request)
 
     assert mailbox.reply(calendar(mailbox.question, answer)).code == RefusalCode.STALE
-    assert mailbox.wish.status == RequestStatus.CANCELLED
+    assert mailbox.pending_request.status == RequestStatus.CANCELLED
 
 
 # -- about sessions that are agreed ---------------------------------------------------------------------
@@ -178,8 +182,8 @@ def test_an_answer_to_a_question_that_is_over_is_stale(mailbox: Mailbox, answer:
 
 @pytest.fixture
 def agreed(mailbox: Mailbox) -> ScheduledSession:
-    mailbox.confirm(mailbox.wish, mailbox.who)
-    return mailbox.db.get_one(ScheduledSession, mailbox.wish.scheduled_session_id)
+    mailbox.confirm(mailbox.pending_request, mailbox.who)
+    return mailbox.db.get_one(ScheduledSession, mailbox.pending_request.scheduled_session_id)
 
 
 def recorded(mailbox: Mailbox) -> list[tuple[str, dict[str, Any]]]:
@@ -203,7 +207,11 @@ def test_a_calendars_no_to_a_session_is_written_down_once_and_cancels_nothing(
     ]
     assert mailbox.reply(calendar(agreed.id, "ACCEPTED", sequence=1)).result == "done"
     assert mailbox.reply(no).result == "done"
-    assert [said["answer"] for _, said in recorded(mailbox)] == ["declined", "accepted", "declined"]
+    assert [recorded_event["answer"] for _, recorded_event in recorded(mailbox)] == [
+        "declined",
+        "accepted",
+        "declined",
+    ]
 
 
 def test_a_requesters_answer_is_theirs(mailbox: Mailbox, agreed: ScheduledSession) -> None:
@@ -223,7 +231,7 @@ def test_an_answer_to_an_earlier_revision_counts_for_nothing(
 ) -> None:
     assert mailbox.reply(calendar(agreed.id, "DECLINED", sequence=0)).code == RefusalCode.STALE
     assert mailbox.reply(calendar(agreed.id, "DECLINED", sequence=7)).result == "done"
-    assert [said["revision"] for _, said in recorded(mailbox)] == [1]
+    assert [recorded_event["revision"] for _, recorded_event in recorded(mailbox)] == [1]
 
 
 def test_an_answer_to_a_session_that_is_over_is_refused(mailbox: Mailbox, agreed: ScheduledSession) -> None:
@@ -237,15 +245,17 @@ def test_an_answer_to_a_session_that_is_over_is_refused(mailbox: Mailbox, agreed
 
 def test_a_reply_to_a_repeated_confirmation_request_answers_only_the_later_one(mailbox: Mailbox) -> None:
     first = mailbox.question
-    mailbox.decline(mailbox.wish, mailbox.who)
-    mailbox.wish.excluded_consultant_user_ids = [one for one in mailbox.consultants if one != mailbox.who]
+    mailbox.decline(mailbox.pending_request, mailbox.who)
+    mailbox.pending_request.excluded_consultant_user_ids = [
+        one for one in mailbox.consultants if one != mailbox.who
+    ]
     mailbox.db.flush()
     from booking_tasks.assignment.service import assign
 
     mailbox.ctx = replace(mailbox.ctx, now=mailbox.ctx.now + timedelta(minutes=1))
-    assert assign(mailbox.db, mailbox.ctx, mailbox.wish.id).consultant_user_id == mailbox.who
+    assert assign(mailbox.db, mailbox.ctx, mailbox.pending_request.id).consultant_user_id == mailbox.who
 
     assert mailbox.reply(calendar(first)).code == RefusalCode.STALE
     assert mailbox.reply(calendar(first, "DECLINED")).result == "already_done"
-    assert mailbox.wish.status == "pending_confirmation"
-    assert mailbox.reply(calendar(mailbox.asked_now())).result == "done"
+    assert mailbox.pending_request.status == "pending_confirmation"
+    assert mailbox.reply(calendar(mailbox.current_request())).result == "done"

@@ -25,7 +25,7 @@ from tests.waiting.waiting_scenario import START, WaitingScenario
 
 def assigned(room: WaitingScenario, **values: object) -> ConsultationRequest:
     """A new request whose consultant the assignment chose and asked."""
-    request = builders.request(room.db, room.kind.id, **values)
+    request = builders.request(room.db, room.service_type.id, **values)
     room.frees()
     assert assignment.assign(room.db, room.ctx, request.id).result == "confirmation_requested"
     return request
@@ -39,7 +39,7 @@ def held(room: WaitingScenario, **values: object) -> ConsultationRequest:
         actor="mira",
         request_id=uuid7(),
         requester_user_id=uuid7(),
-        service_type_id=room.kind.id,
+        service_type_id=room.service_type.id,
         consultant_user_id=room.who,
         start=START,
     )
@@ -146,7 +146,7 @@ def test_the_event_is_in_utc_where_the_database_session_is_not(
 
 
 def test_a_request_that_waits_gets_the_deadline_that_it_lacks(room: WaitingScenario) -> None:
-    request = builders.request(room.db, room.kind.id, deadline_at=None)
+    request = builders.request(room.db, room.service_type.id, deadline_at=None)
 
     assert assignment.is_assignable(room.db, room.ctx, request)
     assert request.deadline_at is None, "a predicate does not write"

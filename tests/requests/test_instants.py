@@ -24,7 +24,7 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-]\d\d:\d\d)")
 
 
 def test_the_instants_of_a_decision_and_its_events_are_all_in_utc(db: Session, ctx: Context) -> None:
-    kind = builders.service_type(db)
+    service_type = builders.service_type(db)
     preferred, other = (builders.consultant(db).consultant_user_id for _ in range(2))
     start = (NOW + timedelta(days=1)).astimezone(AHEAD)
     builders.window(db, other, start)
@@ -33,7 +33,7 @@ def test_the_instants_of_a_decision_and_its_events_are_all_in_utc(db: Session, c
         actor="mira",
         request_id=uuid7(),
         requester_user_id=uuid7(),
-        service_type_id=kind.id,
+        service_type_id=service_type.id,
         preferred_consultant_user_id=preferred,
         preferred_start=start,
         preferred_end=start + timedelta(hours=3),

@@ -98,10 +98,10 @@ def impatient(
         yield bookable()
 
 
-def old_things(kind_and_requester: tuple[object, ...]) -> None:
+def old_things(service_and_requester: tuple[object, ...]) -> None:
     """What an old booking left behind, and more of every kind that is forgotten, every consultant's."""
     assert set(_OLD) == set(service.PARTS)
-    book_session(*kind_and_requester)  # type: ignore[arg-type]
+    book_session(*service_and_requester)  # type: ignore[arg-type]
     # History is not rewritten by the service's own role.
     with psycopg.connect(as_superuser(os.environ["DATABASE_URL"])) as superuser:
         for statement in _AGED:
@@ -133,7 +133,7 @@ def test_bookings_go_on_while_a_batch_of_everything_is_deleted_and_not_yet_commi
 
 def test_the_purge_goes_on_while_a_booking_is_being_made(impatient: tuple[object, ...]) -> None:
     old_things(impatient)
-    asked = request_message(*impatient)  # type: ignore[arg-type]
+    message = request_message(*impatient)  # type: ignore[arg-type]
     with transaction() as db:
         db.execute(text("SELECT FROM consultant_profiles FOR NO KEY UPDATE"))
         db.execute(
@@ -141,7 +141,7 @@ def test_the_purge_goes_on_while_a_booking_is_being_made(impatient: tuple[object
                 "INSERT INTO inbox (message_id, task, body_hash, entry_point, body)"
                 " VALUES (:id, 't', 'h', 'booking', '{}')"
             ),
-            {"id": asked.message_id},
+            {"id": message.message_id},
         )
         db.execute(text("UPDATE jobs SET retry_at = now() WHERE state = 'waiting'"))
         assert tasks.purge() >= ROWS * len(_OLD)

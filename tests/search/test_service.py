@@ -29,16 +29,20 @@ HOUR = timedelta(hours=1)
 class Practice:
     """Consultants with four hours tomorrow, and one kind of consultation of an hour."""
 
-    def __init__(self, db: Session, ctx: Context, people: int, **kind: Any) -> None:
+    def __init__(self, db: Session, ctx: Context, people: int, **service_type: Any) -> None:
         self.db, self.ctx = db, ctx
-        self.kind = builders.service_type(db, **kind)
+        self.service_type = builders.service_type(db, **service_type)
         self.people = [builders.consultant(db).consultant_user_id for _ in range(people)]
         for one in self.people:
             builders.window(db, one, OPENING, hours=4)
 
     def search(self, **query: Any) -> SearchOutcome:
-        given = {"service_type_id": self.kind.id, "start": NOW, "consultant_user_ids": self.people} | query
-        return service.search_slots(self.db, self.ctx, SearchSlots.model_validate(given))
+        query_values = {
+            "service_type_id": self.service_type.id,
+            "start": NOW,
+            "consultant_user_ids": self.people,
+        } | query
+        return service.search_slots(self.db, self.ctx, SearchSlots.model_validate(query_values))
 
     def pages(self, **query: Any) -> list[SearchOutcome]:
         found = [self.search(**query)]
@@ -47,7 +51,7 @@ class Practice:
         return found
 
     def hold(self, who: UUID, start: Any) -> None:
-        request = builders.request(self.db, self.kind.id)
+        request = builders.request(self.db, self.service_type.id)
         taken = availability.hold_start(self.db, self.ctx, request, who, start, NOW + HOUR)
         assert isinstance(taken, Reservation)
 
@@ -148,7 +152,7 @@ def test_a_range_that_is_over_says_so(db: Session, ctx: Context) -> None:
 
 def _crowd(db: Session, ctx: Context, size: int, dice: Random) -> tuple[UUID, list[UUID]]:
     """Consultants with hours, blocks and policies of their own, some of them equal to each other's."""
-    kind = builders.service_type(db, minimum_notice_minutes=30).id
+    service_type = builders.service_type(db, minimum_notice_minutes=30).id
     people = [builders.consultant(db).consultant_user_id for _ in range(size)]
     quarter = timedelta(minutes=15)
     for one in people:
@@ -173,21 +177,21 @@ def _crowd(db: Session, ctx: Context, size: int, dice: Random) -> tuple[UUID, li
             }
             if dice.random() < 0.5:
                 own["horizon_days"] = 1
-            db.add(ConsultantPolicy(consultant_user_id=one, consultation_service_type_id=kind, **own))
+            db.add(ConsultantPolicy(consultant_user_id=one, consultation_service_type_id=service_type, **own))
     db.flush()
-    return kind, people
+    return service_type, people
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_pages_over_a_crowd_are_what_the_judge_gives_in_order(db: Session, ctx: Context, seed: int) -> None:
     """More than a few are asked in lineups: none may be skipped, repeated or out of turn."""
     dice = Random(seed)
-    kind, people = _crowd(db, ctx, 75, dice)
-    found = free_starts_by_consultant(db, people, kind, NOW, NOW + timedelta(days=9), NOW)
-    wanted = sorted((start, who) for who, spans in found.items() for start, _ in spans)
-    assert len(wanted) > 500
+    service_type, people = _crowd(db, ctx, 75, dice)
+    found = free_starts_by_consultant(db, people, service_type, NOW, NOW + timedelta(days=9), NOW)
+    expected = sorted((start, who) for who, spans in found.items() for start, _ in spans)
+    assert len(expected) > 500
     for limit, whose in ((1, ()), (7, ()), (50, ()), (500, ()), (7, tuple(people))):
-        query = {"service_type_id": kind, "start": NOW, "limit": limit, "consultant_user_ids": whose}
+        query = {"service_type_id": service_type, "start": NOW, "limit": limit, "consultant_user_ids": whose}
         pages, after = [], None
         while True:
             page = service.search_slots(db, ctx, SearchSlots.model_validate(query | {"after": after}))
@@ -195,13 +199,13 @@ def test_pages_over_a_crowd_are_what_the_judge_gives_in_order(db: Session, ctx: 
             after = page.next
             if after is None or len(pages) > 40 * limit:
                 break
-        assert pages == wanted[: len(pages)]
-        assert after is not None or len(pages) == len(wanted)
+        assert pages == expected[: len(pages)]
+        assert after is not None or len(pages) == len(expected)
 
 
 def test_a_search_without_any_start_is_answered_quickly(db: Session, ctx: Context) -> None:
     """A day that is full for everybody is passed in a few steps, not one for each lineup."""
-    kind, people = _crowd(db, ctx, 75, Random(5))
+    service_type, people = _crowd(db, ctx, 75, Random(5))
     for one in people:
         db.add(
             AvailabilitySlot(
@@ -213,9 +217,9 @@ def test_a_search_without_any_start_is_answered_quickly(db: Session, ctx: Contex
             )
         )
     db.flush()
-    query = SearchSlots(service_type_id=kind, start=NOW, limit=5)
+    query = SearchSlots(service_type_id=service_type, start=NOW, limit=5)
     assert {one.day for one in service.search_slots(db, ctx, query).starts} == {date(2027, 3, 3)}
-    over = SearchSlots(service_type_id=kind, start=NOW, end=NOW + timedelta(days=1))
+    over = SearchSlots(service_type_id=service_type, start=NOW, end=NOW + timedelta(days=1))
     assert service.search_slots(db, ctx, over).empty_reason == "all_taken"
 
 
@@ -233,8 +237,8 @@ def test_skills_are_found_in_any_case_and_by_any_alias(db: Session, ctx: Context
         builders.window(db, one, OPENING, hours=1)
         able += [one] if is_able else []
 
-    def who(*wanted: str, among: tuple[UUID, ...] = ()) -> list[UUID]:
-        found = practice.search(required_specializations=wanted, consultant_user_ids=among, limit=500)
+    def who(*expected: str, among: tuple[UUID, ...] = ()) -> list[UUID]:
+        found = practice.search(required_specializations=expected, consultant_user_ids=among, limit=500)
         return sorted({one.consultant_user_id for one in found.starts})
 
     assert who("MATHE", "law") == sorted(able)
@@ -249,11 +253,11 @@ def test_nobody_is_offered_or_held_for_a_service_type_that_they_do_not_offer(
     practice = Practice(db, ctx, people=2)
     other = builders.service_type(db).id
     mine, theirs = practice.people
-    for one, kinds in ((mine, [practice.kind.id, other]), (theirs, [other])):
+    for one, kinds in ((mine, [practice.service_type.id, other]), (theirs, [other])):
         db.get_one(Consultant, one).service_type_ids = kinds
     db.flush()
     assert {one.consultant_user_id for one in practice.search().starts} == {mine}
     assert practice.search(consultant_user_ids=(theirs,)).empty_reason == "no_consultant"
-    request = builders.request(db, practice.kind.id)
+    request = builders.request(db, practice.service_type.id)
     held = availability.hold_start(db, ctx, request, theirs, OPENING, NOW + HOUR)
     assert held == Refusal("slot_not_free")

@@ -28,24 +28,24 @@ WEEK = timedelta(weeks=1)
 class Course:
     """One consultant with four hours on six Tuesdays."""
 
-    def __init__(self, db: Session, ctx: Context, **kind: Any) -> None:
+    def __init__(self, db: Session, ctx: Context, **service_type: Any) -> None:
         self.db, self.ctx = db, ctx
-        self.kind = builders.service_type(db, **kind)
+        self.service_type = builders.service_type(db, **service_type)
         self.who = builders.consultant(db).consultant_user_id
         for week in range(6):
             builders.window(db, self.who, FIRST + week * WEEK, hours=4)
 
     def book(self, *starts: datetime, **values: Any) -> SeriesOutcome:
-        given = {
+        values_sent = {
             "message_id": uuid4(),
             "actor": "shop",
             "series_id": uuid4(),
             "requester_user_id": uuid4(),
-            "service_type_id": self.kind.id,
+            "service_type_id": self.service_type.id,
             "consultant_user_id": self.who,
             "starts": starts,
         }
-        outcome = service.book_series(self.db, self.ctx, BookSeries.model_validate(given | values))
+        outcome = service.book_series(self.db, self.ctx, BookSeries.model_validate(values_sent | values))
         assert [name for name, rows in ALWAYS.items() if self.db.execute(text(rows)).first()] == []
         return outcome
 

@@ -61,9 +61,9 @@ def statements(db: Session) -> Iterator[list[str]]:
 class Desk:
     """One consultant with eight hours, and ways to book them."""
 
-    def __init__(self, db: Session, ctx: Context, **kind: object) -> None:
+    def __init__(self, db: Session, ctx: Context, **service_type: object) -> None:
         self.db, self.ctx = db, ctx
-        self.kind: ServiceType = builders.service_type(db, **kind)
+        self.service_type: ServiceType = builders.service_type(db, **service_type)
         self.who = builders.consultant(db).consultant_user_id
         builders.window(db, self.who, START)
 
@@ -71,7 +71,7 @@ class Desk:
         return NewRequest(
             id=uuid7(),
             requester_user_id=requester or uuid4(),
-            consultation_service_type_id=self.kind.id,
+            consultation_service_type_id=self.service_type.id,
             company_id=None,
             preferred_consultant_user_id=self.who,
             preferred_start_time=START,
@@ -105,23 +105,25 @@ def desk(db: Session, ctx: Context) -> Desk:
 
 
 def test_a_new_request_is_booked_with_its_session_in_one_statement(desk: Desk) -> None:
-    asked = desk.new_request()
+    new_one = desk.new_request()
     with statements(desk.db) as sent:
-        agreed = desk.agree(asked)
+        agreed = desk.agree(new_one)
     assert isinstance(agreed, SessionSnapshot)
     assert len(sent) == 1
-    request = desk.db.get_one(ConsultationRequest, asked.id)
+    request = desk.db.get_one(ConsultationRequest, new_one.id)
     session = desk.db.get_one(ScheduledSession, agreed.id)
     assert (request.status, request.scheduled_session_id) == ("scheduled", session.id)
     assert (session.consultation_request_id, session.status) == (request.id, "scheduled")
-    assert (request.series_id, request.request_details) == (asked.series_id, "a proof")
+    assert (request.series_id, request.request_details) == (new_one.series_id, "a proof")
     assert desk.wrong() == []
     assert request.requested_at == request.updated_at == session.created_at == desk.ctx.now
     assert pending_wakeups(desk.db) == {"provision_meeting", "publish_event"}
 
 
 def test_a_waiting_request_is_booked_in_one_statement_and_its_object_knows(desk: Desk) -> None:
-    request = builders.request(desk.db, desk.kind.id, status="pending_assignment", status_reason="all_booked")
+    request = builders.request(
+        desk.db, desk.service_type.id, status="pending_assignment", status_reason="all_booked"
+    )
     with statements(desk.db) as sent:
         agreed = desk.agree(request)
         desk.db.flush()
@@ -135,20 +137,22 @@ def test_a_waiting_request_is_booked_in_one_statement_and_its_object_knows(desk:
 
 
 def test_a_hold_becomes_the_booking_in_one_statement(desk: Desk) -> None:
-    request = builders.request(desk.db, desk.kind.id)
+    request = builders.request(desk.db, desk.service_type.id)
     held = availability.hold_start(desk.db, desk.ctx, request, desk.who, START, NOW + HOUR)
     assert not isinstance(held, Refusal)
     with statements(desk.db) as sent:
         agreed = service.schedule(desk.db, desk.ctx, request, desk.who, held.start, held.end, from_hold=True)
     assert isinstance(agreed, SessionSnapshot)
     assert len(sent) == 1
-    [fact] = desk.db.scalars(select(AvailabilitySlot).where(AvailabilitySlot.requester_user_id.is_not(None)))
-    assert (fact.status, fact.scheduled_session_id) == ("booked", agreed.id)
-    assert fact.id != held.slot_id
+    [reservation] = desk.db.scalars(
+        select(AvailabilitySlot).where(AvailabilitySlot.requester_user_id.is_not(None))
+    )
+    assert (reservation.status, reservation.scheduled_session_id) == ("booked", agreed.id)
+    assert reservation.id != held.slot_id
 
 
 def test_a_hold_that_is_over_or_starts_elsewhere_is_not_booked(desk: Desk) -> None:
-    request = builders.request(desk.db, desk.kind.id)
+    request = builders.request(desk.db, desk.service_type.id)
     held = availability.hold_start(desk.db, desk.ctx, request, desk.who, START, NOW + HOUR)
     assert not isinstance(held, Refusal)
     before = desk.rows()
@@ -170,7 +174,7 @@ def test_a_series_is_one_statement_once_its_length_is_known(db: Session, ctx: Co
             actor="shop",
             series_id=uuid7(),
             requester_user_id=uuid7(),
-            service_type_id=desk.kind.id,
+            service_type_id=desk.service_type.id,
             consultant_user_id=desk.who,
             starts=(START + hours * HOUR,),
             weekly=Weekly(times=2, time_zone="UTC"),
@@ -192,7 +196,7 @@ def test_a_series_that_is_refused_gives_its_locks_back(own_database: str, ctx: C
         actor="shop",
         series_id=uuid7(),
         requester_user_id=uuid7(),
-        service_type_id=desk.kind.id,
+        service_type_id=desk.service_type.id,
         consultant_user_id=desk.who,
         starts=(START, START + HOUR),
     )
@@ -240,14 +244,14 @@ def test_a_length_that_changed_since_it_was_looked_up_is_the_one_that_is_booked(
     assert agreed.end == START + HOUR
     session = desk.db.get_one(ScheduledSession, agreed.id)
     report = desk.db.scalars(select(Job).where(Job.job_type == "collect_attendance")).one()
-    told = desk.db.scalars(select(Event)).one()
+    event = desk.db.scalars(select(Event)).one()
     assert (session.scheduled_end_time, report.due_at) == (START + HOUR, START + HOUR)
-    assert told.after["end"] == (START + HOUR).isoformat()
+    assert event.after["end"] == (START + HOUR).isoformat()
     assert (desk.rows()[:4], desk.wrong()) == ([1, 1, 2, 1], [])
 
 
 def test_who_undoes_a_booking_by_a_savepoint_finds_the_request_as_it_was(desk: Desk) -> None:
-    request = builders.request(desk.db, desk.kind.id, status="pending_assignment")
+    request = builders.request(desk.db, desk.service_type.id, status="pending_assignment")
     before = desk.rows()
     savepoint = desk.db.begin_nested()
     assert isinstance(desk.agree(request), SessionSnapshot)
@@ -258,7 +262,7 @@ def test_who_undoes_a_booking_by_a_savepoint_finds_the_request_as_it_was(desk: D
 
 def test_a_request_that_somebody_else_changed_is_not_booked(desk: Desk) -> None:
     """The caller holds its lock; one that does not is stopped by the database."""
-    request = builders.request(desk.db, desk.kind.id)
+    request = builders.request(desk.db, desk.service_type.id)
     desk.db.execute(text("UPDATE consultation_requests SET status = 'cancelled'"))
     before = desk.rows()
     with pytest.raises(DBAPIError, match="cannot change from pending to scheduled"), desk.db.begin_nested():

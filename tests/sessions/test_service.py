@@ -57,11 +57,11 @@ def events_of(db: Session, session: ScheduledSession) -> list[Event]:
     )
 
 
-def jobs_of(db: Session, session: ScheduledSession, kind: str) -> list[Job]:
+def jobs_of(db: Session, session: ScheduledSession, job_type: str) -> list[Job]:
     return list(
         db.execute(
             select(Job)
-            .where(Job.subject_id == session.id, Job.job_type == kind)
+            .where(Job.subject_id == session.id, Job.job_type == job_type)
             .order_by(Job.due_at, Job.key)
         ).scalars()
     )
@@ -81,8 +81,8 @@ def test_a_move_takes_the_new_time_and_frees_the_old_also_when_they_overlap(
 ) -> None:
     outcome = move(db, ctx, session.id, hours)
     assert (outcome.result, outcome.revision, outcome.start) == ("done", 1, START + timedelta(hours=hours))
-    [fact] = facts_of(db, session)
-    assert fact.start_time == START + timedelta(hours=hours)
+    [reservation] = facts_of(db, session)
+    assert reservation.start_time == START + timedelta(hours=hours)
     [event] = events_of(db, session)
     assert (event.type, event.before["revision"], event.after["revision"]) == ("session.rescheduled", 0, 1)
 
@@ -119,10 +119,10 @@ def test_a_move_onto_a_neighbour_is_refused_as_taken(
     db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     other = builders.booked_session(db, start=START + timedelta(days=30))
-    [fact] = facts_of(db, other)
-    fact.consultant_user_id = session.consultant_user_id
-    fact.start_time = fact.session_start_time = START + timedelta(hours=2)
-    fact.end_time = fact.session_end_time = START + timedelta(hours=3)
+    [reservation] = facts_of(db, other)
+    reservation.consultant_user_id = session.consultant_user_id
+    reservation.start_time = reservation.session_start_time = START + timedelta(hours=2)
+    reservation.end_time = reservation.session_end_time = START + timedelta(hours=3)
     db.flush()
     assert move(db, ctx, session.id, 1.5).code == "slot_taken"
     assert len(facts_of(db, session)) == 1

@@ -106,7 +106,7 @@ def test_who_declined_what_there_is_changes_nothing_of_a_batch_and_others_get_it
     assignment.assign(room.db, room.ctx, request.id)
     plan = batch.plan_batch(*batch.read_batch(room.db, room.ctx), timedelta(seconds=1), time.monotonic)
     assert (plan.request_ids_to_apply, plan.unchanged) == ([], [request.id])
-    second = builders.request(room.db, room.kind.id, status="pending_assignment", waiting_since=NOW)
+    second = builders.request(room.db, room.service_type.id, status="pending_assignment", waiting_since=NOW)
     plan = batch.plan_batch(*batch.read_batch(room.db, room.ctx), timedelta(seconds=1), time.monotonic)
     assert plan.request_ids_to_apply == [second.id]
     assert plan.apply(room.db, room.ctx, second.id).result == "offered"
@@ -139,7 +139,7 @@ def test_the_clock_alone_ends_an_offer_and_others_take_its_start_with_every_swee
         actor="shop",
         request_id=uuid7(),
         requester_user_id=uuid7(),
-        service_type_id=room.kind.id,
+        service_type_id=room.service_type.id,
         consultant_user_id=room.who,
         start=START,
     )
@@ -196,7 +196,9 @@ def test_an_offer_to_a_request_that_an_older_release_served_is_withdrawn(room: W
     room.frees(START + 4 * HOUR, who=other)
     request.waiting_since = None  # what a release that knows no offers sees
     span = (START + 4 * HOUR, START + 5 * HOUR)
-    taken = book_or_hold(room.db, room.ctx, request, room.kind, Candidate(other, False, 0), span, None)
+    taken = book_or_hold(
+        room.db, room.ctx, request, room.service_type, Candidate(other, False, 0), span, None
+    )
     assert isinstance(taken, assignment.Assignment)
     room.later(minutes=30)
     assert room.sweeps() == 1

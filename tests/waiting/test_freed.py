@@ -55,7 +55,7 @@ class Counter(WaitingScenario):
 
     def agreed(self) -> ConsultationRequest:
         self.frees(hours=4)
-        request = builders.request(self.db, self.kind.id)
+        request = builders.request(self.db, self.service_type.id)
         assignment.assign(self.db, self.ctx, request.id)
         return request
 
@@ -66,7 +66,7 @@ class Counter(WaitingScenario):
             HoldSlot,
             request_id=uuid7(),
             requester_user_id=uuid7(),
-            service_type_id=self.kind.id,
+            service_type_id=self.service_type.id,
             consultant_user_id=self.who,
             start=START,
         )
@@ -105,7 +105,7 @@ def runs_out(counter: Counter) -> None:
 
 
 def declines(counter: Counter) -> None:
-    counter.kind.requires_confirmation = True
+    counter.service_type.requires_confirmation = True
     counter.db.flush()
     request = counter.agreed()
     counter.say(
@@ -137,7 +137,7 @@ def may_do_more(counter: Counter) -> None:
         policies.set_consultant_policy,
         SetConsultantPolicy,
         consultant_user_id=counter.who,
-        service_type_id=counter.kind.id,
+        service_type_id=counter.service_type.id,
         minimum_notice_minutes=0,
     )
 
@@ -178,7 +178,7 @@ def is_busy_no_longer(counter: Counter) -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "because"),
+    ("way", "reason"),
     [
         (cancels, "booking_freed"),
         (moves, "moved"),
@@ -194,12 +194,12 @@ def is_busy_no_longer(counter: Counter) -> None:
     ],
 )
 def test_freed_time_is_noted_with_the_change_and_rung_for(
-    db: Session, ctx: Context, way: Callable[[Counter], None], because: str
+    db: Session, ctx: Context, way: Callable[[Counter], None], reason: str
 ) -> None:
     counter = Counter(db, ctx)
     way(counter)
-    assert counter.noted()[because] >= 1
-    assert set(counter.noted()) == {because}
+    assert counter.noted()[reason] >= 1
+    assert set(counter.noted()) == {reason}
     assert "offer_time" in pending_wakeups(db)
 
 

@@ -16,7 +16,7 @@ from booking_tasks.jobs.steps import Skipped
 from booking_tasks.models import ConsultationRequest, Job
 from booking_tasks.outbox.job_args import SendNotice
 from tests import builders
-from tests.invites.test_service import HOUSE, body, read
+from tests.invites.test_service import SENDER, body, read
 from tests.sample_jobs import leased_row
 from tests.waiting.waiting_scenario import WaitingScenario
 
@@ -35,9 +35,9 @@ def offered(room: WaitingScenario, language: str = "en") -> tuple[ConsultationRe
         )
     room.frees()
     room.offers()
-    wanted = room.db.scalars(select(Job).where(Job.job_type == "send_notice")).one()
-    assert wanted.args["recipient"] == str(request.requester_user_id)
-    return request, leased_row(wanted)
+    job = room.db.scalars(select(Job).where(Job.job_type == "send_notice")).one()
+    assert job.args["recipient"] == str(request.requester_user_id)
+    return request, leased_row(job)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_the_requester_reads_what_is_offered_until_when_and_with_whom(
     db: Session, ctx: Context, language: str, subject: str, when: str, until: str
 ) -> None:
     room = WaitingScenario(db, ctx, name="Algebra")
-    _, wanted = offered(room, language)
-    mail = read(compose_notice(db, ctx, HOUSE, wanted))
+    _, job = offered(room, language)
+    mail = read(compose_notice(db, ctx, SENDER, job))
     assert mail["Subject"] == subject
     assert when in body(mail)
     assert until in body(mail)
@@ -76,9 +76,9 @@ def test_an_offer_that_is_answered_or_over_sends_no_notice(
     db: Session, ctx: Context, answer: Any, state: str
 ) -> None:
     room = WaitingScenario(db, ctx)
-    request, wanted = offered(room)
+    request, job = offered(room)
     if answer is None:
         room.later(minutes=30)
     else:
         room.answers(answer, request)
-    assert compose_notice(db, room.ctx, HOUSE, wanted) == Skipped(f"the offer is {state}")
+    assert compose_notice(db, room.ctx, SENDER, job) == Skipped(f"the offer is {state}")

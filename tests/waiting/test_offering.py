@@ -98,13 +98,13 @@ def test_the_next_best_request_gets_the_next_start_until_nothing_is_left(room: W
 
 def test_whose_consultant_it_is_and_who_knows_them_go_before_who_waits_longer(room: WaitingScenario) -> None:
     room.frees(START - 4 * HOUR)
-    friend = builders.request(room.db, room.kind.id)
+    friend = builders.request(room.db, room.service_type.id)
     assert assignment.assign(room.db, room.ctx, friend.id).result == "scheduled"
     longest = room.waits(waiting_since=NOW - timedelta(hours=9))
     known = room.waits(waiting_since=NOW - timedelta(hours=2), requester_user_id=friend.requester_user_id)
-    wanted = room.waits(preferred_consultant_user_id=room.who)
+    preferring = room.waits(preferred_consultant_user_id=room.who)
     room.frees(hours=3)
-    assert [room.offers() for _ in range(3)] == [wanted.id, known.id, longest.id]
+    assert [room.offers() for _ in range(3)] == [preferring.id, known.id, longest.id]
     decision = room.db.scalars(
         select(AssignmentDecision)
         .where(AssignmentDecision.consultation_request_id == known.id)
@@ -116,7 +116,7 @@ def test_whose_consultant_it_is_and_who_knows_them_go_before_who_waits_longer(ro
 
 def test_a_consultant_at_their_capacity_is_not_offered(room: WaitingScenario) -> None:
     room.frees(START - 4 * HOUR)
-    served = builders.request(room.db, room.kind.id)
+    served = builders.request(room.db, room.service_type.id)
     assert assignment.assign(room.db, room.ctx, served.id).result == "scheduled"
     room.waits()
     room.frees()
@@ -137,7 +137,7 @@ def test_a_request_that_the_time_does_not_suit_gets_no_offer(room: WaitingScenar
     room.waits(preferred_end_time=START + HALF_AN_HOUR)
     elsewhere = builders.consultant(room.db).consultant_user_id
     room.frees(START + HALF_AN_HOUR, who=elsewhere)
-    busy = builders.request(room.db, room.kind.id)
+    busy = builders.request(room.db, room.service_type.id)
     assert assignment.assign(room.db, room.ctx, busy.id).result == "scheduled"
     room.waits(requester_user_id=busy.requester_user_id)
     room.waits(deadline_at=NOW + timedelta(minutes=1))
@@ -158,7 +158,7 @@ def test_a_consultant_who_takes_no_bookings_is_not_offered(room: WaitingScenario
 def test_an_inactive_service_type_is_not_offered(room: WaitingScenario) -> None:
     room.waits()
     room.frees()
-    room.kind.is_active = False
+    room.service_type.is_active = False
     room.db.flush()
     assert room.offers() is None
 
@@ -197,8 +197,8 @@ def test_the_sweep_offers_as_well_and_leaves_alone_who_has_an_offer(room: Waitin
 def test_a_request_without_a_waiting_notice_is_booked_without_an_offer(room: WaitingScenario) -> None:
     room.waits()
     room.frees()
-    first_look = builders.request(room.db, room.kind.id)
-    assert assignment.assign(room.db, room.ctx, first_look.id).result == "scheduled"
+    not_evaluated = builders.request(room.db, room.service_type.id)
+    assert assignment.assign(room.db, room.ctx, not_evaluated.id).result == "scheduled"
 
 
 def test_after_a_decline_in_the_first_run_the_next_consultant_gets_the_request(
@@ -207,13 +207,13 @@ def test_after_a_decline_in_the_first_run_the_next_consultant_gets_the_request(
     room = WaitingScenario(db, ctx, requires_confirmation=True)
     room.frees()
     room.frees(who=builders.consultant(db).consultant_user_id)
-    request = builders.request(db, room.kind.id)
+    request = builders.request(db, room.service_type.id)
     assert assignment.assign(db, ctx, request.id).result == "confirmation_requested"
-    asked = request.assigned_consultant_user_id
-    assert asked is not None
+    consultant = request.assigned_consultant_user_id
+    assert consultant is not None
     intake.decline(
         db,
         ctx,
-        DeclineRequest(message_id=uuid4(), actor="x", request_id=request.id, consultant_user_id=asked),
+        DeclineRequest(message_id=uuid4(), actor="x", request_id=request.id, consultant_user_id=consultant),
     )
     assert assignment.assign(db, ctx, request.id).result == "confirmation_requested"

@@ -93,7 +93,7 @@ def status(request_id: UUID) -> str:
         return db.get_one(ConsultationRequest, request_id).status
 
 
-def told(request_id: UUID) -> list[str]:
+def announced(request_id: UUID) -> list[str]:
     with transaction() as db:
         found = select(Event.type).where(Event.consultation_request_id == request_id)
         return list(db.scalars(found.order_by(Event.position)))
@@ -154,7 +154,7 @@ def test_sweeps_doubled_and_rivalling_let_an_offer_lapse_once_and_pass_it_on_onc
         (requests[0], "lapsed"),
         (requests[1], "open"),
     ]
-    assert told(requests[0]) == ["request.waiting", "request.offered", "request.offer_lapsed"]
+    assert announced(requests[0]) == ["request.waiting", "request.offered", "request.offer_lapsed"]
 
 
 def test_at_the_deadline_rival_sweeps_reject_once_and_tell_once() -> None:
@@ -166,7 +166,7 @@ def test_at_the_deadline_rival_sweeps_reject_once_and_tell_once() -> None:
     at_once(*[expire_requests] * 3, *[lapse_offers] * 2, *[expire_holds] * 2)
     expire_requests()
     assert status(request_id) == "rejected"
-    assert told(request_id)[1:] == ["request.offered", "request.offer_lapsed", "request.rejected"]
+    assert announced(request_id)[1:] == ["request.offered", "request.offer_lapsed", "request.rejected"]
     with transaction() as db:
         notices = db.scalars(select(Job.id).where(Job.args["notice"].astext == "request_rejected")).all()
         assert len(notices) == 1
@@ -197,7 +197,7 @@ def test_an_answer_against_a_rival_ends_one_way_or_the_other(rival: Any) -> None
         assert sorted(accepted) == ["already_done", "done"]
     else:
         assert accepted == ["refused", "refused"]
-    assert told(offer.consultation_request_id).count("session.scheduled") == (after.state == "accepted")
+    assert announced(offer.consultation_request_id).count("session.scheduled") == (after.state == "accepted")
 
 
 DIES = """

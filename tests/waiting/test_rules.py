@@ -12,14 +12,14 @@ from booking_tasks.offers.rules import cooldown, effective_state, offer_end
 from booking_tasks.waiting.rules import WaitingRequest, best_first, matching_starts, waiting_terms
 from tests.builders import NOW
 
-KIND, OTHER_KIND = UUID(int=100), UUID(int=101)
+SERVICE_TYPE, OTHER_SERVICE_TYPE = UUID(int=100), UUID(int=101)
 HOUR = timedelta(hours=1)
 DAY = NOW + timedelta(days=1)
 
 
 def waiting(name: int, *, waits: int = 1, prefers: bool = False, **values: object) -> WaitingRequest:
     values.setdefault("terms", waiting_terms(preferred=prefers, familiarity=0, closeness=1))
-    return WaitingRequest(UUID(int=name), KIND, NOW - waits * HOUR, weights=Weights(), **values)  # type: ignore[arg-type]
+    return WaitingRequest(UUID(int=name), SERVICE_TYPE, NOW - waits * HOUR, weights=Weights(), **values)  # type: ignore[arg-type]
 
 
 def test_the_highest_score_then_who_waits_longest_then_the_id_comes_first() -> None:
@@ -44,9 +44,11 @@ def test_every_request_is_matched_with_suitable_starts_earliest_first() -> None:
     late = waiting(1, waits=9, earliest=DAY + HOUR, latest_end=DAY + 3 * HOUR)
     busy = waiting(2, waits=8, busy=((DAY + timedelta(minutes=30), DAY + 2 * HOUR),))
     offered = waiting(3, waits=7, offered=frozenset({DAY, DAY + 3 * HOUR}))
-    other = replace(waiting(4, prefers=True), service_type_id=OTHER_KIND)
+    other = replace(waiting(4, prefers=True), service_type_id=OTHER_SERVICE_TYPE)
     candidates = [offered, busy, late, other]
-    found = [(one.request_id.int, start) for one, start, _ in matching_starts(candidates, {KIND: starts})]
+    found = [
+        (one.request_id.int, start) for one, start, _ in matching_starts(candidates, {SERVICE_TYPE: starts})
+    ]
     hours = [(name, (start - DAY) // HOUR) for name, start in found]
     assert hours == [(1, 1), (1, 2), (2, 2), (2, 3), (3, 1), (3, 2)]
 

@@ -27,14 +27,14 @@ HOUR = timedelta(hours=1)
 class WaitingScenario:
     """Nobody has time at first: whoever asks is told to wait."""
 
-    def __init__(self, db: Session, ctx: Context, **kind: Any) -> None:
+    def __init__(self, db: Session, ctx: Context, **service_type: Any) -> None:
         self.db, self.ctx = db, ctx
-        self.kind = builders.service_type(db, **kind)
+        self.service_type = builders.service_type(db, **service_type)
         self.who = builders.consultant(db).consultant_user_id
 
     def waits(self, **values: Any) -> ConsultationRequest:
         """A request that was looked at, and whose requester was told to wait."""
-        request = builders.request(self.db, self.kind.id, **values)
+        request = builders.request(self.db, self.service_type.id, **values)
         assert assignment.assign(self.db, self.ctx, request.id).result == "waiting"
         return request
 
@@ -44,9 +44,9 @@ class WaitingScenario:
 
     def offers(self, who: UUID | None = None) -> UUID | None:
         """What the job does once: who was given something."""
-        given = offering.offer_released_time(self.db, self.ctx, who or self.who)
+        values_sent = offering.offer_released_time(self.db, self.ctx, who or self.who)
         assert of_rows(self.db) == []
-        return given
+        return values_sent
 
     def offer(self, request: ConsultationRequest) -> TimeOffer:
         """The request's latest offer."""
@@ -59,14 +59,14 @@ class WaitingScenario:
 
     def answers(self, contract: Any, request: ConsultationRequest, **values: Any) -> HoldOutcome:
         """The requester accepts or declines."""
-        given = {
+        values_sent = {
             "message_id": uuid4(),
             "actor": "mira",
             "request_id": request.id,
             "hold_token": self.offer(request).hold_token,
         }
         outcome: HoldOutcome = getattr(service, contract.task)(
-            self.db, self.ctx, contract.model_validate(given | values)
+            self.db, self.ctx, contract.model_validate(values_sent | values)
         )
         assert of_rows(self.db) == []
         return outcome
