@@ -46,7 +46,7 @@ _SERVICE_TYPE = "'00000000-0000-7000-8000-000000000001'"
 #: within four hours of two days: forty pairs. Every third prefers one of those who have it.
 _ROWS = (
     "INSERT INTO consultation_service_types (id, name, default_duration_minutes, slot_step_minutes)"
-    " VALUES ({kind}, 'one', 60, {step})",
+    " VALUES ({service_type}, 'one', 60, {step})",
     "INSERT INTO consultant_profiles (consultant_user_id, specializations)"
     " SELECT {id}, ARRAY['skill ' || n % ({consultants} / 5), 'skill ' || n * 37 / 5 % ({consultants} / 5)]"
     "   FROM generate_series(1, {consultants}) n",
@@ -60,7 +60,7 @@ _ROWS = (
     INSERT INTO consultation_requests (id, requester_user_id, consultation_service_type_id, status,
         required_specializations, preferred_consultant_user_id, preferred_start_time, preferred_end_time,
         requested_at, deadline_at)
-    SELECT {id}, {id}, {kind}, 'pending', ARRAY[skill],
+    SELECT {id}, {id}, {service_type}, 'pending', ARRAY[skill],
            CASE WHEN n % 3 = 0 THEN (
                SELECT c.consultant_user_id FROM consultant_profiles c WHERE skill = ANY (c.specializations)
                 ORDER BY hashtext(c.consultant_user_id::text || n) LIMIT 1
@@ -72,7 +72,7 @@ _ROWS = (
            SELECT '2027-03-02 08:00Z'::timestamptz + abs(hashtext('day' || n)) % 2 * interval '1 day'
                   + abs(hashtext('hour' || n)) % 5 * interval '1 hour',
                   'skill ' || abs(hashtext('skill' || n)) % ({consultants} / 5)
-           ) AS wish (begin, skill)
+           ) AS request (begin, skill)
     """,
     "VACUUM ANALYZE",
 )
@@ -119,7 +119,7 @@ def gap(found: Objective, bound: Objective) -> tuple[float, float]:
 
 def measured(database: BenchmarkDatabase, chosen: argparse.Namespace, step: int) -> tuple[float, float]:
     """One batch part by part; the solve's ratio and the larger of the gaps."""
-    names = {"id": GROWING_ID, "kind": _SERVICE_TYPE, "step": step} | vars(chosen)
+    names = {"id": GROWING_ID, "service_type": _SERVICE_TYPE, "step": step} | vars(chosen)
     with psycopg.connect(database.url, autocommit=True) as connection:
         for statement in _ROWS:
             connection.execute(statement.format(**names).encode())

@@ -44,7 +44,7 @@ from booking_tasks.series.service import book_series
 
 LEAST, P99_MOST, CLIENTS = 0.5, 5.0, 8
 NOW = datetime(2027, 3, 1, 6, tzinfo=UTC)
-KIND = UUID("00000000-0000-7000-8000-000000000001")
+SERVICE_TYPE = UUID("00000000-0000-7000-8000-000000000001")
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 #: Twelve decimal digits that are hexadecimal ones as well: pgbench writes numbers only in decimal.
 _FIRST = 100_000_000_000
@@ -56,7 +56,7 @@ _BARE = re.compile(r"\b[0-9a-f]{32}\b")
 _FILL = """
     SET session_replication_role = replica;  -- the rows are sound; checking a million is not measured
     INSERT INTO consultation_service_types (id, name, default_duration_minutes, horizon_days)
-    VALUES ('{kind}', 'one', 60, 730);
+    VALUES ('{service_type}', 'one', 60, 730);
     INSERT INTO consultant_profiles (consultant_user_id)
     SELECT ('{prefix}' || ({first} + n))::uuid FROM generate_series(0, {consultants} - 1) n;
     INSERT INTO consultant_availability_slots (consultant_user_id, start_time, end_time, source)
@@ -71,11 +71,12 @@ _FILL = """
       FROM generate_series(0, {sessions} - 1) n;
     INSERT INTO consultation_requests (id, requester_user_id, consultation_service_type_id, status,
                                        assigned_consultant_user_id, scheduled_session_id)
-    SELECT request, requester, '{kind}', 'completed', consultant, session FROM past;
+    SELECT request, requester, '{service_type}', 'completed', consultant, session FROM past;
     INSERT INTO scheduled_sessions (id, consultation_request_id, requester_user_id, consultant_user_id,
                                     consultation_service_type_id, scheduled_start_time, scheduled_end_time,
                                     status)
-    SELECT session, request, requester, consultant, '{kind}', start, start + interval '1 hour', 'completed'
+    SELECT session, request, requester, consultant, '{service_type}',
+           start, start + interval '1 hour', 'completed'
       FROM past;
     INSERT INTO consultant_availability_slots (
         consultant_user_id, start_time, end_time, status, source, consultation_request_id,
@@ -98,7 +99,7 @@ def command(who: UUID, start: datetime) -> BookSeries:
         actor="bench",
         series_id=uuid7(),
         requester_user_id=uuid7(),
-        service_type_id=KIND,
+        service_type_id=SERVICE_TYPE,
         consultant_user_id=who,
         starts=(start,),
     )
@@ -267,7 +268,7 @@ def main() -> int:
     if chosen.against is not None:
         return compare("reserving", chosen.against, chosen.turns)
     with benchmark_databases(chosen.sessions) as [database]:
-        names = {"kind": KIND, "prefix": _CONSULTANT, "first": _FIRST}
+        names = {"service_type": SERVICE_TYPE, "prefix": _CONSULTANT, "first": _FIRST}
         with psycopg.connect(database.url, autocommit=True) as connection:
             connection.execute(_FILL.format(**names, **vars(chosen)).encode())
             connection.execute("VACUUM ANALYZE")

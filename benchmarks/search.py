@@ -44,10 +44,10 @@ from booking_tasks.search.service import search_slots
 
 PIECES_MOST, STARTS_MOST, PAGE_MOST = 1.5, 2.0, 10.0
 NOW = datetime(2027, 3, 1, 6, tzinfo=UTC)
-KIND = UUID("00000000-0000-7000-8000-000000000001")
+SERVICE_TYPE = UUID("00000000-0000-7000-8000-000000000001")
 _ROWS = (
     "INSERT INTO consultation_service_types (id, name, default_duration_minutes)"
-    f" VALUES ('{KIND}', 'one', 30)",
+    f" VALUES ('{SERVICE_TYPE}', 'one', 30)",
     "INSERT INTO consultant_profiles (consultant_user_id)"
     f" SELECT {GROWING_ID} FROM generate_series(1, 1000) n",
     # ten hours a day on 90 days
@@ -118,14 +118,14 @@ def starts(database: BenchmarkDatabase, rounds: int) -> float:
     def every_start() -> int:
         with Session(database.connection) as db:
             found = free_time(
-                db, Context(now=NOW, actor="bench", entry_point="booking"), NOW, until, whose, KIND
+                db, Context(now=NOW, actor="bench", entry_point="booking"), NOW, until, whose, SERVICE_TYPE
             )
         return sum(map(len, found.values()))
 
     database.connection.execute(
         text(
             "CREATE TEMP TABLE ready AS SELECT * FROM"
-            f" free_starts_v1({people(100)}, '{KIND}', '{NOW}', '{until}', '{NOW}') ORDER BY 2, 1"
+            f" free_starts_v1({people(100)}, '{SERVICE_TYPE}', '{NOW}', '{until}', '{NOW}') ORDER BY 2, 1"
         )
     )
     rows = text("SELECT consultant_user_id, start_time, end_time FROM ready")
@@ -154,7 +154,7 @@ def page(connection: Connection) -> list[str]:
     sent: list[str] = []
     event.listen(connection, "before_cursor_execute", lambda *a: sent.append(a[2]))
     with transaction(connection) as db:
-        query = SearchSlots(service_type_id=KIND, start=NOW)
+        query = SearchSlots(service_type_id=SERVICE_TYPE, start=NOW)
         found = search_slots(db, Context(now=NOW, actor="bench", entry_point="booking"), query)
     assert len(found.starts) == 50
     return sent

@@ -105,7 +105,13 @@ def reserving(stack: ExitStack) -> Turn:
     from benchmarks import reserving as benchmark
 
     database = databases(stack, _SESSIONS)
-    names = {"kind": benchmark.KIND, "prefix": benchmark._CONSULTANT, "first": benchmark._FIRST}
+    service_type = first_of("benchmarks.reserving:SERVICE_TYPE", "benchmarks.reserving:KIND")
+    names = {
+        "kind": service_type,
+        "service_type": service_type,
+        "prefix": benchmark._CONSULTANT,
+        "first": benchmark._FIRST,
+    }
     filling = benchmark._FILL.format(**names, consultants=_CONSULTANTS, sessions=_SESSIONS)
     with psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute(filling.encode())
@@ -134,6 +140,7 @@ def search(stack: ExitStack) -> Turn:
 
     database = databases(stack, 1000)
     ids = first_of("benchmarks.databases:growing_ids", "benchmarks.ground:growing_ids")(100)
+    service_type = first_of("benchmarks.search:SERVICE_TYPE", "benchmarks.search:KIND")
     context = first_of("booking_tasks.context:Context", "booking_tasks.occasion:Occasion")
     ctx, until = context(benchmark.NOW, "bench", "booking"), benchmark.NOW + timedelta(days=60)
     database.connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -143,7 +150,7 @@ def search(stack: ExitStack) -> Turn:
 
     def starts(_: int) -> None:
         with Session(database.connection) as db:
-            free_time(db, ctx, benchmark.NOW, until, ids, benchmark.KIND)
+            free_time(db, ctx, benchmark.NOW, until, ids, service_type)
 
     def turn(_: int) -> dict[str, float]:
         return {

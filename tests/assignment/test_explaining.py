@@ -35,7 +35,7 @@ def _decided(db: Session) -> tuple[ConsultationRequest, dict[str, Any]]:
     service.assign(db, MOMENT, request.id)
     builders.window(db, other, TOMORROW)
     service.assign(db, MOMENT, request.id)
-    return request, {"unskilled": unskilled, "wanted": preferred, "other": other}
+    return request, {"unskilled": unskilled, "preferred": preferred, "other": other}
 
 
 def _explained(db: Session, request: ConsultationRequest) -> ExplainOutcome:
@@ -52,7 +52,7 @@ def test_each_evaluation_is_explained_with_inputs_terms_and_reasons(db: Session)
     assert (chosen.reason, chosen.consultant_user_id, chosen.start) == ("chosen", people["other"], TOMORROW)
     assert [(one.consultant_user_id, one.rejected) for one in chosen.candidates] == [
         (people["other"], None),
-        (people["wanted"], "no_free_time"),
+        (people["preferred"], "no_free_time"),
         (people["unskilled"], "missing_specialization"),
     ]
     weights = Weights().with_changes({"earliest": 3.0}).by_term()

@@ -66,7 +66,7 @@ def candidate(number: int, hour: float = 1, **values: Any) -> Candidate:
 
 
 @pytest.mark.parametrize(
-    ("reason", "consultant", "wanted_criteria"),
+    ("reason", "consultant", "criteria"),
     [
         ("not_available_for_booking", {"is_available_for_booking": False}, {}),
         ("is_the_requester", {}, {"requester_user_id": UUID(int=7)}),
@@ -85,9 +85,9 @@ def candidate(number: int, hour: float = 1, **values: Any) -> Candidate:
     ],
 )
 def test_an_ineligible_candidate_has_its_first_reason(
-    reason: str | None, consultant: dict[str, Any], wanted_criteria: dict[str, Any]
+    reason: str | None, consultant: dict[str, Any], criteria: dict[str, Any]
 ) -> None:
-    assert ineligibility_reason(profile(**consultant), criteria_of(**wanted_criteria)) == reason
+    assert ineligibility_reason(profile(**consultant), criteria_of(**criteria)) == reason
 
 
 def test_the_reasons_come_in_the_order_of_the_table() -> None:

@@ -180,14 +180,14 @@ def test_missing_sides_at_the_grace_time(seen: list[EvidenceItem], expected: tup
 _minutes = st.integers(min_value=-1500, max_value=120)
 _source = st.sampled_from(["platform", "report"])
 _presence = st.builds(
-    lambda kind, minutes, source, party: EvidenceItem(kind, at(minutes), source, party),
+    lambda evidence_type, minutes, source, party: EvidenceItem(evidence_type, at(minutes), source, party),
     st.sampled_from(["joined", "left"]),
     _minutes,
     _source,
     st.sampled_from(SIDES),
 )
 _room = st.builds(
-    lambda kind, minutes, source: EvidenceItem(kind, at(minutes), source),
+    lambda evidence_type, minutes, source: EvidenceItem(evidence_type, at(minutes), source),
     st.sampled_from(["room_opened", "room_closed", "report_complete"]),
     _minutes,
     _source,

@@ -76,7 +76,7 @@ def test_reasons_names_addresses_and_links_stay_inside(db: Session, ctx: Context
         after={
             "mail": "canary@example.org",
             "link": "https://meet.example.org/canary",
-            "words": ["canary in a list"],
+            "tags": ["canary in a list"],
             "start": (NOW + timedelta(days=1)).isoformat(),
         },
     )
