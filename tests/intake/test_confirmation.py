@@ -217,7 +217,7 @@ def test_everybody_declined_means_that_time_would_change_nothing() -> None:
 # -- which question an answer is to ---------------------------------------------------------------------
 
 
-def test_an_answer_to_another_question_is_refused(scenario: ConfirmationScenario) -> None:
+def test_an_answer_to_another_confirmation_request_is_refused(scenario: ConfirmationScenario) -> None:
     request = scenario.pending()
     who, latest = assigned_consultant(request), latest_confirmation_request(scenario.db, request.id)
     assert latest is not None
@@ -231,7 +231,7 @@ def test_an_answer_to_another_question_is_refused(scenario: ConfirmationScenario
     assert scenario.confirm(request, who, confirmation_request_id=latest.id).status == "scheduled"
 
 
-def test_a_question_says_what_became_of_it(scenario: ConfirmationScenario) -> None:
+def test_a_confirmation_request_has_its_resolution(scenario: ConfirmationScenario) -> None:
     ends = {
         "open": lambda request: None,
         "accepted": lambda request: scenario.confirm(request, assigned_consultant(request)),
@@ -258,7 +258,7 @@ def test_a_question_says_what_became_of_it(scenario: ConfirmationScenario) -> No
     assert (found and found.resolution) == "unanswered"
 
 
-def test_only_a_question_is_a_question(scenario: ConfirmationScenario) -> None:
+def test_only_its_own_event_is_a_confirmation_request(scenario: ConfirmationScenario) -> None:
     request = scenario.pending()
     submitted = scenario.db.execute(
         select(Event.id).where(Event.consultation_request_id == request.id, Event.type == "request.submitted")

@@ -101,7 +101,9 @@ def test_the_same_yes_again_or_after_a_click_is_done_already(mailbox: Mailbox) -
 
 
 @pytest.mark.parametrize("answer", ["TENTATIVE", "NEEDS-ACTION", "DELEGATED"])
-def test_perhaps_is_no_answer_and_the_question_still_waits(mailbox: Mailbox, answer: str) -> None:
+def test_a_tentative_reply_is_no_answer_and_the_confirmation_request_still_waits(
+    mailbox: Mailbox, answer: str
+) -> None:
     outcome = mailbox.reply(calendar(mailbox.question, answer))
 
     assert (outcome.result, outcome.code) == ("refused", "no_answer")
@@ -170,7 +172,7 @@ def test_an_answer_after_the_deadline_is_refused_before_any_sweep_came(mailbox: 
 
 
 @pytest.mark.parametrize("answer", ["ACCEPTED", "DECLINED"])
-def test_an_answer_to_a_question_that_is_over_is_stale(mailbox: Mailbox, answer: str) -> None:
+def test_an_answer_to_a_resolved_confirmation_request_is_stale(mailbox: Mailbox, answer: str) -> None:
     mailbox.cancel(mailbox.pending_request)
 
     assert mailbox.reply(calendar(mailbox.question, answer)).code == RefusalCode.STALE
