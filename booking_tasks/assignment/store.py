@@ -178,12 +178,12 @@ def awaiting_assignment(now: datetime) -> tuple[ColumnElement[bool], ...]:
     A request whose job is dead does not match: its evaluation ended a process or failed every time, and would
     do so again. It ends at its deadline, or an operator replays the job.
     """
-    given_up = exists().where(
+    has_dead_job = exists().where(
         Job.job_type == JobType.ASSIGN_REQUEST,
         Job.subject_id == ConsultationRequest.id,
         Job.state == JobState.DEAD,
     )
-    offered = exists().where(
+    has_open_offer = exists().where(
         TimeOffer.consultation_request_id == ConsultationRequest.id, TimeOffer.state == OfferState.OPEN
     )
     held = (ConsultationRequest.status == RequestStatus.PENDING) & ConsultationRequest.hold_token.is_not(None)
@@ -195,8 +195,8 @@ def awaiting_assignment(now: datetime) -> tuple[ColumnElement[bool], ...]:
             ConsultationRequest.offer_cooldown_until.is_(None),
             ConsultationRequest.offer_cooldown_until <= now,
         ),
-        ~offered,
-        ~given_up,
+        ~has_open_offer,
+        ~has_dead_job,
     )
 
 
