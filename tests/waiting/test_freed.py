@@ -159,7 +159,7 @@ def _feed(counter: Counter) -> UUID:
         SetCalendarFeed,
         feed_id=feed,
         consultant_user_id=counter.who,
-        kind="ics",
+        feed_type="ics",
         url="https://calendar.example/busy.ics",
     )
     return feed
