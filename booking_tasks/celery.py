@@ -146,12 +146,15 @@ def routes() -> dict[str, dict[str, str]]:
 
 def configuration(config: Settings) -> dict[str, Any]:
     """Return Celery's settings. Every time-out is below the lease, so that a stuck call loses no job."""
-    schedule = schedule_module()
     scheme = config.broker.partition("://")[0]
     if scheme not in TRANSPORTS:
         raise SettingsError(f"CELERY_BROKER_URL: must start with {', '.join(TRANSPORTS)}, then ://")
     if ";" in config.broker:  # kombu would fail over without the guard, and a wake-up would wait
         raise SettingsError("CELERY_BROKER_URL: names several brokers; write one, or a proxy before them")
+    return _broker_settings(config, scheme) | _task_settings(config) | _worker_settings(config)
+
+
+def _broker_settings(config: Settings, scheme: str) -> dict[str, Any]:
     verified = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
     # The sender of a wake-up must not wait, so there is no pause and second try when the broker refuses.
     without_retries = {"max_retries": 0}
@@ -167,8 +170,21 @@ def configuration(config: Settings) -> dict[str, Any]:
         "broker_url": config.broker,
         "broker_transport": TRANSPORTS[scheme],
         "broker_use_ssl": verified if scheme == "rediss" else None,
+        "broker_connection_timeout": BROKER_SECONDS,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": amqp_options if "amqp" in scheme else redis_options,
         "result_backend": config.results,
+        "result_backend_transport_options": {"retry_policy": {"max_retries": 1}},
         "redis_backend_use_ssl": verified if config.results.startswith("rediss") else None,
+        "redis_socket_timeout": BROKER_SECONDS / 2,
+        "redis_socket_connect_timeout": BROKER_SECONDS / 2,
+    }
+
+
+def _task_settings(config: Settings) -> dict[str, Any]:
+    sweeps = {TASK_PREFIX + name: _SWEEP for name in schedule_module().SWEEPS}
+    return {
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],
@@ -181,18 +197,16 @@ def configuration(config: Settings) -> dict[str, Any]:
         "task_routes": routes(),
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
-        "task_annotations": _REQUEST | {TASK_PREFIX + name: _SWEEP for name in schedule.SWEEPS},
+        "task_annotations": _REQUEST | sweeps,
         "task_ignore_result": True,
         "task_time_limit": 300,
         "task_publish_retry": False,
         "result_expires": config.result_expiry,
-        "broker_connection_timeout": BROKER_SECONDS,
-        "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
-        "broker_transport_options": amqp_options if "amqp" in scheme else redis_options,
-        "result_backend_transport_options": {"retry_policy": {"max_retries": 1}},
-        "redis_socket_timeout": BROKER_SECONDS / 2,
-        "redis_socket_connect_timeout": BROKER_SECONDS / 2,
+    }
+
+
+def _worker_settings(config: Settings) -> dict[str, Any]:
+    return {
         "worker_consumer": "booking_tasks.guard.consumer:GuardedConsumer",
         "worker_prefetch_multiplier": 1,
         "worker_enable_remote_control": config.remote_control,
@@ -203,7 +217,7 @@ def configuration(config: Settings) -> dict[str, Any]:
         "worker_max_tasks_per_child": 10_000,
         "beat_scheduler": "booking_tasks.celery:BeatScheduler",
         "beat_max_loop_interval": min(5.0, config.sweep_interval / timedelta(seconds=1)),
-        "beat_schedule": schedule.beat_schedule(config),
+        "beat_schedule": schedule_module().beat_schedule(config),
         "imports": TASK_MODULES,
     }
 

@@ -51,39 +51,51 @@ def offer_start(
             attempt.discard()
             return taken
         grant_credit(db, ctx, request, consultant_user_id)
-        request.updated_at = ctx.now
-        db.flush()
-        event_id = outbox.record_event(
-            db,
-            ctx,
-            EventType.REQUEST_OFFERED,
-            request=request,
-            consultant_user_id=consultant_user_id,
-            before={"status": request.status},
-            after={
-                "status": request.status,
-                "start": to_iso(taken.start),
-                "end": to_iso(taken.end),
-                "offered_until": to_iso(until),
-                "hold_token": str(token),
-            },
-        )
-        made = store.insert_offer(
-            db,
-            id=event_id,
-            consultation_request_id=request.id,
-            consultant_user_id=consultant_user_id,
-            start_time=taken.start,
-            end_time=taken.end,
-            hold_token=token,
-            state=OfferState.OPEN,
-            offered_at=ctx.now,
-            offered_until=until,
-        )
-        if not made:
+        if not _insert_offer(db, ctx, request, consultant_user_id, taken, until, token):
             attempt.discard()
             return Refusal("offered_before")
     return taken
+
+
+def _insert_offer(
+    db: Session,
+    ctx: Context,
+    request: ConsultationRequest,
+    consultant_user_id: UUID,
+    taken: Reservation,
+    until: datetime,
+    token: UUID,
+) -> bool:
+    """Record the offer of a held start; return whether this start was never offered to the request before."""
+    request.updated_at = ctx.now
+    db.flush()
+    event_id = outbox.record_event(
+        db,
+        ctx,
+        EventType.REQUEST_OFFERED,
+        request=request,
+        consultant_user_id=consultant_user_id,
+        before={"status": request.status},
+        after={
+            "status": request.status,
+            "start": to_iso(taken.start),
+            "end": to_iso(taken.end),
+            "offered_until": to_iso(until),
+            "hold_token": str(token),
+        },
+    )
+    return store.insert_offer(
+        db,
+        id=event_id,
+        consultation_request_id=request.id,
+        consultant_user_id=consultant_user_id,
+        start_time=taken.start,
+        end_time=taken.end,
+        hold_token=token,
+        state=OfferState.OPEN,
+        offered_at=ctx.now,
+        offered_until=until,
+    )
 
 
 def mark_accepted(db: Session, ctx: Context, one: TimeOffer) -> None:

@@ -49,16 +49,12 @@ def offer_released_time(db: Session, ctx: Context, consultant_user_id: UUID) -> 
         for one in found
         if assignment.current_ineligibility_reason(consultant, one, aliases, ctx.now) is None
     }
-    service_types = store.active_service_types(
-        db, {one.consultation_service_type_id for one in requests.values()}
-    )
+    service_type_ids = {one.consultation_service_type_id for one in requests.values()}
+    service_types = store.active_service_types(db, service_type_ids)
     all_waiting = _waiting_requests(db, ctx, consultant, requests, service_types, aliases)
     if not all_waiting:
         return None
-    starts = {
-        service_type: _starts(db, ctx, consultant, service_type, all_waiting)
-        for service_type in service_types
-    }
+    starts = {one: _starts(db, ctx, consultant, one, all_waiting) for one in service_types}
     gone: set[tuple[UUID, datetime]] = set()
     for waiting, start, end in matching_starts(all_waiting, starts):
         service_type = service_types[waiting.service_type_id]

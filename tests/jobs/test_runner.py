@@ -385,14 +385,6 @@ def test_a_dead_or_uncertain_job_is_replayed_under_its_key_and_a_done_one_is_not
         assert service.replay(db, ctx, JobFilter(job_id), "once more") == []
 
 
-def test_every_job_type_with_due_work_gets_a_wakeup() -> None:
-    written("send_invite")
-    written("assign_request")
-    written("send_reminder", due=datetime(2100, 1, 1, tzinfo=UTC))
-    with transaction() as db:
-        assert store.due_job_types(db, datetime.now(UTC)) == {"send_invite", "assign_request"}
-
-
 def test_a_replayed_job_still_counts_what_it_sent_before() -> None:
     job_id = written()
     for _ in range(2):
@@ -400,12 +392,3 @@ def test_a_replayed_job_still_counts_what_it_sent_before() -> None:
         with transaction() as db:
             store.replay(db, job_id)
             assert db.get_one(Job, job_id).send_attempts > 0
-
-
-def test_no_plan_of_the_database_leases_more_than_the_batch() -> None:
-    for _ in range(20):
-        written()
-    with transaction() as db:
-        for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan", "bitmapscan"):
-            db.execute(text(f"SET LOCAL enable_{way} = off"))
-        assert len(store.lease(db, SendInvite, datetime.now(UTC), 3, SOON)[0]) == 3
