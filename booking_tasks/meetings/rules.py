@@ -167,7 +167,7 @@ def evidence_of(
         if party is not None or not presence:
             found.append(ObservedEvidence(seen.evidence_type, party, seen.observed_at, f"seen:{seen.id}"))
     if report.complete:
-        found.append(ObservedEvidence("report_complete", None, now, "report_complete"))
+        found.append(ObservedEvidence(EvidenceType.REPORT_COMPLETE, None, now, "report_complete"))
     return found
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.attendance.store import insert_evidence
 from booking_tasks.context import Context
-from booking_tasks.enums import SessionStatus
+from booking_tasks.enums import Party, SessionStatus
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped
 from booking_tasks.meetings import store
@@ -158,7 +158,7 @@ def store_report(
         outbox_store.insert_jobs(
             db, [NewJob(CollectAttendance(session.id, job.args.revision, is_repeat=True), due)]
         )
-    parties = {session.requester_user_id: "requester", session.consultant_user_id: "consultant"}
+    parties = {session.requester_user_id: Party.REQUESTER, session.consultant_user_id: Party.CONSULTANT}
     return insert_evidence(db, session.id, PLATFORM, evidence_of(report, parties, ctx.now))
 
 
