@@ -8,7 +8,10 @@ from collections.abc import Iterator, Set
 _ENDINGS = {"commit", "rollback", "begin", "begin_nested"}
 _PREDICATES = ("is_", "has_", "can_", "_is_", "_has_", "_can_")
 #: Attributes whose values are members of an enum.
-_ENUM_ATTRIBUTES = {"status", "state", "job_type", "feed_type", "credit_type", "evidence_type", "notice_type"}
+_ENUM_ATTRIBUTES = {
+    *("status", "state", "code", "refusal", "answer", "resolution"),
+    *("job_type", "feed_type", "credit_type", "evidence_type", "notice_type"),
+}
 
 Found = Iterator[tuple[int, str]]
 

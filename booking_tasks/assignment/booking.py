@@ -14,7 +14,7 @@ from booking_tasks.assignment.store import PendingBooking
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import Refusal
 from booking_tasks.context import Context
-from booking_tasks.enums import WaitingList
+from booking_tasks.enums import RefusalCode, WaitingList
 from booking_tasks.intake.service import Submission
 from booking_tasks.kit.instants import Span
 from booking_tasks.kit.savepoints import savepoint
@@ -46,7 +46,7 @@ def book_or_hold(
         refusal, end = store.insert_booking(db, request, pending, ctx.now)
         if refusal is None:
             break
-        if refusal == "must_be_confirmed":
+        if refusal == RefusalCode.MUST_BE_CONFIRMED:
             candidate = replace(candidate, must_confirm=True)
         elif end is not None:
             start = (start[0], end)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.context import Context
 from booking_tasks.contracts import ConfirmRequest, DeclineRequest, ReceiveReply, ReplyOutcome
 from booking_tasks.contracts.booking import ConfirmCode, RequestOutcome
-from booking_tasks.enums import Party, RefusalCode, ReplyAnswer
+from booking_tasks.enums import Party, RefusalCode, ReplyAnswer, Resolution
 from booking_tasks.intake import service as intake
 from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox import service as outbox
@@ -46,9 +46,9 @@ def _answer_confirmation_request(
     who = sent.consultant_user_id
     if not _is_person(db, command, reply, who):
         return _not_theirs()
-    if reply.answer == "declined" == sent.resolution:
+    if reply.answer == ReplyAnswer.DECLINED and sent.resolution == Resolution.DECLINED:
         return ReplyOutcome(result="already_done", request_id=sent.request_id, answer=reply.answer)
-    if sent.resolution != "open" and is_stale(reply, 1):
+    if sent.resolution != Resolution.OPEN and is_stale(reply, 1):
         return _refused(
             RefusalCode.STALE, "calendar", f"answers a confirmation request that is over ({sent.resolution})"
         )

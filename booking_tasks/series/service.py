@@ -57,7 +57,7 @@ def book_series(db: Session, ctx: Context, command: BookSeries) -> SeriesOutcome
         if result.length is None or result.refusal != "other_length":
             break
         length = result.length
-    if result.refusal == "conflicts":
+    if result.refusal == RefusalCode.CONFLICTS:
         return _conflicts(drafts, result.conflicts)
     if result.refusal is not None:
         return _refused(*_PROBLEMS[result.refusal])
