@@ -52,12 +52,12 @@ def _answer_confirmation_request(
         return _refused(
             RefusalCode.STALE, "calendar", f"answers a confirmation request that is over ({sent.resolution})"
         )
-    if reply.answer not in ("accepted", "declined"):
+    if reply.answer not in (ReplyAnswer.ACCEPTED, ReplyAnswer.DECLINED):
         return _refused(
             RefusalCode.NO_ANSWER, "calendar", "neither accepts nor declines; it still waits for an answer"
         )
     contract: type[ConfirmRequest | DeclineRequest] = (
-        ConfirmRequest if reply.answer == "accepted" else DeclineRequest
+        ConfirmRequest if reply.answer == ReplyAnswer.ACCEPTED else DeclineRequest
     )
     answer = contract(
         message_id=command.message_id,
@@ -121,7 +121,7 @@ def _accepts_again(db: Session, reply: Reply, session: ScheduledSession, party: 
     """Return whether it repeats the acceptance of the confirmation request that became this session."""
     return (
         party == "consultant"
-        and reply.answer == "accepted"
+        and reply.answer == ReplyAnswer.ACCEPTED
         and confirmation_request(db, session.id) is not None
     )
 
