@@ -175,10 +175,10 @@ def missing_sides(seen: Iterable[EvidenceItem], agreed: Interval, now: datetime)
 
 def verdict(requester: Attendance, consultant: Attendance) -> SessionStatus:
     """Return the status of an ended session. An absent consultant counts before an absent requester."""
-    if consultant == "absent":
+    if consultant == Attendance.ABSENT:
         return SessionStatus.NO_SHOW_CONSULTANT
-    if consultant == "attended" and requester == "attended":
+    if consultant == Attendance.ATTENDED and requester == Attendance.ATTENDED:
         return SessionStatus.COMPLETED
-    if consultant == "attended" and requester == "absent":
+    if consultant == Attendance.ATTENDED and requester == Attendance.ABSENT:
         return SessionStatus.NO_SHOW_USER
     return SessionStatus.ATTENDANCE_UNKNOWN

@@ -32,6 +32,7 @@ from booking_tasks.batch.scoring import (
     queue_positions_of,
 )
 from booking_tasks.context import Context
+from booking_tasks.enums import Fallback
 from booking_tasks.kit.instants import Span
 from booking_tasks.kit.time_zones import zone
 from booking_tasks.models import ConsultationRequest, ServiceType
@@ -162,7 +163,7 @@ class _Reader:
                 requester_user_id=criteria.requester_user_id
                 if criteria.requester_user_id in self._places
                 else _NOBODY,
-                preferred=None if criteria.fallback == "anyone" else criteria.preferred,
+                preferred=None if criteria.fallback == Fallback.ANYONE else criteria.preferred,
             )
             if alike not in known:
                 found = {who: self._ineligibility_reason(who, alike) for who in self._places}

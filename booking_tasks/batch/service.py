@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.assignment import service as assignment
 from booking_tasks.assignment.decisions import Assignment, AssignmentResult, fallback_cost, record_decision
 from booking_tasks.assignment.evaluation import Evaluation, criteria_of, current_ineligibility_reason
-from booking_tasks.assignment.rules import Candidate, unassigned_reason
+from booking_tasks.assignment.rules import Candidate, Ineligibility, unassigned_reason
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.service import Refusal
 from booking_tasks.batch import matching, store
@@ -98,7 +98,7 @@ class BatchPlan:
             unassigned_reason(candidates),
             unassigned_reason(candidates, self.snapshot.problem.consultants),
         }
-        return reasons | NOT_TAKEN if "no_free_time" in reasons else reasons
+        return reasons | NOT_TAKEN if Ineligibility.NO_FREE_TIME in reasons else reasons
 
     def candidates(self, place: int) -> list[Candidate]:
         """All consultants, as evaluated for one request: their first start, or why they have none."""

@@ -120,7 +120,7 @@ def _record_reply(
 def _accepts_again(db: Session, reply: Reply, session: ScheduledSession, party: Party) -> bool:
     """Return whether it repeats the acceptance of the confirmation request that became this session."""
     return (
-        party == "consultant"
+        party == Party.CONSULTANT
         and reply.answer == ReplyAnswer.ACCEPTED
         and confirmation_request(db, session.id) is not None
     )

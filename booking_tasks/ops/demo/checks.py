@@ -28,7 +28,7 @@ from booking_tasks.models import (
 from booking_tasks.ops.demo import people
 from booking_tasks.ops.demo.scenario import Scenario
 from booking_tasks.ops.mail_sink import calendar_of
-from booking_tasks.outbox.job_args import NoticeType
+from booking_tasks.outbox.job_args import JobType, NoticeType
 
 
 @dataclass(frozen=True)
@@ -293,7 +293,7 @@ def _rejected_once(results: DemoResults) -> Check:
 
 def _events_once(results: DemoResults) -> Check:
     ids = Counter(event["id"] for event in results.events)
-    jobs = Counter(job.state for job in results.jobs if job.job_type == "publish_event")
+    jobs = Counter(job.state for job in results.jobs if job.job_type == JobType.PUBLISH_EVENT)
     holds = set(ids.values()) == {1} and jobs == {"done": len(ids)}
     return Check("every event was published exactly once", holds, f"{len(ids)} events, jobs {dict(jobs)}")
 
