@@ -48,7 +48,7 @@ def book_or_hold(
             break
         if refusal == RefusalCode.MUST_BE_CONFIRMED:
             candidate = replace(candidate, must_confirm=True)
-        elif end is not None:
+        elif end is not None:  # only `other_length` comes with an end
             start = (start[0], end)
         else:
             return Refusal(refusal)
@@ -90,10 +90,11 @@ def book_or_offer(
     start: Span,
     decision: dict[str, Any] | None = None,
 ) -> Assignment | Refusal:
-    """Book a start for a locked request, or offer it where the requester was told to wait.
+    """Book a start for a locked request, or offer it to a requester who waits.
 
-    A requester who waits may have made other plans, so they are asked, unless the service type does not want
-    that. `decision`, the row of the choice, is written with a booking. Refusal releases the attempt's locks.
+    A requester who waits may have made other plans, so the start is offered to them; a service type with
+    `WaitingList.BOOK` books it at once. `decision`, the row of the choice, is written with a booking. A
+    Refusal releases the attempt's locks.
     """
     if request.waiting_since is None or service_type.waiting_list == WaitingList.BOOK:
         return book_or_hold(db, ctx, request, service_type, candidate, start, decision)
@@ -101,10 +102,10 @@ def book_or_offer(
         if _is_at_capacity(db, ctx, candidate):
             attempt.discard()
             return Refusal(Ineligibility.AT_CAPACITY)
-        taken = offers.offer_start(db, ctx, request, candidate.consultant_user_id, start[0])
-        if isinstance(taken, Refusal):
+        offered = offers.offer_start(db, ctx, request, candidate.consultant_user_id, start[0])
+        if isinstance(offered, Refusal):
             attempt.discard()
-            return taken
+            return offered
     return Assignment(AssignmentResult.OFFERED, candidate.consultant_user_id, start=start[0], end=start[1])
 
 

@@ -35,9 +35,11 @@ class Reservation:
 class Refusal(Generic[ReasonT_co]):
     """A start could not be reserved, and nothing was changed.
 
-    Codes: `slot_not_free` (not offered), `slot_taken` (reserved for another request), `requester_busy` (the
-    requester has another reservation at that time), `notice_too_short`, `beyond_horizon` and `limit_reached`
-    (the policy of the service type and the consultant).
+    Every start can be refused with `slot_not_free` (not offered), `slot_taken` (reserved for another
+    request), `requester_busy` (the requester has another reservation at that time), `notice_too_short`,
+    `beyond_horizon` and `limit_reached` (the policy of the service type and the consultant). A booking, a
+    hold and an offer have further codes, such as `hold_expired`, `at_capacity` and `offer_open`;
+    docs/architecture.md lists them.
     """
 
     code: ReasonT_co

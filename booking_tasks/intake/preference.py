@@ -40,22 +40,23 @@ def contradiction(command: SubmitRequest, now: datetime, deadline: datetime) -> 
 
 
 def preference_refusal(
-    command: SubmitRequest, obstacles: Mapping[UUID, str | None]
+    command: SubmitRequest, reasons: Mapping[UUID, str | None]
 ) -> tuple[SubmitCode, str, str] | None:
     """(code, field, problem) when the preference leaves nobody who could ever serve, or None.
 
-    `obstacles`: everyone with the first reason why not, as far as the request's own word does not matter.
+    `reasons` has each consultant with the first reason why they can never serve the request, or None. The
+    requester's own exclusions are not among the reasons.
     """
     preferred = command.preferred_consultant_user_id
     if command.fallback == Fallback.ONLY and preferred is not None:
-        obstacle = obstacles.get(preferred)
-        if obstacle is not None and obstacle not in PASSING:
+        reason = reasons.get(preferred)
+        if reason is not None and reason not in PASSING:
             return (
                 RefusalCode.PREFERRED_CANNOT,
                 "preferred_consultant_user_id",
-                f"cannot serve this: {obstacle}",
+                f"cannot serve this: {reason}",
             )
-    fit = {who for who, obstacle in obstacles.items() if obstacle is None}
+    fit = {who for who, reason in reasons.items() if reason is None}
     if fit and fit <= set(command.excluded_consultant_user_ids):
         return RefusalCode.NOBODY_LEFT, "excluded_consultant_user_ids", "leaves nobody who could serve this"
     return None

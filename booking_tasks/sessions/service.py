@@ -63,7 +63,7 @@ def schedule(
                 store.set_revision(db, session.id, session.revision, revised_at)
             wake_after_commit(db, draft.entry.job_types_due(ctx.now))
             return session
-        if real_end is None:
+        if real_end is None:  # only `other_length` comes with an end
             return Refusal(refusal)
         # The policy that is read under the lock decides on the length, not the one that was read before.
         end = real_end

@@ -63,7 +63,10 @@ def best_first(all_waiting: Iterable[WaitingRequest]) -> list[WaitingRequest]:
 def matching_starts(
     all_waiting: Iterable[WaitingRequest], starts: Mapping[UUID, Sequence[Span]]
 ) -> Iterator[tuple[WaitingRequest, datetime, datetime]]:
-    """Every wish with every free start of its kind that fits: the best wish first, each with its earliest."""
+    """Each waiting request with each free start of its service type that fits it.
+
+    The best request comes first, each with its earliest start first.
+    """
     for waiting in best_first(all_waiting):
         for start, end in starts.get(waiting.service_type_id, ()):
             if waiting.fits(start, end):
