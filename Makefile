@@ -33,7 +33,7 @@ test: $(INSTALLED) ## Run the tests; ARGS="tests/jobs -q" narrows them
 SIDE_BY_SIDE ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: unit
-unit: $(INSTALLED) ## Run the test modules that need no server, in seconds
+unit: $(INSTALLED) ## Run the quick test modules: no server, no process, in seconds
 	@$(VENV)/bin/python -m pytest -q --unit $(ARGS)
 
 .PHONY: faults

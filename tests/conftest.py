@@ -28,7 +28,7 @@ from booking_tasks.ops.service_processes import ServiceProcess
 from tests import preforked_workers
 from tests.accounts import as_deployed, as_role, migrate_with_roles
 from tests.builders import NOW
-from tests.unit_modules import SERVER_FIXTURES, needs_server
+from tests.unit_modules import SERVER_FIXTURES, is_unit_module
 
 _MEMORY, _ROOM = Path("/dev/shm"), 2 * 1024**3
 
@@ -81,9 +81,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Skip a module that needs a server before it is imported, for `--unit`."""
+    """Skip a module that is slow to start before it is imported, for `--unit`."""
     is_module = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
-    return True if is_module and config.getoption("--unit") and needs_server(collection_path) else None
+    if not is_module or not config.getoption("--unit"):
+        return None
+    return None if is_unit_module(collection_path) else True
 
 
 def _needs_server(item: pytest.Item) -> bool:

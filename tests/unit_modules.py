@@ -1,4 +1,6 @@
-"""Which test modules need a server, read from their source: `make unit` imports only the others.
+"""Which test modules are slow to start, read from their source: `make unit` imports only the others.
+
+Slow are those that need a server, start a process, try generated examples, or read the whole repository.
 
 The fixtures of a module are its own, those that it imports, and those of the conftest.py files above it.
 tests/conftest.py deselects after the collection whatever was overlooked here.
@@ -53,6 +55,33 @@ def _known_fixtures(module: Path) -> dict[str, ast.FunctionDef]:
     for path in (*(folder / "conftest.py" for folder in folders), module):
         known |= _fixtures(path) if path.exists() else {}
     return known
+
+
+def is_unit_module(module: Path) -> bool:
+    """Whether the tests of this module are quick, without server, process or generated examples."""
+    return not _takes_long(module) and not needs_server(module)
+
+
+#: What takes long by itself: other processes, and thousands of generated examples.
+_SLOW_IMPORTS = frozenset(
+    {"subprocess", "hypothesis", "booking_tasks.calendars.sandbox", "tests.calendars.radicale"}
+)
+
+
+def _takes_long(module: Path) -> bool:
+    for node in ast.walk(_tree(module)):
+        match node:
+            case ast.Import(names=names):
+                imported = {one.name for one in names}
+            case ast.ImportFrom(module=str(source), names=names):
+                imported = {source, *(f"{source}.{one.name}" for one in names)}
+            case ast.Attribute(attr="rglob"):
+                return True
+            case _:
+                continue
+        if not _SLOW_IMPORTS.isdisjoint(imported):
+            return True
+    return False
 
 
 def needs_server(module: Path) -> bool:
