@@ -99,7 +99,7 @@ import sys, time
 from uuid import uuid4
 from booking_tasks.client import BookingClient, NotSentError
 from booking_tasks.contracts import CancelRequest
-from booking_tasks.wakeup import ring
+from booking_tasks.wakeup import wake
 from booking_tasks.kit.settings import settings
 
 message = CancelRequest(message_id=uuid4(), actor="shop", request_id=uuid4())
@@ -108,7 +108,7 @@ began = time.monotonic()
 try:
     client.send(message)
 except NotSentError:
-    ring({"publish_event", "send_invite"})
+    wake({"publish_event", "send_invite"})
     print(time.monotonic() - began)
 """
 

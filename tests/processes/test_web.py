@@ -138,5 +138,5 @@ def test_without_an_address_it_does_not_start_and_says_why(own_database: str, tm
 
     assert ran.returncode == 1
     assert ran.stderr == (
-        "booking-tasks: BOOKING_PUBLIC_URL: is needed here: without it no letter carries a link\n"
+        "booking-tasks: BOOKING_PUBLIC_URL: is needed here: without it no mail contains a link\n"
     )
