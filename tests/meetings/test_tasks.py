@@ -285,7 +285,7 @@ def test_closing_a_room_that_is_gone_is_done(platform: FakeMeetingPlatform) -> N
     cancel(session_id)
     close()
     assert states("close_meeting") == ["done"]
-    assert calls(platform, "DELETE") == [(f"close_meeting:{session_id}:0", 404)]
+    assert calls(platform, "DELETE") == [(f"close_meeting:{session_id}:0:session_ended", 404)]
 
 
 def test_the_platforms_report_becomes_evidence_once_however_often_it_arrives(
