@@ -51,7 +51,7 @@ class InboundSteps(AdminSteps):
             "set_calendar_feed",
             feed_id=str(feed),
             consultant_user_id=str(CONSULTANTS[who % 3]),
-            kind="ics",
+            feed_type="ics",
             url=url,
         )
 
