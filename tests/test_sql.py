@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -95,19 +94,8 @@ def checked(system_postgres: str) -> Iterator[psycopg.Connection]:
     with fresh_database(system_postgres) as url:
         migrate(url)
         with psycopg.connect(url, autocommit=True) as connection:
-            found = connection.execute(
-                "SELECT count(*) FROM pg_available_extensions WHERE name = 'plpgsql_check'"
-            ).fetchone()
-            if found == (0,):
-                _missing("plpgsql_check is not installed: apt-get install postgresql-15-plpgsql-check")
             connection.execute("CREATE EXTENSION plpgsql_check")
             yield connection
-
-
-def _missing(reason: str) -> None:
-    if os.environ.get("BOOKING_REQUIRE_SYSTEM_POSTGRES") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def _findings(connection: psycopg.Connection, function: str) -> list[str]:
@@ -119,6 +107,7 @@ def _findings(connection: psycopg.Connection, function: str) -> list[str]:
     return [row[0] for row in rows]
 
 
+@pytest.mark.plpgsql_check
 def test_plpgsql_check_finds_nothing_in_any_function(checked: psycopg.Connection) -> None:
     functions = checked.execute(
         """
@@ -132,6 +121,7 @@ def test_plpgsql_check_finds_nothing_in_any_function(checked: psycopg.Connection
     assert {name: found for (name,) in functions if (found := _findings(checked, name))} == {}
 
 
+@pytest.mark.plpgsql_check
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
