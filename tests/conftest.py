@@ -29,7 +29,7 @@ from tests import preforked_workers
 from tests.accounts import as_deployed, as_role, migrate_with_roles
 from tests.builders import NOW
 from tests.system_packages import SystemPackages
-from tests.unit_modules import SERVER_FIXTURES, is_unit_module
+from tests.unit_modules import SERVER_FIXTURES, unit_modules
 
 _MEMORY, _ROOM = Path("/dev/shm"), 2 * 1024**3
 
@@ -81,16 +81,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--unit", action="store_true", help="run only modules that need no server")
 
 
+_UNIT_MODULES = pytest.StashKey[frozenset[Path]]()
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers of system packages, and find the modules of `--unit`."""
     config.pluginmanager.register(SystemPackages())
+    if config.getoption("--unit"):
+        config.stash[_UNIT_MODULES] = unit_modules(config.cache)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Skip a module that is slow to start before it is imported, for `--unit`."""
-    is_module = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
-    if not is_module or not config.getoption("--unit"):
+    """Skip a module, or a folder, without quick tests before it is imported, for `--unit`."""
+    if not config.getoption("--unit"):
         return None
-    return None if is_unit_module(collection_path) else True
+    is_module = collection_path.suffix == ".py"
+    if is_module or collection_path.is_dir():
+        quick = config.stash[_UNIT_MODULES]
+        parts = {collection_path} if is_module else {one for one in quick if collection_path in one.parents}
+        return None if parts & quick else True
+    return None
 
 
 def _needs_server(item: pytest.Item) -> bool:

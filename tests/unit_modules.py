@@ -9,17 +9,29 @@ tests/conftest.py deselects after the collection whatever was overlooked here.
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 #: The fixtures that start a server; every other fixture that needs one gets it through these.
 SERVER_FIXTURES = frozenset({"postgres", "system_postgres", "server", "valkey"})
 ROOT = Path(__file__).parent.parent
 
 
+_USED_FIXTURES = re.compile(r"usefixtures\(([^)]*)\)")
+_NAME = re.compile(r"\w+")
+
+
+@cache
+def _source(path: Path) -> str:
+    return path.read_text()
+
+
 @cache
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+    return ast.parse(_source(path))
 
 
 def _arguments(function: ast.FunctionDef) -> set[str]:
@@ -57,8 +69,22 @@ def _known_fixtures(module: Path) -> dict[str, ast.FunctionDef]:
     return known
 
 
-def is_unit_module(module: Path) -> bool:
-    """Whether the tests of this module are quick, without server, process or generated examples."""
+def unit_modules(cache: pytest.Cache) -> frozenset[Path]:
+    """The modules whose tests are quick, without server, process or generated examples.
+
+    To read them all takes longer than their tests: the list is kept until a file of the tests changes.
+    """
+    sources = sorted((ROOT / "tests").rglob("*.py"))
+    state = [[str(path.relative_to(ROOT)), path.stat().st_mtime_ns] for path in sources]
+    stored = cache.get("booking/unit_modules", {})
+    if stored.get("state") != state:
+        modules = [path for path in sources if path.name.startswith("test_") and _is_unit_module(path)]
+        stored = {"state": state, "modules": [str(path.relative_to(ROOT)) for path in modules]}
+        cache.set("booking/unit_modules", stored)
+    return frozenset(ROOT / path for path in stored["modules"])
+
+
+def _is_unit_module(module: Path) -> bool:
     return not _takes_long(module) and not needs_server(module)
 
 
@@ -69,14 +95,14 @@ _SLOW_IMPORTS = frozenset(
 
 
 def _takes_long(module: Path) -> bool:
-    for node in ast.walk(_tree(module)):
+    if ".rglob(" in _source(module):
+        return True
+    for node in _tree(module).body:
         match node:
             case ast.Import(names=names):
                 imported = {one.name for one in names}
             case ast.ImportFrom(module=str(source), names=names):
                 imported = {source, *(f"{source}.{one.name}" for one in names)}
-            case ast.Attribute(attr="rglob"):
-                return True
             case _:
                 continue
         if not _SLOW_IMPORTS.isdisjoint(imported):
@@ -87,16 +113,12 @@ def _takes_long(module: Path) -> bool:
 def needs_server(module: Path) -> bool:
     """Whether a test of this module starts a server or a process of the service."""
     known = _known_fixtures(module)
-    tree = _tree(module)
-    functions = [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)]
+    if "mark.stack" in _source(module):
+        return True
+    functions = [one for one in _tree(module).body if isinstance(one, ast.FunctionDef)]
     needed = {name for one in functions if one.name.startswith("test") for name in _arguments(one)}
     needed |= {name for name, function in known.items() if _is_autouse(function)}
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Attribute(attr="usefixtures"), args=names):
-                needed |= {str(one.value) for one in names if isinstance(one, ast.Constant)}
-            case ast.Attribute(attr="stack", value=ast.Attribute(attr="mark")):
-                return True
+    needed |= {name for names in _USED_FIXTURES.findall(_source(module)) for name in _NAME.findall(names)}
     resolved: set[str] = set()
     while needed - resolved:
         name = (needed - resolved).pop()

@@ -98,7 +98,7 @@ def test_the_reasons_come_in_the_order_of_the_table() -> None:
         requester_user_id=UUID(int=7), required_specializations=("algebra",), languages=("de",)
     )
     found = []
-    mended: dict[str, Any] = {
+    repaired: dict[str, Any] = {
         "not_available_for_booking": {"is_available_for_booking": True},
         "service_not_offered": {"service_type_ids": None},
         "not_for_company": {"company_ids": None},
@@ -111,7 +111,7 @@ def test_the_reasons_come_in_the_order_of_the_table() -> None:
         if reason == "is_the_requester":
             nothing_fits = criteria_of(required_specializations=("algebra",), languages=("de",))
         else:
-            values |= mended[reason]
+            values |= repaired[reason]
     assert found == list(REASONS[: len(found)])
 
 

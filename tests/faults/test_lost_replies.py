@@ -35,7 +35,7 @@ class Letters:
     """A handler whose letters are counted; `perform` does what the test says."""
 
     def __init__(self, perform: Callable[[], None] = lambda: None, step: Step | None = None) -> None:
-        self.step, self._perform, self.sent = step or Send(b"letter"), perform, 0
+        self.step, self._perform, self.sent = step or Send(b"message"), perform, 0
 
     def prepare(self, db: Session, ctx: Context, job: LeasedJob[JobArgs]) -> Step:
         return self.step

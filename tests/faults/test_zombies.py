@@ -103,5 +103,5 @@ def test_nothing_is_sent_once_the_lease_is_over() -> None:
     job = leased_job(sample_args("send_reminder"), due_at=PAST)
     letters = Letters()
     with pytest.raises(LostLeaseError):
-        runner._send(job, letters, Send(b"letter"), lease_ends=time.monotonic() - 0.1)
+        runner._send(job, letters, Send(b"message"), lease_ends=time.monotonic() - 0.1)
     assert letters.sent == 0

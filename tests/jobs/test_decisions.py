@@ -34,7 +34,7 @@ def job(db: Session, subject: UUID, state: str = "dead", **values: Any) -> Job:
                 "attempts": 8,
                 "send_attempts": 1,
                 "last_error": "550 no",
-                "payload": b"letter",
+                "payload": b"message",
             }
             | values
         )
@@ -56,7 +56,7 @@ def test_a_replayed_job_has_fresh_tries_its_key_and_its_bytes_and_the_bell_rings
     assert service.replay(db, ctx.on_behalf_of("ann"), JobFilter(job_id=row.id), "mailbox open") == [row.id]
     db.refresh(row)
     assert (row.state, row.attempts, row.send_attempts, row.finished_at) == ("waiting", 0, 1, None)
-    assert row.payload == b"letter"
+    assert row.payload == b"message"
     assert pending_wakeups(db) >= {"send_invite"}
     [event] = decisions(db)
     assert (event.type, event.actor, event.reason) == ("job.replayed", "ann", "mailbox open")
@@ -76,10 +76,10 @@ def test_a_discarded_job_ends_as_skipped_and_forgets_what_it_would_have_sent(
 ) -> None:
     session = builders.booked_session(db)
     row = job(db, session.id, "uncertain")
-    assert service.discard(db, ctx.on_behalf_of("ann"), JobFilter(job_id=row.id), "told by phone") == [row.id]
+    assert service.discard(db, ctx.on_behalf_of("ann"), JobFilter(job_id=row.id), "informed by phone") == [row.id]
     db.refresh(row)
     assert (row.state, row.payload) == ("skipped", None)
-    assert row.last_error == "discarded by ann: told by phone"
+    assert row.last_error == "discarded by ann: informed by phone"
     [event] = decisions(db)
     assert (event.type, event.before["state"], event.before["error"]) == (
         "job.discarded",

@@ -37,13 +37,13 @@ def _no_shutdown() -> Iterator[None]:
 
 
 class Acting:
-    """Sends a letter for every job, doing what the test says meanwhile."""
+    """Sends a message for every job, doing what the test says meanwhile."""
 
     def __init__(self, meanwhile: Callable[[], None]) -> None:
         self._meanwhile = meanwhile
 
     def prepare(self, db: Session, ctx: Context, job: LeasedJob[JobArgs]) -> Send:
-        return Send(b"letter")
+        return Send(b"message")
 
     def perform(self, payload: bytes) -> None:
         self._meanwhile()
@@ -86,10 +86,10 @@ def test_what_would_outlast_its_lease_is_put_back_and_does_not_count_as_sent() -
     with transaction() as db:
         outbox_store.insert_jobs(db, [sample_job("send_reminder", PAST)])
         [job], _ = store.lease(db, SendReminder, datetime.now(UTC), 1, term)
-        store.begin_sending(db, job, b"letter", term)
+        store.begin_sending(db, job, b"message", term)
     nearly_over = time.monotonic() + 0.4 * (term / timedelta(seconds=1))
 
-    runner._send(job, Acting(lambda: pytest.fail("an effect too late")), Send(b"letter"), nearly_over)
+    runner._send(job, Acting(lambda: pytest.fail("an effect too late")), Send(b"message"), nearly_over)
 
     with transaction() as db:
         left = db.get_one(Job, job.id)

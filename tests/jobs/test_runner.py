@@ -56,7 +56,7 @@ class Recorder:
     def __init__(
         self, perform: Callable[[bytes], Any] = lambda effect: "ok", step: Step | None = None
     ) -> None:
-        self.step, self._perform = step or Send(b"letter"), perform
+        self.step, self._perform = step or Send(b"message"), perform
         self.sent: list[bytes] = []
         self.recorded: list[Any] = []
         self.abandoned: list[str] = []
@@ -111,7 +111,7 @@ def test_a_due_job_is_done_once_and_its_effect_forgotten() -> None:
     assert run_due(SendInvite, handler) == 0
     found = row(job_id)
     assert (found.state, found.attempts, found.send_attempts, found.payload) == ("done", 1, 1, None)
-    assert (handler.sent, handler.recorded) == ([b"letter"], ["ok"])
+    assert (handler.sent, handler.recorded) == ([b"message"], ["ok"])
 
 
 def test_the_same_key_is_written_once() -> None:
@@ -128,7 +128,7 @@ def test_a_job_whose_arguments_do_not_fit_ends_as_dead_and_the_others_run() -> N
     assert run_due(SendInvite, handler) == 1
     found = row(unreadable)
     assert (found.state, found.last_error, found.lease_token) == ("dead", store.UNREADABLE, None)
-    assert (row(good).state, handler.sent) == ("done", [b"letter"])
+    assert (row(good).state, handler.sent) == ("done", [b"message"])
 
 
 def test_what_is_not_due_waits_on_the_business_clock() -> None:
@@ -156,10 +156,10 @@ def test_a_target_that_is_away_is_outlasted_and_what_kills_its_worker_still_coun
 
 def test_a_reply_that_keeps_getting_lost_is_outlasted_where_a_repeat_is_harmless() -> None:
     job_id = written("publish_event", due=datetime.now(UTC))
-    deaf = Recorder(failing(EffectUnknownError("reply lost")))
-    while len(deaf.sent) < 8:
-        run_due(PublishEvent, deaf)
-    assert (row(job_id).state, set(deaf.sent), deaf.abandoned) == ("waiting", {b"letter"}, [])
+    unanswered = Recorder(failing(EffectUnknownError("reply lost")))
+    while len(unanswered.sent) < 8:
+        run_due(PublishEvent, unanswered)
+    assert (row(job_id).state, set(unanswered.sent), deaf.abandoned) == ("waiting", {b"message"}, [])
     assert run_until_settled(job_id, Recorder(), "publish_event").state == "done"
 
 
@@ -192,11 +192,11 @@ def test_bytes_of_an_unknown_outcome_outlive_a_later_certain_failure() -> None:
         """Would send other bytes each time, if it were not given those of before."""
 
         def prepare(self, db: Session, ctx: Context, job: LeasedJob[JobArgs]) -> Step:
-            return Send(job.payload or f"letter {job.attempts}".encode())
+            return Send(job.payload or f"message {job.attempts}".encode())
 
     handler = Rebuilding(perform)
     assert run_until_settled(job_id, handler).state == "done"
-    assert handler.sent == [b"letter 1"] * 3
+    assert handler.sent == [b"message 1"] * 3
 
 
 def test_a_final_refusal_ends_dead_at_once() -> None:
@@ -211,16 +211,16 @@ def test_an_unknown_result_is_repeated_as_its_job_type_allows_then_left_to_a_per
 ) -> None:
     job_id, handler = written(job_type), Recorder(failing(EffectUnknownError("reply lost")))
     found = run_until_settled(job_id, handler, job_type)
-    assert (found.state, found.send_attempts, found.payload) == ("uncertain", send_attempts, b"letter")
-    assert handler.sent == [b"letter"] * send_attempts
+    assert (found.state, found.send_attempts, found.payload) == ("uncertain", send_attempts, b"message")
+    assert handler.sent == [b"message"] * send_attempts
 
 
 def test_what_may_always_be_repeated_is_repeated_under_its_key_until_the_tries_are_used_up() -> None:
     job_id = written("provision_meeting")
     handler = Recorder(failing(EffectUnknownError("reply lost")))
     found = run_until_settled(job_id, handler, "provision_meeting")
-    assert (found.state, handler.sent, handler.abandoned) == ("dead", [b"letter"] * 3, ["reply lost"])
-    assert found.payload == b"letter"  # a replay sends the same
+    assert (found.state, handler.sent, handler.abandoned) == ("dead", [b"message"] * 3, ["reply lost"])
+    assert found.payload == b"message"  # a replay sends the same
 
 
 def test_an_unexpected_error_while_sending_counts_as_a_lost_outcome() -> None:
@@ -300,11 +300,11 @@ def test_a_worker_that_vanished_while_sending_leaves_the_outcome_to_the_policy(
     job_id = written(job_type)
     job = leased(job_type)
     with transaction() as db:
-        store.begin_sending(db, job, b"letter", SOON)
+        store.begin_sending(db, job, b"message", SOON)
     lapse(job_id)
     assert recover() == 1
     found = row(job_id)
-    assert (found.state, found.payload) == (state, b"letter")
+    assert (found.state, found.payload) == (state, b"message")
 
 
 def test_whenever_leases_run_out_each_job_is_judged_once() -> None:
@@ -327,7 +327,7 @@ def test_whoever_lost_the_lease_may_write_nothing() -> None:
     zombie = leased()
     lapse(job_id)
     writes: list[Callable[[Session], None]] = [
-        lambda db: store.begin_sending(db, zombie, b"letter", SOON),
+        lambda db: store.begin_sending(db, zombie, b"message", SOON),
         lambda db: store.finish(db, zombie, JobState.LEASED, JobState.DONE),
         lambda db: store.reschedule(db, zombie, JobState.LEASED, SOON, "late"),
     ]

@@ -152,14 +152,14 @@ def server_context() -> ssl.SSLContext:
 
 
 def let_in(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
-    return AuthResult(success=(data.login, data.password) == (b"house", b"open sesame"), handled=False)
+    return AuthResult(success=(data.login, data.password) == (b"account", b"open sesame"), handled=False)
 
 
 def test_starttls_then_the_password_then_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     options = {"require_starttls": True, "auth_required": True, "authenticator": let_in}
     with sink_server(tls_context=server_context(), **options) as (sink, port):
-        to(port, security="starttls", user="house", password="open sesame").send(RAW)
+        to(port, security="starttls", user="account", password="open sesame").send(RAW)
 
     assert [mail.raw for mail in sink.mails] == [RAW]
 
@@ -171,7 +171,7 @@ def test_a_wrong_password_can_be_put_right_so_nothing_is_lost(monkeypatch: pytes
         sink_server(tls_context=server_context(), **options) as (sink, port),
         pytest.raises(EffectNotDoneError, match="535"),
     ):
-        to(port, security="starttls", user="house", password="guess").send(RAW)
+        to(port, security="starttls", user="account", password="guess").send(RAW)
 
     assert sink.mails == []
 
@@ -181,7 +181,7 @@ def test_without_the_promised_tls_nothing_is_sent_in_the_clear() -> None:
         scripted_server() as (script, port),
         pytest.raises(EffectNotDoneError, match="SMTPNotSupportedError"),
     ):
-        to(port, security="starttls", user="house", password="open sesame").send(RAW)
+        to(port, security="starttls", user="account", password="open sesame").send(RAW)
 
     assert script.seen == ["EHLO"]
 
@@ -202,12 +202,12 @@ def test_the_settings_name_the_server_and_the_password_is_never_shown() -> None:
             {
                 "smtp_host": "mail.example.org",
                 "smtp_port": 587,
-                "smtp_user": "house",
+                "smtp_user": "account",
                 "smtp_password": "open sesame",
                 "smtp_security": "starttls",
             }
         )
     )
 
-    assert made == SmtpTransport("mail.example.org", 587, "house", "open sesame", "starttls", 10.0)
+    assert made == SmtpTransport("mail.example.org", 587, "account", "open sesame", "starttls", 10.0)
     assert "sesame" not in repr(made)

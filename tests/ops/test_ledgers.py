@@ -92,9 +92,9 @@ def test_jobs_are_replayed_one_by_one_or_by_filter_in_the_operators_name(booking
 
 def test_a_job_is_discarded_with_who_and_why(booking: Booking) -> None:
     one = dead_job()
-    assert booking("jobs", "discard", one, "--why", "told by phone").exit_code == 0
+    assert booking("jobs", "discard", one, "--why", "informed by phone").exit_code == 0
     assert state_of(one) == "skipped"
-    assert decided() == [("job.discarded", "ann", "told by phone")]
+    assert decided() == [("job.discarded", "ann", "informed by phone")]
 
 
 @pytest.mark.parametrize("ledger", ["jobs", "dead"])
