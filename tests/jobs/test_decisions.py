@@ -76,7 +76,9 @@ def test_a_discarded_job_ends_as_skipped_and_forgets_what_it_would_have_sent(
 ) -> None:
     session = builders.booked_session(db)
     row = job(db, session.id, "uncertain")
-    assert service.discard(db, ctx.on_behalf_of("ann"), JobFilter(job_id=row.id), "informed by phone") == [row.id]
+    assert service.discard(db, ctx.on_behalf_of("ann"), JobFilter(job_id=row.id), "informed by phone") == [
+        row.id
+    ]
     db.refresh(row)
     assert (row.state, row.payload) == ("skipped", None)
     assert row.last_error == "discarded by ann: informed by phone"

@@ -159,7 +159,7 @@ def test_a_reply_that_keeps_getting_lost_is_outlasted_where_a_repeat_is_harmless
     unanswered = Recorder(failing(EffectUnknownError("reply lost")))
     while len(unanswered.sent) < 8:
         run_due(PublishEvent, unanswered)
-    assert (row(job_id).state, set(unanswered.sent), deaf.abandoned) == ("waiting", {b"message"}, [])
+    assert (row(job_id).state, set(unanswered.sent), unanswered.abandoned) == ("waiting", {b"message"}, [])
     assert run_until_settled(job_id, Recorder(), "publish_event").state == "done"
 
 
