@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
@@ -12,7 +13,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from booking_tasks.client import BookingClient, NoAnswerError
 from booking_tasks.contracts import Command, Query
@@ -181,16 +182,21 @@ class LocalStack:
             return has_run_today(db, "extend_availability", clock.now(db))
 
     def settle(self, seconds: float = 60) -> None:
-        """Wait until nothing is left to do at this instant. Raises LocalStackError with what is left."""
-        end = time.monotonic() + seconds
+        """Wait until nothing is left to do at this instant.
+
+        Raises LocalStackError with what is left once nothing has been done for so many seconds.
+        """
+        end, least = time.monotonic() + seconds, math.inf
         while open_work := self._open_work():
+            if (count := sum(open_work.values())) < least:
+                end, least = time.monotonic() + seconds, count
             if time.monotonic() > end:
                 raise LocalStackError(
-                    f"still open after {seconds:.0f} s at {self.now():%a %H:%M}: {open_work}"
+                    f"nothing done for {seconds:.0f} s at {self.now():%a %H:%M}: still open: {open_work}"
                 )
             time.sleep(0.03)
 
-    def _open_work(self) -> dict[str, Any]:
+    def _open_work(self) -> dict[str, int]:
         with transaction() as db:
             counts = db.execute(_OPEN_WORK, self._delays()).mappings().one()
         return {name: count for name, count in counts.items() if count}

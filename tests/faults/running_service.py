@@ -188,11 +188,14 @@ class RunningService:
         return due
 
     def calm(self, seconds: float = 120) -> float:
-        """Wait until nothing is left to do at this instant; how many seconds that took."""
+        """Wait until nothing is left to do at this instant; how many seconds that took.
+
+        Raises LocalStackError once nothing has been done for so many seconds.
+        """
         began = time.monotonic()
         while True:
             try:
-                self.stage.settle(max(0.1, seconds - (time.monotonic() - began)))
+                self.stage.settle(seconds)
             except DBAPIError:
                 if time.monotonic() - began > seconds:
                     raise
