@@ -28,6 +28,7 @@ from booking_tasks.ops.service_processes import ServiceProcess
 from tests import preforked_workers
 from tests.accounts import as_deployed, as_role, migrate_with_roles
 from tests.builders import NOW
+from tests.rabbitmq_server import RabbitMQ
 from tests.system_packages import SystemPackages
 from tests.unit_modules import SERVER_FIXTURES, unit_modules
 
@@ -116,6 +117,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         needing = {item.path for item in items if _needs_server(item)}
         config.hook.pytest_deselected(items=[item for item in items if item.path in needing])
         items[:] = [item for item in items if item.path not in needing]
+    starting = pytest.mark.timeout(600)  # the first test starts the server, which may take minutes
+    for item in items:
+        if item.get_closest_marker("rabbitmq") is not None and item.get_closest_marker("timeout") is None:
+            item.add_marker(starting)
     slow = {item.path for item in items if item.get_closest_marker("stack") is not None}
     items.sort(key=lambda item: item.path not in slow)
 
@@ -180,6 +185,23 @@ def valkey() -> Iterator[str]:
         return
     with _VALKEY:
         yield os.environ["REDIS_URL"]
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[RabbitMQ]:
+    """The RabbitMQ installed on this machine, running for the whole session: its start takes seconds."""
+    with (
+        tempfile.TemporaryDirectory(prefix="booking-tests-", ignore_cleanup_errors=True) as folder,
+        RabbitMQ(Path(folder)) as server,
+    ):
+        yield server
+
+
+@pytest.fixture
+def rabbitmq(rabbitmq_server: RabbitMQ) -> Iterator[str]:
+    """The URL of an empty virtual host of one test."""
+    with rabbitmq_server.virtual_host() as url:
+        yield url
 
 
 def _admin(statement: str) -> None:

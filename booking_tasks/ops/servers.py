@@ -66,6 +66,7 @@ class Server:
 
     name = "server"
     stop_signal = signal.SIGTERM
+    start_seconds = 30.0
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -83,6 +84,11 @@ class Server:
         return None
 
     @property
+    def environment(self) -> dict[str, str] | None:
+        """Return the environment of the process, or None for this process's own."""
+        return None
+
+    @property
     def log(self) -> Path:
         return self.folder / f"{self.name}.log"
 
@@ -95,11 +101,12 @@ class Server:
                 stdout=log,
                 stderr=log,
                 user=self.user,
+                env=self.environment,
                 cwd=self.folder,
                 start_new_session=True,
             )
         try:
-            wait_until(self._ready, f"{self.name} start")
+            wait_until(self._ready, f"{self.name} start", self.start_seconds)
         except ServerError as error:
             self.stop()
             raise ServerError(f"{error}\n{self.log.read_text(errors='replace')[-2000:]}") from None
