@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -24,7 +24,9 @@ from booking_tasks.contracts import TASK_PREFIX, Command, Outcome, Query, field_
 from booking_tasks.enums import RefusalCode
 from booking_tasks.inbox import service, store
 from booking_tasks.inbox.service import Answered, Attempt
-from booking_tasks.kit.database import is_away, transaction, with_lock
+from booking_tasks.kit.database import transaction, with_lock
+from booking_tasks.kit.database_errors import is_away
+from booking_tasks.kit.errors import NotAnsweredError
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.redaction import redacted
 from booking_tasks.kit.settings import settings
@@ -106,11 +108,25 @@ def _public_task(contract: type[Query[Any]], run: Callable[[Any], dict[str, Any]
             message = contract.model_validate(request)
         except ValidationError as error:
             return _refuse_invalid(contract, request, error).model_dump(mode="json")
-        return run(message)
+        with _details_kept_from_caller(contract):
+            return run(message)
 
     validate_and_run.__doc__ = contract.__doc__
     validate_and_run.__name__ = contract.task
     return app.task(name=TASK_PREFIX + contract.task, base=_PublicTask)(validate_and_run)
+
+
+@contextmanager
+def _details_kept_from_caller(contract: type[Query[Any]]) -> Iterator[None]:
+    """Log an error whole, and raise one for the caller that names no host, port, role or row."""
+    try:
+        yield
+    except Exception as error:
+        if not _has_caller() or isinstance(error, Reject):
+            raise
+        log.exception("message.failed", task=contract.task)
+        is_outage = isinstance(error, DBAPIError) and is_away(error)
+        raise NotAnsweredError("the database is away" if is_outage else "the service failed") from None
 
 
 def _refuse_invalid(contract: type[Query[Any]], request: Any, error: ValidationError) -> Outcome:

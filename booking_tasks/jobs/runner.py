@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 from structlog.contextvars import bound_contextvars
 
@@ -21,6 +21,7 @@ from booking_tasks.enums import JobState
 from booking_tasks.jobs import store
 from booking_tasks.jobs.rules import LeasedJob, backoff, may_repeat
 from booking_tasks.jobs.steps import Finished, Send, Skipped, Snooze, Step
+from booking_tasks.kit.database_errors import is_away
 from booking_tasks.kit.errors import (
     EffectNotDoneError,
     EffectRefusedError,
@@ -221,8 +222,9 @@ def _write_with_retry(write: Write, lease_ends: float) -> None:
         try:
             with unit_of_work("jobs", "sweep") as (db, ctx):
                 write(db, ctx)
-        except (OperationalError, InterfaceError) as error:
-            if time.monotonic() > lease_ends:
+        except DBAPIError as error:
+            is_retryable = is_away(error) or isinstance(error, OperationalError | InterfaceError)
+            if not is_retryable or time.monotonic() > lease_ends:
                 raise
             log.warning("job.result_waits", error=_error_text(error))
             time.sleep(_PAUSE)

@@ -8,12 +8,11 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
-from sqlalchemy.engine.interfaces import ExceptionContext
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.kit.bulk import read_in_bulk
+from booking_tasks.kit.database_errors import watch_errors
 from booking_tasks.kit.deadline_connection import DeadlineConnection
 from booking_tasks.kit.settings import Settings, settings
 
@@ -22,7 +21,18 @@ _UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:subject, 0))")
 
 FirstT = TypeVar("FirstT")
 
-_CONNECT_SECONDS = 5
+#: Parameters of libpq; the URL may have others. A connection to a host that is switched off ends after about
+#: 15 s: probes of an idle connection are in seconds, the time-out of data that is sent is in milliseconds.
+_CONNECTION = {
+    "connect_timeout": "5",  # seconds, for each host
+    "application_name": "booking_tasks",
+    "keepalives_idle": "5",
+    "keepalives_interval": "3",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+#: A pooled connection is closed after this time, so that a host name that names another server takes effect.
+_RECYCLE_SECONDS = 300
 #: The connection waits this much longer than the server's own time-out, so that the server's error arrives.
 _GRACE = 0.5
 
@@ -47,11 +57,11 @@ def create_booking_engine(config: Settings) -> Engine:
         pool_size=config.database_pool_size,
         max_overflow=0,
         pool_pre_ping=True,
+        pool_recycle=_RECYCLE_SECONDS,
         hide_parameters=True,  # an error's text goes into logs and rows: no names, no addresses
         connect_args={
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
-            "connect_timeout": _CONNECT_SECONDS,
-            "application_name": "booking_tasks",
+            **_unless_in_url(config.database_url, _CONNECTION),
         },
     )
 
@@ -64,15 +74,14 @@ def create_booking_engine(config: Settings) -> Engine:
         return connection
 
     read_in_bulk(made)
-    event.listen(made, "handle_error", _without_values)
+    watch_errors(made)
     return made
 
 
-def _without_values(context: ExceptionContext) -> None:
-    """Keep only the first line of PostgreSQL's error: the lines after it quote whole rows."""
-    for error in (context.original_exception, context.sqlalchemy_exception):
-        if error is not None:
-            error.args = (str(error.args[0]).partition("\n")[0] if error.args else "",)
+def _unless_in_url(url: str, parameters: dict[str, str]) -> dict[str, str]:
+    """Return the parameters that the URL does not set: arguments would override those of the URL."""
+    in_url = make_url(url).query
+    return {name: value for name, value in parameters.items() if name not in in_url}
 
 
 def _milliseconds(seconds: float) -> str:
@@ -129,19 +138,6 @@ def try_lock(subject: str, at_most: timedelta) -> Iterator[bool]:
             yield bool(is_locked)
         finally:
             connection.invalidate()
-
-
-def is_away(error: DBAPIError) -> bool:
-    """Whether the database cannot be reached or written at present, so that a later try may succeed.
-
-    A broken connection has no SQLSTATE. Class 08 is a lost connection, class 53 a full disk or too many
-    connections, 57P01 to 57P03 a shutdown, a crash and a start-up, and 25006 a read-only server (PostgreSQL,
-    appendix A).
-    """
-    state = getattr(error.orig, "sqlstate", None)
-    if state is None:
-        return isinstance(error, OperationalError)
-    return state[:2] in {"08", "53"} or state in {"57P01", "57P02", "57P03", "25006"}
 
 
 @contextmanager

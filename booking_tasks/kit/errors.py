@@ -11,6 +11,10 @@ class SettingsError(BookingTasksError):
     """A setting is missing or wrong; the message has one line for each, with the variable and the remedy."""
 
 
+class NotAnsweredError(BookingTasksError):
+    """A message got no answer, so its caller sends it again; the worker's log has the reason."""
+
+
 class EffectError(BookingTasksError):
     """An effect in the outside world (mail, meeting, event) failed, or its result is unknown."""
 

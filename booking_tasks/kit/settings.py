@@ -31,6 +31,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from booking_tasks.context import Policies, Weights
+from booking_tasks.kit.database_urls import checked_database_url
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.signed_links import Links
 from booking_tasks.kit.time_zones import zone
@@ -210,11 +211,8 @@ class Settings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _psycopg(cls, value: str) -> str:
-        scheme, separator, rest = value.partition("://")
-        if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
-            raise ValueError("must start with postgresql://")
-        return f"postgresql+psycopg://{rest}"
+    def _database_address(cls, value: str) -> str:
+        return checked_database_url(value)
 
     @field_validator("default_time_zone")
     @classmethod

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from booking_tasks.kit.database_urls import libpq_url
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.settings import Settings, load_settings
 from booking_tasks.kit.time_zones import tzdata_version
@@ -101,7 +102,7 @@ def _database(config: Settings) -> Iterator[Finding]:
 
     from booking_tasks.ops.check_calendars import calendars
 
-    url = config.database_url.replace("+psycopg", "", 1)
+    url = libpq_url(config.database_url)
     with psycopg.connect(url, connect_timeout=int(TIMEOUT), application_name="booking-tasks check") as db:
         db.execute("SET statement_timeout = '10s'")
         db.execute("SET search_path = public, pg_temp")

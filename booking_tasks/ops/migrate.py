@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from booking_tasks.kit.database_urls import libpq_url
 from booking_tasks.kit.errors import BookingTasksError
 from booking_tasks.kit.settings import load_settings
 
@@ -92,7 +93,7 @@ def refuse_older_schema(url: str) -> None:
     database that does not answer, or does not tell, is no reason either: the worker waits for it.
     """
     try:
-        with psycopg.connect(url.replace("+psycopg", "", 1), connect_timeout=3) as connection:
+        with psycopg.connect(libpq_url(url), connect_timeout=3) as connection:
             here = revision_in(connection)
     except psycopg.Error:
         return

@@ -181,11 +181,7 @@ class Postgres(Server):
     def prepare(self) -> None:
         if (self.data / "PG_VERSION").exists():
             return
-        self.data.mkdir(mode=0o700, exist_ok=True)
-        if self.user is not None:
-            owner = pwd.getpwnam(self.user)
-            os.chown(self.data, owner.pw_uid, owner.pw_gid)
-            _open_to_others(None, self.folder)
+        self._make_data_folder()
         made = subprocess.run(
             [
                 str(self.binaries / "initdb"),
@@ -206,6 +202,13 @@ class Postgres(Server):
         )
         if made.returncode:
             raise ServerError(f"initdb failed: {made.stderr.strip()}")
+
+    def _make_data_folder(self) -> None:
+        self.data.mkdir(mode=0o700, exist_ok=True)
+        if self.user is not None:
+            owner = pwd.getpwnam(self.user)
+            os.chown(self.data, owner.pw_uid, owner.pw_gid)
+            _open_to_others(None, self.folder)
 
     def command(self) -> list[str]:
         options = {

@@ -27,7 +27,8 @@ class Wire:
         host, _, name = url.rpartition("@")[2].partition("/")
         self._target = ("127.0.0.1", int(host.rpartition(":")[2]))
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"postgresql://postgres@127.0.0.1:{self._listener.getsockname()[1]}/{name}"
+        self.port = self._listener.getsockname()[1]
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
         self.cut = cut
         self.refuse = 0
         self.cuts = 0
