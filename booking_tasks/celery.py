@@ -27,7 +27,7 @@ from booking_tasks.kit import shutdown
 from booking_tasks.kit.database import forget_inherited_connections
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.logs import configure_logging
-from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues
+from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, destination
 from booking_tasks.kit.settings import Settings, settings
 from booking_tasks.kit.tracing import start_tracing
 from booking_tasks.outbox.jobs import JOB_TYPES
@@ -68,6 +68,9 @@ TRANSPORTS = {
     "amqps": "amqps",
     "pyamqp": "pyamqp",
 }
+
+#: The result backend on RabbitMQ alone.
+ANSWER_BACKEND = "booking_tasks.guard.answers:AnswerBackend"
 
 #: A sweep that killed its process must not be delivered again at once; its next tick is soon enough.
 _SWEEP = {"acks_late": False, "reject_on_worker_lost": False}
@@ -130,18 +133,12 @@ def schedule_module() -> ModuleType:
     return module
 
 
-def routes() -> dict[str, dict[str, str]]:
+def queue_names() -> dict[str, str]:
     """Return the queue of each task: public tasks by trust, jobs and sweeps by latency."""
-    public: dict[str, dict[str, str]] = {
-        TASK_PREFIX + name: {"queue": contract.queue} for name, contract in PUBLIC.items()
-    }
-    jobs: dict[str, dict[str, str]] = {
-        TASK_PREFIX + name: {"queue": job_type.queue} for name, job_type in JOB_TYPES.items()
-    }
-    sweeps: dict[str, dict[str, str]] = {
-        TASK_PREFIX + name: {"queue": queue} for name, queue in schedule_module().QUEUES.items()
-    }
-    return public | jobs | sweeps | {TASK_PREFIX + "*": {"queue": "sweep"}}
+    public = {TASK_PREFIX + name: str(contract.queue) for name, contract in PUBLIC.items()}
+    jobs = {TASK_PREFIX + name: job_type.queue for name, job_type in JOB_TYPES.items()}
+    sweeps = {TASK_PREFIX + name: queue for name, queue in schedule_module().QUEUES.items()}
+    return public | jobs | sweeps | {TASK_PREFIX + "*": "sweep"}
 
 
 def configuration(config: Settings) -> dict[str, Any]:
@@ -174,9 +171,9 @@ def _broker_settings(config: Settings, scheme: str) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": amqp_options if "amqp" in scheme else redis_options,
-        "result_backend": config.results,
+        "result_backend": config.results or ANSWER_BACKEND,
         "result_backend_transport_options": {"retry_policy": {"max_retries": 1}},
-        "redis_backend_use_ssl": verified if config.results.startswith("rediss") else None,
+        "redis_backend_use_ssl": verified if (config.results or "").startswith("rediss") else None,
         "redis_socket_timeout": BROKER_SECONDS / 2,
         "redis_socket_connect_timeout": BROKER_SECONDS / 2,
     }
@@ -194,7 +191,7 @@ def _task_settings(config: Settings) -> dict[str, Any]:
         "task_default_queue": "sweep",
         "task_create_missing_queues": False,
         "task_default_exchange": "",
-        "task_routes": routes(),
+        "task_routes": {name: destination(queue, config.broker) for name, queue in queue_names().items()},
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_annotations": _REQUEST | sweeps,

@@ -13,12 +13,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 from celery import Celery
 
 from booking_tasks.contracts import TASK_PREFIX, Query
 from booking_tasks.contracts.base import OutcomeT
-from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, send_with_reconnect
+from booking_tasks.kit.answer_queue import AnswerQueue
+from booking_tasks.kit.broker_urls import is_amqp
+from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, destination, send_with_reconnect
 
 #: The time-out of one exchange with the result backend; `outcome` may exceed its time-out by this.
 _RESULT_SECONDS = 1.0
@@ -49,14 +53,31 @@ class Receipt(Generic[OutcomeT]):
         return outcome
 
 
+def _transport_options(broker_url: str) -> dict[str, Any]:
+    at_once = {"max_retries": 0}  # an error at once, without a pause and a second try
+    if is_amqp(broker_url):
+        return at_once | {"confirm_publish": True}
+    return at_once | {"socket_timeout": BROKER_SECONDS, "socket_connect_timeout": BROKER_SECONDS}
+
+
 class BookingClient:
-    """Sends commands and queries; one per process, safe to share between threads."""
+    """Sends commands and queries; one per process, safe to share between threads.
+
+    On RabbitMQ answers come over the exchange of answers, unless `result_backend` names a Redis.
+    """
 
     def __init__(self, broker_url: str, result_backend: str | None = None) -> None:
+        if result_backend and result_backend.partition(":")[0] in {"rpc", "amqp", "amqps", "pyamqp"}:
+            raise ValueError("result_backend: leave it out; RabbitMQ's answers come over booking.answers")
+        self._broker_url = broker_url
+        self._account = unquote(urlsplit(broker_url).username or "guest")
+        self._answers: AnswerQueue | None = None
+        if is_amqp(broker_url) and not result_backend:
+            self._answers = AnswerQueue(broker_url, self._account)
         self._app = Celery("booking_tasks_client", set_as_current=False)
         self._app.conf.update(
             broker_url=broker_url,
-            result_backend=result_backend or broker_url,
+            result_backend=result_backend or (None if is_amqp(broker_url) else broker_url),
             task_serializer="json",
             accept_content=["json"],
             task_queues=declared_queues(broker_url),
@@ -64,11 +85,7 @@ class BookingClient:
             task_default_exchange="",
             task_publish_retry=False,
             broker_connection_timeout=BROKER_SECONDS,
-            broker_transport_options={
-                "max_retries": 0,  # an error at once, without a pause and a second try
-                "socket_timeout": BROKER_SECONDS,
-                "socket_connect_timeout": BROKER_SECONDS,
-            },
+            broker_transport_options=_transport_options(broker_url),
             redis_socket_timeout=_RESULT_SECONDS,
             redis_socket_connect_timeout=_RESULT_SECONDS,
             result_backend_transport_options={"retry_policy": {"max_retries": 0}},
@@ -80,22 +97,35 @@ class BookingClient:
 
         Raises NotSentError when the broker does not take it within about five seconds.
         """
+        task_id = str(uuid4())
         try:
+            pending = self._answers.expect(task_id) if self._answers is not None and wait else None
+            reply = {} if pending is None else {"reply_to": pending.address}
             result = send_with_reconnect(
                 partial(
                     self._app.send_task,
                     TASK_PREFIX + message.task,
                     kwargs={"request": message.model_dump(mode="json", exclude_none=True)},
-                    queue=message.queue,
+                    task_id=task_id,
                     ignore_result=not wait,
                     argsrepr="()",
                     kwargsrepr="{}",
+                    **destination(message.queue, self._broker_url),
+                    **self._sender,
+                    **reply,
                 )
             )
         except Exception as error:  # each transport has its own errors; the caller gets one type
             raise NotSentError(f"{message.task}: {type(error).__name__}: {error}") from error
-        return Receipt(result, type(message))
+        return Receipt(pending or result, type(message))
+
+    @property
+    def _sender(self) -> dict[str, str]:
+        """The account as RabbitMQ verifies it; Redis has no such property."""
+        return {"user_id": self._account} if is_amqp(self._broker_url) else {}
 
     def close(self) -> None:
         """Close the connections to the broker."""
         self._app.close()
+        if self._answers is not None:
+            self._answers.close()

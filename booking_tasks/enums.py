@@ -278,3 +278,4 @@ class RefusalCode(StrEnum):
     INVALID = "invalid"
     CONFLICT = "conflict"
     DEAD = "dead"
+    PARKED = "parked"

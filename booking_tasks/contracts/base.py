@@ -78,7 +78,7 @@ class FieldError(Contract):
 
 
 #: The codes of every command: see Outcome.
-CommonCode = Literal[RefusalCode.INVALID, RefusalCode.CONFLICT, RefusalCode.DEAD]
+CommonCode = Literal[RefusalCode.INVALID, RefusalCode.CONFLICT, RefusalCode.DEAD, RefusalCode.PARKED]
 #: The codes of one command.
 CodeT_co = TypeVar("CodeT_co", bound=RefusalCode, covariant=True, default=RefusalCode)
 #: Codes of any command, in a function that several of them share.
@@ -89,7 +89,8 @@ class Outcome(Contract, Generic[CodeT_co]):
     """The result of a command. `code` is the reason for a refusal; `errors` name the fields at fault.
 
     Beside the codes of each command: `invalid` (see `errors`), `conflict` (the message_id was used with
-    other content), `dead` (it failed in several attempts).
+    other content), `dead` (it failed in several attempts), `parked` (only a newer release has its task; it is
+    kept and will run).
     """
 
     result: Result

@@ -10,20 +10,27 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+from celery.exceptions import WorkerShutdown
 from celery.worker.consumer import Consumer
 
+from booking_tasks.celery import ANSWER_BACKEND
 from booking_tasks.guard.channel import Channel
 from booking_tasks.guard.entry_points import entry_points_of
 from booking_tasks.guard.rules import (
     Admitted,
+    AwaitedAnswer,
     EntryPoint,
     ReceivedMessage,
     Refused,
+    awaited_id,
     body_of,
     headers_of,
     judge,
     replacement_call,
 )
+from booking_tasks.kit.answer_addresses import address_problem
+from booking_tasks.kit.broker_topology import IncompleteBrokerError, declare_missing
+from booking_tasks.kit.broker_urls import is_amqp
 from booking_tasks.kit.logs import logger
 
 log = logger(__name__)
@@ -37,14 +44,26 @@ class GuardedConsumer(Consumer):
         quiet = {**(worker_options or {}), "without_gossip": True, "without_mingle": True}
         super().__init__(*args, worker_options=quiet, **kwargs)
 
+    def connect(self) -> Any:
+        """Connect to the broker; on RabbitMQ declare what is missing, or end the worker with the remedy."""
+        connection = super().connect()
+        if is_amqp(self.app.conf.broker_url):
+            try:
+                declare_missing(connection.connection)
+            except IncompleteBrokerError as error:
+                log.critical("broker.incomplete", error=str(error))
+                raise WorkerShutdown(1) from error
+        return connection
+
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """Return the function that handles every message."""
         handle = super().create_task_handler(*args, **kwargs)
         entry_points = entry_points_of(self.app)
+        answers_by_address = self.app.conf.result_backend == ANSWER_BACKEND
 
         def receive(message: Any) -> Any:
             queue = self._queue_of(message)
-            replace_with_call(message, queue, entry_points)
+            replace_with_call(message, queue, entry_points, answers_by_address)
             return handle(message)
 
         self._receive = receive
@@ -64,15 +83,20 @@ class GuardedConsumer(Consumer):
         return str(by_tag.get(tag, message.delivery_info.get("routing_key", "")))
 
 
-def replace_with_call(message: Any, queue: str, entry_points: Mapping[str, EntryPoint]) -> None:
+def replace_with_call(
+    message: Any, queue: str, entry_points: Mapping[str, EntryPoint], answers_by_address: bool = False
+) -> None:
     """Overwrite a message with the one call that replaces it. Never raises, whatever the message contains."""
     fresh_id = str(uuid4())
     try:
-        _overwrite(message, replacement_call(judge(_received(message, queue), entry_points), queue, fresh_id))
+        received = _received(message, queue)
+        answer = _awaited_answer(message, received, answers_by_address)
+        call = replacement_call(judge(received, entry_points), queue, fresh_id, answer)
+        _overwrite(message, call, answer and answer.address)
     except Exception as error:  # an exception would end the worker, and the message would be delivered again
         log.exception("message.not_judged", queue=queue)
         refused = Refused("unknown", f"the message cannot be judged ({type(error).__name__})", None, {})
-        _overwrite(message, replacement_call(refused, queue, fresh_id))
+        _overwrite(message, replacement_call(refused, queue, fresh_id), None)
 
 
 def _received(message: Any, queue: str) -> ReceivedMessage:
@@ -82,14 +106,30 @@ def _received(message: Any, queue: str) -> ReceivedMessage:
     return ReceivedMessage(headers, message.body, message.content_type, message.content_encoding, queue)
 
 
+def _awaited_answer(
+    message: Any, received: ReceivedMessage, answers_by_address: bool
+) -> AwaitedAnswer | None:
+    """Return where the answer goes, or None when nobody waits or nobody can be answered."""
+    properties = message.properties if isinstance(message.properties, dict) else {}
+    address = properties.get("reply_to")
+    id_ = awaited_id(received.headers, is_awaited_by_default=answers_by_address and bool(address))
+    if id_ is None or not answers_by_address:
+        return None if id_ is None else AwaitedAnswer(id_)
+    problem = address_problem(address, properties.get("user_id"))
+    if problem is not None:
+        log.warning("message.unanswerable", queue=received.queue, id=id_, reason=problem)
+        return None
+    return AwaitedAnswer(id_, address)
+
+
 def _is_fault_trusted(message: Any) -> bool:
     """Whether this worker set the header `fault`: RabbitMQ delivers any header that a sender wrote."""
     return isinstance(message.channel, Channel) or getattr(message, "opened", True) is False
 
 
-def _overwrite(message: Any, call: Admitted) -> None:
+def _overwrite(message: Any, call: Admitted, answer_address: str | None) -> None:
     """Replace everything that Celery reads of the message by the call."""
     message.headers, message.body = headers_of(call), body_of(call)
     message.content_type, message.content_encoding = "application/json", "utf-8"
-    message.properties = {"correlation_id": call.id}
+    message.properties = {"correlation_id": call.id, "reply_to": answer_address}
     message._decoded_cache = None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from booking_tasks.celery import routes
+from booking_tasks.celery import queue_names
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.guard.rules import DEAD_LETTER, PARK, EntryPoint
 
 
 def entry_points_of(app: Any) -> dict[str, EntryPoint]:
     """Every task of this release, with the one queue from which a message may call it."""
-    queues = {name: route["queue"] for name, route in routes().items()}
+    queues = queue_names()
     others = queues.pop(TASK_PREFIX + "*")
     return {
         name: EntryPoint(

@@ -99,9 +99,10 @@ def _fault(reason: str, element: bytes, envelope: Any) -> dict[str, Any]:
     if not isinstance(envelope, dict):
         return {"reason": reason, "shape": shape}
     headers = envelope.get("headers")
+    known = headers if isinstance(headers, dict) else {}
     return {
         "reason": reason,
-        "task": headers.get("task") if isinstance(headers, dict) else None,
+        **{name: known.get(name) for name in ("task", "id", "ignore_result")},
         "shape": shape | {"envelope": redacted(envelope | {"body": None})},
     }
 

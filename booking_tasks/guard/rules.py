@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -52,6 +52,14 @@ class ReceivedMessage:
     content_type: Any
     content_encoding: Any
     queue: str
+
+
+@dataclass(frozen=True)
+class AwaitedAnswer:
+    """Where the answer to a message goes: to the address of its sender, or stored under the message's id."""
+
+    id: str
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -223,6 +231,20 @@ def _storable(text: str) -> bool:
     return _UNSTORABLE.search(text) is None
 
 
+def awaited_id(headers: Any, is_awaited_by_default: bool = False) -> str | None:
+    """Return the id of a message whose sender waits for the answer, or None.
+
+    `is_awaited_by_default`: whether the sender waits when the headers do not say so.
+    """
+    if not isinstance(headers, dict):
+        return None
+    if isinstance(headers.get("fault"), dict):
+        headers = headers["fault"]
+    id_, ignores = headers.get("id"), headers.get("ignore_result")
+    is_awaited = ignores is False or (ignores is None and is_awaited_by_default)
+    return id_ if is_awaited and isinstance(id_, str) and _ID.fullmatch(id_) else None
+
+
 def _passed_on(headers: dict[str, Any]) -> dict[str, Any]:
     relatives = {name: headers.get(name) for name in ("root_id", "parent_id")}
     traces = {name: headers.get(name) for name in _TRACE_HEADERS}
@@ -234,14 +256,21 @@ def _passed_on(headers: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def replacement_call(verdict: Verdict, queue: str, fresh_id: str) -> Admitted:
-    """Return the call that replaces a message: its own, or one of the guard's tasks under a fresh id."""
+def replacement_call(
+    verdict: Verdict, queue: str, fresh_id: str, answer: AwaitedAnswer | None = None
+) -> Admitted:
+    """Return the call that replaces a message: its own, or one of the guard's tasks.
+
+    A guard's task has a fresh id, unless the sender of the message waits for an answer under its own.
+    """
+    headers = {"ignore_result": answer is None}
     if isinstance(verdict, Admitted):
-        return verdict
+        return replace(verdict, headers=verdict.headers | headers)
+    id_ = fresh_id if answer is None else answer.id
     if isinstance(verdict, Unknown):
         content = {"task": verdict.task, "queue": queue, "arguments": verdict.arguments}
-        return Admitted(PARK, fresh_id, content, {"ignore_result": True})
-    return Admitted(DEAD_LETTER, fresh_id, asdict(verdict) | {"queue": queue}, {"ignore_result": True})
+        return Admitted(PARK, id_, content, headers)
+    return Admitted(DEAD_LETTER, id_, asdict(verdict) | {"queue": queue}, headers)
 
 
 def headers_of(call: Admitted) -> dict[str, Any]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
+from booking_tasks.enums import RefusalCode
 from booking_tasks.guard import store
 from booking_tasks.guard.entry_points import entry_points_of
 from booking_tasks.guard.rules import DEAD_LETTER, PARK, EntryPoint, message_id_of, mismatch_of
 from booking_tasks.inbox.receiver import retry_while_unavailable
 from booking_tasks.inbox.rules import body_hash
+from booking_tasks.inbox.service import refusal
 from booking_tasks.inbox.store import add_dead_letter
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.logs import logger
@@ -25,37 +27,49 @@ from booking_tasks.models import ParkedMessage
 log = logger(__name__)
 
 _BATCH = 50
+_PARKED = (
+    "no such task in this release: the message is kept, and a release that has the task runs it;"
+    " send the same message again then for its outcome"
+)
+
+WrittenT = TypeVar("WrittenT")
 
 
 @app.task(name=DEAD_LETTER)
 def dead_letter_message(
     task: str, reason: str, message_id: str | None, payload: dict[str, Any], queue: str
-) -> None:
-    """Keep the shape of a refused message as a dead letter, with the reason."""
+) -> dict[str, Any]:
+    """Keep the shape of a refused message as a dead letter; returns the refusal for a sender that waits."""
     log.error("message.dead", task=task, queue=queue, reason=reason)
     id_ = UUID(message_id) if message_id else None
     _write_when_available(lambda db: add_dead_letter(db, task, queue, reason, payload, id_))
+    return refusal(RefusalCode.INVALID, reason)
 
 
 @app.task(name=PARK)
-def park_message(task: str, queue: str, arguments: dict[str, Any]) -> None:
-    """Keep a message whole for a later release that has its task; beyond the limit it is a dead letter."""
+def park_message(task: str, queue: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Keep a message whole for a later release that has its task; beyond the limit it is a dead letter.
+
+    Returns the refusal for a sender that waits.
+    """
     log.warning("message.parked", task=task, queue=queue)
 
-    def park(db: Session) -> None:
-        if not store.park(db, task, queue, arguments, body_hash(task, arguments)):
-            reason = f"no such task in this release, and {store.MAX_PARKED} messages are parked already"
-            _dead_letter(db, task, queue, reason, arguments)
+    def park(db: Session) -> dict[str, Any]:
+        if store.park(db, task, queue, arguments, body_hash(task, arguments)):
+            return refusal(RefusalCode.PARKED, _PARKED)
+        reason = f"no such task in this release, and {store.MAX_PARKED} messages are parked already"
+        _dead_letter(db, task, queue, reason, arguments)
+        return refusal(RefusalCode.INVALID, reason)
 
-    _write_when_available(park)
+    return _write_when_available(park)
 
 
-def _write_when_available(write: Callable[[Session], None]) -> None:
-    def write_once() -> None:
+def _write_when_available(write: Callable[[Session], WrittenT]) -> WrittenT:
+    def write_once() -> WrittenT:
         with transaction() as db:
-            write(db)
+            return write(db)
 
-    retry_while_unavailable(write_once)
+    return retry_while_unavailable(write_once)
 
 
 @app.task(name=TASK_PREFIX + "run_parked")

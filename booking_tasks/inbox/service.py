@@ -54,13 +54,13 @@ def begin_attempt(
     row = store.count_attempt(db, message_id, task, content_hash, entry_point, body, has_caller)
     if row.body_hash != content_hash:
         return Answered(
-            _refusal(RefusalCode.CONFLICT, "this message_id was used with other content; use a new one")
+            refusal(RefusalCode.CONFLICT, "this message_id was used with other content; use a new one")
         )
     if row.outcome is not None:
         return Answered(row.outcome)
     if row.attempts > max_attempts:
         reason = f"gave up after {max_attempts} attempts, each of which ended its worker or failed"
-        outcome = _refusal(RefusalCode.DEAD, reason)
+        outcome = refusal(RefusalCode.DEAD, reason)
         store.finish_message(db, message_id, InboxState.DEAD, outcome)
         store.add_dead_letter(db, task, entry_point, reason, redacted(body), message_id)
         return Answered(outcome)
@@ -135,5 +135,6 @@ def _remove_with_event(
     store.delete_dead_letter(db, dead_letter)
 
 
-def _refusal(code: RefusalCode, message: str) -> dict[str, Any]:
+def refusal(code: RefusalCode, message: str) -> dict[str, Any]:
+    """Return the outcome of a message that is refused before its use case, whatever its contract."""
     return Outcome(result="refused", code=code, message=message).model_dump(mode="json")

@@ -1,18 +1,37 @@
-"""The broker's queues, declared in the same way by the service and its clients. Needs kombu only.
+"""The broker's queues and exchanges, named in the same way by the service and its clients. Needs kombu only.
 
 The queues are split by trust and by latency: booking, evidence, admin and replies take messages from outside;
-provision, notify and sweep take the service's own wake-up messages.
+provision, notify and sweep take the service's own wake-up messages. RabbitMQ knows permissions for exchanges
+and not for routing keys, so there each queue of trust has an exchange of its own.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from kombu import Exchange, Queue
 
-QUEUES = ("booking", "evidence", "admin", "replies", "provision", "notify", "sweep")
+from booking_tasks.kit.broker_urls import is_amqp
+
+#: The exchange of each queue on RabbitMQ. All are direct, and the routing key is the name of the queue.
+EXCHANGES = {
+    "booking": "booking.requests",
+    "evidence": "booking.evidence",
+    "admin": "booking.admin",
+    "replies": "booking.replies",
+    "provision": "booking.internal",
+    "notify": "booking.internal",
+    "sweep": "booking.internal",
+}
+QUEUES = tuple(EXCHANGES)
+#: RabbitMQ's exchange of answers (direct; the routing key is the sender's address).
+ANSWERS_EXCHANGE = "booking.answers"
+#: RabbitMQ's exchange of events (topic; the routing key is the type of the event).
+EVENTS_EXCHANGE = "booking.events"
+#: RabbitMQ's exchange of dead messages (fanout), and the queue behind it.
+DEAD_LETTERS = "booking.dead"
 
 #: The time-out of one exchange with the broker, in seconds.
 BROKER_SECONDS = 5.0
@@ -20,16 +39,37 @@ _STALE_SECONDS = 0.5
 
 SentT = TypeVar("SentT")
 
-#: The broker's default exchange: the routing key is the name of the queue, and there are no bindings.
+#: The default exchange, used on Redis: the routing key is the name of the queue, and there are no bindings.
 #: (Celery replaces it by its own exchange unless `task_default_exchange` is empty too.)
-_EXCHANGE = Exchange("")
+_DEFAULT_EXCHANGE = Exchange("")
 
 
 def declared_queue(name: str, broker_url: str) -> Queue:
-    """Declare a durable queue under its name; on RabbitMQ it is replicated (a quorum queue)."""
-    replicated = broker_url.startswith(("amqp", "pyamqp"))
-    arguments: dict[str, Any] | None = {"x-queue-type": "quorum"} if replicated else None
-    return Queue(name, exchange=_EXCHANGE, routing_key=name, durable=True, queue_arguments=arguments)
+    """Describe a durable queue under its name; on RabbitMQ it is replicated (a quorum queue).
+
+    On RabbitMQ nothing is declared by using it, because the accounts may not: `declare_missing` of
+    `kit/broker_topology.py` does that where an account may.
+    """
+    if not is_amqp(broker_url):
+        return Queue(name, exchange=_DEFAULT_EXCHANGE, routing_key=name, durable=True)
+    return Queue(
+        name,
+        exchange=Exchange(EXCHANGES[name], "direct", no_declare=True),
+        routing_key=name,
+        durable=True,
+        queue_arguments={"x-queue-type": "quorum"},
+        no_declare=True,
+    )
+
+
+def destination(queue: str, broker_url: str) -> dict[str, str]:
+    """Return how Celery publishes to a queue.
+
+    Celery replaces a direct exchange by the default exchange unless exchange and routing key are both named.
+    """
+    if not is_amqp(broker_url):
+        return {"queue": queue}
+    return {"queue": queue, "exchange": EXCHANGES[queue], "routing_key": queue}
 
 
 def send_with_reconnect(send: Callable[[], SentT]) -> SentT:
@@ -48,5 +88,5 @@ def send_with_reconnect(send: Callable[[], SentT]) -> SentT:
 
 
 def declared_queues(broker_url: str) -> list[Queue]:
-    """Declare all queues, for Celery's `task_queues`."""
+    """Describe all queues, for Celery's `task_queues`."""
     return [declared_queue(name, broker_url) for name in QUEUES]

@@ -31,6 +31,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from booking_tasks.context import Policies, Weights
+from booking_tasks.kit.broker_urls import is_amqp
 from booking_tasks.kit.database_urls import checked_database_url
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.signed_links import Links
@@ -214,6 +215,16 @@ class Settings(BaseSettings):
     def _database_address(cls, value: str) -> str:
         return checked_database_url(value)
 
+    @field_validator("result_backend")
+    @classmethod
+    def _separated_by_trust(cls, value: str | None) -> str | None:
+        if value and value.partition(":")[0] in {"rpc", "amqp", "amqps", "pyamqp"}:
+            raise ValueError(
+                "rpc:// and amqp:// need RabbitMQ's default exchange, over which a sender could write to"
+                " every queue; leave it unset: answers then go over the exchange booking.answers"
+            )
+        return value or None
+
     @field_validator("default_time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
@@ -285,8 +296,9 @@ class Settings(BaseSettings):
         return self.broker_url or self.redis_url
 
     @property
-    def results(self) -> str:
-        return self.result_backend or self.redis_url
+    def results(self) -> str | None:
+        """Where answers are stored; None on RabbitMQ alone, where each goes to the address of its sender."""
+        return self.result_backend or (None if is_amqp(self.broker) else self.redis_url)
 
     @classmethod
     def settings_customise_sources(

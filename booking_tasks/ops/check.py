@@ -269,7 +269,7 @@ def _protection(name: str, url: str) -> Iterator[Finding]:
 def _results(config: Settings) -> Iterator[Finding]:
     from booking_tasks.ops import brokers
 
-    if config.results == config.broker:
+    if config.results is None or config.results == config.broker:
         return
     shown = brokers.without_password(config.results)
     brokers.ping(config.results, TIMEOUT)

@@ -77,17 +77,20 @@ def secrets(
         Path, typer.Argument(help="The folder for the files; created when it does not exist.")
     ] = Path("secrets"),
     redis: Annotated[
-        str, typer.Option(help="The address of the broker for the services, host:port.")
+        str, typer.Option(help="The address of Redis or Valkey for the services, host:port.")
     ] = "redis:6379",
+    rabbitmq: Annotated[
+        str, typer.Option(help="The address of RabbitMQ for the services, host:port.")
+    ] = "rabbitmq:5672",
     postgres: Annotated[
         str, typer.Option(help="The address of the database server, host:port.")
     ] = "postgres:5432",
     database: Annotated[str, typer.Option(help="The database's name.")] = "booking_tasks",
 ) -> None:
-    """Make passwords for broker and database, and the ACL file, roles and URLs that contain them."""
+    """Make passwords for brokers and database, and the accounts, roles and URLs that contain them."""
     from booking_tasks.ops.secret_files import write_secrets
 
-    for name in write_secrets(folder, redis, postgres, database):
+    for name in write_secrets(folder, redis, postgres, database, rabbitmq):
         typer.echo(folder / name)
 
 

@@ -8,6 +8,7 @@ another one. Standard library only, because it runs before anything is installed
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import re
@@ -22,8 +23,8 @@ _PLACE = re.compile(r"<([a-z-]+)>")
 ROLES = ("booking_migrator", "booking_app", "booking_reader")
 
 
-def acl_users(template: str) -> list[str]:
-    """Return the users of an ACL template that have a password."""
+def accounts_of(template: str) -> list[str]:
+    """Return the accounts of a template that have a password."""
     return sorted(set(_PLACE.findall(_without_comments(template))))
 
 
@@ -32,6 +33,17 @@ def acl_file(template: str, passwords: dict[str, str]) -> str:
     joined = re.sub(r"\n[ \t]+", " ", _without_comments(template))
     lines = "".join(f"{line}\n" for line in joined.splitlines() if line)
     return _PLACE.sub(lambda place: _hash(passwords[place[1]]), lines)
+
+
+def definitions_file(template: str, passwords: dict[str, str]) -> str:
+    """Return RabbitMQ's definitions with hashes of the accounts' passwords."""
+    return _PLACE.sub(lambda place: _rabbitmq_hash(passwords[place[1]]), template)
+
+
+def _rabbitmq_hash(password: str) -> str:
+    """Return RabbitMQ's hash; its salt derives from the password, so that a second run changes nothing."""
+    salt = hashlib.sha256(b"salt" + password.encode()).digest()[:4]
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 def _without_comments(template: str) -> str:
@@ -59,37 +71,66 @@ def grants_sql() -> str:
 
 
 def write_secrets(
-    folder: Path, redis: str = "redis:6379", postgres: str = "postgres:5432", database: str = "booking_tasks"
+    folder: Path,
+    redis: str = "redis:6379",
+    postgres: str = "postgres:5432",
+    database: str = "booking_tasks",
+    rabbitmq: str = "rabbitmq:5672",
 ) -> list[str]:
     """Write the missing files into a folder that only its owner may enter; returns the names written.
 
-    `redis` and `postgres` are host and port for the services.
+    `redis`, `postgres` and `rabbitmq` are host and port for the services.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    template = (ACCESS / "redis.acl").read_text()
     written: list[str] = []
-    brokers = {
-        user: _password(folder, f"redis_{user.replace('-', '_')}_password", written)
-        for user in acl_users(template)
-    }
-    roles = {role: _password(folder, f"{role}_password", written) for role in ROLES}
+    files = (
+        _redis_files(folder, redis, written)
+        | _rabbitmq_files(folder, rabbitmq, written)
+        | _postgres_files(folder, f"{postgres}/{database}", written)
+    )
     for other in ("postgres_password", "link_secret"):
         _password(folder, other, written)
-    files = {
-        "redis.acl": acl_file(template, brokers),
-        "roles.sql": roles_file(roles),
-        "database_url": f"postgresql://booking_app:{roles['booking_app']}@{postgres}/{database}",
-        "migrator_database_url": f"postgresql://booking_migrator:{roles['booking_migrator']}"
-        f"@{postgres}/{database}",
-        **{
-            f"redis_{user.replace('-', '_')}_url": f"redis://{user}:{password}@{redis}/0"
-            for user, password in brokers.items()
-        },
-    }
-    files["redis_url"] = files.pop("redis_worker_url")
     for name, content in files.items():
         _write(folder / name, content, written)
     return written
+
+
+def _redis_files(folder: Path, address: str, written: list[str]) -> dict[str, str]:
+    template = (ACCESS / "redis.acl").read_text()
+    passwords = _passwords(folder, "redis", template, written)
+    urls = {
+        f"redis_{account.replace('-', '_')}_url": f"redis://{account}:{password}@{address}/0"
+        for account, password in passwords.items()
+    }
+    urls["redis_url"] = urls.pop("redis_worker_url")
+    return {"redis.acl": acl_file(template, passwords)} | urls
+
+
+def _rabbitmq_files(folder: Path, address: str, written: list[str]) -> dict[str, str]:
+    template = (ACCESS / "rabbitmq.json").read_text()
+    passwords = _passwords(folder, "rabbitmq", template, written)
+    urls = {
+        f"rabbitmq_{account.replace('-', '_')}_url": f"amqp://{account}:{password}@{address}/booking"
+        for account, password in passwords.items()
+    }
+    urls["rabbitmq_url"] = urls.pop("rabbitmq_worker_url")
+    return {"rabbitmq_definitions.json": definitions_file(template, passwords)} | urls
+
+
+def _postgres_files(folder: Path, address: str, written: list[str]) -> dict[str, str]:
+    roles = {role: _password(folder, f"{role}_password", written) for role in ROLES}
+    return {
+        "roles.sql": roles_file(roles),
+        "database_url": f"postgresql://booking_app:{roles['booking_app']}@{address}",
+        "migrator_database_url": f"postgresql://booking_migrator:{roles['booking_migrator']}@{address}",
+    }
+
+
+def _passwords(folder: Path, server: str, template: str, written: list[str]) -> dict[str, str]:
+    return {
+        account: _password(folder, f"{server}_{account.replace('-', '_')}_password", written)
+        for account in accounts_of(template)
+    }
 
 
 def _password(folder: Path, name: str, written: list[str]) -> str:

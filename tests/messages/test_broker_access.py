@@ -30,7 +30,7 @@ from booking_tasks.contracts import (
 from booking_tasks.enums import EvidenceType
 from booking_tasks.kit.queues import QUEUES
 from booking_tasks.ops.cli import cli
-from booking_tasks.ops.secret_files import ACCESS, acl_users, write_secrets
+from booking_tasks.ops.secret_files import ACCESS, accounts_of, write_secrets
 from tests.messages.access import GuardedValkey
 from tests.messages.broker_permissions import FORBIDDEN_TO_PRODUCERS, MATRIX, QUEUE_OF, USERS
 from tests.messages.raw import search
@@ -72,7 +72,7 @@ def test_nobody_comes_in_without_a_name(guarded: GuardedValkey) -> None:
 def test_every_user_has_a_password_of_its_own_and_only_its_hash_is_on_the_server(
     guarded: GuardedValkey,
 ) -> None:
-    assert acl_users((ACCESS / "redis.acl").read_text()) == sorted(USERS)
+    assert accounts_of((ACCESS / "redis.acl").read_text()) == sorted(USERS)
     file = (guarded.secrets / "redis.acl").read_text()
     passwords = [path.read_text() for path in sorted(guarded.secrets.glob("redis_*_password"))]
 

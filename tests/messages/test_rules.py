@@ -16,14 +16,17 @@ from booking_tasks.guard.envelope import MAX_DEPTH, FaultError, clean_envelope, 
 from booking_tasks.guard.rules import (
     DEAD_LETTER,
     Admitted,
+    AwaitedAnswer,
     EntryPoint,
     ReceivedMessage,
     Refused,
+    awaited_id,
     body_of,
     headers_of,
     judge,
     replacement_call,
 )
+from booking_tasks.kit.answer_addresses import address_problem
 from tests.messages.corpus import ENVELOPES, MESSAGES, TRUST
 from tests.messages.fuzz import elements
 from tests.messages.raw import OUT, PREFIX, SEARCH, element, nested, search
@@ -184,3 +187,59 @@ def test_bytes_that_rabbitmq_hands_over_are_judged_alike() -> None:
         assert isinstance(
             judge(ReceivedMessage(bad, body, "application/json", "utf-8", "booking"), ENTRY_POINTS), Refused
         )
+
+
+def test_a_sender_that_waits_is_answered_under_its_own_id_whatever_becomes_of_the_message() -> None:
+    for headers in ({"task": "booking_tasks.v1.dance"}, {"eta": "now"}, {}):
+        raw = element(headers={"id": "abc", "ignore_result": False, **headers})
+        call = replacement_call(judged(raw), "booking", "fresh", AwaitedAnswer("abc"))
+        assert (call.id, call.headers["ignore_result"]) == ("abc", False)
+        unanswered = replacement_call(judged(raw), "booking", "fresh")
+        assert unanswered.headers["ignore_result"] is True
+
+
+def test_an_answer_is_awaited_when_the_headers_say_so_and_the_id_is_sound() -> None:
+    assert awaited_id({"id": "abc", "ignore_result": False}) == "abc"
+    assert awaited_id({"fault": {"id": "abc", "ignore_result": False}}) == "abc"
+    assert awaited_id({"id": "abc"}, is_awaited_by_default=True) == "abc"
+    for headers in (
+        None,
+        [],
+        {},
+        {"id": "abc"},
+        {"id": "abc", "ignore_result": True},
+        {"id": "a b", "ignore_result": False},
+        {"id": 7, "ignore_result": False},
+        {"fault": {"ignore_result": False}},
+    ):
+        assert awaited_id(headers) is None, headers
+
+
+UUID = "01890a5d-ac96-474b-8cce-b302099a8057"
+
+
+@pytest.mark.parametrize(
+    ("address", "account", "problem"),
+    [
+        (f"answers.shop.{UUID}", "shop", None),
+        (f"answers.shop.{UUID}", None, "user_id is missing"),
+        (f"answers.shop.{UUID}", "", "user_id is missing"),
+        (f"answers.shop.{UUID}", 7, "user_id is missing"),
+        (None, "shop", "reply_to is missing"),
+        ("", "shop", "reply_to is missing"),
+        (f"answers.other.{UUID}", "shop", "reply_to is not"),
+        (f"answers.shop.x.{UUID}", "shop", "reply_to is not"),
+        (f"answers.shop.x.{UUID}", "shop.x", "reply_to is not"),
+        (f"answers.shop.{UUID}\n", "shop", "reply_to is not"),
+        (f"answers.shop.{UUID.upper()}", "shop", "reply_to is not"),
+        ("answers.shop.", "shop", "reply_to is not"),
+        ("amq.rabbitmq.reply-to", "shop", "reply_to is not"),
+        ("booking", "shop", "reply_to is not"),
+        (f"answers.*.{UUID}", "*", "reply_to is not"),
+    ],
+)
+def test_an_answer_goes_to_an_address_of_the_verified_account_only(
+    address: Any, account: Any, problem: str | None
+) -> None:
+    found = address_problem(address, account)
+    assert found is None if problem is None else found is not None and found.startswith(problem)

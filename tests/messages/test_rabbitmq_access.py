@@ -1,0 +1,271 @@
+"""The permissions of each account of the shipped definitions on a real RabbitMQ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import amqp
+import pytest
+from celery import Celery
+from kombu import Connection
+from kombu.exceptions import OperationalError
+
+from booking_tasks.kit.broker_topology import (
+    BINDINGS,
+    DELIVERY_LIMIT,
+    EXCHANGE_TYPES,
+    declare_missing,
+    missing,
+)
+from booking_tasks.kit.queues import DEAD_LETTERS, EXCHANGES, QUEUES
+from booking_tasks.ops.secret_files import ACCESS, accounts_of, write_secrets
+from tests.messages.access import GuardedRabbitMQ
+from tests.messages.broker_permissions import QUEUE_OF
+
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(240)]
+
+ACCOUNTS = (*QUEUE_OF, "worker", "events", "operator")
+#: Account -> the exchanges that it may publish to.
+PUBLISH = {
+    **{account: {EXCHANGES[queue]} for account, queue in QUEUE_OF.items()},
+    "worker": {"booking.internal", "booking.answers", "booking.events"},
+    "events": set(),
+    "operator": set(),
+}
+#: Exchanges that every RabbitMQ has; "" is the default exchange, which reaches every queue by its name.
+BUILT_IN = ("", "amq.direct", "amq.topic", "amq.fanout", "amq.headers")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedRabbitMQ]:
+    """A broker that loaded the shipped definitions."""
+    with GuardedRabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as running:
+        yield running
+
+
+@contextmanager
+def connected(broker: GuardedRabbitMQ, account: str) -> Iterator[amqp.Connection]:
+    url = urlsplit(broker.url_of(account))
+    connection = amqp.Connection(
+        f"{url.hostname}:{url.port}", url.username, url.password, virtual_host="booking", confirm_publish=True
+    )
+    with connection:
+        yield connection
+
+
+def attempt(connection: amqp.Connection, use: Callable[[amqp.Channel], Any]) -> str:
+    """`ok`, or the name of the refusal."""
+    channel = connection.channel()
+    try:
+        use(channel)
+    except amqp.exceptions.AMQPError as refusal:
+        return type(refusal).__name__
+    finally:
+        channel.close()
+    return "ok"
+
+
+def publish(exchange: str, key: str = "nowhere", **properties: Any) -> Callable[[amqp.Channel], Any]:
+    return lambda channel: channel.basic_publish(amqp.Message("x", **properties), exchange, key)
+
+
+def consume(queue: str) -> Callable[[amqp.Channel], Any]:
+    return lambda channel: channel.basic_cancel(channel.basic_consume(queue))
+
+
+def declare_queue(name: str, **arguments: Any) -> Callable[[amqp.Channel], Any]:
+    return lambda channel: channel.queue_declare(name, durable=True, auto_delete=False, arguments=arguments)
+
+
+def expected(allowed: set[str], names: tuple[str, ...]) -> dict[str, str]:
+    return {name: "ok" if name in allowed else "AccessRefused" for name in names}
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_an_account_publishes_to_its_own_exchanges_and_no_other(
+    guarded: GuardedRabbitMQ, account: str
+) -> None:
+    names = (*EXCHANGE_TYPES, *BUILT_IN)
+    with connected(guarded, account) as connection:
+        seen = {name: attempt(connection, publish(name)) for name in names}
+
+    assert seen == expected(PUBLISH[account], names)
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_only_workers_consume_and_nobody_reads_the_dead_letters(
+    guarded: GuardedRabbitMQ, account: str
+) -> None:
+    names = (*QUEUES, DEAD_LETTERS)
+    with connected(guarded, account) as connection:
+        seen = {name: attempt(connection, consume(name)) for name in names}
+
+    assert seen == expected(set(QUEUES) if account == "worker" else set(), names)
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_no_account_configures_anything_of_the_service(guarded: GuardedRabbitMQ, account: str) -> None:
+    queues, exchanges = (*QUEUES, DEAD_LETTERS, "another"), (*EXCHANGE_TYPES, "another")
+    with connected(guarded, account) as connection:
+        seen = {
+            **{f"declare {one}": attempt(connection, declare_queue(one)) for one in queues},
+            **{f"delete {one}": attempt(connection, lambda ch, q=one: ch.queue_delete(q)) for one in queues},
+            **{
+                f"declare {one}": attempt(connection, lambda ch, x=one: ch.exchange_declare(x, "direct"))
+                for one in exchanges
+            },
+            **{
+                f"delete {one}": attempt(connection, lambda ch, x=one: ch.exchange_delete(x))
+                for one in exchanges
+            },
+            **{
+                f"bind {one}": attempt(
+                    connection, lambda ch, q=one: ch.queue_bind(q, "booking.requests", "x")
+                )
+                for one in QUEUES
+            },
+            **{
+                f"unbind {one}": attempt(connection, lambda ch, q=one: ch.queue_unbind(q, EXCHANGES[q], q))
+                for one in QUEUES
+            },
+        }
+
+    assert set(seen.values()) == {"AccessRefused"}
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_every_account_may_ask_what_exists(guarded: GuardedRabbitMQ, account: str) -> None:
+    with connected(guarded, account) as connection:
+        assert missing(connection) == ([], [])
+        declare_missing(connection)
+
+
+@pytest.mark.parametrize("account", QUEUE_OF)
+def test_a_producer_declares_queues_for_its_own_answers_only(guarded: GuardedRabbitMQ, account: str) -> None:
+    own, other = f"answers.{account}.{uuid4()}", f"answers.other.{uuid4()}"
+    own_exchange = EXCHANGES[QUEUE_OF[account]]
+    another_exchange = "booking.evidence" if own_exchange == "booking.admin" else "booking.admin"
+    with connected(guarded, account) as connection:
+        seen = {
+            "declare": attempt(connection, declare_queue(own, **{"x-expires": 600_000})),
+            "bind": attempt(connection, lambda ch: ch.queue_bind(own, "booking.answers", own)),
+            "consume": attempt(connection, consume(own)),
+            "declare another's": attempt(connection, declare_queue(other)),
+            "dead letters to admin": attempt(
+                connection, declare_queue(f"{own}1", **{"x-dead-letter-exchange": another_exchange})
+            ),
+            "dead letters to any queue": attempt(
+                connection, declare_queue(f"{own}2", **{"x-dead-letter-exchange": ""})
+            ),
+            "alternate exchange": attempt(
+                connection,
+                lambda ch: ch.exchange_declare(
+                    own, "direct", arguments={"alternate-exchange": another_exchange}
+                ),
+            ),
+            "answers into another exchange": attempt(
+                connection, lambda ch: ch.exchange_bind(another_exchange, "booking.answers", own)
+            ),
+            "own queue to events": attempt(connection, lambda ch: ch.queue_bind(own, "booking.events", "#")),
+            "own queue to requests": attempt(connection, lambda ch: ch.queue_bind(own, own_exchange, "x")),
+        }
+
+    assert [name for name, result in seen.items() if result == "ok"] == ["declare", "bind", "consume"]
+    assert set(seen.values()) == {"ok", "AccessRefused"}
+
+
+def test_a_producer_cannot_use_the_queue_of_anothers_answers(guarded: GuardedRabbitMQ) -> None:
+    queue = f"answers.producer-booking.{uuid4()}"
+    with connected(guarded, "producer-booking") as owner:
+        owner.channel().queue_declare(queue, durable=True, auto_delete=False)
+        for account in (*(set(QUEUE_OF) - {"producer-booking"}), "events", "operator", "worker"):
+            with connected(guarded, account) as other:
+                uses = {
+                    "consume": attempt(other, consume(queue)),
+                    "get": attempt(other, lambda ch: ch.basic_get(queue)),
+                    "purge": attempt(other, lambda ch: ch.queue_purge(queue)),
+                    "delete": attempt(other, lambda ch: ch.queue_delete(queue)),
+                    "bind": attempt(other, lambda ch: ch.queue_bind(queue, "booking.answers", "x")),
+                }
+                assert set(uses.values()) == {"AccessRefused"}, account
+
+
+def test_the_broker_verifies_the_user_id_of_a_message(guarded: GuardedRabbitMQ) -> None:
+    with connected(guarded, "producer-booking") as connection:
+        own = attempt(connection, publish("booking.requests", "booking", user_id="producer-booking"))
+        forged = attempt(connection, publish("booking.requests", "booking", user_id="producer-admin"))
+
+    assert (own, forged) == ("ok", "PreconditionFailed")
+
+
+def test_a_reader_of_events_binds_queues_of_its_own(guarded: GuardedRabbitMQ) -> None:
+    queue = f"events.{uuid4()}"
+    with connected(guarded, "events") as connection:
+        assert attempt(connection, declare_queue(queue, **{"x-queue-type": "quorum"})) == "ok"
+        assert attempt(connection, lambda ch: ch.queue_bind(queue, "booking.events", "#")) == "ok"
+        assert attempt(connection, lambda ch: ch.queue_bind(queue, "booking.answers", "#")) == "AccessRefused"
+        with connected(guarded, "worker") as worker:
+            assert attempt(worker, publish("booking.events", "booking.session.scheduled.v1")) == "ok"
+        assert connection.channel().basic_get(queue, no_ack=True).body == "x"
+
+
+def test_nobody_comes_in_without_an_account(guarded: GuardedRabbitMQ) -> None:
+    for account, password in (("guest", "guest"), ("worker", "guess"), (guarded.account, guarded.password)):
+        connection = amqp.Connection(f"127.0.0.1:{guarded.port}", account, password, virtual_host="booking")
+        with pytest.raises(amqp.exceptions.AccessRefused):
+            connection.connect()
+
+
+def test_the_definitions_say_what_the_code_says() -> None:
+    shipped = json.loads((ACCESS / "rabbitmq.json").read_text())
+
+    assert {one["name"]: one["type"] for one in shipped["exchanges"]} == EXCHANGE_TYPES
+    assert {one["name"] for one in shipped["queues"]} == set(BINDINGS)
+    assert all(one["arguments"] == {"x-queue-type": "quorum"} for one in shipped["queues"])
+    bound = {one["destination"]: (one["source"], one["routing_key"]) for one in shipped["bindings"]}
+    assert bound == BINDINGS
+    [messages] = [one for one in shipped["policies"] if one["name"] == "messages"]
+    assert messages["pattern"] == f"^({'|'.join(QUEUES)})$"
+    assert messages["definition"]["delivery-limit"] == DELIVERY_LIMIT
+    assert messages["definition"]["dead-letter-exchange"] == DEAD_LETTERS
+    assert [one["name"] for one in shipped["users"]] == list(ACCOUNTS)
+    assert [one["user"] for one in shipped["permissions"]] == list(ACCOUNTS)
+
+
+def test_every_account_has_a_password_of_its_own_and_only_its_hash_is_in_the_definitions(
+    guarded: GuardedRabbitMQ,
+) -> None:
+    assert accounts_of((ACCESS / "rabbitmq.json").read_text()) == sorted(ACCOUNTS)
+    file = (guarded.secrets / "rabbitmq_definitions.json").read_text()
+    passwords = [path.read_text() for path in sorted(guarded.secrets.glob("rabbitmq_*_password"))]
+    hashes = {one["password_hash"] for one in json.loads(file)["users"]}
+
+    assert len(hashes) == len(set(passwords)) == len(passwords) == len(ACCOUNTS)
+    assert all(len(one) == 48 and one not in file for one in passwords)
+    assert write_secrets(guarded.secrets, rabbitmq=f"127.0.0.1:{guarded.port}") == []
+
+
+def test_an_ordinary_celery_app_names_exchange_and_routing_key(guarded: GuardedRabbitMQ) -> None:
+    url = guarded.url_of("producer-booking")
+    with Celery("shop", broker=url, set_as_current=False) as shop:
+        shop.conf.broker_transport_options = {"confirm_publish": True}
+        call = {"name": "booking_tasks.v1.x", "kwargs": {"request": {}}, "declare": [], "retry": False}
+        shop.send_task(**call, exchange="booking.requests", routing_key="booking")
+        with pytest.raises((OperationalError, amqp.exceptions.AccessRefused)):
+            shop.send_task(**call, exchange="booking.admin", routing_key="admin")
+
+
+def test_a_broker_without_definitions_gets_what_is_missing_once(rabbitmq: str) -> None:
+    with Connection(rabbitmq) as connection:
+        assert missing(connection.connection) == (list(EXCHANGE_TYPES), list(BINDINGS))
+        declare_missing(connection.connection)
+        assert missing(connection.connection) == ([], [])
+        declare_missing(connection.connection)
+        for queue, (exchange, key) in BINDINGS.items():
+            connection.default_channel.basic_publish(amqp.Message("x"), exchange, key, mandatory=True)
+            assert connection.default_channel.basic_get(queue, no_ack=True) is not None, queue
