@@ -14,6 +14,8 @@ from booking_tasks.events import service
 from booking_tasks.events.publisher import Publisher, Targets
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Send, Skipped, Step, run_due
+from booking_tasks.kit.broker_urls import is_amqp
+from booking_tasks.kit.queues import EVENTS_EXCHANGE
 from booking_tasks.kit.settings import Settings, settings
 from booking_tasks.outbox.job_args import PublishEvent
 
@@ -29,7 +31,7 @@ class PublishEventHandler:
     def prepare(self, db: Session, ctx: Context, job: LeasedJob[PublishEvent]) -> Step:
         """The event's bytes, unless there is no target or no event."""
         if not self.publisher.targets:
-            return Skipped("no stream and no task is configured")
+            return Skipped("no stream, no task and no exchange is configured")
         if job.payload is not None:
             return Send(job.payload)
         event = service.cloud_event(db, job.args.event_id, self.source, self.type_prefix)
@@ -54,19 +56,19 @@ class PublishEventHandler:
 def publish_event() -> int:
     """Publish the due events; returns how many jobs were run."""
     config = settings()
-    with Publisher(targets_of(config), app.send_task) as publisher:
+    with Publisher(targets_of(config), app.send_task, app.producer_or_acquire) as publisher:
         handler = PublishEventHandler(publisher, config.event_source, config.event_type_prefix)
         return run_due(PublishEvent, handler)
 
 
 def targets_of(config: Settings) -> Targets:
-    """Where this deployment publishes. On RabbitMQ the queue is a quorum queue, like our own."""
-    quorum = {"x-queue-type": "quorum"} if config.broker.startswith(("amqp", "pyamqp")) else None
-    queue = config.event_queue and Queue(config.event_queue, durable=True, queue_arguments=quorum)
+    """Return where this deployment publishes: on RabbitMQ its exchange of events, and Redis only if named."""
+    queue = config.event_queue and Queue(config.event_queue, durable=True)
     return Targets(
         redis_url=config.redis_url,
-        stream=config.event_stream,
+        stream=config.event_stream if config.has_redis else None,
         stream_length=config.event_stream_length,
         task=config.event_task,
         queue=queue or None,
+        exchange=EVENTS_EXCHANGE if is_amqp(config.broker) else None,
     )

@@ -296,6 +296,11 @@ class Settings(BaseSettings):
         return self.broker_url or self.redis_url
 
     @property
+    def has_redis(self) -> bool:
+        """Whether a Redis belongs to this deployment; with RabbitMQ only where REDIS_URL names one."""
+        return not is_amqp(self.broker) or "redis_url" in self.model_fields_set
+
+    @property
     def results(self) -> str | None:
         """Where answers are stored; None on RabbitMQ alone, where each goes to the address of its sender."""
         return self.result_backend or (None if is_amqp(self.broker) else self.redis_url)

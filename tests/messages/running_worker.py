@@ -21,13 +21,27 @@ from booking_tasks.ops.service_processes import ServiceProcess
 from tests.messages.raw import search
 
 
+class Rows:
+    """The rows of a service's database, read by its owner."""
+
+    def __init__(self, database: str) -> None:
+        self._database = psycopg.connect(database, autocommit=True, row_factory=dict_row)
+
+    def __call__(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
+        cursor = self._database.execute(query.encode(), arguments)
+        return cursor.fetchall() if cursor.description else []
+
+    def close(self) -> None:
+        self._database.close()
+
+
 class RunningWorker:
     """One worker on a broker and a database of its own."""
 
     def __init__(self, broker: str, database: str, worker: ServiceProcess, slots: int) -> None:
         self.worker, self.slots, self.url = worker, slots, broker
         self.broker = redis.Redis.from_url(broker)
-        self._database = psycopg.connect(database, autocommit=True, row_factory=dict_row)
+        self.rows = Rows(database)
         self._client = BookingClient(broker)
 
     def worker_runs(self) -> bool:
@@ -36,11 +50,7 @@ class RunningWorker:
     def close(self) -> None:
         self._client.close()
         self.broker.close()
-        self._database.close()
-
-    def rows(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
-        cursor = self._database.execute(query.encode(), arguments)
-        return cursor.fetchall() if cursor.description else []
+        self.rows.close()
 
     def forget(self) -> None:
         self.rows("DELETE FROM dead_letters")
