@@ -51,7 +51,7 @@ class GuardedConsumer(Consumer):
             try:
                 declare_missing(connection.connection)
             except IncompleteBrokerError as error:
-                log.critical("broker.incomplete", error=str(error))
+                log.error("broker.incomplete", error=str(error))
                 raise WorkerShutdown(1) from error
         return connection
 
