@@ -92,7 +92,7 @@ def replace_with_call(
         received = _received(message, queue)
         answer = _awaited_answer(message, received, answers_by_address)
         call = replacement_call(judge(received, entry_points), queue, fresh_id, answer)
-        _overwrite(message, call, answer and answer.address)
+        _overwrite(message, call, None if answer is None else answer.address)
     except Exception as error:  # an exception would end the worker, and the message would be delivered again
         log.exception("message.not_judged", queue=queue)
         refused = Refused("unknown", f"the message cannot be judged ({type(error).__name__})", None, {})

@@ -39,18 +39,18 @@ class IncompleteBrokerError(BookingTasksError):
 def missing(connection: Any) -> tuple[list[str], list[str]]:
     """Return the exchanges and the queues that the broker does not have; any account may ask."""
     exchanges = [
-        name
-        for name, type_ in EXCHANGE_TYPES.items()
-        if not _exists(
-            connection, lambda channel, n=name, t=type_: channel.exchange_declare(n, t, passive=True)
-        )
+        name for name, type_ in EXCHANGE_TYPES.items() if not _exists(connection, _find_exchange(name, type_))
     ]
-    queues = [
-        name
-        for name in BINDINGS
-        if not _exists(connection, lambda channel, n=name: channel.queue_declare(n, passive=True))
-    ]
+    queues = [name for name in BINDINGS if not _exists(connection, _find_queue(name))]
     return exchanges, queues
+
+
+def _find_exchange(name: str, type_: str) -> Callable[[Any], Any]:
+    return lambda channel: channel.exchange_declare(name, type_, passive=True)
+
+
+def _find_queue(name: str) -> Callable[[Any], Any]:
+    return lambda channel: channel.queue_declare(name, passive=True)
 
 
 def _exists(connection: Any, ask: Callable[[Any], Any]) -> bool:

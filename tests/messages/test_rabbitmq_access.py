@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -108,32 +109,33 @@ def test_only_workers_consume_and_nobody_reads_the_dead_letters(
     assert seen == expected(set(QUEUES) if account == "worker" else set(), names)
 
 
+def _changes(queues: tuple[str, ...], exchanges: tuple[str, ...]) -> dict[str, Callable[[amqp.Channel], Any]]:
+    """Every way to change what belongs to the service."""
+    changes: dict[str, Callable[[amqp.Channel], Any]] = {}
+    for name in queues:
+        changes |= {
+            f"declare queue {name}": declare_queue(name),
+            f"delete queue {name}": partial(amqp.Channel.queue_delete, queue=name),
+        }
+    for name in exchanges:
+        changes |= {
+            f"declare exchange {name}": partial(amqp.Channel.exchange_declare, exchange=name, type="direct"),
+            f"delete exchange {name}": partial(amqp.Channel.exchange_delete, exchange=name),
+        }
+    for name in QUEUES:
+        binding = {"queue": name, "exchange": EXCHANGES[name], "routing_key": name}
+        changes |= {
+            f"bind {name}": partial(amqp.Channel.queue_bind, **binding),
+            f"unbind {name}": partial(amqp.Channel.queue_unbind, **binding),
+        }
+    return changes
+
+
 @pytest.mark.parametrize("account", ACCOUNTS)
 def test_no_account_configures_anything_of_the_service(guarded: GuardedRabbitMQ, account: str) -> None:
     queues, exchanges = (*QUEUES, DEAD_LETTERS, "another"), (*EXCHANGE_TYPES, "another")
     with connected(guarded, account) as connection:
-        seen = {
-            **{f"declare {one}": attempt(connection, declare_queue(one)) for one in queues},
-            **{f"delete {one}": attempt(connection, lambda ch, q=one: ch.queue_delete(q)) for one in queues},
-            **{
-                f"declare {one}": attempt(connection, lambda ch, x=one: ch.exchange_declare(x, "direct"))
-                for one in exchanges
-            },
-            **{
-                f"delete {one}": attempt(connection, lambda ch, x=one: ch.exchange_delete(x))
-                for one in exchanges
-            },
-            **{
-                f"bind {one}": attempt(
-                    connection, lambda ch, q=one: ch.queue_bind(q, "booking.requests", "x")
-                )
-                for one in QUEUES
-            },
-            **{
-                f"unbind {one}": attempt(connection, lambda ch, q=one: ch.queue_unbind(q, EXCHANGES[q], q))
-                for one in QUEUES
-            },
-        }
+        seen = {what: attempt(connection, use) for what, use in _changes(queues, exchanges).items()}
 
     assert set(seen.values()) == {"AccessRefused"}
 

@@ -15,6 +15,7 @@ from kombu import Connection
 
 from booking_tasks.client import BookingClient, NoAnswerError, NotSentError
 from booking_tasks.contracts import (
+    Command,
     SearchSlots,
     SetAvailability,
     SubmitRequest,
@@ -234,29 +235,31 @@ def test_a_whole_booking_with_answer_invitations_and_events(service: Service, cl
     admin = service.client("producer-admin")
     events = _events(service)
     requester, consultant, service_type = uuid4(), uuid4(), uuid4()
-    by = {"actor": "test"}
     hours = tuple(WeeklyHours(weekday=day, start=time(0), end=time(0)) for day in range(1, 8))
     try:
-        for command in (
+        commands: tuple[Command[Any], ...] = (
             UpsertServiceType(
                 message_id=uuid4(),
-                **by,
+                actor="test",
                 service_type_id=service_type,
                 name="Tutoring",
                 default_duration_minutes=60,
             ),
-            UpsertUser(message_id=uuid4(), **by, user_id=requester, **PERSON),
-            UpsertUser(message_id=uuid4(), **by, user_id=consultant, **PERSON),
-            UpsertConsultant(message_id=uuid4(), **by, consultant_user_id=consultant, time_zone="UTC"),
-            SetAvailability(message_id=uuid4(), **by, consultant_user_id=consultant, weekly=hours),
-        ):
+            UpsertUser(message_id=uuid4(), actor="test", user_id=requester, **PERSON),
+            UpsertUser(message_id=uuid4(), actor="test", user_id=consultant, **PERSON),
+            UpsertConsultant(
+                message_id=uuid4(), actor="test", consultant_user_id=consultant, time_zone="UTC"
+            ),
+            SetAvailability(message_id=uuid4(), actor="test", consultant_user_id=consultant, weekly=hours),
+        )
+        for command in commands:
             assert admin.send(command, wait=True).outcome(PATIENCE).result == "done", command
     finally:
         admin.close()
     start = (datetime.now(UTC) + timedelta(days=3)).replace(minute=0, second=0, microsecond=0)
     request = SubmitRequest(
         message_id=uuid4(),
-        **by,
+        actor="test",
         request_id=uuid4(),
         requester_user_id=requester,
         service_type_id=service_type,

@@ -190,6 +190,7 @@ def test_bytes_that_rabbitmq_hands_over_are_judged_alike() -> None:
 
 
 def test_a_sender_that_waits_is_answered_under_its_own_id_whatever_becomes_of_the_message() -> None:
+    headers: dict[str, Any]
     for headers in ({"task": "booking_tasks.v1.dance"}, {"eta": "now"}, {}):
         raw = element(headers={"id": "abc", "ignore_result": False, **headers})
         call = replacement_call(judged(raw), "booking", "fresh", AwaitedAnswer("abc"))
@@ -202,7 +203,7 @@ def test_an_answer_is_awaited_when_the_headers_say_so_and_the_id_is_sound() -> N
     assert awaited_id({"id": "abc", "ignore_result": False}) == "abc"
     assert awaited_id({"fault": {"id": "abc", "ignore_result": False}}) == "abc"
     assert awaited_id({"id": "abc"}, is_awaited_by_default=True) == "abc"
-    for headers in (
+    unsound: tuple[Any, ...] = (
         None,
         [],
         {},
@@ -211,7 +212,8 @@ def test_an_answer_is_awaited_when_the_headers_say_so_and_the_id_is_sound() -> N
         {"id": "a b", "ignore_result": False},
         {"id": 7, "ignore_result": False},
         {"fault": {"ignore_result": False}},
-    ):
+    )
+    for headers in unsound:
         assert awaited_id(headers) is None, headers
 
 
