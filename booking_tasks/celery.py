@@ -26,11 +26,13 @@ from booking_tasks.contracts import PUBLIC, TASK_PREFIX
 from booking_tasks.kit import shutdown
 from booking_tasks.kit.database import forget_inherited_connections
 from booking_tasks.kit.errors import SettingsError
-from booking_tasks.kit.logs import configure_logging
+from booking_tasks.kit.logs import configure_logging, logger
 from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, destination
-from booking_tasks.kit.settings import Settings, settings
+from booking_tasks.kit.settings import Settings, settings, unknown_settings
 from booking_tasks.kit.tracing import start_tracing
 from booking_tasks.outbox.jobs import JOB_TYPES
+
+log = logger(__name__)
 
 TASK_MODULES = (
     "booking_tasks.absence.tasks",
@@ -245,6 +247,11 @@ def _request_shutdown(**_: Any) -> None:
     shutdown.request()
 
 
+def _warn_of_unknown_settings() -> None:
+    if names := unknown_settings():
+        log.warning("settings.unknown", names=names)
+
+
 @beat_init.connect
 def _stop_beat_on_signals(sender: Any, **_: Any) -> None:
     """Make SIGTERM and SIGINT stop the beat's service and not only raise SystemExit.
@@ -258,12 +265,14 @@ def _stop_beat_on_signals(sender: Any, **_: Any) -> None:
         raise SystemExit
 
     signals.update(SIGTERM=stop, SIGINT=stop)
+    _warn_of_unknown_settings()
 
 
 @celeryd_init.connect
 def _configure_logging_early(**_: Any) -> None:
     """Configure logging before the worker checks itself, so that its warnings are JSON lines too."""
     configure_logging(final=False)
+    _warn_of_unknown_settings()
 
 
 @setup_logging.connect

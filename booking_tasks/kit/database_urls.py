@@ -17,6 +17,61 @@ _DRIVER = "postgresql+psycopg"
 _PRIMARY = ("target_session_attrs", "read-write")
 _PRIMARIES = ("any", "read-write", "primary")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+#: The options of libpq 18; this module must not import psycopg, because effects read settings too.
+_OPTIONS = frozenset(
+    [
+        "application_name",
+        "channel_binding",
+        "client_encoding",
+        "connect_timeout",
+        "dbname",
+        "fallback_application_name",
+        "gssdelegation",
+        "gssencmode",
+        "gsslib",
+        "host",
+        "hostaddr",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "krbsrvname",
+        "load_balance_hosts",
+        "max_protocol_version",
+        "min_protocol_version",
+        "oauth_client_id",
+        "oauth_client_secret",
+        "oauth_issuer",
+        "oauth_scope",
+        "options",
+        "passfile",
+        "password",
+        "port",
+        "replication",
+        "require_auth",
+        "requirepeer",
+        "scram_client_key",
+        "scram_server_key",
+        "service",
+        "ssl_max_protocol_version",
+        "ssl_min_protocol_version",
+        "sslcert",
+        "sslcertmode",
+        "sslcompression",
+        "sslcrl",
+        "sslcrldir",
+        "sslkey",
+        "sslkeylogfile",
+        "sslmode",
+        "sslnegotiation",
+        "sslpassword",
+        "sslrootcert",
+        "sslsni",
+        "target_session_attrs",
+        "tcp_user_timeout",
+        "user",
+    ]
+)
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%]+\]|/[^:]*|[^:\[\]/]*)(?::(?P<port>.*))?")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -80,18 +135,11 @@ def _options(query: str) -> list[tuple[str, str]]:
     for name in names:
         if name != "host" and names.count(name) > 1:
             raise ValueError(f"names the option {name} twice: write it once")
-    known = _options_of_libpq() if options else frozenset()
     for name, text in options:
-        if name not in known:
+        if name not in _OPTIONS:
             raise ValueError(f"has an option that PostgreSQL does not know: {name[:40]!r}; remove it")
         _refuse_impossible(name, text)
     return options
-
-
-def _options_of_libpq() -> frozenset[str]:
-    from psycopg.pq import Conninfo  # noqa: PLC0415 - it takes long to import, and most URLs have no options
-
-    return frozenset(option.keyword.decode() for option in Conninfo.get_defaults())
 
 
 def _refuse_impossible(name: str, text: str) -> None:

@@ -10,83 +10,44 @@ Durations are `timedelta`: `90` (seconds), `10m`, `24h`, `2d` or ISO 8601 (`PT10
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AliasChoices,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from booking_tasks.context import Policies, Weights
 from booking_tasks.kit.broker_urls import is_amqp
 from booking_tasks.kit.database_urls import checked_database_url
 from booking_tasks.kit.errors import SettingsError
+from booking_tasks.kit.setting_names import meant, unknown_names
+from booking_tasks.kit.setting_values import (
+    BrokerUrl,
+    Domain,
+    Duration,
+    DurationOrNone,
+    Durations,
+    FilePath,
+    Host,
+    Hosts,
+    Line,
+    MailAddress,
+    NoneWhenEmpty,
+    RedisUrl,
+    SecretToken,
+    Token,
+    WebAddress,
+    WeightsSetting,
+)
 from booking_tasks.kit.signed_links import Links
 from booking_tasks.kit.time_zones import zone
 
-_SHORT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d|)\s*$")
 _SHORTEST_SECRET = 32
-_UNIT = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def _duration(value: object) -> object:
-    if isinstance(value, str) and (short := _SHORT.match(value)):
-        return timedelta(**{_UNIT[short[2]]: float(short[1])})
-    return value
-
-
-def _durations(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(_duration(part) for part in value.split(",") if part.strip())
-    return value
-
-
-def _texts(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-def _weights(value: object) -> object:
-    """Read weights such as `fairness=20, earliest=5`; terms that are not named keep their defaults."""
-    if not isinstance(value, str):
-        return value
-    changes: dict[str, float] = {}
-    for part in filter(None, map(str.strip, value.split(","))):
-        term, separator, weight = (one.strip() for one in part.partition("="))
-        try:
-            number = float(weight)
-        except ValueError:
-            number = None
-        if not separator or number is None:
-            raise ValueError("must be terms with their weights, such as fairness=20,earliest=5")
-        if term in changes:
-            raise ValueError(f"names {term} twice")
-        changes[term] = number
-    weights = Weights().with_changes(changes)
-    if weights.problem is not None:
-        raise ValueError(weights.problem)
-    return weights
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
-DurationOrNone = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
-Durations = Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(_durations)]
-Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_texts)]
-WeightsSetting = Annotated[Weights, NoDecode, BeforeValidator(_weights)]
+_SHORTEST_TIMEOUT, _LONGEST_TIMEOUT = timedelta(milliseconds=10), timedelta(days=1)
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
@@ -99,10 +60,19 @@ class _SecretFiles(PydanticBaseSettingsSource):
             return None, field_name, False
         if name in os.environ:
             raise SettingsError(f"{name}: set both directly and by {name}_FILE; remove one of them")
+        if not path.strip():
+            raise SettingsError(f"{name}_FILE: is empty: name the file, or unset it")
         try:
-            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+            text = Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise SettingsError(f"{name}_FILE: cannot read {path}: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise SettingsError(f"{name}_FILE: {path} is not text in UTF-8: write it again") from None
+        if not text:
+            raise SettingsError(
+                f"{name}_FILE: {path} is empty: write the value into it, or unset {name}_FILE"
+            )
+        return text, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(None, name)[0] for name in self.settings_cls.model_fields}
@@ -120,12 +90,17 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "postgresql://localhost/booking_tasks", validation_alias=AliasChoices("DATABASE_URL")
     )
-    redis_url: str = Field("redis://localhost:6379/0", validation_alias=AliasChoices("REDIS_URL"))
-    broker_url: str | None = Field(None, validation_alias=AliasChoices("CELERY_BROKER_URL"))
-    result_backend: str | None = Field(None, validation_alias=AliasChoices("CELERY_RESULT_BACKEND"))
+    redis_url: RedisUrl = Field("redis://localhost:6379/0", validation_alias=AliasChoices("REDIS_URL"))
+    broker_url: Annotated[BrokerUrl | None, NoneWhenEmpty] = Field(
+        None, validation_alias=AliasChoices("CELERY_BROKER_URL")
+    )
+    result_backend: Annotated[BrokerUrl | None, NoneWhenEmpty] = Field(
+        None, validation_alias=AliasChoices("CELERY_RESULT_BACKEND")
+    )
     database_pool_size: int = Field(5, ge=1, le=100)
-    statement_timeout: Duration = timedelta(seconds=30)
-    lock_timeout: Duration = timedelta(seconds=10)
+    # Zero milliseconds would mean no time-out to PostgreSQL.
+    statement_timeout: Duration = Field(timedelta(seconds=30), ge=_SHORTEST_TIMEOUT, le=_LONGEST_TIMEOUT)
+    lock_timeout: Duration = Field(timedelta(seconds=10), ge=_SHORTEST_TIMEOUT, le=_LONGEST_TIMEOUT)
 
     # -- clock, jobs and messages --------------------------------------------------------
     clock: Literal["database", "stepped"] = "database"
@@ -137,10 +112,10 @@ class Settings(BaseSettings):
     job_attempts: int = Field(8, ge=1, le=50)
     outage_retry_window: Duration = timedelta(days=1)
     retry_base: Duration = timedelta(seconds=5)
-    retry_cap: Duration = timedelta(hours=1)
+    retry_cap: Duration = Field(timedelta(hours=1), validate_default=True)
     message_attempts: int = Field(3, ge=1, le=20)
-    result_expiry: Duration = timedelta(minutes=10)
-    heartbeat_file: Path = Path("/tmp/booking-tasks-heartbeat")  # noqa: S108 - a marker, no content
+    result_expiry: Duration = Field(timedelta(minutes=10), ge=timedelta(seconds=1))
+    heartbeat_file: FilePath = Path("/tmp/booking-tasks-heartbeat")  # noqa: S108 - a marker, no content
     remote_control: bool = False
 
     # -- requests and assignment ---------------------------------------------------------------
@@ -148,7 +123,7 @@ class Settings(BaseSettings):
     assignment_batch_time: Duration = Field(timedelta(seconds=10), le=timedelta(minutes=2))
     confirmation_deadline: Duration = timedelta(hours=24)
     offer_time: Duration = timedelta(minutes=30)
-    horizon: Duration = timedelta(days=90)
+    horizon: Duration = Field(timedelta(days=90), le=timedelta(days=1830))
     assignment_weights: WeightsSetting = Weights()
     assignment_no_show: Literal["returns", "counts"] = "returns"
 
@@ -160,33 +135,33 @@ class Settings(BaseSettings):
     calendar_interval: Duration = timedelta(minutes=15)
     calendar_timeout: Duration = Field(timedelta(seconds=20), le=timedelta(minutes=2))
     calendar_max_bytes: int = Field(10_000_000, ge=1000, le=100_000_000)
-    calendar_private_hosts: Texts = ()
+    calendar_private_hosts: Hosts = ()
     calendar_tentative_busy: bool = True
     calendar_stale_after: Duration = timedelta(hours=24)
     calendar_outage: Literal["open", "closed"] = "open"
 
     # -- meetings --------------------------------------------------------------------------------
-    meeting_url: str = "http://127.0.0.1:8099"
-    meeting_token: SecretStr | None = None
+    meeting_url: WebAddress = "http://127.0.0.1:8099"
+    meeting_token: Annotated[SecretToken | None, NoneWhenEmpty] = None
     meeting_timeout: Duration = Field(timedelta(seconds=10), validate_default=True)
 
     # -- mail --------------------------------------------------------------------------------------
-    smtp_host: str = "127.0.0.1"
+    smtp_host: Host = "127.0.0.1"
     smtp_port: int = Field(25, ge=1, le=65535)
-    smtp_user: str | None = None
-    smtp_password: SecretStr | None = None
+    smtp_user: Annotated[Line | None, NoneWhenEmpty] = None
+    smtp_password: Annotated[SecretStr | None, NoneWhenEmpty] = Field(None, validate_default=True)
     smtp_security: Literal["none", "starttls", "tls"] = "none"
     smtp_timeout: Duration = Field(timedelta(seconds=10), validate_default=True)
-    mail_address: str = "booking@example.org"
-    mail_name: str = "Consultations"
-    uid_domain: str = "booking.example.org"
+    mail_address: MailAddress = "booking@example.org"
+    mail_name: Line = "Consultations"
+    uid_domain: Domain = "booking.example.org"
     default_time_zone: str = "UTC"
-    default_language: str = "en"
+    default_language: Literal["en", "de"] = "en"
 
     # -- answers by mail and by link -----------------------------------------------------------------
     calendar_replies: bool = True
-    reply_authserv: str | None = None
-    public_url: str | None = None
+    reply_authserv: Annotated[Token | None, NoneWhenEmpty] = None
+    public_url: Annotated[WebAddress | None, NoneWhenEmpty] = None
     link_secret: SecretStr | None = Field(None, validate_default=True)
 
     # -- reminders and attendance ------------------------------------------------------------------
@@ -196,12 +171,12 @@ class Settings(BaseSettings):
     verdict_delay: Duration = timedelta(minutes=15)
 
     # -- events --------------------------------------------------------------------------------------
-    event_source: str = "/booking-tasks"
-    event_type_prefix: str = "booking"
-    event_stream: str | None = "booking:events"
-    event_stream_length: int = Field(100_000, ge=1)
-    event_task: str | None = None
-    event_queue: str | None = Field(None, validate_default=True)
+    event_source: Token = "/booking-tasks"
+    event_type_prefix: Token = "booking"
+    event_stream: Annotated[Token | None, NoneWhenEmpty] = "booking:events"
+    event_stream_length: int = Field(100_000, ge=1, le=1_000_000_000)
+    event_task: Annotated[Token | None, NoneWhenEmpty] = None
+    event_queue: Annotated[Token | None, NoneWhenEmpty] = Field(None, validate_default=True)
 
     # -- retention -------------------------------------------------------------------------------------
     retain_jobs: Duration = timedelta(days=90)
@@ -236,8 +211,8 @@ class Settings(BaseSettings):
 
     @field_validator("reminder_offsets")
     @classmethod
-    def _positive_offsets(cls, value: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
-        if any(offset <= timedelta(0) for offset in value) or len(set(value)) != len(value):
+    def _different_offsets(cls, value: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+        if len(set(value)) != len(value):
             raise ValueError("must be different durations above zero, such as 24h,1h")
         return value
 
@@ -250,17 +225,34 @@ class Settings(BaseSettings):
             raise ValueError(f"must be below half of BOOKING_LEASE ({half:g} s): lower it, or raise that")
         return value
 
-    @field_validator("public_url")
+    @field_validator("retry_cap")
     @classmethod
-    def _web_address(cls, value: str | None) -> str | None:
-        if not value:
+    def _not_below_the_base(cls, value: timedelta, info: ValidationInfo) -> timedelta:
+        base: timedelta | None = info.data.get("retry_base")
+        if base is not None and value < base:
+            raise ValueError("must not be below BOOKING_RETRY_BASE: raise it, or lower that")
+        return value
+
+    @field_validator("smtp_password")
+    @classmethod
+    def _with_the_user(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        user = info.data.get("smtp_user")
+        if user and value is None:
+            raise ValueError("is needed with BOOKING_SMTP_USER: set it, or unset that")
+        if value is not None and user is None and "smtp_user" in info.data:
+            raise ValueError("is set without BOOKING_SMTP_USER: set that, or unset this")
+        return value
+
+    @field_validator("event_stream", "event_queue")
+    @classmethod
+    def _not_a_queue_of_the_service(cls, value: str | None) -> str | None:
+        if value is None:
             return None
-        parts = urlsplit(value)
-        if parts.scheme not in {"https", "http"} or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(
-                "must be the public address of the web pages, such as https://booking.example.org"
-            )
-        return value.rstrip("/")
+        from booking_tasks.kit.queues import QUEUES  # noqa: PLC0415 - it imports kombu
+
+        if value in QUEUES:
+            raise ValueError("names a queue of this service: choose another name")
+        return value
 
     @field_validator("link_secret")
     @classmethod
@@ -334,8 +326,29 @@ def _explain(error: ValidationError) -> NoReturn:
     raise SettingsError("\n".join(lines)) from None
 
 
+def known_names() -> frozenset[str]:
+    """Return the names of all variables that this release reads, also as files."""
+    names = [variable_of(field) for field in Settings.model_fields]
+    return frozenset([*names, *(f"{name}_FILE" for name in names)])
+
+
+def unknown_settings() -> list[str]:
+    """Return variables that look like settings and are none of this release: a newer one may know them."""
+    known = known_names()
+    return [name for name in unknown_names(os.environ, known) if meant(name, known) is None]
+
+
+def _refuse_misspelt_names() -> None:
+    known = known_names()
+    nearest = {name: meant(name, known) for name in unknown_names(os.environ, known)}
+    lines = [f"{name}: is no setting; did you mean {one}?" for name, one in nearest.items() if one]
+    if lines:
+        raise SettingsError("\n".join(lines))
+
+
 def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read the environment. Raises SettingsError with one line for each wrong variable."""
+    _refuse_misspelt_names()
     try:
         return Settings(**dict(overrides or {}))
     except ValidationError as error:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from booking_tasks.kit.database_urls import libpq_url
 from booking_tasks.kit.errors import SettingsError
-from booking_tasks.kit.settings import Settings, load_settings
+from booking_tasks.kit.settings import Settings, load_settings, unknown_settings
 from booking_tasks.kit.time_zones import tzdata_version
 from booking_tasks.ops.findings import Finding, State
 from booking_tasks.sql import query_text
@@ -35,13 +35,20 @@ def findings() -> list[Finding]:
             Finding("settings", State.BROKEN, line, "set it as the table in the README says")
             for line in str(error).splitlines()
         ]
-    found = [Finding("settings", State.OK, "every variable can be read")]
+    found = list(_settings())
     for name, run in _CHECKS.items():
         try:
             found += run(config)
         except Exception as error:  # noqa: BLE001 - any error of a check is its finding
             found.append(Finding(name, State.BROKEN, _first_line(error), _REMEDIES[name]))
     return found
+
+
+def _settings() -> Iterator[Finding]:
+    yield Finding("settings", State.OK, "every variable can be read")
+    for name in unknown_settings():
+        remedy = "correct its name, or unset it; a setting of a newer release does no harm"
+        yield Finding("settings", State.WARNING, f"{name} is no setting of this release", remedy)
 
 
 def _first_line(error: Exception) -> str:

@@ -25,7 +25,7 @@ def _instant(value: str) -> datetime:
     """Read an instant such as `2027-03-01T09:00Z`, or an age such as `90m` or `2d`."""
     from pydantic import TypeAdapter, ValidationError
 
-    from booking_tasks.kit.settings import Duration
+    from booking_tasks.kit.setting_values import Duration
 
     try:
         age = TypeAdapter(Duration).validate_python(value)

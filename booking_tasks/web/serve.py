@@ -7,10 +7,12 @@ import signal
 import uvicorn
 
 from booking_tasks.kit.errors import SettingsError
-from booking_tasks.kit.logs import configure_logging
-from booking_tasks.kit.settings import settings
+from booking_tasks.kit.logs import configure_logging, logger
+from booking_tasks.kit.settings import settings, unknown_settings
 from booking_tasks.kit.signed_links import Links
 from booking_tasks.web.app import make_app
+
+log = logger(__name__)
 
 #: The limit of concurrent requests; further ones get status 503.
 _MAX_CONCURRENT = 100
@@ -22,6 +24,8 @@ def serve(host: str, port: int) -> None:
     if links is None:
         raise SettingsError("BOOKING_PUBLIC_URL: is needed here: without it no mail contains a link")
     configure_logging()
+    if names := unknown_settings():
+        log.warning("settings.unknown", names=names)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)  # uvicorn raises the signal again after it has answered all requests
     server(links, host, port).run()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
-from booking_tasks.kit.database_urls import checked_database_url, libpq_url
+from booking_tasks.kit.database_urls import _OPTIONS, checked_database_url, libpq_url
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.settings import load_settings
 
@@ -51,6 +52,10 @@ def test_sqlalchemy_and_libpq_read_the_same_hosts(url: str, hosts: str, ports: s
     assert (read["user"], read["dbname"]) == ("app", "booking")
     expected = "read-write" if "," in hosts else None
     assert read.get("target_session_attrs") == expected
+
+
+def test_every_option_of_libpq_is_known() -> None:
+    assert {option.keyword.decode() for option in Conninfo.get_defaults()} <= _OPTIONS
 
 
 def test_options_of_the_url_are_kept() -> None:

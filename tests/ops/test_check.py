@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from booking_tasks.kit.queues import QUEUES
-from booking_tasks.kit.settings import load_settings, settings
+from booking_tasks.kit.settings import load_settings, settings, unknown_settings
 from booking_tasks.kit.time_zones import tzdata_version
 from booking_tasks.ops import brokers
 from booking_tasks.ops.check import findings
@@ -36,6 +36,8 @@ def healthy(
     """A deployment where everything answers."""
     for name in ("APP", "BROKER_URL", "RESULT_BACKEND", "LOADER", "CONFIG_MODULE"):
         monkeypatch.delenv(name, raising=False)
+    for name in unknown_settings():  # those of the tests themselves
+        monkeypatch.delenv(name)
     with sink_server() as (_, port):
         monkeypatch.setenv("REDIS_URL", broker)
         monkeypatch.setenv("BOOKING_SMTP_PORT", str(port))
