@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -142,6 +143,13 @@ def database_of_models(server_url: str) -> Iterator[str]:
 
 def run_script(connection: psycopg.Connection, script: str) -> None:
     """One statement at a time, as psql does: indexes that are made concurrently want it so."""
-    for statement in script.split(";\n\n"):
+    statement = ""
+    for part in script.split(";\n\n"):
+        statement += part
+        tags = re.findall(r"\$\w*\$", statement)
+        if any(tags.count(tag) % 2 for tag in tags):
+            statement += ";\n\n"  # the end of a line inside a body in dollar quotes
+            continue
         if statement.strip():
             connection.execute(statement.encode())
+        statement = ""

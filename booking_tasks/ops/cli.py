@@ -54,13 +54,25 @@ def demo(
 
 @cli.command()
 def migrate(
-    revision: Annotated[str, typer.Argument(help="head, base, -1 or a revision.")] = "head",
+    step: Annotated[
+        str, typer.Argument(help="head, base, -1, +1 or a step; with --sql also FROM:TO.")
+    ] = "head",
     sql: Annotated[bool, typer.Option("--sql", help="Print the statements instead of running them.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove everything (base) without asking.")] = False,
 ) -> None:
-    """Bring the database (DATABASE_URL) up to date, or down to an older revision."""
+    """Bring the database (DATABASE_URL) up to date, or down to an older step."""
     from booking_tasks.ops.migrate import migrate as run
 
-    run(revision=revision, sql=sql)
+    run(revision=step, sql=sql, confirm=None if yes else _confirm_removal)
+
+
+def _confirm_removal(database: str) -> None:
+    """Ask before everything in a database is removed. Raises BookingTasksError, or ends the command."""
+    if not sys.stdin.isatty():
+        raise BookingTasksError(
+            f"this removes every table of {database} with all bookings: add --yes, or run it in a terminal"
+        )
+    typer.confirm(f"This removes every table of {database} with all bookings. Continue?", abort=True)
 
 
 @cli.command()
@@ -208,10 +220,17 @@ def _import_all() -> None:
 
 
 def main() -> None:
-    """Run the `booking-tasks` command; errors of this package are one line each, without a traceback."""
+    """Run the `booking-tasks` command; an error that names its remedy is one line, without a traceback."""
     try:
         cli()
     except SettingsError as error:
         sys.exit("\n".join(f"booking-tasks: {line}" for line in str(error).splitlines()))
     except BookingTasksError as error:
         sys.exit(f"booking-tasks: {error}")
+    except Exception as error:
+        from booking_tasks.ops.database_failures import failure_line
+
+        line = failure_line(error)
+        if line is None:
+            raise
+        sys.exit(f"booking-tasks: {line}")

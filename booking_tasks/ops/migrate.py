@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from booking_tasks.kit.database_urls import libpq_url
-from booking_tasks.kit.errors import BookingTasksError
 from booking_tasks.kit.settings import load_settings
+from booking_tasks.ops.schema_targets import BASE, HEAD, SchemaError, is_down, target_step
 
 if TYPE_CHECKING:
     from alembic.config import Config
-
-
-class SchemaError(BookingTasksError):
-    """The database's schema does not fit, or could not be changed now; the message says what to do."""
+    from sqlalchemy import Connection
 
 
 #: PostgreSQL, appendix A: lock_not_available.
@@ -121,32 +120,34 @@ def refuse_development_schema(revision: str | None) -> None:
         )
 
 
-def migrate(url: str | None = None, revision: str = "head", *, sql: bool = False) -> None:
-    """Bring a database up (or down, to an older `revision`); with `sql`, print the statements instead.
+def migrate(
+    url: str | None = None,
+    revision: str = HEAD,
+    *,
+    sql: bool = False,
+    confirm: Callable[[str], None] | None = None,
+) -> None:
+    """Bring a database up, or down to an older `revision`; with `sql`, print the statements instead.
 
     Waits for its turn when another migrator is at work. A step that cannot get its locks soon gives
-    up, so that no booking queues up behind it. Raises SchemaError.
+    up, so that no booking queues up behind it. A database that is ahead of this release stays as it is.
+    `confirm` is called before everything is removed, and raises an error to prevent it. Raises SchemaError.
     """
-    from alembic import command
     from sqlalchemy import create_engine
     from sqlalchemy.exc import OperationalError
 
     from booking_tasks.ops.roles import apply_grants
 
-    config = alembic_config()
-    going_down = revision == "base" or revision.startswith("-")
-    step = command.downgrade if going_down else command.upgrade
     if sql:
-        step(config, f"head:{revision}" if going_down else revision, sql=True)
+        _print_sql(revision)
         return
     overrides = {} if url is None else {"database_url": url}
     engine = create_engine(load_settings(overrides).database_url)
     try:
         with engine.connect() as connection:
-            config.attributes["connection"] = connection
-            step(config, revision)
-            connection.rollback()  # each step committed itself; with none to do, the look is still open
-            apply_grants(connection)
+            if _go(connection, revision, confirm):
+                connection.rollback()  # each step committed itself; without one, a transaction is open
+                apply_grants(connection)
     except OperationalError as error:
         if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
             raise
@@ -156,3 +157,47 @@ def migrate(url: str | None = None, revision: str = "head", *, sql: bool = False
         ) from None
     finally:
         engine.dispose()
+
+
+def _go(connection: Connection, revision: str, confirm: Callable[[str], None] | None) -> bool:
+    """Go up or down to the step that is meant; False when the database is ahead of the newest step."""
+    from alembic import command
+    from alembic.runtime.migration import MigrationContext
+
+    here = MigrationContext.configure(connection).get_current_revision()
+    connection.rollback()
+    refuse_development_schema(here)
+    known = known_revisions()
+    if revision == HEAD and here is not None and here not in known:
+        sys.stderr.write(f"the database is at {here}, a step of a newer release: nothing to do\n")
+        return False
+    target = target_step(revision, here, known)
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    if not is_down(target, here, known):
+        command.upgrade(config, target or BASE)
+        return True
+    if target is None and confirm is not None:
+        confirm(str(connection.engine.url.database))
+    command.downgrade(config, target or BASE)
+    return True
+
+
+def _print_sql(revision: str) -> None:
+    """Print the statements of `FROM:TO`; without FROM from an empty database, down from the newest step."""
+    from alembic import command
+
+    from booking_tasks.ops.roles import conditional_grants_sql
+
+    known = known_revisions()
+    start, separator, end = revision.rpartition(":")
+    if not separator:
+        start = HEAD if end == BASE or end.startswith("-") else BASE
+    source = target_step(start, None, known)
+    target = target_step(end, source, known)
+    way = f"{source or BASE}:{target or BASE}"
+    sys.stdout.write(f"-- booking-tasks migrate --sql {way}\n\n")
+    if source != target:
+        step = command.downgrade if is_down(target, source, known) else command.upgrade
+        step(alembic_config(), way, sql=True)
+    sys.stdout.write(conditional_grants_sql())
