@@ -15,7 +15,8 @@ import pytest
 from booking_tasks.kit.settings import settings
 from booking_tasks.ops import migrate as migrations
 from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
-from booking_tasks.ops.migrate import SchemaError, known_revisions, migrate, refuse_older_schema
+from booking_tasks.ops.migrate import known_revisions, migrate, refuse_older_schema
+from booking_tasks.ops.schema_targets import SchemaError
 from booking_tasks.retention.tasks import purge
 from tests.accounts import as_superuser
 from tests.catalogues import Catalogue, catalogue_of, differences, fresh_database
