@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -50,7 +51,7 @@ def _part(batch: Batch, plan: Plan, requests: list[int]) -> Objective:
 
 
 def groups(batch: Batch) -> list[tuple[list[int], list[int]]]:
-    """(requests, pairs) of each group that shares no time, requester or budget with another."""
+    """(requests, pairs) of each group that shares no time, person or budget with another."""
     runs = _runs(batch)
     count, width = len(batch.requesters), max(runs, default=-1) + 1
     people = {requester: place for place, requester in enumerate(sorted(set(batch.requesters)))}
@@ -62,6 +63,10 @@ def groups(batch: Batch) -> list[tuple[list[int], list[int]]]:
     for request, requester in enumerate(batch.requesters):
         tails.append(request)
         heads.append(count + width + people[requester])
+    for opening, consultant in enumerate(batch.consultants):
+        if consultant in people:
+            tails.append(count + runs[opening])
+            heads.append(count + width + people[consultant])
     for opening, budget in zip(batch.use_openings, batch.use_budgets, strict=True):
         tails.append(count + runs[opening])
         heads.append(count + width + len(people) + budget)
@@ -104,6 +109,14 @@ def cliques(spans: Iterable[tuple[int, int, int]]) -> list[list[int]]:
     if len(here) > 1:
         found.append([one[1] for one in here])
     return found
+
+
+class _PersonSpan(NamedTuple):
+    """Time that one person spends in any of the pairs at `places`."""
+
+    start: int
+    end: int
+    places: list[int]
 
 
 class _Search:
@@ -179,34 +192,37 @@ class _Search:
         """Each request once, nobody in two places, no budget passed."""
         batch, pairs = self._batch, self._pairs
         at: dict[int, list[int]] = {}
-        consultant_places: dict[int, list[int]] = {}
-        visitors: dict[int, list[int]] = {}
+        by_request: dict[int, list[int]] = {}
         for place, pair in enumerate(pairs):
-            request = batch.pair_requests[pair]
             at.setdefault(batch.pair_openings[pair], []).append(place)
-            consultant_places.setdefault(request, []).append(place)
-            visitors.setdefault(batch.requesters[request], []).append(place)
-        rows = [(members, [1] * len(members), 1) for members in consultant_places.values()]
-        for openings in self._by_consultant(at).values():
-            sets = cliques((batch.occupied_from[one], batch.occupied_until[one], one) for one in openings)
+            by_request.setdefault(batch.pair_requests[pair], []).append(place)
+        rows = [_row(members) for members in by_request.values()]
+        for spans in self._spans_by_person(at, by_request).values():
+            sets = cliques((start, end, number) for number, (start, end, _) in enumerate(spans))
             crowded = {one for members in sets for one in members}
-            sets += [[one] for one in openings if one not in crowded and len(at[one]) > 1]
-            rows += [_row([place for one in members for place in at[one]]) for members in sets]
-        for places in visitors.values():
-            if len({batch.pair_requests[pairs[place]] for place in places}) > 1:
-                rows += [_row(members) for members in cliques(self._spans(places))]
+            sets += [[one] for one, span in enumerate(spans) if one not in crowded and len(span.places) > 1]
+            rows += [_row([place for one in members for place in spans[one].places]) for members in sets]
         return _constraint([*rows, *self._budget_rows(at)], len(pairs))
 
-    def _by_consultant(self, at: dict[int, list[int]]) -> dict[int, list[int]]:
-        found: dict[int, list[int]] = {}
-        for opening in at:
-            found.setdefault(self._batch.consultants[opening], []).append(opening)
+    def _spans_by_person(
+        self, at: dict[int, list[int]], by_request: dict[int, list[int]]
+    ) -> dict[int, list[_PersonSpan]]:
+        """The time of each person in either role. A requester with one request and no other role has none."""
+        batch = self._batch
+        found: dict[int, list[_PersonSpan]] = {}
+        for opening, places in at.items():
+            span = _PersonSpan(batch.occupied_from[opening], batch.occupied_until[opening], places)
+            found.setdefault(batch.consultants[opening], []).append(span)
+        requests_of = Counter(batch.requesters[request] for request in by_request)
+        both = found.keys() & requests_of.keys()
+        for request, places in by_request.items():
+            who = batch.requesters[request]
+            if who in both or requests_of[who] > 1:
+                for place in places:
+                    opening = batch.pair_openings[self._pairs[place]]
+                    span = _PersonSpan(batch.starts[opening], batch.ends[opening], [place])
+                    found.setdefault(who, []).append(span)
         return found
-
-    def _spans(self, places: list[int]) -> Iterable[tuple[int, int, int]]:
-        for place in places:
-            opening = self._batch.pair_openings[self._pairs[place]]
-            yield self._batch.starts[opening], self._batch.ends[opening], place
 
     def _budget_rows(self, at: dict[int, list[int]]) -> list[tuple[list[int], list[int], int]]:
         found: dict[int, tuple[list[int], list[int], int]] = {}

@@ -28,8 +28,9 @@ def _none() -> array[int]:
 class Batch:
     """The columns of a matching problem, all whole numbers; times have one unit, spans are half-open.
 
-    `requesters` names each request's requester; requests are in the order of the queue. An opening is
-    a session from `starts` to `ends` that occupies its consultant from `occupied_from` to `occupied_until`.
+    `requesters` has the requester of each request, in the order of the queue, and `consultants` the
+    consultant of each opening; a person who is both has one number. An opening is a session from `starts` to
+    `ends` that occupies its consultant from `occupied_from` to `occupied_until`.
     Pairs are sorted by request; among pairs with equal scores the first one of a request wins.
     Each use says how much of a budget (a limit of a consultant's day or week) an opening costs;
     `budgets` is what is left of each.
@@ -102,20 +103,19 @@ class Occupancy:
         self._batch = batch
         self._uses = batch.uses()
         self._left = list(batch.budgets)
-        self._consultants: dict[int, list[tuple[int, int]]] = {}
-        self._requesters: dict[int, list[tuple[int, int]]] = {}
+        self._people: dict[int, list[tuple[int, int]]] = {}
 
     def fits(self, pair: int) -> bool:
         """Whether consultant and requester are free and every budget has enough left."""
         batch, opening = self._batch, self._batch.pair_openings[pair]
         requester = batch.requesters[batch.pair_requests[pair]]
+        consultant = batch.consultants[opening]
         return (
-            _free(
-                self._consultants.get(batch.consultants[opening]),
-                batch.occupied_from[opening],
-                batch.occupied_until[opening],
+            requester != consultant
+            and _free(
+                self._people.get(consultant), batch.occupied_from[opening], batch.occupied_until[opening]
             )
-            and _free(self._requesters.get(requester), batch.starts[opening], batch.ends[opening])
+            and _free(self._people.get(requester), batch.starts[opening], batch.ends[opening])
             and all(self._left[budget] >= amount for budget, amount in self._uses.get(opening, ()))
         )
 
@@ -123,12 +123,9 @@ class Occupancy:
         """Add a pair that fits."""
         batch, opening = self._batch, self._batch.pair_openings[pair]
         requester = batch.requesters[batch.pair_requests[pair]]
-        _note(
-            self._consultants,
-            batch.consultants[opening],
-            (batch.occupied_from[opening], batch.occupied_until[opening]),
-        )
-        _note(self._requesters, requester, (batch.starts[opening], batch.ends[opening]))
+        occupied = (batch.occupied_from[opening], batch.occupied_until[opening])
+        _note(self._people, batch.consultants[opening], occupied)
+        _note(self._people, requester, (batch.starts[opening], batch.ends[opening]))
         for budget, amount in self._uses.get(opening, ()):
             self._left[budget] -= amount
 

@@ -138,7 +138,7 @@ class MatchingProblem:
 
     def batch(self, claims: Sequence[Claim], pairs: Iterable[tuple[int, int, int]]) -> Batch:
         """The batch for the solver; `pairs` are (request, opening, score), sorted by request."""
-        people: dict[UUID, int] = {}
+        people = {who: place for place, who in enumerate(self.consultants)}
         columns = (array("q"), array("q"), array("q"))
         for pair in pairs:
             for column, value in zip(columns, pair, strict=True):

@@ -39,8 +39,8 @@ def relaxation(batch: Batch) -> Relaxation:
     solver, collides = cell_matrix(batch)
     plan = solve_matching(solver).tolist()
     bound = Objective.of(batch, plan)
-    # Without overlaps, limits and repeated requesters no conflict is possible.
-    free = not collides and not len(batch.budgets) and _all_different(batch)
+    # Without overlaps, limits and repeated people no conflict is possible.
+    free = not collides and not len(batch.budgets) and _has_no_repeated_requester(batch)
     return Relaxation(plan, bound, free or is_feasible(batch, plan))
 
 
@@ -202,8 +202,10 @@ def _best_first(batch: Batch, pairs: list[int]) -> list[int]:
     return sorted(pairs, key=lambda pair: (-batch.pair_scores[pair], pair))
 
 
-def _all_different(batch: Batch) -> bool:
-    return len(set(batch.requesters)) == len(batch.requesters)
+def _has_no_repeated_requester(batch: Batch) -> bool:
+    """Whether each requester has one request and is no consultant of the batch."""
+    requesters = set(batch.requesters)
+    return len(requesters) == len(batch.requesters) and requesters.isdisjoint(batch.consultants)
 
 
 def _column(numbers: object) -> Numbers:

@@ -31,7 +31,7 @@ Pair = tuple[int, int, int]  # request, opening, score
 
 @dataclass(frozen=True)
 class Case:
-    """A batch as people would tell it."""
+    """A batch as people would tell it. A requester and a consultant with one number are one person."""
 
     requesters: tuple[int, ...]
     openings: tuple[Opening, ...]
@@ -67,7 +67,7 @@ class Case:
 def cases(draw: st.DrawFn, requests: int = 6, openings: int = 8) -> Case:
     """Small batches in which time is short: few moments, several lengths, buffers, limits, twins."""
     many = draw(st.integers(1, requests))
-    requesters = tuple(draw(st.lists(st.integers(0, requests - 1), min_size=many, max_size=many)))
+    requesters = tuple(draw(st.lists(st.integers(0, requests + 2), min_size=many, max_size=many)))
     opening = st.tuples(st.integers(0, 2), st.integers(0, 8), st.integers(1, 4), st.sampled_from([0, 0, 1]))
     offered = tuple(draw(st.lists(opening, min_size=1, max_size=openings, unique=True)))
     criteria = st.tuples(st.integers(0, many - 1), st.integers(0, len(offered) - 1))
@@ -97,6 +97,16 @@ def best(batch: Batch) -> Objective:
     return found
 
 
+def presences_of(batch: Batch, pair: int) -> list[tuple[int, int, int]]:
+    """Who is where, from when until when, in one pair: the consultant with the buffers."""
+    opening = batch.pair_openings[pair]
+    requester = batch.requesters[batch.pair_requests[pair]]
+    return [
+        (batch.consultants[opening], batch.occupied_from[opening], batch.occupied_until[opening]),
+        (requester, batch.starts[opening], batch.ends[opening]),
+    ]
+
+
 def keeps_every_rule(batch: Batch, plan: Plan) -> bool:
     """Said again without any of the matching's own code: nobody twice, nobody over a limit."""
     pairs = [pair for pair in plan if pair != NOT_SERVED]
@@ -106,19 +116,9 @@ def keeps_every_rule(batch: Batch, plan: Plan) -> bool:
         if plan[request] != NOT_SERVED
     ):
         return False
-    for one, other in itertools.combinations(pairs, 2):
-        mine, theirs = batch.pair_openings[one], batch.pair_openings[other]
-        if batch.consultants[mine] == batch.consultants[theirs] and (
-            batch.occupied_from[mine] < batch.occupied_until[theirs]
-            and batch.occupied_from[theirs] < batch.occupied_until[mine]
-        ):
-            return False
-        who, whom = (batch.requesters[batch.pair_requests[pair]] for pair in (one, other))
-        if (
-            who == whom
-            and batch.starts[mine] < batch.ends[theirs]
-            and batch.starts[theirs] < batch.ends[mine]
-        ):
+    presences = [one for pair in pairs for one in presences_of(batch, pair)]
+    for (who, begins, ends), (whom, since, until) in itertools.combinations(presences, 2):
+        if who == whom and begins < until and since < ends:
             return False
     spent = [0] * len(batch.budgets)
     for pair in pairs:
@@ -247,7 +247,7 @@ def _only(batch: Batch, *pairs: int) -> Plan:
 def test_a_new_start_that_hides_two_others_from_the_matching_does_not_serve_fewer() -> None:
     """Matchings of openings alone served three of these requests before the new start, and two after."""
     openings = ((1, 7, 4, 0), (0, 3, 2, 0), (1, 5, 2, 0), (1, 5, 3, 0), (0, 6, 2, 0), (1, 6, 3, 0))
-    before = Case((0, 1, 2), openings, ((1, 0, 0), (0, 1, 1), (2, 4, 5)))
+    before = Case((7, 8, 9), openings, ((1, 0, 0), (0, 1, 1), (2, 4, 5)))
     new = ((0, 6, 8), (1, 6, 7), (2, 6, 8))
     after = replace(before, openings=(*openings, (0, 4, 3, 0)), pairs=(*before.pairs, *new))
 
@@ -257,7 +257,7 @@ def test_a_new_start_that_hides_two_others_from_the_matching_does_not_serve_fewe
 
 
 def test_the_number_served_goes_before_any_score() -> None:
-    dear = Case((0, 1), ((0, 0, 1, 0), (0, 1, 1, 0)), ((0, 0, SCORE_MOST), (0, 1, 0), (1, 0, 0)))
+    dear = Case((7, 8), ((0, 0, 1, 0), (0, 1, 1, 0)), ((0, 0, SCORE_MOST), (0, 1, 0), (1, 0, 0)))
 
     assert solve(dear.batch()).objective == Objective(2, 0)
 
@@ -268,8 +268,21 @@ def test_one_requester_is_not_matched_to_two_consultants_at_once() -> None:
     assert solve(twice.batch()).objective == Objective(1, 9)
 
 
+def test_a_requester_is_not_matched_while_they_consult() -> None:
+    both = Case((0, 7), ((0, 0, 2, 0), (1, 1, 2, 0)), ((0, 1, 5), (1, 0, 9)))
+
+    assert solve(both.batch()).objective == Objective(1, 9)
+    assert Objective.of(both.batch(), greedy_plan(both.batch())) == Objective(1, 5)
+
+
+def test_nobody_is_matched_to_themselves() -> None:
+    alone = Case((0,), ((0, 0, 2, 0),), ((0, 0, 5),))
+
+    assert solve(alone.batch()).plan == greedy_plan(alone.batch()) == [NOT_SERVED]
+
+
 def test_greed_serves_fewer_where_the_matching_serves_all() -> None:
-    case = Case((0, 1), ((0, 0, 1, 0), (1, 0, 1, 0)), ((0, 0, 9), (0, 1, 8), (1, 0, 9)))
+    case = Case((7, 8), ((0, 0, 1, 0), (1, 0, 1, 0)), ((0, 0, 9), (0, 1, 8), (1, 0, 9)))
     batch = case.batch()
 
     assert Objective.of(batch, greedy_plan(batch)) == Objective(1, 9)
@@ -280,7 +293,7 @@ def test_without_the_solver_the_plan_is_greedy_and_the_bound_is_still_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(matching, "has_solver", lambda: False)
-    batch = Case((0, 1), ((0, 0, 1, 0), (1, 0, 1, 0)), ((0, 0, 9), (0, 1, 8), (1, 0, 9))).batch()
+    batch = Case((7, 8), ((0, 0, 1, 0), (1, 0, 1, 0)), ((0, 0, 9), (0, 1, 8), (1, 0, 9))).batch()
     solution = solve(batch)
 
     assert (solution.method, solution.objective, solution.bound) == (
