@@ -99,6 +99,10 @@ def submit_only(db: Session, ctx: Context, command: SubmitRequest) -> RequestOut
 
 def _submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission | RequestOutcome[SubmitCode]:
     """The request to insert, or why it is refused."""
+    if command.preferred_consultant_user_id == command.requester_user_id:
+        return RequestOutcome[SubmitCode].refusal(
+            RefusalCode.IS_THE_REQUESTER, "preferred_consultant_user_id", "is the requester; choose another"
+        )
     if command.fallback == Fallback.ONLY or command.excluded_consultant_user_ids:
         criteria = Criteria(
             requester_user_id=command.requester_user_id,

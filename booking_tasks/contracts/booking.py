@@ -38,6 +38,7 @@ SubmitCode = Literal[
     RefusalCode.REQUEST_EXISTS,
     RefusalCode.WINDOW_OVER,
     RefusalCode.CONTRADICTORY_PREFERENCE,
+    RefusalCode.IS_THE_REQUESTER,
     RefusalCode.PREFERRED_CANNOT,
     RefusalCode.NOBODY_LEFT,
 ]
@@ -104,8 +105,8 @@ class SubmitRequest(Command[RequestOutcome[SubmitCode]]):
     Codes when refused: `unknown_service_type`, `unknown_consultant`, `unknown_request` (replaces),
     `request_exists` (the request_id is used), `window_over` (preferred_end lies in the past),
     `contradictory_preference` (fallback, its time, exclusions and the preferred one do not go together),
-    `preferred_cannot` (only the preferred one, who cannot serve it), `nobody_left` (all who could are
-    excluded).
+    `is_the_requester` (the preferred consultant), `preferred_cannot` (only the preferred one, who cannot
+    serve it), `nobody_left` (all who could are excluded).
     """
 
     task: ClassVar[str] = "submit_request"

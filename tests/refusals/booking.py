@@ -47,6 +47,9 @@ def _submit_codes() -> dict[str, Scenario]:
         Code.CONTRADICTORY_PREFERENCE: lambda w: w.run(
             SubmitRequest, preferred_consultant_user_id=w.who, fallback="wait"
         ),
+        Code.IS_THE_REQUESTER: lambda w: w.run(
+            SubmitRequest, requester_user_id=w.who, preferred_consultant_user_id=w.who
+        ),
         Code.PREFERRED_CANNOT: lambda w: w.run(
             SubmitRequest,
             preferred_consultant_user_id=w.who,
