@@ -10,6 +10,7 @@ until then. The broker may lose a message; the service always answers the same m
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic
@@ -19,7 +20,8 @@ from uuid import uuid4
 from celery import Celery
 
 from booking_tasks.contracts import TASK_PREFIX, Query
-from booking_tasks.contracts.base import OutcomeT
+from booking_tasks.contracts.base import MAX_REQUEST_BYTES, OutcomeT
+from booking_tasks.contracts.later_release import read_outcome
 from booking_tasks.kit.answer_queue import AnswerQueue
 from booking_tasks.kit.broker_urls import is_amqp
 from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, destination, send_with_reconnect
@@ -49,8 +51,7 @@ class Receipt(Generic[OutcomeT]):
             answer = self.result.get(timeout=timeout, propagate=True)
         except Exception as error:  # time-outs, broken connections and a worker's error are all no answer
             raise NoAnswerError(f"{self.contract.task}: {type(error).__name__}: {error}") from error
-        outcome: OutcomeT = self.contract.outcome.model_validate(answer)  # type: ignore[assignment]
-        return outcome
+        return read_outcome(self.contract.outcome, answer)  # type: ignore[return-value]  # by its type
 
 
 def _transport_options(broker_url: str) -> dict[str, Any]:
@@ -95,8 +96,12 @@ class BookingClient:
     def send(self, message: Query[OutcomeT], *, wait: bool = False) -> Receipt[OutcomeT]:
         """Enqueue a command or query. With `wait`, the outcome is kept for a few minutes.
 
-        Raises NotSentError when the broker does not take it within about five seconds.
+        Raises ValueError when the message is too long, and NotSentError when the broker does not take it
+        within about five seconds.
         """
+        request = message.model_dump(mode="json", exclude_none=True)
+        if len(json.dumps(request)) > MAX_REQUEST_BYTES:  # its contract was not validated as a whole
+            raise ValueError(f"{message.task}: has more than {MAX_REQUEST_BYTES} bytes of JSON; shorten it")
         task_id = str(uuid4())
         try:
             pending = self._answers.expect(task_id) if self._answers is not None and wait else None
@@ -105,7 +110,7 @@ class BookingClient:
                 partial(
                     self._app.send_task,
                     TASK_PREFIX + message.task,
-                    kwargs={"request": message.model_dump(mode="json", exclude_none=True)},
+                    kwargs={"request": request},
                     task_id=task_id,
                     ignore_result=not wait,
                     argsrepr="()",

@@ -7,12 +7,23 @@ ids are UUIDs; durations are whole minutes unless a name says otherwise.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypeVar
 
 from booking_tasks.enums import RefusalCode
@@ -44,10 +55,13 @@ def _plain(line: str) -> str:
     return line
 
 
+_NUL = "must not contain the NUL character"
+
+
 def storable(text: str) -> str:
     """Return the text. Raises ValueError when PostgreSQL cannot store it."""
     if "\0" in text:
-        raise ValueError("must not contain the NUL character")
+        raise ValueError(_NUL)
     return text
 
 
@@ -68,6 +82,11 @@ class Contract(BaseModel):
     """A frozen message part; a field that is not declared is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+#: The longest message, in bytes of JSON as Celery writes it: other characters than ASCII count six or twelve.
+#: Below the guard's limit of a body, and enough for the longest prose in any script.
+MAX_REQUEST_BYTES = 160_000
 
 
 class FieldError(Contract):
@@ -112,12 +131,49 @@ class Outcome(Contract, Generic[CodeT_co]):
 OutcomeT = TypeVar("OutcomeT", bound=Outcome)
 
 
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            yield name
+            yield from _texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+
+
+def _field_error(title: str, field: str, problem: str) -> ValidationError:
+    error = PydanticCustomError("not_sendable", "{problem}", {"problem": problem})
+    return ValidationError.from_exception_data(title, [{"type": error, "loc": (field,), "input": None}])
+
+
 class Query(Contract, Generic[OutcomeT]):
     """A query; it changes nothing and needs no message id."""
 
     task: ClassVar[str]
     queue: ClassVar[PublicQueue]
     outcome: ClassVar[type[Outcome]]
+
+    @model_validator(mode="after")
+    def _passes_the_guard(self) -> Self:
+        """Refuse what the service's guard would refuse, with the field at fault."""
+        text = self.model_dump_json(exclude_none=True)
+        # Neither can be the case without one of these, and most messages are short.
+        if 4 * len(text.encode()) > MAX_REQUEST_BYTES or r"\u0000" in text:
+            fields = self.model_dump(mode="json", exclude_none=True)
+            for name, value in fields.items():
+                if any("\0" in part for part in _texts(value)):
+                    raise _field_error(type(self).__name__, name, _NUL)
+            sizes = {name: len(json.dumps(value)) for name, value in fields.items()}
+            if len(json.dumps(fields)) > MAX_REQUEST_BYTES:
+                longest = max(sizes, key=lambda name: sizes[name])
+                problem = (
+                    f"is too long: the message has more than {MAX_REQUEST_BYTES} bytes of JSON,"
+                    f" and this field {sizes[longest]} of them"
+                )
+                raise _field_error(type(self).__name__, longest, problem)
+        return self
 
 
 class Command(Query[OutcomeT], Generic[OutcomeT]):

@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 from booking_tasks.kit.redaction import redacted
 
 #: The limit of a whole element. Base64 makes four bytes of three; the rest is space for headers.
-MAX_MESSAGE_BYTES = 128 * 1024
-MAX_BODY_BYTES = 64 * 1024
+MAX_MESSAGE_BYTES = 256 * 1024
+#: The limit of the body; a contract refuses what would be longer, so no message of a contract reaches it.
+MAX_BODY_BYTES = 160 * 1024
 MAX_DEPTH = 20
 
 # The closing quote is optional, so that one match covers a string without an end.

@@ -102,8 +102,8 @@ ENVELOPES: dict[str, tuple[str, bytes, str]] = {
         element(body=zlib.compress(b"[" * 10_000_000), headers={"compression": "application/x-gzip"}),
         "headers.compression is not accepted",
     ),
-    "larger than the cap": ("booking", element(body=b" " * 200_000), "larger than 131072 bytes"),
-    "a body larger than the cap": ("booking", element(body=b" " * 66_000), "larger than 65536 bytes"),
+    "larger than the cap": ("booking", element(body=b" " * 300_000), "larger than 262144 bytes"),
+    "a body larger than the cap": ("booking", element(body=b" " * 170_000), "larger than 163840 bytes"),
     "900 levels in the envelope": (
         "booking",
         json.dumps(envelope(headers={"deep": "@"})).encode().replace(b'"@"', nested(900)),

@@ -62,7 +62,7 @@ def test_no_slot_of_the_pool_is_lost(running_worker: RunningWorker) -> None:
 def test_sixty_megabytes_are_refused_and_hold_nobody_up(running_worker: RunningWorker) -> None:
     dead_letter = running_worker.dead_letter_for("booking", element(body=b" " * 45_000_000))
 
-    assert "larger than 131072 bytes" in dead_letter["reason"]
+    assert "larger than 262144 bytes" in dead_letter["reason"]
     assert dead_letter["payload"]["bytes"] > 60_000_000
     assert running_worker.good_message_takes() < 5
     running_worker.wait_until_nothing_is_held()
