@@ -64,6 +64,9 @@ def count_attempt(
 ) -> MessageRow:
     """Insert the message, or count one more attempt at it. Locks its row.
 
+    The lock is written also for a message that is answered, so that this commit waits for a synchronous
+    standby: an answer that only the primary has is not returned (docs/decisions/0033-failover.md).
+
     When a caller waits for the answer, this commit does not wait for the disk; the commit of the answer
     includes it. A crash of the database between the two loses the message and its attempt, and the caller
     sends it again.
