@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+import booking_tasks
 from booking_tasks.jobs import runner
 from booking_tasks.kit.database import create_booking_engine
 from booking_tasks.kit.database_errors import is_away
@@ -127,3 +129,15 @@ def test_the_url_may_set_what_the_service_sets_otherwise(postgres: str) -> None:
     with engine.connect() as connection:
         assert connection.execute(text("SHOW application_name")).scalar_one() == "mine"
     engine.dispose()
+
+
+def test_every_engine_of_the_service_watches_its_errors() -> None:
+    """The migrator has one connection and no pool that outlives an error."""
+    package = Path(booking_tasks.__file__).parent
+    makers = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if re.search(r"\bcreate_engine\(", path.read_text())
+    }
+    assert makers == {"kit/database.py", "ops/migrate.py"}
+    assert "watch_errors(made)" in (package / "kit" / "database.py").read_text()
