@@ -11,7 +11,9 @@ import importlib.util
 import ssl
 import sys
 import time
+from contextlib import suppress
 from datetime import timedelta
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,7 +29,7 @@ from booking_tasks.kit import shutdown
 from booking_tasks.kit.database import forget_inherited_connections
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.logs import configure_logging, logger
-from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, destination
+from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, destination, send_with_reconnect
 from booking_tasks.kit.settings import Settings, settings, unknown_settings
 from booking_tasks.kit.tracing import start_tracing
 from booking_tasks.outbox.jobs import JOB_TYPES
@@ -62,13 +64,13 @@ TASK_MODULES = (
 )
 
 
-#: The kombu transport for each scheme of the broker's URL; for Redis it is the guarded one.
+#: The guarded transport for each scheme of the broker's URL.
 TRANSPORTS = {
     "redis": "booking_tasks.guard.channel:Transport",
     "rediss": "booking_tasks.guard.channel:Transport",
-    "amqp": "amqp",
-    "amqps": "amqps",
-    "pyamqp": "pyamqp",
+    "amqp": "booking_tasks.guard.amqp_channel:GuardedAmqpTransport",
+    "amqps": "booking_tasks.guard.amqp_channel:GuardedAmqpTLSTransport",
+    "pyamqp": "booking_tasks.guard.amqp_channel:GuardedAmqpTransport",
 }
 
 #: The result backend on RabbitMQ alone.
@@ -83,16 +85,42 @@ _REQUEST = {"*": {"Request": "booking_tasks.guard.request:RequestNotRevokedOnExp
 class BeatScheduler(Scheduler):
     """Celery's scheduler in memory, with a heartbeat file; several may run side by side.
 
-    Intervals are elapsed time, so that a change of the host's clock neither doubles nor delays a tick.
+    Intervals are elapsed time, so that a change of the host's clock neither doubles nor delays a tick. Celery
+    makes one connection and keeps it when it is broken; here the next try makes another one.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._sent_at: dict[str, float] = {}
         super().__init__(*args, **kwargs)
 
-    def tick(self, *args: Any, **kwargs: Any) -> Any:
-        settings().heartbeat_file.touch()
-        return super().tick(*args, **kwargs)
+    @cached_property
+    def producer(self) -> Any:
+        """Return the producer, which connects when it publishes. Celery's waits for a broker that is away."""
+        return self.Producer(self.connection, auto_declare=False)
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Send one entry, over a new connection when the present one is broken."""
+        try:
+            send_with_reconnect(partial(self._publish, entry))
+        except Exception as error:  # noqa: BLE001 - each transport has its own errors; the next tick tries again
+            log.warning("beat.not_sent", entry=entry.name, error=type(error.__cause__ or error).__name__)
+        else:
+            settings().heartbeat_file.touch()  # only a beat that reaches the broker is healthy
+
+    def _publish(self, entry: Any) -> None:
+        try:
+            self.apply_async(entry, producer=self.producer, advance=False)
+        except Exception:
+            self._forget_connection()
+            raise
+
+    def _forget_connection(self) -> None:
+        """Drop the connection without the closing handshake, which a broker that hangs would not answer."""
+        self.__dict__.pop("producer", None)
+        connection = self.__dict__.pop("connection", None)
+        if connection is not None:
+            with suppress(Exception):
+                connection.collect(socket_timeout=1)
 
     def is_due(self, entry: Any) -> schedstate:
         """Return whether the entry's interval has passed, and after how many seconds to check again."""
@@ -227,7 +255,9 @@ def make_app() -> Celery:
         config = configuration(settings())
     except SettingsError as error:
         sys.exit("\n".join(f"booking_tasks: {line}" for line in str(error).splitlines()))
-    celery = Celery("booking_tasks", set_as_current=True)
+    celery = Celery(
+        "booking_tasks", amqp="booking_tasks.kit.amqp_transport:MandatoryTasks", set_as_current=True
+    )
     celery.conf.update(config)
     celery.steps["worker"].add(HeartbeatFile)
     return celery

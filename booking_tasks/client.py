@@ -24,7 +24,13 @@ from booking_tasks.contracts.base import MAX_REQUEST_BYTES, OutcomeT
 from booking_tasks.contracts.later_release import read_outcome
 from booking_tasks.kit.answer_queue import AnswerQueue
 from booking_tasks.kit.broker_urls import is_amqp
-from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, destination, send_with_reconnect
+from booking_tasks.kit.queues import (
+    AMQP_TRANSPORTS,
+    BROKER_SECONDS,
+    declared_queues,
+    destination,
+    send_with_reconnect,
+)
 
 #: The time-out of one exchange with the result backend; `outcome` may exceed its time-out by this.
 _RESULT_SECONDS = 1.0
@@ -75,9 +81,14 @@ class BookingClient:
         self._answers: AnswerQueue | None = None
         if is_amqp(broker_url) and not result_backend:
             self._answers = AnswerQueue(broker_url, self._account)
-        self._app = Celery("booking_tasks_client", set_as_current=False)
+        self._app = Celery(
+            "booking_tasks_client",
+            amqp="booking_tasks.kit.amqp_transport:MandatoryTasks",
+            set_as_current=False,
+        )
         self._app.conf.update(
             broker_url=broker_url,
+            broker_transport=AMQP_TRANSPORTS.get(broker_url.partition("://")[0]),
             result_backend=result_backend or (None if is_amqp(broker_url) else broker_url),
             task_serializer="json",
             accept_content=["json"],

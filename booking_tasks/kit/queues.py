@@ -33,6 +33,13 @@ EVENTS_EXCHANGE = "booking.events"
 #: RabbitMQ's exchange of dead messages (fanout), and the queue behind it.
 DEAD_LETTERS = "booking.dead"
 
+#: The transport of a client for each scheme of a RabbitMQ URL; workers have the guarded one.
+AMQP_TRANSPORTS = {
+    "amqp": "booking_tasks.kit.amqp_transport:ConfirmingTransport",
+    "pyamqp": "booking_tasks.kit.amqp_transport:ConfirmingTransport",
+    "amqps": "booking_tasks.kit.amqp_transport:ConfirmingTLSTransport",
+}
+
 #: The time-out of one exchange with the broker, in seconds.
 BROKER_SECONDS = 5.0
 _STALE_SECONDS = 0.5

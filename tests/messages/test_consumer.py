@@ -62,7 +62,7 @@ def test_nothing_of_its_properties_goes_on() -> None:
 
     replace_with_call(made, "booking", ENTRY_POINTS)
 
-    assert made.properties == {"correlation_id": "1"}
+    assert made.properties == {"correlation_id": "1", "reply_to": None}
 
 
 def test_what_could_not_be_opened_is_refused_for_that() -> None:
