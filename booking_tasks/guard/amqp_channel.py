@@ -29,7 +29,7 @@ _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _METHODS_WITH_CONTENT = frozenset({spec.Basic.Return, spec.Basic.Deliver, spec.Basic.GetOk})
 
 
-class FramedMessage(AmqpMessage):  # type: ignore[misc]
+class FramedMessage(AmqpMessage):
     """A message as its frames arrive. `fault` is the first thing that is wrong with it, or None."""
 
     def __init__(self, *args: Any, **values: Any) -> None:

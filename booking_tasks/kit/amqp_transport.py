@@ -15,7 +15,7 @@ from kombu.transport import pyamqp
 from booking_tasks.kit.queues import BROKER_SECONDS
 
 
-class UnroutableError(OperationalError):  # type: ignore[misc]
+class UnroutableError(OperationalError):
     """RabbitMQ has no queue for a message; nothing was kept of it."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,28 +32,39 @@ def ping(url: str, seconds: float) -> None:
         with _redis(url, seconds) as client:
             client.ping()
         return
-    from kombu import Connection
-
-    with Connection(url, connect_timeout=seconds) as connection:
-        connection.ensure_connection(max_retries=1, timeout=seconds)
+    with _rabbitmq(url, seconds):
+        return
 
 
 def queue_lengths(url: str, seconds: float) -> dict[str, int]:
-    """Return the length of each queue and, on Redis, the unacknowledged messages. Raises as `ping` does."""
+    """Return the length of each queue and, on Redis, the unacknowledged messages. Raises as `ping` does.
+
+    A queue that RabbitMQ does not have is left out: nothing has declared it yet.
+    """
     if is_redis(url):
         with _redis(url, seconds) as client:
             lengths = {name: int(client.llen(name)) for name in QUEUES}
             return lengths | {"unacknowledged": int(client.hlen(UNACKNOWLEDGED))}
-    from kombu import Connection
+    from amqp.exceptions import NotFound
 
-    with Connection(url, connect_timeout=seconds) as connection:
-        connection.ensure_connection(max_retries=1, timeout=seconds)
-        found = {}
+    found = {}
+    with _rabbitmq(url, seconds) as connection:
         for name in QUEUES:
-            with connection.channel() as channel:
+            with suppress(NotFound), connection.channel() as channel:
                 counted = declared_queue(name, url)(channel).queue_declare(passive=True)
                 found[name] = int(counted.message_count)
-        return found
+    return found
+
+
+@contextmanager
+def _rabbitmq(url: str, seconds: float) -> Iterator[Any]:
+    """Connect to RabbitMQ; each exchange with it has the time-out."""
+    from kombu import Connection
+
+    options = {"read_timeout": seconds, "write_timeout": seconds}
+    with Connection(url, connect_timeout=seconds, transport_options=options) as connection:
+        connection.ensure_connection(max_retries=1, timeout=seconds)
+        yield connection
 
 
 def is_open(url: str, seconds: float) -> bool:

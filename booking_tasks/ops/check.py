@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from booking_tasks.kit.database_urls import libpq_url
 from booking_tasks.kit.errors import SettingsError
+from booking_tasks.kit.queues import QUEUES
 from booking_tasks.kit.settings import Settings, load_settings, unknown_settings
 from booking_tasks.kit.time_zones import tzdata_version
 from booking_tasks.ops.findings import Finding, State
@@ -244,6 +245,15 @@ def _broker(config: Settings) -> Iterator[Finding]:
     lengths = brokers.queue_lengths(config.broker, TIMEOUT)
     yield Finding("broker", State.OK, f"{shown} answers")
     yield from _protection("broker", config.broker)
+    if missing := [name for name in QUEUES if name not in lengths]:
+        seen = f"the broker has no queue {', '.join(missing)} yet"
+        yield Finding(
+            "queues",
+            State.WARNING,
+            seen,
+            "load RabbitMQ's definitions, or start a worker, which declares them",
+        )
+        return
     seen = ", ".join(f"{name} {length}" for name, length in lengths.items())
     if max(lengths.values(), default=0) > LONG_QUEUE:
         yield Finding("queues", State.WARNING, seen, "start more workers for the longest")

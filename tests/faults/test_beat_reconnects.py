@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class Broker:
 
     url: str
     length: Callable[[], int]
-    breaks: dict[str, Callable[[], object]]
+    breaks: Mapping[str, Callable[[], object]]
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ FLAGS = {
 }
 
 
-class RawMessage(amqp.Message):  # type: ignore[misc]
+class RawMessage(amqp.Message):
     """A message whose properties are the bytes of its maker."""
 
     def __init__(self, properties: bytes, body: bytes = BODY) -> None:
