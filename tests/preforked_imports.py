@@ -31,7 +31,7 @@ import sqlalchemy.dialects.postgresql.psycopg
 import sqlalchemy.orm
 import structlog
 
-import booking_tasks.contracts
+import booking_tasks.contracts.public
 import booking_tasks.guard.channel
 import booking_tasks.guard.rules
 import booking_tasks.kit.database

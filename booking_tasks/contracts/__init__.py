@@ -1,165 +1,168 @@
-"""Every inbound and outbound message, versioned; producers need nothing else of this package."""
+"""Every inbound and outbound message, versioned; producers need nothing else of this package.
+
+A name is imported from its module when it is first used, because a caller sends a few of the messages, and
+making the classes of all takes as long as importing Celery.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from booking_tasks.contracts.absence import (
-    MOST_SESSIONS,
-    AbsencePlanOutcome,
-    AbsenceStep,
-    AnswerProposal,
-    ApplyAbsencePlan,
-    ChosenConsultant,
-    PlanAbsence,
-    ReassignOutcome,
-    ReassignSession,
-    UndoAbsencePlan,
-)
-from booking_tasks.contracts.base import (
-    TASK_PREFIX,
-    Command,
-    Contract,
-    FieldError,
-    Outcome,
-    PublicQueue,
-    Query,
-    field_errors,
-)
-from booking_tasks.contracts.booking import (
-    CancelRequest,
-    CancelSession,
-    ConfirmRequest,
-    DeclineRequest,
-    FallbackCost,
-    RequestOutcome,
-    RescheduleSession,
-    SessionOutcome,
-    SubmitRequest,
-)
-from booking_tasks.contracts.calendars import (
-    CalendarFeedOutcome,
-    CalendarFeedsOutcome,
-    CalendarFeedState,
-    CoveredSession,
-    ListCalendarFeeds,
-    RemoveCalendarFeed,
-    SetCalendarFeed,
-)
-from booking_tasks.contracts.catalogue import (
-    AliasEntry,
-    AliasesOutcome,
-    ConsultantOutcome,
-    PolicyOutcome,
-    ServiceTypeOutcome,
-    SetConsultantPolicy,
-    SetSpecializationAliases,
-    TermWeights,
-    UpsertConsultant,
-    UpsertServiceType,
-    UpsertUser,
-    UserOutcome,
-)
-from booking_tasks.contracts.events import CloudEvent
-from booking_tasks.contracts.evidence import (
-    EvidenceOutcome,
-    Observation,
-    RecordAttendance,
-    RecordBilling,
-    RecordOutcome,
-)
-from booking_tasks.contracts.explaining import (
-    Considered,
-    Decision,
-    ExplainAssignment,
-    ExplainOutcome,
-)
-from booking_tasks.contracts.holds import (
-    LONGEST_HOLD,
-    BookSeries,
-    ConfirmHold,
-    Conflict,
-    HoldOutcome,
-    HoldSlot,
-    ReleaseHold,
-    RenewHold,
-    SeriesOutcome,
-    SeriesSession,
-    Weekly,
-)
-from booking_tasks.contracts.hours import (
-    AddLeave,
-    AvailabilityOutcome,
-    DateOverride,
-    DayHours,
-    Hours,
-    LeaveTime,
-    PreviewAvailability,
-    PreviewOutcome,
-    RecurringHours,
-    RemoveLeave,
-    RuleSet,
-    SetAvailability,
-    SingleSlot,
-    TimeSpan,
-    Travel,
-    UncoveredReason,
-    UncoveredSession,
-    WeeklyHours,
-)
-from booking_tasks.contracts.offers import AcceptOffer, DeclineOffer
-from booking_tasks.contracts.replies import ReceiveReply, ReplyOutcome
-from booking_tasks.contracts.search import (
-    EmptyReason,
-    FreeStart,
-    SearchOutcome,
-    SearchSlots,
-    cursor_after,
-    cursor_place,
-)
-
-#: The contract of every public task by its short name: no other message is accepted.
-PUBLIC: dict[str, type[Query[Any]]] = {
-    contract.task: contract
-    for contract in (
-        UpsertServiceType,
-        UpsertConsultant,
-        SetSpecializationAliases,
-        SetAvailability,
-        AddLeave,
-        RemoveLeave,
-        PreviewAvailability,
-        SetConsultantPolicy,
-        UpsertUser,
-        SetCalendarFeed,
-        RemoveCalendarFeed,
-        ListCalendarFeeds,
-        ReassignSession,
-        PlanAbsence,
-        ApplyAbsencePlan,
-        UndoAbsencePlan,
+if TYPE_CHECKING:
+    from booking_tasks.contracts.absence import (
+        MOST_SESSIONS,
+        AbsencePlanOutcome,
+        AbsenceStep,
         AnswerProposal,
-        SearchSlots,
-        HoldSlot,
-        RenewHold,
-        ReleaseHold,
-        ConfirmHold,
-        BookSeries,
-        SubmitRequest,
-        ExplainAssignment,
+        ApplyAbsencePlan,
+        ChosenConsultant,
+        PlanAbsence,
+        ReassignOutcome,
+        ReassignSession,
+        UndoAbsencePlan,
+    )
+    from booking_tasks.contracts.base import (
+        TASK_PREFIX,
+        Command,
+        Contract,
+        FieldError,
+        Outcome,
+        PublicQueue,
+        Query,
+        field_errors,
+    )
+    from booking_tasks.contracts.booking import (
+        CancelRequest,
+        CancelSession,
         ConfirmRequest,
         DeclineRequest,
-        CancelRequest,
-        AcceptOffer,
-        DeclineOffer,
+        FallbackCost,
+        RequestOutcome,
         RescheduleSession,
-        CancelSession,
-        RecordAttendance,
-        RecordOutcome,
-        RecordBilling,
-        ReceiveReply,
+        SessionOutcome,
+        SubmitRequest,
     )
+    from booking_tasks.contracts.calendars import (
+        CalendarFeedOutcome,
+        CalendarFeedsOutcome,
+        CalendarFeedState,
+        CoveredSession,
+        ListCalendarFeeds,
+        RemoveCalendarFeed,
+        SetCalendarFeed,
+    )
+    from booking_tasks.contracts.catalogue import (
+        AliasEntry,
+        AliasesOutcome,
+        ConsultantOutcome,
+        PolicyOutcome,
+        ServiceTypeOutcome,
+        SetConsultantPolicy,
+        SetSpecializationAliases,
+        TermWeights,
+        UpsertConsultant,
+        UpsertServiceType,
+        UpsertUser,
+        UserOutcome,
+    )
+    from booking_tasks.contracts.events import CloudEvent
+    from booking_tasks.contracts.evidence import (
+        EvidenceOutcome,
+        Observation,
+        RecordAttendance,
+        RecordBilling,
+        RecordOutcome,
+    )
+    from booking_tasks.contracts.explaining import (
+        Considered,
+        Decision,
+        ExplainAssignment,
+        ExplainOutcome,
+    )
+    from booking_tasks.contracts.holds import (
+        LONGEST_HOLD,
+        BookSeries,
+        ConfirmHold,
+        Conflict,
+        HoldOutcome,
+        HoldSlot,
+        ReleaseHold,
+        RenewHold,
+        SeriesOutcome,
+        SeriesSession,
+        Weekly,
+    )
+    from booking_tasks.contracts.hours import (
+        AddLeave,
+        AvailabilityOutcome,
+        DateOverride,
+        DayHours,
+        Hours,
+        LeaveTime,
+        PreviewAvailability,
+        PreviewOutcome,
+        RecurringHours,
+        RemoveLeave,
+        RuleSet,
+        SetAvailability,
+        SingleSlot,
+        TimeSpan,
+        Travel,
+        UncoveredReason,
+        UncoveredSession,
+        WeeklyHours,
+    )
+    from booking_tasks.contracts.offers import AcceptOffer, DeclineOffer
+    from booking_tasks.contracts.public import PUBLIC
+    from booking_tasks.contracts.replies import ReceiveReply, ReplyOutcome
+    from booking_tasks.contracts.search import (
+        EmptyReason,
+        FreeStart,
+        SearchOutcome,
+        SearchSlots,
+        cursor_after,
+        cursor_place,
+    )
+
+#: The names of each module of this package.
+_NAMES = {
+    "absence": (
+        "MOST_SESSIONS AbsencePlanOutcome AbsenceStep AnswerProposal ApplyAbsencePlan "
+        "ChosenConsultant PlanAbsence ReassignOutcome ReassignSession UndoAbsencePlan"
+    ),
+    "base": "TASK_PREFIX Command Contract FieldError Outcome PublicQueue Query field_errors",
+    "booking": (
+        "CancelRequest CancelSession ConfirmRequest DeclineRequest FallbackCost RequestOutcome "
+        "RescheduleSession SessionOutcome SubmitRequest"
+    ),
+    "calendars": (
+        "CalendarFeedOutcome CalendarFeedsOutcome CalendarFeedState CoveredSession "
+        "ListCalendarFeeds RemoveCalendarFeed SetCalendarFeed"
+    ),
+    "catalogue": (
+        "AliasEntry AliasesOutcome ConsultantOutcome PolicyOutcome ServiceTypeOutcome "
+        "SetConsultantPolicy SetSpecializationAliases TermWeights UpsertConsultant "
+        "UpsertServiceType UpsertUser UserOutcome"
+    ),
+    "events": "CloudEvent",
+    "evidence": "EvidenceOutcome Observation RecordAttendance RecordBilling RecordOutcome",
+    "explaining": "Considered Decision ExplainAssignment ExplainOutcome",
+    "holds": (
+        "LONGEST_HOLD BookSeries ConfirmHold Conflict HoldOutcome HoldSlot ReleaseHold RenewHold "
+        "SeriesOutcome SeriesSession Weekly"
+    ),
+    "hours": (
+        "AddLeave AvailabilityOutcome DateOverride DayHours Hours LeaveTime PreviewAvailability "
+        "PreviewOutcome RecurringHours RemoveLeave RuleSet SetAvailability SingleSlot TimeSpan "
+        "Travel UncoveredReason UncoveredSession WeeklyHours"
+    ),
+    "offers": "AcceptOffer DeclineOffer",
+    "replies": "ReceiveReply ReplyOutcome",
+    "search": "EmptyReason FreeStart SearchOutcome SearchSlots cursor_after cursor_place",
+    "public": "PUBLIC",
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
     "LONGEST_HOLD",
@@ -259,3 +262,16 @@ __all__ = [
     "cursor_place",
     "field_errors",
 ]
+
+if not TYPE_CHECKING:  # mypy would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """Import a name from its module; later uses find it here."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        globals()[name] = found
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
