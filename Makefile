@@ -38,7 +38,7 @@ unit: $(INSTALLED) ## Run the quick test modules: no server, no process, in seco
 
 .PHONY: faults
 faults: $(INSTALLED) ## Run every fault test, also the long ones
-	@$(VENV)/bin/python -m pytest tests/faults tests/crashpoints tests/properties $(ARGS)
+	@$(VENV)/bin/python -m pytest tests/faults tests/crashpoints tests/properties tests/installed $(ARGS)
 
 .PHONY: crashpoints
 crashpoints: $(INSTALLED) ## Kill a worker at every single point of a booking's life; more than an hour
@@ -56,6 +56,11 @@ check: $(INSTALLED) ## Check format, lint, types and import rules, and run the a
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@$(VENV)/bin/python -m pytest -q tests/test_architecture.py tests/test_code_style.py tests/test_schema.py
+
+.PHONY: wheels
+wheels: $(INSTALLED) ## Build both distributions into dist/: booking-tasks and booking-tasks-client
+	@$(VENV)/bin/python -m hatchling build -d dist
+	@cd client && ../$(VENV)/bin/python -m hatchling build -d ../dist
 
 .PHONY: states
 states: $(INSTALLED) ## Write docs/states.md from the tables of allowed steps
