@@ -32,6 +32,7 @@ def client(broker: str) -> Iterator[BookingClient]:
 @pytest.fixture
 def redis(broker: str) -> Iterator[Any]:
     with Redis.from_url(broker) as connection:
+        connection.delete("admin")
         yield connection
 
 
