@@ -20,6 +20,7 @@ from typing import Any
 
 from celery import Celery, bootsteps
 from celery.beat import Scheduler
+from celery.beat import logger as beat_log
 from celery.platforms import signals
 from celery.schedules import schedstate
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init, worker_shutting_down
@@ -100,10 +101,11 @@ class BeatScheduler(Scheduler):
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         """Send one entry, over a new connection when the present one is broken."""
+        beat_log.info("Scheduler: Sending due task %s (%s)", entry.name, entry.task)
         try:
             send_with_reconnect(partial(self._publish, entry))
         except Exception as error:  # noqa: BLE001 - each transport has its own errors; the next tick tries again
-            log.warning("beat.not_sent", entry=entry.name, error=type(error.__cause__ or error).__name__)
+            log.warning("beat.not_sent", entry=entry.name, error=type(error.__context__ or error).__name__)
         else:
             settings().heartbeat_file.touch()  # only a beat that reaches the broker is healthy
 
