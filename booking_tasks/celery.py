@@ -23,13 +23,21 @@ from celery.beat import Scheduler
 from celery.beat import logger as beat_log
 from celery.platforms import signals
 from celery.schedules import schedstate
-from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init, worker_shutting_down
+from celery.signals import (
+    beat_init,
+    celeryd_init,
+    setup_logging,
+    worker_init,
+    worker_process_init,
+    worker_shutting_down,
+)
 
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX
 from booking_tasks.kit import shutdown
-from booking_tasks.kit.database import forget_inherited_connections
+from booking_tasks.kit.database import forget_inherited_connections, refuse_unsuitable_pooler
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.logs import configure_logging, logger
+from booking_tasks.kit.pooler import UnsuitablePoolerError
 from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, destination, send_with_reconnect
 from booking_tasks.kit.settings import Settings, settings, unknown_settings
 from booking_tasks.kit.tracing import start_tracing
@@ -305,6 +313,16 @@ def _configure_logging_early(**_: Any) -> None:
     """Configure logging before the worker checks itself, so that its warnings are JSON lines too."""
     configure_logging(final=False)
     _warn_of_unknown_settings()
+
+
+@worker_init.connect
+@beat_init.connect
+def _examine_pooler(**_: Any) -> None:
+    """End the process with one line when the service cannot work behind the pooler that is there."""
+    try:
+        refuse_unsuitable_pooler()
+    except UnsuitablePoolerError as error:
+        sys.exit(f"booking_tasks: {error}")
 
 
 @setup_logging.connect

@@ -13,6 +13,15 @@ from booking_tasks.ops.secret_files import roles_sql
 #: As which the service runs: every worker, beat and task of the tests, and their own transactions.
 APP = "booking_app"
 
+#: What roles.sql sets for it, so that it works behind a pooler: the time-outs of the default settings.
+SESSION_SETTINGS = {
+    "statement_timeout": "30s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "1min",
+    "client_connection_check_interval": "1s",
+    "TimeZone": "UTC",
+}
+
 #: The demo's and the tests' clock. A deployment's stands still, and its role may not touch it.
 _STEPPED = "GRANT INSERT, UPDATE, DELETE ON stepped_clock TO booking_app"
 
@@ -34,6 +43,10 @@ def as_deployed(superuser: psycopg.Connection[Any], database: str) -> None:
         f"REVOKE ALL ON DATABASE {database} FROM PUBLIC",
         f"GRANT CONNECT ON DATABASE {database} TO {APP}",
         f"ALTER ROLE {APP} IN DATABASE {database} SET search_path = public, pg_temp",
+        *(
+            f"ALTER ROLE {APP} IN DATABASE {database} SET {name} = '{setting}'"
+            for name, setting in SESSION_SETTINGS.items()
+        ),
     ):
         superuser.execute(statement.encode())
 

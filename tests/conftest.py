@@ -28,6 +28,7 @@ from booking_tasks.ops.service_processes import ServiceProcess
 from tests import preforked_workers
 from tests.accounts import as_deployed, as_role, migrate_with_roles
 from tests.builders import NOW
+from tests.pgbouncer import PgBouncer
 from tests.rabbitmq_server import RabbitMQ
 from tests.system_packages import SystemPackages
 from tests.unit_modules import SERVER_FIXTURES, unit_modules
@@ -251,13 +252,32 @@ def copied_database(template: str) -> Iterator[str]:
         _admin(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def pgbouncer(postgres: str) -> Iterator[PgBouncer]:
+    """A running PgBouncer that pools transactions, in front of the tests' PostgreSQL."""
+    folder = Path(_FOLDER.name) / "pgbouncer"
+    with PgBouncer(folder, postgres, "transaction") as running:
+        yield running
+
+
+#: For modules whose tests use `own_database`: each test runs twice, directly and through a pooler.
+DIRECT_AND_POOLED = pytest.mark.parametrize(
+    "own_database", ["direct", pytest.param("pooled", marks=pytest.mark.pgbouncer)], indirect=True
+)
+
+
 @pytest.fixture
-def own_database(template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def own_database(
+    request: pytest.FixtureRequest, template: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
     """A fresh migrated database that this process's settings point to; its URL, for the service's role."""
     from booking_tasks.kit import database
     from booking_tasks.kit.settings import settings
 
-    with copied_database(template) as url:
+    is_pooled = getattr(request, "param", "direct") == "pooled"
+    pooler: PgBouncer | None = request.getfixturevalue("pgbouncer") if is_pooled else None
+    with copied_database(template) as direct_url:
+        url = pooler.url_of(direct_url) if pooler else direct_url
         monkeypatch.setenv("DATABASE_URL", url)
         settings.cache_clear()
         database.engine.cache_clear()

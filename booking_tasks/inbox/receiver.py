@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -23,10 +23,10 @@ from booking_tasks.context import Context
 from booking_tasks.contracts import TASK_PREFIX, Command, Outcome, Query, field_errors
 from booking_tasks.enums import RefusalCode
 from booking_tasks.inbox import service, store
-from booking_tasks.inbox.service import Answered, Attempt
-from booking_tasks.kit.database import transaction, with_lock
+from booking_tasks.inbox.service import Answered, Attempt, Running
+from booking_tasks.kit.database import connection_for_several_transactions, transaction
 from booking_tasks.kit.database_errors import is_away
-from booking_tasks.kit.errors import NotAnsweredError
+from booking_tasks.kit.errors import BookingTasksError, NotAnsweredError
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.redaction import redacted
 from booking_tasks.kit.settings import settings
@@ -44,12 +44,19 @@ _MAX_RUNS = 5
 _WAITED_TOO_LONG = {"55P03", "57014"}
 #: How long a message waits in its worker for the database, and the pause between two tries (seconds).
 _DATABASE_WAIT, _PAUSE = 60.0, 0.5
+#: The first and the longest pause of a delivery that waits for another one of the same message (seconds).
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.2
 
 ResultT = TypeVar("ResultT")
 UseCaseOutcomeT = TypeVar("UseCaseOutcomeT", bound=Outcome)
 CommandT = TypeVar("CommandT", bound=Command[Any])
 QueryT = TypeVar("QueryT", bound=Query[Any])
 UseCase = Callable[[Session, Context, Any], Outcome]
+
+
+class MessageRunningError(BookingTasksError):
+    """Another delivery of the message runs for too long, so that this one stops waiting for its answer."""
+
 
 _use_cases: dict[str, UseCase] = {}
 _fallback_use_cases: dict[str, UseCase] = {}
@@ -168,7 +175,8 @@ def receive(
 
     def answer_once() -> dict[str, Any]:
         nonlocal has_begun
-        with _counted_attempt(command, entry_point, accepted_hash, has_caller) as (connection, attempt):
+        with connection_for_several_transactions() as connection:
+            attempt = _counted_attempt(command, entry_point, accepted_hash, has_caller, connection)
             has_begun = True
             if isinstance(attempt, Answered):
                 return attempt.outcome
@@ -192,18 +200,33 @@ def _has_caller() -> bool:
 
 
 def _counted_attempt(
-    command: Command[Any], entry_point: str, accepted_hash: str | None, has_caller: bool
-) -> AbstractContextManager[tuple[Connection, Answered | Attempt]]:
-    """Lock the message and count the attempt; a second delivery waits here and is not counted meanwhile."""
+    command: Command[Any],
+    entry_point: str,
+    accepted_hash: str | None,
+    has_caller: bool,
+    connection: Connection,
+) -> Answered | Attempt:
+    """Count an attempt at the message; a second delivery waits here and is not counted meanwhile.
+
+    It waits outside the database, so that it holds no connection of a pooler. Raises MessageRunningError.
+    """
     # Unset fields are left out: a field that a later release adds must not change the content's hash.
     body = command.model_dump(mode="json", exclude_unset=True)
-    max_attempts = settings().message_attempts
-    return with_lock(
-        f"message:{command.message_id}",
-        lambda db: service.begin_attempt(
-            db, command.message_id, command.task, entry_point, body, max_attempts, has_caller, accepted_hash
-        ),
-    )
+    message_id, max_attempts = command.message_id, settings().message_attempts
+    end, pause = time.monotonic() + settings().lock_timeout.total_seconds(), _FIRST_PAUSE
+    while True:
+        with transaction(connection) as db:
+            attempt = service.begin_attempt(
+                db, message_id, command.task, entry_point, body, max_attempts, has_caller, accepted_hash
+            )
+        if not isinstance(attempt, Running):
+            return attempt
+        if time.monotonic() > end:
+            raise MessageRunningError(
+                "another delivery of this message is still running; send it again later"
+            )
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 def _run_use_case(command: Command[Any], entry_point: str, connection: Connection) -> dict[str, Any]:
@@ -211,17 +234,26 @@ def _run_use_case(command: Command[Any], entry_point: str, connection: Connectio
     use_case = _use_cases[command.task]
     for run in range(1, _MAX_RUNS + 1):
         try:
-            with unit_of_work(command.actor, entry_point, command.message_id, connection) as (db, ctx):
-                return service.store_answer(db, command.message_id, use_case(db, ctx, command))
+            return _run_once(command, entry_point, connection, use_case)
         except DBAPIError as error:
             state, fallback = getattr(error.orig, "sqlstate", None), _fallback_use_cases.get(command.task)
             if run < _MAX_RUNS and state in _WAITED_TOO_LONG and fallback not in {None, use_case}:
                 use_case = fallback
-            elif run < _MAX_RUNS and state in _RACE_LOST:
-                time.sleep(random.random() * 0.05 * run)  # noqa: S311 - jitter, not a secret
-            else:
+            elif run == _MAX_RUNS or state not in _RACE_LOST:
                 raise
+        with transaction(connection) as db:
+            service.extend_attempt(db, command.message_id)
+        time.sleep(random.random() * 0.05 * run)  # noqa: S311 - jitter, not a secret
     raise AssertionError("unreachable: the last run returns or raises")
+
+
+def _run_once(
+    command: Command[Any], entry_point: str, connection: Connection, use_case: UseCase
+) -> dict[str, Any]:
+    """Run the use case under the lock of its message, unless another attempt has answered it meanwhile."""
+    with unit_of_work(command.actor, entry_point, command.message_id, connection) as (db, ctx):
+        answer = service.stored_answer(db, command.message_id)
+        return answer or service.store_answer(db, command.message_id, use_case(db, ctx, command))
 
 
 def retry_while_unavailable(

@@ -33,6 +33,11 @@ class Attempt:
     number: int
 
 
+@dataclass(frozen=True)
+class Running:
+    """Another attempt at the message is running; nothing is counted."""
+
+
 def begin_attempt(
     db: Session,
     message_id: UUID,
@@ -42,7 +47,7 @@ def begin_attempt(
     max_attempts: int,
     has_caller: bool = False,
     accepted_hash: str | None = None,
-) -> Answered | Attempt:
+) -> Answered | Attempt | Running:
     """Count an attempt at a message. This transaction must commit before the use case runs.
 
     The same message id with other content is answered with `conflict`; a message with too many attempts is
@@ -58,6 +63,8 @@ def begin_attempt(
         )
     if row.outcome is not None:
         return Answered(row.outcome)
+    if row.is_running:
+        return Running()
     if row.attempts > max_attempts:
         reason = f"gave up after {max_attempts} attempts, each of which ended its worker or failed"
         outcome = refusal(RefusalCode.DEAD, reason)
@@ -65,6 +72,16 @@ def begin_attempt(
         store.add_dead_letter(db, task, entry_point, reason, redacted(body), message_id)
         return Answered(outcome)
     return Attempt(row.attempts)
+
+
+def stored_answer(db: Session, message_id: UUID) -> dict[str, Any] | None:
+    """Lock a message for the transaction that runs it, and return its answer when it has one by now."""
+    return store.lock_message(db, message_id)
+
+
+def extend_attempt(db: Session, message_id: UUID) -> None:
+    """Keep an attempt alive between two of its runs, so that no other one is counted."""
+    store.extend_attempt(db, message_id)
 
 
 def store_answer(db: Session, message_id: UUID, outcome: Outcome) -> dict[str, Any]:

@@ -15,20 +15,29 @@ from sqlalchemy.orm import Session
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.enums import InboxState
 from booking_tasks.inbox.rules import DeadLetterFilter
+from booking_tasks.kit.errors import BookingTasksError
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage, ScheduledSession
 from booking_tasks.sql import query
 
 _REAL_TIME = func.clock_timestamp()
+#: The transaction that runs a message starts within this time after its attempt was counted. Until then the
+#: message counts as running, although nothing locks its row.
+START_WITHIN = timedelta(seconds=1)
 
 RowT = TypeVar("RowT", ConsultationRequest, ScheduledSession)
 
 
+class MessageLostError(BookingTasksError):
+    """The row of a message is gone before the message was answered."""
+
+
 class MessageRow(NamedTuple):
-    """The row of a message after an attempt was counted."""
+    """The row of a message after an attempt was counted, or as it is while another attempt is running."""
 
     body_hash: str
     outcome: dict[str, Any] | None
     attempts: int
+    is_running: bool
 
 
 class UnfinishedMessage(NamedTuple):
@@ -42,10 +51,17 @@ class UnfinishedMessage(NamedTuple):
 
 
 # These run for every message. As text they are not compiled anew each time.
-_COUNTED = query(__package__, "count_attempt").bindparams(
+_INSERTED = query(__package__, "insert_message").bindparams(
     bindparam("message_id", type_=PG_UUID(as_uuid=True)), bindparam("body", type_=JSONB)
 )
-_LOCKED = text("SELECT body_hash, outcome, attempts FROM inbox WHERE message_id = :message_id FOR UPDATE")
+_COUNTED = query(__package__, "count_attempt").bindparams(
+    bindparam("message_id", type_=PG_UUID(as_uuid=True)), bindparam("start_within", START_WITHIN)
+)
+_LOCKED = text("SELECT outcome FROM inbox WHERE message_id = :message_id FOR NO KEY UPDATE")
+_EXTENDED = text(
+    "UPDATE inbox SET attempted_at = clock_timestamp() WHERE message_id ="
+    " (SELECT message_id FROM inbox WHERE message_id = :message_id FOR NO KEY UPDATE SKIP LOCKED)"
+)
 _FINISHED = query(__package__, "finish").bindparams(
     bindparam("state", type_=String),
     bindparam("message_id", type_=PG_UUID(as_uuid=True)),
@@ -62,14 +78,14 @@ def count_attempt(
     body: dict[str, Any],
     has_caller: bool,
 ) -> MessageRow:
-    """Insert the message, or count one more attempt at it. Locks its row.
+    """Insert the message, or count one more attempt at it, unless an attempt is running. Waits for nobody.
 
-    The lock is written also for a message that is answered, so that this commit waits for a synchronous
+    When a caller waits for the answer, the commit of the first attempt does not wait for the disk; the commit
+    of the answer includes it. A crash of the database between the two loses the message and its attempt, and
+    the caller sends it again.
+
+    The row of an answered message is locked, which is written, so that this commit waits for a synchronous
     standby: an answer that only the primary has is not returned (docs/decisions/0033-failover.md).
-
-    When a caller waits for the answer, this commit does not wait for the disk; the commit of the answer
-    includes it. A crash of the database between the two loses the message and its attempt, and the caller
-    sends it again.
     """
     values = {
         "message_id": message_id,
@@ -79,9 +95,28 @@ def count_attempt(
         "body": body,
         "has_caller": has_caller,
     }
-    row = db.execute(_COUNTED, values).one_or_none()
-    found = row or db.execute(_LOCKED, {"message_id": message_id}).one()
-    return MessageRow(found.body_hash, found.outcome, found.attempts)
+    row = db.execute(_INSERTED, values).one_or_none()
+    found = row or db.execute(_COUNTED, {"message_id": message_id, "body_hash": body_hash}).one()
+    if found.outcome is not None:
+        db.execute(_LOCKED, {"message_id": message_id})
+    return MessageRow(found.body_hash, found.outcome, found.attempts, found.is_running)
+
+
+def lock_message(db: Session, message_id: UUID) -> dict[str, Any] | None:
+    """Lock the row of a message until the end of the transaction that runs it; returns a stored answer.
+
+    Raises MessageLostError when the database has crashed since it counted the attempt, and lost the row.
+    """
+    row = db.execute(_LOCKED, {"message_id": message_id}).one_or_none()
+    if row is None:
+        raise MessageLostError("the database has lost the message; send it again")
+    outcome: dict[str, Any] | None = row.outcome
+    return outcome
+
+
+def extend_attempt(db: Session, message_id: UUID) -> None:
+    """Let an attempt start its next run within START_WITHIN from now."""
+    db.execute(_EXTENDED, {"message_id": message_id})
 
 
 def finish_message(db: Session, message_id: UUID, state: InboxState, outcome: dict[str, Any]) -> None:

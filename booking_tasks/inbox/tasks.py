@@ -9,7 +9,7 @@ from booking_tasks.contracts import PUBLIC, TASK_PREFIX
 from booking_tasks.inbox import service, store
 from booking_tasks.inbox.receiver import receive
 from booking_tasks.inbox.store import UnfinishedMessage
-from booking_tasks.kit.database import transaction, with_lock
+from booking_tasks.kit.database import transaction
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.settings import settings
 from booking_tasks.kit.shutdown import is_requested
@@ -49,9 +49,8 @@ def _count_unreadable(message: UnfinishedMessage) -> None:
     operator can replay it.
     """
     max_attempts, body = settings().message_attempts, message.body or {}
-    with with_lock(
-        f"message:{message.message_id}",
-        lambda db: service.begin_attempt(
+    with transaction() as db:
+        service.begin_attempt(
             db,
             message.message_id,
             message.task,
@@ -59,6 +58,4 @@ def _count_unreadable(message: UnfinishedMessage) -> None:
             body,
             max_attempts,
             accepted_hash=message.body_hash,
-        ),
-    ):
-        return
+        )

@@ -1,25 +1,33 @@
-"""The engine, transactions, and advisory locks that outlast a transaction."""
+"""The engine, transactions, and a lock for a sweep; all of it works behind a pooler of transactions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from booking_tasks.kit.bulk import read_in_bulk
 from booking_tasks.kit.database_errors import watch_errors
+from booking_tasks.kit.database_urls import libpq_url
 from booking_tasks.kit.deadline_connection import DeadlineConnection
+from booking_tasks.kit.logs import logger
+from booking_tasks.kit.pooler import (
+    DatabasePath,
+    UnsuitablePoolerError,
+    find_database_path,
+    prepare_connection,
+    session_settings,
+)
 from booking_tasks.kit.settings import Settings, settings
 
-_LOCK = text("SELECT pg_advisory_lock(hashtextextended(:subject, 0))")
-_UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:subject, 0))")
-
-FirstT = TypeVar("FirstT")
+log = logger(__name__)
 
 #: Parameters of libpq; the URL may have others. A connection to a host that is switched off ends after about
 #: 15 s: probes of an idle connection are in seconds, the time-out of data that is sent is in milliseconds.
@@ -40,18 +48,10 @@ _GRACE = 0.5
 def create_booking_engine(config: Settings) -> Engine:
     """Make an engine whose connections time out before a task reaches its time limit.
 
-    `client_connection_check_interval` ends a query whose worker was killed, so that its locks are released
-    within a second. The server's time-outs end a statement that is stuck. The connection's own deadline ends
+    The session settings end what is stuck on the server (`kit/pooler.py`). The connection's own deadline ends
     an exchange with a server that is frozen.
     """
-    options = {
-        "statement_timeout": _milliseconds(config.statement_timeout.total_seconds()),
-        "lock_timeout": _milliseconds(config.lock_timeout.total_seconds()),
-        "idle_in_transaction_session_timeout": _milliseconds(config.statement_timeout.total_seconds() * 2),
-        "client_connection_check_interval": "1s",
-        "timezone": "UTC",
-        "search_path": "public,pg_temp",  # named last: else temporary tables come before all others
-    }
+    required = session_settings(config.statement_timeout, config.lock_timeout)
     made = create_engine(
         config.database_url,
         pool_size=config.database_pool_size,
@@ -59,10 +59,7 @@ def create_booking_engine(config: Settings) -> Engine:
         pool_pre_ping=True,
         pool_recycle=_RECYCLE_SECONDS,
         hide_parameters=True,  # an error's text goes into logs and rows: no names, no addresses
-        connect_args={
-            "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
-            **_unless_in_url(config.database_url, _CONNECTION),
-        },
+        connect_args=_unless_in_url(config.database_url, _CONNECTION),
     )
 
     @event.listens_for(made, "do_connect")
@@ -71,6 +68,11 @@ def create_booking_engine(config: Settings) -> Engine:
     ) -> DeadlineConnection:
         connection = DeadlineConnection.connect(*arguments, **options)
         connection.deadline_seconds = config.statement_timeout.total_seconds() + _GRACE
+        try:
+            prepare_connection(connection, required)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     read_in_bulk(made)
@@ -82,6 +84,29 @@ def _unless_in_url(url: str, parameters: dict[str, str]) -> dict[str, str]:
     """Return the parameters that the URL does not set: arguments would override those of the URL."""
     in_url = make_url(url).query
     return {name: value for name, value in parameters.items() if name not in in_url}
+
+
+def database_path(config: Settings) -> DatabasePath:
+    """Find out how the service reaches PostgreSQL.
+
+    Raises UnsuitablePoolerError, and psycopg.OperationalError when the database does not answer.
+    """
+    url = libpq_url(config.database_url)
+    return find_database_path(url, session_settings(config.statement_timeout, config.lock_timeout))
+
+
+def refuse_unsuitable_pooler() -> None:
+    """Raise UnsuitablePoolerError when the service cannot work behind the pooler that is there.
+
+    A database that does not answer is no reason: every connection that is opened later is examined too.
+    """
+    try:
+        path = database_path(settings())
+    except UnsuitablePoolerError:
+        raise
+    except psycopg.OperationalError:
+        return
+    log.info("database.path", mode=str(path.mode), **path.shown)
 
 
 def _milliseconds(seconds: float) -> str:
@@ -101,43 +126,35 @@ def forget_inherited_connections() -> None:
 
 
 @contextmanager
-def with_lock(subject: str, first: Callable[[Session], FirstT]) -> Iterator[tuple[Connection, FirstT]]:
-    """Hold an advisory lock on a subject over several transactions on the connection that is yielded.
+def connection_for_several_transactions() -> Iterator[Connection]:
+    """Yield one connection for transactions that follow each other, so that the pool tests it once.
 
-    `first` runs in the transaction that waits for the lock; the block starts after its commit and gets its
-    result. The lock belongs to the connection, so that PostgreSQL releases it when the process dies.
+    Behind a pooler of transactions each of them may have another connection to the server.
     """
     with engine().connect() as connection:
-        try:
-            with transaction(connection) as db:
-                db.execute(_LOCK, {"subject": subject})
-                found = first(db)  # a separate statement: it sees what the previous holder has committed
-            yield connection, found
-        finally:
-            connection.rollback()
-            if not connection.invalidated:  # otherwise the lock is released already
-                # Autocommit saves the BEGIN and COMMIT of a single statement; the pool resets the option.
-                autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
-                autocommit.execute(_UNLOCK, {"subject": subject})
+        yield connection
 
 
 @contextmanager
 def try_lock(subject: str, at_most: timedelta) -> Iterator[bool]:
     """Try to take an advisory lock on a subject until the end of the block; yields whether it was taken.
 
-    The lock belongs to its connection: PostgreSQL releases it at once when the process dies, and ends the
-    connection of a frozen process after `at_most`. For work that is only wasted when it is done twice.
+    The lock belongs to a transaction that does nothing else: PostgreSQL releases it at once when the process
+    dies, and ends the transaction of a frozen process after `at_most`. For work that is only wasted when it
+    is done twice.
     """
+    limit = _milliseconds(at_most.total_seconds())
     key = select(func.hashtextextended(subject, 0)).scalar_subquery()
     with engine().connect() as connection:
-        limit = _milliseconds(at_most.total_seconds())
-        connection.execute(select(func.set_config("idle_session_timeout", limit, False)))
-        is_locked = connection.execute(select(func.pg_try_advisory_lock(key))).scalar_one()
-        connection.commit()
+        connection.execute(select(func.set_config("idle_in_transaction_session_timeout", limit, True)))
+        is_locked = connection.execute(select(func.pg_try_advisory_xact_lock(key))).scalar_one()
+        if not is_locked:
+            connection.rollback()
         try:
             yield bool(is_locked)
         finally:
-            connection.invalidate()
+            with suppress(DBAPIError):  # the server may have ended the transaction
+                connection.rollback()
 
 
 @contextmanager

@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "postgresql://localhost/booking_tasks", validation_alias=AliasChoices("DATABASE_URL")
     )
+    database_direct_url: Annotated[str | None, NoneWhenEmpty] = Field(
+        None, validation_alias=AliasChoices("DATABASE_DIRECT_URL")
+    )
     redis_url: RedisUrl = Field("redis://localhost:6379/0", validation_alias=AliasChoices("REDIS_URL"))
     broker_url: Annotated[BrokerUrl | None, NoneWhenEmpty] = Field(
         None, validation_alias=AliasChoices("CELERY_BROKER_URL")
@@ -185,10 +188,10 @@ class Settings(BaseSettings):
     retain_evidence: Duration = timedelta(days=180)
     retain_dead_letters: Duration = timedelta(days=30)
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_direct_url")
     @classmethod
-    def _database_address(cls, value: str) -> str:
-        return checked_database_url(value)
+    def _database_address(cls, value: str | None) -> str | None:
+        return None if value is None else checked_database_url(value)
 
     @field_validator("result_backend")
     @classmethod

@@ -111,9 +111,12 @@ def _database(config: Settings) -> Iterator[Finding]:
     from booking_tasks.ops.check_calendars import calendars
 
     url = libpq_url(config.database_url)
-    with psycopg.connect(url, connect_timeout=int(TIMEOUT), application_name="booking-tasks check") as db:
-        db.execute("SET statement_timeout = '10s'")
-        db.execute("SET search_path = public, pg_temp")
+    yield from _pooler(config)
+    with psycopg.connect(
+        url, connect_timeout=int(TIMEOUT), application_name="booking-tasks check", prepare_threshold=None
+    ) as db:
+        db.execute("SET LOCAL statement_timeout = '10s'")  # all checks are one transaction
+        db.execute("SET LOCAL search_path = public, pg_temp")
         yield _version(db.info.server_version)
         yield _extension(db)
         schema = _schema(db)
@@ -123,6 +126,20 @@ def _database(config: Settings) -> Iterator[Finding]:
             yield from _ledgers(db)
             yield _projections(db)
             yield from calendars(config, db)
+
+
+def _pooler(config: Settings) -> Iterator[Finding]:
+    """Report what stands before the database, and the limits of the service's sessions."""
+    from booking_tasks.kit.database import database_path
+    from booking_tasks.kit.pooler import UnsuitablePoolerError
+
+    try:
+        path = database_path(config)
+    except UnsuitablePoolerError as error:
+        seen, _, remedy = str(error).partition(": ")
+        yield Finding("pooler", State.BROKEN, seen, remedy)
+    else:
+        yield Finding("pooler", State.OK, f"{path.name}; {path.limits}")
 
 
 def _version(number: int) -> Finding:

@@ -60,7 +60,7 @@ def migrate(
     sql: Annotated[bool, typer.Option("--sql", help="Print the statements instead of running them.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Remove everything (base) without asking.")] = False,
 ) -> None:
-    """Bring the database (DATABASE_URL) up to date, or down to an older step."""
+    """Bring the database (DATABASE_DIRECT_URL, else DATABASE_URL) up to date, or down to an older step."""
     from booking_tasks.ops.migrate import migrate as run
 
     run(revision=step, sql=sql, confirm=None if yes else _confirm_removal)
@@ -77,10 +77,13 @@ def _confirm_removal(database: str) -> None:
 
 @cli.command()
 def roles() -> None:
-    """Print the SQL that creates PostgreSQL's roles with their grants, for a superuser in psql."""
+    """Print the SQL that creates PostgreSQL's roles with grants and time-outs, for a superuser in psql."""
+    from booking_tasks.kit.pooler import session_settings
+    from booking_tasks.kit.settings import settings
     from booking_tasks.ops.secret_files import roles_sql
 
-    typer.echo(roles_sql())
+    config = settings()
+    typer.echo(roles_sql(session_settings(config.statement_timeout, config.lock_timeout)))
 
 
 @cli.command()
@@ -126,12 +129,14 @@ def web(
     """Serve the pages behind the links in mails; it needs a proxy with TLS in front of it."""
     from importlib.util import find_spec
 
+    from booking_tasks.kit.database import refuse_unsuitable_pooler
     from booking_tasks.kit.settings import settings
     from booking_tasks.ops.migrate import refuse_older_schema
 
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise BookingTasksError("the extra web is not installed: pip install 'booking-tasks[web]'")
     refuse_older_schema(settings().database_url)
+    refuse_unsuitable_pooler()
     from booking_tasks.web.serve import serve
 
     serve(host, port)

@@ -120,6 +120,26 @@ def refuse_development_schema(revision: str | None) -> None:
         )
 
 
+def _migration_url(url: str | None) -> str:
+    """Return the URL for a migration: `url`, else the direct one of the settings, else the service's."""
+    config = load_settings({} if url is None else {"database_url": url})
+    if url is not None or config.database_direct_url is None:
+        return config.database_url
+    return config.database_direct_url
+
+
+def _refuse_pooler(connection: Connection) -> None:
+    """Raise SchemaError behind a pooler: the lock and the time-outs of a migrator belong to its session."""
+    backend = connection.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
+    is_direct = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() == backend
+    connection.rollback()
+    if not is_direct:
+        raise SchemaError(
+            "a pooler stands before the database, and migrations need a session of their own: set"
+            " DATABASE_DIRECT_URL to the URL of PostgreSQL itself, for the role that migrates"
+        )
+
+
 def migrate(
     url: str | None = None,
     revision: str = HEAD,
@@ -141,10 +161,10 @@ def migrate(
     if sql:
         _print_sql(revision)
         return
-    overrides = {} if url is None else {"database_url": url}
-    engine = create_engine(load_settings(overrides).database_url)
+    engine = create_engine(_migration_url(url))
     try:
         with engine.connect() as connection:
+            _refuse_pooler(connection)
             if _go(connection, revision, confirm):
                 connection.rollback()  # each step committed itself; without one, a transaction is open
                 apply_grants(connection)

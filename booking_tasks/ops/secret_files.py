@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ACCESS = Path(__file__).parent / "access"
@@ -60,9 +61,15 @@ def roles_file(passwords: dict[str, str]) -> str:
     return "\n".join([roles_sql(), *logins, ""])
 
 
-def roles_sql() -> str:
-    """Return the statements that create the roles with their grants, for a superuser."""
-    return f"{(ACCESS / 'roles.sql').read_text()}\n{grants_sql()}"
+def roles_sql(session_settings: Mapping[str, str] | None = None) -> str:
+    """Return the statements that create the roles with their grants, for a superuser.
+
+    `session_settings` are those of the service's role; the file has those of the default settings.
+    """
+    text = (ACCESS / "roles.sql").read_text()
+    for name, setting in (session_settings or {}).items():
+        text = re.sub(rf"\('{name}', '[^']*'\)", f"('{name}', '{setting}')", text)
+    return f"{text}\n{grants_sql()}"
 
 
 def grants_sql() -> str:

@@ -27,6 +27,7 @@ from booking_tasks.models import (
 from tests import builders
 from tests.batch.batches import HOUR, TOMORROW, consultant, decisions, plan_of, run, sessions
 from tests.builders import NOW
+from tests.conftest import DIRECT_AND_POOLED
 
 
 @contextmanager
@@ -292,6 +293,7 @@ def test_a_batch_with_too_many_starts_for_all_still_serves_everybody(
     assert sessions(db)[requests[-1].id].consultant_user_id == preferred
 
 
+@DIRECT_AND_POOLED
 @pytest.mark.usefixtures("valkey")
 def test_the_sweep_serves_what_waits_and_two_sweeps_do_not_both_plan(own_database: str) -> None:
     with transaction() as db:

@@ -11,7 +11,6 @@ import psycopg
 import pytest
 
 from booking_tasks.client import BookingClient
-from booking_tasks.contracts import SubmitRequest
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.ops.service_processes import FRONT
 from tests.accounts import as_superuser
@@ -21,12 +20,14 @@ from tests.faults.running_service import RunningService
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
-#: A backend that runs a message (booking_tasks/inbox/receiver.py) and waits for somebody's lock on a table.
+#: A backend that runs a message (booking_tasks/inbox/receiver.py), has locked its row of the inbox, and waits
+#: for somebody's lock on a table.
 _AT_WORK = """
-    SELECT held.pid
-      FROM pg_locks held JOIN pg_locks awaited ON awaited.pid = held.pid
-     WHERE held.locktype = 'advisory' AND held.granted AND NOT awaited.granted
-       AND (held.classid::bigint << 32 | held.objid::bigint) = hashtextextended('message:' || %s, 0)
+    SELECT awaited.pid
+      FROM pg_locks awaited JOIN pg_locks held ON held.pid = awaited.pid
+     WHERE NOT awaited.granted AND awaited.locktype = 'relation'
+       AND awaited.relation = 'consultation_service_types'::regclass
+       AND held.relation = 'inbox'::regclass AND held.mode = 'RowShareLock' AND held.granted
 """
 _HELD = "SELECT count(*) FROM pg_locks WHERE pid = %s"
 
@@ -42,9 +43,9 @@ def locked(admin: psycopg.Connection, table: str) -> Iterator[None]:
         yield
 
 
-def backend_of(admin: psycopg.Connection, request: SubmitRequest) -> int | None:
+def backend_of(admin: psycopg.Connection) -> int | None:
     """The backend that holds the lock of a message and stands still."""
-    found = admin.execute(_AT_WORK.encode(), [str(request.message_id)]).fetchone()
+    found = admin.execute(_AT_WORK.encode()).fetchone()
     return None if found is None else int(found[0])
 
 
@@ -53,10 +54,10 @@ def holds_nothing(admin: psycopg.Connection, backend: int) -> bool:
     return found == (0,)
 
 
-def at_work(admin: psycopg.Connection, request: SubmitRequest) -> int:
-    """Wait until a message's run stands still in PostgreSQL; its backend."""
-    wait_until(lambda: backend_of(admin, request) is not None, "a message at work", 60)
-    backend = backend_of(admin, request)
+def at_work(admin: psycopg.Connection) -> int:
+    """Wait until the run of the only message stands still in PostgreSQL; its backend."""
+    wait_until(lambda: backend_of(admin) is not None, "a message at work", 60)
+    backend = backend_of(admin)
     assert backend is not None
     return backend
 
@@ -79,9 +80,9 @@ def test_the_locks_of_a_process_killed_in_a_query_are_free_soon(service: Running
         locked(admin, "consultation_service_types"),
     ):
         receipt = client.send(request, wait=True)
-        backend = at_work(admin, request)
+        backend = at_work(admin)
         send(children(front.pid), signal.SIGKILL)
         wait_until(lambda: holds_nothing(admin, backend), "the end of every lock it held", _SOON)
-        assert at_work(admin, request) != backend  # the message runs again, and waits for nobody's ghost
+        assert at_work(admin) != backend  # the message runs again, and waits for nobody's ghost
     assert receipt.outcome(timeout=30).result == "done"
     client.close()

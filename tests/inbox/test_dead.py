@@ -18,8 +18,9 @@ from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, Event, InboxMessage
 from booking_tasks.unit_of_work import unit_of_work
 from tests import builders
+from tests.conftest import DIRECT_AND_POOLED
 
-pytestmark = pytest.mark.usefixtures("own_database", "valkey")
+pytestmark = [DIRECT_AND_POOLED, pytest.mark.usefixtures("own_database", "valkey")]
 
 
 @pytest.fixture

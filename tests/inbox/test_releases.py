@@ -13,9 +13,10 @@ from booking_tasks.contracts import PUBLIC, SubmitRequest
 from booking_tasks.inbox import receiver, service, tasks
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage
+from tests.conftest import DIRECT_AND_POOLED
 from tests.inbox.test_tasks import abandon, count, inbox_row, message
 
-pytestmark = pytest.mark.usefixtures("own_database", "valkey")
+pytestmark = [DIRECT_AND_POOLED, pytest.mark.usefixtures("own_database", "valkey")]
 
 
 def accepted(service_type: UUID, failing_use_case: list[int]) -> dict[str, Any]:

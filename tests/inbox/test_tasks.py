@@ -30,8 +30,9 @@ from booking_tasks.outbox.job_args import PublishEvent
 from booking_tasks.outbox.jobs import NewJob
 from tests import builders
 from tests.accounts import as_superuser
+from tests.conftest import DIRECT_AND_POOLED
 
-pytestmark = pytest.mark.usefixtures("own_database", "valkey")
+pytestmark = [DIRECT_AND_POOLED, pytest.mark.usefixtures("own_database", "valkey")]
 
 
 def message(service_type: UUID, **values: Any) -> dict[str, Any]:
@@ -92,6 +93,7 @@ def test_rival_deliveries_of_one_message_run_it_once(service_type: UUID) -> None
         answers = list(pool.map(deliver, range(5)))
     assert all(one == answers[0] for one in answers)
     assert count(ConsultationRequest) == 1
+    assert inbox_row(body).attempts == 1
 
 
 @pytest.mark.parametrize(
@@ -171,6 +173,61 @@ def test_an_attempt_is_counted_before_the_body_runs(service_type: UUID) -> None:
         )
     assert arrival == service.Attempt(1)
     assert inbox_row({"message_id": str(command.message_id)}).attempts == 1
+
+
+def test_a_second_delivery_between_the_count_and_the_run_is_not_counted(service_type: UUID) -> None:
+    """Nothing locks the row there: the first delivery has ended one transaction and not begun the next."""
+    body = message(service_type)
+
+    def begin() -> object:
+        with transaction() as db:
+            return service.begin_attempt(db, UUID(body["message_id"]), "submit_request", "booking", body, 3)
+
+    assert [begin(), begin(), begin()] == [service.Attempt(1), service.Running(), service.Running()]
+    abandon(body)
+    assert [begin(), begin()] == [service.Attempt(2), service.Running()]
+
+
+def test_a_delivery_whose_message_was_answered_meanwhile_returns_that_answer(
+    service_type: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stood still between the count and the run, for so long that another one was counted and ran."""
+    body = message(service_type)
+    begin = service.begin_attempt
+    others: list[Any] = []
+
+    def overtaken(db: Session, *arguments: Any) -> Any:
+        found = begin(db, *arguments)
+        db.commit()
+        if not others:
+            others.append(None)
+            abandon(body)
+            others[0] = submit_request(body)
+        return found
+
+    monkeypatch.setattr(service, "begin_attempt", overtaken)
+    assert submit_request(body) == others[0]
+    assert count(ConsultationRequest) == 1
+    assert inbox_row(body).attempts == 2
+
+
+def test_a_message_that_the_database_lost_after_the_count_is_not_answered(
+    service_type: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash loses a commit that did not wait for the disk; whoever waits for the answer sends again."""
+    body, begin = message(service_type), service.begin_attempt
+
+    def lost(db: Session, *arguments: Any) -> Any:
+        found = begin(db, *arguments)
+        db.rollback()
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "begin_attempt", lost)
+        with pytest.raises(store.MessageLostError):
+            submit_request(body)
+    assert count(ConsultationRequest) == 0
+    assert submit_request(body)["result"] == "done"
 
 
 @pytest.mark.parametrize(
@@ -290,6 +347,10 @@ def test_a_message_that_nobody_waits_for_is_on_the_disk_before_it_runs(
     url = os.environ["DATABASE_URL"]
     with psycopg.connect(as_superuser(url)) as superuser:
         superuser.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET synchronous_commit = local".encode())
+        superuser.execute(  # a pooler keeps its sessions, which have the settings of before
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND usename = 'booking_app'"
+        )
     engine().dispose()
     seen: list[str] = []
     begin_attempt = service.begin_attempt

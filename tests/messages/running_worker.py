@@ -25,6 +25,7 @@ class Rows:
     """The rows of a service's database, read by its owner."""
 
     def __init__(self, database: str) -> None:
+        self.url = database
         self._database = psycopg.connect(database, autocommit=True, row_factory=dict_row)
 
     def __call__(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
@@ -95,22 +96,25 @@ class RunningWorker:
     @contextmanager
     def blocked(self, message_ids: list[str]) -> Iterator[Callable[[], None]]:
         """Commands with these ids stand still, each in its slot; yields a wait until all of them do."""
-        lock = "(hashtextextended('message:' || %s, 0))"
-        for one in message_ids:
-            self.rows("SELECT pg_advisory_lock" + lock, one)
+        insert = (
+            "INSERT INTO inbox (message_id, task, body_hash, entry_point)"
+            " VALUES (%s, 'of somebody else', '', 'booking')"
+        )
+        waiting = (
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO inbox%'"
+        )
 
         def all_at_work() -> None:
-            waiting = (
-                "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            )
             wait_until(lambda: len(self.rows(waiting)) == len(message_ids), "every slot at work", 60)
 
-        try:
-            yield all_at_work
-        finally:
+        with psycopg.connect(self.rows.url) as holder:
             for one in message_ids:
-                self.rows("SELECT pg_advisory_unlock" + lock, one)
+                holder.execute(insert.encode(), [one])  # whoever inserts it too waits for the end of this
+            try:
+                yield all_at_work
+            finally:
+                holder.rollback()
 
     def answer_to(self, task_id: str) -> Any:
         """The stored outcome of a message, waited for."""

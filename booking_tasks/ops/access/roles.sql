@@ -55,6 +55,29 @@ BEGIN
 END
 $$;
 
+-- The session settings of the service. Behind a pooler only those of the role have an effect; a direct connection
+-- sets them itself. `booking-tasks roles` writes the time-outs of BOOKING_STATEMENT_TIMEOUT and BOOKING_LOCK_TIMEOUT.
+DO $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN
+        SELECT s.name, s.setting
+          FROM (VALUES
+               ('statement_timeout', '30000ms'),
+               ('lock_timeout', '10000ms'),
+               ('idle_in_transaction_session_timeout', '60000ms'),
+               ('client_connection_check_interval', '1000ms'),
+               ('TimeZone', 'UTC')
+               ) AS s (name, setting)
+    LOOP
+        EXECUTE pg_catalog.format(
+            'ALTER ROLE booking_app IN DATABASE %I SET %I = %L', pg_catalog.current_database(), one.name, one.setting
+        );
+    END LOOP;
+END
+$$;
+
 -- Objects that were created before the roles get the new owner; extensions and their parts keep theirs.
 DO $$
 DECLARE

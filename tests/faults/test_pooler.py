@@ -1,0 +1,61 @@
+"""The running service behind a pooler of transactions: bookings at once, and whole lives."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+
+import psycopg
+import pytest
+from redis import Redis
+
+from tests.accounts import as_superuser
+from tests.conftest import copied_database, valkey_url
+from tests.faults.invariants import examined
+from tests.faults.running_service import PATIENT, TUESDAY, RunningService
+from tests.pgbouncer import PgBouncer
+
+pytestmark = [pytest.mark.pgbouncer, pytest.mark.stack, pytest.mark.timeout(900)]
+
+_REQUESTS = 60
+#: Fewer ticks, which live longer: on a slow machine a worker would spend its time on ticks that have expired.
+_CALM = {"BOOKING_SWEEP_INTERVAL": "1s", "BOOKING_WAKEUP_TTL": "30s"}
+#: An advisory lock outside a transaction would be one of nobody, since nothing runs any more.
+_LOCKS = (
+    "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+    " WHERE l.locktype = 'advisory' AND d.datname = current_database()"
+)
+
+
+@pytest.fixture
+def service(template: str, valkey: str, pgbouncer: PgBouncer) -> Iterator[RunningService]:
+    broker = valkey_url(valkey, 13)
+    with Redis.from_url(broker) as redis:
+        redis.flushdb()
+    with (
+        copied_database(template) as url,
+        RunningService(pgbouncer.url_of(url), broker, **PATIENT, **_CALM).open(4, 20) as service,
+    ):
+        service.start()
+        yield service
+
+
+def advisory_locks(service: RunningService) -> int:
+    with psycopg.connect(as_superuser(service.stage.environment["DATABASE_URL"])) as superuser:
+        row = superuser.execute(_LOCKS).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_whole_bookings_many_at_once(service: RunningService) -> None:
+    """From the request to the verdict after the session, with mails, rooms and reminders."""
+    service.call(service.requests(_REQUESTS, random.Random(12)))
+    service.calm()
+    service.live_through(TUESDAY + timedelta(days=3))
+    ledger = examined(service)
+    assert ledger.wrong == ()
+    assert (ledger.accepted, ledger.terminal, ledger.dead) == (_REQUESTS, _REQUESTS, 0)
+    assert (ledger.overlaps, ledger.lost, ledger.duplicates, ledger.open) == (0, 0, 0, 0)
+    service.stack.kill()
+    assert advisory_locks(service) == 0
