@@ -74,7 +74,7 @@ lock: $(TOOLS)/uv ## Write the lock files again; UPGRADE=--upgrade takes the new
 	@PYTHONPATH=$(TOOLS)/uv $(PYTHON) -m uv pip compile pyproject.toml --all-extras \
 		$(UV_LOCK) -o requirements.lock
 	@echo hatchling | PYTHONPATH=$(TOOLS)/uv $(PYTHON) -m uv pip compile pyproject.toml - \
-		--extra solver --extra web $(UV_LOCK) --constraints requirements.lock -o requirements-runtime.lock
+		--extra solver --extra web --extra metrics $(UV_LOCK) --constraints requirements.lock -o requirements-runtime.lock
 
 # No header, index or link in the files: they work with any mirror, and the hashes identify each file.
 UV_LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header \

@@ -24,6 +24,7 @@ SWEEPS: dict[str, int] = {
     "assign_waiting": 3,  # requests that wait for a consultant
     "recover_inbox": 3,  # messages whose worker died before it answered
     "run_parked": 3,  # messages whose task an older release did not have
+    "report_missing_links": 3,  # sessions that begin soon and have no meeting link
     "refresh_calendars": 3,  # outside calendars that are due to be read
     "credit_leaves": 6,  # consultants back from leave get the average credit of that time
     "extend_availability": 6,  # once a day: windows for the new last day of the horizon

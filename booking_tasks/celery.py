@@ -12,7 +12,7 @@ import ssl
 import sys
 import time
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +27,7 @@ from celery.signals import (
     beat_init,
     celeryd_init,
     setup_logging,
+    task_success,
     worker_init,
     worker_process_init,
     worker_shutting_down,
@@ -34,7 +35,7 @@ from celery.signals import (
 
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX
 from booking_tasks.kit import shutdown
-from booking_tasks.kit.database import forget_inherited_connections, refuse_unsuitable_pooler
+from booking_tasks.kit.database import forget_inherited_connections, refuse_unsuitable_pooler, transaction
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.logs import configure_logging, logger
 from booking_tasks.kit.pooler import UnsuitablePoolerError
@@ -42,6 +43,7 @@ from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, destinatio
 from booking_tasks.kit.settings import Settings, settings, unknown_settings
 from booking_tasks.kit.tracing import start_tracing
 from booking_tasks.outbox.jobs import JOB_TYPES
+from booking_tasks.outbox.sweep_runs import record_sweep
 
 log = logger(__name__)
 
@@ -85,6 +87,8 @@ TRANSPORTS = {
 #: The result backend on RabbitMQ alone.
 ANSWER_BACKEND = "booking_tasks.guard.answers:AnswerBackend"
 
+#: The least time between two records of one sweep's runs by one process, in seconds.
+_RECORD_SECONDS = 5.0
 #: A sweep that killed its process must not be delivered again at once; its next tick is soon enough.
 _SWEEP = {"acks_late": False, "reject_on_worker_lost": False}
 #: The request class of every task.
@@ -280,6 +284,32 @@ app = make_app()
 def _after_fork(**_: Any) -> None:
     forget_inherited_connections()
     start_tracing()
+
+
+#: Sweep -> when this process last recorded a run of it, by the monotonic clock.
+_recorded: dict[str, float] = {}
+
+
+@task_success.connect
+def _record_sweep(sender: Any, **_: Any) -> None:
+    """Record the run of a sweep, at most once in a few seconds. Without the database it is not recorded."""
+    sweep = sender.name.removeprefix(TASK_PREFIX)
+    if sweep not in app.conf.beat_schedule:
+        return
+    now = time.monotonic()
+    if now - _recorded.get(sweep, -_RECORD_SECONDS) < _RECORD_SECONDS:
+        return
+    try:
+        with transaction() as db:
+            record_sweep(db, sweep, _published_at(sender.request.expires))
+        _recorded[sweep] = now
+    except Exception as error:  # noqa: BLE001 - any error of the database: the sweep itself has succeeded
+        log.warning("sweep.not_recorded", sweep=sweep, error=type(error).__name__)
+
+
+def _published_at(expires: str | None) -> datetime | None:
+    """When a beat published a tick: its messages expire a fixed time after that."""
+    return None if expires is None else datetime.fromisoformat(expires) - settings().wakeup_ttl
 
 
 @worker_shutting_down.connect

@@ -70,6 +70,7 @@ class Policies:
     attendance_grace: timedelta = timedelta(minutes=10)
     attendance_minimum: timedelta = timedelta(minutes=1)
     verdict_delay: timedelta = timedelta(minutes=15)
+    link_alert: timedelta = timedelta(minutes=15)
     uid_domain: str = "booking.example.org"
     calendar_interval: timedelta = timedelta(minutes=15)
     calendar_stale_after: timedelta = timedelta(hours=24)

@@ -66,6 +66,36 @@ class JobState(StrEnum):
     DEAD = "dead"
 
 
+class Target(StrEnum):
+    """What a job's effect goes to; a failure of one target says nothing about the others."""
+
+    MEETINGS = "meetings"
+    MAIL = "mail"
+    EVENTS = "events"
+
+
+class PutOffReason(StrEnum):
+    """Why a job waits for its next try.
+
+    `put_off`: the target answered "later" to this one effect. `put_off_again`: the same, after the target had
+    recovered, so that this effect is the cause and not the target. `recovered`: the target answered another
+    job, so this one is tried within a minute. `directory`: the directory cannot address the person yet.
+    """
+
+    UNREACHABLE = "unreachable"
+    NOT_READY = "not_ready"
+    LOGIN_REFUSED = "login_refused"
+    RATE_LIMITED = "rate_limited"
+    REPLY_LOST = "reply_lost"
+    PUT_OFF = "put_off"
+    PUT_OFF_AGAIN = "put_off_again"
+    RECOVERED = "recovered"
+    DIRECTORY = "directory"
+    SNOOZED = "snoozed"
+    HELD_UP = "held_up"
+    FAILED = "failed"
+
+
 class InboxState(StrEnum):
     """The state of an inbound message."""
 

@@ -183,4 +183,11 @@ ROWS: dict[str, dict[str, str]] = {
             VALUES ({_OTHER}, {_SESSION}, 1, 0, 'cancel', 'nobody_can') ON CONFLICT DO NOTHING
         """,
     },
+    "0002_put_off_jobs": {
+        "sweep_runs": """
+            INSERT INTO sweep_runs (sweep, published_at, succeeded_at)
+            VALUES ('purge', '2027-03-01 09:00Z', '2027-03-01 09:01Z') ON CONFLICT DO NOTHING
+        """,
+    },
+    "0003_indexes_of_open_jobs": {},
 }

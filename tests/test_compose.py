@@ -83,7 +83,7 @@ def test_the_services_are_the_two_servers_one_migration_two_workers_a_beat_and_o
     assert {name: one["command"][:2] for name, one in OURS.items()} == {
         name: ["booking-tasks", name.partition("-")[0]] for name in OURS
     }
-    assert OURS.keys() == (always - {"postgres", "redis"}) | {"web"}
+    assert OURS.keys() == (always - {"postgres", "redis"}) | {"web", "metrics"}
 
 
 def test_the_two_workers_share_out_every_queue() -> None:
@@ -99,6 +99,7 @@ def test_the_extras_start_only_with_their_profile_and_serve_only_on_loopback() -
     assert {name: one["profiles"] for name, one in extras.items()} == {
         "flower": ["monitoring"],
         "mail": ["mail"],
+        "metrics": ["monitoring"],
         "web": ["web"],
     }
     published = {name: one["ports"] for name, one in COMPOSE["services"].items() if "ports" in one}
@@ -154,7 +155,10 @@ def test_whoever_changes_rows_may_not_change_the_schema(secrets: Path) -> None:
         name: (secrets / _mounted(name)["/run/secrets/database_url"]).read_text().split("//")[1].split(":")[0]
         for name in OURS
     }
-    assert accounts == dict.fromkeys(RUNNING, "booking_app") | {"migrate": "booking_migrator"}
+    assert accounts == dict.fromkeys(RUNNING, "booking_app") | {
+        "migrate": "booking_migrator",
+        "metrics": "booking_reader",
+    }
     assert _mounted("postgres")["/docker-entrypoint-initdb.d/roles.sql"] == "roles.sql"
     roles = (secrets / "roles.sql").read_text()
     assert "CREATE ROLE" in roles

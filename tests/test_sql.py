@@ -148,6 +148,7 @@ def test_plpgsql_check_sees_what_creating_a_function_does_not(
 _NOT_INSERTED = {
     ("append_event", "events"): {"position"},
     ("append_event", "jobs"): {
+        "put_off_reason",
         "retry_at",
         "state",
         "attempts",

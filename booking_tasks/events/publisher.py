@@ -15,9 +15,10 @@ from kombu import Queue
 from kombu.exceptions import KombuError
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
+from booking_tasks.enums import PutOffReason
 from booking_tasks.kit.errors import EffectNotDoneError, EffectUnknownError
 from booking_tasks.kit.queues import send_with_reconnect
 
@@ -100,7 +101,8 @@ class Publisher:
         try:
             self._redis.ping()
         except RedisError as error:
-            raise EffectNotDoneError(f"the stream's server is out of reach: {error}") from error
+            reason = _reason(error)
+            raise EffectNotDoneError(f"the stream's server is out of reach: {error}", reason) from error
         try:
             self._add_once(
                 # The braces keep both keys on one node of a cluster.
@@ -108,7 +110,7 @@ class Publisher:
                 args=[self.targets.stream_length, body["type"], event, int(REMEMBERED.total_seconds())],
             )
         except ResponseError as error:
-            raise EffectNotDoneError(f"the stream's server refused: {error}") from error
+            raise EffectNotDoneError(f"the stream's server refused: {error}", _reason(error)) from error
         except RedisError as error:
             raise EffectUnknownError(f"the stream's server did not answer: {error}") from error
 
@@ -151,6 +153,14 @@ def _broker_errors() -> Iterator[None]:
     try:
         yield
     except (AccessRefused, NotFound) as error:
-        raise EffectNotDoneError(f"the broker refused: {error}") from error
+        is_login = isinstance(error, AccessRefused)
+        reason = PutOffReason.LOGIN_REFUSED if is_login else PutOffReason.NOT_READY
+        raise EffectNotDoneError(f"the broker refused: {error}", reason) from error
     except (AMQPError, MessageNacked, KombuError, OSError) as error:
         raise EffectUnknownError(f"the broker did not answer: {error}") from error
+
+
+def _reason(error: RedisError) -> PutOffReason:
+    if isinstance(error, AuthenticationError | NoPermissionError):
+        return PutOffReason.LOGIN_REFUSED
+    return PutOffReason.NOT_READY if isinstance(error, ResponseError) else PutOffReason.UNREACHABLE

@@ -48,6 +48,9 @@ class PublishEventHandler:
     def record(self, db: Session, ctx: Context, job: LeasedJob[PublishEvent], result: object) -> None:
         """Nothing follows: the finished job shows that the event is published."""
 
+    def record_delay(self, db: Session, ctx: Context, job: LeasedJob[PublishEvent], reason: str) -> None:
+        """Nothing follows: the event is published when the target is back."""
+
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[PublishEvent], reason: str) -> None:
         """Nothing follows: the dead job is replayed when the target is back."""
 

@@ -70,6 +70,22 @@ def compose_notice(
     return _compose(sender, job, notice, one_line(service))
 
 
+def notice_lifetime(db: Session, args: SendNotice) -> tuple[datetime | None, datetime | None]:
+    """A notice that asks for an answer is useful while the time is held; others have no end of their own."""
+    until: datetime | None = None
+    if args.notice == NoticeType.CONFIRMATION_REQUESTED:
+        held = store.held_time(db, args.request_id, args.recipient)
+        until = None if held is None else held.until
+    elif args.notice == NoticeType.TIME_OFFERED and args.event_id is not None:
+        offer = store.offer(db, args.event_id)
+        until = None if offer is None else offer.offered_until
+    elif args.notice == NoticeType.NEW_TIME_PROPOSED:
+        request = store.request(db, args.request_id)
+        proposed = store.proposed_time(db, request.scheduled_session_id) if request else None
+        until = None if proposed is None else proposed.until
+    return None, until
+
+
 def _confirmation_requested(
     db: Session, ctx: Context, sender: Sender, request: ConsultationRequest, to: UUID, event: UUID | None
 ) -> _Notice | Skipped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -17,7 +18,7 @@ from booking_tasks.mail.calendar_copy import CalendarCopy, Sender
 from booking_tasks.mail.dates import day_text, span_text
 from booking_tasks.mail.message import Method, compose, message_id
 from booking_tasks.mail.render import one_line, render
-from booking_tasks.mail.store import absence_step_state, calendar_copy
+from booking_tasks.mail.store import absence_step_state, calendar_copy, session_times
 from booking_tasks.mail.waiting import hold_for_absence
 from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox.job_args import JobArgs, JobType, SendCancellation, SendInvite
@@ -78,6 +79,13 @@ def compose_cancellation(
         apology = recipient == session.requester_user_id and store.is_cancelled_by_absence(db, session.id)
         return _compose(copy, sender, job, "CANCEL", "apology" if apology else "cancellation")
     return _compose(_as_known_to_former(db, copy, event_id), sender, job, "CANCEL", "taken_over")
+
+
+def session_mail_lifetime(
+    db: Session, args: SendInvite | SendCancellation
+) -> tuple[datetime | None, datetime | None]:
+    """Both should arrive before the session's start, and are of use until its end."""
+    return session_times(db, args.session_id)
 
 
 def _has_accepted(db: Session, session: ScheduledSession, recipient: UUID) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from booking_tasks.enums import JobState
+from booking_tasks.enums import JobState, PutOffReason, Target
 from booking_tasks.outbox.job_args import JobArgs, JobType
 from booking_tasks.outbox.jobs import OnUnknownResult
 
@@ -45,10 +45,38 @@ def backoff(attempt: int, base: timedelta, cap: timedelta, random: Callable[[], 
     return max(base / 2, ceiling * random())
 
 
+def shortened(wait: timedelta, now: datetime, base: timedelta, ahead: Iterable[datetime | None]) -> timedelta:
+    """A wait that leaves several tries before the next of these instants; never less than the base."""
+    left = [instant - now for instant in ahead if instant is not None and instant > now]
+    return min([wait, *(max(base, one / 4) for one in left)])
+
+
 def may_repeat(policy: OnUnknownResult, send_attempts: int) -> bool:
     """Whether an effect with an unknown result, sent `send_attempts` times, is repeated without a person."""
     return policy == OnUnknownResult.REPEAT or (policy == OnUnknownResult.REPEAT_ONCE and send_attempts < 2)
 
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a try failed: a code, and a text without personal data.
+
+    `foreseen` is False for a mistake of ours.
+    """
+
+    reason: PutOffReason
+    text: str
+    foreseen: bool = True
+
+
+#: Reasons that end with the target's recovery: its first answer makes such jobs due.
+OF_TARGET = (
+    PutOffReason.UNREACHABLE,
+    PutOffReason.NOT_READY,
+    PutOffReason.LOGIN_REFUSED,
+    PutOffReason.RATE_LIMITED,
+    PutOffReason.REPLY_LOST,
+    PutOffReason.PUT_OFF,
+)
 
 #: States that wait for a person to decide.
 UNDECIDED = (JobState.DEAD, JobState.UNCERTAIN)
@@ -60,6 +88,7 @@ class JobFilter:
 
     `since` is real time: when the job finished, or was inserted when it has not. `about` is a request, a
     session or the job's own subject; of a request it also selects what its session and events led to.
+    `put_off` selects the jobs that wait for their next try.
     """
 
     job_id: UUID | None = None
@@ -67,6 +96,8 @@ class JobFilter:
     state: str | None = None
     since: datetime | None = None
     about: UUID | None = None
+    target: Target | None = None
+    put_off: bool = False
 
     @property
     def selects_all(self) -> bool:

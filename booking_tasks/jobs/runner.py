@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 from structlog.contextvars import bound_contextvars
 
 from booking_tasks.context import Context
-from booking_tasks.enums import JobState
-from booking_tasks.jobs import store
-from booking_tasks.jobs.rules import LeasedJob, backoff, may_repeat
+from booking_tasks.enums import JobState, PutOffReason
+from booking_tasks.jobs import put_off, store
+from booking_tasks.jobs.rules import Failure, LeasedJob, backoff, may_repeat, shortened
 from booking_tasks.jobs.steps import Finished, Send, Skipped, Snooze, Step
 from booking_tasks.kit.database_errors import is_away
 from booking_tasks.kit.errors import (
@@ -33,7 +33,7 @@ from booking_tasks.kit.redaction import without_rows
 from booking_tasks.kit.settings import settings
 from booking_tasks.kit.shutdown import is_requested
 from booking_tasks.outbox.job_args import ArgsT, JobArgs
-from booking_tasks.outbox.jobs import JOB_TYPES, OnUnknownResult
+from booking_tasks.outbox.jobs import JOB_TYPES, Deadline, OnUnknownResult
 from booking_tasks.unit_of_work import unit_of_work
 from booking_tasks.wakeup import wake
 
@@ -45,8 +45,10 @@ ArgsT_contra = TypeVar("ArgsT_contra", bound=JobArgs, contravariant=True)
 
 #: Seconds between two tries to write a result.
 _PAUSE = 0.2
+#: What is logged once a result is committed.
+AfterCommit = Callable[[], None]
 #: The write of a result, run in whatever transaction succeeds first.
-Write = Callable[[Session, Context], None]
+Write = Callable[[Session, Context], AfterCommit]
 
 
 class Handler(Protocol[ArgsT_contra]):
@@ -68,6 +70,12 @@ class Handler(Protocol[ArgsT_contra]):
     def record(self, db: Session, ctx: Context, job: LeasedJob[ArgsT_contra], result: Any) -> None:
         """Write the result, in the transaction that finishes the job."""
 
+    def record_delay(self, db: Session, ctx: Context, job: LeasedJob[ArgsT_contra], reason: str) -> None:
+        """Write what follows from its taking long, when the job is put off after its last counted attempt.
+
+        It is called again at each later try.
+        """
+
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[ArgsT_contra], reason: str) -> None:
         """Write what follows from never doing it, in the transaction that ends the job as dead."""
 
@@ -80,6 +88,9 @@ class InternalHandler:
 
     def record(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], result: object) -> None:
         raise AssertionError("an internal job sends nothing")
+
+    def record_delay(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], reason: str) -> None:
+        """Nothing follows: without a target a job is not put off after its last attempt."""
 
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], reason: str) -> None:
         """Nothing follows: the subject's own sweep evaluates it again."""
@@ -148,13 +159,18 @@ def _run(job: LeasedJob[ArgsT], handler: Handler[ArgsT]) -> None:
             step = _prepare(job, handler)
         except LostLeaseError:
             raise
+        except EffectNotDoneError as error:  # foreseen: what the effect needs is not there yet
+            _reschedule_unsent(job, handler, lease_ends, Failure(error.reason, str(error)))
+            return
         except Exception as error:  # a mistake in our code costs this job a try, and the others nothing
             log.exception("job.failed")
-            _reschedule_unsent(job, handler, lease_ends, _error_text(error))
+            failure = Failure(PutOffReason.FAILED, _error_text(error), foreseen=False)
+            _reschedule_unsent(job, handler, lease_ends, failure)
             return
         if isinstance(step, Send):
             _send(job, handler, step, lease_ends)
-        log.info("job.ran", step=type(step).__name__)
+        elif step is not None:
+            log.info("job.ran", step=type(step).__name__)
     except LostLeaseError as error:
         log.warning("job.lease_lost", error=str(error))
     except Exception:
@@ -162,54 +178,59 @@ def _run(job: LeasedJob[ArgsT], handler: Handler[ArgsT]) -> None:
         log.exception("job.result_not_written")
 
 
-def _prepare(job: LeasedJob[ArgsT], handler: Handler[ArgsT]) -> Step:
+def _prepare(job: LeasedJob[ArgsT], handler: Handler[ArgsT]) -> Step | None:
+    """Let the handler decide; None when every attempt is used up and the job has ended."""
     config = settings()
     with unit_of_work("jobs", "sweep") as (db, ctx):
         if job.attempts > config.job_attempts:
-            return _end_as_dead(db, ctx, job, JobState.LEASED, handler, "every attempt failed")
-        step = handler.prepare(db, ctx, job)
-        if isinstance(step, Finished):
-            store.finish(db, job, JobState.LEASED, JobState.DONE)
-        elif isinstance(step, Skipped):
-            store.finish(db, job, JobState.LEASED, JobState.SKIPPED, step.reason)
-        elif isinstance(step, Snooze):
-            store.reschedule(
-                db,
-                job,
-                JobState.LEASED,
-                step.wait,
-                step.reason,
-                keep_payload=job.payload is not None,
-                count_attempt=False,
-            )
+            after_commit = _end_as_dead(db, ctx, job, JobState.LEASED, handler, "every attempt failed")
         else:
-            store.begin_sending(db, job, step.payload, config.lease)
-    return step
+            step = handler.prepare(db, ctx, job)
+            _store_step(db, job, step)
+            return step
+    after_commit()
+    return None
+
+
+def _store_step(db: Session, job: LeasedJob[ArgsT], step: Step) -> None:
+    if isinstance(step, Finished):
+        store.finish(db, job, JobState.LEASED, JobState.DONE)
+    elif isinstance(step, Skipped):
+        store.finish(db, job, JobState.LEASED, JobState.SKIPPED, step.reason)
+    elif isinstance(step, Snooze):
+        failure = Failure(PutOffReason.SNOOZED, step.reason)
+        keep = job.payload is not None
+        store.reschedule(db, job, JobState.LEASED, step.wait, failure, keep_payload=keep, count_attempt=False)
+    else:
+        store.begin_sending(db, job, step.payload, settings().lease)
 
 
 def _send(job: LeasedJob[ArgsT], handler: Handler[ArgsT], step: Send, lease_ends: float) -> None:
     latest_start = lease_ends - settings().lease / timedelta(seconds=2)
     if time.monotonic() > latest_start:  # an effect takes up to half a lease: it would outlast this one
-        reason = "it was held up before it was sent"
-        write: Write = partial(_reschedule_or_end, job, handler, JobState.SENDING, reason)
+        failure = Failure(PutOffReason.HELD_UP, "it was held up before it was sent")
+        write: Write = partial(_reschedule_or_end, job, handler, JobState.SENDING, failure, step)
     else:
-        write = _perform(job, handler, step.payload)
+        write = _perform(job, handler, step)
     _write_with_retry(write, lease_ends)
 
 
-def _perform(job: LeasedJob[ArgsT], handler: Handler[ArgsT], payload: bytes) -> Write:
+def _perform(job: LeasedJob[ArgsT], handler: Handler[ArgsT], step: Send) -> Write:
     """Perform the effect; returns the write of its result."""
     try:
-        result = handler.perform(payload)
+        result = handler.perform(step.payload)
     except EffectNotDoneError as error:
-        return partial(_reschedule_or_end, job, handler, JobState.SENDING, str(error))
+        failure = Failure(error.reason, str(error))
+        return partial(_reschedule_or_end, job, handler, JobState.SENDING, failure, step)
     except EffectRefusedError as error:
         return partial(_end_refused, job, handler, str(error))
     except EffectUnknownError as error:
-        return partial(_repeat_or_end, job, handler, str(error))
+        failure = Failure(PutOffReason.REPLY_LOST, str(error))
+        return partial(_repeat_or_end, job, handler, failure, step)
     except Exception as error:  # any other error: it may have been sent, so nobody may guess
         log.exception("job.effect_failed", job_type=job.job_type, job=str(job.id))
-        return partial(_repeat_or_end, job, handler, _error_text(error))
+        failure = Failure(PutOffReason.FAILED, _error_text(error), foreseen=False)
+        return partial(_repeat_or_end, job, handler, failure, step)
     return partial(_finish_done, job, handler, result)
 
 
@@ -221,7 +242,7 @@ def _write_with_retry(write: Write, lease_ends: float) -> None:
     while True:
         try:
             with unit_of_work("jobs", "sweep") as (db, ctx):
-                write(db, ctx)
+                after_commit = write(db, ctx)
         except DBAPIError as error:
             is_retryable = is_away(error) or isinstance(error, OperationalError | InterfaceError)
             if not is_retryable or time.monotonic() > lease_ends:
@@ -229,86 +250,129 @@ def _write_with_retry(write: Write, lease_ends: float) -> None:
             log.warning("job.result_waits", error=_error_text(error))
             time.sleep(_PAUSE)
         else:
+            after_commit()
             return
 
 
 def _reschedule_unsent(
-    job: LeasedJob[ArgsT], handler: Handler[ArgsT], lease_ends: float, reason: str
+    job: LeasedJob[ArgsT], handler: Handler[ArgsT], lease_ends: float, failure: Failure
 ) -> None:
     """Nothing was sent, even if `sending` was committed and only its confirmation was lost."""
     try:
-        _write_with_retry(partial(_reschedule_or_end, job, handler, JobState.LEASED, reason), lease_ends)
+        write: Write = partial(_reschedule_or_end, job, handler, JobState.LEASED, failure, None)
+        _write_with_retry(write, lease_ends)
     except LostLeaseError:
-        _write_with_retry(partial(_reschedule_or_end, job, handler, JobState.SENDING, reason), lease_ends)
+        write = partial(_reschedule_or_end, job, handler, JobState.SENDING, failure, None)
+        _write_with_retry(write, lease_ends)
 
 
 def _finish_done(
     job: LeasedJob[ArgsT], handler: Handler[ArgsT], result: Any, db: Session, ctx: Context
-) -> None:
+) -> AfterCommit:
     handler.record(db, ctx, job, result)
     store.finish(db, job, JobState.SENDING, JobState.DONE)
+    target = JOB_TYPES[job.job_type].target
+    recovered = 0 if target is None else put_off.make_due_after_recovery(db, target)
+
+    def report() -> None:
+        log.info("job.ran", step=Send.__name__)
+        if recovered:
+            log.info("target.recovered", target=target, jobs=recovered)
+
+    return report
 
 
 def _end_refused(
     job: LeasedJob[ArgsT], handler: Handler[ArgsT], reason: str, db: Session, ctx: Context
-) -> None:
-    _end_as_dead(db, ctx, job, JobState.SENDING, handler, reason, certainly_not_sent=True)
+) -> AfterCommit:
+    return _end_as_dead(db, ctx, job, JobState.SENDING, handler, reason, certainly_not_sent=True)
 
 
 def _reschedule_or_end(
     job: LeasedJob[ArgsT],
     handler: Handler[ArgsT],
     held_as: JobState,
-    reason: str,
+    failure: Failure,
+    step: Send | None,
     db: Session,
     ctx: Context,
-) -> None:
-    """It was certainly not done: try again later, or end as dead when the attempts are used up."""
-    config = settings()
+) -> AfterCommit:
+    """It was certainly not done: try again later, or end as dead when the job's deadline is over."""
     not_sent = held_as == JobState.SENDING
-    exhausted = job.attempts >= config.job_attempts
-    if exhausted and not (not_sent and _is_in_retry_window(job, ctx)):
-        _end_as_dead(db, ctx, job, held_as, handler, reason, certainly_not_sent=not_sent)
-        return
+    if _is_over(job, failure, step, ctx):
+        return _end_as_dead(db, ctx, job, held_as, handler, failure.text, certainly_not_sent=not_sent)
+    # An earlier try's result stays unknown whatever became of this one: keep its bytes.
+    keep = job.payload is not None
+    return _put_off(db, ctx, job, handler, held_as, failure, step, keep, certainly_not_sent=not_sent)
+
+
+def _repeat_or_end(
+    job: LeasedJob[ArgsT],
+    handler: Handler[ArgsT],
+    failure: Failure,
+    step: Send,
+    db: Session,
+    ctx: Context,
+) -> AfterCommit:
+    """The result is unknown: repeat where the policy allows it, otherwise leave it to a person.
+
+    A job that may always be repeated ends as dead at its deadline, so that what follows from never doing it
+    does follow.
+    """
+    policy = JOB_TYPES[job.job_type].on_unknown_result
+    if may_repeat(policy, job.send_attempts + 1) and not _is_over(job, failure, step, ctx):
+        return _put_off(db, ctx, job, handler, JobState.SENDING, failure, step, keep_payload=True)
+    if policy == OnUnknownResult.REPEAT:
+        return _end_as_dead(db, ctx, job, JobState.SENDING, handler, failure.text)
+    store.finish(db, job, JobState.SENDING, JobState.UNCERTAIN, failure.text)
+    return lambda: log.error("job.uncertain", reason=failure.reason, error=failure.text)
+
+
+def _put_off(
+    db: Session,
+    ctx: Context,
+    job: LeasedJob[ArgsT],
+    handler: Handler[ArgsT],
+    held_as: JobState,
+    failure: Failure,
+    step: Send | None,
+    keep_payload: bool,
+    *,
+    certainly_not_sent: bool = False,
+) -> AfterCommit:
+    """Return the job to waiting. Attempts stay below their limit: what kills its worker still counts."""
+    config = settings()
+    wait = backoff(job.attempts, config.retry_base, config.retry_cap, random.random)
+    ahead = () if step is None else (step.needed_by, step.useful_until)
+    wait = shortened(wait, ctx.now, config.retry_base, ahead)
+    late = job.attempts >= config.job_attempts
+    if late:
+        handler.record_delay(db, ctx, job, failure.text)
     store.reschedule(
         db,
         job,
         held_as,
-        backoff(job.attempts, config.retry_base, config.retry_cap, random.random),
-        reason,
-        # An earlier try's result stays unknown whatever became of this one: keep its bytes.
-        keep_payload=job.payload is not None,
-        count_attempt=not exhausted,
-        certainly_not_sent=not_sent,
+        wait,
+        failure,
+        keep_payload=keep_payload,
+        count_attempt=not late,
+        certainly_not_sent=certainly_not_sent,
     )
+    seconds = round(wait / timedelta(seconds=1), 1)
+    return lambda: log.warning("job.put_off", reason=failure.reason, error=failure.text, wait=seconds)
 
 
-def _repeat_or_end(
-    job: LeasedJob[ArgsT], handler: Handler[ArgsT], reason: str, db: Session, ctx: Context
-) -> None:
-    """The result is unknown: repeat where the policy allows it, otherwise leave it to a person.
-
-    A job that may always be repeated ends as dead when its attempts are used up, so that what follows from
-    never doing it does follow.
-    """
+def _is_over(job: LeasedJob[JobArgs], failure: Failure, step: Send | None, ctx: Context) -> bool:
+    """Whether no more tries are made: that a target is away is no fault of the job's (`Deadline`)."""
     config = settings()
-    policy = JOB_TYPES[job.job_type].on_unknown_result
-    exhausted = job.attempts >= config.job_attempts
-    if may_repeat(policy, job.send_attempts + 1) and not (exhausted and not _is_in_retry_window(job, ctx)):
-        wait = backoff(job.attempts, config.retry_base, config.retry_cap, random.random)
-        store.reschedule(
-            db, job, JobState.SENDING, wait, reason, keep_payload=True, count_attempt=not exhausted
-        )
-    elif policy == OnUnknownResult.REPEAT:
-        _end_as_dead(db, ctx, job, JobState.SENDING, handler, reason)
-    else:
-        store.finish(db, job, JobState.SENDING, JobState.UNCERTAIN, reason)
-
-
-def _is_in_retry_window(job: LeasedJob[JobArgs], ctx: Context) -> bool:
-    """Whether more tries make sense: that a target is away is no fault of the job's."""
-    window = settings().outage_retry_window
-    return JOB_TYPES[job.job_type].retry_through_outage and ctx.now < job.due_at + window
+    if job.attempts < config.job_attempts:
+        return False
+    deadline = JOB_TYPES[job.job_type].deadline
+    if deadline == Deadline.ATTEMPTS or not failure.foreseen:
+        return True
+    useful_until = (step and step.useful_until) or job.due_at
+    window_ends = max(job.due_at + config.outage_retry_window, useful_until)
+    return deadline == Deadline.WINDOW and ctx.now >= window_ends
 
 
 def _end_as_dead(
@@ -320,8 +384,7 @@ def _end_as_dead(
     reason: str,
     *,
     certainly_not_sent: bool = False,
-) -> Skipped:
+) -> AfterCommit:
     handler.give_up(db, ctx, job, reason)
     store.finish(db, job, held_as, JobState.DEAD, reason, certainly_not_sent=certainly_not_sent)
-    log.error("job.dead", job_type=job.job_type, job=str(job.id), reason=reason)
-    return Skipped(reason)
+    return lambda: log.error("job.dead", job_type=job.job_type, job=str(job.id), reason=reason)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
-from booking_tasks.jobs import store
+from booking_tasks.jobs import put_off, store
 from booking_tasks.jobs.rules import JobFilter
 from booking_tasks.models import Job
 from booking_tasks.outbox import service as outbox
@@ -56,6 +57,13 @@ def discard(db: Session, ctx: Context, which: JobFilter, reason: str, limit: int
         _record(db, ctx, EventType.JOB_DISCARDED, job, reason)
         store.discard(db, job.id, f"discarded by {ctx.actor}: {reason}")
     return [job.id for job in chosen]
+
+
+def retry_now(db: Session, which: JobFilter, limit: int = 1000) -> list[UUID]:
+    """Try put-off jobs now instead of when their wait is over, as after an outage; returns their ids."""
+    ids, job_types = put_off.make_due_now(db, replace(which, put_off=True), limit)
+    wake_after_commit(db, job_types)
+    return ids
 
 
 def jobs_matching(db: Session, which: JobFilter, limit: int) -> list[Job]:

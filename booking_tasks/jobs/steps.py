@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,15 @@ class Snooze:
 
 @dataclass(frozen=True)
 class Send:
-    """What is to be sent, exactly. It is stored before it is sent."""
+    """What is to be sent, exactly. It is stored before it is sent.
+
+    `needed_by` is the instant by which it should have arrived: waits between tries get shorter towards it.
+    `useful_until` is the instant at which it is useless.
+    """
 
     payload: bytes
+    needed_by: datetime | None = None
+    useful_until: datetime | None = None
 
 
 Step = Finished | Skipped | Snooze | Send

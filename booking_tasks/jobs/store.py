@@ -27,12 +27,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from booking_tasks.enums import JobState
-from booking_tasks.jobs.rules import UNDECIDED, JobFilter, LeasedJob
+from booking_tasks.enums import JobState, PutOffReason
+from booking_tasks.jobs.rules import UNDECIDED, Failure, JobFilter, LeasedJob
 from booking_tasks.kit.errors import LostLeaseError
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
 from booking_tasks.outbox.job_args import ArgsT, JobArgs, JobType, parse_args
+from booking_tasks.outbox.jobs import job_types_of
 
 #: States in which a worker may be sending the effect at this moment.
 IN_FLIGHT = (JobState.LEASED, JobState.SENDING)
@@ -162,6 +163,7 @@ def finish(
     does not count: nobody can have received it.
     """
     values: dict[str, Any] = {"state": state, "finished_at": _REAL_TIME, "last_error": error}
+    values["put_off_reason"] = None
     if certainly_not_sent:
         values["send_attempts"] = Job.send_attempts - 1
     unknown = state == JobState.UNCERTAIN or (state == JobState.DEAD and job.payload is not None)
@@ -175,7 +177,7 @@ def reschedule(
     job: LeasedJob[JobArgs],
     held_as: JobState,
     wait: timedelta,
-    reason: str,
+    failure: Failure,
     *,
     keep_payload: bool = False,
     count_attempt: bool = True,
@@ -185,7 +187,12 @@ def reschedule(
 
     `certainly_not_sent` as in `finish`.
     """
-    values: dict[str, Any] = {"state": JobState.WAITING, "retry_at": _REAL_TIME + wait, "last_error": reason}
+    values: dict[str, Any] = {
+        "state": JobState.WAITING,
+        "retry_at": _REAL_TIME + wait,
+        "last_error": failure.text,
+        "put_off_reason": _put_off_reason(failure.reason),
+    }
     if certainly_not_sent:
         values["send_attempts"] = Job.send_attempts - 1
     if not keep_payload:
@@ -193,6 +200,14 @@ def reschedule(
     if not count_attempt:
         values["attempts"] = Job.attempts - 1
     _guarded(db, job, held_as, **values, **_RELEASED)
+
+
+def _put_off_reason(reason: PutOffReason) -> Any:
+    """The code to store; an effect that is put off although its target had recovered is its own cause."""
+    if reason != PutOffReason.PUT_OFF:
+        return reason
+    after_recovery = Job.put_off_reason.in_((PutOffReason.RECOVERED, PutOffReason.PUT_OFF_AGAIN))
+    return case((after_recovery, PutOffReason.PUT_OFF_AGAIN), else_=reason)
 
 
 def release(db: Session, jobs: Iterable[LeasedJob[JobArgs]]) -> int:
@@ -312,6 +327,10 @@ def _matching(which: JobFilter) -> Iterator[ColumnElement[bool]]:
         yield Job.job_type == which.job_type
     if which.state is not None:
         yield Job.state == which.state
+    if which.target is not None:
+        yield Job.job_type.in_(job_types_of(which.target))
+    if which.put_off:
+        yield and_(Job.state == JobState.WAITING, Job.retry_at > func.statement_timestamp())
     if which.since is not None:
         yield func.coalesce(Job.finished_at, Job.created_at) >= which.since
     if which.about is not None:
@@ -330,7 +349,8 @@ def replay(db: Session, job_id: UUID) -> None:
 
     Send attempts stay counted: a cancellation must follow an invite that may have arrived before.
     """
-    _decide(db, job_id, state=JobState.WAITING, attempts=0, retry_at=None, finished_at=None)
+    fresh = {"attempts": 0, "retry_at": None, "finished_at": None, "put_off_reason": None}
+    _decide(db, job_id, state=JobState.WAITING, **fresh)
 
 
 def discard(db: Session, job_id: UUID, reason: str) -> None:

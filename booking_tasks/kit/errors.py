@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from booking_tasks.enums import PutOffReason
+
 
 class BookingTasksError(Exception):
     """The root of every error that this package raises on purpose."""
@@ -20,7 +22,11 @@ class EffectError(BookingTasksError):
 
 
 class EffectNotDoneError(EffectError):
-    """The effect did not happen; a later try may succeed."""
+    """The effect did not happen; a later try may succeed. `reason` is the code of what was in the way."""
+
+    def __init__(self, text: str, reason: PutOffReason = PutOffReason.NOT_READY) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class EffectRefusedError(EffectError):

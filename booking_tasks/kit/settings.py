@@ -113,9 +113,9 @@ class Settings(BaseSettings):
     lease: Duration = timedelta(seconds=60)
     job_batch: int = Field(25, ge=1, le=500)
     job_attempts: int = Field(8, ge=1, le=50)
-    outage_retry_window: Duration = timedelta(days=1)
+    outage_retry_window: Duration = timedelta(days=5)
     retry_base: Duration = timedelta(seconds=5)
-    retry_cap: Duration = Field(timedelta(hours=1), validate_default=True)
+    retry_cap: Duration = Field(timedelta(minutes=10), validate_default=True)
     message_attempts: int = Field(3, ge=1, le=20)
     result_expiry: Duration = Field(timedelta(minutes=10), ge=timedelta(seconds=1))
     heartbeat_file: FilePath = Path("/tmp/booking-tasks-heartbeat")  # noqa: S108 - a marker, no content
@@ -147,6 +147,7 @@ class Settings(BaseSettings):
     meeting_url: WebAddress = "http://127.0.0.1:8099"
     meeting_token: Annotated[SecretToken | None, NoneWhenEmpty] = None
     meeting_timeout: Duration = Field(timedelta(seconds=10), validate_default=True)
+    link_alert: Duration = timedelta(minutes=15)
 
     # -- mail --------------------------------------------------------------------------------------
     smtp_host: Host = "127.0.0.1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Generic
 
 from sqlalchemy.orm import Session
@@ -18,6 +19,8 @@ from booking_tasks.outbox.job_args import ArgsT
 
 #: A package's use case: the mail that the job needs as things stand now, or why there is none.
 Compose = Callable[[Session, Context, Sender, LeasedJob[ArgsT]], bytes | Skipped | Snooze]
+#: By when the mail should have arrived, and from when on it is useless; None where there is no such instant.
+Lifetime = Callable[[Session, ArgsT], tuple[datetime | None, datetime | None]]
 
 
 def sender_of(config: Settings) -> Sender:
@@ -29,18 +32,25 @@ def sender_of(config: Settings) -> Sender:
 class EmailHandler(Generic[ArgsT]):
     """Runs one type of job that sends mail; the package's use case decides whether and what to write."""
 
-    def __init__(self, compose: Compose[ArgsT]) -> None:
+    def __init__(self, compose: Compose[ArgsT], lifetime: Lifetime[ArgsT]) -> None:
         self._compose = compose
+        self._lifetime = lifetime
 
     def prepare(self, db: Session, ctx: Context, job: LeasedJob[ArgsT]) -> Send | Skipped | Snooze:
         composed = self._compose(db, ctx, sender_of(settings()), job)
-        return Send(job.payload or composed) if isinstance(composed, bytes) else composed
+        if not isinstance(composed, bytes):
+            return composed
+        needed_by, useful_until = self._lifetime(db, job.args)
+        return Send(job.payload or composed, needed_by, useful_until)
 
     def perform(self, payload: bytes) -> None:
         transport(settings()).send(payload)
 
     def record(self, db: Session, ctx: Context, job: LeasedJob[ArgsT], result: object) -> None:
         """Nothing else to write: the finished job is the record of the mail."""
+
+    def record_delay(self, db: Session, ctx: Context, job: LeasedJob[ArgsT], reason: str) -> None:
+        """Nothing follows: the job shows why the mail is late."""
 
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[ArgsT], reason: str) -> None:
         """The dead job stays visible with its reason and can be replayed; the booking stands."""

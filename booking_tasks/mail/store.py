@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Policies
-from booking_tasks.enums import StepState
+from booking_tasks.enums import PutOffReason, StepState
 from booking_tasks.kit.errors import EffectNotDoneError
 from booking_tasks.mail.calendar_copy import CalendarCopy, MailRecipient, Sender
 from booking_tasks.mail.dates import language_of, zone_of
@@ -31,9 +32,10 @@ def mail_recipient(db: Session, sender: Sender, user_id: UUID, policies: Policie
     """
     row = db.get(DirectoryUser, user_id, populate_existing=True)
     if row is None:
-        raise EffectNotDoneError(f"directory has no user {user_id}")
+        raise EffectNotDoneError(f"directory has no user {user_id}", PutOffReason.DIRECTORY)
     if row.email.lower() == sender.mailbox.address.lower():
-        raise EffectNotDoneError(f"directory gives user {user_id} the address of the service itself")
+        text = f"directory gives user {user_id} the address of the service itself"
+        raise EffectNotDoneError(text, PutOffReason.DIRECTORY)
     return MailRecipient(
         mailbox=Mailbox(row.name, row.email),
         time_zone=zone_of(row.time_zone, policies.default_time_zone),
@@ -60,6 +62,12 @@ def calendar_copy(
         join_url=session.meeting_platform_join_url,
         details=None if is_requester else request_details(db, session.consultation_request_id),
     )
+
+
+def session_times(db: Session, session_id: UUID) -> tuple[datetime | None, datetime | None]:
+    """The agreed start and end of a session."""
+    session = db.get(ScheduledSession, session_id)
+    return (None, None) if session is None else (session.scheduled_start_time, session.scheduled_end_time)
 
 
 def absence_step_state(db: Session, session_id: UUID) -> str | None:

@@ -16,12 +16,17 @@ from email.parser import BytesParser
 from email.policy import SMTP
 from typing import Literal
 
+from booking_tasks.enums import PutOffReason
 from booking_tasks.kit.errors import EffectError, EffectNotDoneError, EffectRefusedError, EffectUnknownError
 from booking_tasks.kit.settings import Settings
 
 Security = Literal["none", "starttls", "tls"]
 
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
+#: About our account and not about the mail (RFC 4954 section 6).
+_LOGIN_REFUSED = frozenset({530, 534, 535, 538})
+#: The server closes the connection, whatever the command (RFC 5321 section 3.8).
+_SHUTTING_DOWN = 421
 _ENHANCED_CODE = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}\b")
 
 
@@ -53,11 +58,28 @@ class SmtpTransport:
             with _hang_up_at(client, end):
                 with _nothing_sent():
                     self._prepare(client, sender, recipient)
+                    _expect("DATA", 354, *client.docmd("DATA"))
                 _deliver(client, raw)
                 with suppress(OSError):
                     client.quit()
         finally:
             client.close()
+
+    def probe(self, address: str) -> None:
+        """Log in and offer a mail from `address` to `address`, then reset: nothing is sent.
+
+        Raises EffectNotDoneError or EffectRefusedError as `send` does before the first byte of a body.
+        """
+        end = time.monotonic() + self.timeout
+        with _nothing_sent():
+            client = self._connect(address.rpartition("@")[2])
+            try:
+                with _hang_up_at(client, end):
+                    self._prepare(client, address, address)
+                    client.rset()
+                    client.quit()
+            finally:
+                client.close()
 
     def _connect(self, greeting_name: str) -> smtplib.SMTP:
         # A name of our own: the default asks the resolver, which nothing here could time out.
@@ -74,15 +96,17 @@ class SmtpTransport:
     def _prepare(self, client: smtplib.SMTP, sender: str, recipient: str) -> None:
         client.ehlo_or_helo_if_needed()
         if self.security == "starttls":
+            if not client.has_extn("starttls"):
+                text = "the mail server offers no STARTTLS, and BOOKING_SMTP_SECURITY is starttls"
+                raise EffectNotDoneError(text, PutOffReason.NOT_READY)
             code, _ = client.starttls(context=ssl.create_default_context())
             if code != 220:
-                raise EffectNotDoneError(f"the mail server did not start TLS: {code}")
+                raise _not_ready(code)
             client.ehlo_or_helo_if_needed()
         if self.user is not None:
             client.login(self.user, self.password or "")
         _expect("MAIL", 250, *client.mail(sender))
         _expect("RCPT", 250, *client.rcpt(recipient))
-        _expect("DATA", 354, *client.docmd("DATA"))
 
 
 def transport(config: Settings) -> SmtpTransport:
@@ -135,9 +159,19 @@ def _expect(step: str, expected: int, code: int, reply: bytes) -> None:
 def _refusal(step: str, code: int, reply: bytes) -> EffectError:
     enhanced = _ENHANCED_CODE.match(reply)
     answer = f"{code} {enhanced[0].decode()}" if enhanced else str(code)
+    if code in _LOGIN_REFUSED:
+        return EffectNotDoneError(f"the mail server refused {step}: {answer}", PutOffReason.LOGIN_REFUSED)
     if 500 <= code <= 599:
         return EffectRefusedError(f"the mail server refused {step}: {answer}")
-    return EffectNotDoneError(f"the mail server put off {step}: {answer}")
+    reason = PutOffReason.NOT_READY if code == _SHUTTING_DOWN else PutOffReason.PUT_OFF
+    return EffectNotDoneError(f"the mail server put off {step}: {answer}", reason)
+
+
+def _not_ready(code: int) -> EffectNotDoneError:
+    """The error for an answer to the greeting, EHLO, STARTTLS or the login."""
+    if code in _LOGIN_REFUSED:
+        return EffectNotDoneError(f"the mail server refused the login: {code}", PutOffReason.LOGIN_REFUSED)
+    return EffectNotDoneError(f"the mail server was not ready: {code}", PutOffReason.NOT_READY)
 
 
 @contextmanager
@@ -148,9 +182,13 @@ def _nothing_sent() -> Iterator[None]:
     except EffectError:
         raise
     except smtplib.SMTPResponseException as error:
-        raise EffectNotDoneError(f"the mail server was not ready: {error.smtp_code}") from error
+        raise _not_ready(error.smtp_code) from error
+    except smtplib.SMTPNotSupportedError as error:
+        text = "the mail server offers no login, and BOOKING_SMTP_USER is set"
+        raise EffectNotDoneError(text, PutOffReason.NOT_READY) from error
     except (OSError, ValueError) as error:
-        raise EffectNotDoneError(f"the mail server was not reached: {type(error).__name__}") from error
+        text = f"the mail server was not reached: {type(error).__name__}"
+        raise EffectNotDoneError(text, PutOffReason.UNREACHABLE) from error
 
 
 @contextmanager

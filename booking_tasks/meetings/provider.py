@@ -18,6 +18,7 @@ from uuid import UUID
 import httpx2
 from pydantic import TypeAdapter, ValidationError
 
+from booking_tasks.enums import PutOffReason
 from booking_tasks.kit.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.meetings.rules import AttendanceReport, ListedRoom, Room, RoomSpec
@@ -28,6 +29,10 @@ _LIST_WINDOW = timedelta(days=7)
 
 #: Final by their class, yet about the moment and not the request: RFC 9110 15.5.9, RFC 8470 5.2, RFC 6585 4.
 _LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+#: About our account and not about the room (RFC 9110 15.5.2, 15.5.4, 15.5.8).
+_NOT_LET_IN = frozenset(
+    {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED}
+)
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _NEVER_SENT = (
     httpx2.ConnectError,
@@ -147,7 +152,8 @@ class HttpMeetingPlatform:
             with self._client.stream(method, path, headers=headers, content=body, params=params) as answer:
                 return answer.status_code, self._body(answer, limit)
         except _NEVER_SENT as error:
-            raise EffectNotDoneError(f"the meeting platform was not reached: {_name(error)}") from error
+            text = f"the meeting platform was not reached: {_name(error)}"
+            raise EffectNotDoneError(text, PutOffReason.UNREACHABLE) from error
         except httpx2.HTTPError as error:
             raise EffectUnknownError(f"the meeting platform's reply was lost: {_name(error)}") from error
 
@@ -179,8 +185,13 @@ def _expect(status: int, expected: set[HTTPStatus]) -> None:
     """Return if the status is expected; otherwise raise the error that says what to do about it."""
     if status in expected:
         return
+    if status in _NOT_LET_IN:
+        text = f"the meeting platform answered {status}: it does not accept BOOKING_MEETING_TOKEN"
+        raise EffectNotDoneError(text, PutOffReason.LOGIN_REFUSED)
     if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise EffectNotDoneError(f"the meeting platform answered {status}: try later")
+        is_limit = status == HTTPStatus.TOO_MANY_REQUESTS
+        reason = PutOffReason.RATE_LIMITED if is_limit else PutOffReason.NOT_READY
+        raise EffectNotDoneError(f"the meeting platform answered {status}: try later", reason)
     raise EffectRefusedError(f"the meeting platform answered {status}")
 
 

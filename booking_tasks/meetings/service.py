@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, timedelta
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -52,10 +53,11 @@ def order_room(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting]) -> R
     session = store.session(db, job.args.session_id)
     if session is None:
         return Skipped("unknown session")
-    if session.status not in OPEN:
+    is_over = session.scheduled_end_time <= ctx.now
+    if session.status not in OPEN or is_over:
         if job.send_attempts > 0:
             _order_late_closing(db, ctx, session)
-        return Skipped(f"session is {session.status}")
+        return Skipped("the session is over" if is_over else f"session is {session.status}")
     if session.revision != job.args.revision:
         return Skipped("superseded")
     spec = RoomSpec(
@@ -119,6 +121,21 @@ def record_missing_link(db: Session, ctx: Context, job: LeasedJob[ProvisionMeeti
         outbox.record_event(
             db, ctx, EventType.SESSION_MEETING_FAILED, session=session, after=after, reason=reason
         )
+
+
+def report_missing_link(db: Session, ctx: Context, session_id: UUID) -> bool:
+    """Record, once for each revision, that a session begins soon without a link; returns whether it did."""
+    session = store.locked_session(db, session_id)
+    if session is None or session.status != SessionStatus.SCHEDULED:
+        return False
+    if session.meeting_platform_join_url is not None:
+        return False
+    if store.has_event(db, EventType.SESSION_LINK_MISSING, session.id, session.revision):
+        return False
+    outbox.record_event(
+        db, ctx, EventType.SESSION_LINK_MISSING, session=session, after={"revision": session.revision}
+    )
+    return True
 
 
 def order_closing(db: Session, job: LeasedJob[CloseMeeting]) -> CloseOrder | Skipped:

@@ -34,6 +34,17 @@ def locked_session(db: Session, session_id: UUID) -> ScheduledSession | None:
     ).scalar_one_or_none()
 
 
+def sessions_without_link(db: Session, start: datetime, end: datetime) -> list[UUID]:
+    """The sessions without a link that are scheduled to start after `start` and until `end`."""
+    found = select(ScheduledSession.id).where(
+        ScheduledSession.status == SessionStatus.SCHEDULED,
+        ScheduledSession.meeting_platform_join_url.is_(None),
+        ScheduledSession.scheduled_start_time > start,
+        ScheduledSession.scheduled_start_time <= end,
+    )
+    return list(db.execute(found.order_by(ScheduledSession.scheduled_start_time)).scalars())
+
+
 def was_ordered(db: Session, session_id: UUID) -> bool:
     """Whether a room for the session may ever have been ordered."""
     return has_job(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from uuid import UUID
+
 from sqlalchemy.orm import Session
 
 from booking_tasks.celery import app
@@ -13,7 +16,7 @@ from booking_tasks.jobs.steps import Send, Skipped
 from booking_tasks.kit.errors import EffectError
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.settings import settings
-from booking_tasks.meetings import service
+from booking_tasks.meetings import service, store
 from booking_tasks.meetings.provider import HttpMeetingPlatform, MeetingPlatform
 from booking_tasks.meetings.rules import (
     AttendanceReport,
@@ -26,7 +29,7 @@ from booking_tasks.meetings.rules import (
 )
 from booking_tasks.outbox.daily_runs import claim_daily_run, has_run_today
 from booking_tasks.outbox.job_args import CloseMeeting, CollectAttendance, JobArgs, ProvisionMeeting
-from booking_tasks.unit_of_work import unit_of_work
+from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work
 
 log = logger(__name__)
 
@@ -37,11 +40,16 @@ def _platform() -> HttpMeetingPlatform:
     return HttpMeetingPlatform(config.meeting_url, token, config.meeting_timeout)
 
 
-def _step(order: Order | Skipped, job: LeasedJob[JobArgs]) -> Send | Skipped:
+def _step(
+    order: Order | Skipped,
+    job: LeasedJob[JobArgs],
+    needed_by: datetime | None = None,
+    useful_until: datetime | None = None,
+) -> Send | Skipped:
     """An order as bytes; those of an earlier try with an unknown result are sent again unchanged."""
     if isinstance(order, Skipped):
         return order
-    return Send(job.payload or order.model_dump_json().encode())
+    return Send(job.payload or order.model_dump_json().encode(), needed_by, useful_until)
 
 
 class ProvisionMeetingHandler:
@@ -51,7 +59,10 @@ class ProvisionMeetingHandler:
         self._platform = platform
 
     def prepare(self, db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting]) -> Send | Skipped:
-        return _step(service.order_room(db, ctx, job), job)
+        order = service.order_room(db, ctx, job)
+        if isinstance(order, Skipped):
+            return order
+        return _step(order, job, order.spec.starts_at, order.spec.ends_at)
 
     def perform(self, payload: bytes) -> Room:
         order = RoomOrder.model_validate_json(payload)
@@ -59,6 +70,9 @@ class ProvisionMeetingHandler:
 
     def record(self, db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], result: Room) -> None:
         service.store_link(db, ctx, job, result)
+
+    def record_delay(self, db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], reason: str) -> None:
+        service.record_missing_link(db, ctx, job, reason)
 
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[ProvisionMeeting], reason: str) -> None:
         service.record_missing_link(db, ctx, job, reason)
@@ -80,6 +94,9 @@ class CloseMeetingHandler:
     def record(self, db: Session, ctx: Context, job: LeasedJob[CloseMeeting], result: None) -> None:
         """Nothing: the session's events show why its room was closed."""
 
+    def record_delay(self, db: Session, ctx: Context, job: LeasedJob[CloseMeeting], reason: str) -> None:
+        """Nothing: the room stays open until the platform is back."""
+
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[CloseMeeting], reason: str) -> None:
         """Nothing: the daily comparison finds the room again."""
 
@@ -100,6 +117,9 @@ class CollectAttendanceHandler:
         self, db: Session, ctx: Context, job: LeasedJob[CollectAttendance], result: AttendanceReport | None
     ) -> None:
         service.store_report(db, ctx, job, result)
+
+    def record_delay(self, db: Session, ctx: Context, job: LeasedJob[CollectAttendance], reason: str) -> None:
+        """Nothing: the verdict comes at its time, with or without the report."""
 
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[CollectAttendance], reason: str) -> None:
         """Nothing: without a report the verdict uses the other evidence."""
@@ -124,6 +144,19 @@ def collect_attendance() -> int:
     """Fetch the platform's reports of sessions that are over."""
     with _platform() as platform:
         return run_due(CollectAttendance, CollectAttendanceHandler(platform))
+
+
+@app.task(name=TASK_PREFIX + "report_missing_links")
+def report_missing_links() -> int:
+    """Report the sessions that begin soon and have no link; returns how many are looked at."""
+    with unit_of_work("sweep", "sweep") as (db, ctx):
+        sessions = store.sessions_without_link(db, ctx.now, ctx.now + ctx.policies.link_alert)
+    return for_each_in_own_transaction(sessions, _report_missing_link)
+
+
+def _report_missing_link(db: Session, ctx: Context, session_id: UUID) -> None:
+    if service.report_missing_link(db, ctx, session_id):
+        log.error("meetings.link_missing", session=str(session_id))
 
 
 @app.task(name=TASK_PREFIX + "reconcile_meetings")

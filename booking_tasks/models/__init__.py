@@ -28,6 +28,7 @@ from booking_tasks.models.engine import (
     ParkedMessage,
     ScheduleRun,
     SteppedClock,
+    SweepRun,
 )
 from booking_tasks.models.hours import AvailabilityPlan, AvailabilityProjection, ConsultantLeave
 from booking_tasks.models.offers import TimeOffer
@@ -63,5 +64,6 @@ __all__ = [
     "ServiceType",
     "SpecializationAlias",
     "SteppedClock",
+    "SweepRun",
     "TimeOffer",
 ]

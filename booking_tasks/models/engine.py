@@ -1,4 +1,4 @@
-"""Jobs, events, inbox, dead letters, parked messages, evidence, daily runs and the stepped clock."""
+"""Jobs, events, inbox, dead letters, parked messages, evidence, runs of sweeps and the stepped clock."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Job(Base):
 
     `due_at` is in the business clock; `retry_at` and `lease_until` are in the database's real time.
     `payload` is exactly what is being sent, kept from the first try until the outcome is known.
+    `put_off_reason` is the code of why it waits until `retry_at` (`PutOffReason`).
     """
 
     __tablename__ = "jobs"
@@ -33,6 +34,18 @@ class Job(Base):
             "(state IN ('done', 'skipped', 'uncertain', 'dead')) = (finished_at IS NOT NULL)", name="finished"
         ),
         Index("ix_jobs_due", "job_type", "due_at", postgresql_where=text("state = 'waiting'")),
+        Index(
+            "ix_jobs_put_off",
+            "job_type",
+            "retry_at",
+            postgresql_where=text("state = 'waiting' AND retry_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_jobs_undecided",
+            "state",
+            "job_type",
+            postgresql_where=text("state IN ('uncertain', 'dead')"),
+        ),
         Index("ix_jobs_leases", "lease_until", postgresql_where=text("state IN ('leased', 'sending')")),
         Index("ix_jobs_subject", "subject_id", "job_type"),
         Index(
@@ -58,6 +71,7 @@ class Job(Base):
     last_error: Mapped[LongText | None]
     created_at: Mapped[CreatedAt]
     finished_at: Mapped[datetime | None]
+    put_off_reason: Mapped[str | None]
 
 
 class Event(Base):
@@ -186,6 +200,16 @@ class ScheduleRun(Base):
     schedule: Mapped[str] = mapped_column(primary_key=True)
     due_day: Mapped[date] = mapped_column(primary_key=True)
     started_at: Mapped[CreatedAt]
+
+
+class SweepRun(Base):
+    """The last run of a sweep: when a beat published its tick, by its host's clock, and when it succeeded."""
+
+    __tablename__ = "sweep_runs"
+
+    sweep: Mapped[str] = mapped_column(primary_key=True)
+    published_at: Mapped[datetime | None]
+    succeeded_at: Mapped[datetime]
 
 
 class SteppedClock(Base):

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from booking_tasks.kit.database_urls import libpq_url
 from booking_tasks.kit.errors import SettingsError
@@ -109,6 +108,7 @@ def _database(config: Settings) -> Iterator[Finding]:
     import psycopg
 
     from booking_tasks.ops.check_calendars import calendars
+    from booking_tasks.ops.check_targets import waiting_work
 
     url = libpq_url(config.database_url)
     yield from _pooler(config)
@@ -124,6 +124,7 @@ def _database(config: Settings) -> Iterator[Finding]:
         yield from _clock(config, db)
         if schema.state != State.BROKEN:
             yield from _ledgers(db)
+            yield from waiting_work(config, db)
             yield _projections(db)
             yield from calendars(config, db)
 
@@ -316,49 +317,15 @@ def _results(config: Settings) -> Iterator[Finding]:
 
 
 def _mail(config: Settings) -> Iterator[Finding]:
-    import smtplib
-    import ssl
+    from booking_tasks.ops.check_targets import mail
 
-    where = f"{config.smtp_host}:{config.smtp_port}"
-    remedy = "start it, or correct BOOKING_SMTP_HOST, _PORT and _SECURITY; mail waits and is retried"
-    try:
-        if config.smtp_security == "tls":
-            context = ssl.create_default_context()
-            client: smtplib.SMTP = smtplib.SMTP_SSL(
-                config.smtp_host, config.smtp_port, "check.invalid", timeout=TIMEOUT, context=context
-            )
-        else:
-            client = smtplib.SMTP(config.smtp_host, config.smtp_port, "check.invalid", timeout=TIMEOUT)
-        with client:
-            client.ehlo()
-            offered = client.has_extn("starttls")
-    except (OSError, smtplib.SMTPException) as error:
-        yield Finding("mail", State.WARNING, f"{where}: {_first_line(error)}", remedy)
-        return
-    if config.smtp_security == "starttls" and not offered:
-        yield Finding("mail", State.WARNING, f"{where} offers no STARTTLS", "correct BOOKING_SMTP_SECURITY")
-    else:
-        yield Finding("mail", State.OK, f"{where} answers")
+    yield mail(config, TIMEOUT)
 
 
 def _meetings(config: Settings) -> Iterator[Finding]:
-    from booking_tasks.kit.errors import EffectError
-    from booking_tasks.meetings.provider import HttpMeetingPlatform
+    from booking_tasks.ops.check_targets import meetings
 
-    address = urlsplit(config.meeting_url)
-    where = f"{address.scheme}://{address.hostname}:{address.port or ''}".rstrip(":")
-    token = config.meeting_token.get_secret_value() if config.meeting_token else None
-    now = datetime.now(UTC)
-    try:
-        with HttpMeetingPlatform(config.meeting_url, token, timedelta(seconds=TIMEOUT)) as platform:
-            platform.rooms(now, now + timedelta(minutes=1))
-    except EffectError as error:
-        remedy = (
-            "start it, or correct BOOKING_MEETING_URL and BOOKING_MEETING_TOKEN; links wait and are retried"
-        )
-        yield Finding("meetings", State.WARNING, f"{where}: {error}", remedy)
-        return
-    yield Finding("meetings", State.OK, f"{where} answers")
+    yield meetings(config, TIMEOUT)
 
 
 def _answers(config: Settings) -> Iterator[Finding]:

@@ -143,6 +143,21 @@ def web(
 
 
 @cli.command()
+def metrics(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 9464,
+) -> None:
+    """Serve /metrics for Prometheus, read from the database at each scrape."""
+    from importlib.util import find_spec
+
+    if find_spec("prometheus_client") is None:
+        raise BookingTasksError("the extra metrics is not installed: pip install 'booking-tasks[metrics]'")
+    from booking_tasks.ops.metrics.serving import serve
+
+    serve(host, port)
+
+
+@cli.command()
 def reply(
     seconds: Annotated[float, typer.Option(help="How long to wait for the answer.")] = 30,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`booking-tasks jobs`: list, show, replay and discard jobs."""
+"""`booking-tasks jobs`: list, show, replay and discard jobs, and try those that wait for their next try."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from uuid import UUID
 
 import typer
 
+from booking_tasks.enums import Target
 from booking_tasks.ops.console import (
+    ENTRY_POINT,
     About,
     All,
     AsJson,
@@ -27,11 +29,16 @@ from booking_tasks.ops.console import (
 if TYPE_CHECKING:
     from booking_tasks.models import Job
 
-jobs = typer.Typer(no_args_is_help=True, help="The job ledger: list, show, replay, discard.")
+jobs = typer.Typer(no_args_is_help=True, help="The job ledger: list, show, retry-now, replay, discard.")
 
 OneJob = Annotated[UUID | None, typer.Argument(metavar="JOB", help="One job; or use filters.")]
 OfType = Annotated[str | None, typer.Option("--type", help="A job type, such as send_invite.")]
 InState = Annotated[str | None, typer.Option("--state", help="A state, such as dead or uncertain.")]
+
+OfTarget = Annotated[
+    Target | None, typer.Option("--target", help="What the jobs' effects go to: meetings, mail or events.")
+]
+PutOff = Annotated[bool, typer.Option("--put-off", help="Only jobs that wait for their next try.")]
 
 #: Not printed: the bytes that a job sends contain personal data, and the lease's token is a fence.
 _NOT_SHOWN = {"payload", "lease_token"}
@@ -43,6 +50,8 @@ def list_jobs(
     state: InState = None,
     since: Since = None,
     about: About = None,
+    target: OfTarget = None,
+    put_off: PutOff = False,
     limit: MaxRows = 100,
     as_json: AsJson = False,
 ) -> None:
@@ -50,7 +59,7 @@ def list_jobs(
     from booking_tasks.jobs.rules import JobFilter
     from booking_tasks.jobs.service import jobs_matching
 
-    which = JobFilter(None, job_type, _checked_state(state), since, about)
+    which = JobFilter(None, job_type, _checked_state(state), since, about, target, put_off)
     with read_only_transaction() as db:
         rows = jobs_matching(db, which, limit)
     print_rows(rows, _record, _line, as_json=as_json)
@@ -67,6 +76,28 @@ def show_job(job: Annotated[UUID, typer.Argument()]) -> None:
     if not rows:
         fail(f"there is no job {job}")
     print_json(_record(rows[0]))
+
+
+@jobs.command("retry-now")
+def retry_now(
+    job: OneJob = None,
+    job_type: OfType = None,
+    target: OfTarget = None,
+    since: Since = None,
+    about: About = None,
+    limit: MaxRows = 1000,
+    everything: All = False,
+) -> None:
+    """Try jobs that wait for their next try now, as when their target is back."""
+    from booking_tasks.jobs import service
+    from booking_tasks.jobs.rules import JobFilter
+    from booking_tasks.unit_of_work import unit_of_work
+
+    which = JobFilter(job, job_type, None, since, about, target)
+    require_filter(which.selects_all, everything)
+    with unit_of_work("operator", ENTRY_POINT) as (db, _):
+        ids = service.retry_now(db, which, limit)
+    print_ids(ids, "is tried now", f"{job or 'no job that matches'} waits for its next try")
 
 
 @jobs.command("replay", help="Run dead or uncertain jobs again, each under its key.")

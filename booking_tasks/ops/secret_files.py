@@ -130,6 +130,7 @@ def _postgres_files(folder: Path, address: str, written: list[str]) -> dict[str,
         "roles.sql": roles_file(roles),
         "database_url": f"postgresql://booking_app:{roles['booking_app']}@{address}",
         "migrator_database_url": f"postgresql://booking_migrator:{roles['booking_migrator']}@{address}",
+        "reader_database_url": f"postgresql://booking_reader:{roles['booking_reader']}@{address}",
     }
 
 

@@ -24,6 +24,7 @@ class EventType(StrEnum):
     SESSION_SCHEDULED = "session.scheduled"
     SESSION_MEETING_READY = "session.meeting_ready"
     SESSION_MEETING_FAILED = "session.meeting_failed"
+    SESSION_LINK_MISSING = "session.link_missing"
     SESSION_LINK_CHANGED = "session.link_changed"
     SESSION_RESCHEDULED = "session.rescheduled"
     SESSION_REASSIGNED = "session.reassigned"

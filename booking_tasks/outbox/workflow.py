@@ -254,6 +254,7 @@ REACTIONS: dict[EventType, tuple[Reaction, ...]] = {
     EventType.SESSION_SCHEDULED: (provision_meeting, schedule_reminders, schedule_attendance_checks),
     EventType.SESSION_MEETING_READY: (send_invites,),
     EventType.SESSION_MEETING_FAILED: (send_invites,),
+    EventType.SESSION_LINK_MISSING: (),
     EventType.SESSION_LINK_CHANGED: (send_invites, schedule_reminders, schedule_attendance_checks),
     EventType.SESSION_RESCHEDULED: (
         provision_meeting,

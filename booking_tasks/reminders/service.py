@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
@@ -11,7 +13,7 @@ from booking_tasks.mail.calendar_copy import CalendarCopy, Sender
 from booking_tasks.mail.dates import duration_text, span_text
 from booking_tasks.mail.message import compose, message_id
 from booking_tasks.mail.render import one_line, render
-from booking_tasks.mail.store import absence_step_state, calendar_copy
+from booking_tasks.mail.store import absence_step_state, calendar_copy, session_times
 from booking_tasks.mail.waiting import hold_for_absence
 from booking_tasks.outbox.job_args import SendReminder
 from booking_tasks.reminders import rules, store
@@ -40,6 +42,12 @@ def compose_reminder(
         return Skipped("a closer reminder is due as well")
     copy = calendar_copy(db, sender, session, recipient, ctx.policies)
     return _compose(copy, sender, job, ctx)
+
+
+def reminder_lifetime(db: Session, args: SendReminder) -> tuple[datetime | None, datetime | None]:
+    """A reminder is useful until the session's start."""
+    start, _ = session_times(db, args.session_id)
+    return start, start
 
 
 def _compose(copy: CalendarCopy, sender: Sender, job: LeasedJob[SendReminder], ctx: Context) -> bytes:

@@ -47,6 +47,9 @@ class Letters:
     def record(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], result: object) -> None:
         """Nothing."""
 
+    def record_delay(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], reason: str) -> None:
+        """Nothing."""
+
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], reason: str) -> None:
         """Nothing."""
 

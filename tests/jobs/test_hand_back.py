@@ -51,6 +51,9 @@ class Acting:
     def record(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], result: Any) -> None:
         """Nothing."""
 
+    def record_delay(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], reason: str) -> None:
+        """Nothing."""
+
     def give_up(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], reason: str) -> None:
         """Nothing."""
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 import booking_tasks
 from booking_tasks.jobs import runner
+from booking_tasks.jobs.runner import AfterCommit
 from booking_tasks.kit.database import create_booking_engine
 from booking_tasks.kit.database_errors import is_away
 from booking_tasks.kit.settings import load_settings
@@ -114,10 +115,11 @@ def test_a_known_result_waits_for_a_database_that_is_read_only(
 ) -> None:
     tries: list[int] = []
 
-    def write(db: Session, _: object) -> None:
+    def write(db: Session, _: object) -> AfterCommit:
         tries.append(len(tries))
         if len(tries) < 3:
             db.execute(text("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '25006'; END $$"))
+        return lambda: None
 
     runner._write_with_retry(write, lease_ends=float("inf"))
     assert tries == [0, 1, 2]

@@ -55,7 +55,8 @@ class Sink:
 def sink_server(**options: Any) -> Iterator[tuple[Sink, int]]:
     """A running server with its port."""
     sink = Sink()
-    controller = Controller(sink, hostname="127.0.0.1", port=free_port(), **options)
+    port = options.pop("port", None) or free_port()
+    controller = Controller(sink, hostname="127.0.0.1", port=port, **options)
     controller.start()
     try:
         yield sink, controller.port

@@ -228,16 +228,41 @@ def test_a_move_supersedes_an_order_that_has_not_begun(platform: FakeMeetingPlat
 
 
 @pytest.mark.parametrize(
-    "misbehaviour",
-    [{"fail_next": 99, "status": 503}, {"lose_reply_next": 99}, {"fail_next": 1, "status": 422}],
+    ("misbehaviour", "reason"),
+    [
+        ({"fail_next": 4, "status": 503}, "not_ready"),
+        ({"fail_next": 4, "status": 401}, "login_refused"),
+        ({"fail_next": 4, "status": 429}, "rate_limited"),
+        ({"lose_reply_next": 4}, "reply_lost"),
+    ],
 )
-def test_when_no_link_can_be_made_people_are_invited_without_one(
-    platform: FakeMeetingPlatform, monkeypatch: pytest.MonkeyPatch, misbehaviour: dict[str, int]
+def test_while_the_platform_is_away_people_are_invited_without_a_link_which_follows(
+    platform: FakeMeetingPlatform, monkeypatch: pytest.MonkeyPatch, misbehaviour: dict[str, int], reason: str
 ) -> None:
     monkeypatch.setenv("BOOKING_JOB_ATTEMPTS", "2")
     settings.cache_clear()
     session_id = booked()
     platform.control(**misbehaviour)
+    while len(calls(platform, "PUT")) < 4:
+        tasks.provision_meeting()
+    with transaction() as db:
+        job = db.scalars(select(Job).where(Job.job_type == "provision_meeting")).one()
+        assert (job.state, job.put_off_reason) == ("waiting", reason)
+    assert events() == ["session.scheduled", "session.meeting_failed"]
+    assert invited_revisions() == {0}
+
+    provision()
+    assert states("provision_meeting") == ["done"]
+    assert stored(session_id).meeting_platform_join_url is not None
+    assert events()[2:] == ["session.link_changed", "session.meeting_ready"]
+    assert invited_revisions() == {0, 1}
+
+
+def test_a_room_that_the_platform_refuses_is_dead_and_people_are_invited_without_a_link(
+    platform: FakeMeetingPlatform,
+) -> None:
+    session_id = booked()
+    platform.control(fail_next=1, status=422)
     provision()
     assert states("provision_meeting") == ["dead"]
     assert events() == ["session.scheduled", "session.meeting_failed"]
@@ -249,11 +274,11 @@ def test_a_replay_after_giving_up_brings_the_link_to_people_already_invited(
     platform: FakeMeetingPlatform,
 ) -> None:
     session_id = booked()
-    platform.control(fail_next=1, status=403)
+    platform.control(fail_next=1, status=422)
     provision()
     with unit_of_work("ann", "operator") as (db, ctx):
         job_id = db.scalars(select(Job.id).where(Job.job_type == "provision_meeting")).one()
-        assert job_service.replay(db, ctx, JobFilter(job_id), "the token is right now") == [job_id]
+        assert job_service.replay(db, ctx, JobFilter(job_id), "the room is allowed now") == [job_id]
     provision()
     assert stored(session_id).revision == 1
     assert stored(session_id).meeting_platform_join_url is not None

@@ -28,6 +28,9 @@ __all__ = ["synthetic_steps"]
 
 Check = Callable[[], Result]
 
+#: A mail server's answer to EHLO that offers a login.
+AUTH = "250-mail.example\r\n250 AUTH PLAIN"
+
 
 @pytest.fixture
 def healthy(
@@ -72,6 +75,9 @@ def test_where_all_is_well_every_line_says_ok_but_the_tests_open_broker(healthy:
         "schema": {"ok"},
         "clock": {"ok"},
         "ledgers": {"ok"},
+        "put off": {"ok"},
+        "links": {"ok"},
+        "beat": {"ok"},
         "hours": {"ok"},
         "calendars": {"ok"},
         "broker": {"ok", "warning"},
@@ -237,6 +243,76 @@ def test_a_platform_that_refuses_our_token_is_a_warning(healthy: pytest.MonkeyPa
     assert one.state == "warning"
     assert "401" in one.seen
     assert "wrong" not in one.line
+
+
+@pytest.mark.parametrize(
+    ("turns", "seen", "remedy"),
+    [
+        ({"MAIL": "451 4.3.0 later"}, "put off MAIL: 451 4.3.0", "start it"),
+        ({"RCPT": "451 later"}, "put off RCPT: 451", "start it"),
+        ({"RCPT": "550 5.1.1 nobody"}, "refused RCPT: 550 5.1.1", "start it"),
+        ({"greeting": "421 too busy"}, "was not ready: 421", "start it"),
+        ({"EHLO": AUTH, "AUTH": "535 5.7.8 no"}, "refused the login: 535", "correct BOOKING_SMTP_USER"),
+        ({"MAIL": "530 5.7.0 log in first"}, "refused MAIL: 530 5.7.0", "correct BOOKING_SMTP_USER"),
+    ],
+)
+def test_a_mail_server_that_would_not_take_a_mail_is_a_warning_with_its_answer(
+    healthy: pytest.MonkeyPatch, turns: dict[str, str], seen: str, remedy: str
+) -> None:
+    with scripted_server({"AUTH": "235 ok", "RSET": "250 ok"} | turns) as (script, port):
+        healthy.setenv("BOOKING_SMTP_PORT", str(port))
+        if "AUTH" in turns:
+            healthy.setenv("BOOKING_SMTP_USER", "booking")
+            healthy.setenv("BOOKING_SMTP_PASSWORD", "wrong-word")
+        [one] = found("mail")
+    assert one.state == "warning"
+    assert seen in one.seen
+    assert one.remedy.startswith(remedy)
+    assert "wrong-word" not in one.line
+    assert script.bodies == []
+
+
+def test_the_check_logs_in_and_sends_nothing(healthy: pytest.MonkeyPatch) -> None:
+    with scripted_server({"EHLO": AUTH, "AUTH": "235 ok", "RSET": "250 ok"}) as (script, port):
+        healthy.setenv("BOOKING_SMTP_PORT", str(port))
+        healthy.setenv("BOOKING_SMTP_USER", "booking")
+        healthy.setenv("BOOKING_SMTP_PASSWORD", "right-word")
+        [one] = found("mail")
+    assert (one.state, "lets this account in" in one.seen) == ("ok", True)
+    assert script.seen == ["EHLO", "AUTH", "MAIL", "RCPT", "RSET", "QUIT"]
+
+
+def test_what_waits_for_its_next_try_is_counted_by_target_and_reason(
+    healthy: pytest.MonkeyPatch, own_database: str
+) -> None:
+    with psycopg.connect(own_database) as connection:
+        connection.execute("""
+            INSERT INTO jobs (key, job_type, subject_id, due_at, retry_at, put_off_reason)
+            SELECT 'k' || n, job_type, gen_random_uuid(), now() - interval '125 min', now() + retry, reason
+              FROM (VALUES (1, 'send_invite', interval '1 hour', 'unreachable'),
+                           (2, 'send_reminder', interval '1 hour', 'put_off'),
+                           (3, 'send_reminder', interval '-1 hour', 'put_off'),
+                           (4, 'provision_meeting', interval '1 hour', 'login_refused'),
+                           (5, 'assign_request', interval '1 hour', 'failed')) t (n, job_type, retry, reason)
+        """)
+    mail, rooms, own = sorted(found("put off"), key=lambda one: one.seen.partition(":")[0] != "mail")
+    assert {one.state for one in (mail, rooms, own)} == {"warning"}
+    assert mail.seen.startswith("mail: 2 wait for their next try (put_off 1, unreachable 1)")
+    assert mail.seen.endswith("the oldest was due 2 h 5 min ago")
+    assert mail.remedy.endswith("booking-tasks jobs retry-now --target mail")
+    assert rooms.seen.startswith("meetings: 1 wait")
+    assert own.remedy == "see booking-tasks jobs list --put-off for the errors"
+
+
+def test_an_old_tick_of_beat_is_a_warning(healthy: pytest.MonkeyPatch, own_database: str) -> None:
+    run = "INSERT INTO sweep_runs VALUES (%s, now() - make_interval(mins => %s), now())"
+    with psycopg.connect(own_database, autocommit=True) as connection:
+        connection.execute(run, ["purge", 12])
+        [late] = found("beat")
+        connection.execute(run, ["wake_due_jobs", 0])
+        [well] = found("beat")
+    assert (late.state, late.seen) == ("warning", "the last sweep that ran was published 12 min ago")
+    assert well.state == "ok"
 
 
 def test_a_mail_server_without_the_security_that_is_set_is_a_warning(healthy: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ BEGIN
                ('jobs', '
                     id, key, job_type, subject_id, args, due_at,
                     retry_at, state, attempts, send_attempts, lease_token, lease_until,
-                    created_at, finished_at
+                    created_at, finished_at, put_off_reason
                '),
                ('parked_messages', '
                     id, task, queue, body_hash, received_at
@@ -160,6 +160,9 @@ BEGIN
                '),
                ('stepped_clock', '
                     only_row, instant
+               '),
+               ('sweep_runs', '
+                    sweep, published_at, succeeded_at
                '),
                ('time_offers', '
                     id, consultation_request_id, consultant_user_id, start_time, end_time,

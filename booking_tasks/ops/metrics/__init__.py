@@ -1,0 +1,1 @@
+"""The Prometheus exporter: one process that reads PostgreSQL. Workers collect nothing."""

@@ -1,0 +1,5 @@
+SELECT
+    sweep,
+    published_at,
+    succeeded_at
+FROM sweep_runs;
