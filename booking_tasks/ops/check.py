@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from booking_tasks.kit.broker_urls import is_amqp
 from booking_tasks.kit.database_urls import libpq_url
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.queues import QUEUES
@@ -291,6 +292,10 @@ def _protection(name: str, url: str) -> Iterator[Finding]:
             f"{shown} needs no password",
             "start it with an ACL file that disables the default user",
         )
+    if is_amqp(url):
+        from booking_tasks.ops.check_accounts import rabbitmq_accounts
+
+        yield from rabbitmq_accounts(url, TIMEOUT)
     if not brokers.is_redis(url):
         return
     policy, remedy = brokers.eviction(url, TIMEOUT), "set maxmemory-policy noeviction"

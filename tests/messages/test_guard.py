@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -73,6 +74,29 @@ def test_the_smallest_message_is_answered(running_worker: RunningWorker) -> None
     running_worker.push("booking", element(headers={"id": task_id, "lang": OUT, "ignore_result": False}))
 
     assert running_worker.answer_to(task_id)["result"] == "refused"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "code", "reason"),
+    [
+        ({}, b"{", "invalid", "the body is not JSON"),
+        ({}, b" " * 170_000, "invalid", "the body is larger than"),
+        ({"compression": "application/x-gzip"}, b"x", "invalid", "headers.compression is not accepted"),
+        ({"task": "celery.backend_cleanup"}, [[], {}, {}], "invalid", "there is no such task"),
+        ({"eta": "2030-01-01"}, [[], {}, {}], "invalid", "headers.eta is not accepted"),
+        ({"task": PREFIX + "dance"}, [[], {"request": {}}, {}], "parked", "no such task in this release"),
+    ],
+)
+def test_a_sender_that_waits_is_answered_with_the_reason_of_a_refusal(
+    running_worker: RunningWorker, headers: dict[str, Any], body: Any, code: str, reason: str
+) -> None:
+    task_id = running_worker.fresh()
+    message = element(body=body, headers={"id": task_id, "ignore_result": False} | headers)
+    running_worker.push("booking", message)
+
+    answer = running_worker.answer_to(task_id)
+    assert (answer["result"], answer["code"]) == ("refused", code)
+    assert reason in answer["message"]
 
 
 def test_a_body_may_be_plain_json(running_worker: RunningWorker) -> None:
