@@ -22,6 +22,7 @@ from celery import Celery
 from booking_tasks.contracts import TASK_PREFIX, Query
 from booking_tasks.contracts.base import MAX_REQUEST_BYTES, OutcomeT
 from booking_tasks.contracts.later_release import read_outcome
+from booking_tasks.enums import RefusalCode
 from booking_tasks.kit.answer_queue import AnswerQueue
 from booking_tasks.kit.broker_urls import is_amqp
 from booking_tasks.kit.queues import (
@@ -44,6 +45,10 @@ class NoAnswerError(Exception):
     """No outcome came in time: send the same command again."""
 
 
+class ParkedError(NoAnswerError):
+    """The worker that took the message has no such task: it is kept for a newer one; send it again."""
+
+
 @dataclass(frozen=True)
 class Receipt(Generic[OutcomeT]):
     """A sent message. Its outcome can be read only when it was sent with `wait=True`."""
@@ -52,12 +57,18 @@ class Receipt(Generic[OutcomeT]):
     contract: type[Query[OutcomeT]]
 
     def outcome(self, timeout: float = 10.0) -> OutcomeT:
-        """Wait up to `timeout` seconds for the outcome. Raises NoAnswerError."""
+        """Wait up to `timeout` seconds for the outcome. Raises NoAnswerError.
+
+        A message that is parked has no final outcome, although a worker has answered (ParkedError).
+        """
         try:
             answer = self.result.get(timeout=timeout, propagate=True)
         except Exception as error:  # time-outs, broken connections and a worker's error are all no answer
             raise NoAnswerError(f"{self.contract.task}: {type(error).__name__}: {error}") from error
-        return read_outcome(self.contract.outcome, answer)  # type: ignore[return-value]  # by its type
+        outcome = read_outcome(self.contract.outcome, answer)
+        if outcome.code == RefusalCode.PARKED:
+            raise ParkedError(f"{self.contract.task}: {outcome.message}")
+        return outcome  # type: ignore[return-value]  # by its type
 
 
 def _transport_options(broker_url: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from booking_tasks.client import Receipt
+from booking_tasks.client import NoAnswerError, ParkedError, Receipt
 from booking_tasks.contracts import PUBLIC, BookSeries, Query, SubmitRequest
 from booking_tasks.contracts.later_release import read_outcome
 from booking_tasks.enums import RefusalCode, RequestStatus
@@ -71,3 +71,10 @@ def test_an_outcome_of_this_release_is_of_its_own_type() -> None:
 def test_an_answer_that_is_no_outcome_is_an_error(answer: Any) -> None:
     with pytest.raises(ValidationError):
         read_outcome(SubmitRequest.outcome, answer)
+
+
+def test_a_parked_message_has_no_outcome_yet_for_a_caller_that_insists() -> None:
+    answer = {"result": "refused", "code": "parked", "message": "no such task in this release"}
+    with pytest.raises(ParkedError, match="no such task in this release"):
+        Receipt(_Result(answer), SubmitRequest).outcome(1)
+    assert issubclass(ParkedError, NoAnswerError)
