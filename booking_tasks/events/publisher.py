@@ -19,6 +19,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 from redis.retry import Retry
 
 from booking_tasks.enums import PutOffReason
+from booking_tasks.kit.amqp_transport import UnroutableError
 from booking_tasks.kit.errors import EffectNotDoneError, EffectUnknownError
 from booking_tasks.kit.queues import send_with_reconnect
 
@@ -152,7 +153,7 @@ def _broker_errors() -> Iterator[None]:
     """Convert the errors of the broker's client to those of effects."""
     try:
         yield
-    except (AccessRefused, NotFound) as error:
+    except (AccessRefused, NotFound, UnroutableError) as error:
         is_login = isinstance(error, AccessRefused)
         reason = PutOffReason.LOGIN_REFUSED if is_login else PutOffReason.NOT_READY
         raise EffectNotDoneError(f"the broker refused: {error}", reason) from error

@@ -85,8 +85,10 @@ def test_an_account_for_several_trusts_and_dead_messages_are_warned_of(
 def test_the_known_account_guest_is_warned_of(rabbitmq: str, rabbitmq_server: RabbitMQ) -> None:
     host = rabbitmq.rpartition("/")[2]
     rabbitmq_server.add_user("guest", "guest", host, "^$", "^$", "^$")
-
-    assert "the account guest comes in" in accounts(rabbitmq)[0].seen
+    try:
+        assert "the account guest comes in" in accounts(rabbitmq)[0].seen
+    finally:
+        rabbitmq_server.evaluate('rabbit_auth_backend_internal:delete_user(<<"guest">>, <<"tests">>).')
 
 
 def test_the_command_shows_the_account(
