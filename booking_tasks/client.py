@@ -85,6 +85,8 @@ class BookingClient:
     """
 
     def __init__(self, broker_url: str, result_backend: str | None = None) -> None:
+        from booking_tasks.kit.amqp_transport import MandatoryTasks  # noqa: PLC0415 - Celery's messages, when a client is made
+
         if result_backend and result_backend.partition(":")[0] in {"rpc", "amqp", "amqps", "pyamqp"}:
             raise ValueError("result_backend: leave it out; RabbitMQ's answers come over booking.answers")
         self._broker_url = broker_url
@@ -94,7 +96,7 @@ class BookingClient:
             self._answers = AnswerQueue(broker_url, self._account)
         self._app = Celery(
             "booking_tasks_client",
-            amqp="booking_tasks.kit.amqp_transport:MandatoryTasks",
+            amqp=MandatoryTasks,
             set_as_current=False,
         )
         self._app.conf.update(
