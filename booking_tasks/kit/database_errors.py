@@ -24,7 +24,7 @@ def is_away(error: DBAPIError) -> bool:
     """Whether the database cannot be reached or written at present, so that a later try may succeed."""
     state = sqlstate_of(error.orig)
     if state is None:
-        return isinstance(error, OperationalError)
+        return isinstance(error, OperationalError) or error.connection_invalidated
     return _is_useless_after(state) or state.startswith(_NO_RESOURCES)
 
 

@@ -5,6 +5,7 @@ Clients find both servers under one URL, each behind a wire that can lose the re
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -146,6 +147,7 @@ class ReplicatedPostgres:
         self.standby = Replica(self._folder / uuid4().hex[:8], self.primary)
         if dead is not self.primary:
             self.standby.port = dead.port
+            shutil.rmtree(dead.data, ignore_errors=True)  # a hundred megabytes, perhaps in memory
         self.standby.start()
         self.primary.admin("ALTER SYSTEM SET synchronous_standby_names = '*'")
         self.primary.admin("SELECT pg_reload_conf()")

@@ -103,6 +103,16 @@ def test_any_other_error_keeps_the_connection(engine: Engine, sqlstate: str) -> 
     assert _backend(engine) == before
 
 
+def test_a_connection_that_was_found_closed_is_an_outage(engine: Engine) -> None:
+    with engine.connect() as connection:
+        driver = connection.connection.dbapi_connection
+        assert driver is not None
+        driver.close()
+        with pytest.raises(DBAPIError) as caught:
+            connection.execute(text("SELECT 1"))
+    assert is_away(caught.value)
+
+
 @pytest.mark.parametrize("sqlstate", ["53100", "53300"])
 def test_without_resources_a_later_try_may_succeed(engine: Engine, sqlstate: str) -> None:
     before = _backend(engine)

@@ -165,6 +165,24 @@ def test_a_wrong_target_is_one_line(empty: str, target: str) -> None:
     assert known_revisions()[0] in line
 
 
+def test_a_range_is_printed_in_its_direction(
+    synthetic_steps: SyntheticSteps, capsys: pytest.CaptureFixture[str]
+) -> None:
+    below, above = synthetic_steps.before, synthetic_steps.expand
+    for written, way, statement in (
+        (f"{below}:{above}", f"{below}:{above}", "ALTER TABLE jobs ADD COLUMN note"),
+        (f"{above}:{below}", f"{above}:{below}", "ALTER TABLE jobs DROP COLUMN note"),
+        (f"{above}:-1", f"{above}:{below}", "ALTER TABLE jobs DROP COLUMN note"),
+        (f"{below}:+1", f"{below}:{above}", "ALTER TABLE jobs ADD COLUMN note"),
+    ):
+        migrate(revision=written, sql=True)
+        printed = capsys.readouterr().out
+        assert printed.startswith(f"-- booking-tasks migrate --sql {way}\n")
+        assert statement in printed
+        assert "CREATE TABLE consultation_requests" not in printed
+        assert printed.count("$where_roles_exist$") == 2
+
+
 def rights_of(url: str) -> set[tuple[str, str, str]]:
     """Who may do what with which table or column, but the owner."""
     granted = """
