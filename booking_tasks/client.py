@@ -4,6 +4,9 @@
     receipt = client.send(SubmitRequest(message_id=uuid4(), actor="shop", ...), wait=True)
     outcome = receipt.outcome(timeout=5)   # a RequestOutcome
 
+RabbitMQ works alike (`amqp://producer-booking:...@rabbitmq:5672/booking`): each message goes to the exchange
+of its queue, and answers come back to a queue of this client's own.
+
 A message is accepted when its outcome has arrived: send the same command again (with the same `message_id`)
 until then. The broker may lose a message; the service always answers the same message in the same way.
 """

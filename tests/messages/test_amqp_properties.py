@@ -11,6 +11,7 @@ from amqp.serialization import decode_properties_basic
 from booking_tasks.guard.amqp_channel import FramedMessage, GuardedMessage
 from booking_tasks.guard.amqp_properties import read_properties, readable_delivery
 from booking_tasks.guard.consumer import replace_with_call
+from booking_tasks.guard.envelope import MAX_BODY_BYTES
 from booking_tasks.guard.rules import DEAD_LETTER, EntryPoint
 from tests.messages.property_frames import (
     BODY,
@@ -124,7 +125,7 @@ def test_a_body_beyond_the_limit_is_not_kept() -> None:
     message = received(properties(**sound_parts()), body)
 
     assert message.body == b""
-    assert message.fault == "the body is larger than 65536 bytes"
+    assert message.fault == f"the body is larger than {MAX_BODY_BYTES} bytes"
     assert message.fingerprint() == {"bytes": 300_000, "sha256": hashlib.sha256(body).hexdigest()}
 
 
