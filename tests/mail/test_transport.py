@@ -179,7 +179,7 @@ def test_a_wrong_password_can_be_put_right_so_nothing_is_lost(monkeypatch: pytes
 def test_without_the_promised_tls_nothing_is_sent_in_the_clear() -> None:
     with (
         scripted_server() as (script, port),
-        pytest.raises(EffectNotDoneError, match="SMTPNotSupportedError"),
+        pytest.raises(EffectNotDoneError, match="offers no STARTTLS"),
     ):
         to(port, security="starttls", user="account", password="open sesame").send(RAW)
 

@@ -86,8 +86,8 @@ def test_two_failures_and_a_third_try_make_one_room(
     assert local.rooms()[room_spec.session_id]["room_id"] == room.room_id
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_an_answer_about_the_moment_means_not_done(
+@pytest.mark.parametrize("status", [401, 403, 407, 408, 425, 429, 500, 502, 503, 504])
+def test_an_answer_about_the_moment_or_our_account_means_not_done(
     local: FakeMeetingPlatform, platform: HttpMeetingPlatform, status: int
 ) -> None:
     local.control(fail_next=4, status=status)
@@ -102,7 +102,7 @@ def test_an_answer_about_the_moment_means_not_done(
         platform.rooms(NOW, NOW + SECOND)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 409, 422])
+@pytest.mark.parametrize("status", [400, 405, 409, 422])
 def test_an_answer_about_the_request_means_refused(
     local: FakeMeetingPlatform, platform: HttpMeetingPlatform, status: int
 ) -> None:
@@ -211,11 +211,24 @@ def test_a_redirect_is_not_followed(local: FakeMeetingPlatform) -> None:
     assert local.ledger() == []
 
 
-def test_the_token_goes_along_and_without_it_the_platform_refuses() -> None:
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(401, "login_refused"), (403, "login_refused"), (429, "rate_limited"), (503, "not_ready")],
+)
+def test_each_answer_has_the_reason_that_operators_see(
+    local: FakeMeetingPlatform, platform: HttpMeetingPlatform, status: int, reason: str
+) -> None:
+    local.control(fail_next=1, status=status)
+    with pytest.raises(EffectNotDoneError) as caught:
+        platform.ensure("key", spec())
+    assert caught.value.reason == reason
+
+
+def test_the_token_goes_along_and_without_it_the_platform_lets_nobody_in() -> None:
     with FakeMeetingPlatform(token="right") as local:
         with HttpMeetingPlatform(local.url, "right", 5 * SECOND) as ours:
             ours.ensure("key", spec())
-        with pytest.raises(EffectRefusedError, match="401"):
+        with pytest.raises(EffectNotDoneError, match="401"):
             ensure_at(local.url)
 
 

@@ -75,6 +75,7 @@ def test_where_all_is_well_every_line_says_ok_but_the_tests_open_broker(healthy:
         "schema": {"ok"},
         "clock": {"ok"},
         "ledgers": {"ok"},
+        "pooler": {"ok"},
         "put off": {"ok"},
         "links": {"ok"},
         "beat": {"ok"},
