@@ -71,12 +71,12 @@ _FILL = """
       FROM generate_series(0, {sessions} - 1) n;
     INSERT INTO consultation_requests (id, requester_user_id, consultation_service_type_id, status,
                                        assigned_consultant_user_id, scheduled_session_id)
-    SELECT request, requester, '{service_type}', 'completed', consultant, session FROM past;
+    SELECT request, requester, '{service_type}', 'scheduled', consultant, session FROM past;
     INSERT INTO scheduled_sessions (id, consultation_request_id, requester_user_id, consultant_user_id,
                                     consultation_service_type_id, scheduled_start_time, scheduled_end_time,
                                     status)
     SELECT session, request, requester, consultant, '{service_type}',
-           start, start + interval '1 hour', 'completed'
+           start, start + interval '1 hour', 'scheduled'
       FROM past;
     INSERT INTO consultant_availability_slots (
         consultant_user_id, start_time, end_time, status, source, consultation_request_id,
@@ -84,6 +84,9 @@ _FILL = """
     SELECT consultant, start, start + interval '1 hour', 'booked', 'session', request, session, requester,
            start, start + interval '1 hour'
       FROM past;
+    UPDATE scheduled_sessions SET status = 'in_progress';
+    UPDATE scheduled_sessions SET status = 'completed';
+    UPDATE consultation_requests SET status = 'completed';
 """
 
 

@@ -93,11 +93,12 @@ _ONE_SESSION = f"""
     VALUES ('{_SESSION}', 'a', 60) ON CONFLICT DO NOTHING;
     INSERT INTO consultant_profiles (consultant_user_id) VALUES ('{_SESSION}') ON CONFLICT DO NOTHING;
     INSERT INTO consultation_requests (id, requester_user_id, consultation_service_type_id, status)
-    VALUES ('{_SESSION}', '{_SESSION}', '{_SESSION}', 'completed') ON CONFLICT DO NOTHING;
+    VALUES ('{_SESSION}', '{_SESSION}', '{_SESSION}', 'scheduled') ON CONFLICT DO NOTHING;
     INSERT INTO scheduled_sessions (id, consultation_request_id, requester_user_id, consultant_user_id,
         consultation_service_type_id, scheduled_start_time, scheduled_end_time, status)
     VALUES ('{_SESSION}', '{_SESSION}', '{_SESSION}', '{_SESSION}', '{_SESSION}',
-        now() - interval '400 days', now() - interval '399 days', 'completed') ON CONFLICT DO NOTHING
+        now() - interval '400 days', now() - interval '399 days', 'scheduled') ON CONFLICT DO NOTHING;
+    UPDATE scheduled_sessions SET status = 'cancelled_by_user' WHERE status = 'scheduled'
 """
 
 

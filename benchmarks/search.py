@@ -104,7 +104,7 @@ def pieces(database: BenchmarkDatabase, rounds: int, count: int, until: datetime
             found = free_time(db, Context(now=NOW, actor="bench", entry_point="booking"), NOW, until, whose)
         return sum(map(len, found.values()))
 
-    query = f"SELECT * FROM free_time_v1({people(count)}, '{NOW}', '{until}', '{NOW}')"
+    query = f"SELECT * FROM free_time_v2({people(count)}, '{NOW}', '{until}', '{NOW}')"
     [(number,)] = database.connection.execute(text(f"SELECT count(*) FROM ({query}) AS it")).all()
     assert fetched() == number
     ours, theirs = compared(rounds, lambda: milliseconds(fetched), lambda: in_psql(database.url, query))
@@ -125,7 +125,7 @@ def starts(database: BenchmarkDatabase, rounds: int) -> float:
     database.connection.execute(
         text(
             "CREATE TEMP TABLE ready AS SELECT * FROM"
-            f" free_starts_v1({people(100)}, '{SERVICE_TYPE}', '{NOW}', '{until}', '{NOW}') ORDER BY 2, 1"
+            f" free_starts_v2({people(100)}, '{SERVICE_TYPE}', '{NOW}', '{until}', '{NOW}') ORDER BY 2, 1"
         )
     )
     rows = text("SELECT consultant_user_id, start_time, end_time FROM ready")

@@ -39,6 +39,14 @@ class SlotStatus(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
+class OccupiedRole(StrEnum):
+    """Why a person is occupied: serves a session, requested it, or may get its time back."""
+
+    CONSULTANT = "consultant"
+    REQUESTER = "requester"
+    KEPT = "kept"
+
+
 class Attendance(StrEnum):
     """Whether one side of a session was there."""
 

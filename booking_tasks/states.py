@@ -1,7 +1,7 @@
 """The allowed steps of every status and state, as data: before -> {after: what causes the step}.
 
-The functions that change a status check their step against these tables, the database enforces the tables
-of requests, sessions and slots, and `docs/states.md` draws them (`booking_tasks/ops/states.py`).
+The functions that change a status check their step against these tables, the database enforces those of
+requests and sessions (`allowed_steps`), and `docs/states.md` draws them (`booking_tasks/ops/states.py`).
 """
 
 from __future__ import annotations
@@ -177,6 +177,12 @@ STATE_MACHINES = (
     ),
 )
 
+#: The columns whose steps the database enforces, by the name of their aggregate in `allowed_steps`.
+ENFORCED_STATUSES: Mapping[str, str] = {
+    "request": "consultation_requests.status",
+    "session": "scheduled_sessions.status",
+}
+
 
 def is_allowed(steps: Steps, before: str, after: str) -> bool:
     """Return whether the table has a step from one state to another."""
@@ -192,3 +198,14 @@ def check_step(steps: Steps, before: str, after: str) -> None:
 def pairs(steps: Steps) -> Iterable[tuple[str, str]]:
     """Return every allowed step as (before, after)."""
     return [(str(before), str(after)) for before, nexts in steps.items() for after in nexts]
+
+
+def status_steps() -> list[tuple[str, str, str]]:
+    """Return the rows of `allowed_steps`: (aggregate, before, after); before a new row, `before` is empty."""
+    machines = {machine.column: machine for machine in STATE_MACHINES}
+    rows = []
+    for aggregate, column in ENFORCED_STATUSES.items():
+        machine = machines[column]
+        rows += [(aggregate, "", str(one)) for one in machine.initial]
+        rows += [(aggregate, before, after) for before, after in pairs(machine.steps)]
+    return rows

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.kit.ids import uuid7
@@ -17,6 +18,7 @@ from booking_tasks.models import (
     ScheduledSession,
     ServiceType,
 )
+from booking_tasks.states import CANCELLED, REQUEST_STEPS, SESSION_STEPS, Steps
 
 #: A Monday morning, far from any change of clocks.
 NOW = datetime(2027, 3, 1, 9, 0, tzinfo=UTC)
@@ -59,6 +61,9 @@ def window(db: Session, consultant_user_id: UUID, start: datetime, hours: float 
 
 
 def request(db: Session, service_type_id: UUID, **values: Any) -> ConsultationRequest:
+    """A request of any status: it is inserted with an initial one and takes the allowed steps from there."""
+    status = values.pop("status", "pending")
+    values["status"] = "scheduled" if status in {"scheduled", "completed"} else "pending"
     row = ConsultationRequest(
         **(
             {
@@ -72,14 +77,81 @@ def request(db: Session, service_type_id: UUID, **values: Any) -> ConsultationRe
     )
     db.add(row)
     db.flush()
+    take_steps(db, row, status)
     db.refresh(row)
     return row
+
+
+def take_steps(db: Session, row: ConsultationRequest | ScheduledSession, status: str) -> None:
+    """Change the status by allowed steps, the shortest way; a session that is cancelled loses its booking."""
+    steps = REQUEST_STEPS if isinstance(row, ConsultationRequest) else SESSION_STEPS
+    if status in CANCELLED:
+        own = AvailabilitySlot.scheduled_session_id == row.id
+        db.execute(delete(AvailabilitySlot).where(own))
+    for one in _way(steps, row.status, status):
+        row.status = one
+        db.flush()
+
+
+def change_session(db: Session, session: ScheduledSession, **values: Any) -> None:
+    """Change a session and, where it is about persons or times, its booking with it."""
+    status = values.pop("status", None)
+    for name, value in values.items():
+        setattr(session, name, value)
+    db.flush()
+    own = AvailabilitySlot.scheduled_session_id == session.id
+    slot = db.execute(select(AvailabilitySlot).where(own)).scalar_one_or_none()
+    span = session.scheduled_start_time, session.scheduled_end_time
+    if slot is not None:
+        slot.consultant_user_id, slot.requester_user_id = (
+            session.consultant_user_id,
+            session.requester_user_id,
+        )
+        if (slot.session_start_time, slot.session_end_time) != span:
+            slot.start_time, slot.end_time = slot.session_start_time, slot.session_end_time = span
+        db.flush()
+    if status is not None:
+        take_steps(db, session, status)
+
+
+def _way(steps: Steps, before: str, after: str) -> list[str]:
+    """The statuses behind `before` on the shortest way to `after`."""
+    ways: dict[str, list[str]] = {before: []}
+    frontier = [before]
+    while after not in ways:
+        assert frontier, f"no way leads from {before} to {after}"
+        found = {one: [*ways[way], one] for way in frontier for one in steps[way] if one not in ways}
+        ways |= found
+        frontier = list(found)
+    return ways[after]
+
+
+def booking(session: ScheduledSession, **values: Any) -> AvailabilitySlot:
+    """The booked slot of a session, not added yet."""
+    return AvailabilitySlot(
+        **(
+            {
+                "consultant_user_id": session.consultant_user_id,
+                "start_time": session.scheduled_start_time,
+                "end_time": session.scheduled_end_time,
+                "status": "booked",
+                "source": "session",
+                "consultation_request_id": session.consultation_request_id,
+                "scheduled_session_id": session.id,
+                "requester_user_id": session.requester_user_id,
+                "session_start_time": session.scheduled_start_time,
+                "session_end_time": session.scheduled_end_time,
+            }
+            | values
+        )
+    )
 
 
 def booked_session(
     db: Session, start: datetime = NOW + timedelta(days=2), minutes: int = 60, **values: Any
 ) -> ScheduledSession:
-    """A scheduled session with everything under it: service type, people, request, booked slot."""
+    """A session with everything under it: service type, people, request, and booked slot."""
+    status = values.pop("status", "scheduled")
     service = service_type(db, default_duration_minutes=minutes)
     consultant_row = consultant(db)
     requester = user(db)
@@ -111,19 +183,7 @@ def booked_session(
     db.flush()
     db.refresh(row)
     consultation_request.scheduled_session_id = row.id
-    db.add(
-        AvailabilitySlot(
-            consultant_user_id=consultant_row.consultant_user_id,
-            start_time=start,
-            end_time=end,
-            status="booked",
-            source="session",
-            consultation_request_id=consultation_request.id,
-            scheduled_session_id=row.id,
-            requester_user_id=requester.user_id,
-            session_start_time=start,
-            session_end_time=end,
-        )
-    )
+    db.add(booking(row))
     db.flush()
+    take_steps(db, row, status)
     return row

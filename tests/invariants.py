@@ -48,6 +48,11 @@ ALWAYS: dict[str, str] = {
            AND tstzrange(a.session_start_time, a.session_end_time)
                && tstzrange(b.session_start_time, b.session_end_time)
          WHERE a.status IN ('held', 'booked') AND b.status IN ('held', 'booked')""",
+    "somebody serves a session and attends another one": """
+        SELECT a.id FROM consultant_availability_slots a JOIN consultant_availability_slots b
+            ON a.consultant_user_id = b.requester_user_id
+           AND tstzrange(a.start_time, a.end_time) && tstzrange(b.session_start_time, b.session_end_time)
+         WHERE a.status IN ('held', 'booked') AND b.status IN ('held', 'booked')""",
     "two windows of one consultant overlap": """
         SELECT a.id FROM consultant_availability_slots a JOIN consultant_availability_slots b
             ON a.consultant_user_id = b.consultant_user_id AND a.id < b.id

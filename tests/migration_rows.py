@@ -58,19 +58,19 @@ ROWS: dict[str, dict[str, str]] = {
         """,
         "consultant_availability_slots": f"""
             INSERT INTO consultant_availability_slots (
-                consultant_user_id, start_time, end_time, status, consultation_request_id,
+                id, consultant_user_id, start_time, end_time, status, consultation_request_id,
                 scheduled_session_id, requester_user_id, session_start_time, session_end_time,
                 held_until, hold_token
             )
             VALUES
-                ({_CONSULTANT}, '2027-03-01 09:00Z', '2027-03-01 17:00Z', 'available',
+                ({_CONSULTANT}, {_CONSULTANT}, '2027-03-01 09:00Z', '2027-03-01 17:00Z', 'available',
                  NULL, NULL, NULL, NULL, NULL, NULL, NULL),
-                ({_CONSULTANT}, '2027-03-01 10:00Z', '2027-03-01 11:00Z', 'booked',
+                ({_SESSION}, {_CONSULTANT}, '2027-03-01 10:00Z', '2027-03-01 11:00Z', 'booked',
                  {_REQUEST}, {_SESSION}, {_REQUESTER}, '2027-03-01 10:00Z', '2027-03-01 11:00Z', NULL, NULL),
-                ({_CONSULTANT}, '2027-03-01 12:00Z', '2027-03-01 13:00Z', 'held',
+                ({_REQUESTER}, {_CONSULTANT}, '2027-03-01 12:00Z', '2027-03-01 13:00Z', 'held',
                  {_OTHER}, NULL, {_REQUESTER}, '2027-03-01 12:00Z', '2027-03-01 13:00Z',
-                 '2027-02-01 10:00Z', {_OTHER}),
-                ({_CONSULTANT}, '2027-03-01 14:00Z', '2027-03-01 15:00Z', 'unavailable',
+                 '2087-02-01 10:00Z', {_OTHER}),
+                ({_OTHER}, {_CONSULTANT}, '2027-03-01 14:00Z', '2027-03-01 15:00Z', 'unavailable',
                  NULL, NULL, NULL, NULL, NULL, NULL, NULL)
             ON CONFLICT DO NOTHING
         """,
@@ -190,4 +190,18 @@ ROWS: dict[str, dict[str, str]] = {
         """,
     },
     "0003_indexes_of_open_jobs": {},
+    "0004_occupied_times": {
+        # The step and the triggers of the slot ledger fill it; here with the former time of an absence plan.
+        "occupied_times": f"""
+            INSERT INTO consultant_availability_slots (
+                id, consultant_user_id, start_time, end_time, status, source
+            )
+            VALUES (
+                {_REQUEST}, {_CONSULTANT}, '2027-03-01 16:00Z', '2027-03-01 17:00Z', 'unavailable', 'absence'
+            )
+            ON CONFLICT DO NOTHING
+        """,
+        # The step itself fills it.
+        "allowed_steps": "SELECT count(*) FROM allowed_steps",
+    },
 }

@@ -32,11 +32,11 @@ def upgrade() -> None:
     for column in ("note",):
         op.execute(f"COMMENT ON COLUMN jobs.{{column}} IS 'synthetic'")
     replace(op, "lock_pool", {new})
-    replace(op, "free_slots", 2)
+    replace(op, "free_slots", {view})
 
 
 def downgrade() -> None:
-    undo_replace(op, "free_slots", 2)
+    undo_replace(op, "free_slots", {view})
     undo_replace(op, "lock_pool", {new})
     op.execute("ALTER TABLE jobs DROP COLUMN note")
 """
@@ -75,16 +75,23 @@ def add_synthetic_steps(folder: Path) -> SyntheticSteps:
     newest = migrate.known_revisions()[-1]
     number = int(newest[:4])
     expand, contract = f"{number + 1:04}_synthetic_expand", f"{number + 2:04}_synthetic_contract"
-    old = max(int(path.stem[1:]) for path in (folder / "sql" / "lock_pool").glob("v*.sql"))
+    old = _newest(folder, "lock_pool")
     steps = SyntheticSteps(newest, expand, contract, folder, f"lock_pool_v{old}", f"lock_pool_v{old + 1}")
     function = schema_steps.frozen_text("lock_pool", old).replace(steps.old_function, steps.new_function)
     (folder / "sql" / "lock_pool" / f"v{old + 1}.sql").write_text(function)
-    view = schema_steps.frozen_text("free_slots", 1).replace("f.end_time\n", "f.end_time, 1 AS synthetic\n")
-    (folder / "sql" / "free_slots" / "v2.sql").write_text(view)
+    view_now = _newest(folder, "free_slots")
+    view = schema_steps.frozen_text("free_slots", view_now)
+    view = view.replace("f.end_time\n", "f.end_time, 1 AS synthetic\n")
+    (folder / "sql" / "free_slots" / f"v{view_now + 1}.sql").write_text(view)
     for template, revision, before in ((_EXPAND, expand, newest), (_CONTRACT, contract, expand)):
-        text = template.format(revision=revision, before=before, old=old, new=old + 1)
+        text = template.format(revision=revision, before=before, old=old, new=old + 1, view=view_now + 1)
         (folder / "versions" / f"{revision}.py").write_text(text)
     return steps
+
+
+def _newest(folder: Path, name: str) -> int:
+    """The newest version of a function or a view."""
+    return max(int(path.stem[1:]) for path in (folder / "sql" / name).glob("v*.sql"))
 
 
 @pytest.fixture

@@ -47,8 +47,8 @@ def test_migrations_and_models_make_the_same_database(template: str, models_url:
         ("ALTER TABLE events ADD COLUMN extra text", "column events.extra"),
         (
             "ALTER TABLE consultant_availability_slots"
-            " DROP CONSTRAINT ex_consultant_availability_slots_reservations",
-            "constraint consultant_availability_slots.ex_consultant_availability_slots_reservations",
+            " DROP CONSTRAINT ex_consultant_availability_slots_windows",
+            "constraint consultant_availability_slots.ex_consultant_availability_slots_windows",
         ),
         (
             "ALTER TABLE jobs DROP CONSTRAINT ck_jobs_state;"
@@ -67,8 +67,8 @@ def test_migrations_and_models_make_the_same_database(template: str, models_url:
             "view free_slots",
         ),
         (
-            "ALTER FUNCTION free_time_v1(uuid[], timestamptz, timestamptz, timestamptz) VOLATILE",
-            "function free_time_v1",
+            "ALTER FUNCTION free_time_v2(uuid[], timestamptz, timestamptz, timestamptz) VOLATILE",
+            "function free_time_v2",
         ),
         ("CREATE TABLE stray (id int)", "relation stray"),
     ],

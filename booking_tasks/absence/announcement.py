@@ -55,7 +55,7 @@ def announce_plan(db: Session, ctx: Context, plan: AbsencePlan) -> None:
         if untouched and sessions.change_refusal(session, ctx) is None:
             _announce_step(db, ctx, plan, step, session, affected)
         else:
-            revert_step(db, ctx, step, untouched=untouched)
+            revert_step(db, ctx, step, session, untouched=untouched)
             transition_step(step, StepState.OVERTAKEN)
     transition_plan(db, ctx, plan, PlanState.ANNOUNCED)
 
@@ -166,7 +166,7 @@ def end_unanswered_proposal(db: Session, ctx: Context, session_id: UUID, step_id
     if is_untouched(db, step, session) and sessions.change_refusal(session, ctx) is None:
         _cancel(db, ctx, step, session)
     else:
-        revert_step(db, ctx, step, untouched=False)
+        revert_step(db, ctx, step, session, untouched=False)
         transition_step(step, StepState.OVERTAKEN)
     db.flush()
     return None

@@ -192,8 +192,9 @@ def undo_plan(db: Session, ctx: Context, command: UndoAbsencePlan) -> AbsencePla
         return _outcome("refused", plan, steps, code)
     affected = _lock_all(db, plan, steps)
     for step in steps:
-        untouched = is_untouched(db, step, affected.sessions[step.scheduled_session_id])
-        revert_step(db, ctx, step, untouched=untouched)
+        session = affected.sessions[step.scheduled_session_id]
+        untouched = is_untouched(db, step, session)
+        revert_step(db, ctx, step, session, untouched=untouched)
         transition_step(step, StepState.UNDONE if untouched else StepState.OVERTAKEN)
     transition_plan(db, ctx, plan, PlanState.UNDONE)
     return _outcome("done", plan, steps)

@@ -1,6 +1,7 @@
 """The steps of a plan in the slot ledger: time is reserved on application and released when undone.
 
-The session and its request stay as they are until the announcement: what people know holds until then.
+The session and its request stay as they are until the announcement: what people know holds until then. Only
+`substitute_user_id` of the session names the colleague whose time is booked for it meanwhile.
 The caller holds the locks of the session, its request, the consultants and the requester.
 """
 
@@ -67,6 +68,7 @@ def _reserve_for_colleague(
     if isinstance(taken, Refusal) or (taken.start, taken.end) != (step.start_time, step.end_time):
         return False
     step.before, step.booking_id = image, taken.slot_id
+    session.substitute_user_id = step.consultant_user_id
     step.block_id = store.insert_block(db, session.consultant_user_id, image["start_time"], image["end_time"])
     return True
 
@@ -103,7 +105,9 @@ def is_untouched(db: Session, step: AbsencePlanStep, session: ScheduledSession) 
     return store.booking_id(db, session.id) == step.booking_id
 
 
-def revert_step(db: Session, ctx: Context, step: AbsencePlanStep, *, untouched: bool) -> None:
+def revert_step(
+    db: Session, ctx: Context, step: AbsencePlanStep, session: ScheduledSession, *, untouched: bool
+) -> None:
     """Release what the step reserved, and restore the session's own slot as it was.
 
     Where somebody changed the session since, only what the plan still keeps is released.
@@ -111,6 +115,7 @@ def revert_step(db: Session, ctx: Context, step: AbsencePlanStep, *, untouched: 
     store.delete_slot(db, step.block_id, SlotStatus.UNAVAILABLE)
     release_hold(db, ctx, step)
     if untouched and step.before is not None:
+        session.substitute_user_id = None
         if store.delete_slot(db, step.booking_id, SlotStatus.BOOKED) and step.consultant_user_id is not None:
             record_capacity_released(db, ctx, [step.consultant_user_id], "absence_undone")
         store.restore_booking(db, step.before)

@@ -43,6 +43,8 @@ _EVALUATED_START = query(__package__, "evaluated_start").bindparams(
     bindparam("session", type_=_UUID),
 )
 
+_LOCK_PERSONS = text("SELECT lock_persons_v1(:persons)").bindparams(bindparam("persons", type_=_UUIDS))
+
 _FIRST_STARTS = query(__package__, "first_starts").bindparams(
     bindparam("consultants", type_=_UUIDS),
     bindparam("service_type", type_=_UUID),
@@ -143,12 +145,8 @@ def lock_requests(db: Session, ids: Iterable[UUID]) -> dict[UUID, ConsultationRe
 
 
 def lock_requesters(db: Session, ids: Iterable[UUID]) -> None:
-    """Lock several requesters in the order of their ids, as every reservation locks them."""
-    for one in sorted(set(ids)):
-        db.execute(
-            text("SELECT pg_advisory_xact_lock(hashtextextended('requester:' || CAST(:who AS uuid), 0))"),
-            {"who": one},
-        )
+    """Lock several requesters in the order of their ids, as every reservation locks its persons."""
+    db.execute(_LOCK_PERSONS, {"persons": list(ids)})
 
 
 # -- plans ------------------------------------------------------------------------------------------------

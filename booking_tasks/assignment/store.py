@@ -61,7 +61,7 @@ def profile_of(row: Row[Any] | Consultant) -> Profile:
     )
 
 
-_LOAD = "count_reservations_ahead_v1(p.consultant_user_id, :now)"
+_LOAD = "count_reservations_ahead_v2(p.consultant_user_id, :now)"
 _POOL = query(__package__, "pool").bindparams(
     bindparam("pool", type_=PG_UUID(as_uuid=True)),
     bindparam("requester", type_=PG_UUID(as_uuid=True)),
@@ -231,7 +231,7 @@ def decisions(db: Session, request_id: UUID) -> list[AssignmentDecision]:
 
 _IDS = ("reservation", "session", "consultant", "requester", "request", "service_type", "token", "credit")
 _BOOK_OR_HOLD = text(
-    "SELECT refusal, session_end FROM book_or_hold_v1(:reservation, :session, :consultant, :requester,"
+    "SELECT refusal, session_end FROM book_or_hold_v2(:reservation, :session, :consultant, :requester,"
     " :request, :service_type, :start, :end, :now, :status, :until, :token, :credit, :new_request,"
     " :submitted, :decision, :event, :jobs)"
 ).bindparams(

@@ -28,7 +28,7 @@ _IDS = ARRAY(PG_UUID(as_uuid=True))
 _CONSULTANTS = bindparam("consultants", type_=_IDS)
 _FREE_STARTS = text(
     "SELECT consultant_user_id, start_time, end_time "
-    "FROM free_starts_v1(:consultants, :service_type, :since, :until, :now) "
+    "FROM free_starts_v2(:consultants, :service_type, :since, :until, :now) "
     "ORDER BY start_time, consultant_user_id LIMIT :limit"
 ).bindparams(_CONSULTANTS, bindparam("service_type", type_=PG_UUID(as_uuid=True)))
 FreeStartRow = tuple[UUID, datetime, datetime]
@@ -183,7 +183,7 @@ def _spans_by_consultant(db: Session, query: TextClause, values: dict[str, Any])
 
 
 _RESERVE_START = text(
-    "SELECT refusal, session_end FROM reserve_start_v1(:id, :status, :source, :consultant, :requester,"
+    "SELECT refusal, session_end FROM reserve_start_v2(:id, :status, :source, :consultant, :requester,"
     " :request, :service_type, :start, :now, :held_until, :hold_token, :session)"
 ).bindparams(
     *(

@@ -17,7 +17,12 @@ from booking_tasks.models.catalogue import (
     ServiceType,
     SpecializationAlias,
 )
-from booking_tasks.models.consultations import AssignmentDecision, ConsultationRequest, ScheduledSession
+from booking_tasks.models.consultations import (
+    AllowedStep,
+    AssignmentDecision,
+    ConsultationRequest,
+    ScheduledSession,
+)
 from booking_tasks.models.credits import AssignmentBalance, AssignmentCredit
 from booking_tasks.models.engine import (
     AttendanceEvidence,
@@ -33,11 +38,12 @@ from booking_tasks.models.engine import (
 from booking_tasks.models.hours import AvailabilityPlan, AvailabilityProjection, ConsultantLeave
 from booking_tasks.models.offers import TimeOffer
 from booking_tasks.models.policies import ConsultantPolicy
-from booking_tasks.models.slots import AvailabilitySlot
+from booking_tasks.models.slots import AvailabilitySlot, OccupiedTime
 
 __all__ = [
     "AbsencePlan",
     "AbsencePlanStep",
+    "AllowedStep",
     "AssignmentBalance",
     "AssignmentBatch",
     "AssignmentCredit",
@@ -58,6 +64,7 @@ __all__ = [
     "Event",
     "InboxMessage",
     "Job",
+    "OccupiedTime",
     "ParkedMessage",
     "ScheduleRun",
     "ScheduledSession",

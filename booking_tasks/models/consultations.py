@@ -1,4 +1,4 @@
-"""Requests, scheduled sessions, and the assignment decisions between them."""
+"""Requests, scheduled sessions, the assignment decisions between them, and the allowed steps of both."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, text
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Numeric,
+    String,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Mapped, mapped_column
@@ -91,7 +100,9 @@ class ScheduledSession(Base):
     """A scheduled session.
 
     `revision` grows with every change that people are notified of (SEQUENCE in their calendars); `revised_at`
-    is the instant of that change (DTSTAMP).
+    is the instant of that change (DTSTAMP). `substitute_user_id`: who has the session's time already, by an
+    absence plan that is not announced yet. `live_id` is the id unless the session is cancelled, and
+    `serving_user_id` is who has its time: with the times and the requester they refer to its booking.
     """
 
     __tablename__ = "scheduled_sessions"
@@ -102,6 +113,26 @@ class ScheduledSession(Base):
         CheckConstraint("scheduled_end_time > scheduled_start_time", name="scheduled_times"),
         CheckConstraint("revision >= 0", name="revision"),
         CheckConstraint("billed_amount >= 0", name="billed_amount"),
+        ForeignKeyConstraint(
+            (
+                "live_id",
+                "scheduled_start_time",
+                "scheduled_end_time",
+                "serving_user_id",
+                "requester_user_id",
+            ),
+            (
+                "consultant_availability_slots.scheduled_session_id",
+                "consultant_availability_slots.session_start_time",
+                "consultant_availability_slots.session_end_time",
+                "consultant_availability_slots.consultant_user_id",
+                "consultant_availability_slots.requester_user_id",
+            ),
+            name="fk_scheduled_sessions_booking",
+            deferrable=True,
+            initially="DEFERRED",
+            use_alter=True,
+        ),
         Index(None, "consultant_user_id", "scheduled_start_time"),
         Index(None, "requester_user_id", "scheduled_start_time"),
         Index(None, "status"),
@@ -137,6 +168,19 @@ class ScheduledSession(Base):
     judged_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[datetime | None]
+    substitute_user_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("consultant_profiles.consultant_user_id")
+    )
+    live_id: Mapped[UUID | None] = mapped_column(
+        Computed(
+            "CASE WHEN status NOT IN ('cancelled_by_user', 'cancelled_by_consultant') THEN id END",
+            persisted=True,
+        ),
+        unique=True,
+    )
+    serving_user_id: Mapped[UUID | None] = mapped_column(
+        Computed("coalesce(substitute_user_id, consultant_user_id)", persisted=True)
+    )
 
 
 class AssignmentDecision(Base):
@@ -156,3 +200,16 @@ class AssignmentDecision(Base):
     reason: Mapped[str]
     inputs: Mapped[dict[str, Any]]
     candidates: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+
+
+class AllowedStep(Base):
+    """A step that the status of a request or a session may take; an empty `before` is a new row.
+
+    The rows are REQUEST_STEPS and SESSION_STEPS of `booking_tasks/states.py`, written by steps of the schema.
+    """
+
+    __tablename__ = "allowed_steps"
+
+    aggregate: Mapped[str] = mapped_column(String, primary_key=True)
+    before: Mapped[str] = mapped_column(String, primary_key=True)
+    after: Mapped[str] = mapped_column(String, primary_key=True)

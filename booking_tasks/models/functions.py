@@ -1,4 +1,7 @@
-"""The SQL functions and views as events of the metadata, so that `create_all` makes them as well."""
+"""The SQL functions, views and triggers, and the rows of `allowed_steps`, as events of the metadata.
+
+So `create_all` makes them as well.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,8 @@ _DEFINITIONS = [sql.definition(name) for name in (*sql.FUNCTIONS, *sql.VIEWS)]
 _run("before_create", "CREATE EXTENSION IF NOT EXISTS btree_gist")
 for _definition in _DEFINITIONS:
     _run("after_create", _definition)
+for _statement in sql.table_statements():
+    _run("after_create", _statement)
 for _definition in reversed(_DEFINITIONS):
     _type, _name = _created_object(_definition)
     _run("before_drop", f"DROP {_type} IF EXISTS {_name}")

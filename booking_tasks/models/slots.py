@@ -1,23 +1,31 @@
-"""The slot ledger: windows, blocks and reservations of each consultant, in one table."""
+"""The slot ledger (windows, blocks and reservations of each consultant), and who is where because of it."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, column, func, literal_column, text
-from sqlalchemy.dialects.postgresql import ExcludeConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    String,
+    UniqueConstraint,
+    column,
+    func,
+    literal_column,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking_tasks.enums import SlotStatus
+from booking_tasks.enums import OccupiedRole, SlotStatus
 from booking_tasks.models.base import Base, CreatedAt, Key, one_of
 
 WINDOWS_CONSTRAINT = "ex_consultant_availability_slots_windows"
-RESERVATIONS_CONSTRAINT = "ex_consultant_availability_slots_reservations"
-REQUESTER_CONSTRAINT = "ex_consultant_availability_slots_requester"
+PERSON_CONSTRAINT = "ex_occupied_times_person"
 
 _SPAN = "tstzrange(start_time, end_time)"
-_SESSION_SPAN = "tstzrange(session_start_time, session_end_time)"
 
 
 class AvailabilitySlot(Base):
@@ -25,7 +33,8 @@ class AvailabilitySlot(Base):
 
     `available`: a declared window. `unavailable`: a block, with its source. `held` and `booked`:
     reservations; their `start_time` and `end_time` include the buffers, `session_start_time` and
-    `session_end_time` are the session itself.
+    `session_end_time` are the session itself. A booking and its session name each other, with the same
+    persons and times; the database refuses a commit that leaves one without the other.
     """
 
     __tablename__ = "consultant_availability_slots"
@@ -43,7 +52,7 @@ class AvailabilitySlot(Base):
             " AND (status IN ('held', 'booked')) = (session_end_time IS NOT NULL)",
             name="reservations",
         ),
-        CheckConstraint("status <> 'booked' OR scheduled_session_id IS NOT NULL", name="booked"),
+        CheckConstraint("(status = 'booked') = (scheduled_session_id IS NOT NULL)", name="booked"),
         CheckConstraint(
             "session_start_time >= start_time AND session_end_time <= end_time"
             " AND session_end_time > session_start_time",
@@ -57,19 +66,14 @@ class AvailabilitySlot(Base):
             using="gist",
             where=text("status = 'available'"),
         ),
-        ExcludeConstraint(
-            (column("consultant_user_id"), "="),
-            (literal_column(_SPAN), "&&"),
-            name=RESERVATIONS_CONSTRAINT,
-            using="gist",
-            where=text("status IN ('held', 'booked')"),
-        ),
-        ExcludeConstraint(
-            (column("requester_user_id"), "="),
-            (literal_column(_SESSION_SPAN), "&&"),
-            name=REQUESTER_CONSTRAINT,
-            using="gist",
-            where=text("status IN ('held', 'booked')"),
+        # What the foreign key of a session refers to.
+        UniqueConstraint(
+            "scheduled_session_id",
+            "session_start_time",
+            "session_end_time",
+            "consultant_user_id",
+            "requester_user_id",
+            name="uq_consultant_availability_slots_booking",
         ),
         Index("ix_consultant_availability_slots_times", "consultant_user_id", "start_time", "end_time"),
         Index(None, "status"),
@@ -97,8 +101,9 @@ class AvailabilitySlot(Base):
             postgresql_where=text("consultation_request_id IS NOT NULL"),
         ),
         Index(
-            "ix_consultant_availability_slots_session",
+            "uq_consultant_availability_slots_session",
             "scheduled_session_id",
+            unique=True,
             postgresql_where=text("scheduled_session_id IS NOT NULL"),
         ),
     )
@@ -112,7 +117,9 @@ class AvailabilitySlot(Base):
     status: Mapped[str] = mapped_column(String, server_default=text("'available'"))
     source: Mapped[str] = mapped_column(server_default=text("'manual'"))
     consultation_request_id: Mapped[UUID | None] = mapped_column(ForeignKey("consultation_requests.id"))
-    scheduled_session_id: Mapped[UUID | None] = mapped_column(ForeignKey("scheduled_sessions.id"))
+    scheduled_session_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("scheduled_sessions.live_id", deferrable=True, initially="DEFERRED")
+    )
     requester_user_id: Mapped[UUID | None]
     session_start_time: Mapped[datetime | None]
     session_end_time: Mapped[datetime | None]
@@ -120,3 +127,27 @@ class AvailabilitySlot(Base):
     hold_token: Mapped[UUID | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[datetime | None]
+
+
+class OccupiedTime(Base):
+    """A span in which one person is occupied, because of one row of the slot ledger.
+
+    A reservation has two rows: the consultant with the buffers, the requester without. A block of an absence
+    plan has one, `kept`: the former time of a session, which an undone plan must find free. Triggers of the
+    slot ledger write this table; every other statement is refused.
+    """
+
+    __tablename__ = "occupied_times"
+    __table_args__ = (
+        one_of("role", OccupiedRole),
+        ExcludeConstraint(
+            (column("person_id"), "="), (column("span"), "&&"), name=PERSON_CONSTRAINT, using="gist"
+        ),
+    )
+
+    reservation_id: Mapped[UUID] = mapped_column(primary_key=True)
+    role: Mapped[str] = mapped_column(String, primary_key=True)
+    person_id: Mapped[UUID]
+    span: Mapped[Range[datetime]] = mapped_column(TSTZRANGE)
+    session_id: Mapped[UUID | None]
+    held_until: Mapped[datetime | None]

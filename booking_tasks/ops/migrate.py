@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: PostgreSQL, appendix A: lock_not_available.
 _LOCK_NOT_AVAILABLE = "55P03"
+#: Raised by a step that found data which breaks the rules that it adds.
+_CLASHES = "BT002"
 
 #: The steps that the baseline replaced. No release had them, so a database at one of them cannot go on.
 _BEFORE_THE_BASELINE = frozenset(
@@ -154,7 +156,7 @@ def migrate(
     `confirm` is called before everything is removed, and raises an error to prevent it. Raises SchemaError.
     """
     from sqlalchemy import create_engine
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DBAPIError
 
     from booking_tasks.ops.roles import apply_grants
 
@@ -168,8 +170,11 @@ def migrate(
             if _go(connection, revision, confirm):
                 connection.rollback()  # each step committed itself; without one, a transaction is open
                 apply_grants(connection)
-    except OperationalError as error:
-        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+    except DBAPIError as error:
+        sqlstate = getattr(error.orig, "sqlstate", None)
+        if sqlstate == _CLASHES and isinstance(error.orig, psycopg.Error):
+            raise SchemaError(error.orig.diag.message_primary or str(error.orig)) from None
+        if sqlstate != _LOCK_NOT_AVAILABLE:
             raise
         raise SchemaError(
             "another transaction kept a table for longer than BOOKING_LOCK_TIMEOUT; the steps before"

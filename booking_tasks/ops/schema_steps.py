@@ -1,7 +1,7 @@
 """What a step of the migrations uses to create, replace and drop what has a text of its own.
 
 The texts are frozen under `migrations/sql`: `<name>/v<version>.sql` for each version of a function or a view,
-and `tables/<package>.sql` for the tables of the baseline.
+`tables/<package>.sql` for the tables of the baseline, and `steps/<revision>/<name>.sql` for later steps.
 """
 
 from __future__ import annotations
@@ -66,6 +66,13 @@ def drop_tables(op: Operations, package: str) -> None:
     """Drop the tables of one package of the baseline, the last one first."""
     for table in reversed(_TABLE.findall(_tables(package))):
         op.execute(f"DROP TABLE {table}")
+
+
+def run(op: Operations, revision: str, name: str) -> None:
+    """Run the statements of `steps/<revision>/<name>.sql`, which are separated by blank lines."""
+    text = (_folder() / "steps" / revision / f"{name}.sql").read_text(encoding="utf-8")
+    for statement in text.rstrip().removesuffix(";").split(";\n\n"):
+        op.execute(statement)
 
 
 def frozen_text(name: str, version: int) -> str:

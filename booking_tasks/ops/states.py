@@ -15,7 +15,8 @@ causes it. An arrow that begins at a dot shows the states that a new row may hav
 This file is written from `booking_tasks/states.py` by `make states`; a test compares the two. One function
 changes the status of a request (`requests.service.transition`) and one that of a session
 (`sessions.service.transition`). A row of the slot ledger keeps its status until it is deleted: a hold that is
-confirmed is deleted, and the booking is a new row."""
+confirmed is deleted, and the booking is a new row. The database refuses every other step of requests and
+sessions (table `allowed_steps`), whoever writes."""
 
 
 def document() -> str:

@@ -28,7 +28,7 @@ def insert_jobs(db: Session, jobs: Iterable[NewJob], event: Mapping[str, Any] | 
 
 
 def rows(jobs: Iterable[NewJob]) -> list[dict[str, Any]]:
-    """Jobs as JSON, each with a new id: what `append_event_v1` and `book_start_v1` take."""
+    """Jobs as JSON, each with a new id: what `append_event_v1` and `book_start_v2` take."""
     return [
         {
             "id": str(uuid7()),

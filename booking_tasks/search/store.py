@@ -41,7 +41,7 @@ def page(
     They are of the consultants in `among`, or of all bookable ones, who offer one spelling of each of
     `skills`. At `start` itself only those of consultants after `after`, if there is one.
     """
-    found = func.page_of_starts_v1(
+    found = func.page_of_starts_v2(
         _consultant_ids(among, skills),
         literal(service_type_id, _ID),
         literal(start, _INSTANT),

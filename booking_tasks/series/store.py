@@ -18,7 +18,7 @@ from booking_tasks.sessions.store import SessionDraft
 
 _BOOKED = text(
     "SELECT refusal, length, conflicts"
-    " FROM book_series_v1(:series, :requester, :consultant, :service_type, :now, :length, :bookings)"
+    " FROM book_series_v2(:series, :requester, :consultant, :service_type, :now, :length, :bookings)"
 ).bindparams(
     *(
         bindparam(name, type_=PG_UUID(as_uuid=True))

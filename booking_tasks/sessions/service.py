@@ -141,6 +141,7 @@ def move(
     before = _state(session)
     record_capacity_released(db, ctx, [session.consultant_user_id], "moved")
     session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
+    session.substitute_user_id = None
     revise(session, ctx)
     db.flush()
     outbox.record_event(
@@ -167,6 +168,7 @@ def reassign(
     former, before = session.consultant_user_id, _state(session)
     session.consultant_user_id = request.assigned_consultant_user_id = consultant_user_id
     session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
+    session.substitute_user_id = None
     revise(session, ctx)
     request.updated_at = ctx.now
     if reverse_credit(db, ctx, request.id, EventType.SESSION_REASSIGNED):
@@ -243,6 +245,7 @@ def cancel_locked(
     availability.release_session_time(
         db, ctx, session.consultant_user_id, session.id, session.consultation_request_id
     )
+    session.substitute_user_id = None
     revise(session, ctx)
     transition(
         db,

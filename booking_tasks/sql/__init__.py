@@ -1,4 +1,4 @@
-"""The SQL functions and views, one file each, and the longer statements of the packages.
+"""The SQL functions and views, one file each, the triggers and fixed rows of tables, and long statements.
 
 A function's name in the database carries a version (`book_start.sql` creates `book_start_v1`), so that two
 releases can work side by side. CONTRIBUTING, "Schema", says how one is changed.
@@ -23,9 +23,10 @@ FUNCTIONS = (
     "page_of_starts",
     "start_refusals",
     "evaluate_start",
+    "lock_persons",
     "insert_reservation",
+    "reservation_refusal",
     "insert_request",
-    "is_allowed_step",
     "reserve_start",
     "append_event",
     "book_start",
@@ -35,6 +36,9 @@ FUNCTIONS = (
     "hold_for_confirmation",
     "book_or_hold",
     "lock_pool",
+    "occupy_time",
+    "refuse_direct_write",
+    "check_status_step",
 )
 
 #: Every view; they are made after the functions.
@@ -44,6 +48,12 @@ VIEWS = ("free_slots",)
 def definition(name: str) -> str:
     """The statement that creates a function or a view, without the semicolon."""
     return _statement(Path(__file__).parent / f"{name}.sql")
+
+
+def table_statements() -> list[str]:
+    """The statements that fill a new table with its fixed rows and create its triggers, table by table."""
+    files = sorted((Path(__file__).parent / "tables").glob("*.sql"))
+    return [one for path in files for one in _statement(path).split(";\n\n")]
 
 
 @cache

@@ -2,7 +2,7 @@
 --
 -- p_bookings are the arguments of book_start for each start, computed for sessions of p_length;
 -- `other_length` as there. Locks the id of the series, then the consultant, then the requester.
-CREATE FUNCTION book_series_v1(
+CREATE FUNCTION book_series_v2(
     p_series uuid, p_requester uuid, p_consultant uuid, p_service_type uuid, p_now timestamptz,
     p_length interval, p_bookings jsonb,
     OUT refusal text, OUT length interval, OUT conflicts jsonb
@@ -28,7 +28,7 @@ BEGIN
         reservation uuid, session uuid, request uuid, starts timestamptz, ends timestamptz, status text,
         new_request jsonb, decision jsonb, event jsonb, jobs jsonb
     ) LOOP
-        SELECT s.* INTO result FROM book_start_v1(
+        SELECT s.* INTO result FROM book_start_v2(
             one.reservation, one.session, p_consultant, p_requester, one.request, p_service_type, one.starts,
             one.ends, p_now, false, one.status, one.new_request, one.decision, one.event, one.jobs
         ) s;

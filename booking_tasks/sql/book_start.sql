@@ -4,7 +4,7 @@
 -- under the lock gives another end, the answer is `other_length` with the right end. A refusal changes
 -- nothing and releases its locks with the inner block. p_new_request is the row of a request that is not in
 -- the database yet; otherwise p_status is the status of the locked request.
-CREATE FUNCTION book_start_v1(
+CREATE FUNCTION book_start_v2(
     p_reservation uuid, p_session uuid, p_consultant uuid, p_requester uuid, p_request uuid,
     p_service_type uuid, p_start timestamptz, p_end timestamptz, p_now timestamptz, p_from_hold boolean,
     p_status text, p_new_request jsonb, p_decision jsonb, p_event jsonb, p_jobs jsonb,
@@ -30,7 +30,7 @@ BEGIN
         span := tstzrange(held.start_time, held.end_time);
     ELSE
         SELECT j.* INTO refusal, span, session_end
-          FROM evaluate_start_v1(p_consultant, p_service_type, p_start, p_now, NULL) j;
+          FROM evaluate_start_v2(p_consultant, p_service_type, p_start, p_now, NULL) j;
     END IF;
     IF refusal IS NULL AND session_end <> p_end THEN
         refusal := 'other_length';
@@ -38,7 +38,7 @@ BEGIN
     IF refusal IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'BT001', MESSAGE = refusal;
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('requester:' || p_requester, 0));
+    PERFORM lock_persons_v1(ARRAY[p_consultant, p_requester]);
     IF p_from_hold THEN
         DELETE FROM consultant_availability_slots f
          WHERE f.id = held.id AND f.hold_token = held.hold_token AND f.status = 'held';
@@ -72,14 +72,13 @@ BEGIN
            SET status = 'scheduled', status_reason = NULL, assigned_consultant_user_id = p_consultant,
                scheduled_session_id = p_session, updated_at = p_now
          WHERE r.id = p_request
-           AND r.status = p_status
-           AND is_allowed_step_v1('request', r.status, 'scheduled');
+           AND r.status = p_status;
         IF NOT FOUND THEN
             RAISE EXCEPTION USING MESSAGE = 'request ' || p_request || ' cannot change from ' || p_status
                 || ' to scheduled';
         END IF;
     END IF;
-    PERFORM insert_reservation_v1(
+    PERFORM insert_reservation_v2(
         p_reservation, 'booked', 'session', p_consultant, p_requester, p_request, p_session, span, p_start,
         p_end, p_now, NULL, NULL
     );
@@ -93,8 +92,12 @@ BEGIN
     )
      WHERE p_decision IS NOT NULL;
     PERFORM append_event_v1(p_event, p_jobs);
-EXCEPTION WHEN SQLSTATE 'BT001' THEN
-    refusal := SQLERRM;
-    session_end := CASE WHEN refusal = 'other_length' THEN session_end END;
+EXCEPTION
+    WHEN SQLSTATE 'BT001' THEN
+        refusal := SQLERRM;
+        session_end := CASE WHEN refusal = 'other_length' THEN session_end END;
+    WHEN exclusion_violation THEN
+        refusal := reservation_refusal_v1(p_requester, p_start, session_end, NULL);
+        session_end := NULL;
 END
 $$;

@@ -3,7 +3,7 @@
 -- Locks first, then reads: each statement inside sees what was committed before it began. Policy and
 -- evaluation come from one statement, because the policy of a service type changes without the consultant's
 -- lock.
-CREATE FUNCTION evaluate_start_v1(
+CREATE FUNCTION evaluate_start_v2(
     p_consultant uuid, p_service_type uuid, p_start timestamptz, p_now timestamptz, p_session uuid,
     OUT refusal text, OUT span tstzrange, OUT session_end timestamptz
 )
@@ -15,7 +15,7 @@ BEGIN
     PERFORM FROM consultant_profiles c WHERE c.consultant_user_id = p_consultant FOR NO KEY UPDATE;
     SELECT p.duration, p.buffer_before, p.buffer_after, f.start_time IS NOT NULL AS free INTO policy
       FROM booking_policies_v1(ARRAY[p_consultant], p_service_type, p_now) p
-      LEFT JOIN free_starts_v1(
+      LEFT JOIN free_starts_v2(
                ARRAY[p_consultant], p_service_type, p_start, p_start + interval '1 microsecond', p_now,
                p_session
            ) f ON f.start_time = p_start;
@@ -29,7 +29,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT r.refusal INTO refusal
-      FROM start_refusals_v1(ARRAY[p_consultant], p_service_type, p_start, p_now, p_session) r;
+      FROM start_refusals_v2(ARRAY[p_consultant], p_service_type, p_start, p_now, p_session) r;
     refusal := coalesce(refusal, 'slot_not_free');
 END
 $$;

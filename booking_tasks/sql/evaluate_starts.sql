@@ -4,7 +4,7 @@
 -- Written so that PostgreSQL inlines it and busy_time instead of calling them: no argument may be a
 -- sub-select. Up to `offer`, which OFFSET keeps together, there is one row for each consultant, so that no
 -- plan sorts or copies a consultant's ranges once for each start.
-CREATE FUNCTION evaluate_starts_v1(
+CREATE FUNCTION evaluate_starts_v2(
     p_consultants uuid[], p_service_type uuid, p_from timestamptz, p_to timestamptz, p_now timestamptz,
     p_ignored_session uuid DEFAULT NULL
 )
@@ -40,7 +40,7 @@ AS $$
     ), busy AS (
         SELECT t.consultant_user_id, range_agg(t.span) AS taken
           FROM reach r
-         CROSS JOIN LATERAL busy_time_v1(
+         CROSS JOIN LATERAL busy_time_v2(
                    p_consultants, p_from - r.before, p_to + r.after, p_now, p_ignored_session
                ) t
          GROUP BY t.consultant_user_id
@@ -50,15 +50,15 @@ AS $$
                extract(epoch FROM f.session_end_time - f.session_start_time) / 60 AS minutes,
                r.consultation_service_type_id = p_service_type AS same_type
           FROM policy p
-          JOIN consultant_availability_slots f
-            ON f.consultant_user_id = p.consultant_user_id
-           AND f.status IN ('held', 'booked')
-           AND tstzrange(f.start_time, f.end_time)
-               && tstzrange(p_from - interval '9 days', p_to + interval '9 days')
+          JOIN occupied_times o
+            ON o.person_id = p.consultant_user_id
+           AND o.role = 'consultant'
+           AND o.span && tstzrange(p_from - interval '9 days', p_to + interval '9 days')
+          JOIN consultant_availability_slots f ON f.id = o.reservation_id
           JOIN consultation_requests r ON r.id = f.consultation_request_id
          WHERE p.limited
-           AND (f.status = 'booked' OR f.held_until > p_now)
-           AND (p_ignored_session IS NULL OR f.scheduled_session_id IS DISTINCT FROM p_ignored_session)
+           AND (o.held_until IS NULL OR o.held_until > p_now)
+           AND (p_ignored_session IS NULL OR o.session_id IS DISTINCT FROM p_ignored_session)
     ), by_day AS (
         SELECT u.consultant_user_id, u.day, count(*) AS sessions, sum(u.minutes) AS minutes,
                count(*) FILTER (WHERE u.same_type) AS type_sessions,

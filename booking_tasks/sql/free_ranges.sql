@@ -1,5 +1,5 @@
 -- Free time as one multirange for each consultant who has windows in the range; for reading in bulk.
-CREATE FUNCTION free_ranges_v1(p_consultants uuid[], p_from timestamptz, p_to timestamptz, p_now timestamptz)
+CREATE FUNCTION free_ranges_v2(p_consultants uuid[], p_from timestamptz, p_to timestamptz, p_now timestamptz)
 RETURNS TABLE (consultant_user_id uuid, free tstzmultirange)
 LANGUAGE sql STABLE
 AS $$
@@ -12,7 +12,7 @@ AS $$
          GROUP BY s.consultant_user_id
     ), busy AS (
         SELECT t.consultant_user_id, range_agg(t.span) AS taken
-          FROM busy_time_v1(p_consultants, p_from, p_to, p_now) t
+          FROM busy_time_v2(p_consultants, p_from, p_to, p_now) t
          GROUP BY t.consultant_user_id
     )
     SELECT w.consultant_user_id,

@@ -4,7 +4,7 @@
 -- more than a few consultants only the next candidates are evaluated, those whose next start on the step
 -- comes first; where they give too few starts, four times as many are taken next. What lies behind the last
 -- candidate, in time and then in id, can belong to somebody else, so the page goes on from exactly there.
-CREATE FUNCTION page_of_starts_v1(
+CREATE FUNCTION page_of_starts_v2(
     p_consultants uuid[], p_service_type uuid, p_from timestamptz, p_to timestamptz, p_now timestamptz,
     p_after uuid, p_limit integer
 )
@@ -74,7 +74,7 @@ BEGIN
         IF candidates IS NOT NULL THEN
             RETURN QUERY
             SELECT f.*
-              FROM free_starts_v1(candidates, p_service_type, since, stretch_end, p_now) f
+              FROM free_starts_v2(candidates, p_service_type, since, stretch_end, p_now) f
              WHERE (behind IS NULL OR f.start_time > since OR f.consultant_user_id > behind)
                AND (last_one IS NULL OR f.start_time < last_start OR f.consultant_user_id <= last_one)
              ORDER BY f.start_time, f.consultant_user_id

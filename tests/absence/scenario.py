@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.absence import plans
 from booking_tasks.context import Context
 from booking_tasks.contracts import AbsencePlanOutcome, ApplyAbsencePlan, PlanAbsence, UndoAbsencePlan
-from booking_tasks.models import AssignmentDecision, AvailabilitySlot, ScheduledSession
+from booking_tasks.models import AssignmentDecision, ScheduledSession
 from tests import builders
 from tests.builders import NOW
 
@@ -76,20 +76,7 @@ def meeting(
     db.flush()
     db.refresh(session)
     request.scheduled_session_id = session.id
-    db.add(
-        AvailabilitySlot(
-            consultant_user_id=who,
-            start_time=start,
-            end_time=end,
-            status="booked",
-            source="session",
-            consultation_request_id=request.id,
-            scheduled_session_id=session.id,
-            requester_user_id=requester.user_id,
-            session_start_time=start,
-            session_end_time=end,
-        )
-    )
+    db.add(builders.booking(session))
     db.add(
         AssignmentDecision(
             consultation_request_id=request.id,

@@ -37,6 +37,7 @@ from booking_tasks.models import (
 from booking_tasks.outbox.job_args import SendCancellation, SendInvite
 from booking_tasks.reminders.service import compose_reminder
 from booking_tasks.sessions import service as sessions
+from tests import builders
 from tests.absence.scenario import DAY, HOUR, MINUTE, TEN, Day, apply, meeting, plan, rows, undo
 from tests.builders import NOW
 from tests.invariants import of_rows
@@ -215,13 +216,19 @@ def test_a_session_that_began_before_the_announcement_stays_with_its_consultant(
     """However far it has come by then: the sweeps that start and judge may have been quicker."""
     before = rows(db, "consultant_availability_slots")
     plan_id = _applied(db, ctx, day)
-    db.execute(update(ScheduledSession).values(status=status))
-    db.expire_all()
-    sessions_then = rows(db, "scheduled_sessions")
+    for one in (day.first, day.second, day.third):
+        builders.take_steps(db, one, status)
+    sessions_then = [_shown(one) for one in (day.first, day.second, day.third)]
     announcement.announce_due_plan(db, replace(ctx, now=TEN + 3 * HOUR), plan_id)
     assert states(db) == ["overtaken"] * 3
     assert rows(db, "consultant_availability_slots") == before
-    assert rows(db, "scheduled_sessions") == sessions_then
+    db.expire_all()
+    assert [_shown(one) for one in (day.first, day.second, day.third)] == sessions_then
+    assert {one.substitute_user_id for one in (day.first, day.second, day.third)} == {None}
+
+
+def _shown(session: ScheduledSession) -> tuple[object, ...]:
+    return session.status, session.revision, session.consultant_user_id, session.scheduled_start_time
 
 
 def test_what_is_undone_when_its_sessions_have_ended_is_undone_all_the_same(
@@ -229,7 +236,8 @@ def test_what_is_undone_when_its_sessions_have_ended_is_undone_all_the_same(
 ) -> None:
     before = rows(db, "consultant_availability_slots")
     plan_id = _applied(db, ctx, day)
-    db.execute(update(ScheduledSession).values(status="attendance_unknown"))
+    for one in (day.first, day.second, day.third):
+        builders.take_steps(db, one, "attendance_unknown")
     db.expire_all()
     undo(db, replace(ctx, now=TEN + 3 * HOUR), plan_id)
     assert states(db) == ["undone"] * 3
@@ -278,7 +286,6 @@ def test_accepted_the_session_is_the_other_consultants_at_the_new_time_under_its
 
 
 def test_accepted_with_the_same_consultant_it_is_a_move(db: Session, ctx: Context, day: Day) -> None:
-    from tests import builders
 
     builders.window(db, day.okafor, TEN + DAY)
     announced_plan(db, ctx, day)
@@ -373,7 +380,7 @@ def test_two_sessions_of_one_requester_are_proposed_different_times(
 ) -> None:
     other = meeting(db, day.okafor, day.service_type_id, TEN + 3 * HOUR)
     for row in (other, db.get_one(ScheduledSession, day.second.id)):
-        row.requester_user_id = day.second.requester_user_id
+        builders.change_session(db, row, requester_user_id=day.second.requester_user_id)
     outcome = plan(db, ctx, day.okafor)
     times = [one.start for one in outcome.steps if one.action == "propose"]
     assert len(times) == len(set(times)) == 2

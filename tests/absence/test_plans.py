@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
@@ -62,14 +62,22 @@ def test_as_many_as_possible_are_reassigned_then_new_times_proposed_then_the_res
     assert rows(db) == before
 
 
+def _known_sessions(db: Session) -> list[dict[str, object]]:
+    """The sessions as people know them: without the colleague who has the time already."""
+    db.flush()
+    columns = "to_jsonb(s) - '{substitute_user_id,serving_user_id}'::text[]"
+    return list(db.execute(text(f"SELECT {columns} FROM scheduled_sessions s ORDER BY s.id")).scalars())
+
+
 def test_applied_the_time_has_moved_and_everything_that_people_know_still_holds(
     db: Session, ctx: Context, day: Day
 ) -> None:
-    before = rows(db, "scheduled_sessions", "consultation_requests", "assignment_credits")
+    before = rows(db, "consultation_requests", "assignment_credits"), _known_sessions(db)
     outcome = apply(db, ctx, plan(db, ctx, day.okafor).plan_id)
 
     assert (outcome.result, outcome.state, outcome.announce_at) == ("done", "applied", NOW + 5 * MINUTE)
-    assert rows(db, "scheduled_sessions", "consultation_requests", "assignment_credits") == before
+    assert (rows(db, "consultation_requests", "assignment_credits"), _known_sessions(db)) == before
+    assert [one.substitute_user_id for one in (day.first, day.second, day.third)] == [day.stein, None, None]
     reservations = db.execute(
         select(AvailabilitySlot.status, AvailabilitySlot.session_start_time, AvailabilitySlot.held_until)
         .where(AvailabilitySlot.consultant_user_id == day.stein, AvailabilitySlot.status != "available")
@@ -97,7 +105,7 @@ def test_the_old_time_is_nobody_elses_while_the_plan_can_be_undone(
     apply(db, ctx, plan(db, ctx, day.okafor).plan_id)
     other = meeting(db, colleague(db, (TEN - HOUR, 8)), day.service_type_id, TEN + 5 * HOUR)
     move = RescheduleSession(message_id=uuid4(), actor="m", session_id=other.id, new_start=TEN)
-    db.get_one(ScheduledSession, other.id).consultant_user_id = day.okafor
+    builders.change_session(db, db.get_one(ScheduledSession, other.id), consultant_user_id=day.okafor)
     assert sessions.reschedule(db, ctx, move).code == RefusalCode.SLOT_NOT_FREE
 
 

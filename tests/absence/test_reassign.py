@@ -171,11 +171,7 @@ def test_whose_time_it_is_not_is_refused_and_the_session_stays_where_it_was(
     [before] = db.execute(select(AvailabilitySlot.id).where(AvailabilitySlot.status == "booked"))
     resting, busy, hurried = colleague(db, hours=0), colleague(db), colleague(db)
     other = builders.booked_session(db, start=START)
-    [reservation] = db.execute(
-        select(AvailabilitySlot).where(AvailabilitySlot.scheduled_session_id == other.id)
-    ).scalars()
-    reservation.consultant_user_id = busy
-    db.flush()
+    builders.change_session(db, other, consultant_user_id=busy)
 
     assert reassign(db, ctx, session, resting).code == "slot_not_free"
     assert reassign(db, ctx, session, busy).code == "slot_taken"
@@ -246,8 +242,7 @@ def test_each_reason_of_the_choice_is_the_code_that_naming_the_consultant_is_ref
         (booked_shortly_after, START + timedelta(minutes=90)),
     ):
         other = builders.booked_session(db, start=start)
-        own = AvailabilitySlot.scheduled_session_id == other.id
-        db.execute(select(AvailabilitySlot).where(own)).scalar_one().consultant_user_id = who
+        builders.change_session(db, other, consultant_user_id=who)
     _service_type(db, session).buffer_after_minutes = 45
     db.flush()
     codes = {

@@ -142,12 +142,7 @@ def test_two_consultants_who_take_each_others_sessions_at_once_do_not_block_each
     session, [who, _] = made()
     with transaction() as db:
         other = builders.booked_session(db, start=START + timedelta(hours=3))
-        reservation = db.execute(
-            select(AvailabilitySlot).where(AvailabilitySlot.scheduled_session_id == other.id)
-        ).scalar_one()
-        reservation.consultant_user_id = who
-        row = db.get_one(ScheduledSession, other.id)
-        row.consultant_user_id = who
+        builders.change_session(db, other, consultant_user_id=who)
     first = session.consultant_user_id
 
     answers = at_once(reassign(session, who), reassign(other, first))

@@ -6,14 +6,17 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service
 from booking_tasks.availability.service import Refusal
+from booking_tasks.availability.store import free_starts_by_consultant
 from booking_tasks.context import Context
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import (
@@ -27,6 +30,7 @@ from booking_tasks.models import (
 from booking_tasks.sessions import service as sessions
 from tests import builders
 from tests.builders import NOW
+from tests.invariants import ALWAYS
 
 MOMENT = Context(now=NOW, actor="rival", entry_point="booking")
 RIVALS = 50
@@ -36,6 +40,18 @@ _BY_HAND = text(
     " session_end_time)"
     " VALUES (:who, :start, :end, 'booked', :request, :session, :requester, :start, :end)"
 )
+
+_WITHOUT_BOOKING = text("DELETE FROM consultant_availability_slots WHERE scheduled_session_id = :session")
+_MOVED = text(
+    "UPDATE scheduled_sessions SET scheduled_start_time = :start, scheduled_end_time = :end,"
+    " consultant_user_id = :who, requester_user_id = :requester WHERE id = :session"
+)
+
+
+def book_by_hand(db: Session, values: dict[str, Any]) -> None:
+    """Move a session to another booking, by statements that only the constraint of the place can refuse."""
+    for statement in (_WITHOUT_BOOKING, _MOVED, _BY_HAND):
+        db.execute(statement, values)
 
 
 def opened_day(consultants: int = 1) -> tuple[UUID, list[UUID]]:
@@ -144,57 +160,75 @@ def test_one_requester_is_booked_once_whoever_serves_them(own_database: str) -> 
     assert book_at_once(service_type, attempts) == {"booked": 1, "requester_busy": 19}
 
 
+def test_two_consultants_who_book_each_other_at_once_get_one_session(own_database: str) -> None:
+    """Neither waits for the other for ever, and neither is in two places."""
+    service_type, people = opened_day(consultants=10)
+    pairs = [(people[place], people[place + 1]) for place in range(0, len(people), 2)]
+    attempts = [
+        (consultant, timedelta(minutes=5 * number), requester)
+        for number in range(3)
+        for one, other in pairs
+        for consultant, requester in ((one, other), (other, one))
+    ]
+    results = book_at_once(service_type, attempts)
+    assert results["booked"] == len(pairs)
+    assert results.keys() <= {"booked", "requester_busy", "slot_taken"}
+    with transaction() as db:
+        assert db.execute(text(ALWAYS["somebody serves a session and attends another one"])).all() == []
+
+
+def test_a_consultant_is_not_offered_or_held_where_they_are_a_requester(own_database: str) -> None:
+    service_type, [who, colleague] = opened_day(consultants=2)
+    start, hour = NOW + timedelta(days=1), timedelta(hours=1)
+    assert book_at_once(service_type, [(colleague, hour, who)]) == {"booked": 1}
+    with transaction() as db:
+        found = free_starts_by_consultant(db, [who], service_type, start, start + 4 * hour, NOW)
+        offered = {(begin - start) / hour for begin, _ in found[who]}
+        assert min(offered) == 2  # the buffer behind their own session would reach into the other one
+        refused = service.hold_start(
+            db, MOMENT, builders.request(db, service_type), who, start + 1.5 * hour, NOW + hour
+        )
+        assert refused == Refusal("slot_taken")
+
+
 def test_an_overlap_written_by_hand_is_refused_by_the_database(own_database: str) -> None:
     service_type, [who] = opened_day()
     assert book_at_once(service_type, [(who, timedelta(0), uuid4())]) == {"booked": 1}
-    with transaction() as db:
-        request = builders.request(db, service_type)
-        session_id = db.scalar(select(ScheduledSession.id))
     start = NOW + timedelta(days=1, minutes=64)  # inside the buffer alone
-    values = {
-        "who": who,
-        "start": start,
-        "end": start + timedelta(hours=1),
-        "request": request.id,
-        "session": session_id,
-        "requester": uuid4(),
-    }
-    with (
-        pytest.raises(IntegrityError, match="ex_consultant_availability_slots_reservations"),
-        transaction() as db,
-    ):
-        db.execute(_BY_HAND, values)
     with transaction() as db:
-        db.execute(_BY_HAND, values | {"start": start + timedelta(minutes=1)})
+        values = {
+            "who": who,
+            "start": start,
+            "end": start + timedelta(hours=1),
+            "request": builders.request(db, service_type).id,
+            "session": builders.booked_session(db).id,
+            "requester": uuid4(),
+        }
+    with pytest.raises(IntegrityError, match="ex_occupied_times_person"), transaction() as db:
+        book_by_hand(db, values)
+    with transaction() as db:
+        later = values | {"start": start + timedelta(minutes=1)}
+        book_by_hand(db, later)
 
 
-@pytest.mark.parametrize(
-    ("other", "constraint"),
-    [
-        ("requester", "ex_consultant_availability_slots_reservations"),
-        ("consultant", "ex_consultant_availability_slots_requester"),
-    ],
-)
-def test_what_is_held_is_refused_to_all_others_by_the_database(
-    own_database: str, other: str, constraint: str
-) -> None:
-    service_type, [who] = opened_day()
+@pytest.mark.parametrize("same", ["consultant", "requester"])
+def test_what_is_held_is_refused_to_all_others_by_the_database(own_database: str, same: str) -> None:
+    service_type, [who, colleague] = opened_day(consultants=2)
     start = NOW + timedelta(days=1)
     with transaction() as db:
         request = builders.request(db, service_type)
         held = service.hold_start(db, MOMENT, request, who, start, NOW + timedelta(minutes=9))
         assert not isinstance(held, Refusal)
-        rival, session = builders.request(db, service_type), builders.booked_session(db)
         values = {
-            "who": who,
+            "who": who if same == "consultant" else colleague,
             "start": start,
             "end": start + timedelta(hours=1),
-            "request": rival.id,
-            "session": session.id,
-            "requester": request.requester_user_id,
-        } | {"consultant": {"who": uuid4()}, "requester": {"requester": uuid4()}}[other]
-    with pytest.raises(IntegrityError, match=constraint), transaction() as db:
-        db.execute(_BY_HAND, values)
+            "request": builders.request(db, service_type).id,
+            "session": builders.booked_session(db).id,
+            "requester": request.requester_user_id if same == "requester" else uuid4(),
+        }
+    with pytest.raises(IntegrityError, match="ex_occupied_times_person"), transaction() as db:
+        book_by_hand(db, values)
 
 
 def test_a_dead_hold_is_taken_over_by_one_of_many_with_every_sweeper_dead(own_database: str) -> None:

@@ -22,6 +22,7 @@ from booking_tasks.contracts import (
     SearchSlots,
 )
 from booking_tasks.kit.ids import uuid7
+from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import CalendarFeed
 from booking_tasks.search import service as search
 from tests import builders
@@ -151,16 +152,19 @@ def test_the_copy_of_ones_own_session_does_not_block_it(
 
     # so it may be moved by a quarter of an hour
     request = builders.request(db, builders.service_type(db, slot_step_minutes=15).id)
-    moved = availability.move_booking(
-        db, ctx, request, consultant, piece.start + timedelta(minutes=15), session
-    )
+    with savepoint(db) as attempt:  # of the booking alone, so it is undone
+        attempt.discard()
+        moved = availability.move_booking(
+            db, ctx, request, consultant, piece.start + timedelta(minutes=15), session
+        )
     assert isinstance(moved, availability.Reservation)
 
 
 def test_a_session_that_the_consultant_attends_as_requester_takes_their_time(
     db: Session, ctx: Context, agreed: tuple[UUID, UUID, BusyInterval]
 ) -> None:
-    _, consultant, piece = agreed
+    _, consultant, own = agreed
+    piece = BusyInterval(own.end, own.end + HOUR)
     attended = builders.booked_session(db, start=piece.start, requester_user_id=consultant)
     over = builders.booked_session(
         db, start=NINE.start, requester_user_id=consultant, status="cancelled_by_user"

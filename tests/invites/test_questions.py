@@ -218,8 +218,12 @@ def test_confirmation_is_requested_again_for_a_moved_session(asking: Asking) -> 
     asking.post()
     asking.confirm(asking.pending_request, asking.who)
     session = asking.session()
-    session.scheduled_start_time += timedelta(hours=1)
-    session.scheduled_end_time += timedelta(hours=1)
+    builders.change_session(
+        asking.db,
+        session,
+        scheduled_start_time=session.scheduled_start_time + timedelta(hours=1),
+        scheduled_end_time=session.scheduled_end_time + timedelta(hours=1),
+    )
     sessions.revise(session, asking.ctx)
     asking.link_made()
     [mail] = asking.post()

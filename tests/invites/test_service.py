@@ -109,7 +109,7 @@ def test_nothing_of_the_other_side_enters_a_copy_but_the_name(
     to_consultant = everything(
         read(compose_invite(db, ctx, SENDER, leased_job(SendInvite(session.id, 0, consultant.user_id))))
     )
-    session.status = "cancelled_by_consultant"
+    builders.take_steps(db, session, "cancelled_by_consultant")
     cancelled = everything(
         read(
             compose_cancellation(
@@ -201,7 +201,7 @@ def test_who_has_no_part_in_the_session_gets_no_invitation(
 def test_a_cancellation_waits_while_the_invitation_is_on_its_way(
     db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
-    session.status = "cancelled_by_user"
+    builders.take_steps(db, session, "cancelled_by_user")
     sent_before(
         db,
         SendInvite(session.id, 0, session.requester_user_id),

@@ -12,6 +12,7 @@ from booking_tasks.models import Job, ScheduledSession
 from booking_tasks.outbox import store as outbox_store
 from booking_tasks.outbox.job_args import JobArgs
 from booking_tasks.outbox.jobs import NewJob
+from tests import builders
 from tests.builders import booked_session
 
 #: Long due on any clock.
@@ -41,9 +42,7 @@ def found(key: str) -> Job:
 def change(session: ScheduledSession, **values: object) -> None:
     """Change a session behind its job's back, as a use case in another process does."""
     with transaction() as db:
-        row = db.get_one(ScheduledSession, session.id)
-        for name, value in values.items():
-            setattr(row, name, value)
+        builders.change_session(db, db.get_one(ScheduledSession, session.id), **values)
 
 
 def set_state(key: str, state: str, send_attempts: int) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import httpx2
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.meetings import tasks
 from booking_tasks.models import ScheduledSession, ScheduleRun
 from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
+from tests import builders
 from tests.meetings.test_tasks import (
     HOUR,
     _soon,
@@ -48,7 +49,7 @@ def test_a_room_that_nobody_needs_is_closed_and_one_that_is_not_ours_is_left(
     session_id = booked()
     provision()
     with transaction() as db:  # as if the closing had been lost long ago
-        db.execute(update(ScheduledSession).values(status="cancelled_by_user"))
+        builders.take_steps(db, db.get_one(ScheduledSession, session_id), "cancelled_by_user")
     _room_of_someone_else(platform)
     assert tasks.reconcile_meetings() == 1
     close()

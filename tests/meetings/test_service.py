@@ -36,6 +36,7 @@ from booking_tasks.outbox.job_args import (
 )
 from booking_tasks.outbox.jobs import NewJob
 from booking_tasks.outbox.pending_wakeups import pending_wakeups
+from tests import builders
 from tests.builders import NOW, booked_session
 from tests.sample_jobs import leased_job, sample_args
 
@@ -67,9 +68,13 @@ def work(db: Session, session: ScheduledSession, job_type: str) -> list[Any]:
 
 
 def move(db: Session, ctx: Context, session: ScheduledSession) -> None:
-    session.scheduled_start_time += timedelta(hours=3)
-    session.scheduled_end_time += timedelta(hours=3)
-    session.revision += 1
+    builders.change_session(
+        db,
+        session,
+        scheduled_start_time=session.scheduled_start_time + timedelta(hours=3),
+        scheduled_end_time=session.scheduled_end_time + timedelta(hours=3),
+        revision=session.revision + 1,
+    )
     outbox.record_event(db, ctx, EventType.SESSION_RESCHEDULED, session=session)
 
 

@@ -24,6 +24,7 @@ from booking_tasks.ops.servers import wait_until
 from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.unit_of_work import unit_of_work
+from tests import builders
 from tests.builders import booked_session
 
 HOUR = timedelta(hours=1)
@@ -44,16 +45,21 @@ def booked(start: datetime | None = None, **values: Any) -> UUID:
 def cancel(session_id: UUID) -> None:
     with unit_of_work("test", "booking") as (db, ctx):
         session = db.get_one(ScheduledSession, session_id)
-        session.status = "cancelled_by_user"
+        builders.take_steps(db, session, "cancelled_by_user")
         outbox.record_event(db, ctx, EventType.SESSION_CANCELLED, session=session)
 
 
 def move(session_id: UUID) -> datetime:
     with unit_of_work("test", "booking") as (db, ctx):
         session = db.get_one(ScheduledSession, session_id)
-        session.scheduled_start_time += HOUR
-        session.scheduled_end_time += HOUR
-        session.revision += 1
+        start, end = session.scheduled_start_time + HOUR, session.scheduled_end_time + HOUR
+        builders.change_session(
+            db,
+            session,
+            scheduled_start_time=start,
+            scheduled_end_time=end,
+            revision=session.revision + 1,
+        )
         outbox.record_event(db, ctx, EventType.SESSION_RESCHEDULED, session=session)
         return session.scheduled_start_time
 

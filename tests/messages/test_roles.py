@@ -43,6 +43,9 @@ MATRIX: dict[str, set[str]] = {
         "booking_reader",
     },
     "SELECT instant FROM stepped_clock": {"booking_migrator", "booking_app", "booking_reader"},
+    "SELECT person_id, span FROM occupied_times": {"booking_migrator", "booking_app", "booking_reader"},
+    "SELECT * FROM allowed_steps": {"booking_migrator", "booking_app", "booking_reader"},
+    "SELECT span FROM occupied_times FOR UPDATE": {"booking_migrator"},
     _JOB: {"booking_migrator", "booking_app"},
     "UPDATE jobs SET attempts = attempts + 1": {"booking_migrator", "booking_app"},
     "DELETE FROM jobs": {"booking_migrator", "booking_app"},
@@ -77,8 +80,9 @@ MATRIX: dict[str, set[str]] = {
     "INSERT INTO stepped_clock (instant) VALUES (now()) ON CONFLICT DO NOTHING": {"booking_migrator"},
     "ALTER TABLE jobs ADD COLUMN extra int": {"booking_migrator"},
     "ALTER TABLE jobs DROP CONSTRAINT ck_jobs_state": {"booking_migrator"},
-    "ALTER TABLE consultant_availability_slots"
-    " DROP CONSTRAINT ex_consultant_availability_slots_reservations": {"booking_migrator"},
+    "ALTER TABLE consultant_availability_slots DROP CONSTRAINT ex_consultant_availability_slots_windows": {
+        "booking_migrator"
+    },
     "DROP TABLE jobs": {"booking_migrator"},
     "TRUNCATE jobs": {"booking_migrator"},
     "CREATE INDEX ON jobs (args)": {"booking_migrator"},
@@ -87,7 +91,7 @@ MATRIX: dict[str, set[str]] = {
     },
     "CREATE TABLE public.mine (id int)": {"booking_migrator"},
     "CREATE FUNCTION public.busy_time_v1() RETURNS int LANGUAGE sql AS 'SELECT 1'": {"booking_migrator"},
-    "DROP FUNCTION free_starts_v1": {"booking_migrator"},
+    "DROP FUNCTION free_starts_v2": {"booking_migrator"},
     "CREATE SCHEMA elsewhere": {"booking_migrator"},
     # nobody but the cluster's own
     "CREATE TEMPORARY TABLE jobs (id int)": set(),
@@ -286,7 +290,7 @@ def test_a_database_from_before_the_roles_changes_hands(server: str) -> None:
                 superuser.execute(roles_sql().encode())
 
         assert _allowed(url, "booking_migrator", "ALTER TABLE events ADD COLUMN extra int")
-        assert _allowed(url, "booking_migrator", "DROP FUNCTION free_starts_v1")
+        assert _allowed(url, "booking_migrator", "DROP FUNCTION free_starts_v2")
         assert _allowed(url, "booking_app", _EVENT)
         assert not _allowed(url, "booking_app", "UPDATE events SET actor = 'x'")
 

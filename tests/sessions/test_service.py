@@ -119,11 +119,13 @@ def test_a_move_onto_a_neighbour_is_refused_as_taken(
     db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
     other = builders.booked_session(db, start=START + timedelta(days=30))
-    [reservation] = facts_of(db, other)
-    reservation.consultant_user_id = session.consultant_user_id
-    reservation.start_time = reservation.session_start_time = START + timedelta(hours=2)
-    reservation.end_time = reservation.session_end_time = START + timedelta(hours=3)
-    db.flush()
+    builders.change_session(
+        db,
+        other,
+        consultant_user_id=session.consultant_user_id,
+        scheduled_start_time=START + timedelta(hours=2),
+        scheduled_end_time=START + timedelta(hours=3),
+    )
     assert move(db, ctx, session.id, 1.5).code == "slot_taken"
     assert len(facts_of(db, session)) == 1
 

@@ -1,2 +1,2 @@
 SELECT consultant_user_id, session_end, refusal
-FROM start_refusals_v1(:consultants, :service_type, :start, :now, :session);
+FROM start_refusals_v2(:consultants, :service_type, :start, :now, :session);

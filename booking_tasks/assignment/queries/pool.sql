@@ -23,7 +23,7 @@ SELECT
     END AS known,
     CASE
         WHEN p.assignment_capacity IS NULL THEN 0
-        ELSE count_reservations_ahead_v1(p.consultant_user_id, :now)
+        ELSE count_reservations_ahead_v2(p.consultant_user_id, :now)
     END AS load,
     (SELECT u.time_zone FROM directory_users u WHERE u.user_id = :requester) AS requester_zone,
     EXISTS(SELECT FROM specialization_aliases) AS has_aliases

@@ -1,5 +1,5 @@
 SELECT r.consultant_user_id, each.starts, each.ends
-FROM free_ranges_v1(:consultants, :since, :until, :now) r
+FROM free_ranges_v2(:consultants, :since, :until, :now) r
 CROSS JOIN
     LATERAL (
         SELECT array_agg(lower(piece)) AS starts, array_agg(upper(piece)) AS ends FROM unnest(r.free) AS piece

@@ -1,6 +1,6 @@
-SELECT consultant_user_id, count(*) FROM consultant_availability_slots
+SELECT person_id, count(*) FROM occupied_times
 WHERE
-    consultant_user_id = ANY(:consultants) AND status IN ('held', 'booked')
-    AND tstzrange(start_time, end_time) && tstzrange(:now, NULL)
-    AND (status = 'booked' OR held_until > :now)
-GROUP BY consultant_user_id;
+    person_id = ANY(:consultants) AND role = 'consultant'
+    AND span && tstzrange(:now, NULL)
+    AND (held_until IS NULL OR held_until > :now)
+GROUP BY person_id;

@@ -4,7 +4,8 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, booking_app, booking_reader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO booking_app;
 
--- The application may read the step of the schema and the stepped clock, and not change them.
+-- The application may read the step of the schema, the stepped clock, who is where (triggers write that, with the
+-- owner's rights) and the allowed steps, and not change them.
 -- The history is inserted and deleted when it is old, never updated. (Locking a row needs the right to update some
 -- column: `position` is numbered by PostgreSQL itself.)
 DO $$
@@ -14,6 +15,9 @@ BEGIN
     END IF;
     IF to_regclass('public.stepped_clock') IS NOT NULL THEN
         REVOKE INSERT, UPDATE, DELETE ON public.stepped_clock FROM booking_app;
+    END IF;
+    IF to_regclass('public.occupied_times') IS NOT NULL THEN
+        REVOKE INSERT, UPDATE, DELETE ON public.occupied_times, public.allowed_steps FROM booking_app;
     END IF;
     IF to_regclass('public.events') IS NOT NULL THEN
         REVOKE UPDATE ON public.events FROM booking_app;
@@ -40,6 +44,9 @@ BEGIN
                ('absence_plans', '
                     id, consultant_user_id, starts_at, ends_at, criteria, state, actor,
                     planned_at, applied_at, announce_at, finished_at, created_at
+               '),
+               ('allowed_steps', '
+                    aggregate, before, after
                '),
                ('alembic_version', '
                     version_num
@@ -142,6 +149,9 @@ BEGIN
                     retry_at, state, attempts, send_attempts, lease_token, lease_until,
                     created_at, finished_at, put_off_reason
                '),
+               ('occupied_times', '
+                    reservation_id, role, person_id, span, session_id, held_until
+               '),
                ('parked_messages', '
                     id, task, queue, body_hash, received_at
                '),
@@ -153,7 +163,7 @@ BEGIN
                     consultation_service_type_id, scheduled_start_time, scheduled_end_time,
                     meeting_platform_session_id, status, billed_amount, revision, revised_at,
                     requester_attendance, consultant_attendance, judged_at, created_at,
-                    updated_at
+                    updated_at, substitute_user_id, live_id, serving_user_id
                '),
                ('specialization_aliases', '
                     alias, specialization, created_at

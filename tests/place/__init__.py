@@ -1,0 +1,1 @@
+"""One person is in one place: statements that the database refuses, whoever sends them, and legal ones."""
