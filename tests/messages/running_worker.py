@@ -102,7 +102,7 @@ class RunningWorker:
         )
         waiting = (
             "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
-            " AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO inbox%'"
+            " AND wait_event_type = 'Lock' AND starts_with(query, 'INSERT INTO inbox')"
         )
 
         def all_at_work() -> None:
