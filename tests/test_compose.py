@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -19,6 +20,7 @@ from jsonschema.exceptions import ValidationError
 from booking_tasks.kit.queues import QUEUES
 from booking_tasks.kit.settings import Settings, load_settings, variable_of
 from booking_tasks.ops import brokers
+from booking_tasks.ops.secret_files import ACCESS
 from booking_tasks.ops.servers import Valkey
 from booking_tasks.outbox.job_args import JobType
 from booking_tasks.outbox.jobs import JOB_TYPES
@@ -30,7 +32,8 @@ OURS = {name: one for name, one in COMPOSE["services"].items() if one["image"] =
 KNOWN = {variable_of(field) for field in Settings.model_fields}
 
 
-RUNNING = OURS.keys() - {"migrate"}
+ONCE = {"migrate", "ready"}
+RUNNING = OURS.keys() - ONCE - {"meetings"}
 
 
 class AclValkey(Valkey):
@@ -58,7 +61,7 @@ def _misspelt_key(document: dict[str, Any]) -> None:
 
 
 def _wrong_condition(document: dict[str, Any]) -> None:
-    document["services"]["beat"]["depends_on"]["migrate"]["condition"] = "service_done"
+    document["services"]["beat"]["depends_on"]["ready"]["condition"] = "service_done"
 
 
 def _wrong_type(document: dict[str, Any]) -> None:
@@ -79,11 +82,11 @@ def test_a_broken_file_is_refused(damage: Callable[[dict[str, Any]], None]) -> N
 
 def test_the_services_are_the_two_servers_one_migration_two_workers_a_beat_and_on_demand_the_web() -> None:
     always = {name for name, one in COMPOSE["services"].items() if "profiles" not in one}
-    assert always == {"postgres", "redis", "migrate", "worker-front", "worker-effects", "beat"}
-    assert {name: one["command"][:2] for name, one in OURS.items()} == {
-        name: ["booking-tasks", name.partition("-")[0]] for name in OURS
+    assert always == {"postgres", "redis", "migrate", "ready", "worker-front", "worker-effects", "beat"}
+    assert {name: OURS[name]["command"][:2] for name in RUNNING | ONCE} == {
+        name: ["booking-tasks", name.partition("-")[0]] for name in RUNNING | ONCE
     }
-    assert OURS.keys() == (always - {"postgres", "redis"}) | {"web", "metrics"}
+    assert OURS.keys() == (always - {"postgres", "redis"}) | {"web", "metrics", "meetings"}
 
 
 def test_the_two_workers_share_out_every_queue() -> None:
@@ -99,11 +102,12 @@ def test_the_extras_start_only_with_their_profile_and_serve_only_on_loopback() -
     assert {name: one["profiles"] for name, one in extras.items()} == {
         "flower": ["monitoring"],
         "mail": ["mail"],
+        "meetings": ["meetings"],
         "metrics": ["monitoring"],
         "web": ["web"],
     }
     published = {name: one["ports"] for name, one in COMPOSE["services"].items() if "ports" in one}
-    assert published.keys() == extras.keys()
+    assert published.keys() == extras.keys() - {"meetings"}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
 
@@ -153,9 +157,9 @@ def test_every_secret_is_made_by_make_secrets(secrets: Path) -> None:
 def test_whoever_changes_rows_may_not_change_the_schema(secrets: Path) -> None:
     accounts = {
         name: (secrets / _mounted(name)["/run/secrets/database_url"]).read_text().split("//")[1].split(":")[0]
-        for name in OURS
+        for name in RUNNING | ONCE
     }
-    assert accounts == dict.fromkeys(RUNNING, "booking_app") | {
+    assert accounts == dict.fromkeys(RUNNING | {"ready"}, "booking_app") | {
         "migrate": "booking_migrator",
         "metrics": "booking_reader",
     }
@@ -202,7 +206,7 @@ def _unknown_variables(environment: dict[str, Any]) -> set[str]:
 
 def test_every_variable_is_one_that_the_settings_know() -> None:
     for name, service in OURS.items():
-        assert service["environment"], name
+        assert bool(service["environment"]) is (name != "meetings")
         assert _unknown_variables(service["environment"]) == set(), name
     assert _unknown_variables({"BOOKING_SMPT_HOST": "", "DATABASE_URL_FILE": ""}) == {"BOOKING_SMPT_HOST"}
 
@@ -235,16 +239,21 @@ def test_no_password_stands_in_the_file() -> None:
     assert all(one["file"].startswith("./secrets/") for one in COMPOSE["secrets"].values())
 
 
-def test_workers_and_beat_wait_for_the_finished_migration() -> None:
+def _conditions(name: str) -> dict[str, str]:
+    return {other: one["condition"] for other, one in OURS[name]["depends_on"].items()}
+
+
+def test_workers_and_beat_wait_until_database_and_broker_take_a_write_of_theirs() -> None:
     for name in RUNNING:
-        conditions = {other: one["condition"] for other, one in OURS[name]["depends_on"].items()}
-        assert conditions == {"migrate": "service_completed_successfully", "redis": "service_healthy"}
+        assert _conditions(name) == {"ready": "service_completed_successfully", "redis": "service_healthy"}
+    assert _conditions("ready") == {"migrate": "service_completed_successfully", "redis": "service_healthy"}
+    assert OURS["ready"]["command"][:3] == ["booking-tasks", "ready", "--wait"]
     assert OURS["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
 
 
 def test_whatever_keeps_running_says_whether_it_is_well_and_has_time_to_stop() -> None:
     for name, service in COMPOSE["services"].items():
-        if name == "migrate":
+        if name in ONCE:
             continue
         assert service["healthcheck"]["test"][0] == "CMD", name
         assert service["stop_grace_period"].endswith("s"), name
@@ -261,3 +270,62 @@ def test_the_image_is_made_from_the_lock_and_runs_unprivileged() -> None:
     lock = (ROOT / "requirements-runtime.lock").read_text()
     assert {"\nstarlette==", "\nuvicorn=="} <= set(re.findall(r"\n[a-z]+==", lock))
     assert len({json.dumps(service["build"]) for service in OURS.values()}) == 1
+
+
+def test_every_variable_of_the_readme_can_be_set() -> None:
+    for name in RUNNING | ONCE:
+        service = OURS[name]
+        assert service["env_file"] == [{"path": ".env", "required": False}], name
+        for variable, value in service["environment"].items():  # it wins over the file
+            secret = variable.endswith("_FILE") and value == f"/run/secrets/{Path(value).name}"
+            assert secret or str(value).startswith(f"${{{variable}:-"), variable
+
+
+def _addresses() -> dict[str, tuple[str, str]]:
+    """The default host and port of each server that the settings name."""
+    environment = OURS["worker-effects"]["environment"]
+    default = {name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value)) for name, value in environment.items()}
+    meetings = urlsplit(default["BOOKING_MEETING_URL"])
+    return {
+        "meetings": (str(meetings.hostname), str(meetings.port)),
+        "mail": (default["BOOKING_SMTP_HOST"], default["BOOKING_SMTP_PORT"]),
+    }
+
+
+def test_the_default_addresses_name_services_that_exist_and_listen_there(secrets: Path) -> None:
+    services = COMPOSE["services"]
+    addresses = _addresses()
+    assert {host for host, _ in addresses.values()} <= services.keys()
+    command = services[addresses["meetings"][0]]["command"]
+    assert command[command.index("--port") + 1] == addresses["meetings"][1]
+    assert command[command.index("--host") + 1] == "0.0.0.0"
+    mail = services[addresses["mail"][0]]["environment"]["MP_SMTP_BIND_ADDR"]
+    assert mail == f"0.0.0.0:{addresses['mail'][1]}"
+    for url in ("database_url", "migrator_database_url", "redis_url"):
+        assert urlsplit((secrets / url).read_text()).hostname in services
+
+
+def test_the_access_rules_load_on_every_version_that_their_first_line_names(valkey: str) -> None:
+    template = (ACCESS / "redis.acl").read_text()
+    named = re.findall(r"(?:Redis|Valkey) (\d+)(?:\.(\d+))?", template.splitlines()[0])
+    oldest = min((int(major), int(minor or 0)) for major, minor in named)
+    rules = re.sub(r"^#.*$", "", template, flags=re.MULTILINE)
+    commands = sorted(set(re.findall(r"(?<=\+)[a-z]+(?:\|[a-z]+)?", rules)))
+    assert len(commands) > 50
+    with redis.Redis.from_url(valkey, decode_responses=True) as server:
+        since = {one: _since(server, one) for one in commands}
+
+    assert {one: version for one, version in since.items() if version > oldest} == {}
+    image = re.fullmatch(r"redis:(\d+)-alpine", COMPOSE["services"]["redis"]["image"])
+    assert image is not None
+    assert (int(image[1]), 0) >= oldest
+
+
+def _since(server: redis.Redis, command: str) -> tuple[int, int]:
+    """The version of Redis that brought a command, by the server's own documentation."""
+    name = command.partition("|")[0]
+    found: dict[str, Any] = server.execute_command("COMMAND DOCS", name)[name]  # type: ignore[no-untyped-call]
+    if "|" in command:
+        found = found["subcommands"][command]
+    major, minor, *_ = found["since"].split(".")
+    return int(major), int(minor)

@@ -112,12 +112,14 @@ def secrets(
 @cli.command(context_settings=_EXTRA_ARGUMENTS)
 def worker(context: typer.Context) -> None:
     """Start a worker: `celery -A booking_tasks worker` with this service's options; more may follow."""
+    _warn_of_failures()
     _celery("worker", "--without-gossip", "--without-mingle", "--without-heartbeat", *_LOGGING, *context.args)
 
 
 @cli.command(context_settings=_EXTRA_ARGUMENTS)
 def beat(context: typer.Context) -> None:
     """Start a beat: `celery -A booking_tasks beat`; several may run side by side."""
+    _warn_of_failures()
     _celery("beat", *_LOGGING, *context.args)
 
 
@@ -137,9 +139,11 @@ def web(
         raise BookingTasksError("the extra web is not installed: pip install 'booking-tasks[web]'")
     refuse_older_schema(settings().database_url)
     refuse_unsuitable_pooler()
+    from booking_tasks.ops.ready import failures
     from booking_tasks.web.serve import serve
 
-    serve(host, port)
+    _warn_of_failures()
+    serve(host, port, lambda: failures(settings()))
 
 
 @cli.command()
@@ -194,6 +198,23 @@ def health(
 
 
 @cli.command()
+def ready(
+    wait: Annotated[float, typer.Option(help="For how many seconds to try again.")] = 0,
+) -> None:
+    """Exit code 0 when database and broker can be written to now; otherwise one line says what cannot."""
+    from booking_tasks.kit.settings import settings
+    from booking_tasks.ops.ready import failures
+
+    end = time.monotonic() + wait
+    while (found := failures(settings())) and time.monotonic() < end:
+        time.sleep(1)
+    if found:
+        typer.echo("not ready: " + "; ".join(f"{name}: {reason}" for name, reason in found.items()), err=True)
+        raise typer.Exit(1)
+    typer.echo("ready")
+
+
+@cli.command()
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list instead of lines.")] = False,
 ) -> None:
@@ -213,6 +234,20 @@ def check(
         for one in found:
             typer.echo(one.line)
     raise typer.Exit(1 if any(one.state == State.BROKEN for one in found) else 0)
+
+
+def _warn_of_failures() -> None:
+    """Log what a process cannot use at its start; it starts, waits for it and works on when it is there."""
+    from booking_tasks.kit.logs import configure_logging, logger
+    from booking_tasks.kit.settings import settings
+    from booking_tasks.ops.ready import failures
+
+    found = failures(settings())
+    if found:
+        configure_logging(final=False)  # Celery configures it again
+        log = logger(__name__)
+        for name, reason in found.items():
+            log.warning("start.unreachable", server=name, error=reason)
 
 
 def _celery(command: str, *arguments: str) -> None:

@@ -41,12 +41,18 @@ class FakeMeetingPlatform:
     With a `token`, calls of the contract need it as bearer token. `port` 0 takes a free port.
     """
 
-    def __init__(self, port: int = 0, state: Path | None = None, token: str | None = None) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        state: Path | None = None,
+        token: str | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
         self._lock = threading.Lock()
         self._control = Control()
         self._release = threading.Event()
         self._token = token
-        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server = _Server((host, port), _Handler)
         self._server.platform = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._rooms = Rooms(self.url, state)
@@ -217,6 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
 def main(arguments: list[str] | None = None) -> None:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m booking_tasks.ops.fake_meeting_platform")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--port", type=int, default=8099)
     parser.add_argument("--state", type=Path, default=None, help="file for rooms and calls")
     parser.add_argument("--token", default=None, help="bearer token that calls need")
@@ -224,7 +231,7 @@ def main(arguments: list[str] | None = None) -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with FakeMeetingPlatform(options.port, options.state, options.token) as platform:
+    with FakeMeetingPlatform(options.port, options.state, options.token, options.host) as platform:
         sys.stdout.write(f"meeting platform at {platform.url}\n")
         sys.stdout.flush()
         stopped.wait()

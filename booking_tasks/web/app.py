@@ -6,7 +6,7 @@ The address of a page is a secret: it is not logged and not sent to other sites.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -45,12 +45,17 @@ _HEARTBEAT_SECONDS = 5.0
 _STATUS: dict[pages.Plain, int] = {"unknown": 404, "expired": 410, "later": 503}
 
 
-def make_app(links: Links) -> Starlette:
-    """Make the ASGI application of the web pages."""
+#: Finds out what cannot be used now: the names of servers, each with the reason.
+Failures = Callable[[], Mapping[str, str]]
+
+
+def make_app(links: Links, failures: Failures) -> Starlette:
+    """Make the ASGI application of the web pages; `failures` answers /readyz."""
     answers = f"/{ANSWERS}/{{token}}"
     return Starlette(
         routes=[
             Route("/healthz", _health, methods=["GET"]),
+            Route("/readyz", partial(_ready, failures), methods=["GET"]),
             Route(answers, partial(_show, links), methods=["GET"]),
             Route(answers, partial(_answer, links), methods=["POST"]),
         ],
@@ -84,6 +89,15 @@ async def _health(_: Request) -> Response:
         log.warning("web.unwell", error=type(error).__name__)
         return PlainTextResponse("the database does not answer\n", 503, headers=pages.headers())
     return PlainTextResponse("ok\n", headers=pages.headers())
+
+
+async def _ready(failures: Failures, _: Request) -> Response:
+    """Answer 503 with the names of what cannot be used; the reasons name hosts, so only the log has them."""
+    found = await run_in_threadpool(failures)
+    if not found:
+        return PlainTextResponse("ready\n", headers=pages.headers())
+    log.warning("web.not_ready", **found)
+    return PlainTextResponse(f"not ready: {', '.join(found)}\n", 503, headers=pages.headers())
 
 
 def _query_database() -> None:

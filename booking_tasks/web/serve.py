@@ -10,7 +10,7 @@ from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.logs import configure_logging, logger
 from booking_tasks.kit.settings import settings, unknown_settings
 from booking_tasks.kit.signed_links import Links
-from booking_tasks.web.app import make_app
+from booking_tasks.web.app import Failures, make_app
 
 log = logger(__name__)
 
@@ -18,7 +18,7 @@ log = logger(__name__)
 _MAX_CONCURRENT = 100
 
 
-def serve(host: str, port: int) -> None:
+def serve(host: str, port: int, failures: Failures) -> None:
     """Listen until a signal ends the process. Raises SettingsError when links are not configured."""
     links = settings().links
     if links is None:
@@ -28,18 +28,18 @@ def serve(host: str, port: int) -> None:
         log.warning("settings.unknown", names=names)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)  # uvicorn raises the signal again after it has answered all requests
-    server(links, host, port).run()
+    server(links, host, port, failures).run()
 
 
 def _exit(*_: object) -> None:
     raise SystemExit(0)
 
 
-def server(links: Links, host: str, port: int) -> uvicorn.Server:
+def server(links: Links, host: str, port: int, failures: Failures) -> uvicorn.Server:
     """Make the server: small requests, few at once, and no address of a page in its log."""
     return uvicorn.Server(
         uvicorn.Config(
-            make_app(links),
+            make_app(links, failures),
             host=host,
             port=port,
             log_config=None,

@@ -22,6 +22,7 @@ from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.settings import settings
 from booking_tasks.kit.signed_links import Grant
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event
+from booking_tasks.ops.ready import failures
 from booking_tasks.ops.servers import free_port, wait_until
 from booking_tasks.unit_of_work import unit_of_work
 from booking_tasks.web.serve import server
@@ -56,7 +57,7 @@ def web(own_database: str, valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iter
         clock.step(db, NOW)
     links = settings().links
     assert links is not None
-    running = server(links, "127.0.0.1", port)
+    running = server(links, "127.0.0.1", port, lambda: failures(settings()))
     thread = threading.Thread(target=running.run)
     thread.start()
     try:

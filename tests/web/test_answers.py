@@ -15,8 +15,10 @@ from booking_tasks.contracts import CancelRequest
 from booking_tasks.intake import service as intake
 from booking_tasks.kit import clock, database
 from booking_tasks.kit.database import transaction
+from booking_tasks.kit.settings import settings
 from booking_tasks.kit.signed_links import answer_message_id
 from booking_tasks.models import ConsultationRequest, Event, InboxMessage, ScheduledSession
+from booking_tasks.ops.servers import free_port
 from booking_tasks.unit_of_work import unit_of_work
 from booking_tasks.web import pages
 from tests.builders import NOW
@@ -285,6 +287,7 @@ def test_a_database_that_is_away_is_reported_and_logged_without_the_address(
 ) -> None:
     link = confirming.link(confirming.request_confirmation())
     assert (web.get("/healthz").status_code, web.get("/healthz").text) == (200, "ok\n")
+    assert (web.get("/readyz").status_code, web.get("/readyz").text) == (200, "ready\n")
 
     def away() -> None:
         raise OSError("no route to the database")
@@ -294,6 +297,10 @@ def test_a_database_that_is_away_is_reported_and_logged_without_the_address(
         answer = web.get(link)
         assert (answer.status_code, heading(answer)) == (503, "Please try again in a moment")
         assert web.get("/healthz").status_code == 503
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    settings.cache_clear()
+    ready = web.get("/readyz")
+    assert (ready.status_code, ready.text) == (503, "not ready: broker\n")
     printed = capfd.readouterr()
     assert link.rpartition("/")[2] not in printed.out + printed.err
 
