@@ -77,6 +77,7 @@ class RunningService:
         self.stage = LocalStack(database_url, redis_url, **usual | knobs)
         self.stack, self.mail, self.platform = self.stage.service, self.stage.mail, self.stage.platform
         self.redis_url = redis_url
+        self.broker_url = knobs.get("CELERY_BROKER_URL", redis_url)
         self.book = Book()
 
     @contextmanager
@@ -152,7 +153,7 @@ class RunningService:
                 return waiting.pop() if waiting else None
 
         def caller(_: int) -> None:
-            client = BookingClient(self.redis_url)
+            client = BookingClient(self.broker_url)
             while (message := next_one()) is not None:
                 self._insist(client, message, end)
             client.close()

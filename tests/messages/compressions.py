@@ -1,4 +1,4 @@
-"""Small bodies that unpack to fifty megabytes, and the memory that reading them takes."""
+"""Small bodies that unpack to twenty megabytes, and the memory that reading them takes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 from kombu.compression import get_encoder
 
-UNPACKED = 50_000_000
+UNPACKED = 20_000_000
 
 
 def bomb(compression: str) -> bytes:
-    """A body that a compression of kombu makes small; at most 52 KB."""
+    """A body that a compression of kombu makes small; at most 20 KB."""
     encode, _ = get_encoder(compression)
     return bytes(encode(b" " * UNPACKED))
 

@@ -29,12 +29,16 @@ class RawProducer:
 
     def publish(self, properties: bytes, body: bytes = BODY, key: str | bytes = "booking") -> bool:
         """Send one message and wait for its confirmation; False when RabbitMQ refused it as malformed."""
+        return self.send(RawMessage(properties, body), "booking", key)
+
+    def send(self, message: amqp.Message, queue: str, key: str | bytes = "") -> bool:
+        """Send one message to the exchange of a queue, as `publish` does."""
         if self._connection is None:
             self._connection = Connection(self.url, transport_options={"confirm_publish": True})
         try:
             channel = self._connection.default_channel
-            exchange = declared_queue("booking", self.url).exchange.name
-            channel.basic_publish(RawMessage(properties, body), exchange=exchange, routing_key=key)
+            exchange = declared_queue(queue, self.url).exchange.name
+            channel.basic_publish(message, exchange=exchange, routing_key=key or queue)
         except (amqp.AMQPError, OSError, UnicodeDecodeError):  # RabbitMQ's reason quotes the bytes
             self.close()
             return False

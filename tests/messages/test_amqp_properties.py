@@ -107,10 +107,10 @@ def _outcomes(number: int, seed: int) -> dict[str, int]:
     return found
 
 
-def test_a_thousand_frames_of_any_bytes_raise_nothing() -> None:
-    found = _outcomes(1_000, seed=1)
+def test_five_hundred_frames_of_any_bytes_raise_nothing() -> None:
+    found = _outcomes(500, seed=1)
 
-    assert min(found.values()) > 150
+    assert min(found.values()) > 100
 
 
 @pytest.mark.long
