@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
-from booking_tasks.absence.draft import AffectedSessions, lock_affected
+from booking_tasks.absence.draft import AffectedSessions, lock_affected, lock_steps
 from booking_tasks.absence.service import record_decision, session_outcome
 from booking_tasks.absence.state import transition_plan, transition_step
 from booking_tasks.absence.steps import is_untouched, release_hold, revert_step
@@ -46,9 +46,7 @@ def announce_plan(db: Session, ctx: Context, plan: AbsencePlan) -> None:
     now (the announcement came too late) stays with its consultant.
     """
     steps = store.steps_of(db, plan.id)
-    affected = lock_affected(db, [one.scheduled_session_id for one in steps])
-    who = {one.consultant_user_id for one in steps if one.consultant_user_id}
-    store.lock_consultants(db, {plan.consultant_user_id, *who})
+    affected = lock_steps(db, plan, steps)
     for step in steps:
         session = affected.sessions[step.scheduled_session_id]
         untouched = is_untouched(db, step, session)
@@ -125,7 +123,7 @@ def answer_proposal(
         if step is not None and step.state == repeated:
             return session_outcome("already_done", session)
         return session_outcome("refused", session, RefusalCode.NOT_OFFERED)
-    _lock_consultants(db, step, session)
+    _lock_persons(db, step, session)
     if not is_untouched(db, step, session) or sessions.change_refusal(session, ctx) is not None:
         return session_outcome("refused", session, RefusalCode.NOT_OFFERED)
     if not command.accepted:
@@ -162,7 +160,7 @@ def end_unanswered_proposal(db: Session, ctx: Context, session_id: UUID, step_id
     if step is None or step.state != StepState.OFFERED:
         return "the proposal is gone" if step is None else f"the proposal is {step.state}"
     session = affected.sessions[session_id]
-    _lock_consultants(db, step, session)
+    _lock_persons(db, step, session)
     if is_untouched(db, step, session) and sessions.change_refusal(session, ctx) is None:
         _cancel(db, ctx, step, session)
     else:
@@ -172,6 +170,7 @@ def end_unanswered_proposal(db: Session, ctx: Context, session_id: UUID, step_id
     return None
 
 
-def _lock_consultants(db: Session, step: AbsencePlanStep, session: ScheduledSession) -> None:
+def _lock_persons(db: Session, step: AbsencePlanStep, session: ScheduledSession) -> None:
     who = step.consultant_user_id
-    store.lock_consultants(db, {session.consultant_user_id, *([who] if who else [])})
+    consultants = {session.consultant_user_id, *([who] if who else [])}
+    store.lock_persons(db, consultants, [session.requester_user_id])

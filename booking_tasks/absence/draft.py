@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -40,6 +40,10 @@ class AffectedSessions:
     def request(self, session: ScheduledSession) -> ConsultationRequest:
         return self.requests[session.consultation_request_id]
 
+    def requester_ids(self) -> set[UUID]:
+        """The requesters of all sessions."""
+        return {one.requester_user_id for one in self.sessions.values()}
+
     def in_order(self) -> list[ScheduledSession]:
         """The sessions in order of start."""
         return sorted(self.sessions.values(), key=lambda one: (one.scheduled_start_time, one.id))
@@ -53,49 +57,85 @@ def lock_affected(db: Session, ids: Sequence[UUID]) -> AffectedSessions:
     )
 
 
+def lock_steps(db: Session, plan: AbsencePlan, steps: Sequence[AbsencePlanStep]) -> AffectedSessions:
+    """Lock the sessions, requests and people of a plan's steps, in the one lock order."""
+    affected = lock_affected(db, [one.scheduled_session_id for one in steps])
+    who = {one.consultant_user_id for one in steps if one.consultant_user_id}
+    store.lock_persons(db, {plan.consultant_user_id, *who}, affected.requester_ids())
+    return affected
+
+
 def draft_steps(
     db: Session, ctx: Context, plan: AbsencePlan, affected: AffectedSessions
 ) -> list[AbsencePlanStep]:
-    """Draft a step for each session. Nothing is written, but the consultants and requesters are locked."""
-    chosen = {UUID(one): UUID(who) for one, who in plan.criteria.get("chosen", {}).items()}
-    choices = {
-        one.id: _choices(db, ctx, one, affected.request(one), chosen.get(one.id))
-        for one in affected.in_order()
-    }
+    """Draft a step for each session. Nothing is written; only the pools are locked afterwards.
+
+    The first dry run locks the consultants who could take a session at its own time. When that leaves a
+    session, its locks are released, so that a second one can lock them together with those who have other
+    times.
+    """
+    service_type_ids = {one.consultation_service_type_id for one in affected.sessions.values()}
+    assignments.lock_pools(db, service_type_ids, ctx.now)
+    choices = {one.id: _choices(db, ctx, plan, one, affected.request(one)) for one in affected.in_order()}
     who = {one.consultant_user_id for able, _ in choices.values() for one in able}
-    store.lock_consultants(db, {plan.consultant_user_id, *who})
-    store.lock_requesters(db, (one.requester_user_id for one in affected.sessions.values()))
-    dry_run = DryRun(db, ctx, plan, affected)
-    with savepoint(db) as attempt:
-        attempt.discard()
-        assigned = Distribution(
-            {one: [candidate.consultant_user_id for candidate in able] for one, (able, _) in choices.items()},
-            dry_run.reserve,
-            dry_run.release,
-        ).distribute()
-        steps = []
-        for position, session in enumerate(affected.in_order(), 1):
-            able, why = choices[session.id]
-            if session.id in assigned:
-                step = _reassigned(session, assigned[session.id], able, chosen.get(session.id))
-            else:
-                step = dry_run.fallback_step(session, why)
-            step.id, step.plan_id, step.position = uuid7(), plan.id, position
-            steps.append(step)
+    who.add(plan.consultant_user_id)
+    steps, left = _dry_run(db, ctx, plan, affected, choices, who)
+    if left:
+        others = DryRun(db, ctx, plan, affected)
+        who.update(*(others.nearest(one, _NEW_TIMES_TRIED + len(left)) for one in left))
+        steps, _ = _dry_run(db, ctx, plan, affected, choices, who)
     return steps
 
 
-def _choices(
+#: Session -> who could take it at its own time, best first, and the reason when there is nobody.
+Choices = Mapping[UUID, tuple[list[Candidate], str]]
+
+
+def _dry_run(
     db: Session,
     ctx: Context,
-    session: ScheduledSession,
-    request: ConsultationRequest,
-    chosen: UUID | None,
+    plan: AbsencePlan,
+    affected: AffectedSessions,
+    choices: Choices,
+    consultants: set[UUID],
+) -> tuple[list[AbsencePlanStep], list[ScheduledSession]]:
+    """Lock these consultants and the requesters, and try everything with them; releases the locks.
+
+    Returns the steps, and the sessions that nobody can take at their own time.
+    """
+    steps, left = [], []
+    dry_run = DryRun(db, ctx, plan, affected, consultants)
+    with savepoint(db) as attempt:
+        attempt.discard()
+        store.lock_persons(db, consultants, affected.requester_ids())
+        by_session = {one: [who.consultant_user_id for who in able] for one, (able, _) in choices.items()}
+        assigned = Distribution(by_session, dry_run.reserve, dry_run.release).distribute()
+        for position, session in enumerate(affected.in_order(), 1):
+            able, why = choices[session.id]
+            if session.id in assigned:
+                step = _reassigned(session, assigned[session.id], able, _chosen(plan, session))
+            else:
+                left.append(session)
+                step = dry_run.fallback_step(session, why)
+            step.id, step.plan_id, step.position = uuid7(), plan.id, position
+            steps.append(step)
+    return steps, left
+
+
+def _chosen(plan: AbsencePlan, session: ScheduledSession) -> UUID | None:
+    """The consultant whom the planner named for a session, or None."""
+    named = plan.criteria.get("chosen", {}).get(str(session.id))
+    return None if named is None else UUID(named)
+
+
+def _choices(
+    db: Session, ctx: Context, plan: AbsencePlan, session: ScheduledSession, request: ConsultationRequest
 ) -> tuple[list[Candidate], str]:
     """The consultants who could take the session, best first, and the reason when there is none.
 
     Consultants who confirm bookings themselves come last.
     """
+    chosen = _chosen(plan, session)
     found = substitutes_at_session_time(db, ctx, session, request, confirming=True)
     if chosen is not None:
         found = [one for one in found if one.consultant_user_id == chosen]
@@ -126,10 +166,21 @@ def _reassigned(
 
 
 class DryRun:
-    """Reserves and releases real time while a plan is drafted; the caller rolls it back."""
+    """Reserves and releases real time while a plan is drafted; the caller rolls it back.
 
-    def __init__(self, db: Session, ctx: Context, plan: AbsencePlan, affected: AffectedSessions) -> None:
+    Other times are those of `consultants`, who are locked; without them, those of anybody, for reading alone.
+    """
+
+    def __init__(
+        self,
+        db: Session,
+        ctx: Context,
+        plan: AbsencePlan,
+        affected: AffectedSessions,
+        consultants: Collection[UUID] | None = None,
+    ) -> None:
         self._db, self._ctx, self._plan, self._affected = db, ctx, plan, affected
+        self._consultants = consultants
         starts = [one.scheduled_start_time for one in affected.sessions.values()]
         self._announced = announce_at(ctx.now, ctx.policies.absence_grace, starts)
 
@@ -154,7 +205,7 @@ class DryRun:
     def fallback_step(self, session: ScheduledSession, why: str) -> AbsencePlanStep:
         """Propose the first other time that can be held for the requester; otherwise cancel."""
         request = self._affected.request(session)
-        for start, end, who in self._starts(session, request):
+        for start, end, who in self._starts(session, request)[:_NEW_TIMES_TRIED]:
             until = answer_deadline(
                 self._announced, self._ctx.policies.absence_answer, session.scheduled_start_time, start
             )
@@ -167,6 +218,10 @@ class DryRun:
             return step
         return _step(session, StepAction.CANCEL, why)
 
+    def nearest(self, session: ScheduledSession, most: int) -> list[UUID]:
+        """The consultants with the earliest other times for a session, at most so many."""
+        return [who for _, _, who in self._starts(session, self._affected.request(session))[:most]]
+
     def _starts(
         self, session: ScheduledSession, request: ConsultationRequest
     ) -> list[tuple[datetime, datetime, UUID]]:
@@ -175,6 +230,8 @@ class DryRun:
         since = session.scheduled_end_time
         until = session.scheduled_start_time + NEW_TIME_WITHIN
         others = substitutes_at_other_times(self._db, self._ctx, session, request)
+        if self._consultants is not None:
+            others = [one for one in others if one in self._consultants]
         full = assignments.at_capacity(self._db, others, self._ctx.now)
         colleagues = [one for one in others if one != own and one not in full]
         found = dict(self._first(session, request, colleagues, since, until))
@@ -182,7 +239,7 @@ class DryRun:
             found |= self._first(session, request, [own], max(since, away_until), until)
         length = session.scheduled_end_time - session.scheduled_start_time
         fitting = [(start, end, who) for who, (start, end) in found.items() if end - start == length]
-        return sorted(fitting, key=lambda one: (one[0], one[2] != own, one[2]))[:_NEW_TIMES_TRIED]
+        return sorted(fitting, key=lambda one: (one[0], one[2] != own, one[2]))
 
     def _first(
         self,

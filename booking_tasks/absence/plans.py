@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.absence import store
 from booking_tasks.absence.announcement import announce_plan
-from booking_tasks.absence.draft import AffectedSessions, draft_steps, lock_affected
+from booking_tasks.absence.draft import AffectedSessions, draft_steps, lock_affected, lock_steps
 from booking_tasks.absence.rules import announce_at
 from booking_tasks.absence.state import transition_plan, transition_step
 from booking_tasks.absence.steps import apply_step, is_untouched, revert_step
@@ -134,9 +134,8 @@ def apply_plan(db: Session, ctx: Context, command: ApplyAbsencePlan) -> AbsenceP
         return _outcome("already_done", plan, steps)
     if plan.state == PlanState.UNDONE:
         return _outcome("refused", plan, steps, RefusalCode.ALREADY_UNDONE)
-    affected = _lock_all(db, plan, steps)
-    with savepoint(db) as attempt:
-        is_applied = _apply_steps(db, ctx, plan, steps, affected)
+    with savepoint(db) as attempt:  # a draft that is outdated gives its locks back before the next one
+        is_applied = _apply_steps(db, ctx, plan, steps, lock_steps(db, plan, steps))
         if not is_applied:
             attempt.discard()
     if not is_applied:
@@ -144,15 +143,6 @@ def apply_plan(db: Session, ctx: Context, command: ApplyAbsencePlan) -> AbsenceP
     if plan.announce_at is not None and plan.announce_at <= ctx.now:
         announce_plan(db, ctx, plan)
     return _outcome("done", plan, store.steps_of(db, plan.id))
-
-
-def _lock_all(db: Session, plan: AbsencePlan, steps: Sequence[AbsencePlanStep]) -> AffectedSessions:
-    """Lock the sessions, requests, consultants and requesters of a plan, in the one lock order."""
-    affected = lock_affected(db, [one.scheduled_session_id for one in steps])
-    who = {one.consultant_user_id for one in steps if one.consultant_user_id}
-    store.lock_consultants(db, {plan.consultant_user_id, *who})
-    store.lock_requesters(db, (one.requester_user_id for one in affected.sessions.values()))
-    return affected
 
 
 def _apply_steps(
@@ -190,7 +180,7 @@ def undo_plan(db: Session, ctx: Context, command: UndoAbsencePlan) -> AbsencePla
         is_announced = plan.state == PlanState.ANNOUNCED
         code: UndoPlanCode = RefusalCode.ALREADY_ANNOUNCED if is_announced else RefusalCode.NOT_APPLIED
         return _outcome("refused", plan, steps, code)
-    affected = _lock_all(db, plan, steps)
+    affected = lock_steps(db, plan, steps)
     for step in steps:
         session = affected.sessions[step.scheduled_session_id]
         untouched = is_untouched(db, step, session)

@@ -144,9 +144,15 @@ def lock_requests(db: Session, ids: Iterable[UUID]) -> dict[UUID, ConsultationRe
     return {one.id: one for one in rows}
 
 
-def lock_requesters(db: Session, ids: Iterable[UUID]) -> None:
-    """Lock several requesters in the order of their ids, as every reservation locks its persons."""
-    db.execute(_LOCK_PERSONS, {"persons": list(ids)})
+def lock_persons(db: Session, consultants: Iterable[UUID], requesters: Iterable[UUID]) -> None:
+    """Lock the consultants, then the time of all these people; each in the order of their ids.
+
+    Whoever reserves time with them waits here. Nobody else may be locked later in the same transaction,
+    unless a savepoint around this call is rolled back.
+    """
+    found = set(consultants)
+    lock_consultants(db, found)
+    db.execute(_LOCK_PERSONS, {"persons": list(found | set(requesters))})
 
 
 # -- plans ------------------------------------------------------------------------------------------------

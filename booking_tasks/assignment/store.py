@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -112,6 +112,17 @@ def lock_pool(db: Session, criteria: Criteria, now: datetime) -> Pool:
         requester_zone=rows[0].requester_zone if rows else None,
         has_aliases=bool(rows and rows[0].has_aliases),
     )
+
+
+_LOCK_POOL = text("SELECT count(*) FROM lock_pool_v1(:pool, :now)").bindparams(
+    bindparam("pool", type_=PG_UUID(as_uuid=True))
+)
+
+
+def lock_pools(db: Session, service_type_ids: Iterable[UUID], now: datetime) -> None:
+    """Lock several pools in the order of their ids; `lock_pool` then reads each without waiting."""
+    for one in sorted(set(service_type_ids)):
+        db.execute(_LOCK_POOL, {"pool": one, "now": now})
 
 
 _FULL = text(
