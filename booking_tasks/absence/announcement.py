@@ -101,7 +101,7 @@ def _propose(db: Session, ctx: Context, step: AbsencePlanStep, session: Schedule
 
 def _cancel(db: Session, ctx: Context, step: AbsencePlanStep, session: ScheduledSession) -> None:
     """Cancel a session, and release the time that was held for its requester."""
-    release_hold(db, ctx, step)
+    release_hold(db, ctx, step, session)
     transition_step(step, StepState.CANCELLED)
     sessions.cancel_locked(db, ctx, session, SessionStatus.CANCELLED_BY_CONSULTANT, _AWAY)
 

@@ -113,7 +113,7 @@ def revert_step(
     Where somebody changed the session since, only what the plan still keeps is released.
     """
     store.delete_slot(db, step.block_id, SlotStatus.UNAVAILABLE)
-    release_hold(db, ctx, step)
+    release_hold(db, ctx, step, session)
     if untouched and step.before is not None:
         session.substitute_user_id = None
         if store.delete_slot(db, step.booking_id, SlotStatus.BOOKED) and step.consultant_user_id is not None:
@@ -121,7 +121,8 @@ def revert_step(
         store.restore_booking(db, step.before)
 
 
-def release_hold(db: Session, ctx: Context, step: AbsencePlanStep) -> None:
+def release_hold(db: Session, ctx: Context, step: AbsencePlanStep, session: ScheduledSession) -> None:
     """Release the time that was held for the requester's answer."""
     if store.delete_slot(db, step.hold_id, SlotStatus.HELD) and step.consultant_user_id is not None:
-        record_capacity_released(db, ctx, [step.consultant_user_id], "not_accepted")
+        people = [step.consultant_user_id, session.requester_user_id]
+        record_capacity_released(db, ctx, people, "not_accepted")

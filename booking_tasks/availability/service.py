@@ -56,9 +56,9 @@ def start_code(refusal: str) -> StartCode:
 
 def expire_holds(db: Session, ctx: Context, limit: int = 500) -> int:
     """Delete holds whose time is over, and return how many they were."""
-    freed = store.delete_expired_holds(db, ctx.now, limit)
-    record_capacity_released(db, ctx, freed, "hold_over")
-    return len(freed)
+    count, people = store.delete_expired_holds(db, ctx.now, limit)
+    record_capacity_released(db, ctx, people, "hold_over")
+    return count
 
 
 def free_time(
@@ -154,8 +154,14 @@ def release_hold(db: Session, ctx: Context, request_id: UUID) -> bool:
     held = _locked_hold(db, request_id)
     if held is None or not store.delete_hold(db, held):
         return False
-    record_capacity_released(db, ctx, [held.consultant_user_id], "hold_released")
+    record_capacity_released(db, ctx, _people_of(held), "hold_released")
     return True
+
+
+def _people_of(reservation: AvailabilitySlot) -> list[UUID]:
+    """The consultant and the requester of a reservation."""
+    people = reservation.consultant_user_id, reservation.requester_user_id
+    return [who for who in people if who is not None]
 
 
 def held_slot(db: Session, request_id: UUID) -> AvailabilitySlot | None:
@@ -179,7 +185,6 @@ def release_session_time(
     kept = store.hold_of_request(db, request_id)
     for who in sorted({consultant_user_id, *([kept.consultant_user_id] if kept else [])}):
         store.lock_consultant(db, who)
-    if store.delete_booking(db, session_id):
-        record_capacity_released(db, ctx, [consultant_user_id], "booking_freed")
+    record_capacity_released(db, ctx, store.delete_booking(db, session_id), "booking_freed")
     if kept is not None:
         release_hold(db, ctx, request_id)

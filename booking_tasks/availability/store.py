@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import CursorResult, TextClause, any_, bindparam, delete, func, literal, or_, select, text
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy import (
+    CursorResult,
+    Delete,
+    TextClause,
+    any_,
+    bindparam,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, Range
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.enums import SlotStatus
 from booking_tasks.kit.bulk import IN_BULK
+from booking_tasks.kit.instants import Span
 from booking_tasks.models import (
     AvailabilitySlot,
     Consultant,
     ConsultationRequest,
+    OccupiedTime,
     ServiceType,
     SpecializationAlias,
 )
@@ -182,6 +197,29 @@ def _spans_by_consultant(db: Session, query: TextClause, values: dict[str, Any])
     return {who: Spans(starts, ends) for who, starts, ends in rows}
 
 
+def occupied_spans(
+    db: Session, people: Collection[UUID], since: datetime, until: datetime | None, now: datetime
+) -> dict[UUID, tuple[Span, ...]]:
+    """Return when people are occupied in [since, until): sessions and live holds, in whatever role."""
+    rows = db.execute(
+        select(
+            OccupiedTime.person_id,
+            type_coerce(func.lower(OccupiedTime.span), TIMESTAMP(timezone=True)),
+            type_coerce(func.upper(OccupiedTime.span), TIMESTAMP(timezone=True)),
+        )
+        .where(
+            OccupiedTime.person_id.in_(people),
+            OccupiedTime.span.overlaps(Range(since, until)),
+            or_(OccupiedTime.held_until.is_(None), OccupiedTime.held_until > now),
+        )
+        .order_by(OccupiedTime.person_id, OccupiedTime.span)
+    )
+    found: dict[UUID, list[Span]] = {}
+    for who, start, end in rows:
+        found.setdefault(who, []).append((start, end))
+    return {who: tuple(spans) for who, spans in found.items()}
+
+
 _RESERVE_START = text(
     "SELECT refusal, session_end FROM reserve_start_v2(:id, :status, :source, :consultant, :requester,"
     " :request, :service_type, :start, :now, :held_until, :hold_token, :session)"
@@ -257,18 +295,14 @@ def delete_hold(db: Session, hold: AvailabilitySlot) -> bool:
     )
 
 
-def delete_booking(db: Session, session_id: UUID) -> int:
-    """Delete the booking of a session, and return how many it had (one or none)."""
-    return _deleted(
-        db,
-        delete(AvailabilitySlot).where(
-            AvailabilitySlot.scheduled_session_id == session_id, AvailabilitySlot.status == SlotStatus.BOOKED
-        ),
-    )
+def delete_booking(db: Session, session_id: UUID) -> set[UUID]:
+    """Delete the booking of a session, and return its two people, if it had one."""
+    own = AvailabilitySlot.scheduled_session_id == session_id, AvailabilitySlot.status == SlotStatus.BOOKED
+    return _deleted_people(db, delete(AvailabilitySlot).where(*own), "fetch")[1]
 
 
-def delete_expired_holds(db: Session, now: datetime, limit: int) -> list[UUID]:
-    """Delete holds whose time is over, and return their consultants. They block nobody before that."""
+def delete_expired_holds(db: Session, now: datetime, limit: int) -> tuple[int, set[UUID]]:
+    """Delete holds whose time is over; return how many, and their people. They block nobody before that."""
     expired = (
         select(AvailabilitySlot.id)
         .where(AvailabilitySlot.status == SlotStatus.HELD, AvailabilitySlot.held_until <= now)
@@ -277,9 +311,16 @@ def delete_expired_holds(db: Session, now: datetime, limit: int) -> list[UUID]:
         .with_for_update(skip_locked=True)
     )
     chosen = select(expired.cte("expired").c.id)  # a CTE runs once; a subquery may run again and lock more
-    gone = delete(AvailabilitySlot).where(AvailabilitySlot.id.in_(chosen))
-    owners = gone.returning(AvailabilitySlot.consultant_user_id)
-    return list(db.execute(owners.execution_options(synchronize_session=False)).scalars())
+    return _deleted_people(db, delete(AvailabilitySlot).where(AvailabilitySlot.id.in_(chosen)), False)
+
+
+def _deleted_people(
+    db: Session, statement: Delete, synchronize_session: Literal["fetch", False]
+) -> tuple[int, set[UUID]]:
+    """Delete reservations; return how many, and their consultants and requesters."""
+    people = statement.returning(AvailabilitySlot.consultant_user_id, AvailabilitySlot.requester_user_id)
+    rows = db.execute(people.execution_options(synchronize_session=synchronize_session)).all()
+    return len(rows), {who for row in rows for who in row if who is not None}
 
 
 def _deleted(db: Session, statement: Any) -> int:

@@ -246,9 +246,9 @@ class _Reader:
         """(request, opening, score) of each pair; also notes who is free only while the requester is not."""
         if not self._problem.starts:
             return
-        taken = batch_store.busy_spans_of_requesters(
+        taken = ledger.occupied_spans(
             self._db,
-            list({one.requester_user_id for one in self._claims}),
+            {one.requester_user_id for one in self._claims},
             min(self._problem.starts),
             max(self._problem.ends),
             self._now,
@@ -263,7 +263,7 @@ class _Reader:
         for place, claim in enumerate(self._claims):
             mine = self._considered_openings(place, passed[claim.shape], alike[claim.shape])
             passed[claim.shape] += 1
-            free = self._free(place, mine, taken.get(claim.requester_user_id, []))
+            free = self._free(place, mine, taken.get(claim.requester_user_id, ()))
             if offered:
                 free = [one for one in free if self._key(place, one) not in offered]
             circumstances = self._score_inputs.circumstances(self._criteria[place], claim.low, claim.latest)

@@ -9,16 +9,15 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
-from booking_tasks.enums import RequestStatus, SlotStatus
+from booking_tasks.enums import RequestStatus
 from booking_tasks.models import (
     AssignmentBatch,
     AssignmentDecision,
-    AvailabilitySlot,
     ConsultationRequest,
     DirectoryUser,
     ScheduledSession,
@@ -194,30 +193,6 @@ def used(
         },
     )
     return {(row[0], row[1]): (Usage(row[2], int(row[3])), Usage(row[4], int(row[5]))) for row in rows}
-
-
-def busy_spans_of_requesters(
-    db: Session, requesters: Sequence[UUID], start: datetime, end: datetime, now: datetime
-) -> dict[UUID, list[tuple[datetime, datetime]]]:
-    """(start, end) of the sessions and live holds that requesters already have in a time."""
-    rows = db.execute(
-        select(
-            AvailabilitySlot.requester_user_id,
-            AvailabilitySlot.session_start_time,
-            AvailabilitySlot.session_end_time,
-        ).where(
-            AvailabilitySlot.requester_user_id.in_(requesters),
-            AvailabilitySlot.status.in_(("held", "booked")),
-            or_(AvailabilitySlot.status == SlotStatus.BOOKED, AvailabilitySlot.held_until > now),
-            AvailabilitySlot.session_end_time > start,
-            AvailabilitySlot.session_start_time < end,
-        )
-    )
-    found: dict[UUID, list[tuple[datetime, datetime]]] = {}
-    for who, begins, ends in rows:
-        if who is not None and begins is not None and ends is not None:
-            found.setdefault(who, []).append((begins, ends))
-    return found
 
 
 def offered_before(db: Session, ids: Sequence[UUID]) -> set[tuple[UUID, UUID, datetime]]:

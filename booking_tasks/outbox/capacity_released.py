@@ -1,4 +1,4 @@
-"""Recording that time of consultants became free, in the transaction that frees it.
+"""Recording that time of people became free, in the transaction that frees it.
 
 The job names the consultant. Which starts that makes bookable is evaluated when the job runs, from the slot
 ledger as it is then: a freed hour may also lift the limit of a whole week. When such a job is lost, or time
@@ -20,9 +20,13 @@ from booking_tasks.outbox.jobs import NewJob
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
 
 
-def record_capacity_released(db: Session, ctx: Context, consultants: Iterable[UUID], reason: str) -> None:
-    """Insert a job for each consultant whose time became free; `reason` is for the job's reader."""
-    released = [NewJob(OfferTime(who, reason, uuid7()), ctx.now) for who in sorted(set(consultants))]
+def record_capacity_released(db: Session, ctx: Context, people: Iterable[UUID], reason: str) -> None:
+    """Insert a job for each of these people who is a consultant; `reason` is for the job's reader.
+
+    A requester whose time became free is named too: they may be a consultant, who is then free as well.
+    """
+    consultants = jobs.consultants_among(db, set(people))
+    released = [NewJob(OfferTime(who, reason, uuid7()), ctx.now) for who in consultants]
     if released:
         jobs.insert_jobs(db, released)
         wake_after_commit(db, {JobType.OFFER_TIME})

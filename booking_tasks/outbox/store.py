@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.instants import to_iso
+from booking_tasks.models import Consultant
 from booking_tasks.outbox.jobs import NewJob
 
 _APPEND_EVENT = text("SELECT append_event_v1(:event, :jobs)").bindparams(
@@ -25,6 +27,12 @@ def insert_jobs(db: Session, jobs: Iterable[NewJob], event: Mapping[str, Any] | 
         return []
     made = db.execute(_APPEND_EVENT, {"event": event, "jobs": rows(new_jobs.values())})
     return [new_jobs[key] for key in made.scalars()]
+
+
+def consultants_among(db: Session, people: Collection[UUID]) -> list[UUID]:
+    """Those of the people who are consultants, in order of ids."""
+    found = select(Consultant.consultant_user_id).where(Consultant.consultant_user_id.in_(people))
+    return list(db.execute(found.order_by(Consultant.consultant_user_id)).scalars())
 
 
 def rows(jobs: Iterable[NewJob]) -> list[dict[str, Any]]:

@@ -139,7 +139,8 @@ def move(
 ) -> None:
     """Move a locked session to a time that is booked for it already."""
     before = _state(session)
-    record_capacity_released(db, ctx, [session.consultant_user_id], "moved")
+    people = [session.consultant_user_id, session.requester_user_id]
+    record_capacity_released(db, ctx, people, "moved")
     session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
     session.substitute_user_id = None
     revise(session, ctx)
@@ -166,6 +167,9 @@ def reassign(
 ) -> None:
     """Reassign a session to a consultant whose slot is booked already. Session and request are locked."""
     former, before = session.consultant_user_id, _state(session)
+    freed = [former]
+    if (taken.start, taken.end) != (session.scheduled_start_time, session.scheduled_end_time):
+        freed.append(session.requester_user_id)
     session.consultant_user_id = request.assigned_consultant_user_id = consultant_user_id
     session.scheduled_start_time, session.scheduled_end_time = taken.start, taken.end
     session.substitute_user_id = None
@@ -173,7 +177,7 @@ def reassign(
     request.updated_at = ctx.now
     if reverse_credit(db, ctx, request.id, EventType.SESSION_REASSIGNED):
         grant_credit(db, ctx, request, consultant_user_id)
-    record_capacity_released(db, ctx, [former], "reassigned")
+    record_capacity_released(db, ctx, freed, "reassigned")
     db.flush()
     outbox.record_event(
         db,

@@ -83,7 +83,8 @@ def _waiting_requests(
 ) -> list[WaitingRequest]:
     """The requests of active service types, with the terms of their scores."""
     who, found = consultant.consultant_user_id, requests.values()
-    busy = store.busy_spans(db, {one.requester_user_id for one in found}, ctx.now)
+    requesters = {one.requester_user_id for one in found}
+    busy = ledger.occupied_spans(db, requesters, ctx.now, None, ctx.now)
     offered = store.offered_starts(db, requests.keys(), who)
     familiarity = store.familiarity(db, who, found)
     profile = profile_of(consultant)

@@ -1,4 +1,4 @@
-"""The queries about waiting requests: who waits, their busy times and earlier offers."""
+"""The queries about waiting requests: who waits, whom they know, and earlier offers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment.store import awaiting_assignment
-from booking_tasks.enums import RequestStatus, SlotStatus
+from booking_tasks.enums import RequestStatus
 from booking_tasks.models import (
-    AvailabilitySlot,
     Consultant,
     ConsultationRequest,
     ScheduledSession,
@@ -41,31 +40,6 @@ def active_service_types(db: Session, ids: Collection[UUID]) -> dict[UUID, Servi
     """The active service types among these."""
     found = select(ServiceType).where(ServiceType.id.in_(ids), ServiceType.is_active)
     return {one.id: one for one in db.execute(found).scalars()}
-
-
-def busy_spans(
-    db: Session, requesters: Collection[UUID], now: datetime
-) -> dict[UUID, tuple[tuple[datetime, datetime], ...]]:
-    """The sessions and live holds ahead of each requester."""
-    rows = db.execute(
-        select(
-            AvailabilitySlot.requester_user_id,
-            AvailabilitySlot.session_start_time,
-            AvailabilitySlot.session_end_time,
-        ).where(
-            AvailabilitySlot.requester_user_id.in_(requesters),
-            AvailabilitySlot.session_end_time > now,
-            or_(
-                AvailabilitySlot.status == SlotStatus.BOOKED,
-                (AvailabilitySlot.status == SlotStatus.HELD) & (AvailabilitySlot.held_until > now),
-            ),
-        )
-    )
-    found: dict[UUID, list[tuple[datetime, datetime]]] = defaultdict(list)
-    for who, start, end in rows:
-        if who is not None and start is not None and end is not None:  # a reservation has all of them
-            found[who].append((start, end))
-    return {who: tuple(spans) for who, spans in found.items()}
 
 
 def familiarity(

@@ -20,6 +20,7 @@ from booking_tasks.context import Context
 from booking_tasks.contracts import (
     AddLeave,
     CancelSession,
+    ConfirmHold,
     DeclineRequest,
     HoldSlot,
     ReleaseHold,
@@ -201,6 +202,81 @@ def test_freed_time_is_noted_with_the_change_and_rung_for(
     assert counter.noted()[reason] >= 1
     assert set(counter.noted()) == {reason}
     assert "offer_time" in pending_wakeups(db)
+
+
+def _as_requester(counter: Counter, **values: Any) -> Any:
+    """A hold of the consultant as a requester with somebody else."""
+    other = builders.consultant(counter.db).consultant_user_id
+    counter.frees(hours=4, who=other)
+    return counter.say(
+        holds.hold_slot,
+        HoldSlot,
+        request_id=uuid7(),
+        requester_user_id=counter.who,
+        service_type_id=counter.service_type.id,
+        consultant_user_id=other,
+        start=START,
+        **values,
+    )
+
+
+def _session_as_requester(counter: Counter) -> UUID:
+    held = _as_requester(counter)
+    token = {"request_id": held.request_id, "hold_token": held.hold_token}
+    booked: UUID = counter.say(holds.confirm_hold, ConfirmHold, **token).session_id
+    assert not counter.noted()
+    return booked
+
+
+def releases_as_requester(counter: Counter) -> None:
+    held = _as_requester(counter)
+    counter.say(holds.release_hold, ReleaseHold, request_id=held.request_id, hold_token=held.hold_token)
+
+
+def runs_out_as_requester(counter: Counter) -> None:
+    _as_requester(counter)
+    counter.later(minutes=10)
+    assert availability.expire_holds(counter.db, counter.ctx) == 1
+
+
+def cancels_as_requester(counter: Counter) -> None:
+    about = {"session_id": _session_as_requester(counter), "cancelled_by": "user", "reason": "exam"}
+    counter.say(sessions.cancel, CancelSession, **about)
+
+
+def moves_as_requester(counter: Counter) -> None:
+    about = {"session_id": _session_as_requester(counter), "new_start": START + HOUR}
+    counter.say(sessions.reschedule, RescheduleSession, **about)
+
+
+@pytest.mark.parametrize(
+    ("way", "reason"),
+    [
+        (releases_as_requester, "hold_released"),
+        (runs_out_as_requester, "hold_over"),
+        (cancels_as_requester, "booking_freed"),
+        (moves_as_requester, "moved"),
+    ],
+)
+def test_time_of_a_requester_who_is_a_consultant_is_offered_on(
+    db: Session, ctx: Context, way: Callable[[Counter], None], reason: str
+) -> None:
+    counter = Counter(db, ctx)
+    counter.frees(hours=4)
+    waits = counter.waits(
+        preferred_start_time=START,
+        preferred_end_time=START + HOUR,
+        requester_user_id=builders.user(db).user_id,
+        excluded_consultant_user_ids=[counter.who],
+    )
+    waits.excluded_consultant_user_ids = []
+    db.flush()
+
+    way(counter)
+
+    assert counter.noted() == {reason: 1}
+    assert counter.offers() == waits.id
+    assert counter.offer(waits).start_time == START
 
 
 def test_what_frees_nothing_notes_nothing(db: Session, ctx: Context) -> None:

@@ -1,9 +1,9 @@
 WITH requester AS (
-    SELECT range_agg(tstzrange(session_start_time, session_end_time)) AS taken
-    FROM consultant_availability_slots
+    SELECT range_agg(span) AS taken
+    FROM occupied_times
     WHERE
-        requester_user_id = :requester AND status IN ('held', 'booked')
-        AND (status = 'booked' OR held_until > :now)
+        person_id = :requester AND span && tstzrange(:since, NULL)
+        AND (held_until IS NULL OR held_until > :now)
 ),
 
 offered AS (
