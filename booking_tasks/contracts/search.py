@@ -25,7 +25,13 @@ SearchCode = Literal[RefusalCode.UNKNOWN_SERVICE_TYPE,]
 
 
 EmptyReason = Literal[
-    "no_skill", "no_hours", "beyond_horizon", "notice_too_short", "all_taken", "limit_reached"
+    "no_skill",
+    "no_hours",
+    "beyond_horizon",
+    "notice_too_short",
+    "all_taken",
+    "limit_reached",
+    "requester_busy",
 ]
 
 
@@ -48,8 +54,8 @@ class SearchOutcome(Outcome[SearchCode]):
     are no starts: `no_consultant` (no requested consultant offers the service type), `range_over` (it is in
     the past), or the reason of the consultant who came furthest. `counts` then has the number of consultants
     of each reason, each counted once: without the specializations, without hours in the range, or with all
-    hours beyond the horizon, within the notice, booked or blocked, or over a limit. Code when refused:
-    `unknown_service_type`.
+    hours beyond the horizon, within the notice, booked or blocked, over a limit, or free only while the
+    requester of the query is occupied. Code when refused: `unknown_service_type`.
     """
 
     starts: tuple[FreeStart, ...] = ()
@@ -83,8 +89,10 @@ def _cursor(value: str) -> str:
 class SearchSlots(Query[SearchOutcome]):
     """Search free starts of one, several or all consultants with the required specializations.
 
-    The range contains the start, not the whole session. Without `end` it reaches to the horizon. For the next
-    page, send the same query with the `next` of the last outcome as `after`.
+    The range contains the start, not the whole session. Without `end` it reaches to the horizon. With
+    `requester_user_id`, only what this person could book is found: no hours of their own as a consultant, and
+    no start at which they are occupied, in whatever role. For the next page, send the same query with the
+    `next` of the last outcome as `after`.
     """
 
     task: ClassVar[str] = "search_slots"
@@ -96,6 +104,7 @@ class SearchSlots(Query[SearchOutcome]):
     end: Instant | None = None
     consultant_user_ids: Annotated[tuple[UUID, ...], Field(max_length=200)] = ()
     required_specializations: Specializations = ()
+    requester_user_id: UUID | None = None
     time_zone: ZoneName = "UTC"
     limit: int = Field(50, ge=1, le=500)
     after: Annotated[str, Field(max_length=200), AfterValidator(_cursor)] | None = None

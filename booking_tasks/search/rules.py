@@ -1,12 +1,18 @@
-"""Why a search is empty: each consultant counts once, by the reason that is closest to a booking."""
+"""Which starts suit a requester, and why a search is empty: each consultant counts once.
+
+They count by the reason that is closest to a booking.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from booking_tasks.contracts import EmptyReason
+from booking_tasks.kit.instants import Span
 
 #: The reason that blocks a start -> the reason of an empty search; the last is the closest to a booking.
 REASONS: Mapping[str, EmptyReason] = {
@@ -15,8 +21,21 @@ REASONS: Mapping[str, EmptyReason] = {
     "notice": "notice_too_short",
     "taken": "all_taken",
     "limit": "limit_reached",
+    "requester": "requester_busy",
 }
 _BY_CLOSENESS: tuple[EmptyReason, ...] = ("no_skill", *REASONS.values())
+
+
+@dataclass(frozen=True)
+class Requester:
+    """Who searches, and when they are occupied."""
+
+    user_id: UUID
+    occupied: Sequence[Span]
+
+    def is_free(self, start: datetime, end: datetime) -> bool:
+        """Whether they are nowhere else in this span."""
+        return all(end <= begins or ends <= start for begins, ends in self.occupied)
 
 
 def reasons(

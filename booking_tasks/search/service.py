@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability import store as ledger
 from booking_tasks.availability.rules import has_specializations, spellings
+from booking_tasks.availability.store import FreeStartRow
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
     FreeStart,
@@ -21,7 +22,7 @@ from booking_tasks.contracts import (
 from booking_tasks.enums import RefusalCode
 from booking_tasks.kit.time_zones import zone as zone_named
 from booking_tasks.search import store
-from booking_tasks.search.rules import closest_reason, reasons
+from booking_tasks.search.rules import Requester, closest_reason, reasons
 
 
 def search_slots(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome:
@@ -31,20 +32,9 @@ def search_slots(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome
         return SearchOutcome.refusal(
             RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no active service type"
         )
-    start, behind = cursor_place(query.after) if query.after else (query.start, None)
-    rows = store.page(
-        db,
-        query.consultant_user_ids,
-        _skills(db, query),
-        service_type.id,
-        max(start, query.start),
-        query.end,
-        ctx.now,
-        behind,
-        query.limit + 1,
-    )
+    rows, unsuitable = _rows(db, ctx, query)
     if not rows and query.after is None:
-        return _empty_outcome(db, ctx, query)
+        return _empty_outcome(db, ctx, query, unsuitable)
     zone = zone_named(query.time_zone)
     page = tuple(
         FreeStart(
@@ -57,6 +47,43 @@ def search_slots(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome
     )
     more = cursor_after(page[-1].start, page[-1].consultant_user_id) if len(rows) > query.limit else None
     return SearchOutcome(result="done", starts=page, next=more)
+
+
+def _rows(db: Session, ctx: Context, query: SearchSlots) -> tuple[list[FreeStartRow], set[UUID]]:
+    """The free starts of a page and one more, and whose starts do not suit the requester of the query."""
+    start, behind = cursor_place(query.after) if query.after else (query.start, None)
+    start, most = max(start, query.start), query.limit + 1
+    skills, requester = _skills(db, query), _requester(db, ctx, query)
+    found: list[FreeStartRow] = []
+    unsuitable: set[UUID] = set()
+    while True:
+        rows = store.page(
+            db,
+            query.consultant_user_ids,
+            skills,
+            query.service_type_id,
+            start,
+            query.end,
+            ctx.now,
+            behind,
+            most,
+        )
+        for who, begins, ends in rows:
+            if requester is None or (who != requester.user_id and requester.is_free(begins, ends)):
+                found.append((who, begins, ends))
+            else:
+                unsuitable.add(who)
+        if len(rows) < most or len(found) >= most:
+            return found[:most], unsuitable
+        behind, start, _ = rows[-1]
+
+
+def _requester(db: Session, ctx: Context, query: SearchSlots) -> Requester | None:
+    who = query.requester_user_id
+    if who is None:
+        return None
+    occupied = ledger.occupied_spans(db, [who], max(query.start, ctx.now), None, ctx.now)
+    return Requester(who, occupied.get(who, ()))
 
 
 def _skills(db: Session, query: SearchSlots) -> list[tuple[str, ...]]:
@@ -75,13 +102,17 @@ def _with_skills(db: Session, among: Sequence[tuple[UUID, list[str]]], query: Se
     return [who for who, offered in among if has_specializations(offered, required, known)]
 
 
-def _empty_outcome(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome:
-    everyone = ledger.bookable_consultants(db, query.service_type_id, query.consultant_user_ids)
+def _empty_outcome(
+    db: Session, ctx: Context, query: SearchSlots, unsuitable: Collection[UUID]
+) -> SearchOutcome:
+    bookable = ledger.bookable_consultants(db, query.service_type_id, query.consultant_user_ids)
+    everyone = [one for one in bookable if one[0] != query.requester_user_id]
     if not everyone:
         return SearchOutcome(result="done", empty_reason="no_consultant")
     if query.end is not None and query.end <= ctx.now:
         return SearchOutcome(result="done", empty_reason="range_over")
     skilled = _with_skills(db, everyone, query)
     found = store.blocking_reasons(db, skilled, query.service_type_id, query.start, query.end, ctx.now)
+    found |= {who: ["requester"] for who in unsuitable}
     counts = reasons(len(everyone) - len(skilled), skilled, found)
     return SearchOutcome(result="done", empty_reason=closest_reason(counts), counts=counts)
