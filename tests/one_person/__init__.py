@@ -1,0 +1,1 @@
+"""One person is in one place, whatever their role."""
