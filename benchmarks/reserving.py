@@ -84,6 +84,13 @@ _FILL = """
     SELECT consultant, start, start + interval '1 hour', 'booked', 'session', request, session, requester,
            start, start + interval '1 hour'
       FROM past;
+    -- What the trigger of the slot ledger would write.
+    INSERT INTO occupied_times (reservation_id, role, person_id, span, session_id)
+    SELECT f.id, p.role, p.who, tstzrange(f.start_time, f.end_time), f.scheduled_session_id
+      FROM consultant_availability_slots f
+     CROSS JOIN LATERAL (VALUES
+         ('consultant', f.consultant_user_id), ('requester', f.requester_user_id)) p (role, who)
+     WHERE f.status = 'booked';
     UPDATE scheduled_sessions SET status = 'in_progress';
     UPDATE scheduled_sessions SET status = 'completed';
     UPDATE consultation_requests SET status = 'completed';
