@@ -28,7 +28,7 @@ from booking_tasks.ops.secret_files import ACCESS, accounts_of, write_secrets
 from tests.messages.access import GuardedRabbitMQ
 from tests.messages.broker_permissions import QUEUE_OF
 
-pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(600)]
 
 ACCOUNTS = (*QUEUE_OF, "worker", "events", "operator")
 #: Account -> the exchanges that it may publish to.
