@@ -111,6 +111,7 @@ class BookingClient:
             task_queues=declared_queues(broker_url),
             task_create_missing_queues=False,
             task_default_exchange="",
+            task_default_queue="booking",  # Celery 5.5 wants one; each message names its own
             task_publish_retry=False,
             broker_connection_timeout=BROKER_SECONDS,
             broker_transport_options=_transport_options(broker_url),

@@ -7,6 +7,7 @@ be out of date.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGE = "booking_tasks"
+#: How Celery and kombu take the place of a class: as text.
+_PLACE = re.compile(rf"{PACKAGE}(\.\w+)+:\w+")
 ENTRIES = (f"{PACKAGE}.client", f"{PACKAGE}.contracts")
 
 
@@ -25,7 +28,7 @@ def _file_of(source: Path, module: str) -> Path | None:
 
 
 def _imported(file: Path) -> Iterator[str]:
-    """The modules of the package that a file imports, also inside functions."""
+    """The modules of the package that a file imports anywhere, or names for Celery and kombu."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         match node:
             case ast.Import(names=names):
@@ -33,6 +36,8 @@ def _imported(file: Path) -> Iterator[str]:
             case ast.ImportFrom(module=str(module), names=names, level=0):
                 yield module
                 yield from (f"{module}.{one.name}" for one in names)  # it may be a module
+            case ast.Constant(value=str(text)) if _PLACE.fullmatch(text):
+                yield text.partition(":")[0]
 
 
 def _with_parents(module: str) -> Iterator[str]:

@@ -48,6 +48,7 @@ _EXTRA_OF = {
     "anyio": "web",
     "caldav": "caldav",
     "aiosmtpd": "demo",
+    "prometheus_client": "metrics",
     "numpy": "solver",
     "scipy": "solver",
 }
