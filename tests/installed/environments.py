@@ -90,7 +90,7 @@ class Environment:
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=800,
         )
 
     def environment(self, **more: str) -> dict[str, str]:

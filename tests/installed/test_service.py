@@ -17,7 +17,7 @@ from tests.catalogues import fresh_database
 from tests.conftest import valkey_url
 from tests.installed.environments import Environment, asked_for, closure, link
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 _CLIENT = """
 import os

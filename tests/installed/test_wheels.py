@@ -14,7 +14,7 @@ from tests.conftest import valkey_url
 from tests.installed.client_distribution import client_files
 from tests.installed.environments import Environment, closure, link
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parent.parent.parent
 _CONFTEST = """
