@@ -117,7 +117,7 @@ class BeatScheduler(Scheduler):
         try:
             send_with_reconnect(partial(self._publish, entry))
         except Exception as error:  # noqa: BLE001 - each transport has its own errors; the next tick tries again
-            log.warning("beat.not_sent", entry=entry.name, error=type(error.__context__ or error).__name__)
+            log.warning("beat.not_sent", entry=entry.name, error=f"{type(error).__name__}: {error}")
         else:
             settings().heartbeat_file.touch()  # only a beat that reaches the broker is healthy
 
