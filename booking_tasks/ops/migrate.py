@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from booking_tasks.kit.database_urls import libpq_url
-from booking_tasks.kit.settings import load_settings
+from booking_tasks.kit.settings import load_settings, settings
 from booking_tasks.ops.schema_targets import BASE, HEAD, SchemaError, is_down, target_step
 
 if TYPE_CHECKING:
@@ -188,7 +188,10 @@ def _go(connection: Connection, revision: str, confirm: Callable[[str], None] | 
     """Go up or down to the step that is meant; False when the database is ahead of the newest step."""
     from alembic import command
     from alembic.runtime.migration import MigrationContext
+    from sqlalchemy import text
 
+    limit = f"{settings().lock_timeout.total_seconds() * 1000:.0f}ms"
+    connection.execute(text("SELECT set_config('lock_timeout', :limit, true)"), {"limit": limit})
     here = MigrationContext.configure(connection).get_current_revision()
     connection.rollback()
     refuse_development_schema(here)

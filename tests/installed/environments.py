@@ -72,7 +72,7 @@ class Environment:
         """Install a wheel, and link what it and these of its extras ask for."""
         self.install("--no-deps", "--no-index", wheel)
         (own,) = self.installed(_project(wheel))
-        link(closure(asked_for(own, extras)).values(), self.packages)
+        link(closure(requirements_of(own, extras)).values(), self.packages)
 
     def installed(self, name: str) -> list[Distribution]:
         """The distribution of this name in this environment, if it is there."""
@@ -99,7 +99,7 @@ class Environment:
         return {name: value for name, value in kept.items() if not name.startswith("BOOKING_")} | more
 
 
-def asked_for(own: Distribution, extras: Iterable[str] = ()) -> list[str]:
+def requirements_of(own: Distribution, extras: Iterable[str] = ()) -> list[str]:
     """The requirements of a distribution, with those of some of its extras."""
     requirements = [Requirement(text) for text in own.requires or ()]
     chosen = [

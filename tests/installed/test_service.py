@@ -15,7 +15,7 @@ from booking_tasks.ops.servers import free_port
 from booking_tasks.ops.service_processes import ServiceProcess
 from tests.catalogues import fresh_database
 from tests.conftest import valkey_url
-from tests.installed.environments import Environment, asked_for, closure, link
+from tests.installed.environments import Environment, closure, link, requirements_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -81,8 +81,8 @@ def running(
 def extra(environment: Environment, name: str, folder: Path) -> dict[str, str]:
     """The packages that an extra adds, in a folder; the variable that adds it to a process."""
     (own,) = environment.installed("booking-tasks")
-    added = closure(asked_for(own, [name]))
-    link((one for key, one in added.items() if key not in closure(asked_for(own))), folder)
+    added = closure(requirements_of(own, [name]))
+    link((one for key, one in added.items() if key not in closure(requirements_of(own))), folder)
     return {"PYTHONPATH": str(folder)}
 
 

@@ -33,7 +33,7 @@ def test_a_code_that_only_a_newer_service_has_is_plain_text(contract: type[Query
     assert outcome.message == answer["message"]
 
 
-def test_fields_and_other_words_of_a_newer_service_are_read_too() -> None:
+def test_fields_and_other_values_of_a_newer_service_are_read_too() -> None:
     answer = {
         "result": "done_twice",
         "status": "resting",

@@ -75,9 +75,9 @@ def test_the_longest_message_of_a_contract_is_below_the_limits_of_the_guard() ->
 
 
 def test_a_message_that_would_be_too_long_is_refused_with_its_longest_field() -> None:
-    words = tuple(f"{number:03}" + "😀" * 197 for number in range(50))
+    long_texts = tuple(f"{number:03}" + "😀" * 197 for number in range(50))
     with pytest.raises(ValidationError) as refused:
-        command(details="😀" * 10_000, required_specializations=words)
+        command(details="😀" * 10_000, required_specializations=long_texts)
 
     [problem] = field_errors([dict(one) for one in refused.value.errors(include_url=False)])
     assert problem.field == "details"
