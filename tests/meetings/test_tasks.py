@@ -236,10 +236,10 @@ def test_a_move_supersedes_an_order_that_has_not_begun(platform: FakeMeetingPlat
 @pytest.mark.parametrize(
     ("misbehaviour", "reason"),
     [
-        ({"fail_next": 4, "status": 503}, "not_ready"),
-        ({"fail_next": 4, "status": 401}, "login_refused"),
-        ({"fail_next": 4, "status": 429}, "rate_limited"),
-        ({"lose_reply_next": 4}, "reply_lost"),
+        ({"fail_next": 1000, "status": 503}, "not_ready"),
+        ({"fail_next": 1000, "status": 401}, "login_refused"),
+        ({"fail_next": 1000, "status": 429}, "rate_limited"),
+        ({"lose_reply_next": 1000}, "reply_lost"),
     ],
 )
 def test_while_the_platform_is_away_people_are_invited_without_a_link_which_follows(
@@ -257,6 +257,7 @@ def test_while_the_platform_is_away_people_are_invited_without_a_link_which_foll
     assert events() == ["session.scheduled", "session.meeting_failed"]
     assert invited_revisions() == {0}
 
+    platform.control(fail_next=0, lose_reply_next=0)
     provision()
     assert states("provision_meeting") == ["done"]
     assert stored(session_id).meeting_platform_join_url is not None
