@@ -163,15 +163,16 @@ class RunningService:
 
     def _insist(self, client: BookingClient, message: Command[Any], end: float) -> None:
         self.book.sent[message.message_id] = message
-        pause = threading.Event()
+        pause, timeout = threading.Event(), 3.0
         while time.monotonic() < end:
             self.book.send_attempts += 1
             with suppress(NoAnswerError, NotSentError):
-                answer = client.send(message, wait=True).outcome(timeout=3)
+                answer = client.send(message, wait=True).outcome(timeout=timeout)
                 if answer.result != "try_later":
                     self.book.answers[message.message_id] = answer
                     return
             pause.wait(0.2)
+            timeout = min(timeout * 1.5, 60.0)  # repeats must not come faster than a slow machine answers
         raise LocalStackError(f"{message.task} {message.message_id} got no answer in time")
 
     def every(self, answers: int) -> Callable[[], bool]:
