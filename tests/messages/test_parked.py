@@ -57,7 +57,7 @@ def test_a_task_or_version_of_another_release_is_parked_whole_and_once(
     for _ in range(2):
         running_worker.push(queue, element(task, [[], arguments, {}]))
 
-    assert running_worker.good_message_takes() < 5
+    assert running_worker.answers_a_good_message()
     running_worker.wait_for_empty_queues()
     running_worker.wait_until_nothing_is_held()
     (parked,) = running_worker.parked()
@@ -84,7 +84,7 @@ def test_what_a_worker_of_the_release_before_took_is_run_by_the_one_after(
         command = submit() | {"service_type_id": str(service_type)}
         earlier.push("booking", element(SUBMIT, [[], {"request": command}, {}]))
         wait_until(lambda: len(earlier.parked()) == 1, "the message parked")
-        assert earlier.good_message_takes() < 5
+        assert earlier.answers_a_good_message()
     finally:
         worker.stop()
         earlier.close()

@@ -76,7 +76,7 @@ def both(own_database: str, valkey: str, tmp_path: Path) -> Iterator[Both]:
     with transaction() as db:
         service_type = builders.service_type(db).id
     environment = {"DATABASE_URL": own_database, "REDIS_URL": broker}
-    stack = ServiceProcesses(tmp_path, environment | {"BOOKING_SWEEP_INTERVAL": "0.3s"})
+    stack = ServiceProcesses(tmp_path, environment | {"BOOKING_SWEEP_INTERVAL": "1s"})
     earlier = ServiceProcess(
         "earlier",
         tmp_path,
