@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import amqp
 import pytest
 from kombu import Connection, Queue
 
+from booking_tasks.ops.servers import wait_until
 from tests.rabbitmq_server import RabbitMQ
 
 pytestmark = pytest.mark.rabbitmq
@@ -22,10 +24,18 @@ def _send(url: str, body: str) -> None:
         connection.Producer().publish(body, routing_key="kept")
 
 
-def _received(url: str) -> str | None:
-    with Connection(url) as connection:
-        message = DURABLE(connection.default_channel).get(no_ack=True)
-        return None if message is None else message.payload
+def _received(url: str) -> str:
+    """The next message. A node that has just started may not have elected the queue's leader yet (541)."""
+    found: list[str] = []
+
+    def has_come() -> bool:
+        with suppress(amqp.AMQPError), Connection(url) as connection:
+            message = DURABLE(connection.default_channel).get(no_ack=True)
+            found.extend([] if message is None else [message.payload])
+        return found != []
+
+    wait_until(has_come, "a message", 120)
+    return found[0]
 
 
 def test_an_account_may_do_only_what_its_permissions_allow(rabbitmq_server: RabbitMQ, rabbitmq: str) -> None:

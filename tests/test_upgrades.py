@@ -292,7 +292,7 @@ def test_no_step_changes_how_a_function_is_called(postgres: str) -> None:
             assert changed == {} or _may_contract(path), f"{path.name}: {changed}"
             before = after
         with psycopg.connect(url) as connection:
-            connection.execute("ALTER FUNCTION free_time_v2 RENAME TO free_time_v2")
+            connection.execute("ALTER FUNCTION free_time_v2 RENAME TO free_time_v9")
             connection.execute("CREATE FUNCTION append_event_v1(p_one text) RETURNS text RETURN p_one")
         assert _changed(before, _signatures(url)).keys() == {"free_time_v2", "append_event_v1"}
 

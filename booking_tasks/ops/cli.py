@@ -112,14 +112,12 @@ def secrets(
 @cli.command(context_settings=_EXTRA_ARGUMENTS)
 def worker(context: typer.Context) -> None:
     """Start a worker: `celery -A booking_tasks worker` with this service's options; more may follow."""
-    _warn_of_failures()
     _celery("worker", "--without-gossip", "--without-mingle", "--without-heartbeat", *_LOGGING, *context.args)
 
 
 @cli.command(context_settings=_EXTRA_ARGUMENTS)
 def beat(context: typer.Context) -> None:
     """Start a beat: `celery -A booking_tasks beat`; several may run side by side."""
-    _warn_of_failures()
     _celery("beat", *_LOGGING, *context.args)
 
 
@@ -131,14 +129,12 @@ def web(
     """Serve the pages behind the links in mails; it needs a proxy with TLS in front of it."""
     from importlib.util import find_spec
 
-    from booking_tasks.kit.database import refuse_unsuitable_pooler
     from booking_tasks.kit.settings import settings
     from booking_tasks.ops.migrate import refuse_older_schema
 
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise BookingTasksError("the extra web is not installed: pip install 'booking-tasks[web]'")
     refuse_older_schema(settings().database_url)
-    refuse_unsuitable_pooler()
     from booking_tasks.ops.ready import failures
     from booking_tasks.web.serve import serve
 
@@ -257,6 +253,7 @@ def _celery(command: str, *arguments: str) -> None:
 
     # A wrong setting or an old schema ends the process here with one line, before Celery starts.
     refuse_older_schema(settings().database_url)
+    _warn_of_failures()
     from celery import __main__ as celery
 
     sys.argv = [str(celery.__file__), "--quiet", "-A", "booking_tasks", command, *arguments]

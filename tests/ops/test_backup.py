@@ -79,7 +79,8 @@ def shapes(url: str) -> dict[str, str]:
     """The catalogue; PostgreSQL writes a restored condition in other words, so of those only the names."""
     catalogue = catalogue_of(url)
     return {
-        name: "" if " CHECK " in f" {text}" or "WHERE" in text else text for name, text in catalogue.items()
+        name: "" if " CHECK " in f" {text}" or "WHERE" in text or "WHEN" in text else text
+        for name, text in catalogue.items()
     }
 
 

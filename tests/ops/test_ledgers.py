@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 from typer.testing import CliRunner, Result
 
 from booking_tasks.assignment.tasks import submit_request
@@ -168,6 +168,7 @@ def test_a_dead_message_is_run_again_by_the_command(booking: Booking) -> None:
     with transaction() as db:
         for _ in range(2):
             inbox.begin_attempt(db, UUID(body["message_id"]), "submit_request", "booking", body, 1)
+            db.execute(update(InboxMessage).values(attempted_at=text("clock_timestamp() - interval '1 min'")))
         dead_letter = db.scalars(select(DeadLetter)).one()
 
     done = booking("dead", "replay", dead_letter.id, "--why", "mended")

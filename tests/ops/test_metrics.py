@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -25,6 +26,7 @@ from booking_tasks.ops.servers import free_port, wait_until
 from booking_tasks.ops.service_processes import ServiceProcess
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.job_args import JobType
+from tests import builders
 from tests.accounts import as_superuser
 from tests.builders import booked_session
 
@@ -114,12 +116,14 @@ def test_jobs_are_counted_by_type_state_and_reason(own_database: str) -> None:
 def test_messages_holds_requests_and_calendars_are_counted(own_database: str) -> None:
     with transaction() as db:
         session = booked_session(db)
-        db.execute(text("UPDATE consultation_requests SET status = 'pending_assignment'"))
-        db.execute(
-            text(
-                "UPDATE scheduled_sessions SET scheduled_start_time = now() + interval '10 min',"
-                " scheduled_end_time = now() + interval '70 min', meeting_platform_session_id = NULL"
-            )
+        builders.request(db, session.consultation_service_type_id, status="pending_assignment")
+        soon = datetime.now(UTC) + timedelta(minutes=10)
+        builders.change_session(
+            db,
+            session,
+            scheduled_start_time=soon,
+            scheduled_end_time=soon + timedelta(hours=1),
+            meeting_platform_session_id=None,
         )
         assert session.status == "scheduled"
     execute(
@@ -282,6 +286,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 MANY = """
+    SET session_replication_role = replica;
     INSERT INTO jobs (key, job_type, subject_id, due_at, state, finished_at)
     SELECT 'k' || n, 'send_invite', gen_random_uuid(), now() - interval '2 days', 'done', now()
       FROM generate_series(1, 20000) n;
