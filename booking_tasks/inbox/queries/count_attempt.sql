@@ -1,5 +1,5 @@
--- The row of a message that is running is locked, except between the transaction that counts its attempt and the
--- one that runs it. `attempted_at` covers the time between the two.
+-- The row of a message that is running is locked, except between the transaction that counts its attempt
+-- and the one that runs it. `attempted_at` covers the time between the two.
 WITH free AS (
     SELECT i.message_id
     FROM inbox i
