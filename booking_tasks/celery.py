@@ -124,7 +124,7 @@ class BeatScheduler(Scheduler):
     def _publish(self, entry: Any) -> None:
         try:
             self.apply_async(entry, producer=self.producer, advance=False)
-        except Exception:
+        except Exception:  # each transport has its own errors; none leaves a connection that is safe to reuse
             self._forget_connection()
             raise
 

@@ -9,6 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from booking_tasks.kit.database import create_booking_engine
+from booking_tasks.kit.pooler import milliseconds
 from booking_tasks.kit.settings import settings
 from booking_tasks.models import Base
 from booking_tasks.ops.migrate import refuse_development_schema
@@ -36,10 +37,8 @@ def migrate(connection: Connection) -> None:
     connection.execute(text("SET statement_timeout = 0"))
     connection.execute(text("SET lock_timeout = 0"))
     _wait_for_lock(connection)
-    timeout = int(settings().lock_timeout.total_seconds() * 1000)
-    connection.execute(
-        text("SELECT set_config('lock_timeout', :timeout, false)"), {"timeout": f"{timeout}ms"}
-    )
+    timeout = {"timeout": milliseconds(settings().lock_timeout)}
+    connection.execute(text("SELECT set_config('lock_timeout', :timeout, false)"), timeout)
     refuse_development_schema(MigrationContext.configure(connection).get_current_revision())
     connection.commit()
     context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)

@@ -64,7 +64,7 @@ def _run(environment: Mapping[str, str], target: Callable[..., None], *arguments
 
 
 def hold_lock(channel: Connection, subject: str) -> None:
-    """Report whether the lock of a sweep was taken, and keep it until told to go on."""
+    """Report whether the lock of a sweep was taken, and keep it until a message arrives."""
     from booking_tasks.kit.database import try_lock
 
     with try_lock(subject, timedelta(minutes=1)) as is_locked:

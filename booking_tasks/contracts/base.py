@@ -131,16 +131,17 @@ class Outcome(Contract, Generic[CodeT_co]):
 OutcomeT = TypeVar("OutcomeT", bound=Outcome)
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield every string in a JSON value, the names of its objects included."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for name, part in value.items():
             yield name
-            yield from _texts(part)
+            yield from texts_in(part)
     elif isinstance(value, list):
         for part in value:
-            yield from _texts(part)
+            yield from texts_in(part)
 
 
 def _field_error(title: str, field: str, problem: str) -> ValidationError:
@@ -163,7 +164,7 @@ class Query(Contract, Generic[OutcomeT]):
         if 4 * len(text.encode()) > MAX_REQUEST_BYTES or r"\u0000" in text:
             fields = self.model_dump(mode="json", exclude_none=True)
             for name, value in fields.items():
-                if any("\0" in part for part in _texts(value)):
+                if any("\0" in part for part in texts_in(value)):
                     raise _field_error(type(self).__name__, name, _NUL)
             sizes = {name: len(json.dumps(value)) for name, value in fields.items()}
             if len(json.dumps(fields)) > MAX_REQUEST_BYTES:

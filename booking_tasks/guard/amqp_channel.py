@@ -20,7 +20,7 @@ from amqp.basic_message import Message as AmqpMessage
 from amqp.exceptions import UnexpectedFrame
 from kombu.transport import pyamqp
 
-from booking_tasks.guard.amqp_properties import DELIVER, read_properties, readable_delivery
+from booking_tasks.guard.amqp_properties import read_properties, readable_delivery
 from booking_tasks.guard.envelope import MAX_BODY_BYTES, fingerprint
 from booking_tasks.kit import amqp_transport
 from booking_tasks.kit.redaction import redacted
@@ -129,7 +129,7 @@ class GuardedAmqpChannel(amqp_transport.ConfirmingChannel):
         self.auto_decode = False  # py-amqp would decode the body with whatever codec the sender names
 
     def dispatch_method(self, method_sig: Any, payload: bytes, content: Any) -> None:
-        if method_sig == DELIVER:
+        if method_sig == spec.Basic.Deliver:
             payload, fault = readable_delivery(payload)
             content.fault = content.fault or fault
         super().dispatch_method(method_sig, payload, content)

@@ -11,7 +11,6 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from amqp import spec
 from amqp.serialization import _read_item, decode_properties_basic, dumps
 
 #: The properties in their order, with the bit that announces each (AMQP 0-9-1, 4.2.6.1) and their type: a
@@ -175,6 +174,3 @@ def readable_delivery(payload: bytes) -> tuple[bytes, str | None]:
         empty = dumps("ss", ("", ""))
         return payload[:start] + empty, "the exchange and the routing key must be text in UTF-8"
     return payload, None
-
-
-DELIVER = spec.Basic.Deliver

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from booking_tasks.contracts import TASK_PREFIX
+from booking_tasks.contracts.base import texts_in
 from booking_tasks.guard.envelope import MAX_BODY_BYTES, FaultError, fingerprint, read_json
 from booking_tasks.kit.redaction import redacted
 
@@ -210,21 +211,9 @@ def _arguments(message: ReceivedMessage, raw: bytes) -> dict[str, Any]:
     for name in _REFUSED_EMBED:
         if embed and embed.get(name):
             raise FaultError(f"{name} are not accepted: this service decides what follows")
-    if not all(map(_storable, _texts(kwargs))):
+    if not all(map(_storable, texts_in(kwargs))):
         raise FaultError("the body holds a NUL character or half a character")
     return kwargs
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield name
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
 
 
 def _storable(text: str) -> bool:

@@ -127,7 +127,7 @@ class AnswerQueue:
             channel.queue_bind(address, ANSWERS_EXCHANGE, address)
             channel.basic_qos(0, _POOLED, False)
             channel.basic_consume(address, exclusive=True, callback=self._on_answer)
-        except Exception:
+        except Exception:  # each transport has its own errors; a connection that is half set up is closed
             connection.collect()
             raise
         self._connection, self._address = connection, address

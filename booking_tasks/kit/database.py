@@ -22,6 +22,7 @@ from booking_tasks.kit.pooler import (
     DatabasePath,
     UnsuitablePoolerError,
     find_database_path,
+    milliseconds,
     prepare_connection,
     session_settings,
 )
@@ -109,10 +110,6 @@ def refuse_unsuitable_pooler() -> None:
     log.info("database.path", mode=str(path.mode), **path.shown)
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{int(seconds * 1000)}ms"
-
-
 @cache
 def engine() -> Engine:
     """Return this process's engine; it is made on first use, not at import and not before a fork."""
@@ -143,7 +140,7 @@ def try_lock(subject: str, at_most: timedelta) -> Iterator[bool]:
     dies, and ends the transaction of a frozen process after `at_most`. For work that is only wasted when it
     is done twice.
     """
-    limit = _milliseconds(at_most.total_seconds())
+    limit = milliseconds(at_most)
     key = select(func.hashtextextended(subject, 0)).scalar_subquery()
     with engine().connect() as connection:
         connection.execute(select(func.set_config("idle_in_transaction_session_timeout", limit, True)))

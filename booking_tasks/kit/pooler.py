@@ -27,7 +27,7 @@ TIMEOUTS = (
     "idle_in_transaction_session_timeout",
     "client_connection_check_interval",
 )
-#: How PgBouncer refuses a startup parameter that it neither passes on nor was told to ignore.
+#: How PgBouncer refuses a startup parameter that it neither passes on nor is configured to ignore.
 _UNSUPPORTED_PARAMETER = "unsupported startup parameter"
 _TRIES = 5
 _SECONDS = 3.0
@@ -79,9 +79,9 @@ def session_settings(statement_timeout: timedelta, lock_timeout: timedelta) -> d
     its time limit.
     """
     return {
-        "statement_timeout": _milliseconds(statement_timeout),
-        "lock_timeout": _milliseconds(lock_timeout),
-        "idle_in_transaction_session_timeout": _milliseconds(statement_timeout * 2),
+        "statement_timeout": milliseconds(statement_timeout),
+        "lock_timeout": milliseconds(lock_timeout),
+        "idle_in_transaction_session_timeout": milliseconds(statement_timeout * 2),
         "client_connection_check_interval": "1000ms",
         "TimeZone": "UTC",
         "search_path": "public, pg_temp",  # named last: else temporary tables come before all others
@@ -218,5 +218,6 @@ def _in_milliseconds(text: str) -> int:
     return int(found[1]) * _UNITS[found[2] or "ms"]
 
 
-def _milliseconds(time: timedelta) -> str:
+def milliseconds(time: timedelta) -> str:
+    """Return a time-out as PostgreSQL reads it, in whole milliseconds: `1500ms`."""
     return f"{int(time / timedelta(milliseconds=1))}ms"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from booking_tasks.kit.database_urls import libpq_url
+from booking_tasks.kit.pooler import milliseconds
 from booking_tasks.kit.settings import load_settings, settings
 from booking_tasks.ops.schema_targets import BASE, HEAD, SchemaError, is_down, target_step
 
@@ -190,8 +191,8 @@ def _go(connection: Connection, revision: str, confirm: Callable[[str], None] | 
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy import text
 
-    limit = f"{settings().lock_timeout.total_seconds() * 1000:.0f}ms"
-    connection.execute(text("SELECT set_config('lock_timeout', :limit, true)"), {"limit": limit})
+    limit = {"limit": milliseconds(settings().lock_timeout)}
+    connection.execute(text("SELECT set_config('lock_timeout', :limit, true)"), limit)
     here = MigrationContext.configure(connection).get_current_revision()
     connection.rollback()
     refuse_development_schema(here)

@@ -99,7 +99,7 @@ def post(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
 
 @pytest.fixture
 def platform(post: Sink, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeMeetingPlatform]:
-    """A platform on a stepped clock; nothing answers at its address when it is told to be away."""
+    """A platform on a stepped clock; nothing answers at its address while a test keeps it away."""
     monkeypatch.setenv("BOOKING_CLOCK", "stepped")
     monkeypatch.setenv("BOOKING_JOB_ATTEMPTS", "3")
     monkeypatch.setenv("BOOKING_JOB_BATCH", "2")  # tries of one job in one run

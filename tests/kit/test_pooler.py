@@ -23,7 +23,7 @@ from tests.pgbouncer import IGNORE_OPTIONS, PgBouncer
 
 pytestmark = pytest.mark.pgbouncer
 
-#: The configurations in which people run PgBouncer: as it is, and told to ignore what it does not know.
+#: The configurations in which people run PgBouncer: as shipped, and with what it does not know ignored.
 POOLERS = {
     "session": ("session", {}),
     "session, ignoring": ("session", IGNORE_OPTIONS),
