@@ -49,11 +49,16 @@ def search_slots(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome
     return SearchOutcome(result="done", starts=page, next=more)
 
 
+#: How many starts are read at once for a requester: those at which they are occupied are left out afterwards.
+_READ_FOR_REQUESTER = 500
+
+
 def _rows(db: Session, ctx: Context, query: SearchSlots) -> tuple[list[FreeStartRow], set[UUID]]:
     """The free starts of a page and one more, and whose starts do not suit the requester of the query."""
     start, behind = cursor_place(query.after) if query.after else (query.start, None)
     start, most = max(start, query.start), query.limit + 1
     skills, requester = _skills(db, query), _requester(db, ctx, query)
+    read = most if requester is None else max(most, _READ_FOR_REQUESTER)
     found: list[FreeStartRow] = []
     unsuitable: set[UUID] = set()
     while True:
@@ -66,14 +71,14 @@ def _rows(db: Session, ctx: Context, query: SearchSlots) -> tuple[list[FreeStart
             query.end,
             ctx.now,
             behind,
-            most,
+            read,
         )
         for who, begins, ends in rows:
             if requester is None or (who != requester.user_id and requester.is_free(begins, ends)):
                 found.append((who, begins, ends))
             else:
                 unsuitable.add(who)
-        if len(rows) < most or len(found) >= most:
+        if len(rows) < read or len(found) >= most:
             return found[:most], unsuitable
         behind, start, _ = rows[-1]
 
