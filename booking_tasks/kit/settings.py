@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     result_backend: Annotated[BrokerUrl | None, NoneWhenEmpty] = Field(
         None, validation_alias=AliasChoices("CELERY_RESULT_BACKEND")
     )
-    database_pool_size: int = Field(5, ge=1, le=100)
+    database_pool_size: int = Field(5, ge=2, le=100)  # a sweep's lock has a connection of its own
     # Zero milliseconds would mean no time-out to PostgreSQL.
     statement_timeout: Duration = Field(timedelta(seconds=30), ge=_SHORTEST_TIMEOUT, le=_LONGEST_TIMEOUT)
     lock_timeout: Duration = Field(timedelta(seconds=10), ge=_SHORTEST_TIMEOUT, le=_LONGEST_TIMEOUT)

@@ -20,6 +20,7 @@ SECRET = "hush-hush"
 
 #: What is impossible besides the values that no setting of the type accepts (`_by_type`).
 IMPOSSIBLE: dict[str, tuple[str, ...]] = {
+    "BOOKING_DATABASE_POOL_SIZE": ("1",),
     "DATABASE_URL": ("postgresql://a:1x/booking", "mysql://a/booking"),
     "REDIS_URL": (
         "localhost:6379",
