@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -85,9 +86,9 @@ def _put_off(db: Any) -> Iterator[Finding]:
         waiting.setdefault(target, []).append((reason or PutOffReason.FAILED, count, age))
     for target, rows in sorted(waiting.items()):
         total, oldest = sum(count for _, count, _ in rows), max(age for _, _, age in rows)
-        reasons: dict[str, int] = {}
+        reasons: Counter[str] = Counter()
         for reason, count, _ in rows:
-            reasons[reason] = reasons.get(reason, 0) + count
+            reasons[reason] += count
         listed = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
         seen = f"{target}: {total} wait for their next try ({listed}); the oldest was due {_age(oldest)} ago"
         if set(reasons) == {PutOffReason.SNOOZED}:
