@@ -263,7 +263,8 @@ def test_an_ordinary_celery_app_names_exchange_and_routing_key(guarded: GuardedR
 
 
 def test_a_broker_without_definitions_gets_what_is_missing_once(rabbitmq: str) -> None:
-    with Connection(rabbitmq) as connection:
+    # A quorum queue has a message once the publish is confirmed, not before.
+    with Connection(rabbitmq, transport_options={"confirm_publish": True}) as connection:
         assert missing(connection.connection) == (list(EXCHANGE_TYPES), list(BINDINGS))
         declare_missing(connection.connection)
         assert missing(connection.connection) == ([], [])

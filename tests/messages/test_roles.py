@@ -236,7 +236,7 @@ def test_the_connections_of_the_service_resolve_names_as_their_role_does(roled: 
             "pg_catalog",
             "public",
         ]
-        assert connection.exec_driver_sql("SHOW search_path").scalar_one() == "public,pg_temp"
+        assert connection.exec_driver_sql("SHOW search_path").scalar_one() == "public, pg_temp"
     engine.dispose()
 
 
