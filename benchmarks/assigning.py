@@ -56,7 +56,7 @@ def main() -> int:
     add_options(options)
     chosen = options.parse_args()
     if chosen.against is not None:
-        return compare("assigning", chosen.against, chosen.turns)
+        return compare("assigning", chosen)
     with ExitStack() as stack:
         [database] = stack.enter_context(benchmark_databases(chosen.consultants))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))

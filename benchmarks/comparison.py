@@ -1,6 +1,6 @@
 """Compares this checkout with another one: their turns alternate in one run, on the same machine.
 
-    python -m benchmarks.assigning --against CHECKOUT [--turns 15]
+    python -m benchmarks.assigning --against CHECKOUT [--turns 15] [--least 0.93]
 
 Each checkout has a process of its own, with its own code, its own migrations and its own database
 (`benchmarks/turns.py`), and its own virtual environment where it has a `.venv`. A turn returns throughputs.
@@ -21,7 +21,7 @@ from types import TracebackType
 
 from benchmarks.databases import say, turns
 
-#: The least ratio of the throughputs, new to old, at which a comparison succeeds.
+#: The least ratio of the throughputs, new to old, at which a comparison succeeds unless it names another.
 RATIO_LEAST = 0.93
 _HERE = Path(__file__).resolve().parent
 Throughputs = dict[str, float]
@@ -69,11 +69,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a comparison to those of a benchmark."""
     parser.add_argument("--against", type=Path, help="compare with this other checkout, in turns")
     parser.add_argument("--turns", type=int, default=15, help="how many turns each checkout has")
+    parser.add_argument(
+        "--least", type=float, default=RATIO_LEAST, help="the least ratio of the throughputs, new to old"
+    )
 
 
-def compare(benchmark: str, other: Path, count: int) -> int:
-    """Compare the throughputs of this checkout with those of another one; 1 where a ratio is too low."""
-    folders = {"new": _HERE.parent, "old": other.resolve()}
+def compare(benchmark: str, chosen: argparse.Namespace) -> int:
+    """Compare the throughputs of this checkout with those of another one; 1 where a ratio is too low.
+
+    `chosen` has the options of a comparison.
+    """
+    folders = {"new": _HERE.parent, "old": chosen.against.resolve()}
     found: dict[str, list[Throughputs]] = {name: [] for name in folders}
     with ExitStack() as stack:
         checkouts = {
@@ -82,20 +88,20 @@ def compare(benchmark: str, other: Path, count: int) -> int:
         for checkout in checkouts.values():
             checkout.turn()  # not counted: caches are filled
         names = list(checkouts)
-        for number in turns(len(names), count):
+        for number in turns(len(names), chosen.turns):
             found[names[number]].append(checkouts[names[number]].turn())
     ratios = [
-        _report(measure, *([one[measure] for one in found[name]] for name in ("new", "old")))
+        _report(measure, chosen.least, *([one[measure] for one in found[name]] for name in ("new", "old")))
         for measure in found["new"][0]
     ]
-    return 0 if min(ratios) >= RATIO_LEAST else 1
+    return 0 if min(ratios) >= chosen.least else 1
 
 
-def _report(measure: str, new: list[float], old: list[float]) -> float:
+def _report(measure: str, least: float, new: list[float], old: list[float]) -> float:
     ratios = [one / other for one, other in zip(new, old, strict=True)]
     say(line(measure, "new", new))
     say(line(measure, "old", old))
-    say(f"{line(measure, 'new/old', ratios)}   (median at least {RATIO_LEAST:g})")
+    say(f"{line(measure, 'new/old', ratios)}   (median at least {least:g})")
     return median(ratios)
 
 

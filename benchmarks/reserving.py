@@ -276,7 +276,7 @@ def main() -> int:
     add_options(parser)
     chosen = parser.parse_args()
     if chosen.against is not None:
-        return compare("reserving", chosen.against, chosen.turns)
+        return compare("reserving", chosen)
     with benchmark_databases(chosen.sessions) as [database]:
         names = {"service_type": SERVICE_TYPE, "prefix": _CONSULTANT, "first": _FIRST}
         with psycopg.connect(database.url, autocommit=True) as connection:

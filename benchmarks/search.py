@@ -167,7 +167,7 @@ def main() -> int:
     add_options(parser)
     chosen = parser.parse_args()
     if chosen.against is not None:
-        return compare("search", chosen.against, chosen.turns)
+        return compare("search", chosen)
     rounds = chosen.rounds
     with benchmark_databases(1000) as [database]:
         database.connection.execution_options(isolation_level="AUTOCOMMIT")

@@ -138,30 +138,35 @@ def reserving(stack: ExitStack) -> Turn:
 
 
 def search(stack: ExitStack) -> Turn:
-    """First pages of a search over 1,000 consultants, and every start of 100 consultants on 60 days."""
+    """First pages over 1,000 consultants, every start of 100 on 60 days, and what is free of both."""
     from sqlalchemy.orm import Session
 
     from benchmarks import search as benchmark
     from booking_tasks.availability.service import free_time
 
     database = databases(stack, 1000)
-    ids = first_of("benchmarks.databases:growing_ids", "benchmarks.ground:growing_ids")(100)
+    ids = first_of("benchmarks.databases:growing_ids", "benchmarks.ground:growing_ids")
     service_type = first_of("benchmarks.search:SERVICE_TYPE", "benchmarks.search:KIND")
     context = first_of("booking_tasks.context:Context", "booking_tasks.occasion:Occasion")
-    ctx, until = context(benchmark.NOW, "bench", "booking"), benchmark.NOW + timedelta(days=60)
+    ctx = context(benchmark.NOW, "bench", "booking")
     database.connection.execution_options(isolation_level="AUTOCOMMIT")
     with psycopg.connect(database.url, autocommit=True) as connection:
         for statement in (*benchmark._ROWS, "VACUUM ANALYZE"):
             connection.execute(statement.encode())
 
-    def starts(_: int) -> None:
-        with Session(database.connection) as db:
-            free_time(db, ctx, benchmark.NOW, until, ids, service_type)
+    def free(consultants: Any, days: int, wanted: Any = None) -> Callable[[int], None]:
+        def ask(_: int) -> None:
+            with Session(database.connection) as db:
+                free_time(db, ctx, benchmark.NOW, benchmark.NOW + timedelta(days=days), consultants, wanted)
+
+        return ask
 
     def turn(_: int) -> dict[str, float]:
         return {
             "first page": per_second(_PAGES, lambda _: benchmark.page(database.connection)),
-            "every start": per_second(2, starts),
+            "every start": per_second(2, free(ids(100), 60, service_type)),
+            "free time of 100": per_second(2, free(ids(100), 60)),
+            "free time of 1000": per_second(1, free(ids(1000), 30)),
         }
 
     return turn
