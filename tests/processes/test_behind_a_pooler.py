@@ -42,9 +42,12 @@ def without_limits(own_database: str) -> str:
 @pytest.mark.parametrize("arguments", [("worker", "-P", "solo"), ("beat",), ("web", "--port", "0")])
 @pytest.mark.usefixtures("without_limits", "valkey")
 def test_a_role_without_limits_is_refused_at_start_with_the_remedy(arguments: tuple[str, ...]) -> None:
-    ended = run(*arguments)
+    links = {"BOOKING_PUBLIC_URL": "https://b.example.org", "BOOKING_LINK_SECRET": "s" * 32}  # for web
+    ended = run(*arguments, **links)
     assert ended.returncode == 1
-    [line] = [one for one in ended.stderr.splitlines() if "pooler" in one]
+    lines = [one for one in ended.stderr.splitlines() if "pooler" in one]
+    assert len(lines) == 1, ended.stderr
+    [line] = lines
     assert "statement_timeout 0 instead of 30000ms" in line
     assert "booking-tasks roles" in line
     assert "Traceback" not in ended.stderr
