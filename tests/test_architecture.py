@@ -227,10 +227,13 @@ def test_every_task_is_routed_to_a_known_queue(tasks: set[str]) -> None:
 
 def test_every_decision_stands_in_the_index_and_every_entry_exists() -> None:
     files = {path.name for path in DECISIONS.glob("*.md")} - {"README.md"}
-    listed = re.findall(r"\]\(([^)]+\.md)\)", (DECISIONS / "README.md").read_text())
+    rows = re.findall(
+        r"^\| (\d+) \| \[.+?\]\(([^)]+\.md)\)", (DECISIONS / "README.md").read_text(), flags=re.MULTILINE
+    )
 
-    assert len(listed) == len(set(listed)) > 5
-    assert set(listed) == files
+    assert len(rows) > 5
+    assert [file for _, file in rows] == sorted(files)
+    assert [number for number, file in rows if int(number) != int(file[:4])] == []
 
 
 def _locked(name: str) -> dict[str, str]:

@@ -75,13 +75,43 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "benchmarks" / "README.md",
+    ROOT / "client" / "README.md",
 ]
+#: Folders and files whose text, comments included, may name a page of the documentation.
+_TEXTS = ("*.md", "*.toml", "*.yml", "Makefile", "*.py")
+_FOLDERS = ("booking_tasks", "benchmarks", "client", "docs", "migrations", "tests")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_linked_file_exists(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    """Every text of this repository, by its path."""
+    for pattern in _TEXTS:
+        paths = [*ROOT.glob(pattern), *(one for name in _FOLDERS for one in (ROOT / name).rglob(pattern))]
+        for path in paths:
+            yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+
+
+def test_every_page_that_is_named_without_a_link_exists() -> None:
+    named = [(path, page) for path, text in _texts() for page in re.findall(r"\bdocs/[\w/.-]+\.md\b", text)]
+
+    assert {"client/pyproject.toml", "booking_tasks/guard/channel.py"} <= {path for path, _ in named}
+    assert [(path, page) for path, page in named if not (ROOT / page).exists()] == []
+
+
+def test_every_decision_is_named_by_the_number_of_its_page() -> None:
+    """Outside the decisions themselves a number stands in a link, so that it cannot be another one's."""
+    for page in PAGES:
+        if page.parent.name == "decisions":
+            continue
+        text = page.read_text(encoding="utf-8")
+        for number, file in re.findall(r"\[decision (\d+)\]\((?:[\w.]+/)*(\d+)-[\w-]+\.md\)", text):
+            assert int(number) == int(file), f"{page.name}: decision {number}"
+        assert re.findall(r"(?<!\[)[Dd]ecision \d+", text) == [], page.name
 
 
 def test_the_two_commands_are_targets_of_the_makefile() -> None:
