@@ -12,8 +12,10 @@ from booking_tasks.ops.secret_files import roles_sql
 
 #: As which the service runs: every worker, beat and task of the tests, and their own transactions.
 APP = "booking_app"
+#: As which `booking-tasks metrics` runs.
+READER = "booking_reader"
 
-#: What roles.sql sets for it, so that it works behind a pooler: the time-outs of the default settings.
+#: What roles.sql sets for both, so that they work behind a pooler: the time-outs of the default settings.
 SESSION_SETTINGS = {
     "statement_timeout": "30s",
     "lock_timeout": "10s",
@@ -39,16 +41,19 @@ def as_superuser(url: str, role: str = "postgres") -> str:
 
 def as_deployed(superuser: psycopg.Connection[Any], database: str) -> None:
     """Say of a copy what roles.sql says of a database: PostgreSQL copies its tables, and none of this."""
-    for statement in (
+    settings = {"search_path": "public, pg_temp"}
+    settings |= {name: f"'{setting}'" for name, setting in SESSION_SETTINGS.items()}
+    statements = [
         f"REVOKE ALL ON DATABASE {database} FROM PUBLIC",
-        f"GRANT CONNECT ON DATABASE {database} TO {APP}",
-        f"ALTER ROLE {APP} IN DATABASE {database} SET search_path = public, pg_temp",
+        f"GRANT CONNECT ON DATABASE {database} TO {APP}, {READER}",
+        f"ALTER ROLE {READER} IN DATABASE {database} SET default_transaction_read_only = on",
         *(
-            f"ALTER ROLE {APP} IN DATABASE {database} SET {name} = '{setting}'"
-            for name, setting in SESSION_SETTINGS.items()
+            f"ALTER ROLE {role} IN DATABASE {database} SET {name} = {setting}"
+            for role in (APP, READER)
+            for name, setting in settings.items()
         ),
-    ):
-        superuser.execute(statement.encode())
+    ]
+    superuser.execute("; ".join(statements).encode())
 
 
 def migrate_as_deployed(url: str) -> None:

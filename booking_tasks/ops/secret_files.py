@@ -64,7 +64,7 @@ def roles_file(passwords: dict[str, str]) -> str:
 def roles_sql(session_settings: Mapping[str, str] | None = None) -> str:
     """Return the statements that create the roles with their grants, for a superuser.
 
-    `session_settings` are those of the service's role; the file has those of the default settings.
+    `session_settings` are those of the service's sessions; the file has those of the default settings.
     """
     text = (ACCESS / "roles.sql").read_text()
     for name, setting in (session_settings or {}).items():

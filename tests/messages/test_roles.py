@@ -14,12 +14,12 @@ from sqlalchemy import Column, Text
 from typer.testing import CliRunner
 
 from booking_tasks.kit.database import create_booking_engine
-from booking_tasks.kit.settings import load_settings
+from booking_tasks.kit.settings import load_settings, settings
 from booking_tasks.models import Base
 from booking_tasks.ops.cli import cli
 from booking_tasks.ops.migrate import migrate
 from booking_tasks.ops.secret_files import ROLES, grants_sql, roles_sql
-from tests.accounts import as_role, migrate_as_deployed
+from tests.accounts import APP, READER, SESSION_SETTINGS, as_role, migrate_as_deployed
 from tests.catalogues import fresh_database
 from tests.migration_rows import ROWS
 
@@ -244,6 +244,31 @@ def test_the_connections_of_the_service_resolve_names_as_their_role_does(roled: 
 def test_names_are_looked_up_in_one_place(roled: str, role: str) -> None:
     with psycopg.connect(as_role(roled, role)) as connection:
         assert connection.execute("SHOW search_path").fetchone() == ("public, pg_temp",)
+
+
+@pytest.mark.parametrize("role", [APP, READER])
+def test_the_roles_of_the_service_bring_its_session_settings(roled: str, role: str) -> None:
+    with psycopg.connect(as_role(roled, role)) as connection:
+        shown = {name: connection.execute(f"SHOW {name}".encode()).fetchone() for name in SESSION_SETTINGS}
+
+    assert shown == {name: (setting,) for name, setting in SESSION_SETTINGS.items()}
+
+
+def test_the_time_outs_of_the_settings_are_those_of_both_roles(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOOKING_STATEMENT_TIMEOUT", "7s")
+    settings.cache_clear()
+    try:
+        printed = CliRunner().invoke(cli, ["roles"]).output
+    finally:
+        settings.cache_clear()
+    with _roled(server) as url:
+        with psycopg.connect(url, autocommit=True) as superuser:
+            superuser.execute(printed.encode())
+        for role in (APP, READER):
+            with psycopg.connect(as_role(url, role)) as connection:
+                assert connection.execute("SHOW statement_timeout").fetchone() == ("7s",)
 
 
 def test_nobody_else_may_connect_and_nobody_logs_in_as_the_owner(roled: str) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.enums import PutOffReason
 from booking_tasks.jobs.tasks import wake_due_jobs
+from booking_tasks.kit import database
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.settings import settings
 from booking_tasks.ops.metrics import reading, serving
@@ -27,7 +28,7 @@ from booking_tasks.ops.service_processes import ServiceProcess
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.job_args import JobType
 from tests import builders
-from tests.accounts import as_superuser
+from tests.accounts import READER, as_role, as_superuser
 from tests.builders import booked_session
 
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")
@@ -214,6 +215,19 @@ def test_the_role_that_reads_reports_may_read_all_of_it(own_database: str) -> No
     engine.dispose()
 
 
+@pytest.mark.pgbouncer
+@pytest.mark.parametrize("own_database", ["pooled"], indirect=True)
+def test_the_role_that_reads_reports_may_read_through_a_pooler(
+    own_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", as_role(own_database, READER))
+    settings.cache_clear()
+    database.engine.cache_clear()
+    found = series(scrape())
+    assert found["booking_exporter_up", ()] == 1
+    assert found["booking_reminders_late", ()] == 0
+
+
 # -- when the database is away ----------------------------------------------------------------------
 
 
@@ -236,8 +250,6 @@ def test_a_database_that_is_away_is_one_zero_and_no_series_of_it(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", f"postgresql://127.0.0.1:{free_port()}/nothing")
     settings.cache_clear()
-    from booking_tasks.kit import database
-
     database.engine.cache_clear()
     found = series(scrape())
     assert {name for name, _ in found} == {"booking_exporter_up", "booking_build_info"}

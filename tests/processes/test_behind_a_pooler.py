@@ -39,7 +39,9 @@ def without_limits(own_database: str) -> str:
     return own_database
 
 
-@pytest.mark.parametrize("arguments", [("worker", "-P", "solo"), ("beat",), ("web", "--port", "0")])
+@pytest.mark.parametrize(
+    "arguments", [("worker", "-P", "solo"), ("beat",), ("web", "--port", "0"), ("metrics", "--port", "0")]
+)
 @pytest.mark.usefixtures("without_limits", "valkey")
 def test_a_role_without_limits_is_refused_at_start_with_the_remedy(arguments: tuple[str, ...]) -> None:
     links = {"BOOKING_PUBLIC_URL": "https://b.example.org", "BOOKING_LINK_SECRET": "s" * 32}  # for web

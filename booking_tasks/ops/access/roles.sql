@@ -51,29 +51,29 @@ BEGIN
     EXECUTE pg_catalog.format(
         'ALTER ROLE booking_reader IN DATABASE %I SET default_transaction_read_only = on', here
     );
-    EXECUTE pg_catalog.format('ALTER ROLE booking_reader IN DATABASE %I SET statement_timeout = %L', here, '60s');
 END
 $$;
 
--- The session settings of the service. Behind a pooler only those of the role have an effect; a direct connection
--- sets them itself. `booking-tasks roles` writes the time-outs of BOOKING_STATEMENT_TIMEOUT and BOOKING_LOCK_TIMEOUT.
+-- The session settings of the service, also where `booking-tasks metrics` runs as booking_reader. Behind a pooler only
+-- those of the role have an effect; a direct connection sets them itself. `booking-tasks roles` writes the time-outs of
+-- BOOKING_STATEMENT_TIMEOUT and BOOKING_LOCK_TIMEOUT.
 DO $$
 DECLARE
+    here text := pg_catalog.current_database();
     one record;
 BEGIN
     FOR one IN
-        SELECT s.name, s.setting
+        SELECT r.role, s.name, s.setting
           FROM (VALUES
                ('statement_timeout', '30000ms'),
                ('lock_timeout', '10000ms'),
                ('idle_in_transaction_session_timeout', '60000ms'),
                ('client_connection_check_interval', '1000ms'),
                ('TimeZone', 'UTC')
-               ) AS s (name, setting)
+               ) AS s (name, setting),
+               (VALUES ('booking_app'), ('booking_reader')) AS r (role)
     LOOP
-        EXECUTE pg_catalog.format(
-            'ALTER ROLE booking_app IN DATABASE %I SET %I = %L', pg_catalog.current_database(), one.name, one.setting
-        );
+        EXECUTE pg_catalog.format('ALTER ROLE %I IN DATABASE %I SET %I = %L', one.role, here, one.name, one.setting);
     END LOOP;
 END
 $$;

@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
+from booking_tasks.kit.database import refuse_unsuitable_pooler
 from booking_tasks.kit.logs import configure_logging, logger
 from booking_tasks.kit.settings import settings
 from booking_tasks.ops.metrics import families
@@ -58,8 +59,9 @@ def registry() -> CollectorRegistry:
 
 
 def serve(host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT, and touch the heartbeat file meanwhile."""
+    """Serve until SIGTERM or SIGINT, and touch the heartbeat file meanwhile. Raises UnsuitablePoolerError."""
     configure_logging()
+    refuse_unsuitable_pooler()
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
