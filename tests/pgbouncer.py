@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from booking_tasks.ops.servers import Server, _open_to_others
 from tests.system_packages import program
 
-PoolMode = Literal["session", "transaction"]
+PoolMode = Literal["session", "transaction", "statement"]
 #: What people set when PgBouncer refuses the parameter `options`: it is accepted, and has no effect.
 IGNORE_OPTIONS = {"ignore_startup_parameters": "options,extra_float_digits"}
 _USERS = ("booking_app", "booking_migrator", "booking_reader", "postgres")

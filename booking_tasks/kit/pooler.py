@@ -29,6 +29,8 @@ TIMEOUTS = (
 )
 #: How PgBouncer refuses a startup parameter that it neither passes on nor is configured to ignore.
 _UNSUPPORTED_PARAMETER = "unsupported startup parameter"
+#: How PgBouncer refuses a transaction when it pools statements; it accepts statements outside of one.
+_STATEMENT_POOLING = "statement pooling mode"
 _TRIES = 5
 _SECONDS = 3.0
 _SHOWN = re.compile(r"(\d+)(ms|s|min|h|d)?")
@@ -118,10 +120,30 @@ def find_database_path(url: str, required: Mapping[str, str]) -> DatabasePath:
     """
     with _connect(url) as connection:
         path = prepare_connection(connection, required)
+        if path.mode == PoolMode.DIRECT:
+            return path
+        _run_transaction(connection)
         connection.autocommit = True
-        if path.mode == PoolMode.DIRECT or not _pools_transactions(connection, lambda: _connect(url)):
+        if not _pools_transactions(connection, lambda: _connect(url)):
             return path
         return replace(path, mode=PoolMode.TRANSACTION)
+
+
+def pooler_refusal(error: BaseException) -> UnsuitablePoolerError | None:
+    """Return the error with its remedy when a driver's error is the refusal of an unsuitable pooler."""
+    if isinstance(error, UnsuitablePoolerError):
+        return error
+    if _UNSUPPORTED_PARAMETER in str(error):
+        return UnsuitablePoolerError(
+            f"the pooler refuses a parameter of the database's URL ({_refused_parameter(error)}):"
+            " remove it from the URL, and set it on the role"
+        )
+    if _STATEMENT_POOLING in str(error):
+        return UnsuitablePoolerError(
+            "the pooler has pool_mode = statement, in which no transaction works:"
+            " set pool_mode = transaction or session in the pooler, for this database and role"
+        )
+    return None
 
 
 def _connect(url: str) -> DeadlineConnection:
@@ -130,17 +152,21 @@ def _connect(url: str) -> DeadlineConnection:
             url, connect_timeout=int(_SECONDS), application_name="booking_tasks", prepare_threshold=None
         )
     except psycopg.OperationalError as error:
-        if _UNSUPPORTED_PARAMETER in str(error):
-            raise UnsuitablePoolerError(
-                f"the pooler refuses a parameter of the database's URL ({_refused_parameter(error)}):"
-                " remove it from the URL, and set it on the role"
-            ) from None
-        raise
+        raise pooler_refusal(error) or error from None
     connection.deadline_seconds = _SECONDS
     return connection
 
 
-def _refused_parameter(error: Exception) -> str:
+def _run_transaction(connection: psycopg.Connection[Any]) -> None:
+    """Run a transaction, because a pooler of statements accepts everything else. Leaves none open."""
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.OperationalError as error:
+        raise pooler_refusal(error) or error from None
+
+
+def _refused_parameter(error: BaseException) -> str:
     found = re.search(rf"{_UNSUPPORTED_PARAMETER}[^:]*: *([\w.]+)", str(error))
     return found[1] if found else "see its log"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from booking_tasks.kit.database_errors import is_away, sqlstate_of
+from booking_tasks.kit.pooler import pooler_refusal
 
 #: What an operator can do about an error of the database, by SQLSTATE (PostgreSQL, appendix A).
 _REMEDIES = {
@@ -23,7 +24,9 @@ def failure_line(error: BaseException) -> str | None:
     """Return one line with the remedy for an error of the database that has one, otherwise None."""
     from sqlalchemy.exc import DBAPIError
 
-    original: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
+    original = error if not isinstance(error, DBAPIError) else error.orig or error
+    if (refusal := pooler_refusal(original)) is not None:
+        return str(refusal)
     state = sqlstate_of(original)
     if state in _REMEDIES:
         return f"the database refuses: {_first_line(original)}; {_REMEDIES[state]}"

@@ -23,7 +23,7 @@ _WRITE = "UPDATE jobs SET attempts = attempts WHERE false"
 def failures(config: Settings, seconds: float = TIMEOUT) -> dict[str, str]:
     """Return what cannot be used now: database, broker or results, each with the reason in one line."""
     probes: dict[str, Callable[[], None]] = {
-        "database": lambda: _write_to_database(config.database_url, seconds),
+        "database": lambda: _write_to_database(config, seconds),
         "broker": lambda: write_to_broker(config.broker, seconds),
     }
     if config.results not in {None, config.broker}:
@@ -44,19 +44,21 @@ def _reason(error: Exception) -> str:
     return failure_line(error) or (f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
 
 
-def _write_to_database(url: str, seconds: float) -> None:
+def _write_to_database(config: Settings, seconds: float) -> None:
     from booking_tasks.kit.deadline_connection import DeadlineConnection
+    from booking_tasks.kit.pooler import prepare_connection, session_settings
     from booking_tasks.ops.migrate import refuse_older_schema
 
     arguments: dict[str, Any] = {
         "connect_timeout": max(2, int(seconds)),
         "application_name": "booking-tasks ready",
     }
-    with DeadlineConnection.connect(libpq_url(url), **arguments) as db:
+    with DeadlineConnection.connect(libpq_url(config.database_url), **arguments) as db:
         db.deadline_seconds = seconds
+        prepare_connection(db, session_settings(config.statement_timeout, config.lock_timeout))
         db.execute(_WRITE)
         db.rollback()
-    refuse_older_schema(url)
+    refuse_older_schema(config.database_url)
 
 
 def write_to_broker(url: str, seconds: float) -> None:

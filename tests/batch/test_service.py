@@ -19,6 +19,7 @@ from booking_tasks.batch import service as batch
 from booking_tasks.batch.tasks import assign_waiting
 from booking_tasks.context import Context
 from booking_tasks.kit.database import transaction, try_lock
+from booking_tasks.kit.settings import settings
 from booking_tasks.models import (
     AssignmentBatch,
     AvailabilitySlot,
@@ -295,7 +296,11 @@ def test_a_batch_with_too_many_starts_for_all_still_serves_everybody(
 
 @DIRECT_AND_POOLED
 @pytest.mark.usefixtures("valkey")
-def test_the_sweep_serves_what_waits_and_two_sweeps_do_not_both_plan(own_database: str) -> None:
+def test_the_sweep_serves_what_waits_and_two_sweeps_do_not_both_plan(
+    own_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOOKING_DATABASE_POOL_SIZE", "2")  # the least that is accepted
+    settings.cache_clear()
     with transaction() as db:
         service_type = builders.service_type(db)
         start = datetime.now(TOMORROW.tzinfo) + timedelta(days=1)

@@ -16,6 +16,9 @@ from sqlalchemy.exc import OperationalError
 from booking_tasks.kit.database import create_booking_engine, database_path
 from booking_tasks.kit.pooler import PoolMode, UnsuitablePoolerError
 from booking_tasks.kit.settings import Settings, load_settings
+from booking_tasks.ops.check import _pooler
+from booking_tasks.ops.database_failures import failure_line
+from booking_tasks.ops.ready import failures
 from booking_tasks.ops.servers import free_port
 from tests.accounts import APP, SESSION_SETTINGS, as_superuser
 from tests.conftest import copied_database
@@ -165,9 +168,42 @@ def test_a_limit_that_the_role_lacks_is_refused_with_the_remedy(
         with pytest.raises(UnsuitablePoolerError, match=f"{name} .* instead of .*booking-tasks roles"):
             database_path(config)
         engine = create_booking_engine(config)
-        with pytest.raises(OperationalError, match="booking-tasks roles"):
+        with pytest.raises(OperationalError, match="booking-tasks roles") as caught:
             engine.connect()
         engine.dispose()
+        assert str(failure_line(caught.value)).startswith("behind a pooler the role booking_app must bring")
+        assert "booking-tasks roles" in failures(config)["database"]
+
+
+@pytest.fixture(scope="module")
+def statement_pooler(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PgBouncer]:
+    """A PgBouncer that gives each statement any connection, and refuses transactions."""
+    with PgBouncer(tmp_path_factory.mktemp("pgbouncer"), postgres, "statement") as running:
+        yield running
+
+
+@pytest.mark.parametrize("clients", [0, 12], ids=["quiet", "under load"])
+def test_a_pooler_of_statements_is_refused_with_the_remedy(
+    statement_pooler: PgBouncer, database: str, clients: int
+) -> None:
+    url = statement_pooler.url_of(database)
+    with load(url, clients):
+        for _ in range(3):
+            with pytest.raises(UnsuitablePoolerError, match="set pool_mode = transaction or session"):
+                database_path(config_of(url))
+
+
+def test_commands_behind_a_pooler_of_statements_name_the_remedy(
+    statement_pooler: PgBouncer, database: str
+) -> None:
+    config = config_of(statement_pooler.url_of(database))
+    engine = create_booking_engine(config)
+    with pytest.raises(OperationalError) as caught, engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+    engine.dispose()
+    assert "set pool_mode = transaction or session" in str(failure_line(caught.value))
+    assert "set pool_mode = transaction or session" in failures(config)["database"]
+    assert {one.state for one in _pooler(config)} == {"broken"}
 
 
 #: The server's own defaults for the others are 0: no limit.

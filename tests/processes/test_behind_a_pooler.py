@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 from tests.accounts import APP, as_superuser
+from tests.pgbouncer import PgBouncer
 
 pytestmark = [
     pytest.mark.pgbouncer,
@@ -53,6 +55,34 @@ def test_a_role_without_limits_is_refused_at_start_with_the_remedy(arguments: tu
     assert "statement_timeout 0 instead of 30000ms" in line
     assert "booking-tasks roles" in line
     assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture
+def statement_mode(
+    own_database: str, postgres: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """The same database behind a pooler of statements."""
+    with PgBouncer(tmp_path_factory.mktemp("pgbouncer"), postgres, "statement") as running:
+        monkeypatch.setenv("DATABASE_URL", running.url_of(own_database))
+        yield
+
+
+@pytest.mark.parametrize("arguments", [("worker", "-P", "solo"), ("beat",)])
+@pytest.mark.usefixtures("statement_mode", "valkey")
+def test_a_pooler_of_statements_is_refused_at_start_with_the_remedy(arguments: tuple[str, ...]) -> None:
+    ended = run(*arguments)
+    assert ended.returncode == 1
+    [line] = [one for one in ended.stderr.splitlines() if "pooler" in one]
+    assert line.endswith("set pool_mode = transaction or session in the pooler, for this database and role")
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.usefixtures("statement_mode", "valkey")
+def test_check_reports_a_pooler_of_statements() -> None:
+    found = pooler_finding()
+    assert found["state"] == "broken"
+    assert "pool_mode = statement" in found["seen"]
+    assert found["remedy"].startswith("set pool_mode = transaction or session")
 
 
 def pooler_finding(**environment: str) -> dict[str, str]:
