@@ -28,17 +28,15 @@ from celery.signals import (
     celeryd_init,
     setup_logging,
     task_success,
-    worker_init,
     worker_process_init,
     worker_shutting_down,
 )
 
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX
 from booking_tasks.kit import shutdown
-from booking_tasks.kit.database import forget_inherited_connections, refuse_unsuitable_pooler, transaction
+from booking_tasks.kit.database import forget_inherited_connections, transaction
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.logs import configure_logging, logger
-from booking_tasks.kit.pooler import UnsuitablePoolerError
 from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, destination, send_with_reconnect
 from booking_tasks.kit.settings import Settings, settings, unknown_settings
 from booking_tasks.kit.tracing import start_tracing
@@ -73,7 +71,8 @@ TASK_MODULES = (
     "booking_tasks.sessions.tasks",
     "booking_tasks.waiting.tasks",
 )
-
+#: It examines the servers before a worker or beat begins. It is above this module, which must not import it.
+START_MODULE = "booking_tasks.ops.start"
 
 #: The guarded transport for each scheme of the broker's URL.
 TRANSPORTS = {
@@ -259,7 +258,7 @@ def _worker_settings(config: Settings) -> dict[str, Any]:
         "beat_scheduler": "booking_tasks.celery:BeatScheduler",
         "beat_max_loop_interval": min(5.0, config.sweep_interval / timedelta(seconds=1)),
         "beat_schedule": schedule_module().beat_schedule(config),
-        "imports": TASK_MODULES,
+        "imports": (*TASK_MODULES, START_MODULE),
     }
 
 
@@ -343,16 +342,6 @@ def _configure_logging_early(**_: Any) -> None:
     """Configure logging before the worker checks itself, so that its warnings are JSON lines too."""
     configure_logging(final=False)
     _warn_of_unknown_settings()
-
-
-@worker_init.connect
-@beat_init.connect
-def _examine_pooler(**_: Any) -> None:
-    """End the process with one line when the service cannot work behind the pooler that is there."""
-    try:
-        refuse_unsuitable_pooler()
-    except UnsuitablePoolerError as error:
-        sys.exit(f"booking_tasks: {error}")
 
 
 @setup_logging.connect

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -62,22 +60,6 @@ def test_this_release_works_on_the_schema_of_the_next(own_database: str) -> None
     book_session(*service_and_requester)
     purge()
     refuse_older_schema(own_database)
-
-
-def test_a_worker_or_beat_does_not_start_on_a_database_that_was_never_migrated(own_database: str) -> None:
-    with psycopg.connect(as_superuser(own_database)) as connection:
-        connection.execute("DELETE FROM alembic_version")
-    for command in ("worker", "beat"):
-        ran = subprocess.run(
-            [sys.executable, "-m", "booking_tasks.ops", command],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
-        assert ran.returncode == 1
-        assert ran.stderr.startswith("booking-tasks: the database is at ")
-        assert ran.stderr.endswith("run booking-tasks migrate first\n")
 
 
 def test_the_schema_of_the_release_before_is_refused(

@@ -129,16 +129,16 @@ def web(
     """Serve the pages behind the links in mails; it needs a proxy with TLS in front of it."""
     from importlib.util import find_spec
 
-    from booking_tasks.kit.settings import settings
-    from booking_tasks.ops.migrate import refuse_older_schema
-
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise BookingTasksError("the extra web is not installed: pip install 'booking-tasks[web]'")
-    refuse_older_schema(settings().database_url)
+    from booking_tasks.kit.logs import configure_logging
+    from booking_tasks.kit.settings import settings
     from booking_tasks.ops.ready import failures
+    from booking_tasks.ops.start import examine_servers
     from booking_tasks.web.serve import serve
 
-    _warn_of_failures()
+    configure_logging()
+    examine_servers(settings())
     serve(host, port, lambda: failures(settings()))
 
 
@@ -232,28 +232,11 @@ def check(
     raise typer.Exit(1 if any(one.state == State.BROKEN for one in found) else 0)
 
 
-def _warn_of_failures() -> None:
-    """Log what a process cannot use at its start; it starts, waits for it and works on when it is there."""
-    from booking_tasks.kit.logs import configure_logging, logger
-    from booking_tasks.kit.settings import settings
-    from booking_tasks.ops.ready import failures
-
-    found = failures(settings())
-    if found:
-        configure_logging(final=False)  # Celery configures it again
-        log = logger(__name__)
-        for name, reason in found.items():
-            log.warning("start.unreachable", server=name, error=reason)
-
-
 def _celery(command: str, *arguments: str) -> None:
     """Run `celery -A booking_tasks` in this process, so that nothing is imported twice."""
     from booking_tasks.kit.settings import settings
-    from booking_tasks.ops.migrate import refuse_older_schema
 
-    # A wrong setting or an old schema ends the process here with one line, before Celery starts.
-    refuse_older_schema(settings().database_url)
-    _warn_of_failures()
+    settings()  # a wrong one ends the process here with one line, before Celery is imported
     from celery import __main__ as celery
 
     sys.argv = [str(celery.__file__), "--quiet", "-A", "booking_tasks", command, *arguments]

@@ -6,7 +6,6 @@ import signal
 
 import uvicorn
 
-from booking_tasks.kit.database import refuse_unsuitable_pooler
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.logs import configure_logging, logger
 from booking_tasks.kit.settings import settings, unknown_settings
@@ -20,17 +19,13 @@ _MAX_CONCURRENT = 100
 
 
 def serve(host: str, port: int, failures: Failures) -> None:
-    """Listen until a signal ends the process.
-
-    Raises SettingsError when links are not configured, and UnsuitablePoolerError.
-    """
+    """Listen until a signal ends the process. Raises SettingsError when links are not configured."""
     links = settings().links
     if links is None:
         raise SettingsError("BOOKING_PUBLIC_URL: is needed here: without it no mail contains a link")
     configure_logging()
     if names := unknown_settings():
         log.warning("settings.unknown", names=names)
-    refuse_unsuitable_pooler()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)  # uvicorn raises the signal again after it has answered all requests
     server(links, host, port, failures).run()

@@ -15,7 +15,6 @@ import redis
 from booking_tasks.kit.settings import load_settings
 from booking_tasks.ops.ready import failures
 from booking_tasks.ops.servers import Valkey, free_port, wait_until
-from booking_tasks.ops.service_processes import FRONT, ServiceProcesses
 from tests.accounts import as_superuser
 
 pytestmark = pytest.mark.timeout(180)
@@ -170,20 +169,3 @@ def test_waiting_ends_when_the_server_is_there(
         output, _ = waiting.communicate(timeout=60)
 
     assert (waiting.returncode, output) == (0, "ready\n")
-
-
-@pytest.mark.stack
-def test_a_worker_says_at_its_start_what_it_cannot_reach(stack: ServiceProcesses) -> None:
-    port = free_port()
-    stack.environment["REDIS_URL"] = f"redis://127.0.0.1:{port}/0"
-    worker = stack.worker("worker", FRONT)
-
-    def logged() -> bool:
-        return worker.log.exists() and "start.unreachable" in worker.log.read_text()
-
-    wait_until(logged, "the line of the worker", seconds=60)
-    lines = [line for line in worker.log.read_text().splitlines() if "start.unreachable" in line]
-    assert len(lines) == 1
-    assert '"server": "broker"' in lines[0]
-    assert '"level": "warning"' in lines[0]
-    assert worker.running

@@ -59,7 +59,10 @@ def test_a_role_without_limits_is_refused_at_start_with_the_remedy(arguments: tu
 
 @pytest.fixture
 def statement_mode(
-    own_database: str, postgres: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    own_database: str,
+    postgres: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[None]:
     """The same database behind a pooler of statements."""
     with PgBouncer(tmp_path_factory.mktemp("pgbouncer"), postgres, "statement") as running:
