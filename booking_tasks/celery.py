@@ -14,12 +14,13 @@ import time
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property, partial
+from heapq import heapify
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from celery import Celery, bootsteps
-from celery.beat import Scheduler
+from celery.beat import Scheduler, event_t
 from celery.beat import logger as beat_log
 from celery.platforms import signals
 from celery.schedules import schedstate
@@ -36,6 +37,7 @@ from booking_tasks.contracts import PUBLIC, TASK_PREFIX
 from booking_tasks.kit import shutdown
 from booking_tasks.kit.database import forget_inherited_connections, transaction
 from booking_tasks.kit.errors import SettingsError
+from booking_tasks.kit.heartbeat import DEFAULT_SECONDS, touch_heartbeat
 from booking_tasks.kit.logs import configure_logging, logger
 from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, destination, send_with_reconnect
 from booking_tasks.kit.settings import Settings, settings, unknown_settings
@@ -88,6 +90,10 @@ ANSWER_BACKEND = "booking_tasks.guard.answers:AnswerBackend"
 
 #: The least time between two records of one sweep's runs by one process, in seconds.
 _RECORD_SECONDS = 5.0
+#: That of all entries in Celery's heap.
+_PRIORITY = 5
+#: A beat that has sent nothing for this many sweep intervals counts as dead.
+_MISSED_TICKS = 3
 #: A sweep that killed its process must not be delivered again at once; its next tick is soon enough.
 _SWEEP = {"acks_late": False, "reject_on_worker_lost": False}
 #: The request class of every task.
@@ -97,6 +103,7 @@ _REQUEST = {"*": {"Request": "booking_tasks.guard.request:RequestNotRevokedOnExp
 class BeatScheduler(Scheduler):
     """Celery's scheduler in memory, with a heartbeat file; several may run side by side.
 
+    Only a beat that reaches the broker has a heartbeat: it is touched after each message that was sent.
     Intervals are elapsed time, so that a change of the host's clock neither doubles nor delays a tick. Celery
     makes one connection and keeps it when it is broken; here the next try makes another one.
     """
@@ -118,7 +125,7 @@ class BeatScheduler(Scheduler):
         except Exception as error:  # noqa: BLE001 - each transport has its own errors; the next tick tries again
             log.warning("beat.not_sent", entry=entry.name, error=f"{type(error).__name__}: {error}")
         else:
-            settings().heartbeat_file.touch()  # only a beat that reaches the broker is healthy
+            touch_heartbeat(settings().heartbeat_file, _beat_age(settings()))
 
     def _publish(self, entry: Any) -> None:
         try:
@@ -135,6 +142,18 @@ class BeatScheduler(Scheduler):
             with suppress(Exception):
                 connection.collect(socket_timeout=1)
 
+    def populate_heap(self, *_: Any, **__: Any) -> None:
+        """Plan the first message of each entry at once. Celery's would come after one interval.
+
+        So a beat that is restarted often sends its messages too, and has a heartbeat from its start.
+        """
+        states = ((entry, self.is_due(entry)) for entry in self.schedule.values())
+        self._heap = [
+            event_t(self._when(entry, 0 if state.is_due else state.next), _PRIORITY, entry)
+            for entry, state in states
+        ]
+        heapify(self._heap)
+
     def is_due(self, entry: Any) -> schedstate:
         """Return whether the entry's interval has passed, and after how many seconds to check again."""
         interval = entry.schedule.run_every / timedelta(seconds=1)
@@ -150,13 +169,18 @@ class BeatScheduler(Scheduler):
         return time.monotonic() + (self.adjust(next_time_to_run) or 0)
 
 
+def _beat_age(config: Settings) -> float:
+    """Return how old a beat's heartbeat may become, in seconds: it sends something once in each interval."""
+    return max(DEFAULT_SECONDS, _MISSED_TICKS * config.sweep_interval / timedelta(seconds=1))
+
+
 class HeartbeatFile(bootsteps.StartStopStep):
     """Touches a file from the worker's own timer, so that a health check needs no answer of the worker."""
 
     requires = ("celery.worker.components:Timer",)
 
     def start(self, parent: Any) -> None:
-        settings().heartbeat_file.touch()
+        touch_heartbeat(settings().heartbeat_file)
         parent.timer.call_repeatedly(5.0, settings().heartbeat_file.touch)
 
 

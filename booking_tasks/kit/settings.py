@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     retry_cap: Duration = Field(timedelta(minutes=10), validate_default=True)
     message_attempts: int = Field(3, ge=1, le=20)
     result_expiry: Duration = Field(timedelta(minutes=10), ge=timedelta(seconds=1))
-    heartbeat_file: FilePath = Path("/tmp/booking-tasks-heartbeat")  # noqa: S108 - a marker, no content
+    heartbeat_file: FilePath = Path("/tmp/booking-tasks-heartbeat")  # noqa: S108 - a marker, no secret
     remote_control: bool = False
 
     # -- requests and assignment ---------------------------------------------------------------

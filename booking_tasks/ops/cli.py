@@ -178,19 +178,24 @@ def health(
     file: Annotated[
         Path | None, typer.Option(help="The heartbeat file; default BOOKING_HEARTBEAT_FILE.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="The greatest age of the last heartbeat.")] = 30,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="The greatest age of the last heartbeat; default 30, of a beat 3 sweep intervals."),
+    ] = None,
 ) -> None:
     """Exit code 0 when the worker or beat on this host has touched its heartbeat file in time."""
+    from booking_tasks.kit.heartbeat import greatest_age_in
     from booking_tasks.kit.settings import settings
 
     path = file or settings().heartbeat_file
     try:
+        at_most = greatest_age_in(path) if seconds is None else seconds
         age = time.time() - path.stat().st_mtime
     except FileNotFoundError:
         typer.echo(f"no heartbeat: {path} does not exist; is a worker or beat running here?", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"last heartbeat {age:.0f} s ago")
-    raise typer.Exit(0 if age <= seconds else 1)
+    raise typer.Exit(0 if age <= at_most else 1)
 
 
 @cli.command()

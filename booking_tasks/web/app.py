@@ -27,6 +27,7 @@ from booking_tasks.contracts import AcceptOffer, Command, ConfirmRequest, Declin
 from booking_tasks.inbox.receiver import receive
 from booking_tasks.invites.notices import ANSWERS, OFFERS
 from booking_tasks.kit.database import transaction
+from booking_tasks.kit.heartbeat import touch_heartbeat
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.settings import settings
 from booking_tasks.kit.signed_links import TOKEN_CHARACTERS, Grant, Links, answer_message_id
@@ -78,7 +79,7 @@ async def _lifespan(_: Starlette) -> AsyncIterator[None]:
 
 async def _touch_heartbeat() -> None:
     while True:
-        settings().heartbeat_file.touch()
+        touch_heartbeat(settings().heartbeat_file)
         await asyncio.sleep(_HEARTBEAT_SECONDS)
 
 

@@ -106,6 +106,27 @@ def test_health_tells_a_process_that_goes_on_from_one_that_does_not(
     assert health(process, tmp_path).returncode == 0
 
 
+def test_a_beat_with_long_intervals_is_dead_after_three_of_them(
+    stack: ServiceProcesses, tmp_path: Path
+) -> None:
+    stack.environment["BOOKING_SWEEP_INTERVAL"] = "60s"
+    beat = stack.beat("one")
+    stack.wait_ready()
+    wait_for(lambda: beat.heartbeat.read_text() != "", "the text of the heartbeat")
+
+    os.killpg(beat.pid, signal.SIGSTOP)  # it has more to send at its start
+    codes = {}
+    try:
+        for age in (150, 190):
+            then = time.time() - age
+            os.utime(beat.heartbeat, (then, then))
+            codes[age] = health(beat, tmp_path).returncode
+        codes[30] = health(beat, tmp_path, "--seconds", "30").returncode
+    finally:
+        os.killpg(beat.pid, signal.SIGCONT)
+    assert codes == {150: 0, 190: 1, 30: 1}
+
+
 def test_health_without_any_process_says_what_is_missing(tmp_path: Path) -> None:
     missing = tmp_path / "heartbeat"
 

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from booking_tasks.kit.database import refuse_unsuitable_pooler
+from booking_tasks.kit.heartbeat import touch_heartbeat
 from booking_tasks.kit.logs import configure_logging, logger
 from booking_tasks.kit.settings import settings
 from booking_tasks.ops.metrics import families
@@ -67,9 +68,9 @@ def serve(host: str, port: int) -> None:
         signal.signal(number, lambda *_: stopped.set())
     server, thread = start_http_server(port, addr=host, registry=registry())
     log.info("metrics.started", port=port)
-    settings().heartbeat_file.touch()
+    touch_heartbeat(settings().heartbeat_file)
     while not stopped.wait(_HEARTBEAT_SECONDS):
-        settings().heartbeat_file.touch()
+        touch_heartbeat(settings().heartbeat_file)
     server.shutdown()
     server.server_close()
     thread.join()
