@@ -29,6 +29,7 @@ from booking_tasks.ops.service_processes import ServiceProcess
 from tests import preforked_workers
 from tests.accounts import as_deployed, as_role, migrate_with_roles
 from tests.builders import NOW
+from tests.guarded_postgres import GuardedPostgres
 from tests.pgbouncer import PgBouncer
 from tests.rabbitmq_server import RabbitMQ
 from tests.system_packages import SystemPackages
@@ -172,6 +173,14 @@ def server(request: pytest.FixtureRequest) -> str:
     """Each server in turn; the URL of its maintenance database."""
     url: str = request.getfixturevalue(request.param)
     return url
+
+
+@pytest.fixture(scope="session")
+def guarded_postgres() -> Iterator[GuardedPostgres]:
+    """A server of its own that wants passwords, with the database and roles of a deployment and no schema."""
+    with GuardedPostgres(Path(_FOLDER.name) / "guarded-postgres", durable=False) as server:
+        server.set_up()
+        yield server
 
 
 def valkey_url(url: str, number: int) -> str:

@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 #: The fixtures that start a server; every other fixture that needs one gets it through these.
-SERVER_FIXTURES = frozenset({"postgres", "system_postgres", "server", "valkey", "rabbitmq_server"})
+SERVER_FIXTURES = frozenset(
+    {"postgres", "guarded_postgres", "system_postgres", "server", "valkey", "rabbitmq_server"}
+)
 ROOT = Path(__file__).parent.parent
 
 

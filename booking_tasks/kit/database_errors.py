@@ -49,7 +49,12 @@ def _discard_useless_connection(context: ExceptionContext) -> None:
 
 
 def _without_values(context: ExceptionContext) -> None:
-    """Keep only the first line of PostgreSQL's error: the lines after it quote whole rows."""
+    """Keep only the first line of PostgreSQL's error: the lines after it quote whole rows.
+
+    A connection that was not made has no rows, and a line for each host and address that was tried.
+    """
+    if context.connection is None and sqlstate_of(context.original_exception) is None:
+        return
     for error in (context.original_exception, context.sqlalchemy_exception):
         if error is not None:
             error.args = (str(error.args[0]).partition("\n")[0] if error.args else "",)

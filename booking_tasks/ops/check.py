@@ -16,6 +16,7 @@ from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.queues import QUEUES
 from booking_tasks.kit.settings import Settings, load_settings, unknown_settings
 from booking_tasks.kit.time_zones import tzdata_version
+from booking_tasks.ops.database_failures import database_failure
 from booking_tasks.ops.findings import Finding, State
 from booking_tasks.sql import query_text
 
@@ -41,7 +42,8 @@ def findings() -> list[Finding]:
         try:
             found += run(config)
         except Exception as error:  # noqa: BLE001 - any error of a check is its finding
-            found.append(Finding(name, State.BROKEN, _first_line(error), _REMEDIES[name]))
+            seen, remedy = database_failure(error) or (_first_line(error), _REMEDIES[name])
+            found.append(Finding(name, State.BROKEN, seen, remedy))
     return found
 
 

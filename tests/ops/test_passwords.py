@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import psycopg
 import pytest
 import redis
@@ -12,45 +9,9 @@ from sqlalchemy import text
 
 from booking_tasks.kit.database import create_booking_engine
 from booking_tasks.kit.settings import load_settings
-from booking_tasks.ops.secret_files import ROLES, write_secrets
-from booking_tasks.ops.servers import Postgres
+from booking_tasks.ops.secret_files import ROLES
+from tests.guarded_postgres import NAME, GuardedPostgres
 from tests.messages.access import GuardedValkey
-
-NAME = "booking_tasks"
-_ACCESS = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
-
-
-class GuardedPostgres(Postgres):
-    """A server that wants the passwords of a folder of secrets."""
-
-    @property
-    def secrets(self) -> Path:
-        return self.folder / "secrets"
-
-    def make_secrets(self) -> list[str]:
-        """What `booking-tasks secrets` does."""
-        return write_secrets(self.secrets, postgres=f"127.0.0.1:{self.port}", database=NAME)
-
-    def apply_roles(self) -> None:
-        """Run roles.sql of the folder as superuser."""
-        with psycopg.connect(self.url(NAME), autocommit=True) as superuser:
-            superuser.execute((self.secrets / "roles.sql").read_text().encode())
-
-    def service_url(self) -> str:
-        return (self.secrets / "database_url").read_text()
-
-
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedPostgres]:
-    folder: Path = tmp_path_factory.mktemp("guarded")
-    with GuardedPostgres(folder / "postgres", durable=False) as server:
-        (server.data / "pg_hba.conf").write_text(_ACCESS)
-        with psycopg.connect(server.url(), autocommit=True) as superuser:
-            superuser.execute("SELECT pg_reload_conf()")
-            superuser.execute(f"CREATE DATABASE {NAME}".encode())
-        server.make_secrets()
-        server.apply_roles()
-        yield server
 
 
 def may_connect(url: str) -> bool:
@@ -63,7 +24,8 @@ def may_connect(url: str) -> bool:
     return True
 
 
-def test_a_password_of_the_database_is_changed_for_one_role(server: GuardedPostgres) -> None:
+def test_a_password_of_the_database_is_changed_for_one_role(guarded_postgres: GuardedPostgres) -> None:
+    server = guarded_postgres
     old = server.service_url()
     others = {
         role: (server.secrets / f"{role}_password").read_text() for role in ROLES if role != "booking_app"

@@ -6,16 +6,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
 import redis
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
+from booking_tasks.kit.database import create_booking_engine
 from booking_tasks.kit.settings import load_settings
+from booking_tasks.ops.database_failures import failure_line
 from booking_tasks.ops.ready import failures
 from booking_tasks.ops.servers import Valkey, free_port, wait_until
-from tests.accounts import as_superuser
+from tests.accounts import READER, as_role, as_superuser
+from tests.guarded_postgres import NAME, GuardedPostgres
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -73,17 +80,155 @@ def test_a_database_that_is_read_only_is_not_ready(here: pytest.MonkeyPatch, own
     assert "read-only" in found()["database"]
 
 
-def test_an_unknown_role_is_not_ready(here: pytest.MonkeyPatch, own_database: str) -> None:
-    here.setenv("DATABASE_URL", own_database.replace("booking_app@", "nobody_of_ours@"))
-
-    assert set(found()) == {"database"}
-
-
 def test_a_role_that_may_only_read_is_not_ready(here: pytest.MonkeyPatch, own_database: str) -> None:
-    here.setenv("DATABASE_URL", own_database.replace("booking_app@", "booking_reader@"))
+    here.setenv("DATABASE_URL", as_role(own_database, READER))
 
     assert set(found()) == {"database"}
-    assert "ermission denied" in found()["database"]
+    assert "read-only" in found()["database"]
+    assert "a role that may write" in found()["database"]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A URL that a server refuses, with what it says and the remedy; `{...}` are parts of the right one."""
+
+    url: str
+    text: str
+    remedy: str
+    during: str = ""
+    after: str = ""
+
+
+_LOGIN = "correct user and password in DATABASE_URL"
+_TWO = "postgresql://booking_app:wrong@127.0.0.1:{first},127.0.0.1:{second}/{name}"
+REFUSED = {
+    "wrong password": Refused(
+        "postgresql://booking_app:wrong@{host}/{name}", "password authentication failed", _LOGIN
+    ),
+    "no password": Refused("postgresql://booking_app@{host}/{name}", "no password supplied", _LOGIN),
+    "unknown role": Refused(
+        "postgresql://nobody_of_ours:x@{host}/{name}", "password authentication failed", _LOGIN
+    ),
+    "wrong password, first host away": Refused(
+        _TWO.format(first="{away}", second="{port}", name="{name}"), "password authentication failed", _LOGIN
+    ),
+    "wrong password, second host away": Refused(
+        _TWO.format(first="{port}", second="{away}", name="{name}"), "password authentication failed", _LOGIN
+    ),
+    "unknown database": Refused(
+        "postgresql://postgres@{host}/missing", 'database "missing" does not exist', "create the database"
+    ),
+    "not in pg_hba.conf": Refused(
+        "postgresql://booking_outsider:x@{host}/{name}", "pg_hba.conf", "allow this host, user and database"
+    ),
+    "no TLS there": Refused(
+        "{right}?sslmode=require", "server does not support SSL", "correct sslmode and the certificates"
+    ),
+    "no more connections": Refused(
+        "{right}",
+        "too many connections for role",
+        "allow more connections there",
+        "ALTER ROLE booking_app CONNECTION LIMIT 0",
+        "ALTER ROLE booking_app CONNECTION LIMIT -1",
+    ),
+    "not in this database": Refused(
+        "{right}",
+        "permission denied for database",
+        "booking-tasks roles",
+        "REVOKE CONNECT ON DATABASE booking_tasks FROM booking_app",
+        "GRANT CONNECT ON DATABASE booking_tasks TO booking_app",
+    ),
+    "read-only": Refused(
+        "{right}",
+        "read-only",
+        "it names the primary",
+        "ALTER DATABASE booking_tasks SET default_transaction_read_only = on",
+        "ALTER DATABASE booking_tasks RESET default_transaction_read_only",
+    ),
+    "no host takes writes": Refused(
+        "{right}?target_session_attrs=read-write",
+        "session is read-only",
+        "it names the primary",
+        "ALTER DATABASE booking_tasks SET default_transaction_read_only = on",
+        "ALTER DATABASE booking_tasks RESET default_transaction_read_only",
+    ),
+}
+
+
+@contextmanager
+def refusing(server: GuardedPostgres, case: Refused) -> Iterator[str]:
+    """The server refuses this URL meanwhile."""
+    parts = {"right": server.service_url(), "host": f"127.0.0.1:{server.port}", "name": NAME}
+    url = case.url.format(port=server.port, away=free_port(), **parts)
+    with psycopg.connect(server.url(NAME), autocommit=True) as superuser:
+        superuser.execute((case.during or "SELECT 1").encode())
+        try:
+            yield url
+        finally:
+            superuser.execute((case.after or "SELECT 1").encode())
+
+
+@pytest.fixture(scope="module")
+def with_jobs(guarded_postgres: GuardedPostgres) -> GuardedPostgres:
+    """The server with the one table that is written to, so that only the connection is at fault."""
+    with psycopg.connect(guarded_postgres.url(NAME)) as superuser:
+        superuser.execute("CREATE TABLE IF NOT EXISTS jobs (attempts int)")
+        superuser.execute("GRANT SELECT, UPDATE ON jobs TO booking_app")
+    return guarded_postgres
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+def test_what_the_server_refuses_is_one_line_with_the_remedy(
+    with_jobs: GuardedPostgres, case: Refused
+) -> None:
+    with refusing(with_jobs, case) as url:
+        config = load_settings({"database_url": url})
+        line = failures(config, seconds=2)["database"]
+        engine = create_booking_engine(config)
+        with pytest.raises(DBAPIError) as caught, engine.connect() as connection:
+            connection.execute(text("UPDATE jobs SET attempts = 0"))
+        engine.dispose()
+
+    for one in (line, failure_line(caught.value)):
+        assert one is not None
+        assert len(one.splitlines()) == 1
+        assert case.text in one.partition("; ")[0]
+        assert case.remedy in one.partition("; ")[2]
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ('FATAL:  role "booking_app" does not exist', _LOGIN),
+        ('FATAL:  role "booking_owner" is not permitted to log in', _LOGIN),
+        ('FATAL:  Peer authentication failed for user "booking_app"', _LOGIN),
+        ("FATAL:  sorry, too many clients already", "allow more connections there"),
+        ("FATAL:  no more connections allowed (max_client_conn)", "allow more connections there"),
+        ("FATAL:  no such database: booking", "create the database"),
+        ("FATAL:  the database system is starting up", "wait until it has started"),
+        ('server certificate for "a" does not match host name "b"', "correct sslmode and the certificates"),
+        ("FATAL:  Passwort-Authentifizierung für Benutzer »x« fehlgeschlagen", "see the log of the server"),
+        ("Connection refused", "start PostgreSQL, or correct DATABASE_URL"),
+    ],
+)
+def test_other_refusals_have_a_remedy_too(said: str, remedy: str) -> None:
+    error = psycopg.OperationalError(f'connection to server at "127.0.0.1", port 5432 failed: {said}')
+
+    assert remedy in str(failure_line(error))
+    assert said in str(failure_line(error))
+
+
+def test_a_wrong_password_is_one_line_of_the_command(
+    here: pytest.MonkeyPatch, guarded_postgres: GuardedPostgres
+) -> None:
+    here.setenv("DATABASE_URL", f"postgresql://booking_app:wrong@127.0.0.1:{guarded_postgres.port}/{NAME}")
+
+    ran = ready()
+
+    assert ran.returncode == 1
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("not ready: database: the database refuses: ")
+    assert line.endswith(_LOGIN)
 
 
 def test_a_schema_behind_this_release_is_not_ready(here: pytest.MonkeyPatch, own_database: str) -> None:
