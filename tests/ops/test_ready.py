@@ -197,7 +197,7 @@ def test_what_the_server_refuses_is_one_line_with_the_remedy(
 
 
 @pytest.mark.parametrize(
-    ("said", "remedy"),
+    ("refusal", "remedy"),
     [
         ('FATAL:  role "booking_app" does not exist', _LOGIN),
         ('FATAL:  role "booking_owner" is not permitted to log in', _LOGIN),
@@ -211,11 +211,11 @@ def test_what_the_server_refuses_is_one_line_with_the_remedy(
         ("Connection refused", "start PostgreSQL, or correct DATABASE_URL"),
     ],
 )
-def test_other_refusals_have_a_remedy_too(said: str, remedy: str) -> None:
-    error = psycopg.OperationalError(f'connection to server at "127.0.0.1", port 5432 failed: {said}')
+def test_other_refusals_have_a_remedy_too(refusal: str, remedy: str) -> None:
+    error = psycopg.OperationalError(f'connection to server at "127.0.0.1", port 5432 failed: {refusal}')
 
     assert remedy in str(failure_line(error))
-    assert said in str(failure_line(error))
+    assert refusal in str(failure_line(error))
 
 
 def test_a_wrong_password_is_one_line_of_the_command(
