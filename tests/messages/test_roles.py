@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -14,7 +15,8 @@ from sqlalchemy import Column, Text
 from typer.testing import CliRunner
 
 from booking_tasks.kit.database import create_booking_engine
-from booking_tasks.kit.settings import load_settings, settings
+from booking_tasks.kit.pooler import session_settings
+from booking_tasks.kit.settings import load_settings
 from booking_tasks.models import Base
 from booking_tasks.ops.cli import cli
 from booking_tasks.ops.migrate import migrate
@@ -254,21 +256,16 @@ def test_the_roles_of_the_service_bring_its_session_settings(roled: str, role: s
     assert shown == {name: (setting,) for name, setting in SESSION_SETTINGS.items()}
 
 
-def test_the_time_outs_of_the_settings_are_those_of_both_roles(
-    server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BOOKING_STATEMENT_TIMEOUT", "7s")
-    settings.cache_clear()
-    try:
-        printed = CliRunner().invoke(cli, ["roles"]).output
-    finally:
-        settings.cache_clear()
+def test_the_time_outs_of_the_settings_are_those_of_both_roles(server: str) -> None:
     with _roled(server) as url:
         with psycopg.connect(url, autocommit=True) as superuser:
-            superuser.execute(printed.encode())
+            superuser.execute(
+                roles_sql(session_settings(timedelta(seconds=7), timedelta(seconds=3))).encode()
+            )
         for role in (APP, READER):
             with psycopg.connect(as_role(url, role)) as connection:
                 assert connection.execute("SHOW statement_timeout").fetchone() == ("7s",)
+                assert connection.execute("SHOW lock_timeout").fetchone() == ("3s",)
 
 
 def test_nobody_else_may_connect_and_nobody_logs_in_as_the_owner(roled: str) -> None:
