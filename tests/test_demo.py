@@ -31,7 +31,7 @@ from booking_tasks.ops.demo.scenario import Scenario
 
 
 @dataclass(frozen=True)
-class Played:
+class DemoRun:
     """A demo that ended, with the folder it left."""
 
     exit_code: int
@@ -45,8 +45,8 @@ class Played:
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    """The demo played once, in a directory of its own and with no server given."""
+def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
+    """The demo, run once, in a directory of its own and with no server given."""
     folder = tmp_path_factory.mktemp("demo")
     inherited = ("DATABASE_URL", "REDIS_URL", "CELERY_", "BOOKING_")
     done = subprocess.run(
@@ -59,31 +59,31 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
         check=False,
         timeout=200,
     )
-    return Played(done.returncode, done.stdout, folder / "out")
+    return DemoRun(done.returncode, done.stdout, folder / "out")
 
 
 @pytest.mark.stack
 @pytest.mark.timeout(240)
-def test_the_demo_plays_to_its_end_with_every_check_true(played: Played) -> None:
-    assert played.exit_code == 0, played.output
-    checks = played.outcome["checks"]
+def test_the_demo_plays_to_its_end_with_every_check_true(demo: DemoRun) -> None:
+    assert demo.exit_code == 0, demo.output
+    checks = demo.outcome["checks"]
     assert [check for check in checks if not check["holds"]] == []
-    assert (played.outcome["passed"], played.outcome["failed"]) == (len(CHECKS), 0)
+    assert (demo.outcome["passed"], demo.outcome["failed"]) == (len(CHECKS), 0)
     assert len({check["claim"] for check in checks}) == len(checks) >= 10
-    assert 0 < played.outcome["seconds"] < 120
+    assert 0 < demo.outcome["seconds"] < 120
 
 
 @pytest.mark.stack
-def test_every_mail_and_invite_it_leaves_can_be_read(played: Played) -> None:
+def test_every_mail_and_invite_it_leaves_can_be_read(demo: DemoRun) -> None:
     mails = [
         email.message_from_bytes(path.read_bytes(), EmailMessage, policy=email.policy.default)
-        for path in sorted((played.folder / "mail").glob("*.eml"))
+        for path in sorted((demo.folder / "mail").glob("*.eml"))
     ]
     assert len(mails) >= 20
     for mail in mails:
         assert [part.defects for part in mail.walk() if part.defects] == []
         assert mail["To"].addresses[0].domain == "example.org"
-    invites = [Calendar.from_ical(path.read_bytes()) for path in (played.folder / "invites").glob("*.ics")]
+    invites = [Calendar.from_ical(path.read_bytes()) for path in (demo.folder / "invites").glob("*.ics")]
     assert {str(invite["METHOD"]) for invite in invites} == {"REQUEST", "CANCEL"}
     for invite in invites:
         assert invite.errors == []
@@ -93,16 +93,16 @@ def test_every_mail_and_invite_it_leaves_can_be_read(played: Played) -> None:
 
 
 @pytest.mark.stack
-def test_every_event_it_leaves_is_a_cloud_event(played: Played) -> None:
-    lines = (played.folder / "events.jsonl").read_text().splitlines()
+def test_every_event_it_leaves_is_a_cloud_event(demo: DemoRun) -> None:
+    lines = (demo.folder / "events.jsonl").read_text().splitlines()
     events = [CloudEvent.model_validate_json(line) for line in lines]
     assert len({event.id for event in events}) == len(events) >= 20
     assert all(set(json.loads(line)) == set(CloudEvent.model_fields) for line in lines)
 
 
 @pytest.mark.stack
-def test_the_picture_it_leaves_shows_every_consultant(played: Played) -> None:
-    picture = ElementTree.parse(played.folder / "day.svg").getroot()
+def test_the_picture_it_leaves_shows_every_consultant(demo: DemoRun) -> None:
+    picture = ElementTree.parse(demo.folder / "day.svg").getroot()
     assert picture.tag == "{http://www.w3.org/2000/svg}svg"
     texts = {element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")}
     assert {person.name for person in people.CONSULTANTS} <= texts
@@ -144,7 +144,7 @@ class Day:
     """The results of a day on which everything went well, to be doctored."""
 
     def __init__(self) -> None:
-        # The checks look at what a scenario remembers, not at the stage it was played on.
+        # The checks look at what a scenario remembers, not at the stage it was run on.
         self.scenario = Scenario(None, lambda *_: None)  # type: ignore[arg-type]
         names = ("tutoring", "statistics", "review", "python", "cancelled", "withdrawn", "left waiting")
         self.scenario.requests |= {name: uuid7() for name in names}

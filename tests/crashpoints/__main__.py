@@ -15,18 +15,20 @@ from pathlib import Path
 from booking_tasks.ops.servers import Postgres, Valkey
 from tests.crashpoints.harness import Death, Lane, Scene, Verdict
 from tests.crashpoints.people import build_template
-from tests.crashpoints.run import Ledger, act_out, both, deaths, some
-from tests.crashpoints.scenarios import ACTS
+from tests.crashpoints.run import Ledger, both, deaths, run_scenario, some
+from tests.crashpoints.scenarios import SCENARIOS
 
 _TEMPLATE = "booking_crash_template"
 
 
 def main() -> int:
-    """Play the acts named, or all."""
+    """Run the scenarios named, or all."""
     parser = argparse.ArgumentParser(prog="python -m tests.crashpoints", description=__doc__)
-    parser.add_argument("acts", nargs="*", metavar="ACT", help=f"one of {', '.join(ACTS)}; all if none")
-    parser.add_argument("--lanes", type=int, default=2, help="plays at the same time")
-    parser.add_argument("--some", type=int, default=0, help="only so many deaths of each act")
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"one of {', '.join(SCENARIOS)}; all if none"
+    )
+    parser.add_argument("--lanes", type=int, default=2, help="runs at the same time")
+    parser.add_argument("--some", type=int, default=0, help="only so many deaths of each scenario")
     parser.add_argument("--both", action="store_true", help="recover from each death in both orders")
     parser.add_argument("--seed", type=int, default=1, help="which ones")
     chosen = parser.parse_args()
@@ -40,9 +42,9 @@ def main() -> int:
         lanes = [enter(Lane(postgres.url(), _TEMPLATE, valkey.url(number))) for number in range(chosen.lanes)]
         points = partial(_chosen, chosen)
         ledgers = []
-        for act in chosen.acts or ACTS:
+        for scenario in chosen.scenarios or SCENARIOS:
             count = itertools.count(1)
-            ledgers.append(act_out(act, lanes, points, partial(_tell, count)))
+            ledgers.append(run_scenario(scenario, lanes, points, partial(_tell, count)))
             _say(ledgers[-1].line())
     total = Ledger("all", sum(one.points for one in ledgers), [v for one in ledgers for v in one.verdicts])
     _say(f"{total.line()}  in {time.monotonic() - began:.0f} s")
@@ -57,9 +59,9 @@ def _chosen(arguments: argparse.Namespace, scenes: Sequence[Scene]) -> list[Deat
 def _tell(count: Iterator[int], verdict: Verdict) -> None:
     deaths_so_far = next(count)
     if deaths_so_far % 100 == 0:
-        _say(f"  {verdict.act}: {deaths_so_far} deaths so far")
+        _say(f"  {verdict.scenario}: {deaths_so_far} deaths so far")
     if verdict.wrong or not verdict.died:
-        where = f"{verdict.act}, step {verdict.step}, point {verdict.point} ({verdict.name})"
+        where = f"{verdict.scenario}, step {verdict.step}, point {verdict.point} ({verdict.name})"
         _say(f"  {where}, {verdict.after} first:")
         for line in verdict.wrong or ["the point was not reached"]:
             _say(f"    {line[:500]}")

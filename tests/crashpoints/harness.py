@@ -1,4 +1,4 @@
-"""One death at a time: play an act until point n, let it recover, compare with the run nobody disturbed."""
+"""One death at a time: run a scenario until point n, let it recover, compare with the undisturbed run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.servers import wait_until
 from tests.accounts import as_deployed, as_role
 from tests.calendars.servers import CERTIFICATE, calendar_server
-from tests.crashpoints.scenarios import ACTS
+from tests.crashpoints.scenarios import SCENARIOS
 from tests.crashpoints.verification import Outside, differences, examined, summary
 
 KILLED = -9
@@ -41,7 +41,7 @@ RECOVERIES: tuple[Recovery, Recovery] = ("caller", "sweeps")
 
 
 class Death(NamedTuple):
-    """In which step and at which of its points (from 1), what follows, and the last step to play."""
+    """In which step and at which of its points (from 1), what follows, and the last step to run."""
 
     step: int
     point: int
@@ -58,7 +58,7 @@ def alternating(step: int, point: int, last: int | None = None) -> Death:
 class Verdict:
     """What became of one death."""
 
-    act: str
+    scenario: str
     step: int
     point: int
     after: Recovery
@@ -89,7 +89,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whether a play died on its way, and what the world outside saw of it."""
+    """Whether a run died on its way, and what the world outside saw of it."""
 
     died: bool
     outside: Outside
@@ -98,10 +98,10 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Play:
-    """What is to be played: from which step to which, over which rows, after which outside."""
+class _Run:
+    """What is to be run: from which step to which, over which rows, after which outside."""
 
-    act: str
+    scenario: str
     first: int
     url: str
     platform: bytes
@@ -113,10 +113,10 @@ class _Play:
 
 
 class Lane:
-    """One player process with a mail server, a meeting platform and an outside calendar of its own.
+    """One process with a mail server, a meeting platform and an outside calendar of its own.
 
     `admin_url` names a database of the server where copies of `template` are made; `redis_url` must
-    name a Redis database that nobody else uses, for it is emptied before every play.
+    name a Redis database that nobody else uses, for it is emptied before every run.
     """
 
     def __init__(self, admin_url: str, template: str, redis_url: str) -> None:
@@ -136,9 +136,9 @@ class Lane:
         self._calendar_server = enter(calendar_server())
         self._admin = enter(psycopg.connect(self._admin_url, autocommit=True))
         self._redis: Redis = enter(Redis.from_url(self._redis_url))
-        self._log = (self._folder / "player.log").open("w+b")
+        self._log = (self._folder / "killed_process.log").open("w+b")
         opening.callback(self._log.close)
-        self._player = subprocess.Popen(
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.crashpoints.killed_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -149,7 +149,7 @@ class Lane:
             cwd=Path(__file__).parents[2],
             env=self._environment(),
         )
-        opening.callback(self._end_player)
+        opening.callback(self._end_process)
         self._engine = create_engine("postgresql+psycopg://", poolclass=NullPool, creator=self._connect)
         self._database = self._admin_url
         self._rehearse()
@@ -175,56 +175,58 @@ class Lane:
             **{f"BOOKING_RETAIN_{what}": "36500d" for what in ("JOBS", "INBOX", "EVENTS", "EVIDENCE")},
         }
 
-    def _end_player(self) -> None:
-        assert self._player.stdin is not None
-        assert self._player.stdout is not None
-        self._player.stdin.close()
+    def _end_process(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
         try:
-            self._player.wait(10)
+            self._process.wait(10)
         except subprocess.TimeoutExpired:
-            os.killpg(self._player.pid, signal.SIGKILL)  # a play that stands still, too
-            self._player.wait(10)
-        self._player.stdout.close()
+            os.killpg(self._process.pid, signal.SIGKILL)  # a run that stands still, too
+            self._process.wait(10)
+        self._process.stdout.close()
 
     def _rehearse(self) -> None:
-        act = "moved"
-        with self._copy(self._template, f"booking_scene_{self._player.pid}") as url:
-            self._played(_Play(act, 0, url, b"", b"", (), (), len(ACTS[act]) - 1))
+        scenario = "moved"
+        with self._copy(self._template, f"booking_scene_{self._process.pid}") as url:
+            self._carry_out(_Run(scenario, 0, url, b"", b"", (), (), len(SCENARIOS[scenario]) - 1))
 
     @contextmanager
-    def scenes(self, act: str) -> Iterator[list[Scene]]:
-        """Play an act undisturbed, step by step. Raises AssertionError when that alone breaks a rule."""
-        prefix = f"booking_scene_{self._player.pid}"
+    def scenes(self, scenario: str) -> Iterator[list[Scene]]:
+        """Run a scenario undisturbed, step by step. Raises AssertionError when that alone breaks a rule."""
+        prefix = f"booking_scene_{self._process.pid}"
         with ExitStack() as copies, self._copy(self._template, prefix) as url:
             scenes: list[Scene] = []
             platform = calendar = b""
             mails: tuple[bytes, ...] = ()
             published: tuple[dict[str, Any], ...] = ()
-            for number in range(len(ACTS[act])):
+            for number in range(len(SCENARIOS[scenario])):
                 before = f"{prefix}_{number}"
                 copies.enter_context(self._copy(prefix, before))
-                played = self._played(_Play(act, number, url, platform, calendar, mails, published, number))
+                ended = self._carry_out(
+                    _Run(scenario, number, url, platform, calendar, mails, published, number)
+                )
                 with self._rows(url) as db:
-                    wrong = examined(db, played.outside)
+                    wrong = examined(db, ended.outside)
                     if wrong:
-                        raise AssertionError(f"{act}, step {number}, breaks rules undisturbed: {wrong}")
-                    summary_of = summary(db, played.outside)
+                        raise AssertionError(f"{scenario}, step {number}, breaks rules undisturbed: {wrong}")
+                    summary_of = summary(db, ended.outside)
                 points = json.loads(self._points.read_text(encoding="utf-8"))
                 scenes.append(
                     Scene(number, before, platform, calendar, mails, published, tuple(points), summary_of)
                 )
-                platform, calendar = played.platform, played.calendar
-                mails, published = played.outside.mails, played.outside.published
-                wait_until(lambda: not self._backends(url), "the end of the player's connections")
+                platform, calendar = ended.platform, ended.calendar
+                mails, published = ended.outside.mails, ended.outside.published
+                wait_until(lambda: not self._backends(url), "the end of the process's connections")
             yield scenes
 
-    def death(self, act: str, scenes: Sequence[Scene], death: Death) -> Verdict:
-        """Die, recover, play on until the last step, examine."""
+    def death(self, scenario: str, scenes: Sequence[Scene], death: Death) -> Verdict:
+        """Die, recover, go on until the last step, examine."""
         scene, last = scenes[death.step], death.last
-        verdict = Verdict(act, death.step, death.point, death.after, scene.points[death.point - 1])
-        with self._copy(scene.database, f"booking_crash_{self._player.pid}") as url:
-            play = _Play(
-                act,
+        verdict = Verdict(scenario, death.step, death.point, death.after, scene.points[death.point - 1])
+        with self._copy(scene.database, f"booking_crash_{self._process.pid}") as url:
+            run = _Run(
+                scenario,
                 scene.number,
                 url,
                 scene.platform,
@@ -235,41 +237,41 @@ class Lane:
                 death,
             )
             try:
-                played = self._played(play)
+                ended = self._carry_out(run)
             except AssertionError as error:
                 verdict.wrong.append(str(error))
                 return verdict
             with self._rows(url) as db:
-                verdict.wrong += examined(db, played.outside)
-                summary_of = summary(db, played.outside)
+                verdict.wrong += examined(db, ended.outside)
+                summary_of = summary(db, ended.outside)
         found = differences(scenes[last].summary_of, summary_of)
-        verdict.died, verdict.uncertain = played.died, found.uncertain
+        verdict.died, verdict.uncertain = ended.died, found.uncertain
         verdict.repeated = summary_of["repeated"] - scenes[last].summary_of["repeated"]
         verdict.wrong += found.wrong
         return verdict
 
-    def _played(self, play: _Play) -> Outcome:
+    def _carry_out(self, run: _Run) -> Outcome:
         self._redis.flushdb()
         for mail in self._mail.folder.glob("*.eml"):
             mail.unlink()
-        if play.platform:
-            self._rooms.write_bytes(play.platform)
+        if run.platform:
+            self._rooms.write_bytes(run.platform)
         else:
             self._rooms.unlink(missing_ok=True)
-        self._calendar_server.content = play.calendar
-        with psycopg.connect(play.url) as rows:  # the calendar is where this lane's is
+        self._calendar_server.content = run.calendar
+        with psycopg.connect(run.url) as rows:  # the calendar is where this lane's is
             rows.execute("UPDATE calendar_feeds SET url = %s", [self._calendar_url])
         with FakeMeetingPlatform(state=self._rooms) as platform:
-            point = None if play.death is None else play.death.point
-            died = self._order(play, platform.url, die_at=point) == KILLED
-            if died and play.death is not None:
-                wait_until(lambda: not self._backends(play.url), "the end of the dead one's connections")
-                if self._order(play, platform.url, after=play.death.after):
+            point = None if run.death is None else run.death.point
+            died = self._order(run, platform.url, die_at=point) == KILLED
+            if died and run.death is not None:
+                wait_until(lambda: not self._backends(run.url), "the end of the dead one's connections")
+                if self._order(run, platform.url, after=run.death.after):
                     raise AssertionError(f"no recovery: {self._end_of_log()}")
             rooms, calls = platform.rooms(), platform.ledger()
         arrived = [mail.read_bytes() for mail in sorted(self._mail.folder.glob("*.eml"))]
         heard = [json.loads(fields[b"event"]) for _, fields in self._stream()]
-        outside = Outside((*play.mails, *arrived), rooms, calls, (*play.published, *heard))
+        outside = Outside((*run.mails, *arrived), rooms, calls, (*run.published, *heard))
         rooms_file = self._rooms.read_bytes() if self._rooms.exists() else b""
         return Outcome(died, outside, rooms_file, self._calendar_server.content)
 
@@ -277,28 +279,28 @@ class Lane:
         return self._redis.xrange("booking:events")
 
     def _order(
-        self, play: _Play, platform: str, *, die_at: int | None = None, after: Recovery | None = None
+        self, run: _Run, platform: str, *, die_at: int | None = None, after: Recovery | None = None
     ) -> int:
         order = {
-            "act": play.act,
-            "first": play.first,
-            "last": play.last,
-            "database": play.url,
+            "scenario": run.scenario,
+            "first": run.first,
+            "last": run.last,
+            "database": run.url,
             "platform": platform,
             "calendar": self._calendar_url,
             "die_at": die_at,
             "after": after,
             "points": str(self._points),
         }
-        assert self._player.stdin is not None
-        assert self._player.stdout is not None
-        self._player.stdin.write(json.dumps(order) + "\n")
-        self._player.stdin.flush()
-        if not select.select([self._player.stdout], [], [], _PATIENCE)[0]:
-            raise TimeoutError(f"the player stands still: {order}")
-        code = int(self._player.stdout.readline())
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        if not select.select([self._process.stdout], [], [], _PATIENCE)[0]:
+            raise TimeoutError(f"the process stands still: {order}")
+        code = int(self._process.stdout.readline())
         if code not in {0, KILLED}:
-            raise AssertionError(f"the play broke off: {self._end_of_log()}")
+            raise AssertionError(f"the run broke off: {self._end_of_log()}")
         return code
 
     def _end_of_log(self) -> str:

@@ -1,4 +1,4 @@
-"""The process that dies: forks a child for every play and says how it ended.
+"""The process that dies: forks a child for every run and says how it ended.
 
 Orders come as lines of JSON on standard input, answers leave the same way. The parent opens no
 connection, so that nothing is inherited but code; a child is what a freshly started worker is.
@@ -33,7 +33,7 @@ from booking_tasks.kit.settings import settings
 from tests.calendars.servers import CERTIFICATE
 from tests.crashpoints.people import fixed_id
 from tests.crashpoints.points import Points
-from tests.crashpoints.scenarios import ACTS
+from tests.crashpoints.scenarios import SCENARIOS
 from tests.invariants import SWEEP_FOR, TIME_PASSES, still_open
 
 SWEEPS: tuple[str, ...] = tuple(schedule_module().SWEEPS)
@@ -55,19 +55,19 @@ class Child:
         self._rows: psycopg.Connection[DictRow] = psycopg.connect(
             order["database"], autocommit=True, row_factory=dict_row
         )
-        self._rung: set[str] = set()
+        self._woken: set[str] = set()
         self._platform = settings().meeting_url
 
-    def hear(self, task: str) -> None:
+    def add_wakeup(self, task: str) -> None:
         """Note a wake-up for this task."""
-        self._rung.add(task)
+        self._woken.add(task)
 
     def say(self, task: str, body: dict[str, Any]) -> None:
         """A caller's message: its answer, then whatever follows from it."""
         answer = app.tasks[TASK_PREFIX + task](request=body)
         if answer["code"] in {"invalid", "conflict", "dead"}:
             raise AssertionError(f"{task} {body} was answered {answer}")
-        self.answer_bells()
+        self.run_woken()
         self.settle()
 
     def at(self, instant: datetime) -> None:
@@ -108,13 +108,13 @@ class Child:
     def _sweep(self, names: Iterable[str]) -> None:
         for name in names:
             app.tasks[TASK_PREFIX + name]()
-            self.answer_bells()
+            self.run_woken()
 
-    def answer_bells(self) -> None:
-        """Run what was rung for, as workers do, until no bell rings any more."""
-        while self._rung:
-            name = min(self._rung)
-            self._rung.discard(name)
+    def run_woken(self) -> None:
+        """Run the tasks of the wake-ups, as workers do, until none is left."""
+        while self._woken:
+            name = min(self._woken)
+            self._woken.discard(name)
             app.tasks[name]()
 
     def leave(self) -> None:
@@ -225,18 +225,18 @@ def _observation(observation: dict[str, Any], start: datetime) -> dict[str, Any]
     }
 
 
-def play(order: dict[str, Any]) -> None:
-    """Play steps of an act in this process, to its end or to the chosen point."""
+def run_steps(order: dict[str, Any]) -> None:
+    """Run steps of a scenario in this process, to its end or to the chosen point."""
     _open(order)
     points = Points(order["die_at"])
     world = Child(order, points, repeating=order["after"] is not None)
-    points.install(world.hear)
+    points.install(world.add_wakeup)
     _steps(world, order)
     Path(order["points"]).write_text(json.dumps(points.names), encoding="utf-8")
 
 
 def rehearse(order: dict[str, Any]) -> None:
-    """Play in the parent, so that no child has to load, compile and look up everything again.
+    """Run in the parent, so that no child has to load, compile and look up everything again.
 
     All connections are closed afterwards: a child inherits what a long-running worker has in memory,
     and opens its own.
@@ -246,11 +246,11 @@ def rehearse(order: dict[str, Any]) -> None:
     points, send_task = Points(None), app.send_task
     world = Child(order, points, repeating=False)
 
-    def ring(name: str, *args: Any, **kwargs: Any) -> None:
+    def send(name: str, *args: Any, **kwargs: Any) -> None:
         send_task(name, *args, **kwargs)
-        world.hear(name)
+        world.add_wakeup(name)
 
-    app.send_task = ring
+    app.send_task = send
     _steps(world, order)
     app.send_task = send_task
     world.leave()
@@ -266,7 +266,7 @@ def _open(order: dict[str, Any]) -> None:
 
 
 def _as_ordered(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> None:
-    """One engine, with all it has compiled, for every play's own database."""
+    """One engine, with all it has compiled, for every run's own database."""
     parameters["dbname"] = settings().database_url.rpartition("/")[2]
 
 
@@ -278,7 +278,7 @@ def _steps(world: Child, order: dict[str, Any]) -> None:
     if order["after"] == "sweeps":
         world.settle()
     for number in range(order["first"], order["last"] + 1):
-        ACTS[order["act"]][number](world)
+        SCENARIOS[order["scenario"]][number](world)
         world.settle()
         world.repeating = False
 
@@ -298,10 +298,10 @@ def main() -> None:
         if child == 0:
             code = 1
             try:
-                play(json.loads(line))
+                run_steps(json.loads(line))
                 code = 0
             except Exception:  # a fork must end here, whatever happened: its parent's stack is not its own
-                logging.getLogger(__name__).exception("the play broke off")
+                logging.getLogger(__name__).exception("the run broke off")
             finally:
                 os._exit(code)
         _, status = os.waitpid(child, 0)

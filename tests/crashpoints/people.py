@@ -1,4 +1,4 @@
-"""Who plays: fixed ids, so that two runs can be compared; and the database they all start from."""
+"""Who takes part: fixed ids, so that two runs can be compared; and the database they all start from."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def weekly(*hours: tuple[int, str, str]) -> list[dict[str, object]]:
 
 
 def build_template(admin_url: str, name: str) -> None:
-    """Make the database that every run is a copy of: migrated, with the cast and its hours."""
+    """Make the database that every run is a copy of: migrated, with the people and their hours."""
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}".encode())
     url = admin_url.rpartition("/")[0] + "/" + name
@@ -75,11 +75,11 @@ def build_template(admin_url: str, name: str) -> None:
 
 def _open(db: Session, consultant: str, now: datetime) -> None:
     hours = weekly(*((day, "09:00", "17:00") for day in range(1, 6)))
-    arguments = {"message_id": fixed_id(f"hours of {consultant}"), "actor": "cast", "weekly": hours}
+    arguments = {"message_id": fixed_id(f"hours of {consultant}"), "actor": "setup", "weekly": hours}
     command = SetAvailability.model_validate(arguments | {"consultant_user_id": fixed_id(consultant)})
     policies = Policies(horizon=HORIZON)
     hours_room.set_availability(
-        db, Context(now=now, actor="cast", entry_point="admin", policies=policies), command
+        db, Context(now=now, actor="setup", entry_point="admin", policies=policies), command
     )
 
 

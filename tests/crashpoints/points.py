@@ -70,8 +70,8 @@ class Points:
 
         return wrapped
 
-    def install(self, rung: Callable[[str], None]) -> None:
-        """Wrap this process's database driver, effects and wake-ups; `rung` gets each task's name."""
+    def install(self, sent: Callable[[str], None]) -> None:
+        """Wrap this process's database driver, effects and wake-ups; `sent` gets each task's name."""
         event.listen(Engine, "before_cursor_execute", self._statement)
         for name in ("do_commit", "do_rollback"):
             wrapped = self.around(getattr(PGDialect_psycopg, name), name.removeprefix("do_"))
@@ -80,12 +80,12 @@ class Points:
             setattr(owner, name, self.around(getattr(owner, name), effect))
         send_task = self.around(app.send_task, "wakeup")
 
-        def ring(name: str, *args: Any, **kwargs: Any) -> Any:
+        def send(name: str, *args: Any, **kwargs: Any) -> Any:
             result = send_task(name, *args, **kwargs)
-            rung(name)
+            sent(name)
             return result
 
-        app.send_task = ring
+        app.send_task = send
 
     def _statement(
         self, connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 
 from tests.crashpoints.harness import RECOVERIES, Death, Lane, Scene, Verdict, alternating
 
-#: Of so many deaths one is followed to the end of its act; the others to the end of their step.
+#: Of so many deaths one is followed to the end of its scenario; the others to the end of their step.
 TO_THE_END = 10
 
 
 @dataclass
 class Ledger:
-    """What came of all deaths of one act."""
+    """What came of all deaths of one scenario."""
 
-    act: str
+    scenario: str
     points: int
     verdicts: list[Verdict] = field(default_factory=list)
 
@@ -32,13 +32,13 @@ class Ledger:
         uncertain = sum(len(one.uncertain) for one in self.verdicts)
         repeated = sum(one.repeated for one in self.verdicts)
         return (
-            f"{self.act:10} {self.points:6} points {len(self.verdicts):6} deaths"
+            f"{self.scenario:10} {self.points:6} points {len(self.verdicts):6} deaths"
             f" {len(self.violations):4} violations {uncertain:4} uncertain {repeated:4} repeated"
         )
 
 
 def deaths(scenes: Sequence[Scene]) -> list[Death]:
-    """One at every point of an act, recovered from in one order or the other."""
+    """One at every point of a scenario, recovered from in one order or the other."""
     everywhere = [(scene.number, point) for scene in scenes for point in range(1, len(scene.points) + 1)]
     return [
         alternating(step, point, None if number % TO_THE_END else len(scenes) - 1)
@@ -56,20 +56,20 @@ def some(found: Sequence[Death], count: int, seed: int) -> list[Death]:
     return sorted(random.Random(seed).sample(found, min(count, len(found))))
 
 
-def act_out(
-    act: str,
+def run_scenario(
+    scenario: str,
     lanes: Sequence[Lane],
     chosen: Callable[[Sequence[Scene]], list[Death]],
     seen: Callable[[Verdict], None] = lambda verdict: None,
 ) -> Ledger:
-    """Play an act undisturbed, then die at each chosen point; `seen` hears of every verdict."""
-    with lanes[0].scenes(act) as scenes:
-        ledger = Ledger(act, len(deaths(scenes)))
+    """Run a scenario undisturbed, then die at each chosen point; `seen` hears of every verdict."""
+    with lanes[0].scenes(scenario) as scenes:
+        ledger = Ledger(scenario, len(deaths(scenes)))
         todo, lock = iter(chosen(scenes)), threading.Lock()
 
         def work(lane: Lane) -> None:
             for death in _taken(todo, lock):
-                verdict = lane.death(act, scenes, death)
+                verdict = lane.death(scenario, scenes, death)
                 with lock:
                     ledger.verdicts.append(verdict)
                     seen(verdict)

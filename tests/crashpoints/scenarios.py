@@ -64,7 +64,7 @@ _PROFILE = {"consultant_user_id": _ADA, "time_zone": "Europe/Vienna", "specializ
 _POLICY = {"consultant_user_id": _ADA, "service_type_id": _TUTORING, "duration_minutes": 45}
 
 #: Name -> steps. After every step all is calm.
-ACTS: dict[str, tuple[Step, ...]] = {
+SCENARIOS: dict[str, tuple[Step, ...]] = {
     "attended": (
         hours("ada", *_TUESDAY),
         submit("a1", "mira", "algebra"),

@@ -1,6 +1,6 @@
-"""What one step of an act can be: what a caller says, what the clock and the world outside do.
+"""What one step of a scenario can be: what a caller says, what the clock and the world outside do.
 
-A step is repeatable: played again with the same message ids, it is what a caller without an answer does.
+A step is repeatable: run again with the same message ids, it is what a caller without an answer does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class World(Protocol):
     """What a step may do."""
 
     def say(self, task: str, body: dict[str, Any]) -> None:
-        """Send a message and wait for its answer; the bells that rang are answered."""
+        """Send a message and wait for its answer; the tasks of the wake-ups are run."""
 
     def at(self, instant: datetime) -> None:
         """Set the clock; all that is due at this instant is done."""
@@ -269,7 +269,7 @@ def at(ahead: timedelta) -> Step:
 
 
 def soon(ahead: timedelta) -> Step:
-    """As `at`, without the runs of the day: their points are in other acts."""
+    """As `at`, without the runs of the day: their points are in other scenarios."""
     return lambda world: world.soon(NOW + ahead)
 
 

@@ -15,8 +15,8 @@ from booking_tasks.contracts import PUBLIC, Command
 from tests.conftest import database_url
 from tests.crashpoints.harness import Lane, alternating
 from tests.crashpoints.people import build_template
-from tests.crashpoints.run import act_out, deaths, some
-from tests.crashpoints.scenarios import ACTS
+from tests.crashpoints.run import deaths, run_scenario, some
+from tests.crashpoints.scenarios import SCENARIOS
 from tests.crashpoints.verification import differences
 
 DEATHS_EACH = 3
@@ -41,17 +41,17 @@ def test_every_command_occurs_in_a_scenario() -> None:
     assert {task for task in commands if f'"{task}"' not in source} == set()
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_wherever_a_worker_dies_another_completes_the_scenario_with_the_same_result(
-    lanes: list[Lane], act: str
+    lanes: list[Lane], scenario: str
 ) -> None:
-    ledger = act_out(act, lanes, lambda scenes: some(deaths(scenes), DEATHS_EACH, SEED))
+    ledger = run_scenario(scenario, lanes, lambda scenes: some(deaths(scenes), DEATHS_EACH, SEED))
     assert len(ledger.verdicts) == DEATHS_EACH
     assert ledger.violations == []
 
 
 @pytest.mark.parametrize(
-    ("act", "step", "before"),
+    ("scenario", "step", "before"),
     [
         # The day's run was taken first: consultants behind the death got no new day until tomorrow.
         ("in vain", 6, "before SELECT consultant_availability_slots.id,"),
@@ -59,10 +59,10 @@ def test_wherever_a_worker_dies_another_completes_the_scenario_with_the_same_res
         ("unlinked", 7, "before report read"),
     ],
 )
-def test_the_deaths_that_once_broke_a_rule(lanes: list[Lane], act: str, step: int, before: str) -> None:
-    with lanes[0].scenes(act) as scenes:
+def test_the_deaths_that_once_broke_a_rule(lanes: list[Lane], scenario: str, step: int, before: str) -> None:
+    with lanes[0].scenes(scenario) as scenes:
         points = [n for n, name in enumerate(scenes[step].points, 1) if name.startswith(before)]
-        verdicts = [lanes[0].death(act, scenes, alternating(step, point)) for point in points[:4]]
+        verdicts = [lanes[0].death(scenario, scenes, alternating(step, point)) for point in points[:4]]
     assert verdicts
     assert [one for one in verdicts if one.wrong or not one.died] == []
 

@@ -305,7 +305,7 @@ class Scenario:
             assert set(states) <= {"done", "skipped"}
 
 
-#: What the service does of itself; whether a rung job or a sweep came first is chance.
+#: What the service does of itself; whether a wake-up or a sweep came first is chance.
 SERVICE = "the service"
 
 

@@ -36,9 +36,9 @@ def service(open_service: Open) -> Iterator[RunningService]:
         yield service
 
 
-def poisoned(service: RunningService, poison: object, *pool: str, **twists: str) -> ServiceProcess:
+def poisoned(service: RunningService, poison: object, *pool: str, **faults: str) -> ServiceProcess:
     """A front worker that comes to harm when it looks at the request `poison`."""
-    service.stack.environment |= {"TWIST_POISON": str(poison), "TWIST_POISON_AT": BOOKING_QUERY} | twists
+    service.stack.environment |= {"FAULTY_POISON": str(poison), "FAULTY_POISON_AT": BOOKING_QUERY} | faults
     return service.stack.plain("front", "worker", "-Q", ",".join(FRONT), *pool, app="tests.faults.faulty_app")
 
 
@@ -113,7 +113,9 @@ def test_a_message_whose_run_never_returns_is_ended_at_the_time_limit_and_gives_
     """Nobody waits for it, so the sweep takes it again; the worker has one slot, for it and all others."""
     with open_service(BOOKING_MESSAGE_ATTEMPTS="2") as service:
         endless, *requests = service.requests(4, random.Random(7))
-        worker = poisoned(service, endless.request_id, "-c", "1", TWIST_POISON_BY="SIGSTOP", TWIST_HASTE="50")
+        worker = poisoned(
+            service, endless.request_id, "-c", "1", FAULTY_POISON_BY="SIGSTOP", FAULTY_HASTE="50"
+        )
         service.stack.beat()
         client = BookingClient(service.redis_url)
         client.send(endless)

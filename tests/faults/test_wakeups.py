@@ -22,21 +22,23 @@ def service(open_service: Open) -> Iterator[RunningService]:
         yield service
 
 
-@pytest.mark.parametrize("rings", ["lost", "doubled"])
-def test_whatever_becomes_of_the_rings_everything_is_done_once(service: RunningService, rings: str) -> None:
-    live_with(service, rings)
+@pytest.mark.parametrize("wakeups", ["lost", "doubled"])
+def test_whatever_becomes_of_the_wakeups_everything_is_done_once(
+    service: RunningService, wakeups: str
+) -> None:
+    live_with(service, wakeups)
 
 
 @pytest.mark.rabbitmq
 @pytest.mark.timeout(900)
-def test_on_rabbitmq_everything_is_done_once_without_the_rings(open_service: Open, rabbitmq: str) -> None:
+def test_on_rabbitmq_everything_is_done_once_without_the_wakeups(open_service: Open, rabbitmq: str) -> None:
     """Whole bookings, from the request to the verdict, by a real worker and a real beat."""
     with open_service(**PATIENT, CELERY_BROKER_URL=rabbitmq) as service:
         live_with(service, "lost")
 
 
-def live_with(service: RunningService, rings: str) -> None:
-    service.stack.environment["TWIST_RINGS"] = rings
+def live_with(service: RunningService, wakeups: str) -> None:
+    service.stack.environment["FAULTY_WAKEUPS"] = wakeups
     for name, queues in (("front", FRONT), ("effects", EFFECTS)):
         service.stack.plain(name, "worker", "-Q", ",".join(queues), "-c", "2", app="tests.faults.faulty_app")
     service.stack.beat()

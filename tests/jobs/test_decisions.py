@@ -48,7 +48,7 @@ def decisions(db: Session) -> list[Event]:
     return list(db.scalars(select(Event).where(Event.type.like("job.%")).order_by(Event.position)))
 
 
-def test_a_replayed_job_has_fresh_tries_its_key_and_its_bytes_and_the_bell_rings(
+def test_a_replayed_job_has_fresh_tries_its_key_and_its_bytes_and_wakes_the_workers(
     db: Session, ctx: Context
 ) -> None:
     session = builders.booked_session(db)

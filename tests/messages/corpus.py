@@ -237,7 +237,7 @@ MESSAGES: dict[str, tuple[str, bytes, str]] = {
         element(body=[[], {"request": search(), "force": True}, {}]),
         "1 keyword arguments that",
     ),
-    "a ring that names a job": (
+    "a wake-up that names a job": (
         "notify",
         element(PREFIX + "send_invite", [[], {"job_id": "x"}, {}]),
         "1 keyword arguments that",

@@ -109,16 +109,16 @@ _AGAIN, _AGAIN_UNKNOWN = submit(), submit()
 
 @st.composite
 def _sound(draw: st.DrawFn) -> bytes:
-    """A message that is one: a question, a command, the same again, a bell, one that came too late."""
+    """A message that is one: a question, a command, the same again, a wake-up, one that came too late."""
     requests = [search(), submit(), _AGAIN, _AGAIN | {"details": "another wish"}]
     calls = {
         "search_slots": requests[:1],
         "submit_request": requests[1:],
         "dance": [_AGAIN_UNKNOWN],
     }
-    bells = ("purge", "run_parked", "recover_inbox")
-    task = draw(st.sampled_from((*calls, *bells)))
-    arguments = {} if task in bells else {"request": draw(st.sampled_from(calls[task]))}
+    wakeups = ("purge", "run_parked", "recover_inbox")
+    task = draw(st.sampled_from((*calls, *wakeups)))
+    arguments = {} if task in wakeups else {"request": draw(st.sampled_from(calls[task]))}
     message = asking(PREFIX + task, [[], arguments, {}])
     message["headers"] |= draw(st.just({}) | st.just({"expires": "2020-01-01T00:00:00+00:00"}))
     return json.dumps(message).encode()

@@ -79,7 +79,7 @@ def test_the_effect_in_hand_is_finished_and_the_rest_of_the_batch_handed_back(
     assert len(platform.ledger()) == 1
     assert unacknowledged(broker) == 0
 
-    stack.worker("next", ("provision",))  # the ring that was sent on the way out is enough
+    stack.worker("next", ("provision",))  # the wake-up that was sent on the way out is enough
     wait_until(lambda: settled("provision_meeting") == 3, "the rest")
     assert len(platform.ledger()) == 3
 

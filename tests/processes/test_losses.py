@@ -54,7 +54,7 @@ def test_emptying_the_broker_in_the_middle_of_a_booking_loses_nothing(
     stack.wait_ready()
     assert client.send(command, wait=True).outcome(PATIENCE).result == "done"
     wait_for(lambda: status_of(command) == "scheduled", "a consultant")
-    wait_for(lambda: redis.llen("provision") > 0 and redis.llen("notify") > 0, "what was rung for")
+    wait_for(lambda: redis.llen("provision") > 0 and redis.llen("notify") > 0, "the wake-ups")
 
     redis.flushdb()  # all that the service has there: queues, bindings, unacknowledged messages, results
 

@@ -54,7 +54,7 @@ def test_worker_and_beat_start_in_any_directory_and_take_nothing_from_it(
     agreed_session()
 
     assert ask(client).code == RefusalCode.UNKNOWN_SERVICE_TYPE
-    wait_for(lambda: all_settled("provision_meeting", 1), "the room, rung for by the beat")
+    wait_for(lambda: all_settled("provision_meeting", 1), "the room, after a tick of the beat")
     assert times_sent(beat, "wake_due_jobs") > 0
 
     assert (beat.end(), worker.end()) == (0, 0)
@@ -123,20 +123,20 @@ def test_an_outage_of_the_workers_leaves_no_backlog_of_ticks(stack: ServiceProce
     stack.plain("worker", "worker", "-Q", ALL, "-c", "1")
     wait_for(lambda: redis.llen("sweep") == 0 and redis.hlen("unacked") == 0, "an empty queue")
 
-    # Any sweep that ran would have rung for the room, which is due.
+    # Any sweep that ran would have woken a worker for the room, which is due.
     assert jobs("provision_meeting") == {("waiting", 0): 1}
     stack.environment["BOOKING_WAKEUP_TTL"] = "1m"
     stack.plain("beat-again", "beat")
     wait_for(lambda: all_settled("provision_meeting", 1), "the room, once ticks are fresh again")
 
 
-def test_an_outage_of_one_queue_leaves_no_backlog_of_rings(stack: ServiceProcesses, redis: Any) -> None:
+def test_an_outage_of_one_queue_leaves_no_backlog_of_wakeups(stack: ServiceProcesses, redis: Any) -> None:
     stack.environment["BOOKING_WAKEUP_TTL"] = "20s"
     agreed_session()
     stack.worker("front", FRONT, concurrency=1)
     stack.beat()
     stack.wait_ready()
-    wait_for(lambda: redis.llen("provision") >= 3, "rings that nobody hears")
+    wait_for(lambda: redis.llen("provision") >= 3, "wake-ups that nobody takes")
 
     assert expiry(redis, "provision") <= datetime.now(UTC) + timedelta(seconds=20)
 

@@ -1,4 +1,4 @@
-"""What every play of the machine stands on: the book, the clock, and how to look and run."""
+"""What every run of the machine uses: what callers know, the clock, and how to read and run."""
 
 from __future__ import annotations
 
@@ -79,14 +79,14 @@ class BaseMachine(RuleBasedStateMachine):
         """The story goes on until nobody waits for anything any more."""
         try:
             if self.sent:
-                self.play_out()
+                self.run_to_the_end()
         finally:
             self._in_place.__exit__(None, None, None)
 
     # -- the book ------------------------------------------------------------------------------------
 
     def new_book(self) -> None:
-        """Empty tables but for the cast: three consultants, three requesters, two services."""
+        """Empty tables but for the people: three consultants, three requesters, two services."""
         with psycopg.connect(as_superuser(os.environ["DATABASE_URL"])) as superuser:
             superuser.execute("SET LOCAL session_replication_role = replica")
             for table in Base.metadata.tables.keys() - {AllowedStep.__tablename__}:
@@ -213,7 +213,7 @@ class BaseMachine(RuleBasedStateMachine):
                 self.run(name)
         self._none(self._left())
 
-    def play_out(self) -> None:
+    def run_to_the_end(self) -> None:
         """Go from one due moment to the next, then far ahead: every request and job has come to its end."""
         self.come_to_rest()
         for _ in range(8):

@@ -144,7 +144,7 @@ class Edge:
         self.published: list[UUID] = []
         #: Address -> what an outside calendar holds.
         self.calendars: dict[str, bytes] = {}
-        self.rung: list[str] = []
+        self.wakeups: list[str] = []
         #: How many commits go well before the deadly one, and whether that one still reaches the database.
         self.deadly_commit: tuple[int, bool] | None = None
 
@@ -184,8 +184,8 @@ class Edge:
         return HttpResponse(200, {}, self.calendars[url])
 
     def _ring(self, name: str, **_: Any) -> None:
-        """The broker: a bell is heard when somebody feels like it."""
-        self.rung.append(name.removeprefix(TASK_PREFIX))
+        """Keep a wake-up, as the broker does, until the machine delivers it."""
+        self.wakeups.append(name.removeprefix(TASK_PREFIX))
 
     def _deadly(self, commit: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
         def committed(dialect: Any, connection: Any) -> None:

@@ -142,9 +142,9 @@ class Life(InboundSteps):
 
     @rule(order=st.randoms(use_true_random=False), fates=fates)
     def hear(self, order: Any, fates: list[Fate]) -> None:
-        """The bells that did ring, in another order, some of them twice, some not at all."""
-        heard = [name for name in self.edge.rung for _ in range(order.randint(0, 2))]
-        self.edge.rung.clear()
+        """Deliver wake-ups in another order, some of them twice, some not at all."""
+        heard = [name for name in self.edge.wakeups for _ in range(order.randint(0, 2))]
+        self.edge.wakeups.clear()
         order.shuffle(heard)
         if heard:
             self.work(heard, fates)

@@ -1,4 +1,4 @@
-"""Whatever gives a consultant's time back notes it in its own transaction, and rings."""
+"""Whatever gives a consultant's time back notes it in its own transaction, and wakes the workers."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def is_busy_no_longer(counter: Counter) -> None:
         (is_busy_no_longer, "calendar"),
     ],
 )
-def test_freed_time_is_noted_with_the_change_and_rung_for(
+def test_freed_time_is_noted_with_the_change_and_wakes_workers(
     db: Session, ctx: Context, way: Callable[[Counter], None], reason: str
 ) -> None:
     counter = Counter(db, ctx)

@@ -35,7 +35,7 @@ FATES = {"accepted", "declined", "unanswered"}
 
 
 @pytest.fixture
-def busy_office(web: Web) -> ConfirmingService:
+def busy_service(web: Web) -> ConfirmingService:
     """Three consultants with ten free days, who have ten minutes to answer."""
     with transaction() as db:
         service_type = builders.service_type(db, requires_confirmation=True, confirmation_minutes=MINUTES)
@@ -97,7 +97,7 @@ class Round:
         return f"swept {expire_requests()}"
 
 
-def play(
+def race(
     web: Web, confirming: ConfirmingService, monkeypatch: pytest.MonkeyPatch, ways: int
 ) -> tuple[str, Counter[str]]:
     """One round: all at once; the question's fate, and what the rivals were told."""
@@ -159,11 +159,11 @@ def _resolution(one: Round) -> str:
 
 
 def test_of_all_answers_at_once_exactly_one_wins_and_the_others_get_the_state(
-    web: Web, busy_office: ConfirmingService, monkeypatch: pytest.MonkeyPatch
+    web: Web, busy_service: ConfirmingService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolutions: Counter[str] = Counter()
     for _ in range(ROUNDS):
-        resolution, results = play(web, busy_office, monkeypatch, 6)
+        resolution, results = race(web, busy_service, monkeypatch, 6)
         resolutions[resolution] += 1
         assert results["303"] + results["410"] == 1, (
             results
