@@ -44,14 +44,14 @@ def make_faults(checkout: Path, folders: int = 0, long: int = 0, *arguments: str
 
 def is_reached(file: str, call: str) -> bool:
     """Whether a run of pytest with these arguments runs the long tests of a file."""
-    words = call.removeprefix("-m pytest ").split()
-    ignored = [one.removeprefix("--ignore=") for one in words if one.startswith("--ignore=")]
+    parts = call.removeprefix("-m pytest ").split()
+    ignored = [one.removeprefix("--ignore=") for one in parts if one.startswith("--ignore=")]
     if any(file.startswith(f"{folder}/") for folder in ignored):
         return False
-    folders = [one for one in words if one.startswith("tests/")]
+    folders = [one for one in parts if one.startswith("tests/")]
     if folders:
-        return "-m" not in words and any(file.startswith(f"{folder}/") for folder in folders)
-    return words[:2] == ["-m", "long"]
+        return "-m" not in parts and any(file.startswith(f"{folder}/") for folder in folders)
+    return parts[:2] == ["-m", "long"]
 
 
 def test_every_file_with_a_long_test_is_reached_by_the_target(checkout: Path) -> None:

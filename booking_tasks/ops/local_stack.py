@@ -27,6 +27,7 @@ from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.migrate import migrate
 from booking_tasks.ops.servers import Postgres, Server, Valkey
 from booking_tasks.ops.service_processes import EFFECTS, FRONT, ServiceProcesses
+from booking_tasks.ops.ticks import Ticks
 from booking_tasks.outbox.daily_runs import has_run_today
 from booking_tasks.sql import query
 
@@ -43,7 +44,8 @@ class LocalStack:
     """All servers and processes of a running service; they end with the `with` block.
 
     Meanwhile this process has the settings of the stack. Without `database_url` and `redis_url` the stack
-    starts its own servers. `changes` are settings that differ from those below.
+    starts its own servers. Once it is open, `settle` sends ticks of the sweeps that are needed, so that beat
+    may be slow. `changes` are settings that differ from those below.
     """
 
     def __init__(self, database_url: str | None = None, redis_url: str | None = None, **changes: str) -> None:
@@ -64,7 +66,7 @@ class LocalStack:
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
             "BOOKING_CLOCK": "stepped",
-            "BOOKING_SWEEP_INTERVAL": "0.3s",
+            "BOOKING_SWEEP_INTERVAL": "1s",
             "BOOKING_WAKEUP_TTL": "3s",  # one host, one clock: on a slow one, ticks must not pile up
             "BOOKING_LEASE": "6s",
             "BOOKING_SMTP_TIMEOUT": "2.9s",
@@ -77,6 +79,7 @@ class LocalStack:
         } | changes
         self.service = ServiceProcesses(self.folder / "processes", self.environment)
         self._client: BookingClient | None = None
+        self._ticks: Ticks | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
@@ -118,6 +121,8 @@ class LocalStack:
             self.environment["REDIS_URL"],
         )
         self._exit.callback(self._client.close)
+        self._ticks = Ticks(self.environment["REDIS_URL"])
+        self._exit.callback(self._ticks.close)
 
     def send(self, message: Query[OutcomeT]) -> OutcomeT:
         """Send a message until its outcome has arrived, as every caller should."""
@@ -173,6 +178,8 @@ class LocalStack:
                 raise LocalStackError(
                     f"no windows for the day of {self.now():%a %H:%M} after {seconds:.0f} s"
                 )
+            if self._ticks is not None:
+                self._ticks.send(["extend_availability"])
             time.sleep(0.03)
         self.settle(max(0.1, end - time.monotonic()))
 
@@ -194,6 +201,8 @@ class LocalStack:
                 raise LocalStackError(
                     f"nothing done for {seconds:.0f} s at {self.now():%a %H:%M}: still open: {open_work}"
                 )
+            if self._ticks is not None:
+                self._ticks.send_for(open_work)
             time.sleep(0.03)
 
     def _open_work(self) -> dict[str, int]:

@@ -34,7 +34,6 @@ def stage(template: str, broker: str) -> Iterator[LocalStack]:
         LocalStack(
             database_url,
             broker,
-            BOOKING_SWEEP_INTERVAL="0.2s",
             BOOKING_RETRY_BASE="0.1s",
             BOOKING_JOB_ATTEMPTS="3",
             BOOKING_HORIZON="7d",

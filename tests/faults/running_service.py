@@ -73,7 +73,12 @@ class RunningService:
     """
 
     def __init__(self, database_url: str, redis_url: str, **knobs: str) -> None:
-        usual = {"BOOKING_LEASE": "3s", "BOOKING_SMTP_TIMEOUT": "1.4s", "BOOKING_MEETING_TIMEOUT": "1.4s"}
+        usual = {
+            "BOOKING_SWEEP_INTERVAL": "0.3s",
+            "BOOKING_LEASE": "3s",
+            "BOOKING_SMTP_TIMEOUT": "1.4s",
+            "BOOKING_MEETING_TIMEOUT": "1.4s",
+        }
         self.stage = LocalStack(database_url, redis_url, **usual | knobs)
         self.stack, self.mail, self.platform = self.stage.service, self.stage.mail, self.stage.platform
         self.redis_url = redis_url
