@@ -276,7 +276,7 @@ def insert_booking(
     """Write a booking or a hold: (None, its end), or (the refusal, None). One statement.
 
     Writes the request where it is new, the session or the hold, the decision, the event with its jobs, and
-    the credit. Locks the consultant, then the requester; a refusal writes nothing and releases the locks.
+    the credit. Locks the consultant, then both persons; a refusal writes nothing and releases the locks.
     `other_length` comes with the end that the policy under the lock gives.
     """
     db.flush()  # changes of the request by the caller come before those of the statement

@@ -90,7 +90,7 @@ def hold_start(
 ) -> Reservation | Refusal[StartCode]:
     """Hold a start for one request until an instant, under the token or a new one.
 
-    Locks the consultant, then the requester.
+    Locks the consultant, then both persons.
     """
     return _reserve(
         db,
@@ -110,7 +110,7 @@ def move_booking(
     start: datetime,
     session_id: UUID,
 ) -> Reservation | Refusal[StartCode]:
-    """Move the booking of a session to another start. Locks the consultant, then the requester."""
+    """Move the booking of a session to another start. Locks the consultant, then both persons."""
     return _reserve(
         db,
         ctx,

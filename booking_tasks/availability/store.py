@@ -248,7 +248,7 @@ def reserve_start(
 ) -> tuple[str | None, datetime | None]:
     """Reserve a start for a request in one round trip: (None, end of the session), or (refusal, None).
 
-    Locks the consultant, then the requester. A booking that the session already has is deleted first.
+    Locks the consultant, then both persons. A booking that the session already has is deleted first.
     """
     row = db.execute(
         _RESERVE_START,

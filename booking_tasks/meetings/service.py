@@ -182,7 +182,7 @@ def store_report(
 def reconcile(db: Session, ctx: Context, listed: Sequence[ListedRoom]) -> Differences:
     """Insert the jobs that make the platform's rooms and our sessions agree, once a day for each.
 
-    `listed` are the platform's rooms that start within `LOOK_BACK` and the horizon. Rooms of
+    `listed` are the platform's rooms that start within `LOOKBACK` and the horizon. Rooms of
     unknown sessions are returned, never touched.
     """
     known = store.sessions_to_compare(

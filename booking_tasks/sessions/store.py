@@ -79,7 +79,7 @@ def book_session(
     """Book a session and return (None, its end), or (the refusal, None). One round trip.
 
     Books the slot, or turns the request's hold into the booking; writes the session, the request that names
-    it, the decision, the event and its jobs. Locks the consultant, then the requester; a refusal releases
+    it, the decision, the event and its jobs. Locks the consultant, then both persons; a refusal releases
     the locks. ("other_length", end): the policy that holds now needs another end; nothing was written.
     """
     db.flush()  # what the caller changed of the request comes before what is changed here

@@ -1,7 +1,7 @@
 -- Book a whole series, or nothing; then `conflicts` has every start that cannot be booked.
 --
 -- p_bookings are the arguments of book_start for each start, computed for sessions of p_length;
--- `other_length` as there. Locks the id of the series, then the consultant, then the requester.
+-- `other_length` as there. Locks the id of the series, the consultant, then both persons.
 CREATE FUNCTION book_series_v2(
     p_series uuid, p_requester uuid, p_consultant uuid, p_service_type uuid, p_now timestamptz,
     p_length interval, p_bookings jsonb,
