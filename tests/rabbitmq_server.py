@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
+from kombu import Connection
+
+from booking_tasks.kit.broker_topology import declare_missing
 from booking_tasks.ops.servers import Server, ServerError, free_port
 from tests.system_packages import program
 
@@ -163,6 +166,20 @@ class RabbitMQ(Server):
         if done.returncode or not answer.startswith("{ok,"):
             raise ServerError(f"{self.name} did not evaluate {expressions}: {answer} {done.stderr}")
         return answer.removeprefix("{ok,").removesuffix("}").strip()
+
+    def declare_queues(self) -> None:
+        """Declare exchanges and queues as the definitions do, and write them to disk."""
+        with Connection(self.url()) as connection:
+            connection.ensure_connection(max_retries=1)
+            declare_missing(connection.connection)
+        self.write_to_disk()
+
+    def write_to_disk(self) -> None:
+        """Write what Erlang keeps in memory for some seconds: the names and states of new quorum queues.
+
+        A node that is killed before that has lost them, with every message that it confirmed.
+        """
+        self.evaluate("ok = mnesia:sync_log(), [ok = dets:sync(Table) || Table <- dets:all()].")
 
     def close_all_connections(self) -> None:
         """Close every client's connection, as an operator or a failing network does."""
