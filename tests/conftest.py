@@ -30,6 +30,7 @@ from tests import preforked_workers
 from tests.accounts import as_deployed, as_role, migrate_with_roles
 from tests.builders import NOW
 from tests.guarded_postgres import GuardedPostgres
+from tests.messages.access import GuardedRabbitMQ
 from tests.pgbouncer import PgBouncer
 from tests.rabbitmq_server import RabbitMQ
 from tests.system_packages import SystemPackages
@@ -204,6 +205,16 @@ def rabbitmq_server() -> Iterator[RabbitMQ]:
     with (
         tempfile.TemporaryDirectory(prefix="booking-tests-", ignore_cleanup_errors=True) as folder,
         RabbitMQ(Path(folder)) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def guarded_rabbitmq() -> Iterator[GuardedRabbitMQ]:
+    """A RabbitMQ that loaded the shipped definitions, running for the whole session."""
+    with (
+        tempfile.TemporaryDirectory(prefix="booking-tests-", ignore_cleanup_errors=True) as folder,
+        GuardedRabbitMQ(Path(folder)) as server,
     ):
         yield server
 

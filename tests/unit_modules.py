@@ -17,7 +17,15 @@ import pytest
 
 #: The fixtures that start a server; every other fixture that needs one gets it through these.
 SERVER_FIXTURES = frozenset(
-    {"postgres", "guarded_postgres", "system_postgres", "server", "valkey", "rabbitmq_server"}
+    {
+        "postgres",
+        "guarded_postgres",
+        "system_postgres",
+        "server",
+        "valkey",
+        "rabbitmq_server",
+        "guarded_rabbitmq",
+    }
 )
 ROOT = Path(__file__).parent.parent
 

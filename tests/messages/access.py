@@ -32,9 +32,13 @@ class GuardedRabbitMQ(RabbitMQ):
     """A RabbitMQ that loaded the shipped definitions, with passwords of its own; it has no other account."""
 
     def prepare(self) -> None:
-        write_secrets(self.secrets, rabbitmq=f"127.0.0.1:{self.port}")
+        self.make_secrets()
         self.settings["load_definitions"] = str(self.secrets / "rabbitmq_definitions.json")
         super().prepare()
+
+    def make_secrets(self) -> list[str]:
+        """What `booking-tasks secrets` does."""
+        return write_secrets(self.secrets, rabbitmq=f"127.0.0.1:{self.port}")
 
     @property
     def secrets(self) -> Path:

@@ -42,13 +42,6 @@ PUBLISH = {
 BUILT_IN = ("", "amq.direct", "amq.topic", "amq.fanout", "amq.headers")
 
 
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedRabbitMQ]:
-    """A broker that loaded the shipped definitions."""
-    with GuardedRabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as running:
-        yield running
-
-
 @contextmanager
 def connected(broker: GuardedRabbitMQ, account: str) -> Iterator[amqp.Connection]:
     url = urlsplit(broker.url_of(account))
@@ -89,10 +82,10 @@ def expected(allowed: set[str], names: tuple[str, ...]) -> dict[str, str]:
 
 @pytest.mark.parametrize("account", ACCOUNTS)
 def test_an_account_publishes_to_its_own_exchanges_and_no_other(
-    guarded: GuardedRabbitMQ, account: str
+    guarded_rabbitmq: GuardedRabbitMQ, account: str
 ) -> None:
     names = (*EXCHANGE_TYPES, *BUILT_IN)
-    with connected(guarded, account) as connection:
+    with connected(guarded_rabbitmq, account) as connection:
         seen = {name: attempt(connection, publish(name)) for name in names}
 
     assert seen == expected(PUBLISH[account], names)
@@ -100,10 +93,10 @@ def test_an_account_publishes_to_its_own_exchanges_and_no_other(
 
 @pytest.mark.parametrize("account", ACCOUNTS)
 def test_only_workers_consume_and_nobody_reads_the_dead_letters(
-    guarded: GuardedRabbitMQ, account: str
+    guarded_rabbitmq: GuardedRabbitMQ, account: str
 ) -> None:
     names = (*QUEUES, DEAD_LETTERS)
-    with connected(guarded, account) as connection:
+    with connected(guarded_rabbitmq, account) as connection:
         seen = {name: attempt(connection, consume(name)) for name in names}
 
     assert seen == expected(set(QUEUES) if account == "worker" else set(), names)
@@ -132,27 +125,31 @@ def _changes(queues: tuple[str, ...], exchanges: tuple[str, ...]) -> dict[str, C
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
-def test_no_account_configures_anything_of_the_service(guarded: GuardedRabbitMQ, account: str) -> None:
+def test_no_account_configures_anything_of_the_service(
+    guarded_rabbitmq: GuardedRabbitMQ, account: str
+) -> None:
     queues, exchanges = (*QUEUES, DEAD_LETTERS, "another"), (*EXCHANGE_TYPES, "another")
-    with connected(guarded, account) as connection:
+    with connected(guarded_rabbitmq, account) as connection:
         seen = {what: attempt(connection, use) for what, use in _changes(queues, exchanges).items()}
 
     assert set(seen.values()) == {"AccessRefused"}
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
-def test_every_account_may_ask_what_exists(guarded: GuardedRabbitMQ, account: str) -> None:
-    with connected(guarded, account) as connection:
+def test_every_account_may_ask_what_exists(guarded_rabbitmq: GuardedRabbitMQ, account: str) -> None:
+    with connected(guarded_rabbitmq, account) as connection:
         assert missing(connection) == ([], [])
         declare_missing(connection)
 
 
 @pytest.mark.parametrize("account", QUEUE_OF)
-def test_a_producer_declares_queues_for_its_own_answers_only(guarded: GuardedRabbitMQ, account: str) -> None:
+def test_a_producer_declares_queues_for_its_own_answers_only(
+    guarded_rabbitmq: GuardedRabbitMQ, account: str
+) -> None:
     own, other = f"answers.{account}.{uuid4()}", f"answers.other.{uuid4()}"
     own_exchange = EXCHANGES[QUEUE_OF[account]]
     another_exchange = "booking.evidence" if own_exchange == "booking.admin" else "booking.admin"
-    with connected(guarded, account) as connection:
+    with connected(guarded_rabbitmq, account) as connection:
         seen = {
             "declare": attempt(connection, declare_queue(own, **{"x-expires": 600_000})),
             "bind": attempt(connection, lambda ch: ch.queue_bind(own, "booking.answers", own)),
@@ -181,12 +178,12 @@ def test_a_producer_declares_queues_for_its_own_answers_only(guarded: GuardedRab
     assert set(seen.values()) == {"ok", "AccessRefused"}
 
 
-def test_a_producer_cannot_use_the_queue_of_anothers_answers(guarded: GuardedRabbitMQ) -> None:
+def test_a_producer_cannot_use_the_queue_of_anothers_answers(guarded_rabbitmq: GuardedRabbitMQ) -> None:
     queue = f"answers.producer-booking.{uuid4()}"
-    with connected(guarded, "producer-booking") as owner:
+    with connected(guarded_rabbitmq, "producer-booking") as owner:
         owner.channel().queue_declare(queue, durable=True, auto_delete=False)
         for account in (*(set(QUEUE_OF) - {"producer-booking"}), "events", "operator", "worker"):
-            with connected(guarded, account) as other:
+            with connected(guarded_rabbitmq, account) as other:
                 uses = {
                     "consume": attempt(other, consume(queue)),
                     "get": attempt(other, lambda ch: ch.basic_get(queue)),
@@ -197,28 +194,35 @@ def test_a_producer_cannot_use_the_queue_of_anothers_answers(guarded: GuardedRab
                 assert set(uses.values()) == {"AccessRefused"}, account
 
 
-def test_the_broker_verifies_the_user_id_of_a_message(guarded: GuardedRabbitMQ) -> None:
-    with connected(guarded, "producer-booking") as connection:
+def test_the_broker_verifies_the_user_id_of_a_message(guarded_rabbitmq: GuardedRabbitMQ) -> None:
+    with connected(guarded_rabbitmq, "producer-booking") as connection:
         own = attempt(connection, publish("booking.requests", "booking", user_id="producer-booking"))
         forged = attempt(connection, publish("booking.requests", "booking", user_id="producer-admin"))
 
     assert (own, forged) == ("ok", "PreconditionFailed")
 
 
-def test_a_reader_of_events_binds_queues_of_its_own(guarded: GuardedRabbitMQ) -> None:
+def test_a_reader_of_events_binds_queues_of_its_own(guarded_rabbitmq: GuardedRabbitMQ) -> None:
     queue = f"events.{uuid4()}"
-    with connected(guarded, "events") as connection:
+    with connected(guarded_rabbitmq, "events") as connection:
         assert attempt(connection, declare_queue(queue, **{"x-queue-type": "quorum"})) == "ok"
         assert attempt(connection, lambda ch: ch.queue_bind(queue, "booking.events", "#")) == "ok"
         assert attempt(connection, lambda ch: ch.queue_bind(queue, "booking.answers", "#")) == "AccessRefused"
-        with connected(guarded, "worker") as worker:
+        with connected(guarded_rabbitmq, "worker") as worker:
             assert attempt(worker, publish("booking.events", "booking.session.scheduled.v1")) == "ok"
         assert connection.channel().basic_get(queue, no_ack=True).body == "x"
+        assert attempt(connection, lambda ch: ch.queue_delete(queue)) == "ok"
 
 
-def test_nobody_comes_in_without_an_account(guarded: GuardedRabbitMQ) -> None:
-    for account, password in (("guest", "guest"), ("worker", "guess"), (guarded.account, guarded.password)):
-        connection = amqp.Connection(f"127.0.0.1:{guarded.port}", account, password, virtual_host="booking")
+def test_nobody_comes_in_without_an_account(guarded_rabbitmq: GuardedRabbitMQ) -> None:
+    for account, password in (
+        ("guest", "guest"),
+        ("worker", "guess"),
+        (guarded_rabbitmq.account, guarded_rabbitmq.password),
+    ):
+        connection = amqp.Connection(
+            f"127.0.0.1:{guarded_rabbitmq.port}", account, password, virtual_host="booking"
+        )
         with pytest.raises(amqp.exceptions.AccessRefused):
             connection.connect()
 
@@ -240,20 +244,20 @@ def test_the_definitions_say_what_the_code_says() -> None:
 
 
 def test_every_account_has_a_password_of_its_own_and_only_its_hash_is_in_the_definitions(
-    guarded: GuardedRabbitMQ,
+    guarded_rabbitmq: GuardedRabbitMQ,
 ) -> None:
     assert accounts_of((ACCESS / "rabbitmq.json").read_text()) == sorted(ACCOUNTS)
-    file = (guarded.secrets / "rabbitmq_definitions.json").read_text()
-    passwords = [path.read_text() for path in sorted(guarded.secrets.glob("rabbitmq_*_password"))]
+    file = (guarded_rabbitmq.secrets / "rabbitmq_definitions.json").read_text()
+    passwords = [path.read_text() for path in sorted(guarded_rabbitmq.secrets.glob("rabbitmq_*_password"))]
     hashes = {one["password_hash"] for one in json.loads(file)["users"]}
 
     assert len(hashes) == len(set(passwords)) == len(passwords) == len(ACCOUNTS)
     assert all(len(one) == 48 and one not in file for one in passwords)
-    assert write_secrets(guarded.secrets, rabbitmq=f"127.0.0.1:{guarded.port}") == []
+    assert write_secrets(guarded_rabbitmq.secrets, rabbitmq=f"127.0.0.1:{guarded_rabbitmq.port}") == []
 
 
-def test_an_ordinary_celery_app_names_exchange_and_routing_key(guarded: GuardedRabbitMQ) -> None:
-    url = guarded.url_of("producer-booking")
+def test_an_ordinary_celery_app_names_exchange_and_routing_key(guarded_rabbitmq: GuardedRabbitMQ) -> None:
+    url = guarded_rabbitmq.url_of("producer-booking")
     with Celery("shop", broker=url, set_as_current=False) as shop:
         shop.conf.broker_transport_options = {"confirm_publish": True}
         call = {"name": "booking_tasks.v1.x", "kwargs": {"request": {}}, "declare": [], "retry": False}
@@ -272,3 +276,44 @@ def test_a_broker_without_definitions_gets_what_is_missing_once(rabbitmq: str) -
         for queue, (exchange, key) in BINDINGS.items():
             connection.default_channel.basic_publish(amqp.Message("x"), exchange, key, mandatory=True)
             assert connection.default_channel.basic_get(queue, no_ack=True) is not None, queue
+
+
+@pytest.fixture(params=["policy of the definitions", "arguments of declared queues"])
+def limited(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """The URLs of a sender to the queue `replies` and of a reader of it and of the dead letters."""
+    reading = {"configure": "^$", "write": "^$", "read": r"^(replies|booking\.dead)$"}
+    if request.param == "policy of the definitions":
+        guarded: GuardedRabbitMQ = request.getfixturevalue("guarded_rabbitmq")
+        reader = guarded.add_user("reader", "secret", "booking", **reading)
+        return guarded.url_of("producer-replies"), reader
+    url: str = request.getfixturevalue("rabbitmq")
+    with Connection(url) as connection:
+        declare_missing(connection.connection)
+    return url, url
+
+
+def test_a_message_beyond_the_delivery_limit_is_one_dead_letter(limited: tuple[str, str]) -> None:
+    sender, reader = limited
+    with Connection(sender, transport_options={"confirm_publish": True}) as connection:
+        message = amqp.Message("x", delivery_mode=2)
+        connection.default_channel.basic_publish(message, "booking.replies", "replies", mandatory=True)
+    deliveries: list[amqp.Message] = []
+    dead: list[amqp.Message] = []
+    with Connection(reader) as connection:
+        channel = connection.default_channel
+
+        def reject(message: amqp.Message) -> None:
+            deliveries.append(message)
+            channel.basic_reject(message.delivery_tag, requeue=True)
+
+        channel.basic_consume("replies", callback=reject)
+        channel.basic_consume(DEAD_LETTERS, callback=dead.append, no_ack=True)
+        while not dead:
+            connection.drain_events(timeout=60)
+        left = {name: channel.queue_declare(name, passive=True)[1:] for name in ("replies", DEAD_LETTERS)}
+
+    assert len(deliveries) == DELIVERY_LIMIT + 1
+    assert [one.body for one in dead] == ["x"]
+    [death] = dead[0].headers["x-death"]
+    assert (death["queue"], death["reason"], death["count"]) == ("replies", "delivery_limit", 1)
+    assert left == {"replies": (0, 1), DEAD_LETTERS: (0, 1)}  # no message, and this reader

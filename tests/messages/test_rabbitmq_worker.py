@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import amqp
@@ -131,3 +132,22 @@ def test_a_sound_message_of_raw_bytes_is_answered_as_well(worker: Worker) -> Non
 
     assert answer.result == "refused"
     assert len(worker.reasons()) == before
+
+
+def test_a_worker_that_may_not_declare_what_is_missing_ends_with_the_remedy(
+    rabbitmq_server: RabbitMQ, rabbitmq: str, own_database: str, tmp_path: Path
+) -> None:
+    host = rabbitmq.rpartition("/")[2]
+    url = rabbitmq_server.add_user("alone", "secret", host, configure="^$", write="^booking", read="^booking")
+    process = ServiceProcess(
+        "worker", tmp_path, ["worker", "-Q", QUEUES], {"DATABASE_URL": own_database, "CELERY_BROKER_URL": url}
+    )
+    try:
+        wait_until(lambda: not process.running, "the end of the worker", _PATIENCE)
+    finally:
+        process.stop()
+
+    [line] = [one for one in process.log.read_text().splitlines() if "broker.incomplete" in one]
+    assert "RabbitMQ lacks booking.requests" in line
+    assert "load the definitions that booking-tasks secrets writes" in line
+    assert "secret@" not in process.log.read_text()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import amqp
 import pytest
 from kombu import Connection
@@ -16,12 +14,6 @@ from tests.messages.access import GuardedRabbitMQ
 from tests.rabbitmq_server import RabbitMQ
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedRabbitMQ]:
-    with GuardedRabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as running:
-        yield running
 
 
 def accounts(url: str) -> list[Finding]:
@@ -40,18 +32,20 @@ def accounts(url: str) -> list[Finding]:
         ("operator", "none of the service"),
     ],
 )
-def test_a_shipped_account_has_its_own_rights(guarded: GuardedRabbitMQ, account: str, exchanges: str) -> None:
-    [rights] = accounts(guarded.url_of(account))
+def test_a_shipped_account_has_its_own_rights(
+    guarded_rabbitmq: GuardedRabbitMQ, account: str, exchanges: str
+) -> None:
+    [rights] = accounts(guarded_rabbitmq.url_of(account))
 
     assert (rights.state, rights.seen) == ("ok", f"{account} may publish to {exchanges}")
 
 
-def test_nothing_is_sent_to_anybody(guarded: GuardedRabbitMQ) -> None:
-    with Connection(guarded.url_of("worker")) as connection:
+def test_nothing_is_sent_to_anybody(guarded_rabbitmq: GuardedRabbitMQ) -> None:
+    with Connection(guarded_rabbitmq.url_of("worker")) as connection:
         channel = connection.default_channel
         before = {one: channel.queue_declare(one, passive=True).message_count for one in ("sweep", "admin")}
-        accounts(guarded.url_of("worker"))
-        accounts(guarded.url_of("producer-admin"))
+        accounts(guarded_rabbitmq.url_of("worker"))
+        accounts(guarded_rabbitmq.url_of("producer-admin"))
         after = {one: channel.queue_declare(one, passive=True).message_count for one in ("sweep", "admin")}
 
     assert after == before
@@ -92,10 +86,10 @@ def test_the_known_account_guest_is_warned_of(rabbitmq: str, rabbitmq_server: Ra
 
 
 def test_the_command_shows_the_account(
-    guarded: GuardedRabbitMQ, own_database: str, monkeypatch: pytest.MonkeyPatch
+    guarded_rabbitmq: GuardedRabbitMQ, own_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("REDIS_URL")
-    monkeypatch.setenv("CELERY_BROKER_URL", guarded.url_of("worker"))
+    monkeypatch.setenv("CELERY_BROKER_URL", guarded_rabbitmq.url_of("worker"))
     monkeypatch.setattr("booking_tasks.ops.check.TIMEOUT", 30.0)
     found = [one for one in findings() if one.check in {"broker", "accounts", "queues", "results"}]
 
@@ -104,4 +98,4 @@ def test_the_command_shows_the_account(
         ("accounts", "ok"),
         ("queues", "ok"),
     ]
-    assert guarded.url_of("worker") not in str(found)
+    assert guarded_rabbitmq.url_of("worker") not in str(found)
