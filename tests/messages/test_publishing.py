@@ -10,8 +10,12 @@ from celery import Celery
 from kombu import Connection, Exchange, Queue
 
 from booking_tasks.celery import TRANSPORTS
+from booking_tasks.client import BookingClient, NotSentError
+from booking_tasks.contracts import SearchSlots
 from booking_tasks.kit.amqp_transport import MandatoryTasks, UnroutableError
+from booking_tasks.kit.broker_topology import declare_missing
 from booking_tasks.kit.queues import AMQP_TRANSPORTS
+from tests.messages.raw import search
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -75,3 +79,17 @@ def test_every_task_is_sent_as_mandatory(rabbitmq: str) -> None:
 
         with pytest.raises(UnroutableError):
             app.send_task("any", queue="shop", exchange="shop", routing_key="shop", retry=False)
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_a_client_learns_that_the_queue_of_its_message_is_gone(rabbitmq: str, wait: bool) -> None:
+    client, question = BookingClient(rabbitmq), SearchSlots.model_validate(search())
+    with Connection(rabbitmq) as connection:
+        declare_missing(connection.connection)
+        client.send(question, wait=wait)
+
+        connection.default_channel.queue_delete("booking")
+
+        with pytest.raises(NotSentError, match=r"no queue of exchange 'booking\.requests' takes 'booking'"):
+            client.send(question, wait=wait)
+    client.close()
