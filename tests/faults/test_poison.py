@@ -29,10 +29,24 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 BOOKING_QUERY = "SELECT refusal, session_end FROM book_or_hold_v2"
 
 
+KNOBS = {
+    "BOOKING_JOB_ATTEMPTS": "3",
+    "BOOKING_LEASE": "1s",
+    "BOOKING_SMTP_TIMEOUT": "0.4s",
+    "BOOKING_MEETING_TIMEOUT": "0.4s",
+}
+
+
 @pytest.fixture
 def service(open_service: Open) -> Iterator[RunningService]:
-    knobs = {"BOOKING_LEASE": "1s", "BOOKING_SMTP_TIMEOUT": "0.4s", "BOOKING_MEETING_TIMEOUT": "0.4s"}
-    with open_service(BOOKING_JOB_ATTEMPTS="3", **knobs) as service:
+    with open_service(**KNOBS) as service:
+        yield service
+
+
+@pytest.fixture(params=["valkey", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+def service_on_either_broker(request: pytest.FixtureRequest, open_service: Open) -> Iterator[RunningService]:
+    url = request.getfixturevalue("rabbitmq") if request.param == "rabbitmq" else ""
+    with open_service(**KNOBS, **({"CELERY_BROKER_URL": url} if url else {})) as service:
         yield service
 
 
@@ -50,7 +64,10 @@ def start(service: RunningService, poison: object) -> None:
     service.wait_ready()
 
 
-def test_a_message_that_kills_its_process_is_dead_after_three_tries(service: RunningService) -> None:
+def test_a_message_that_kills_its_process_is_dead_after_three_tries(
+    service_on_either_broker: RunningService,
+) -> None:
+    service = service_on_either_broker
     requests = service.requests(8, random.Random(7))
     start(service, requests[3].request_id)
 
