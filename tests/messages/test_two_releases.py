@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from redis import Redis
 
-from booking_tasks.client import BookingClient, NoAnswerError
+from booking_tasks.client import BookingClient, NoAnswerError, NotSentError
 from booking_tasks.contracts import Outcome, SubmitRequest
 from booking_tasks.kit.database import transaction
 from booking_tasks.ops.servers import wait_until
@@ -41,16 +41,18 @@ class Both:
         return made
 
     def insist(self) -> Outcome:
-        """Send one until it is answered, as every caller should."""
+        """Send one until it is answered, as every caller should, however often it is parked."""
         message = SubmitRequest.model_validate(self.command())
-        client = BookingClient(self.running_worker.url)
-        try:
-            for _ in range(40):
-                with suppress(NoAnswerError):
-                    return client.send(message, wait=True).outcome(timeout=2)
-        finally:
-            client.close()
-        raise AssertionError(f"no answer to {message.message_id}")
+        client, answers = BookingClient(self.running_worker.url), list[Outcome]()
+
+        def is_answered() -> bool:
+            with suppress(NoAnswerError, NotSentError):
+                answers.append(client.send(message, wait=True).outcome(timeout=2))
+            return answers != []
+
+        wait_until(is_answered, f"an answer to {message.message_id}", 60)
+        client.close()
+        return answers[0]
 
     def tell(self) -> None:
         """Push one whose answer nobody waits for."""
