@@ -85,9 +85,10 @@ class Target(StrEnum):
 class PutOffReason(StrEnum):
     """Why a job waits for its next try.
 
-    `put_off`: the target answered "later" to this one effect. `put_off_again`: the same, after the target had
-    recovered, so that this effect is the cause and not the target. `recovered`: the target answered another
-    job, so this one is tried within a minute. `directory`: the directory cannot address the person yet.
+    `put_off`: the target answered "later" to this one effect. `put_off_again`: the same, after several
+    recoveries of the target, so that this effect may be the cause and not the target. `recovered`: the target
+    answered another job, so this one is tried within a minute. `directory`: the directory cannot address the
+    person yet.
     """
 
     UNREACHABLE = "unreachable"

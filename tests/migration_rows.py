@@ -204,4 +204,5 @@ ROWS: dict[str, dict[str, str]] = {
         # The step itself fills it.
         "allowed_steps": "SELECT count(*) FROM allowed_steps",
     },
+    "0005_recoveries_of_jobs": {},
 }

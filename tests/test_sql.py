@@ -151,6 +151,7 @@ _NOT_INSERTED = {
     ("append_event", "events"): {"position"},
     ("append_event", "jobs"): {
         "put_off_reason",
+        "recoveries",
         "retry_at",
         "state",
         "attempts",

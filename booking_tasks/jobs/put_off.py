@@ -9,7 +9,7 @@ from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from booking_tasks.enums import JobState, PutOffReason, Target
-from booking_tasks.jobs.rules import OF_TARGET, JobFilter
+from booking_tasks.jobs.rules import MOST_RECOVERIES, OF_TARGET, JobFilter
 from booking_tasks.jobs.store import jobs_matching
 from booking_tasks.models import Job
 from booking_tasks.outbox.job_args import JobType
@@ -26,8 +26,9 @@ _NOW = func.statement_timestamp()
 def make_due_after_recovery(db: Session, target: Target) -> int:
     """Spread the jobs that the target's failure put off evenly over the next minute; returns how many.
 
-    Jobs that are due within that time already are left alone, so a second success finds nothing to do. Rows
-    that others have locked are left out.
+    Jobs that are due within that time already are left alone, so a second success finds nothing to do. So are
+    jobs that failed again after several recoveries (`MOST_RECOVERIES`). Rows that others have locked are left
+    out.
     """
     changed = db.execute(
         query(__package__, "make_due_after_recovery"),
@@ -35,6 +36,7 @@ def make_due_after_recovery(db: Session, target: Target) -> int:
             "job_types": job_types_of(target),
             "reasons": list(OF_TARGET),
             "recovered": PutOffReason.RECOVERED,
+            "most": MOST_RECOVERIES,
             "spread": RECOVERY_SPREAD / timedelta(seconds=1),
         },
     )

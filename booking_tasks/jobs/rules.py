@@ -78,6 +78,13 @@ OF_TARGET = (
     PutOffReason.PUT_OFF,
 )
 
+#: Those of them that are certainly no fault of one effect: nothing can reach the target.
+OF_WHOLE_TARGET = (PutOffReason.UNREACHABLE, PutOffReason.LOGIN_REFUSED)
+#: How often the target's recovery makes a job due in vain. Then the job itself may be the cause, such as a
+#: full mailbox, and each success of another job would try it again. Each try after a wait of its own allows
+#: one more.
+MOST_RECOVERIES = 5
+
 #: States that wait for a person to decide.
 UNDECIDED = (JobState.DEAD, JobState.UNCERTAIN)
 

@@ -27,7 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from booking_tasks.enums import JobState, PutOffReason
+from booking_tasks.enums import JobState
+from booking_tasks.jobs.recoveries import recoveries_in_vain, stored_reason
 from booking_tasks.jobs.rules import UNDECIDED, Failure, JobFilter, LeasedJob
 from booking_tasks.kit.errors import LostLeaseError
 from booking_tasks.kit.ids import uuid7
@@ -191,7 +192,8 @@ def reschedule(
         "state": JobState.WAITING,
         "retry_at": _REAL_TIME + wait,
         "last_error": failure.text,
-        "put_off_reason": _put_off_reason(failure.reason),
+        "put_off_reason": stored_reason(failure.reason),
+        "recoveries": recoveries_in_vain(failure.reason),
     }
     if certainly_not_sent:
         values["send_attempts"] = Job.send_attempts - 1
@@ -200,14 +202,6 @@ def reschedule(
     if not count_attempt:
         values["attempts"] = Job.attempts - 1
     _guarded(db, job, held_as, **values, **_RELEASED)
-
-
-def _put_off_reason(reason: PutOffReason) -> Any:
-    """The code to store; an effect that is put off although its target had recovered is its own cause."""
-    if reason != PutOffReason.PUT_OFF:
-        return reason
-    after_recovery = Job.put_off_reason.in_((PutOffReason.RECOVERED, PutOffReason.PUT_OFF_AGAIN))
-    return case((after_recovery, PutOffReason.PUT_OFF_AGAIN), else_=reason)
 
 
 def release(db: Session, jobs: Iterable[LeasedJob[JobArgs]]) -> int:
@@ -349,7 +343,7 @@ def replay(db: Session, job_id: UUID) -> None:
 
     Send attempts stay counted: a cancellation must follow an invite that may have arrived before.
     """
-    fresh = {"attempts": 0, "retry_at": None, "finished_at": None, "put_off_reason": None}
+    fresh = {"attempts": 0, "retry_at": None, "finished_at": None, "put_off_reason": None, "recoveries": 0}
     _decide(db, job_id, state=JobState.WAITING, **fresh)
 
 

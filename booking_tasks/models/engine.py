@@ -19,7 +19,8 @@ class Job(Base):
 
     `due_at` is in the business clock; `retry_at` and `lease_until` are in the database's real time.
     `payload` is exactly what is being sent, kept from the first try until the outcome is known.
-    `put_off_reason` is the code of why it waits until `retry_at` (`PutOffReason`).
+    `put_off_reason` is the code of why it waits until `retry_at` (`PutOffReason`). `recoveries` counts how
+    often the recovery of its target made it due, less the tries that it made by itself since.
     """
 
     __tablename__ = "jobs"
@@ -72,6 +73,7 @@ class Job(Base):
     created_at: Mapped[CreatedAt]
     finished_at: Mapped[datetime | None]
     put_off_reason: Mapped[str | None]
+    recoveries: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class Event(Base):

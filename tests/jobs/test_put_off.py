@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from booking_tasks.enums import PutOffReason, Target
 from booking_tasks.jobs import runner
 from booking_tasks.jobs.put_off import RECOVERY_SPREAD, make_due_after_recovery
-from booking_tasks.jobs.rules import shortened
+from booking_tasks.jobs.rules import MOST_RECOVERIES, shortened
 from booking_tasks.jobs.runner import Skipped, Snooze, run_due
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.errors import EffectNotDoneError, EffectRefusedError, EffectUnknownError
@@ -101,30 +101,60 @@ def test_what_does_not_wait_for_the_target_is_left_alone(reason: str | None) -> 
         assert make_due_after_recovery(db, Target.MAIL) == 0
 
 
-def test_a_mail_that_is_put_off_although_the_server_is_back_keeps_its_own_waits() -> None:
-    [key] = put_off("send_invite", reason="put_off")
+def fails(keys: list[str], reason: PutOffReason) -> set[str | None]:
+    """Each of the jobs is tried now, fails and waits for an hour; the reasons that are stored."""
     with transaction() as db:
-        assert make_due_after_recovery(db, Target.MAIL) == 1
-        db.execute(update(Job).values(retry_at=func.clock_timestamp()))
-    later = EffectNotDoneError("450 mailbox full", PutOffReason.PUT_OFF)
-    assert run_due(SendInvite, Recorder(failing(later))) == 1
+        due = {"retry_at": func.clock_timestamp(), "attempts": 3}  # the count of tries is another rule
+        db.execute(update(Job).where(Job.key.in_(keys)).values(due))
+    assert run_due(SendInvite, Recorder(failing(EffectNotDoneError("4yz or another", reason)))) == len(keys)
     with transaction() as db:
-        found = db.scalars(select(Job).where(Job.key == key)).one()
-        assert found.put_off_reason == "put_off_again"
-        db.execute(update(Job).values(retry_at=func.clock_timestamp() + HOUR))
-        assert make_due_after_recovery(db, Target.MAIL) == 0
+        db.execute(update(Job).where(Job.key.in_(keys)).values(retry_at=func.clock_timestamp() + HOUR))
+        return set(db.scalars(select(Job.put_off_reason).where(Job.key.in_(keys))))
 
 
-def test_an_outage_right_after_the_recovery_is_an_outage_again() -> None:
-    put_off("send_invite")
+def recovers() -> int:
+    """The target answers another job; how many jobs that makes due."""
+    with transaction() as db:
+        return make_due_after_recovery(db, Target.MAIL)
+
+
+@pytest.mark.parametrize("number", [1, 20])
+@pytest.mark.parametrize("reason", ["put_off", "not_ready", "rate_limited"])
+def test_a_second_outage_right_after_the_recovery_ends_as_the_first_one(number: int, reason: str) -> None:
+    keys = put_off("send_invite", number, reason=reason)
     for _ in range(3):
+        written()
+        assert run_due(SendInvite, Recorder()) == 1
         with transaction() as db:
-            assert make_due_after_recovery(db, Target.MAIL) == 1
-            db.execute(update(Job).values(retry_at=func.clock_timestamp()))
-        away = EffectNotDoneError("refused", PutOffReason.UNREACHABLE)
-        assert run_due(SendInvite, Recorder(failing(away))) == 1
-        with transaction() as db:
-            db.execute(update(Job).values(retry_at=func.clock_timestamp() + HOUR))
+            assert max(waits(db, keys)) <= RECOVERY_SPREAD
+        assert fails(keys, PutOffReason(reason)) == {reason}
+
+
+@pytest.mark.parametrize(
+    ("reason", "in_vain"), [("put_off", "put_off_again"), ("not_ready", "not_ready"), ("reply_lost",) * 2]
+)
+def test_what_fails_after_each_recovery_is_tried_at_most_twice_as_often_as_by_its_own_waits(
+    reason: str, in_vain: str
+) -> None:
+    keys = put_off("send_invite", reason=reason)
+    for _ in range(MOST_RECOVERIES):
+        assert recovers() == 1
+        hurried = fails(keys, PutOffReason(reason))
+    assert hurried == {in_vain}
+
+    for _ in range(3):
+        assert recovers() == 0
+        assert fails(keys, PutOffReason(reason)) == {reason}  # its own wait is over
+        assert recovers() == 1
+        assert fails(keys, PutOffReason(reason)) == {in_vain}
+
+
+@pytest.mark.parametrize("reason", ["unreachable", "login_refused"])
+def test_a_target_that_nothing_can_reach_is_an_outage_however_often(reason: str) -> None:
+    keys = put_off("send_invite", reason=reason)
+    for _ in range(8):
+        assert recovers() == 1
+        assert fails(keys, PutOffReason(reason)) == {reason}
 
 
 # -- what is logged ---------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ WITH put_off AS (
         AND job_type = any(:job_types)
         AND retry_at > statement_timestamp() + make_interval(secs => :spread)
         AND put_off_reason = any(:reasons)
+        AND recoveries < :most
     FOR NO KEY UPDATE SKIP LOCKED
 ),
 
@@ -22,7 +23,8 @@ places AS (
 UPDATE jobs
 SET
     retry_at = statement_timestamp() + make_interval(secs => :spread) * places.place / places.total,
-    put_off_reason = :recovered
+    put_off_reason = :recovered,
+    recoveries = jobs.recoveries + 1
 FROM places
 WHERE jobs.id = places.id
 RETURNING jobs.id;

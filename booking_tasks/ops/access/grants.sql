@@ -147,7 +147,7 @@ BEGIN
                ('jobs', '
                     id, key, job_type, subject_id, args, due_at,
                     retry_at, state, attempts, send_attempts, lease_token, lease_until,
-                    created_at, finished_at, put_off_reason
+                    created_at, finished_at, put_off_reason, recoveries
                '),
                ('occupied_times', '
                     reservation_id, role, person_id, span, session_id, held_until
