@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
-import yaml
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError
 
@@ -24,16 +22,10 @@ from booking_tasks.ops.secret_files import ACCESS
 from booking_tasks.ops.servers import Valkey
 from booking_tasks.outbox.job_args import JobType
 from booking_tasks.outbox.jobs import JOB_TYPES
+from tests.deployment import COMPOSE, ONCE, OURS, ROOT, RUNNING, make_secrets, mounted
 
-ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads((Path(__file__).parent / "data" / "compose-spec.json").read_text())
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-OURS = {name: one for name, one in COMPOSE["services"].items() if one["image"] == "booking-tasks"}
 KNOWN = {variable_of(field) for field in Settings.model_fields}
-
-
-ONCE = {"migrate", "ready"}
-RUNNING = OURS.keys() - ONCE - {"meetings"}
 
 
 class AclValkey(Valkey):
@@ -130,22 +122,7 @@ def test_nothing_may_gain_rights_and_what_is_ours_writes_nowhere_but_in_tmp() ->
 
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make secrets` makes."""
-    folder = tmp_path_factory.mktemp("deployment")
-    subprocess.run(
-        ["make", "-f", str(ROOT / "Makefile"), "secrets"], cwd=folder, capture_output=True, check=True
-    )
-    return folder / "secrets"
-
-
-def _mounted(service: str) -> dict[str, str]:
-    """Where a service finds each secret, and which file of the folder it is."""
-    found = {}
-    for one in COMPOSE["services"][service].get("secrets", []):
-        source, target = (one, one) if isinstance(one, str) else (one["source"], one["target"])
-        where = target if target.startswith("/") else f"/run/secrets/{target}"
-        found[where] = Path(COMPOSE["secrets"][source]["file"]).name
-    return found
+    return make_secrets(tmp_path_factory.mktemp("deployment"))
 
 
 def test_every_secret_is_made_by_make_secrets(secrets: Path) -> None:
@@ -156,14 +133,14 @@ def test_every_secret_is_made_by_make_secrets(secrets: Path) -> None:
 
 def test_whoever_changes_rows_may_not_change_the_schema(secrets: Path) -> None:
     accounts = {
-        name: (secrets / _mounted(name)["/run/secrets/database_url"]).read_text().split("//")[1].split(":")[0]
+        name: (secrets / mounted(name)["/run/secrets/database_url"]).read_text().split("//")[1].split(":")[0]
         for name in RUNNING | ONCE
     }
     assert accounts == dict.fromkeys(RUNNING | {"ready"}, "booking_app") | {
         "migrate": "booking_migrator",
         "metrics": "booking_reader",
     }
-    assert _mounted("postgres")["/docker-entrypoint-initdb.d/roles.sql"] == "roles.sql"
+    assert mounted("postgres")["/docker-entrypoint-initdb.d/roles.sql"] == "roles.sql"
     roles = (secrets / "roles.sql").read_text()
     assert "CREATE ROLE" in roles
     for role in set(accounts.values()):
@@ -175,11 +152,11 @@ def test_redis_writes_down_what_it_has_and_lets_nobody_in_without_a_name(
 ) -> None:
     command = COMPOSE["services"]["redis"]["command"]
     assert command[command.index("--appendonly") + 1] == "yes"
-    accounts = secrets / _mounted("redis")[command[command.index("--aclfile") + 1]]
+    accounts = secrets / mounted("redis")[command[command.index("--aclfile") + 1]]
 
     with AclValkey(tmp_path / "valkey", accounts) as server:
         where = f"127.0.0.1:{server.port}"
-        worker = secrets / _mounted("worker-front")["/run/secrets/redis_url"]
+        worker = secrets / mounted("worker-front")["/run/secrets/redis_url"]
         ours = worker.read_text().replace("redis:6379", where)
         brokers.ping(ours, 3)
         assert not brokers.is_open(ours, 3)
@@ -187,7 +164,7 @@ def test_redis_writes_down_what_it_has_and_lets_nobody_in_without_a_name(
             for denied in ("FLUSHALL", "CONFIG GET *", "SHUTDOWN", "ACL LIST", "KEYS *"):
                 with pytest.raises(redis.ResponseError, match="no permissions"):
                     service.execute_command(*denied.split())
-        monitor = (secrets / _mounted("flower")["/run/secrets/redis_monitor_url"]).read_text()
+        monitor = (secrets / mounted("flower")["/run/secrets/redis_monitor_url"]).read_text()
         with redis.Redis.from_url(monitor.replace("redis:6379", where)) as watcher:
             assert watcher.llen("booking") == 0
             with pytest.raises(redis.ResponseError, match="no permissions"):
@@ -270,15 +247,6 @@ def test_the_image_is_made_from_the_lock_and_runs_unprivileged() -> None:
     lock = (ROOT / "requirements-runtime.lock").read_text()
     assert {"\nstarlette==", "\nuvicorn=="} <= set(re.findall(r"\n[a-z]+==", lock))
     assert len({json.dumps(service["build"]) for service in OURS.values()}) == 1
-
-
-def test_every_variable_of_the_readme_can_be_set() -> None:
-    for name in RUNNING | ONCE:
-        service = OURS[name]
-        assert service["env_file"] == [{"path": ".env", "required": False}], name
-        for variable, value in service["environment"].items():  # it wins over the file
-            secret = variable.endswith("_FILE") and value == f"/run/secrets/{Path(value).name}"
-            assert secret or str(value).startswith(f"${{{variable}:-"), variable
 
 
 def _addresses() -> dict[str, tuple[str, str]]:
