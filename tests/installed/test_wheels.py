@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
-from redis import Redis
 
 from tests.conftest import valkey_url
-from tests.installed.client_distribution import client_files
+from tests.installed.client_distribution import client_files, run_tests_of_client
 from tests.installed.environments import Environment, closure, link
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parent.parent.parent
-_CONFTEST = """
-import os, pytest
-
-@pytest.fixture
-def broker():
-    return os.environ["BROKER"]
-"""
-_ABSENT = """
-from importlib.util import find_spec
-absent = ("sqlalchemy", "psycopg", "icalendar", "alembic", "hypothesis")
-assert [name for name in absent if find_spec(name)] == []
-"""
 
 
 def _project(path: Path) -> dict[str, str]:
@@ -80,20 +66,5 @@ def test_the_client_works_where_neither_database_nor_calendar_is_installed(
         made.install("--no-deps", "--no-index", request.getfixturevalue(chosen))
         client = _project(ROOT / "client/pyproject.toml")
         link(closure(client["dependencies"]).values(), made.packages)
-    link(closure(["pytest"]).values(), made.packages)
-    tests = tmp_path / "tests"
-    tests.mkdir()
-    shutil.copy(ROOT / "tests" / "client" / "test_client.py", tests)
-    (tests / "conftest.py").write_text(_CONFTEST)
-    (tests / "pytest.ini").write_text("[pytest]\n")
 
-    absent = made.run("python", "-c", _ABSENT, folder=tests)
-    with Redis.from_url(broker := valkey_url(valkey, 12)) as redis:
-        redis.flushdb()
-        ran = made.run("python", "-m", "pytest", "-q", folder=tests, BROKER=broker)
-        redis.flushdb()
-
-    assert absent.returncode == 0, absent.stderr
-    assert ran.returncode == 0, ran.stdout[-3000:]
-    assert " passed" in ran.stdout
-    assert "skipped" not in ran.stdout
+    run_tests_of_client(made, tmp_path / "tests", valkey_url(valkey, 12))
