@@ -34,7 +34,7 @@ logs: dict[Path, None] = {}
 _lock = threading.Lock()
 
 
-class WarmProcess:
+class PreforkedProcess:
     """A forked process, as `service_processes.RunningProcess` requires it."""
 
     def __init__(self, process: BaseProcess) -> None:
@@ -77,7 +77,7 @@ def launch(
         target=_become, args=(list(arguments), str(folder), dict(environment), str(log)), daemon=True
     )
     log.touch()
-    running = WarmProcess(process)
+    running = PreforkedProcess(process)
     wait_until(lambda: running.poll() is not None or running.leads_a_group(), "a group of its own")
     return running
 

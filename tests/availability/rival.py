@@ -22,7 +22,7 @@ from tests.builders import NOW
 
 MOMENT = Context(now=NOW, actor="rival", entry_point="booking")
 STEP = timedelta(minutes=5)
-STARTS_EACH = 300
+STARTS_EACH = 120
 
 
 def book(service_type: UUID, who: UUID, number: int) -> str:

@@ -1,4 +1,4 @@
-"""Eight processes book 1,500 starts that overlap each other: nobody is wronged and nobody left untold."""
+"""Eight processes book starts that overlap each other, all at once: no overlap, no unfounded refusal."""
 
 from __future__ import annotations
 

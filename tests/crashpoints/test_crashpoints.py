@@ -19,7 +19,7 @@ from tests.crashpoints.run import deaths, run_scenario, some
 from tests.crashpoints.scenarios import SCENARIOS
 from tests.crashpoints.verification import differences
 
-DEATHS_EACH = 3
+DEATHS_EACH, DEATHS_EACH_LONG = 1, 6
 SEED = 20270301
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
@@ -41,12 +41,13 @@ def test_every_command_occurs_in_a_scenario() -> None:
     assert {task for task in commands if f'"{task}"' not in source} == set()
 
 
+@pytest.mark.parametrize("count", [DEATHS_EACH, pytest.param(DEATHS_EACH_LONG, marks=pytest.mark.long)])
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_wherever_a_worker_dies_another_completes_the_scenario_with_the_same_result(
-    lanes: list[Lane], scenario: str
+    lanes: list[Lane], scenario: str, count: int
 ) -> None:
-    ledger = run_scenario(scenario, lanes, lambda scenes: some(deaths(scenes), DEATHS_EACH, SEED))
-    assert len(ledger.verdicts) == DEATHS_EACH
+    ledger = run_scenario(scenario, lanes, lambda scenes: some(deaths(scenes), count, SEED))
+    assert len(ledger.verdicts) == count
     assert ledger.violations == []
 
 

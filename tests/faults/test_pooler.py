@@ -18,7 +18,7 @@ from tests.pgbouncer import PgBouncer
 
 pytestmark = [pytest.mark.pgbouncer, pytest.mark.stack, pytest.mark.timeout(900)]
 
-_REQUESTS = 60
+_REQUESTS = 30
 #: Fewer ticks, which live longer: on a slow machine a worker would spend its time on ticks that have expired.
 _CALM = {"BOOKING_SWEEP_INTERVAL": "1s", "BOOKING_WAKEUP_TTL": "30s"}
 #: An advisory lock outside a transaction would be one of nobody, since nothing runs any more.

@@ -40,14 +40,17 @@ def all_is_well(service: RunningService, requests: int, *, stream_kept: bool = T
 
 
 @pytest.mark.timeout(900)  # a slow machine may take its time: what counts is that it gets there
-def test_workers_killed_at_random_while_300_requests_run(service: RunningService, servers: Servers) -> None:
+@pytest.mark.parametrize("count", [90, pytest.param(300, marks=pytest.mark.long)])
+def test_workers_killed_at_random_while_requests_run(
+    service: RunningService, servers: Servers, count: int
+) -> None:
     storm = Storm(service, servers, random.Random(1), {"child": 8, "worker": 1})
     # A worker does some work before it dies, however long it takes to come up.
     with storm.over(answers=4):
-        service.call(service.requests(300, storm.chance), seconds=600)
+        service.call(service.requests(count, storm.chance), seconds=600)
     storm.revive()
     service.calm()
-    ledger = all_is_well(service, 300)
+    ledger = all_is_well(service, count)
     assert ledger.uncertain <= storm.kills.total()
     assert storm.kills["child"] >= 5
     assert storm.kills["worker"] >= 1

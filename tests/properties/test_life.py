@@ -20,9 +20,9 @@ _COMMON: dict[str, Any] = {
     "print_blob": True,
     "suppress_health_check": list(HealthCheck),
 }
-_FEW = settings(max_examples=8, stateful_step_count=30, derandomize=True, **_COMMON)
+_FEW = settings(max_examples=5, stateful_step_count=30, derandomize=True, **_COMMON)
 _MORE = settings(max_examples=40, stateful_step_count=30, derandomize=True, **_COMMON)
-_FEW_CHOICES = settings(max_examples=4, stateful_step_count=30, derandomize=True, **_COMMON)
+_FEW_CHOICES = settings(max_examples=3, stateful_step_count=30, derandomize=True, **_COMMON)
 
 
 @pytest.fixture(autouse=True)
