@@ -35,6 +35,7 @@ from celery.signals import (
 
 from booking_tasks.contracts import PUBLIC, TASK_PREFIX
 from booking_tasks.kit import shutdown
+from booking_tasks.kit.background import LatestRecorder
 from booking_tasks.kit.database import forget_inherited_connections, transaction
 from booking_tasks.kit.errors import SettingsError
 from booking_tasks.kit.heartbeat import DEFAULT_SECONDS, touch_heartbeat
@@ -43,7 +44,7 @@ from booking_tasks.kit.queues import BROKER_SECONDS, declared_queues, destinatio
 from booking_tasks.kit.settings import Settings, settings, unknown_settings
 from booking_tasks.kit.tracing import start_tracing
 from booking_tasks.outbox.jobs import JOB_TYPES
-from booking_tasks.outbox.sweep_runs import record_sweep
+from booking_tasks.outbox.sweep_runs import record_publish, record_sweep
 
 log = logger(__name__)
 
@@ -88,7 +89,7 @@ TRANSPORTS = {
 #: The result backend on RabbitMQ alone.
 ANSWER_BACKEND = "booking_tasks.guard.answers:AnswerBackend"
 
-#: The least time between two records of one sweep's runs by one process, in seconds.
+#: The least time between two records of one sweep's runs by one process, or of a beat's messages, in seconds.
 _RECORD_SECONDS = 5.0
 #: That of all entries in Celery's heap.
 _PRIORITY = 5
@@ -110,6 +111,7 @@ class BeatScheduler(Scheduler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._sent_at: dict[str, float] = {}
+        self._recorder = LatestRecorder(_record_publish, _RECORD_SECONDS)
         super().__init__(*args, **kwargs)
 
     @cached_property
@@ -126,6 +128,7 @@ class BeatScheduler(Scheduler):
             log.warning("beat.not_sent", entry=entry.name, error=f"{type(error).__name__}: {error}")
         else:
             touch_heartbeat(settings().heartbeat_file, _beat_age(settings()))
+            self._recorder.put((entry.name, time.monotonic()))
 
     def _publish(self, entry: Any) -> None:
         try:
@@ -172,6 +175,13 @@ class BeatScheduler(Scheduler):
 def _beat_age(config: Settings) -> float:
     """Return how old a beat's heartbeat may become, in seconds: it sends something once in each interval."""
     return max(DEFAULT_SECONDS, _MISSED_TICKS * config.sweep_interval / timedelta(seconds=1))
+
+
+def _record_publish(published: tuple[str, float]) -> None:
+    """Record which sweep's message a beat published, and when by the monotonic clock."""
+    sweep, then = published
+    with transaction() as db:
+        record_publish(db, sweep, timedelta(seconds=time.monotonic() - then))
 
 
 class HeartbeatFile(bootsteps.StartStopStep):

@@ -205,7 +205,10 @@ class ScheduleRun(Base):
 
 
 class SweepRun(Base):
-    """The last run of a sweep: when a beat published its tick, by its host's clock, and when it succeeded."""
+    """The last run of a sweep: when a beat published its message, and when it succeeded.
+
+    The beat records what it published, without waiting for it. Every run records it too, by the beat's clock.
+    """
 
     __tablename__ = "sweep_runs"
 

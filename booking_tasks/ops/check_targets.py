@@ -16,7 +16,7 @@ from booking_tasks.ops.findings import Finding, State
 from booking_tasks.outbox.jobs import JOB_TYPES
 from booking_tasks.sql import query_text
 
-#: A beat whose newest tick is older than this many sweep intervals, and a minute, is reported.
+#: A beat or sweep that is silent for longer than this many sweep intervals, and a minute, is reported.
 _LATE_TICKS = 6
 _OWN = "the service itself"
 _WITHOUT_LINK = """
@@ -72,7 +72,7 @@ def _is_login_refused(error: EffectError) -> bool:
 
 
 def waiting_work(config: Settings, db: Any) -> Iterator[Finding]:
-    """Check what waits for its next try, which sessions begin without a link, and the last tick of a beat."""
+    """Check what waits for its next try, which sessions begin without a link, and when sweeps last ran."""
     yield from _put_off(db)
     yield _links(config, db)
     yield _beat(config, db)
@@ -112,14 +112,19 @@ def _links(config: Settings, db: Any) -> Finding:
 
 
 def _beat(config: Settings, db: Any) -> Finding:
-    row = db.execute(
-        "SELECT clock_timestamp() - max(coalesce(published_at, succeeded_at)) FROM sweep_runs"
+    """Return when a beat last published a message, and when a worker last ran one."""
+    published, succeeded = db.execute(
+        "SELECT clock_timestamp() - max(coalesce(published_at, succeeded_at)),"
+        " clock_timestamp() - max(succeeded_at) FROM sweep_runs"
     ).fetchone()
-    if row[0] is None:
+    if succeeded is None:
         return Finding("beat", State.OK, "no sweep has run in this database yet")
-    seen = f"the last sweep that ran was published {_age(row[0])} ago"
-    if row[0] > max(_LATE_TICKS * config.sweep_interval, timedelta(minutes=1)):
-        return Finding("beat", State.WARNING, seen, "start a beat, and a worker for sweep")
+    seen = f"a beat last published {_age(published)} ago, a sweep last succeeded {_age(succeeded)} ago"
+    late = max(_LATE_TICKS * config.sweep_interval, timedelta(minutes=1))
+    if published > late:
+        return Finding("beat", State.WARNING, seen, "start a beat")
+    if succeeded > late:
+        return Finding("beat", State.WARNING, seen, "start a worker for sweep")
     return Finding("beat", State.OK, seen)
 
 

@@ -1,10 +1,10 @@
-"""When each sweep last succeeded, and when a beat published the tick that it ran for."""
+"""When each sweep last succeeded, and when a beat last published its message."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import func
+from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -19,3 +19,9 @@ def record_sweep(db: Session, sweep: str, published_at: datetime | None) -> None
     newest = func.greatest(SweepRun.published_at, new.excluded.published_at)
     changed = {"published_at": newest, "succeeded_at": new.excluded.succeeded_at}
     db.execute(new.on_conflict_do_update(index_elements=["sweep"], set_=changed))
+
+
+def record_publish(db: Session, sweep: str, ago: timedelta) -> None:
+    """Record that a beat published a sweep's message. A sweep that has never succeeded has no row yet."""
+    newest = func.greatest(SweepRun.published_at, func.statement_timestamp() - ago)
+    db.execute(update(SweepRun).where(SweepRun.sweep == sweep).values(published_at=newest))

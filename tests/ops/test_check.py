@@ -305,15 +305,22 @@ def test_what_waits_for_its_next_try_is_counted_by_target_and_reason(
     assert own.remedy == "see booking-tasks jobs list --put-off for the errors"
 
 
-def test_an_old_tick_of_beat_is_a_warning(healthy: pytest.MonkeyPatch, own_database: str) -> None:
-    run = "INSERT INTO sweep_runs VALUES (%s, now() - make_interval(mins => %s), now())"
+@pytest.mark.parametrize(
+    ("published", "succeeded", "remedy"),
+    [(12, 12, "start a beat"), (12, 0, "start a beat"), (0, 12, "start a worker for sweep"), (0, 0, "")],
+)
+def test_a_dead_beat_and_dead_workers_of_sweeps_have_remedies_of_their_own(
+    healthy: pytest.MonkeyPatch, own_database: str, published: int, succeeded: int, remedy: str
+) -> None:
+    ago = "now() - make_interval(mins => %s)"
     with psycopg.connect(own_database, autocommit=True) as connection:
-        connection.execute(run, ["purge", 12])
-        [late] = found("beat")
-        connection.execute(run, ["wake_due_jobs", 0])
-        [well] = found("beat")
-    assert (late.state, late.seen) == ("warning", "the last sweep that ran was published 12 min ago")
-    assert well.state == "ok"
+        run = f"INSERT INTO sweep_runs VALUES ('purge', {ago}, {ago})"
+        connection.execute(run.encode(), [published, succeeded])
+    [one] = found("beat")
+    assert (
+        one.seen == f"a beat last published {published} min ago, a sweep last succeeded {succeeded} min ago"
+    )
+    assert (one.state, one.remedy) == ("warning" if remedy else "ok", remedy)
 
 
 def test_a_mail_server_without_the_security_that_is_set_is_a_warning(healthy: pytest.MonkeyPatch) -> None:

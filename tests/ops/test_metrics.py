@@ -179,7 +179,7 @@ def test_holds_their_conversion_and_the_time_to_assign_come_from_the_rows_instan
     assert value(page, "events_last_hour", type="session.cancelled") == 0
 
 
-def test_the_last_publish_of_beat_is_that_of_the_newest_tick_that_ran(own_database: str) -> None:
+def test_the_last_publish_of_beat_is_the_newest_of_all_sweeps(own_database: str) -> None:
     execute(
         own_database,
         "INSERT INTO sweep_runs VALUES ('purge', '2027-03-01 09:00Z', '2027-03-01 09:30Z'),"

@@ -111,7 +111,7 @@ def _messages(row: Mapping[str, Any]) -> Iterator[Metric]:
 def _runs(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Metric]:
     sweeps: dict[str, Mapping[str, Any]] = {row["sweep"]: row for row in rows["sweeps"]}
     published = max((_timestamp(row["published_at"]) for row in sweeps.values()), default=0.0)
-    text = "When a beat published the newest tick that a worker has run; 0: never."
+    text = "When a beat last published a message to a worker; 0: never, or no sweep has succeeded yet."
     yield _gauge("beat_last_publish_timestamp_seconds", text, published)
     succeeded: Values = {
         (name,): _timestamp(sweeps[name]["succeeded_at"]) if name in sweeps else 0.0
