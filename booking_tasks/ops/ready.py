@@ -18,6 +18,8 @@ from booking_tasks.kit.settings import Settings
 TIMEOUT = 3.0
 #: It changes no row, and PostgreSQL refuses it where it would refuse a change.
 _WRITE = "UPDATE jobs SET attempts = attempts WHERE false"
+#: What RabbitMQ says of an exchange that nobody has declared yet.
+_NO_EXCHANGE = "NOT_FOUND - no exchange"
 
 
 def failures(config: Settings, seconds: float = TIMEOUT) -> dict[str, str]:
@@ -41,7 +43,10 @@ def _reason(error: Exception) -> str:
     from booking_tasks.ops.database_failures import failure_line
 
     lines = str(error).strip().splitlines()
-    return failure_line(error) or (f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
+    line = failure_line(error) or (f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
+    if _NO_EXCHANGE in line:
+        return f"{line}; load RabbitMQ's definitions, or start a worker, which declares what is missing"
+    return line
 
 
 def _write_to_database(config: Settings, seconds: float) -> None:

@@ -256,6 +256,18 @@ def test_a_broker_that_is_away_is_one_line(here: pytest.MonkeyPatch) -> None:
     assert line.startswith("not ready: broker: ConnectionError")
 
 
+@pytest.mark.rabbitmq
+@pytest.mark.timeout(600)
+def test_an_empty_rabbitmq_is_one_line_with_the_remedy(own_database: str, rabbitmq: str) -> None:
+    url = {"database_url": own_database, "broker_url": rabbitmq}
+
+    line = failures(load_settings(url), seconds=60)["broker"]
+
+    assert "NOT_FOUND - no exchange" in line
+    assert line.endswith("; load RabbitMQ's definitions, or start a worker, which declares what is missing")
+    assert len(line.splitlines()) == 1
+
+
 @pytest.fixture
 def second(tmp_path: Path) -> Iterator[Valkey]:
     """A Valkey of the test's own, whose configuration it changes."""
