@@ -80,6 +80,7 @@ def _readable_properties(buffer: bytes, offset: int) -> Properties:
                 offset = _read_property(found, name, type_, buffer, offset)
     except _UnreadableError as error:
         found.add_fault(f"{error} cannot be read: the properties end too early")
+    found.add_fault("the properties cannot be read")  # py-amqp refused them for a reason unknown here
     return found
 
 
@@ -88,7 +89,9 @@ def _read_property(found: Properties, name: str, type_: str, buffer: bytes, offs
     if type_ == "F":
         length = _number(buffer, offset, ">I", "headers")
         end = offset + _LENGTH + length
-        found.values[name] = _readable_headers(found, buffer[: min(end, len(buffer))], offset + _LENGTH)
+        found.values[name] = _readable_headers(found, buffer[:end], offset + _LENGTH)
+        if end > len(buffer):
+            found.add_fault("headers cannot be read: the properties end too early")
         return end
     if type_ != "s":
         found.values[name] = _number(buffer, offset, type_, f"properties.{name}")
