@@ -34,7 +34,7 @@ SIDE_BY_SIDE ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: unit
 unit: $(INSTALLED) ## Run the quick test modules: no server, no process, in seconds
-	@$(VENV)/bin/python -m pytest -q --unit $(ARGS)
+	@$(VENV)/bin/python -m pytest -q --unit -m "not long" $(ARGS)
 
 # Both runs are made, and either one that fails makes the target fail.
 .PHONY: faults

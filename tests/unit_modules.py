@@ -98,9 +98,14 @@ def _is_unit_module(module: Path) -> bool:
     return not _takes_long(module) and not needs_server(module)
 
 
-#: What takes long by itself: other processes, and thousands of generated examples.
+#: What takes long by itself: other processes, thousands of generated examples, and servers that a module
+#: starts in its own process, most of which stall or drip on purpose.
 _SLOW_IMPORTS = frozenset(
-    {"subprocess", "hypothesis", "booking_tasks.calendars.sandbox", "tests.calendars.radicale"}
+    {
+        *("subprocess", "hypothesis", "booking_tasks.calendars.sandbox", "tests.calendars.radicale"),
+        *("tests.mail.servers", "tests.calendars.servers", "tests.messages.compressions"),
+        *("booking_tasks.ops.fake_meeting_platform", "booking_tasks.ops.mail_sink"),
+    }
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 #: Only names that begin so are compared. Celery's own variables are checked elsewhere (ops/check.py).
 _PREFIXES = ("BOOKING_", "DATABASE_", "REDIS_")
@@ -15,7 +16,8 @@ def unknown_names(environment: Iterable[str], known: frozenset[str]) -> list[str
     return sorted(name for name in environment if name.startswith(_PREFIXES) and name not in known)
 
 
-def meant(name: str, known: Iterable[str]) -> str | None:
+@cache
+def meant(name: str, known: frozenset[str]) -> str | None:
     """Return the setting whose name was misspelt as `name`, or None."""
     similar = (one for one in known if abs(len(one) - len(name)) <= _MISSPELT)
     count, nearest = min(((edits(name, one), one) for one in similar), default=(_MISSPELT + 1, ""))
