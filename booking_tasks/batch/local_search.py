@@ -133,9 +133,12 @@ class _Search:
             return False
         self._scores = np.array([self._batch.pair_scores[pair] for pair in self._pairs], dtype=float)
         self._rules = self._rows()
-        if self.own.served < self.bound.served and not self._for_number(until - now()):
-            return False
-        return now() < until and self._for_score(until - now())
+        parts = [self._for_number] if self.own.served < self.bound.served else []
+        for maximise in (*parts, self._for_score):
+            seconds = until - now()
+            if seconds <= 0 or not maximise(seconds):  # the solver ignores a limit below zero
+                return False
+        return True
 
     def _for_number(self, seconds: float) -> bool:
         found = self._maximum(np.ones(len(self._pairs)), [], seconds)

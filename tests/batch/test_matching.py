@@ -275,6 +275,29 @@ def test_a_requester_is_not_matched_while_they_consult() -> None:
     assert Objective.of(both.batch(), greedy_plan(both.batch())) == Objective(1, 5)
 
 
+@pytest.mark.parametrize("readings", range(1, 25))
+def test_the_solver_gets_no_time_that_is_over(readings: int) -> None:
+    """A time below zero is ignored by the solver, with a warning (here an error): it would have no limit."""
+    openings = (
+        (1, 7, 4, 0),
+        (0, 3, 2, 0),
+        (1, 5, 2, 0),
+        (1, 5, 3, 0),
+        (0, 6, 2, 0),
+        (1, 6, 3, 0),
+        (0, 4, 3, 0),
+    )
+    pairs = ((1, 0, 0), (0, 1, 1), (2, 4, 5), (0, 6, 8), (1, 6, 7), (2, 6, 8))
+    batch = Case((7, 8, 9), openings, pairs).batch()
+    ticks = itertools.count()
+
+    hurried = matching.solve(batch, readings - 0.5, lambda: float(next(ticks)))
+
+    assert keeps_every_rule(batch, hurried.plan)
+    assert hurried.is_optimal or hurried.timed_out
+    assert next(ticks) < 25  # so the last of these end before their time
+
+
 def test_nobody_is_matched_to_themselves() -> None:
     alone = Case((0,), ((0, 0, 2, 0),), ((0, 0, 5),))
 
