@@ -21,7 +21,7 @@ class Storm:
     """Kills one process after another and starts again what died, as a supervisor does."""
 
     service: RunningService
-    servers: Servers
+    servers: Servers | None  # None where only processes of the service are killed
     chance: random.Random
     weights: Mapping[str, int] = field(default_factory=lambda: EVERYTHING)
     kills: Counter[str] = field(default_factory=Counter)
@@ -98,12 +98,14 @@ class Storm:
         return True
 
     def _broker(self) -> bool:
-        crash(self.servers.valkey)
-        self.servers.valkey.start()
+        assert self.servers is not None
+        crash(self.servers.broker)
+        self.servers.broker.start()
         return True
 
     def _database(self) -> bool:
         """Now and then a backend alone, which PostgreSQL answers by restarting all of them."""
+        assert self.servers is not None
         postgres = self.servers.postgres
         backends = children(running(postgres).pid)
         if self.chance.random() < 0.3 and backends:
