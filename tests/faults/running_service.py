@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from datetime import time as wall_clock
@@ -28,10 +28,11 @@ from booking_tasks.hours.service import set_availability
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import Consultant, DirectoryUser, ScheduledSession, ServiceType
 from booking_tasks.ops.local_stack import LocalStack, LocalStackError
-from booking_tasks.ops.servers import Postgres, Valkey, wait_until
+from booking_tasks.ops.servers import Postgres, Server, Valkey, wait_until
 from booking_tasks.ops.service_processes import EFFECTS, FRONT
 from booking_tasks.unit_of_work import unit_of_work
 from tests.accounts import as_deployed, as_role, migrate_with_roles
+from tests.rabbitmq_server import RabbitMQ
 
 #: A Monday, far from any change of clocks; the bookings are for the days after it.
 MONDAY = datetime(2027, 3, 1, 7, 0, tzinfo=UTC)
@@ -257,10 +258,20 @@ def _whole_days(consultant: UUID) -> SetAvailability:
 
 @dataclass(frozen=True)
 class Servers:
-    """A PostgreSQL and a Valkey of one's own, to be killed at will."""
+    """A PostgreSQL and a broker of one's own, to be killed at will; events are in the Valkey on both."""
 
     postgres: Postgres
     valkey: Valkey
+    rabbitmq: RabbitMQ | None = None
+
+    @property
+    def broker(self) -> Server:
+        return self.rabbitmq or self.valkey
+
+    @property
+    def broker_settings(self) -> dict[str, str]:
+        """The settings of a service whose messages RabbitMQ carries; none on Valkey."""
+        return {"CELERY_BROKER_URL": self.rabbitmq.url()} if self.rabbitmq is not None else {}
 
     def fresh(self) -> tuple[str, str]:
         """A migrated database and an empty broker; their URLs."""
@@ -274,13 +285,19 @@ class Servers:
 
 
 @contextmanager
-def own_servers(folder: Path, *, durable: bool = True) -> Iterator[Servers]:
-    """Servers that belong to one module and die with it."""
-    with Postgres(folder / "postgres", durable=durable) as postgres, Valkey(folder / "valkey") as valkey:
+def own_servers(folder: Path, *, durable: bool = True, broker: str = "valkey") -> Iterator[Servers]:
+    """Servers that belong to one module and die with it; `broker` is valkey or rabbitmq."""
+    with (
+        Postgres(folder / "postgres", durable=durable) as postgres,
+        Valkey(folder / "valkey") as valkey,
+        RabbitMQ(folder / "rabbitmq") if broker == "rabbitmq" else nullcontext() as rabbitmq,
+    ):
         with psycopg.connect(postgres.url(), autocommit=True) as admin:
             admin.execute(f"CREATE DATABASE {_TEMPLATE}".encode())
         migrate_with_roles(postgres.url(_TEMPLATE))
-        yield Servers(postgres, valkey)
+        if rabbitmq is not None:
+            rabbitmq.declare_queues()
+        yield Servers(postgres, valkey, rabbitmq)
 
 
 class Nuisance:

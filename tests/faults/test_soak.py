@@ -9,9 +9,10 @@ from tests.faults.__main__ import soak
 
 @pytest.mark.stack
 @pytest.mark.long
-@pytest.mark.timeout(300)
-def test_a_short_soak_keeps_every_promise(capsys: pytest.CaptureFixture[str]) -> None:
-    assert soak(seed=1, bookings=40) == 0
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("broker", ["valkey", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+def test_a_short_soak_keeps_every_promise(broker: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert soak(seed=1, bookings=40, broker=broker) == 0
     figures = capsys.readouterr().out.split("\n")[0].split()
     assert figures[:3] == ["1", "40", "40"]
     assert int(figures[9]) >= 5
