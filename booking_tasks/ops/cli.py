@@ -131,15 +131,12 @@ def web(
 
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise BookingTasksError("the extra web is not installed: pip install 'booking-tasks[web]'")
-    from booking_tasks.kit.logs import configure_logging
     from booking_tasks.kit.settings import settings
     from booking_tasks.ops.ready import failures
     from booking_tasks.ops.start import examine_servers
     from booking_tasks.web.serve import serve
 
-    configure_logging()
-    examine_servers(settings())
-    serve(host, port, lambda: failures(settings()))
+    serve(host, port, lambda: failures(settings()), lambda: examine_servers(settings()))
 
 
 @cli.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 
 import uvicorn
 
@@ -18,14 +19,18 @@ log = logger(__name__)
 _MAX_CONCURRENT = 100
 
 
-def serve(host: str, port: int, failures: Failures) -> None:
-    """Listen until a signal ends the process. Raises SettingsError when links are not configured."""
+def serve(host: str, port: int, failures: Failures, examine_servers: Callable[[], None]) -> None:
+    """Examine the servers, then listen until a signal ends the process.
+
+    Raises SettingsError when links are not configured, and the errors of the examination.
+    """
     links = settings().links
     if links is None:
         raise SettingsError("BOOKING_PUBLIC_URL: is needed here: without it no mail contains a link")
     configure_logging()
     if names := unknown_settings():
         log.warning("settings.unknown", names=names)
+    examine_servers()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)  # uvicorn raises the signal again after it has answered all requests
     server(links, host, port, failures).run()
