@@ -85,9 +85,9 @@ def test_every_variable_of_the_readme_can_be_set_in_the_file(
                 patch.setenv(variable, value)
             found = load_settings()
 
-        wanted = load_settings({fields[variable]: value for variable, value in values.items()} | _SECRET)
+        expected = load_settings({fields[variable]: value for variable, value in values.items()} | _SECRET)
         for variable in values:
-            assert getattr(found, fields[variable]) == getattr(wanted, fields[variable]), name
+            assert getattr(found, fields[variable]) == getattr(expected, fields[variable]), name
 
 
 def test_other_servers_are_written_into_the_files_and_secrets_are_kept(tmp_path: Path) -> None:

@@ -49,10 +49,10 @@ def lowest(client_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Envi
 
 
 def test_the_lowest_versions_can_be_installed_together(lowest: Environment) -> None:
-    wanted = _lowest()
-    assert {"celery[redis]", "kombu", "pydantic"} <= wanted.keys()
+    expected = _lowest()
+    assert {"celery[redis]", "kombu", "pydantic"} <= expected.keys()
 
-    for name, version in wanted.items():
+    for name, version in expected.items():
         [one] = lowest.installed(name.partition("[")[0])
         assert Version(one.version) == Version(version), name
 
