@@ -124,7 +124,7 @@ class WaitingOperations(Booker):
         if lapsed := waiting.lapsed(db, ctx):
             self.findings.done["lapsed"] += waiting.lapse(db, ctx, self._draw.choice(lapsed))
 
-    def _asked(self, db: Session) -> Any:
+    def _pending_confirmation(self, db: Session) -> Any:
         """A request whose consultant was asked to confirm, and until when its time is held."""
         found = (
             select(
@@ -139,14 +139,14 @@ class WaitingOperations(Booker):
         return self._draw.choice(rows) if rows else None
 
     def confirm_request(self, db: Session, ctx: Context) -> None:
-        if one := self._asked(db):
+        if one := self._pending_confirmation(db):
             values = {"request_id": one.id, "consultant_user_id": one.assigned_consultant_user_id}
             outcome = self._send(db, ctx, ConfirmRequest, **values)
             if outcome.code == RefusalCode.HOLD_EXPIRED:
                 self._must_be_over(outcome, one.held_until)
 
     def decline_request(self, db: Session, ctx: Context) -> None:
-        if one := self._asked(db):
+        if one := self._pending_confirmation(db):
             values = {"request_id": one.id, "consultant_user_id": one.assigned_consultant_user_id}
             self._send(db, ctx, DeclineRequest, **values)
 
