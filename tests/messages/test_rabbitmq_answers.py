@@ -272,7 +272,7 @@ def insisted(client: BookingClient, command: Command[OutcomeT]) -> OutcomeT:
 
 def test_a_whole_booking_with_answer_invitations_and_events(service: Service, client: BookingClient) -> None:
     admin = service.client("producer-admin")
-    events = _events(service)
+    events, mails_before = _events(service), len(service.mail.mails())
     requester, consultant, service_type = uuid4(), uuid4(), uuid4()
     hours = tuple(WeeklyHours(weekday=day, start=time(0), end=time(0)) for day in range(1, 8))
     try:
@@ -281,7 +281,7 @@ def test_a_whole_booking_with_answer_invitations_and_events(service: Service, cl
                 message_id=uuid4(),
                 actor="test",
                 service_type_id=service_type,
-                name="Tutoring",
+                name=f"Tutoring {service_type}",
                 default_duration_minutes=60,
             ),
             UpsertUser(message_id=uuid4(), actor="test", user_id=requester, **PERSON),
@@ -308,7 +308,7 @@ def test_a_whole_booking_with_answer_invitations_and_events(service: Service, cl
     outcome = insisted(client, request)
     assert (outcome.result, outcome.status) == ("done", "scheduled")
 
-    wait_until(lambda: len(service.mail.mails()) >= 2, "both invitations", PATIENCE)
+    wait_until(lambda: len(service.mail.mails()) >= mails_before + 2, "both invitations", PATIENCE)
     missing = {f"booking.{one}.v1" for one in _EVENTS}
     while missing:  # in any order: a retry may overtake
         event = events.get(block=True, timeout=PATIENCE)
