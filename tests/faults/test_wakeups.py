@@ -31,10 +31,13 @@ def test_whatever_becomes_of_the_wakeups_everything_is_done_once(
 
 @pytest.mark.rabbitmq
 @pytest.mark.timeout(900)
-def test_on_rabbitmq_everything_is_done_once_without_the_wakeups(open_service: Open, rabbitmq: str) -> None:
+@pytest.mark.parametrize("wakeups", ["lost", pytest.param("doubled", marks=pytest.mark.long)])
+def test_on_rabbitmq_whatever_becomes_of_the_wakeups_everything_is_done_once(
+    open_service: Open, rabbitmq: str, wakeups: str
+) -> None:
     """Whole bookings, from the request to the verdict, by a real worker and a real beat."""
     with open_service(**PATIENT, CELERY_BROKER_URL=rabbitmq) as service:
-        live_with(service, "lost")
+        live_with(service, wakeups)
 
 
 def live_with(service: RunningService, wakeups: str) -> None:
