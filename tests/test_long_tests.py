@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -33,9 +34,12 @@ def make_faults(checkout: Path, folders: int = 0, long: int = 0, *arguments: str
     """Run the target while its two runs end with these codes; its own code, and what was called."""
     (checkout / "folders").write_text(str(folders))
     (checkout / "long").write_text(str(long))
+    # `make test ARGS=...` hands its own variables on to every make below it.
+    outer = {"ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
     ran = subprocess.run(
         ["make", "-f", str(ROOT / "Makefile"), "faults", *arguments],
         cwd=checkout,
+        env={name: value for name, value in os.environ.items() if name not in outer},
         capture_output=True,
         check=False,
     )
