@@ -186,17 +186,22 @@ def test_a_booking_that_the_standby_does_not_have_is_not_answered(
     """What only the primary has is visible there once the connection is ended; no answer may confirm it."""
     [request] = service.requests(1, random.Random(4))
     answers: list[dict[str, Any]] = []
-    sender = pair.sender()
+    sender, is_frozen = pair.sender(), threading.Event()
 
     def freeze() -> bool:
         send([sender], signal.SIGSTOP)  # from here on, the standby gets nothing
+        is_frozen.set()
         return False
+
+    def booking_waits() -> bool:
+        """Whether it is the booking that waits: every commit before it waited for a moment too."""
+        return is_frozen.is_set() and pair.waiting_commits() == 1
 
     try:
         first = threading.Thread(target=_receive_into, args=(request, answers))
         with at_the_commit_of_the_booking(pair, freeze):
             first.start()
-            wait_until(lambda: pair.waiting_commits() == 1, "a commit that waits for the standby", _LIMIT)
+            wait_until(booking_waits, "a commit that waits for the standby", _LIMIT)
         pair.end_waiting_commits()
         first.join(_LIMIT)
         assert pair.count("scheduled_sessions", request.request_id) == 1  # on the primary alone
