@@ -99,12 +99,12 @@ def _is_unit_module(module: Path) -> bool:
 
 
 #: What takes long by itself: other processes, thousands of generated examples, and servers that a module
-#: starts in its own process, most of which stall or drip on purpose.
+#: starts in its own process, most of which stall or drip on purpose; also the settings of a whole deployment.
 _SLOW_IMPORTS = frozenset(
     {
         *("subprocess", "hypothesis", "booking_tasks.calendars.sandbox", "tests.calendars.radicale"),
         *("tests.mail.servers", "tests.calendars.servers", "tests.messages.compressions"),
-        *("booking_tasks.ops.fake_meeting_platform", "booking_tasks.ops.mail_sink"),
+        *("booking_tasks.ops.fake_meeting_platform", "booking_tasks.ops.mail_sink", "tests.deployment"),
     }
 )
 
