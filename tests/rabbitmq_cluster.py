@@ -8,42 +8,26 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Self
 
+from tests.faults.proxy import Listener
 from tests.rabbitmq_server import PortMapper, RabbitMQ
 
 
-class Relay:
+class Relay(Listener):
     """Forwards each connection to the first server that takes it, as a balancer before a cluster does."""
 
     def __init__(self, ports: list[int]) -> None:
+        super().__init__()
         self._ports = ports
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._thread = threading.Thread(target=self._accept, name="relay", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = self._connected()
-            if server is None:
-                client.close()
-                continue
-            for one, other in ((client, server), (server, client)):
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=_pump, args=(one, other), daemon=True).start()
+    def serve(self, client: socket.socket) -> None:
+        server = self._connected()
+        if server is None:
+            client.close()
+            return
+        for one, other in ((client, server), (server, client)):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=_pump, args=(one, other), daemon=True).start()
 
     def _connected(self) -> socket.socket | None:
         for port in self._ports:

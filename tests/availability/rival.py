@@ -1,7 +1,7 @@
 """One of several processes that book their share of the same starts: `python -m tests.availability.rival`.
 
-Arguments: rank, of how many, service type, then the consultants. Waits for a line on its input, books,
-prints what came of it as JSON: each start with its code, and every error that reached it.
+Arguments: rank, of how many, starts of each consultant, service type, then the consultants. Waits for a line
+on its input, books, prints what came of it as JSON: each start with its code, and every error it met.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from tests.builders import NOW
 
 MOMENT = Context(now=NOW, actor="rival", entry_point="booking")
 STEP = timedelta(minutes=5)
-STARTS_EACH = 120
 
 
 def book(service_type: UUID, who: UUID, number: int) -> str:
@@ -39,14 +38,14 @@ def book(service_type: UUID, who: UUID, number: int) -> str:
 
 def main() -> None:
     """Book every start whose number is this process's."""
-    rank, of, service_type = int(sys.argv[1]), int(sys.argv[2]), UUID(sys.argv[3])
-    consultants = [UUID(one) for one in sys.argv[4:]]
+    rank, of, starts_each = map(int, sys.argv[1:4])
+    service_type, *consultants = map(UUID, sys.argv[4:])
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
     results = [
         (str(who), number, book(service_type, who, number))
-        for number in range(STARTS_EACH)
+        for number in range(starts_each)
         for place, who in enumerate(consultants)
         if (number + place) % of == rank
     ]

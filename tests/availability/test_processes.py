@@ -14,7 +14,6 @@ from sqlalchemy import text
 
 from booking_tasks.kit.database import transaction
 from tests import builders
-from tests.availability.rival import STARTS_EACH
 from tests.builders import NOW
 from tests.invariants import ALWAYS
 
@@ -24,18 +23,19 @@ REACH = 14
 
 
 @pytest.mark.stack
+@pytest.mark.parametrize("starts_each", [120, pytest.param(300, marks=pytest.mark.long)])
 def test_eight_processes_on_overlapping_starts_leave_no_overlap_and_no_unfounded_refusal(
-    own_database: str,
+    own_database: str, starts_each: int
 ) -> None:
     with transaction() as db:
         service_type = builders.service_type(db, slot_step_minutes=5, buffer_after_minutes=10).id
         consultants = [builders.consultant(db).consultant_user_id for _ in range(CONSULTANTS)]
         for one in consultants:
-            builders.window(db, one, NOW + timedelta(days=1), hours=STARTS_EACH * 5 / 60 + 1)
-    results = _all_at_once(service_type, consultants)
+            builders.window(db, one, NOW + timedelta(days=1), hours=starts_each * 5 / 60 + 1)
+    results = _all_at_once(starts_each, service_type, consultants)
 
     codes = {code for _, _, code in results}
-    assert (len(results), codes) == (CONSULTANTS * STARTS_EACH, {"booked", "slot_taken"})
+    assert (len(results), codes) == (CONSULTANTS * starts_each, {"booked", "slot_taken"})
     booked = defaultdict(list)
     for who, number, code in results:
         if code == "booked":
@@ -53,11 +53,11 @@ def test_eight_processes_on_overlapping_starts_leave_no_overlap_and_no_unfounded
     assert sessions == sum(map(len, booked.values()))
 
 
-def _all_at_once(service_type: UUID, consultants: list[UUID]) -> list[tuple[str, int, str]]:
+def _all_at_once(starts_each: int, service_type: UUID, consultants: list[UUID]) -> list[tuple[str, int, str]]:
     rivals = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.availability.rival", str(rank), str(PROCESSES), str(service_type)]
-            + [str(one) for one in consultants],
+            [sys.executable, "-m", "tests.availability.rival"]
+            + [str(one) for one in (rank, PROCESSES, starts_each, service_type, *consultants)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -15,24 +15,13 @@ _READY = b"Z" + struct.pack("!i", 5)  # ReadyForQuery; a byte of state follows
 _IN_PLAIN = (80877103, 80877104)  # "may we encrypt?" (SSL, GSS); the answer is one byte
 
 
-class Wire:
-    """Forwards connections to a server on loopback; `url` is where clients find it.
+class Listener:
+    """A port on loopback, on which each connection is served in a thread of its own."""
 
-    `cut` is asked at every COMMIT: when it says yes, the COMMIT is forwarded, the server's answer is
-    waited for and thrown away, and both sides are hung up on. The next `refuse` connections after that
-    are hung up on as well, as while a server is away.
-    """
-
-    def __init__(self, url: str, cut: Callable[[], bool] = lambda: False) -> None:
-        host, _, name = url.rpartition("@")[2].partition("/")
-        self._target = ("127.0.0.1", int(host.rpartition(":")[2]))
+    def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
-        self.cut = cut
-        self.refuse = 0
-        self.cuts = 0
-        self._thread = threading.Thread(target=self._accept, name="wire", daemon=True)
+        self.port = int(self._listener.getsockname()[1])
+        self._thread = threading.Thread(target=self._accept, name=type(self).__name__, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -51,13 +40,42 @@ class Wire:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            if self.refuse > 0:
-                self.refuse -= 1
-                client.close()
-                continue
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            self.take(client)
 
-    def _serve(self, client: socket.socket) -> None:
+    def take(self, client: socket.socket) -> None:
+        """Begin to serve a new connection."""
+        threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client: socket.socket) -> None:
+        """Serve a connection until it ends."""
+        raise NotImplementedError
+
+
+class Wire(Listener):
+    """Forwards connections to a server on loopback; `url` is where clients find it.
+
+    `cut` is asked at every COMMIT: when it says yes, the COMMIT is forwarded, the server's answer is
+    waited for and thrown away, and both sides are hung up on. The next `refuse` connections after that
+    are hung up on as well, as while a server is away.
+    """
+
+    def __init__(self, url: str, cut: Callable[[], bool] = lambda: False) -> None:
+        super().__init__()
+        host, _, name = url.rpartition("@")[2].partition("/")
+        self._target = ("127.0.0.1", int(host.rpartition(":")[2]))
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+        self.cut = cut
+        self.refuse = 0
+        self.cuts = 0
+
+    def take(self, client: socket.socket) -> None:
+        if self.refuse > 0:
+            self.refuse -= 1
+            client.close()
+            return
+        super().take(client)
+
+    def serve(self, client: socket.socket) -> None:
         with client, suppress(OSError), socket.create_connection(self._target) as server:
             for one in (client, server):  # else each message waits for the acknowledgement of the last
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

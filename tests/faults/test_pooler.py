@@ -18,7 +18,6 @@ from tests.pgbouncer import PgBouncer
 
 pytestmark = [pytest.mark.pgbouncer, pytest.mark.stack, pytest.mark.timeout(900)]
 
-_REQUESTS = 30
 #: Fewer ticks, which live longer: on a slow machine a worker would spend its time on ticks that have expired.
 _CALM = {"BOOKING_SWEEP_INTERVAL": "1s", "BOOKING_WAKEUP_TTL": "30s"}
 #: An advisory lock outside a transaction would be one of nobody, since nothing runs any more.
@@ -48,14 +47,15 @@ def advisory_locks(service: RunningService) -> int:
     return int(row[0])
 
 
-def test_whole_bookings_many_at_once(service: RunningService) -> None:
+@pytest.mark.parametrize("count", [30, pytest.param(60, marks=pytest.mark.long)])
+def test_whole_bookings_many_at_once(service: RunningService, count: int) -> None:
     """From the request to the verdict after the session, with mails, rooms and reminders."""
-    service.call(service.requests(_REQUESTS, random.Random(12)))
+    service.call(service.requests(count, random.Random(12)))
     service.calm()
     service.live_through(TUESDAY + timedelta(days=3))
     ledger = examined(service)
     assert ledger.wrong == ()
-    assert (ledger.accepted, ledger.terminal, ledger.dead) == (_REQUESTS, _REQUESTS, 0)
+    assert (ledger.accepted, ledger.terminal, ledger.dead) == (count, count, 0)
     assert (ledger.overlaps, ledger.lost, ledger.duplicates, ledger.open) == (0, 0, 0, 0)
     service.stack.kill()
     assert advisory_locks(service) == 0

@@ -107,16 +107,15 @@ class WaitingOperations(Booker):
         return self._draw.choice(rows) if rows else None
 
     def accept(self, db: Session, ctx: Context) -> None:
-        if one := self._open_offer(db):
-            values = {"request_id": one.consultation_request_id, "hold_token": one.hold_token}
-            outcome = self._send(db, ctx, AcceptOffer, **values)
-            if outcome.code == RefusalCode.OFFER_EXPIRED:
-                self._must_be_over(outcome, one.offered_until)
+        self._answer_offer(db, ctx, AcceptOffer)
 
     def decline(self, db: Session, ctx: Context) -> None:
+        self._answer_offer(db, ctx, DeclineOffer)
+
+    def _answer_offer(self, db: Session, ctx: Context, contract: type[AcceptOffer | DeclineOffer]) -> None:
         if one := self._open_offer(db):
             values = {"request_id": one.consultation_request_id, "hold_token": one.hold_token}
-            outcome = self._send(db, ctx, DeclineOffer, **values)
+            outcome = self._send(db, ctx, contract, **values)
             if outcome.code == RefusalCode.OFFER_EXPIRED:
                 self._must_be_over(outcome, one.offered_until)
 
@@ -139,16 +138,19 @@ class WaitingOperations(Booker):
         return self._draw.choice(rows) if rows else None
 
     def confirm_request(self, db: Session, ctx: Context) -> None:
-        if one := self._pending_confirmation(db):
-            values = {"request_id": one.id, "consultant_user_id": one.assigned_consultant_user_id}
-            outcome = self._send(db, ctx, ConfirmRequest, **values)
-            if outcome.code == RefusalCode.HOLD_EXPIRED:
-                self._must_be_over(outcome, one.held_until)
+        self._answer_request(db, ctx, ConfirmRequest)
 
     def decline_request(self, db: Session, ctx: Context) -> None:
+        self._answer_request(db, ctx, DeclineRequest)
+
+    def _answer_request(
+        self, db: Session, ctx: Context, contract: type[ConfirmRequest | DeclineRequest]
+    ) -> None:
         if one := self._pending_confirmation(db):
             values = {"request_id": one.id, "consultant_user_id": one.assigned_consultant_user_id}
-            self._send(db, ctx, DeclineRequest, **values)
+            outcome = self._send(db, ctx, contract, **values)
+            if outcome.code == RefusalCode.HOLD_EXPIRED:
+                self._must_be_over(outcome, one.held_until)
 
     def leave_unanswered(self, db: Session, ctx: Context) -> None:
         if unanswered := intake.unanswered_requests(db, ctx):
