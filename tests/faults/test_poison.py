@@ -37,16 +37,25 @@ KNOBS = {
 }
 
 
-@pytest.fixture
-def service(open_service: Open) -> Iterator[RunningService]:
-    with open_service(**KNOBS) as service:
-        yield service
+#: For tests that run whole on Valkey in every run, and on RabbitMQ in `make faults`.
+EITHER_BROKER = pytest.mark.parametrize(
+    "broker",
+    ["valkey", pytest.param("rabbitmq", marks=[pytest.mark.rabbitmq, pytest.mark.long])],
+    indirect=True,
+)
 
 
 @pytest.fixture(params=["valkey", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
-def service_on_either_broker(request: pytest.FixtureRequest, open_service: Open) -> Iterator[RunningService]:
-    url = request.getfixturevalue("rabbitmq") if request.param == "rabbitmq" else ""
-    with open_service(**KNOBS, **({"CELERY_BROKER_URL": url} if url else {})) as service:
+def broker(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The settings of each broker in turn."""
+    if request.param == "valkey":
+        return {}
+    return {"CELERY_BROKER_URL": request.getfixturevalue("rabbitmq")}
+
+
+@pytest.fixture
+def service(open_service: Open, broker: dict[str, str]) -> Iterator[RunningService]:
+    with open_service(**KNOBS, **broker) as service:
         yield service
 
 
@@ -64,10 +73,7 @@ def start(service: RunningService, poison: object) -> None:
     service.wait_ready()
 
 
-def test_a_message_that_kills_its_process_is_dead_after_three_tries(
-    service_on_either_broker: RunningService,
-) -> None:
-    service = service_on_either_broker
+def test_a_message_that_kills_its_process_is_dead_after_three_tries(service: RunningService) -> None:
     requests = service.requests(8, random.Random(7))
     start(service, requests[3].request_id)
 
@@ -103,6 +109,7 @@ def kept_running(start: Callable[[], ServiceProcess]) -> Iterator[list[ServicePr
         yield started
 
 
+@EITHER_BROKER
 def test_a_message_that_kills_a_worker_without_a_pool_ends_three_of_them_and_no_more(
     service: RunningService,
 ) -> None:
@@ -124,17 +131,19 @@ def test_a_message_that_kills_a_worker_without_a_pool_ends_three_of_them_and_no_
     assert [worker.running for worker in workers] == [False] * 3 + [True]
 
 
+@EITHER_BROKER
 def test_a_message_whose_run_never_returns_is_ended_at_the_time_limit_and_gives_its_slot_back(
-    open_service: Open,
+    open_service: Open, broker: dict[str, str]
 ) -> None:
     """Nobody waits for it, so the sweep takes it again; the worker has one slot, for it and all others."""
-    with open_service(BOOKING_MESSAGE_ATTEMPTS="2") as service:
+    with open_service(BOOKING_MESSAGE_ATTEMPTS="2", **broker) as service:
         endless, *requests = service.requests(4, random.Random(7))
         worker = poisoned(
             service, endless.request_id, "-c", "1", FAULTY_POISON_BY="SIGSTOP", FAULTY_HASTE="50"
         )
         service.stack.beat()
-        client = BookingClient(service.redis_url)
+        service.wait_ready()  # RabbitMQ takes messages once a worker has declared the queues
+        client = BookingClient(service.broker_url)
         client.send(endless)
         client.close()
 

@@ -10,9 +10,11 @@ import psycopg
 import pytest
 from redis import Redis
 
+from booking_tasks.ops.servers import wait_until
 from tests.accounts import as_superuser
 from tests.conftest import copied_database, valkey_url
-from tests.faults.invariants import examined
+from tests.faults.invariants import Ledger, examined
+from tests.faults.random_kills import Storm
 from tests.faults.running_service import PATIENT, TUESDAY, RunningService
 from tests.pgbouncer import PgBouncer
 
@@ -53,9 +55,30 @@ def test_whole_bookings_many_at_once(service: RunningService, count: int) -> Non
     service.call(service.requests(count, random.Random(12)))
     service.calm()
     service.live_through(TUESDAY + timedelta(days=3))
+    ledger = assert_nothing_is_lost(service)
+    assert (ledger.accepted, ledger.terminal, ledger.uncertain) == (count, count, 0)
+
+
+@pytest.mark.parametrize("count", [24, pytest.param(120, marks=pytest.mark.long)])
+def test_workers_killed_at_random_behind_the_pooler(service: RunningService, count: int) -> None:
+    """The server connection of a dead client goes to another one, without its transaction and its locks."""
+    storm = Storm(service, None, random.Random(13), {"child": 6, "worker": 1, "beat": 1})
+    with storm.over(answers=2):
+        service.call(service.requests(count, storm.chance), seconds=600)
+    storm.revive()
+    service.calm()
+    ledger = assert_nothing_is_lost(service)
+    assert ledger.accepted == count
+    assert ledger.uncertain <= storm.kills.total()
+    assert storm.kills["child"] >= 3
+    assert storm.kills["worker"] >= 1
+
+
+def assert_nothing_is_lost(service: RunningService) -> Ledger:
+    """No promise is broken, and once every process is dead no lock of any is left behind."""
     ledger = examined(service)
     assert ledger.wrong == ()
-    assert (ledger.accepted, ledger.terminal, ledger.dead) == (count, count, 0)
-    assert (ledger.overlaps, ledger.lost, ledger.duplicates, ledger.open) == (0, 0, 0, 0)
+    assert (ledger.overlaps, ledger.lost, ledger.duplicates, ledger.open, ledger.dead) == (0, 0, 0, 0, 0)
     service.stack.kill()
-    assert advisory_locks(service) == 0
+    wait_until(lambda: advisory_locks(service) == 0, "the end of every lock")
+    return ledger

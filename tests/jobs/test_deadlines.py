@@ -14,11 +14,12 @@ from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Send, Skipped, Step, run_due
 from booking_tasks.kit.errors import EffectNotDoneError, EffectUnknownError
 from booking_tasks.outbox.job_args import ARGS_TYPES, JobArgs, JobType
+from tests.conftest import DIRECT_AND_POOLED
 from tests.jobs.test_runner import Recorder, _quick_retries, failing, row, run_until_settled, written
 
 __all__ = ["_quick_retries"]
 
-pytestmark = pytest.mark.usefixtures("own_database", "valkey")
+pytestmark = [DIRECT_AND_POOLED, pytest.mark.usefixtures("own_database", "valkey")]
 
 
 def tried(handler: Recorder, times: int, job_type: str = "send_invite") -> None:

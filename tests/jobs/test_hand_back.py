@@ -23,9 +23,10 @@ from booking_tasks.models import Job
 from booking_tasks.ops.servers import wait_until
 from booking_tasks.outbox import store as outbox_store
 from booking_tasks.outbox.job_args import JobArgs, SendInvite, SendReminder
+from tests.conftest import DIRECT_AND_POOLED
 from tests.sample_jobs import sample_job
 
-pytestmark = pytest.mark.usefixtures("own_database", "valkey")
+pytestmark = [DIRECT_AND_POOLED, pytest.mark.usefixtures("own_database", "valkey")]
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 

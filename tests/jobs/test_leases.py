@@ -10,9 +10,10 @@ from sqlalchemy import text
 from booking_tasks.jobs import store
 from booking_tasks.kit.database import transaction
 from booking_tasks.outbox.job_args import SendInvite
+from tests.conftest import DIRECT_AND_POOLED
 from tests.jobs.test_runner import SOON, written
 
-pytestmark = pytest.mark.usefixtures("own_database", "valkey")
+pytestmark = [DIRECT_AND_POOLED, pytest.mark.usefixtures("own_database", "valkey")]
 
 
 def test_no_plan_of_the_database_leases_more_than_the_batch() -> None:

@@ -24,10 +24,11 @@ from booking_tasks.outbox import store as outbox_store
 from booking_tasks.outbox.job_args import ARGS_TYPES, JobType, ProvisionMeeting, SendInvite, SendReminder
 from booking_tasks.outbox.jobs import JOB_TYPES, Deadline
 from tests.builders import NOW
+from tests.conftest import DIRECT_AND_POOLED
 from tests.jobs.test_runner import PAST, Recorder, failing, row, written
 from tests.sample_jobs import sample_job
 
-pytestmark = pytest.mark.usefixtures("own_database", "valkey")
+pytestmark = [DIRECT_AND_POOLED, pytest.mark.usefixtures("own_database", "valkey")]
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 

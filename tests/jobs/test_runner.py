@@ -36,13 +36,14 @@ from booking_tasks.outbox.job_args import (
     SendInvite,
 )
 from booking_tasks.unit_of_work import unit_of_work
+from tests.conftest import DIRECT_AND_POOLED
 from tests.sample_jobs import sample_job
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 SOON = timedelta(seconds=60)
 LATE = Failure(PutOffReason.HELD_UP, "late")
 
-pytestmark = pytest.mark.usefixtures("own_database", "valkey")
+pytestmark = [DIRECT_AND_POOLED, pytest.mark.usefixtures("own_database", "valkey")]
 
 
 @pytest.fixture(autouse=True)
