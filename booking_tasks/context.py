@@ -72,6 +72,7 @@ class Policies:
     verdict_delay: timedelta = timedelta(minutes=15)
     link_alert: timedelta = timedelta(minutes=15)
     uid_domain: str = "booking.example.org"
+    mail_address: str = "booking@example.org"
     calendar_interval: timedelta = timedelta(minutes=15)
     calendar_stale_after: timedelta = timedelta(hours=24)
     calendar_outage: Literal["open", "closed"] = "open"

@@ -260,6 +260,7 @@ class RefusalCode(StrEnum):
     PLAN_EXISTS = "plan_exists"
     LEAVE_EXISTS = "leave_exists"
     NAME_TAKEN = "name_taken"
+    ADDRESS_OF_SERVICE = "address_of_service"
     OTHER_CONSULTANT = "other_consultant"
     WINDOW_OVER = "window_over"
     CONTRADICTORY_PREFERENCE = "contradictory_preference"

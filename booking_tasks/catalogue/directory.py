@@ -7,10 +7,15 @@ from sqlalchemy.orm import Session
 from booking_tasks.catalogue import store
 from booking_tasks.context import Context
 from booking_tasks.contracts import UpsertUser, UserOutcome
+from booking_tasks.enums import RefusalCode
+from booking_tasks.kit.addresses import is_of_service
 
 
 def upsert_user(db: Session, ctx: Context, command: UpsertUser) -> UserOutcome:
     """Store how to reach and address a person; mail that is sent later uses it."""
+    if is_of_service(command.email, ctx.policies.mail_address):
+        problem = "is the address of the service itself; give the person's own address"
+        return UserOutcome.refusal(RefusalCode.ADDRESS_OF_SERVICE, "email", problem)
     values = command.model_dump(exclude={"message_id", "actor"})
     changed = store.upsert_user_row(db, values, ctx.now)
     return UserOutcome(result="done" if changed else "already_done", user_id=command.user_id)

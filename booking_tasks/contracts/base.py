@@ -27,6 +27,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeVar
 
 from booking_tasks.enums import RefusalCode
+from booking_tasks.kit.lines import plain_line
 from booking_tasks.kit.time_zones import zone
 
 TASK_PREFIX = "booking_tasks.v1."
@@ -50,9 +51,9 @@ def _in_calendar(instant: datetime) -> datetime:
 
 
 def _plain(line: str) -> str:
-    if not line.isprintable() or "=?" in line:
-        raise ValueError("must be one line of printable text without control characters or '=?'")
-    return line
+    if "=?" in line:
+        raise ValueError("must not contain '=?', which begins an encoded word in mail")
+    return plain_line(line)
 
 
 _NUL = "must not contain the NUL character"

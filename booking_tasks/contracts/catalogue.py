@@ -6,11 +6,10 @@ from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from booking_tasks.contracts.base import (
     Command,
-    CommonCode,
     Contract,
     HolidayRegion,
     Ids,
@@ -24,6 +23,7 @@ from booking_tasks.contracts.base import (
 )
 from booking_tasks.contracts.hours import UncoveredSession
 from booking_tasks.enums import RefusalCode, WaitingList, WhenAllDeclined
+from booking_tasks.kit.addresses import is_usable
 
 ServiceTypeCode = Literal[
     RefusalCode.NAME_TAKEN,
@@ -38,6 +38,13 @@ ConsultantCode = Literal[
     RefusalCode.UNKNOWN_SERVICE_TYPE,
 ]
 AliasesCode = Literal[RefusalCode.CONTRADICTORY_ALIASES,]
+UserCode = Literal[RefusalCode.ADDRESS_OF_SERVICE,]
+
+
+def _usable_address(address: str) -> str:
+    if not is_usable(address):
+        raise ValueError("must be one plain mail address such as mira@example.org, without a name")
+    return address
 
 
 #: A number of sessions or minutes; the largest is more than a week has.
@@ -213,14 +220,17 @@ class SetSpecializationAliases(Command[AliasesOutcome]):
     aliases: Annotated[tuple[AliasEntry, ...], Field(max_length=10_000)]
 
 
-class UserOutcome(Outcome[CommonCode]):
+class UserOutcome(Outcome[UserCode]):
     """The person as stored."""
 
     user_id: UUID | None = None
 
 
 class UpsertUser(Command[UserOutcome]):
-    """Create or change the directory entry of a requester or consultant."""
+    """Create or change the directory entry of a requester or consultant.
+
+    Code when refused: `address_of_service` (`email` leads to the mailbox that invitations come from).
+    """
 
     task: ClassVar[str] = "upsert_user"
     queue: ClassVar[PublicQueue] = "admin"
@@ -228,9 +238,6 @@ class UpsertUser(Command[UserOutcome]):
 
     user_id: UUID
     name: Line
-    email: Annotated[
-        str,
-        Field(max_length=254, pattern=r"^[!#$%&'*+./=?^_`{|}~A-Za-z0-9-]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+$"),
-    ]
+    email: Annotated[str, AfterValidator(_usable_address)]
     time_zone: ZoneName
     language: Literal["en", "de"] = "en"

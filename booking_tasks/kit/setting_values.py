@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from booking_tasks.context import Weights
+from booking_tasks.kit.lines import plain_line
 
 _SHORT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d|)\s*$")
 _UNIT = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -180,9 +181,9 @@ def _secret_token(value: SecretStr) -> SecretStr:
 
 
 def _line(value: str) -> str:
-    if not value.isprintable() or not value.strip() or len(value) > 200:
+    if not value.strip() or len(value) > 200:
         raise ValueError("must be one line of 1 to 200 letters")
-    return value
+    return plain_line(value)
 
 
 def _file(value: Path) -> Path:

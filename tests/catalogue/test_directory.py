@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from booking_tasks.catalogue import directory as service
@@ -44,3 +46,61 @@ def test_an_address_that_could_break_a_mail_header_is_refused(own_database: str,
     message = person(uuid7()).model_dump(mode="json") | {"email": "mira@example.org>\r\nBcc: all@example.org"}
     answer = directory_tasks.upsert_user(request=message)
     assert (answer["code"], answer["errors"][0]["field"]) == ("invalid", "email")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "booking@example.org",
+        "BOOKING@Example.ORG",
+        "booking+reply@example.org",
+        "Booking+a+b@example.org",
+        "bounce+0a1b2c@example.org",
+        "bounces@example.org",
+    ],
+)
+def test_the_address_of_the_service_is_refused_with_the_name_of_the_field(
+    db: Session, ctx: Context, address: str
+) -> None:
+    one = uuid7()
+    outcome = service.upsert_user(db, ctx, person(one, email=address))
+
+    assert (outcome.result, outcome.code) == ("refused", "address_of_service")
+    assert outcome.errors[0].field == "email"
+    assert db.get(DirectoryUser, one) is None
+
+
+@pytest.mark.parametrize(
+    "address", ["booking@example.com", "bookings@example.org", "x+booking@example.org", "bounce@example.com"]
+)
+def test_an_address_that_only_resembles_that_of_the_service_is_stored(
+    db: Session, ctx: Context, address: str
+) -> None:
+    assert service.upsert_user(db, ctx, person(uuid7(), email=address)).result == "done"
+
+
+def test_the_service_may_have_an_address_with_a_detail_itself(db: Session, ctx: Context) -> None:
+    own = replace(ctx, policies=replace(ctx.policies, mail_address="desk+booking@Example.org"))
+
+    assert service.upsert_user(db, own, person(uuid7(), email="desk@example.org")).result == "refused"
+    assert service.upsert_user(db, own, person(uuid7(), email="booking@example.org")).result == "done"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a..b@example.org",
+        ".a@example.org",
+        "a.@example.org",
+        "a@-example.org",
+        "a@example..org",
+        "a@localhost",
+        "Mira <mira@example.org>",
+        "mira@exämple.org",
+        "m" * 65 + "@example.org",
+    ],
+)
+def test_an_address_that_no_mail_can_reach_is_refused_on_input(address: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        person(uuid7(), email=address)
+    assert [problem["loc"] for problem in refused.value.errors()] == [("email",)]

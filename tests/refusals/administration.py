@@ -37,6 +37,7 @@ from booking_tasks.contracts import (
     UndoAbsencePlan,
     UpsertConsultant,
     UpsertServiceType,
+    UpsertUser,
 )
 from booking_tasks.enums import RefusalCode as Code
 from booking_tasks.models import AbsencePlanStep, AvailabilitySlot, ConsultationRequest, ScheduledSession
@@ -273,6 +274,15 @@ SCENARIOS: dict[type[Query[Any]], dict[str, Scenario]] = {
         Code.UNKNOWN_LEAVE: lambda w: w.run(PreviewAvailability, removed_leave_ids=[uuid4()]),
         Code.OVERLAPPING_HOURS: lambda w: w.run(PreviewAvailability, hours={"weekly": _OVERLAPPING}),
         Code.NEVER_HAPPENS: lambda w: w.run(PreviewAvailability, hours={"recurring": _NEVER}),
+    },
+    UpsertUser: {
+        Code.ADDRESS_OF_SERVICE: lambda w: w.run(
+            UpsertUser,
+            user_id=uuid4(),
+            name="Mira Lang",
+            email=w.ctx.policies.mail_address,
+            time_zone="Europe/Vienna",
+        ),
     },
     UpsertServiceType: {
         Code.NAME_TAKEN: _name_taken,
