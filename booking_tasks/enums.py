@@ -241,6 +241,17 @@ class StepState(StrEnum):
     OVERTAKEN = "overtaken"
 
 
+class WarningCode(StrEnum):
+    """What a command that was done leaves to be put right.
+
+    `unknown_person`: the directory has no entry of this person. `unusable_address`: it has an address that no
+    mail can reach. Their mail waits for `upsert_user`.
+    """
+
+    UNKNOWN_PERSON = "unknown_person"
+    UNUSABLE_ADDRESS = "unusable_address"
+
+
 class RefusalCode(StrEnum):
     """Why a command was refused. Each code has one cause; the commands say which of them they return."""
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Contract,
         FieldError,
         Outcome,
+        OutcomeWarning,
         PublicQueue,
         Query,
         field_errors,
@@ -131,7 +132,7 @@ _NAMES = {
         "MOST_SESSIONS AbsencePlanOutcome AbsenceStep AnswerProposal ApplyAbsencePlan "
         "ChosenConsultant PlanAbsence ReassignOutcome ReassignSession UndoAbsencePlan"
     ),
-    "base": "TASK_PREFIX Command Contract FieldError Outcome PublicQueue Query field_errors",
+    "base": "TASK_PREFIX Command Contract FieldError Outcome OutcomeWarning PublicQueue Query field_errors",
     "booking": (
         "CancelRequest CancelSession ConfirmRequest DeclineRequest FallbackCost RequestOutcome "
         "RescheduleSession SessionOutcome SubmitRequest"
@@ -213,6 +214,7 @@ __all__ = [
     "ListCalendarFeeds",
     "Observation",
     "Outcome",
+    "OutcomeWarning",
     "PlanAbsence",
     "PolicyOutcome",
     "PreviewAvailability",

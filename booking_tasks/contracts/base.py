@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeVar
 
-from booking_tasks.enums import RefusalCode
+from booking_tasks.enums import Party, RefusalCode, WarningCode
 from booking_tasks.kit.lines import plain_line
 from booking_tasks.kit.time_zones import zone
 
@@ -97,6 +97,15 @@ class FieldError(Contract):
     problem: str
 
 
+class OutcomeWarning(Contract):
+    """A person who gets no mail about what was booked, until the directory can address them."""
+
+    code: WarningCode
+    user_id: UUID
+    party: Party
+    message: str
+
+
 #: The codes of every command: see Outcome.
 CommonCode = Literal[RefusalCode.INVALID, RefusalCode.CONFLICT, RefusalCode.DEAD, RefusalCode.PARKED]
 #: The codes of one command.
@@ -108,6 +117,8 @@ AnyCodeT = TypeVar("AnyCodeT", bound=RefusalCode, default=RefusalCode)
 class Outcome(Contract, Generic[CodeT_co]):
     """The result of a command. `code` is the reason for a refusal; `errors` name the fields at fault.
 
+    `warnings` name the people of a booking whose mail waits, because the directory cannot address them yet.
+
     Beside the codes of each command: `invalid` (see `errors`), `conflict` (the message_id was used with
     other content), `dead` (it failed in several attempts), `parked` (only a newer release has its task; it is
     kept and will run).
@@ -117,6 +128,15 @@ class Outcome(Contract, Generic[CodeT_co]):
     code: CodeT_co | CommonCode | None = None
     message: str | None = None
     errors: tuple[FieldError, ...] = ()
+    warnings: tuple[OutcomeWarning, ...] = ()
+
+    def booked_requests(self) -> tuple[UUID, ...]:
+        """Return the requests whose people get mail because of this outcome."""
+        return ()
+
+    def booked_sessions(self) -> tuple[UUID, ...]:
+        """Return the sessions whose people get mail because of this outcome."""
+        return ()
 
     @classmethod
     def refusal(cls, code: CodeT_co, field: str, problem: str) -> Self:  # type: ignore[misc]  # read-only

@@ -91,6 +91,11 @@ class RequestOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
     end: Instant | None = None
     fallback: FallbackCost | None = None
 
+    def booked_requests(self) -> tuple[UUID, ...]:
+        """Return the request, once a time is booked or held for its consultant's answer."""
+        is_booked = self.status in (RequestStatus.SCHEDULED, RequestStatus.PENDING_CONFIRMATION)
+        return (self.request_id,) if is_booked and self.request_id is not None else ()
+
 
 class SubmitRequest(Command[RequestOutcome[SubmitCode]]):
     """Request a consultation. `done` means accepted; `status` says whether it is assigned already.
@@ -193,6 +198,11 @@ class SessionOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
     revision: int | None = None
     start: Instant | None = None
     end: Instant | None = None
+
+    def booked_sessions(self) -> tuple[UUID, ...]:
+        """Return the session while it is ahead."""
+        is_ahead = self.status == SessionStatus.SCHEDULED
+        return (self.session_id,) if is_ahead and self.session_id is not None else ()
 
 
 class RescheduleSession(Command[SessionOutcome[RescheduleCode]]):

@@ -71,6 +71,11 @@ class HoldOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
     end: Instant | None = None
     held_until: Instant | None = None
 
+    def booked_requests(self) -> tuple[UUID, ...]:
+        """Return the request, once a time is booked or held for its consultant's answer."""
+        is_booked = self.status in (RequestStatus.SCHEDULED, RequestStatus.PENDING_CONFIRMATION)
+        return (self.request_id,) if is_booked and self.request_id is not None else ()
+
 
 class HoldSlot(Command[HoldOutcome[HoldCode]]):
     """Hold a start for a requester until they confirm it, at most for `minutes` and not past the start.
@@ -166,6 +171,10 @@ class SeriesOutcome(Outcome[SeriesCode]):
     series_id: UUID | None = None
     sessions: tuple[SeriesSession, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+
+    def booked_sessions(self) -> tuple[UUID, ...]:
+        """Return all sessions of the series."""
+        return tuple(one.session_id for one in self.sessions)
 
 
 class BookSeries(Command[SeriesOutcome]):

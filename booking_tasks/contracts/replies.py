@@ -36,6 +36,11 @@ class ReplyOutcome(Outcome[ReplyCode]):
     session_id: UUID | None = None
     answer: ReplyAnswer | None = None
 
+    def booked_requests(self) -> tuple[UUID, ...]:
+        """Return the request that the answer confirmed."""
+        is_confirmed = self.answer == ReplyAnswer.ACCEPTED
+        return (self.request_id,) if is_confirmed and self.request_id is not None else ()
+
 
 class ReceiveReply(Command[ReplyOutcome]):
     """Receive a calendar's reply (iTIP, METHOD:REPLY), which came by mail to the service's address.

@@ -24,6 +24,7 @@ from booking_tasks.contracts import TASK_PREFIX, Command, Outcome, Query, field_
 from booking_tasks.enums import RefusalCode
 from booking_tasks.inbox import service, store
 from booking_tasks.inbox.service import Answered, Attempt, Running
+from booking_tasks.inbox.warnings import with_warnings
 from booking_tasks.kit.database import connection_for_several_transactions, transaction
 from booking_tasks.kit.database_errors import is_away
 from booking_tasks.kit.errors import BookingTasksError, NotAnsweredError
@@ -253,7 +254,10 @@ def _run_once(
     """Run the use case under the lock of its message, unless another attempt has answered it meanwhile."""
     with unit_of_work(command.actor, entry_point, command.message_id, connection) as (db, ctx):
         answer = service.stored_answer(db, command.message_id)
-        return answer or service.store_answer(db, command.message_id, use_case(db, ctx, command))
+        if answer is not None:
+            return answer
+        outcome = with_warnings(db, use_case(db, ctx, command), ctx.policies.mail_address)
+        return service.store_answer(db, command.message_id, outcome)
 
 
 def retry_while_unavailable(

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, String, bindparam, func, null, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    bindparam,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    text,
+    union,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.contracts import TASK_PREFIX
-from booking_tasks.enums import InboxState
+from booking_tasks.enums import InboxState, Party
 from booking_tasks.inbox.rules import DeadLetterFilter
 from booking_tasks.kit.errors import BookingTasksError
-from booking_tasks.models import ConsultationRequest, DeadLetter, InboxMessage, ScheduledSession
+from booking_tasks.models import (
+    ConsultationRequest,
+    DeadLetter,
+    DirectoryUser,
+    InboxMessage,
+    ScheduledSession,
+)
 from booking_tasks.sql import query
 
 _REAL_TIME = func.clock_timestamp()
@@ -252,3 +270,29 @@ def _row_or_none(db: Session, model: type[RowT], id_: Any) -> RowT | None:
 def _storable(text: str) -> str:
     """Remove what PostgreSQL cannot store: the NUL character and halves of surrogate pairs."""
     return text.replace("\0", "").encode(errors="replace").decode()
+
+
+def people_of(
+    db: Session, requests: Collection[UUID], sessions: Collection[UUID]
+) -> dict[tuple[Party, UUID], str | None]:
+    """Return the people of booked requests and of sessions, with the address of those in the directory."""
+    request, session = ConsultationRequest, ScheduledSession
+    sides = union(
+        *(
+            select(literal(party).label("party"), person.label("user_id")).where(id_.in_(ids))
+            for id_, ids, party, person in (
+                (request.id, requests, Party.REQUESTER, request.requester_user_id),
+                (request.id, requests, Party.CONSULTANT, request.assigned_consultant_user_id),
+                (session.id, sessions, Party.REQUESTER, session.requester_user_id),
+                (session.id, sessions, Party.CONSULTANT, session.consultant_user_id),
+            )
+            if ids
+        )
+    ).subquery()
+    rows = db.execute(
+        select(sides.c.party, sides.c.user_id, DirectoryUser.email)
+        .outerjoin(DirectoryUser, DirectoryUser.user_id == sides.c.user_id)
+        .where(sides.c.user_id.is_not(None))
+        .order_by(sides.c.party.desc(), sides.c.user_id)
+    )
+    return {(Party(party), user_id): email for party, user_id, email in rows}

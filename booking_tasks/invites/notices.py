@@ -19,7 +19,7 @@ from booking_tasks.mail.calendar_copy import CalendarCopy, MailRecipient, Sender
 from booking_tasks.mail.dates import instant_text, span_text
 from booking_tasks.mail.message import Method, compose, message_id
 from booking_tasks.mail.render import one_line, render
-from booking_tasks.mail.store import mail_recipient, service_name
+from booking_tasks.mail.store import counterpart_name, mail_recipient, service_name
 from booking_tasks.models import ConsultationRequest
 from booking_tasks.offers.rules import effective_state
 from booking_tasks.outbox.job_args import NoticeType, SendNotice
@@ -57,7 +57,7 @@ def compose_notice(
 ) -> bytes | Skipped | Snooze:
     """Compose the notice that the job orders, or return why it is not due any more.
 
-    Raises EffectNotDoneError while the directory does not know a person it is to or about.
+    Raises AwaitedDataError while the directory cannot address the person it is to.
     """
     args = job.args
     request = store.request(db, args.request_id)
@@ -97,7 +97,7 @@ def _confirmation_requested(
     if reason is not None:
         return Skipped(reason)
     reader = mail_recipient(db, sender, to, ctx.policies)
-    requester = _requester_name(db, ctx, sender, request)
+    requester = counterpart_name(db, request.requester_user_id, reader.language)
     confirmation = None if event is None else confirmation_request(db, event)
     entry = (
         _calendar_entry(db, sender, request, confirmation, held.until, reader, requester)
@@ -156,7 +156,7 @@ def _confirmation_ended(
 ) -> _Notice:
     """The notice that ends a confirmation request, with what removes it from the reader's calendar."""
     reader = mail_recipient(db, sender, to, ctx.policies)
-    requester = _requester_name(db, ctx, sender, request)
+    requester = counterpart_name(db, request.requester_user_id, reader.language)
     confirmation = _confirmation_before(db, request, to, event)
     entry = (
         _calendar_entry(db, sender, request, confirmation, ctx.now, reader, requester)
@@ -215,9 +215,8 @@ def _time_offered(
     if reason is not None:
         return Skipped(reason)
     reader = mail_recipient(db, sender, to, ctx.policies)
-    counterpart = mail_recipient(db, sender, offer.consultant_user_id, ctx.policies)
     values: dict[str, str | None] = {
-        "counterpart": one_line(counterpart.mailbox.name),
+        "counterpart": counterpart_name(db, offer.consultant_user_id, reader.language),
         "when": span_text(offer.start_time, offer.end_time, reader.time_zone, reader.language),
         "until": instant_text(offer.offered_until, reader.time_zone, reader.language),
     }
@@ -244,12 +243,10 @@ def _new_time_proposed(
     if proposed.until <= ctx.now:
         return Skipped("the time to answer is over")
     reader = mail_recipient(db, sender, to, ctx.policies)
-    absent = mail_recipient(db, sender, session.consultant_user_id, ctx.policies)
-    other = mail_recipient(db, sender, proposed.consultant_user_id, ctx.policies)
     zone, language = reader.time_zone, reader.language
     values: dict[str, str | None] = {
-        "absent": one_line(absent.mailbox.name),
-        "counterpart": one_line(other.mailbox.name),
+        "absent": counterpart_name(db, session.consultant_user_id, language),
+        "counterpart": counterpart_name(db, proposed.consultant_user_id, language),
         "before": span_text(session.scheduled_start_time, session.scheduled_end_time, zone, language),
         "when": span_text(proposed.start, proposed.end, zone, language),
         "until": instant_text(proposed.until, zone, language),
@@ -274,11 +271,6 @@ def _answer_link(
     if sender.links is None:
         return None
     return sender.links.url(ANSWERS, Grant(purpose, subject, to, until))
-
-
-def _requester_name(db: Session, ctx: Context, sender: Sender, request: ConsultationRequest) -> str:
-    requester = mail_recipient(db, sender, request.requester_user_id, ctx.policies)
-    return one_line(requester.mailbox.name)
 
 
 def _compose(sender: Sender, job: LeasedJob[SendNotice], notice: _Notice, service: str) -> bytes:

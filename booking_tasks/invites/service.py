@@ -30,7 +30,7 @@ def compose_invite(
 ) -> bytes | Skipped | Snooze:
     """Compose the invitation or update of the session's current revision, or return why none is due.
 
-    Raises EffectNotDoneError while the directory does not know one of the two sides.
+    Raises AwaitedDataError while the directory cannot address the recipient.
     """
     session, recipient = store.session(db, job.args.session_id), job.args.recipient
     if session is None or recipient not in (session.requester_user_id, session.consultant_user_id):

@@ -43,6 +43,24 @@ def make_due_after_recovery(db: Session, target: Target) -> int:
     return len(changed.all())
 
 
+def make_due_for_person(db: Session, user_id: UUID) -> set[JobType]:
+    """Make the jobs that wait for the directory's entry of a person due at once; returns their types."""
+    changed = db.execute(
+        update(Job)
+        .where(
+            Job.state == JobState.WAITING,
+            Job.put_off_reason == PutOffReason.DIRECTORY,
+            Job.retry_at.is_not(None),
+            Job.job_type.in_(job_types_of(Target.MAIL)),
+            Job.args["recipient"].astext == str(user_id),
+        )
+        .values(retry_at=_NOW)
+        .execution_options(synchronize_session=False)
+        .returning(Job.job_type)
+    )
+    return {JobType(name) for name in changed.scalars()}
+
+
 def make_due_now(db: Session, which: JobFilter, limit: int) -> tuple[list[UUID], set[JobType]]:
     """Make the put-off jobs that a filter selects due at once; returns their ids and types."""
     chosen = jobs_matching(db, which, limit)

@@ -51,6 +51,14 @@ def shortened(wait: timedelta, now: datetime, base: timedelta, ahead: Iterable[d
     return min([wait, *(max(base, one / 4) for one in left)])
 
 
+def wait_for_data(waited: timedelta, base: timedelta, cap: timedelta) -> timedelta:
+    """How long a job waits for data of our own before it looks again, having waited since it was due.
+
+    Whoever stores the data makes the job due at once; this wait only covers data that comes another way.
+    """
+    return min(cap, max(base, waited / 4))
+
+
 def may_repeat(policy: OnUnknownResult, send_attempts: int) -> bool:
     """Whether an effect with an unknown result, sent `send_attempts` times, is repeated without a person."""
     return policy == OnUnknownResult.REPEAT or (policy == OnUnknownResult.REPEAT_ONCE and send_attempts < 2)

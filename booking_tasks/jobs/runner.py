@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
@@ -19,10 +19,12 @@ from structlog.contextvars import bound_contextvars
 from booking_tasks.context import Context
 from booking_tasks.enums import JobState, PutOffReason
 from booking_tasks.jobs import put_off, store
-from booking_tasks.jobs.rules import Failure, LeasedJob, backoff, may_repeat, shortened
+from booking_tasks.jobs.handlers import Handler, InternalHandler
+from booking_tasks.jobs.rules import Failure, LeasedJob, backoff, may_repeat, shortened, wait_for_data
 from booking_tasks.jobs.steps import Finished, Send, Skipped, Snooze, Step
 from booking_tasks.kit.database_errors import is_away
 from booking_tasks.kit.errors import (
+    AwaitedDataError,
     EffectNotDoneError,
     EffectRefusedError,
     EffectUnknownError,
@@ -41,59 +43,12 @@ __all__ = ["Finished", "Handler", "InternalHandler", "Send", "Skipped", "Snooze"
 
 log = logger(__name__)
 
-ArgsT_contra = TypeVar("ArgsT_contra", bound=JobArgs, contravariant=True)
-
 #: Seconds between two tries to write a result.
 _PAUSE = 0.2
 #: What is logged once a result is committed.
 AfterCommit = Callable[[], None]
 #: The write of a result, run in whatever transaction succeeds first.
 Write = Callable[[Session, Context], AfterCommit]
-
-
-class Handler(Protocol[ArgsT_contra]):
-    """What a package does for one type of job."""
-
-    def prepare(self, db: Session, ctx: Context, job: LeasedJob[ArgsT_contra]) -> Step:
-        """Read the subject again and decide what to do. Runs inside a transaction; no outside effects.
-
-        With `job.payload` set, an earlier try's result is unknown: the same bytes must go out again.
-        """
-
-    def perform(self, payload: bytes) -> Any:
-        """Do it, outside any transaction.
-
-        Raises EffectNotDoneError, EffectRefusedError or EffectUnknownError; any other error counts as an
-        unknown result.
-        """
-
-    def record(self, db: Session, ctx: Context, job: LeasedJob[ArgsT_contra], result: Any) -> None:
-        """Write the result, in the transaction that finishes the job."""
-
-    def record_delay(self, db: Session, ctx: Context, job: LeasedJob[ArgsT_contra], reason: str) -> None:
-        """Write what follows from its taking long, when the job is put off after its last counted attempt.
-
-        It is called again at each later try.
-        """
-
-    def give_up(self, db: Session, ctx: Context, job: LeasedJob[ArgsT_contra], reason: str) -> None:
-        """Write what follows from never doing it, in the transaction that ends the job as dead."""
-
-
-class InternalHandler:
-    """For job types without outside effects: everything happens in `prepare`."""
-
-    def perform(self, payload: bytes) -> None:
-        raise AssertionError("an internal job sends nothing")
-
-    def record(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], result: object) -> None:
-        raise AssertionError("an internal job sends nothing")
-
-    def record_delay(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], reason: str) -> None:
-        """Nothing follows: without a target a job is not put off after its last attempt."""
-
-    def give_up(self, db: Session, ctx: Context, job: LeasedJob[JobArgs], reason: str) -> None:
-        """Nothing follows: the subject's own sweep evaluates it again."""
 
 
 def run_due(args_type: type[ArgsT], handler: Handler[ArgsT]) -> int:
@@ -159,6 +114,9 @@ def _run(job: LeasedJob[ArgsT], handler: Handler[ArgsT]) -> None:
             step = _prepare(job, handler)
         except LostLeaseError:
             raise
+        except AwaitedDataError as error:
+            _write_with_retry(partial(_wait_for_data, job, error), lease_ends)
+            return
         except EffectNotDoneError as error:  # foreseen: what the effect needs is not there yet
             _reschedule_unsent(job, handler, lease_ends, Failure(error.reason, str(error)))
             return
@@ -264,6 +222,20 @@ def _reschedule_unsent(
     except LostLeaseError:
         write = partial(_reschedule_or_end, job, handler, JobState.SENDING, failure, None)
         _write_with_retry(write, lease_ends)
+
+
+def _wait_for_data(job: LeasedJob[ArgsT], error: AwaitedDataError, db: Session, ctx: Context) -> AfterCommit:
+    """Return a job to waiting uncounted until data of our own is there, or end it once it is useless."""
+    config = settings()
+    waited = ctx.now - job.due_at
+    if JOB_TYPES[job.job_type].deadline == Deadline.WINDOW and waited > config.outage_retry_window:
+        store.finish(db, job, JobState.LEASED, JobState.SKIPPED, f"too late: {error}")
+        return lambda: log.info("job.ran", step=Skipped.__name__)
+    wait = wait_for_data(waited, config.retry_base, config.retry_cap)
+    failure = Failure(error.reason, str(error))
+    keep = job.payload is not None
+    store.reschedule(db, job, JobState.LEASED, wait, failure, keep_payload=keep, count_attempt=False)
+    return lambda: log.info("job.waits_for_data", reason=failure.reason)
 
 
 def _finish_done(

@@ -29,6 +29,13 @@ class EffectNotDoneError(EffectError):
         self.reason = reason
 
 
+class AwaitedDataError(EffectNotDoneError):
+    """The effect needs data of our own that is not there yet; nothing was tried, so no attempt counts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, PutOffReason.DIRECTORY)
+
+
 class EffectRefusedError(EffectError):
     """The target refused the effect for good; a later try cannot succeed."""
 

@@ -6,6 +6,7 @@ that text, so that the two cannot differ.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from booking_tasks.mail.dates import Language
+
+#: Control characters, line separators and halves of characters, and what turns the direction of the text
+#: behind it (Unicode annex 9).
+_LEFT_OUT = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_TURNS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 @dataclass(frozen=True)
@@ -58,5 +64,13 @@ def render_text(template: str, language: Language, **values: str | None) -> str:
 
 
 def one_line(text: str) -> str:
-    """A name as one line, so that it cannot start a new paragraph or subject."""
-    return " ".join(text.split())
+    """A name as one line that a header can hold: it starts no paragraph, subject or encoded word.
+
+    What no header may hold is left out, so that a bad name of one side stops nobody's mail.
+    """
+    shown = "".join(one for one in " ".join(text.split()) if not _is_unprintable(one))
+    return " ".join(shown.replace("=?", "= ?").split())
+
+
+def _is_unprintable(character: str) -> bool:
+    return unicodedata.category(character) in _LEFT_OUT or unicodedata.bidirectional(character) in _TURNS

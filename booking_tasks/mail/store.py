@@ -9,11 +9,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Policies
-from booking_tasks.enums import PutOffReason, StepState
-from booking_tasks.kit.errors import EffectNotDoneError
+from booking_tasks.enums import StepState
+from booking_tasks.kit.addresses import is_of_service, is_usable
+from booking_tasks.kit.errors import AwaitedDataError
 from booking_tasks.mail.calendar_copy import CalendarCopy, MailRecipient, Sender
-from booking_tasks.mail.dates import language_of, zone_of
+from booking_tasks.mail.dates import Language, language_of, zone_of
 from booking_tasks.mail.message import Mailbox
+from booking_tasks.mail.render import one_line, render_text
 from booking_tasks.models import (
     AbsencePlanStep,
     AvailabilitySlot,
@@ -27,27 +29,38 @@ from booking_tasks.models import (
 def mail_recipient(db: Session, sender: Sender, user_id: UUID, policies: Policies) -> MailRecipient:
     """A person as the recipient of mail.
 
-    Raises EffectNotDoneError when the directory does not have the person (it may have them later), and when
-    their address is the service's own mailbox: an organizer is never invited to their own event.
+    Raises AwaitedDataError while the directory does not have the person, or has an address that no mail can
+    reach or that is the service's own: an organizer is never invited to their own event.
     """
     row = db.get(DirectoryUser, user_id, populate_existing=True)
     if row is None:
-        raise EffectNotDoneError(f"directory has no user {user_id}", PutOffReason.DIRECTORY)
-    if row.email.lower() == sender.mailbox.address.lower():
-        text = f"directory gives user {user_id} the address of the service itself"
-        raise EffectNotDoneError(text, PutOffReason.DIRECTORY)
+        raise AwaitedDataError(f"directory has no user {user_id}")
+    if is_of_service(row.email, sender.mailbox.address):
+        raise AwaitedDataError(f"directory gives user {user_id} the address of the service itself")
+    if not is_usable(row.email):
+        raise AwaitedDataError(f"directory gives user {user_id} an address that no mail can reach")
     return MailRecipient(
-        mailbox=Mailbox(row.name, row.email),
+        mailbox=Mailbox(one_line(row.name), row.email),
         time_zone=zone_of(row.time_zone, policies.default_time_zone),
         language=language_of(row.language, policies.default_language),
     )
 
 
+def counterpart_name(db: Session, user_id: UUID, language: Language) -> str:
+    """The name of the other side as a reader of this language sees it, also while nobody knows it.
+
+    The mail of one side depends on that side's own entry alone.
+    """
+    name = db.execute(select(DirectoryUser.name).where(DirectoryUser.user_id == user_id)).scalar_one_or_none()
+    return (name and one_line(name)) or render_text("unknown_name", language)
+
+
 def calendar_copy(
     db: Session, sender: Sender, session: ScheduledSession, recipient: UUID, policies: Policies
 ) -> CalendarCopy:
-    """A consultation as the recipient may see it. Raises EffectNotDoneError as `mail_recipient` does."""
+    """A consultation as the recipient may see it. Raises AwaitedDataError as `mail_recipient` does."""
     is_requester = recipient == session.requester_user_id
+    reader = mail_recipient(db, sender, recipient, policies)
     other = session.consultant_user_id if is_requester else session.requester_user_id
     return CalendarCopy(
         session_id=session.id,
@@ -57,8 +70,8 @@ def calendar_copy(
         start=session.scheduled_start_time,
         end=session.scheduled_end_time,
         service=service_name(db, session.consultation_service_type_id),
-        recipient=mail_recipient(db, sender, recipient, policies),
-        counterpart=mail_recipient(db, sender, other, policies).mailbox.name,
+        recipient=reader,
+        counterpart=counterpart_name(db, other, reader.language),
         join_url=session.meeting_platform_join_url,
         details=None if is_requester else request_details(db, session.consultation_request_id),
     )

@@ -25,7 +25,7 @@ def compose_reminder(
     """Compose the reminder for one side, or return why it is useless.
 
     Of several that are due together (after an outage) only the one nearest to the start is sent.
-    Raises EffectNotDoneError while the directory does not know one of the two sides.
+    Raises AwaitedDataError while the directory cannot address the recipient.
     """
     session, recipient = store.session(db, job.args.session_id), job.args.recipient
     if session is None or recipient not in (session.requester_user_id, session.consultant_user_id):

@@ -18,7 +18,7 @@ from booking_tasks.invites.notices import compose_notice
 from booking_tasks.invites.service import compose_cancellation, compose_invite
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped, Snooze
-from booking_tasks.kit.errors import EffectNotDoneError
+from booking_tasks.kit.errors import AwaitedDataError
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.mail.calendar_copy import Sender
 from booking_tasks.mail.message import Mailbox
@@ -175,14 +175,50 @@ def test_the_same_job_writes_the_same_bytes(db: Session, ctx: Context, session: 
 def test_somebody_unknown_or_the_service_itself_is_never_written_to(
     db: Session, ctx: Context, session: ScheduledSession
 ) -> None:
-    person(db, session.consultant_user_id, email="Booking@Example.org")
-    with pytest.raises(EffectNotDoneError, match="address of the service itself"):
+    person(db, session.consultant_user_id, email="Booking+x@Example.org")
+    with pytest.raises(AwaitedDataError, match="address of the service itself"):
         compose_invite(db, ctx, SENDER, leased_job(SendInvite(session.id, 0, session.consultant_user_id)))
 
     db.delete(db.get_one(DirectoryUser, session.requester_user_id))
     db.flush()
-    with pytest.raises(EffectNotDoneError, match=f"directory has no user {session.requester_user_id}"):
+    with pytest.raises(AwaitedDataError, match=f"directory has no user {session.requester_user_id}"):
         compose_invite(db, ctx, SENDER, leased_job(SendInvite(session.id, 0, session.requester_user_id)))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (None, "(name to follow)"),
+        ("\u202e", "(name to follow)"),
+        ("Mira\u2028Lang\r\nBcc: x", "Mira Lang Bcc: x"),
+        ("=?utf-8?q?Mira?=", "= ?utf-8?q?Mira?="),
+    ],
+)
+def test_one_side_gets_its_mail_whatever_is_known_of_the_other(
+    db: Session, ctx: Context, session: ScheduledSession, name: str | None, shown: str
+) -> None:
+    other = person(db, session.requester_user_id, name=name or "x", email="unusable")
+    if name is None:
+        db.delete(other)
+        db.flush()
+    job = leased_job(SendInvite(session.id, 0, session.consultant_user_id))
+
+    mail = read(compose_invite(db, ctx, SENDER, job))
+
+    assert f"with {shown}," in mail["Subject"]
+    assert f"With: {shown}" in body(mail)
+
+
+@pytest.mark.parametrize("name", ["\u202e\u2066", "Mira\nLang", "=?x"])
+def test_a_person_with_a_bad_name_gets_mail_all_the_same(
+    db: Session, ctx: Context, session: ScheduledSession, name: str
+) -> None:
+    person(db, session.requester_user_id, name=name)
+    job = leased_job(SendInvite(session.id, 0, session.requester_user_id))
+
+    mail = read(compose_invite(db, ctx, SENDER, job))
+
+    assert mail["To"].addresses[0].addr_spec == db.get_one(DirectoryUser, session.requester_user_id).email
 
 
 def test_who_has_no_part_in_the_session_gets_no_invitation(

@@ -10,9 +10,11 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.enums import PutOffReason
-from booking_tasks.jobs.rules import LeasedJob
+from booking_tasks.jobs.put_off import make_due_now
+from booking_tasks.jobs.rules import JobFilter, LeasedJob
 from booking_tasks.jobs.runner import Send, Skipped, Step, run_due
-from booking_tasks.kit.errors import EffectNotDoneError, EffectUnknownError
+from booking_tasks.kit.database import transaction
+from booking_tasks.kit.errors import AwaitedDataError, EffectNotDoneError, EffectUnknownError
 from booking_tasks.outbox.job_args import ARGS_TYPES, JobArgs, JobType
 from tests.conftest import DIRECT_AND_POOLED
 from tests.jobs.test_runner import Recorder, _quick_retries, failing, row, run_until_settled, written
@@ -101,8 +103,13 @@ def test_a_person_whom_the_directory_does_not_know_yet_is_waited_for() -> None:
     class Unknown(Recorder):
         def prepare(self, db: Session, ctx: Context, job: LeasedJob[JobArgs]) -> Step:
             self.sent.append(b"asked")
-            raise EffectNotDoneError("directory has no user", PutOffReason.DIRECTORY)
+            raise AwaitedDataError("directory has no user")
 
     job_id = written()
-    tried(Unknown(), 6)
+    unknown = Unknown()
+    for times in range(1, 7):
+        tried(unknown, times)
+        with transaction() as db:
+            make_due_now(db, JobFilter(job_id=job_id), 1)
     assert (row(job_id).state, row(job_id).put_off_reason) == ("waiting", "directory")
+    assert row(job_id).attempts == 0
