@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import store
 from booking_tasks.assignment.booking import book_or_hold, book_or_offer
+from booking_tasks.assignment.chosen import chosen_refusal
 from booking_tasks.assignment.decisions import (
     Assignment,
     AssignmentResult,
@@ -50,6 +51,7 @@ __all__ = [
     "assign",
     "assign_locked",
     "book_or_offer",
+    "chosen_refusal",
     "current_ineligibility_reason",
     "is_assignable",
     "leave_unassigned",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, bindparam, exists, or_, select, text
@@ -123,6 +123,25 @@ def lock_pools(db: Session, service_type_ids: Iterable[UUID], now: datetime) -> 
     """Lock several pools in the order of their ids; `lock_pool` then reads each without waiting."""
     for one in sorted(set(service_type_ids)):
         db.execute(_LOCK_POOL, {"pool": one, "now": now})
+
+
+class Limits(NamedTuple):
+    """Whom a consultant serves, None for every company, and how many reservations ahead they may have."""
+
+    company_ids: frozenset[UUID] | None
+    capacity: int | None
+
+
+def lock_limits(db: Session, consultant_user_id: UUID) -> Limits | None:
+    """Lock a consultant and return their limits; None for an unknown one."""
+    row = db.execute(
+        select(Consultant.company_ids, Consultant.assignment_capacity)
+        .where(Consultant.consultant_user_id == consultant_user_id)
+        .with_for_update(key_share=True)
+    ).one_or_none()
+    if row is None:
+        return None
+    return Limits(None if row[0] is None else frozenset(row[0]), row[1])
 
 
 _FULL = text(

@@ -37,8 +37,9 @@ class Refusal(Generic[ReasonT_co]):
 
     Every start can be refused with `slot_not_free` (not offered), `slot_taken` (reserved for another
     request), `requester_busy` (the requester has another reservation at that time), `notice_too_short`,
-    `beyond_horizon` and `limit_reached` (the policy of the service type and the consultant). A booking, a
-    hold and an offer have further codes, such as `hold_expired`, `at_capacity` and `offer_open`;
+    `beyond_horizon` and `limit_reached` (the policy of the service type and the consultant),
+    `not_available_for_booking`, `service_not_offered` and `service_type_inactive` (whatever the hours). A
+    booking, a hold and an offer have further codes, such as `hold_expired`, `at_capacity` and `offer_open`;
     docs/architecture.md lists them.
     """
 
@@ -135,7 +136,11 @@ def _reserve(
         db, slot_id, request, consultant_user_id=consultant_user_id, start=start, now=ctx.now, **columns
     )
     if end is None:
-        return Refusal(start_code(refusal or RefusalCode.SLOT_NOT_FREE))
+        code = start_code(refusal or RefusalCode.SLOT_NOT_FREE)
+        if code == RefusalCode.SLOT_NOT_FREE:  # the hours are not the cause where nothing is offered at all
+            service_type_id = request.consultation_service_type_id
+            code = store.not_offered_reason(db, consultant_user_id, service_type_id) or code
+        return Refusal(code)
     return Reservation(slot_id, start, end)
 
 

@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, Range
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
-from booking_tasks.enums import SlotStatus
+from booking_tasks.enums import RefusalCode, SlotStatus
 from booking_tasks.kit.bulk import IN_BULK
 from booking_tasks.kit.instants import Span
 from booking_tasks.models import (
@@ -134,6 +134,29 @@ def bookable_consultants(
     if among:
         query = query.where(Consultant.consultant_user_id == any_(literal(list(among), _IDS)))
     return [(row[0], row[1]) for row in db.execute(query)]
+
+
+def not_offered_reason(
+    db: Session, consultant_user_id: UUID, service_type_id: UUID
+) -> (
+    Literal[
+        RefusalCode.SERVICE_TYPE_INACTIVE,
+        RefusalCode.NOT_AVAILABLE_FOR_BOOKING,
+        RefusalCode.SERVICE_NOT_OFFERED,
+    ]
+    | None
+):
+    """Why a consultant offers no start of a service type at all, whatever their hours; None if they do."""
+    row = db.execute(
+        select(ServiceType.is_active, Consultant.is_available_for_booking, Consultant.service_type_ids)
+        .join(Consultant, Consultant.consultant_user_id == consultant_user_id)
+        .where(ServiceType.id == service_type_id)
+    ).one_or_none()
+    if row is None or (row[0] and row[1] and (row[2] is None or service_type_id in row[2])):
+        return None
+    if not row[0]:
+        return RefusalCode.SERVICE_TYPE_INACTIVE
+    return RefusalCode.NOT_AVAILABLE_FOR_BOOKING if not row[1] else RefusalCode.SERVICE_NOT_OFFERED
 
 
 def bookable_consultant_ids(db: Session) -> list[UUID]:

@@ -13,7 +13,6 @@ from booking_tasks.context import Context
 from booking_tasks.contracts import (
     AliasesOutcome,
     ConsultantOutcome,
-    FieldError,
     ServiceTypeOutcome,
     SetSpecializationAliases,
     UpsertConsultant,
@@ -43,16 +42,26 @@ def upsert_service_type(db: Session, ctx: Context, command: UpsertServiceType) -
         values["assignment_weights"] = own
     try:
         changed = store.upsert_service_type_row(db, values, ctx.now)
-    except store.NameTakenError:
-        return ServiceTypeOutcome(
-            result="refused",
-            code=RefusalCode.NAME_TAKEN,
-            message="another service type has this name; choose a different one",
-            errors=(FieldError(field="name", problem="belongs to another service type"),),
-        )
+    except store.NameTakenError as error:
+        return _refused_name(error)
+    ahead = None
+    if not command.is_active:
+        ahead = store.count_sessions_ahead(db, command.service_type_id, ctx.now)
     return ServiceTypeOutcome(
-        result="done" if changed else "already_done", service_type_id=command.service_type_id
+        result="done" if changed else "already_done",
+        service_type_id=command.service_type_id,
+        sessions_ahead=ahead,
     )
+
+
+def _refused_name(error: store.NameTakenError) -> ServiceTypeOutcome:
+    holder = f"service type {error.service_type_id}"
+    if error.is_active:
+        return ServiceTypeOutcome.refusal(
+            RefusalCode.NAME_TAKEN, "name", f"belongs to {holder}; choose a different one"
+        )
+    problem = f"belongs to the inactive {holder}; give that one another name first, or make it active again"
+    return ServiceTypeOutcome.refusal(RefusalCode.NAME_TAKEN, "name", problem)
 
 
 def upsert_consultant(db: Session, ctx: Context, command: UpsertConsultant) -> ConsultantOutcome:
@@ -68,13 +77,18 @@ def upsert_consultant(db: Session, ctx: Context, command: UpsertConsultant) -> C
     if known is None:
         store.lock_consultant_creation(db, command.consultant_user_id)
         known = lock_consultant(db, command.consultant_user_id)
-    zone_before = (known.time_zone, known.holiday_region) if known else None
+    hours_before = (known.time_zone, known.holiday_region) if known else None
+    offer_before = _offer_of(known) if known else None
     _adjust_credits(db, ctx, known, command)
     changed = store.upsert_consultant_row(db, _profile(ctx, known, command), ctx.now)
     if changed:
         record_capacity_released(db, ctx, [command.consultant_user_id], "profile")
-    if zone_before not in {None, (command.time_zone, command.holiday_region)}:
-        return _project_again(db, ctx, command.consultant_user_id)
+    if hours_before not in {None, (command.time_zone, command.holiday_region)}:
+        hours.extend(db, ctx, command.consultant_user_id)
+        return _with_uncovered(db, ctx, command.consultant_user_id)
+    if known is not None and offer_before != _offer_of(command):
+        db.refresh(known)  # the row was changed by a statement
+        return _with_uncovered(db, ctx, command.consultant_user_id)
     return ConsultantOutcome(
         result="done" if changed else "already_done", consultant_user_id=command.consultant_user_id
     )
@@ -138,8 +152,13 @@ def _contradiction(alias: str, of: str) -> AliasesOutcome:
     )
 
 
-def _project_again(db: Session, ctx: Context, consultant_user_id: UUID) -> ConsultantOutcome:
-    hours.extend(db, ctx, consultant_user_id)
+def _offer_of(profile: Consultant | UpsertConsultant) -> tuple[bool, frozenset[UUID] | None]:
+    """Whether a profile takes bookings, and of which service types; None means all."""
+    offered = profile.service_type_ids
+    return profile.is_available_for_booking, None if offered is None else frozenset(offered)
+
+
+def _with_uncovered(db: Session, ctx: Context, consultant_user_id: UUID) -> ConsultantOutcome:
     found = hours.uncovered_sessions(db, ctx, consultant_user_id)
     return ConsultantOutcome(
         result="done", consultant_user_id=consultant_user_id, uncovered=tuple(found or ())

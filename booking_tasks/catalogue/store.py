@@ -12,14 +12,26 @@ from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from booking_tasks.models import Consultant, ConsultantPolicy, DirectoryUser, ServiceType, SpecializationAlias
+from booking_tasks.enums import SessionStatus
+from booking_tasks.models import (
+    Consultant,
+    ConsultantPolicy,
+    DirectoryUser,
+    ScheduledSession,
+    ServiceType,
+    SpecializationAlias,
+)
 from booking_tasks.models.upsert import upsert
 
 _NAME = "uq_consultation_service_types_name"
 
 
 class NameTakenError(Exception):
-    """Another service type has this name."""
+    """Another service type has this name: its id, and whether it is active."""
+
+    def __init__(self, service_type_id: UUID, *, is_active: bool) -> None:
+        super().__init__(service_type_id)
+        self.service_type_id, self.is_active = service_type_id, is_active
 
 
 def upsert_service_type_row(db: Session, values: Mapping[str, Any], now: datetime) -> bool:
@@ -29,8 +41,21 @@ def upsert_service_type_row(db: Session, values: Mapping[str, Any], now: datetim
             return upsert(db, ServiceType, values, now)
     except IntegrityError as error:
         if isinstance(error.orig, UniqueViolation) and error.orig.diag.constraint_name == _NAME:
-            raise NameTakenError(values["name"]) from None
+            holder = select(ServiceType.id, ServiceType.is_active).where(ServiceType.name == values["name"])
+            service_type_id, is_active = db.execute(holder).one()
+            raise NameTakenError(service_type_id, is_active=is_active) from None
         raise
+
+
+def count_sessions_ahead(db: Session, service_type_id: UUID, now: datetime) -> int:
+    """The number of scheduled sessions of a service type that have not begun."""
+    return db.execute(
+        select(func.count()).where(
+            ScheduledSession.consultation_service_type_id == service_type_id,
+            ScheduledSession.status == SessionStatus.SCHEDULED,
+            ScheduledSession.scheduled_start_time > now,
+        )
+    ).scalar_one()
 
 
 def upsert_consultant_row(db: Session, values: Mapping[str, Any], now: datetime) -> bool:

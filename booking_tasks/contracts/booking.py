@@ -30,6 +30,9 @@ StartCode = Literal[
     RefusalCode.NOTICE_TOO_SHORT,
     RefusalCode.BEYOND_HORIZON,
     RefusalCode.LIMIT_REACHED,
+    RefusalCode.NOT_AVAILABLE_FOR_BOOKING,
+    RefusalCode.SERVICE_NOT_OFFERED,
+    RefusalCode.SERVICE_TYPE_INACTIVE,
 ]
 SubmitCode = Literal[
     RefusalCode.UNKNOWN_SERVICE_TYPE,

@@ -74,6 +74,9 @@ class ServiceTypeOutcome(Outcome[ServiceTypeCode]):
     """The service type as stored."""
 
     service_type_id: UUID | None = None
+    sessions_ahead: int | None = Field(
+        None, description="When it is inactive: how many sessions of it lie ahead; they are not cancelled."
+    )
 
 
 class UpsertServiceType(Command[ServiceTypeOutcome]):
@@ -155,7 +158,7 @@ class ConsultantOutcome(Outcome[ConsultantCode]):
 
     consultant_user_id: UUID | None = None
     uncovered: tuple[UncoveredSession, ...] = Field(
-        (), description="Sessions that the hours no longer cover in the new zone or region, and why."
+        (), description="After a change: sessions that the profile and the hours no longer cover, and why."
     )
 
 

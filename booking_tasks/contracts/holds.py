@@ -27,6 +27,8 @@ HoldCode = Literal[
     RefusalCode.UNKNOWN_CONSULTANT,
     RefusalCode.REQUEST_EXISTS,
     RefusalCode.IS_THE_REQUESTER,
+    RefusalCode.NOT_FOR_COMPANY,
+    RefusalCode.AT_CAPACITY,
 ]
 RenewHoldCode = Literal[
     RefusalCode.UNKNOWN_HOLD,
@@ -81,9 +83,10 @@ class HoldSlot(Command[HoldOutcome[HoldCode]]):
     """Hold a start for a requester until they confirm it, at most for `minutes` and not past the start.
 
     It creates the request of that id, which is not assigned while the start is held. A hold ends by the
-    clock: then the start is free for others, and the request is cancelled (`hold_expired`).
-    Codes: `unknown_service_type`, `unknown_consultant`, `request_exists`, `is_the_requester`,
-    `slot_not_free`, `slot_taken`, `requester_busy`, `notice_too_short`, `beyond_horizon`, `limit_reached`.
+    clock: then the start is free for others, and the request is cancelled (`hold_expired`). Codes:
+    `unknown_service_type`, `unknown_consultant`, `request_exists`, `is_the_requester`, `not_for_company` (the
+    consultant serves other companies), `at_capacity`, `slot_not_free`, `slot_taken`, `requester_busy`,
+    `notice_too_short`, `beyond_horizon`, `limit_reached`.
     """
 
     task: ClassVar[str] = "hold_slot"

@@ -227,11 +227,24 @@ def _each_once(days: Iterable[date], problem: str) -> None:
         raise ValueError(problem.format(day))
 
 
-UncoveredReason = Literal["hours", "holiday", "leave", "outside_calendar", "blocked"]
+UncoveredReason = Literal[
+    "not_available_for_booking",
+    "service_type_inactive",
+    "service_not_offered",
+    "hours",
+    "holiday",
+    "leave",
+    "outside_calendar",
+    "blocked",
+]
 
 
 class UncoveredSession(Contract):
-    """A future session outside the hours, or in time that is blocked, with the reason."""
+    """A future session that could not be booked any more, with the reason.
+
+    The consultant takes no bookings or not of this service type, the service type is inactive, or the session
+    is outside the hours or in time that is blocked.
+    """
 
     session_id: UUID
     reason: UncoveredReason

@@ -25,7 +25,9 @@ SearchCode = Literal[RefusalCode.UNKNOWN_SERVICE_TYPE,]
 
 
 EmptyReason = Literal[
+    "not_for_company",
     "no_skill",
+    "at_capacity",
     "no_hours",
     "beyond_horizon",
     "notice_too_short",
@@ -50,12 +52,13 @@ class FreeStart(Contract):
 class SearchOutcome(Outcome[SearchCode]):
     """Free starts in order of time, then consultant id.
 
-    `next` is the cursor of the following page, None on the last one. `empty_reason` says why there
-    are no starts: `no_consultant` (no requested consultant offers the service type), `range_over` (it is in
-    the past), or the reason of the consultant who came furthest. `counts` then has the number of consultants
-    of each reason, each counted once: without the specializations, without hours in the range, or with all
-    hours beyond the horizon, within the notice, booked or blocked, over a limit, or free only while the
-    requester of the query is occupied. Code when refused: `unknown_service_type`.
+    `next` is the cursor of the following page, None on the last one. `empty_reason` says why there are no
+    starts: `no_consultant` (no requested consultant offers the service type), `range_over` (it is in the
+    past), or the reason of the consultant who came furthest. `counts` then has the number of consultants of
+    each reason, each counted once: for other companies, without the specializations, with as many sessions
+    ahead as they may have, without hours in the range, or with all hours beyond the horizon, within the
+    notice, booked or blocked, over a limit, or free only while the requester of the query is occupied. Code
+    when refused: `unknown_service_type`.
     """
 
     starts: tuple[FreeStart, ...] = ()
@@ -89,6 +92,9 @@ def _cursor(value: str) -> str:
 class SearchSlots(Query[SearchOutcome]):
     """Search free starts of one, several or all consultants with the required specializations.
 
+    Consultants for certain companies are found with the `company_id` of one of those only, and nobody who has
+    as many sessions ahead as `assignment_capacity` allows.
+
     The range contains the start, not the whole session. Without `end` it reaches to the horizon. With
     `requester_user_id`, only what this person could book is found: no hours of their own as a consultant, and
     no start at which they are occupied, in whatever role. For the next page, send the same query with the
@@ -105,6 +111,7 @@ class SearchSlots(Query[SearchOutcome]):
     consultant_user_ids: Annotated[tuple[UUID, ...], Field(max_length=200)] = ()
     required_specializations: Specializations = ()
     requester_user_id: UUID | None = None
+    company_id: UUID | None = None
     time_zone: ZoneName = "UTC"
     limit: int = Field(50, ge=1, le=500)
     after: Annotated[str, Field(max_length=200), AfterValidator(_cursor)] | None = None

@@ -38,6 +38,12 @@ from booking_tasks.sessions import service as sessions
 
 _refused = HoldOutcome[HoldCode].refusal
 
+#: Why the chosen consultant may not be booked -> what to do about it.
+_UNFIT: dict[str, str] = {
+    RefusalCode.NOT_FOR_COMPANY: "serves other companies; choose another, or set one of them as company_id",
+    RefusalCode.AT_CAPACITY: "has as many sessions ahead as they may have; choose another",
+}
+
 
 def hold_slot(db: Session, ctx: Context, command: HoldSlot) -> HoldOutcome[HoldCode]:
     """Insert a request that holds one start of one consultant until its requester confirms."""
@@ -49,6 +55,10 @@ def hold_slot(db: Session, ctx: Context, command: HoldSlot) -> HoldOutcome[HoldC
         return _refused(RefusalCode.SLOT_NOT_FREE, "start", "lies in the past; choose one that is offered")
     with savepoint(db) as attempt:
         request = _insert_request(db, ctx, command, until)
+        unfit = assignment.chosen_refusal(db, ctx, command.consultant_user_id, command.company_id)
+        if unfit is not None:
+            attempt.discard()
+            return _refused(unfit, "consultant_user_id", _UNFIT[unfit])
         taken = availability.hold_start(
             db, ctx, request, command.consultant_user_id, command.start, until, request.hold_token
         )

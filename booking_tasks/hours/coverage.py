@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Protocol
@@ -52,6 +52,40 @@ def find_uncovered(
         if reason is not None:
             found.append(UncoveredSession(session_id=session.id, reason=reason))
     return found
+
+
+class OfferedSession(Protocol):
+    """A session with its service type, and whether that is active."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def service_type_id(self) -> UUID: ...
+    @property
+    def is_active(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a consultant offers at all, whatever the hours. `service_type_ids`: None means all."""
+
+    is_available: bool
+    service_type_ids: Collection[UUID] | None
+
+
+def find_not_offered(sessions: Iterable[OfferedSession], offer: Offer) -> list[UncoveredSession]:
+    """Return the sessions that the consultant does not offer any more, each with one reason."""
+    found = ((session, _reason_of_offer(session, offer)) for session in sessions)
+    return [UncoveredSession(session_id=one.id, reason=reason) for one, reason in found if reason is not None]
+
+
+def _reason_of_offer(session: OfferedSession, offer: Offer) -> UncoveredReason | None:
+    if not offer.is_available:
+        return "not_available_for_booking"
+    if not session.is_active:
+        return "service_type_inactive"
+    is_offered = offer.service_type_ids is None or session.service_type_id in offer.service_type_ids
+    return None if is_offered else "service_not_offered"
 
 
 def _reason(

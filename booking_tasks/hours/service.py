@@ -21,7 +21,7 @@ from booking_tasks.contracts import (
 from booking_tasks.contracts.hours import AddLeaveCode, RemoveLeaveCode, SetAvailabilityCode
 from booking_tasks.enums import RefusalCode
 from booking_tasks.hours import store
-from booking_tasks.hours.coverage import find_uncovered
+from booking_tasks.hours.coverage import Offer, find_not_offered, find_uncovered
 from booking_tasks.hours.declared import first_fault, plan_of
 from booking_tasks.hours.local_times import instant_of
 from booking_tasks.hours.public_holidays import public_holidays
@@ -123,7 +123,9 @@ def _project_and_report(db: Session, ctx: Context, consultant: Consultant) -> Av
 def uncovered_sessions(db: Session, ctx: Context, consultant_user_id: UUID) -> list[UncoveredSession] | None:
     """The consultant's future sessions that are not covered, each with the reason; None for an unknown one.
 
-    A session is not covered when it lies outside of the hours, in leave, or in an outside calendar's block.
+    A session is not covered when the consultant takes no bookings or not of its service type, when its
+    service type is inactive, or when it lies outside of the hours, in leave, or in an outside calendar's
+    block.
     """
     consultant = store.consultant(db, consultant_user_id)
     return None if consultant is None else _uncovered_of(db, ctx, consultant)
@@ -141,7 +143,13 @@ def _uncovered_of(db: Session, ctx: Context, consultant: Consultant) -> list[Unc
         return []
     ledger = store.ledger(db, who, now)
     plan = stored_plan(db, ctx, consultant)
-    return find_uncovered(sessions, ledger.windows, list(ledger.blocks.values()), plan)
+    uncovered = {
+        one.session_id: one
+        for one in find_uncovered(sessions, ledger.windows, list(ledger.blocks.values()), plan)
+    }
+    offered = Offer(consultant.is_available_for_booking, consultant.service_type_ids)
+    uncovered |= {one.session_id: one for one in find_not_offered(sessions, offered)}
+    return [uncovered[one.id] for one in sessions if one.id in uncovered]
 
 
 def stored_plan(db: Session, ctx: Context, consultant: Consultant) -> Plan:

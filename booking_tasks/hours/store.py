@@ -256,6 +256,8 @@ class FutureSession(NamedTuple):
     id: UUID
     start: datetime
     end: datetime
+    service_type_id: UUID
+    is_active: bool
 
 
 def consultants_with_sessions_ahead(db: Session, now: datetime) -> list[UUID]:
@@ -269,8 +271,13 @@ def sessions_ahead(db: Session, consultant_user_id: UUID, now: datetime) -> list
     """A consultant's scheduled sessions that have not begun, in order of start."""
     rows = db.execute(
         select(
-            ScheduledSession.id, ScheduledSession.scheduled_start_time, ScheduledSession.scheduled_end_time
+            ScheduledSession.id,
+            ScheduledSession.scheduled_start_time,
+            ScheduledSession.scheduled_end_time,
+            ServiceType.id,
+            ServiceType.is_active,
         )
+        .join(ServiceType, ServiceType.id == ScheduledSession.consultation_service_type_id)
         .where(
             ScheduledSession.consultant_user_id == consultant_user_id,
             ScheduledSession.status == SessionStatus.SCHEDULED,

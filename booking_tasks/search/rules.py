@@ -23,7 +23,7 @@ REASONS: Mapping[str, EmptyReason] = {
     "limit": "limit_reached",
     "requester": "requester_busy",
 }
-_BY_CLOSENESS: tuple[EmptyReason, ...] = ("no_skill", *REASONS.values())
+_BY_CLOSENESS: tuple[EmptyReason, ...] = ("not_for_company", "no_skill", "at_capacity", *REASONS.values())
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,13 @@ class Requester:
 
 
 def reasons(
-    unskilled: int, skilled: Iterable[UUID], blocking_reasons: Mapping[UUID, Collection[str]]
+    ineligible: Mapping[UUID, EmptyReason],
+    eligible: Iterable[UUID],
+    blocking_reasons: Mapping[UUID, Collection[str]],
 ) -> dict[EmptyReason, int]:
-    """The number of consultants by reason. A consultant without any start has no hours."""
-    counts: Counter[EmptyReason] = Counter({"no_skill": unskilled})
-    for who in skilled:
+    """The number of consultants by reason. An eligible consultant without any start has no hours."""
+    counts: Counter[EmptyReason] = Counter(ineligible.values())
+    for who in eligible:
         counts[closest_reason(REASONS[one] for one in blocking_reasons.get(who, ("hours",)))] += 1
     return {reason: counts[reason] for reason in _BY_CLOSENESS if counts[reason]}
 

@@ -13,6 +13,7 @@ from booking_tasks.availability.rules import has_specializations, spellings
 from booking_tasks.availability.store import FreeStartRow
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
+    EmptyReason,
     FreeStart,
     SearchOutcome,
     SearchSlots,
@@ -65,6 +66,7 @@ def _rows(db: Session, ctx: Context, query: SearchSlots) -> tuple[list[FreeStart
         rows = store.page(
             db,
             query.consultant_user_ids,
+            query.company_id,
             skills,
             query.service_type_id,
             start,
@@ -107,6 +109,17 @@ def _with_skills(db: Session, among: Sequence[tuple[UUID, list[str]]], query: Se
     return [who for who, offered in among if has_specializations(offered, required, known)]
 
 
+def _ineligible(
+    db: Session, ctx: Context, query: SearchSlots, everyone: Sequence[tuple[UUID, list[str]]]
+) -> dict[UUID, EmptyReason]:
+    """Who is not searched, each with the first reason that applies: company, specializations, capacity."""
+    ids = [who for who, _ in everyone]
+    skilled = set(_with_skills(db, everyone, query))
+    found: dict[UUID, EmptyReason] = dict.fromkeys(store.at_capacity(db, ids, ctx.now), "at_capacity")
+    found |= dict.fromkeys(set(ids) - skilled, "no_skill")
+    return found | dict.fromkeys(store.for_other_companies(db, ids, query.company_id), "not_for_company")
+
+
 def _empty_outcome(
     db: Session, ctx: Context, query: SearchSlots, unsuitable: Collection[UUID]
 ) -> SearchOutcome:
@@ -116,8 +129,9 @@ def _empty_outcome(
         return SearchOutcome(result="done", empty_reason="no_consultant")
     if query.end is not None and query.end <= ctx.now:
         return SearchOutcome(result="done", empty_reason="range_over")
-    skilled = _with_skills(db, everyone, query)
-    found = store.blocking_reasons(db, skilled, query.service_type_id, query.start, query.end, ctx.now)
+    ineligible = _ineligible(db, ctx, query, everyone)
+    eligible = [who for who, _ in everyone if who not in ineligible]
+    found = store.blocking_reasons(db, eligible, query.service_type_id, query.start, query.end, ctx.now)
     found |= {who: ["requester"] for who in unsuitable}
-    counts = reasons(len(everyone) - len(skilled), skilled, found)
+    counts = reasons(ineligible, eligible, found)
     return SearchOutcome(result="done", empty_reason=closest_reason(counts), counts=counts)

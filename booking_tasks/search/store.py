@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, any_, bindparam, column, func, literal, select
+from sqlalchemy import ColumnElement, Text, any_, bindparam, case, column, func, literal, not_, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
@@ -28,6 +28,7 @@ _BLOCKING_REASONS = query(__package__, "blocking_reasons").bindparams(
 def page(
     db: Session,
     among: Sequence[UUID],
+    company_id: UUID | None,
     skills: Sequence[Sequence[str]],
     service_type_id: UUID,
     start: datetime,
@@ -38,11 +39,12 @@ def page(
 ) -> list[tuple[UUID, datetime, datetime]]:
     """(consultant, start, end) of the first `limit` free starts from `start` until before `end`.
 
-    They are of the consultants in `among`, or of all bookable ones, who offer one spelling of each of
-    `skills`. At `start` itself only those of consultants after `after`, if there is one.
+    They are of the consultants in `among`, or of all bookable ones, who serve the company, have fewer
+    reservations ahead than they may have, and offer one spelling of each of `skills`. At `start` itself only
+    those of consultants after `after`, if there is one.
     """
     found = func.page_of_starts_v2(
-        _consultant_ids(among, skills),
+        _consultant_ids(among, company_id, skills, now),
         literal(service_type_id, _ID),
         literal(start, _INSTANT),
         literal(end, _INSTANT),
@@ -56,17 +58,49 @@ def page(
     return [(row[0], row[1], row[2]) for row in db.execute(query)]
 
 
-def _consultant_ids(among: Sequence[UUID], skills: Sequence[Sequence[str]]) -> ColumnElement[list[UUID]]:
-    """SQL for the ids; NULL for all."""
-    if not skills:
-        return literal(list(among) or None, _IDS)
+def _consultant_ids(
+    among: Sequence[UUID], company_id: UUID | None, skills: Sequence[Sequence[str]], now: datetime
+) -> ColumnElement[list[UUID]]:
+    """SQL for the ids."""
     able = select(func.coalesce(func.array_agg(Consultant.consultant_user_id), literal([], _IDS))).where(
         Consultant.is_available_for_booking,
+        _serves(company_id),
+        not_(_is_at_capacity(now)),
         *(Consultant.specializations.op("&&")(literal(list(names), ARRAY(Text))) for names in skills),
     )
     if among:
         able = able.where(Consultant.consultant_user_id == any_(literal(list(among), _IDS)))
     return able.scalar_subquery()
+
+
+def _serves(company_id: UUID | None) -> ColumnElement[bool]:
+    """Whether a consultant serves a company; None is a requester without one."""
+    theirs = Consultant.company_ids
+    if company_id is None:
+        return theirs.is_(None)
+    return or_(theirs.is_(None), literal(company_id, _ID) == any_(theirs))
+
+
+def _is_at_capacity(now: datetime) -> ColumnElement[bool]:
+    """Whether a consultant has as many sessions and holds ahead as they may have."""
+    ahead = func.count_reservations_ahead_v2(Consultant.consultant_user_id, literal(now, _INSTANT))
+    capacity = Consultant.assignment_capacity
+    return case((capacity.is_(None), literal(value=False)), else_=capacity <= ahead)
+
+
+def at_capacity(db: Session, consultants: Sequence[UUID], now: datetime) -> list[UUID]:
+    """The consultants who have as many sessions and holds ahead as they may have."""
+    return _where(db, consultants, _is_at_capacity(now))
+
+
+def for_other_companies(db: Session, consultants: Sequence[UUID], company_id: UUID | None) -> list[UUID]:
+    """The consultants who do not serve a company; with None, who serve none but certain companies."""
+    return _where(db, consultants, not_(_serves(company_id)))
+
+
+def _where(db: Session, consultants: Sequence[UUID], condition: ColumnElement[bool]) -> list[UUID]:
+    among = Consultant.consultant_user_id == any_(literal(list(consultants), _IDS))
+    return list(db.execute(select(Consultant.consultant_user_id).where(among, condition)).scalars())
 
 
 def blocking_reasons(

@@ -24,7 +24,7 @@ from booking_tasks.contracts import (
     UpsertServiceType,
     WeeklyHours,
 )
-from booking_tasks.enums import Term
+from booking_tasks.enums import RefusalCode, Term
 from booking_tasks.hours import service as hours
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
@@ -155,6 +155,50 @@ def test_sessions_that_another_zone_or_region_uncovers_are_listed(db: Session, c
     assert back.uncovered == ()
     off = service.upsert_consultant(db, ctx, consultant(one, time_zone="UTC", holiday_region="RU"))
     assert [(row.session_id, row.reason) for row in off.uncovered] == [(session.id, "holiday")]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"is_available_for_booking": False}, "not_available_for_booking"),
+        ({"service_type_ids": ()}, "service_not_offered"),
+    ],
+)
+def test_sessions_of_a_consultant_who_offers_them_no_more_are_listed(
+    db: Session, ctx: Context, change: dict[str, Any], reason: str
+) -> None:
+    session = booked_session(db, start=NOW + timedelta(days=7))
+    one = session.consultant_user_id
+    mondays = WeeklyHours(weekday=1, start=time(9), end=time(17))
+    declared = SetAvailability(message_id=uuid4(), actor="staff", consultant_user_id=one, weekly=(mondays,))
+    assert hours.set_availability(db, ctx, declared).uncovered == ()
+    changed = service.upsert_consultant(db, ctx, consultant(one, time_zone="UTC", **change))
+    assert [(row.session_id, row.reason) for row in changed.uncovered] == [(session.id, reason)]
+    assert [row.reason for row in hours.uncovered_sessions(db, ctx, one) or ()] == [reason]
+    back = service.upsert_consultant(db, ctx, consultant(one, time_zone="UTC"))
+    assert back.uncovered == ()
+
+
+def test_sessions_of_a_service_type_that_becomes_inactive_are_counted_and_listed(
+    db: Session, ctx: Context
+) -> None:
+    session = booked_session(db, start=NOW + timedelta(days=7))
+    row = db.get_one(ServiceType, session.consultation_service_type_id)
+    withdrawn = service.upsert_service_type(db, ctx, service_type(row.id, name=row.name, is_active=False))
+    assert withdrawn.sessions_ahead == 1
+    listed = hours.uncovered_sessions(db, ctx, session.consultant_user_id) or ()
+    assert [(row.session_id, row.reason) for row in listed] == [(session.id, "service_type_inactive")]
+
+
+def test_the_name_of_an_inactive_service_type_is_refused_with_its_id(db: Session, ctx: Context) -> None:
+    one = uuid7()
+    service.upsert_service_type(db, ctx, service_type(one, name="Algebra", is_active=False))
+    outcome = service.upsert_service_type(db, ctx, service_type(uuid7(), name="Algebra"))
+    assert outcome.code == RefusalCode.NAME_TAKEN
+    assert outcome.message == (
+        f"name belongs to the inactive service type {one}; give that one another name first,"
+        " or make it active again"
+    )
 
 
 def test_an_unknown_region_is_refused_with_its_field(db: Session, ctx: Context) -> None:

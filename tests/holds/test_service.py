@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy import event, func, select, text
 from sqlalchemy.orm import Session
 
@@ -28,7 +30,7 @@ from booking_tasks.holds import service
 from booking_tasks.intake import service as intake
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.ids import uuid7
-from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
+from booking_tasks.models import Consultant, ConsultationRequest, Event, Job, ScheduledSession
 from tests import builders
 from tests.builders import NOW
 from tests.concurrent_transactions import overtaken
@@ -45,6 +47,13 @@ class Counter:
         self.service_type = builders.service_type(db, **service_type)
         self.who = builders.consultant(db).consultant_user_id
         builders.window(db, self.who, START, hours=4)
+
+    def change(self, **values: Any) -> None:
+        """Change the consultant's profile."""
+        row = self.db.get_one(Consultant, self.who)
+        for name, value in values.items():
+            setattr(row, name, value)
+        self.db.flush()
 
     def hold(self, start: datetime = START, **values: Any) -> HoldOutcome:
         message = {
@@ -261,3 +270,63 @@ def test_confirmation_is_requested_when_it_became_required_just_now(own_database
     )
 
     assert (late.result, late.status) == ("done", "pending_confirmation")
+
+
+# -- whom the consultant serves, and how many they may have ----------------------------------------------
+
+
+@pytest.mark.parametrize("company", ["theirs", "another", None])
+def test_a_consultant_of_companies_is_held_by_these_alone(
+    db: Session, ctx: Context, company: str | None
+) -> None:
+    counter = Counter(db, ctx)
+    theirs = uuid7()
+    counter.change(company_ids=[theirs])
+    outcome = counter.hold(company_id={"theirs": theirs, "another": uuid7(), None: None}[company])
+    if company == "theirs":
+        assert outcome.result == "done"
+    else:
+        assert (outcome.result, outcome.code) == ("refused", "not_for_company")
+        assert [one.field for one in outcome.errors] == ["consultant_user_id"]
+        assert db.scalar(select(func.count()).select_from(ConsultationRequest)) == 0
+
+
+def test_a_consultant_at_capacity_is_not_held_until_something_ends(db: Session, ctx: Context) -> None:
+    counter = Counter(db, ctx)
+    counter.change(assignment_capacity=2)
+    first = counter.hold()
+    counter.hold(START + timedelta(hours=1))
+    full = counter.hold(START + timedelta(hours=2))
+    assert (full.result, full.code) == ("refused", "at_capacity")
+    counter.say(ReleaseHold, first)
+    assert counter.hold(START + timedelta(hours=2)).result == "done"
+
+
+def test_two_holds_at_once_do_not_pass_the_capacity(own_database: str, ctx: Context) -> None:
+    with transaction() as db:
+        counter = Counter(db, ctx)
+        counter.change(assignment_capacity=1)
+
+    def hold(hour: int) -> Callable[[Session], HoldOutcome]:
+        def act(db: Session) -> HoldOutcome:
+            counter.db = db
+            return counter.hold(START + timedelta(hours=hour))
+
+        return act
+
+    assert overtaken(hold(0), hold(2)).code == "at_capacity"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"is_available_for_booking": False}, "not_available_for_booking"),
+        ({"service_type_ids": []}, "service_not_offered"),
+    ],
+)
+def test_a_hold_of_what_is_not_offered_at_all_is_refused_with_the_true_cause(
+    db: Session, ctx: Context, change: dict[str, Any], code: str
+) -> None:
+    counter = Counter(db, ctx)
+    counter.change(**change)
+    assert counter.hold().code == code

@@ -260,4 +260,50 @@ def test_nobody_is_offered_or_held_for_a_service_type_that_they_do_not_offer(
     assert practice.search(consultant_user_ids=(theirs,)).empty_reason == "no_consultant"
     request = builders.request(db, practice.service_type.id)
     held = availability.hold_start(db, ctx, request, theirs, OPENING, NOW + HOUR)
-    assert held == Refusal("slot_not_free")
+    assert held == Refusal("service_not_offered")
+
+
+# -- whom the consultant serves, and how many they may have ----------------------------------------------
+
+
+def test_consultants_of_companies_are_found_for_these_alone(db: Session, ctx: Context) -> None:
+    practice = Practice(db, ctx, people=3)
+    mine, theirs = uuid4(), uuid4()
+    for who, companies in zip(practice.people, ([mine, theirs], [theirs], None), strict=True):
+        db.get_one(Consultant, who).company_ids = companies
+    db.flush()
+
+    def found(company: UUID | None) -> set[UUID]:
+        return {one.consultant_user_id for one in practice.search(company_id=company, limit=500).starts}
+
+    first, second, anybody = practice.people
+    assert found(mine) == {first, anybody}
+    assert found(theirs) == {first, second, anybody}
+    assert found(uuid4()) == {anybody}
+    assert found(None) == {anybody}
+
+
+def test_who_is_at_capacity_is_not_found_until_something_ends(db: Session, ctx: Context) -> None:
+    practice = Practice(db, ctx, people=2)
+    full, free = practice.people
+    db.get_one(Consultant, full).assignment_capacity = 1
+    db.flush()
+    assert {one.consultant_user_id for one in practice.search(limit=500).starts} == {full, free}
+    practice.hold(full, OPENING)
+    assert {one.consultant_user_id for one in practice.search(limit=500).starts} == {free}
+    practice.ctx = replace(ctx, now=NOW + 2 * HOUR)
+    assert {one.consultant_user_id for one in practice.search(limit=500).starts} == {full, free}
+
+
+def test_an_empty_search_counts_companies_and_capacity(db: Session, ctx: Context) -> None:
+    practice = Practice(db, ctx, people=3)
+    exclusive, full, unskilled = practice.people
+    db.get_one(Consultant, exclusive).company_ids = [uuid4()]
+    db.get_one(Consultant, full).assignment_capacity = 1
+    db.get_one(Consultant, unskilled).specializations = ["chess"]
+    db.flush()
+    practice.hold(full, OPENING)
+    outcome = practice.search(required_specializations=("algebra",))
+    assert outcome.starts == ()
+    assert outcome.counts == {"not_for_company": 1, "no_skill": 1, "at_capacity": 1}
+    assert outcome.empty_reason == "at_capacity"

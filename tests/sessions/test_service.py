@@ -13,7 +13,15 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import CancelSession, RescheduleSession, SessionOutcome
-from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
+from booking_tasks.models import (
+    AvailabilitySlot,
+    Consultant,
+    ConsultationRequest,
+    Event,
+    Job,
+    ScheduledSession,
+    ServiceType,
+)
 from booking_tasks.sessions import service
 from tests import builders
 from tests.builders import NOW
@@ -113,6 +121,24 @@ def test_a_refused_move_leaves_the_session_and_its_slot_where_they_were(
     [after] = facts_of(db, session)
     assert (after.id, session.revision, session.scheduled_start_time) == (before.id, 0, START)
     assert events_of(db, session) == []
+
+
+@pytest.mark.parametrize(
+    "code", ["not_available_for_booking", "service_not_offered", "service_type_inactive"]
+)
+def test_a_move_is_refused_with_the_true_cause_where_the_hours_are_free(
+    db: Session, ctx: Context, session: ScheduledSession, code: str
+) -> None:
+    consultant = db.get_one(Consultant, session.consultant_user_id)
+    if code == "not_available_for_booking":
+        consultant.is_available_for_booking = False
+    elif code == "service_not_offered":
+        consultant.service_type_ids = []
+    else:
+        db.get_one(ServiceType, session.consultation_service_type_id).is_active = False
+    db.flush()
+    assert move(db, ctx, session.id, 3).code == code
+    assert session.scheduled_start_time == START
 
 
 def test_a_move_onto_a_neighbour_is_refused_as_taken(
