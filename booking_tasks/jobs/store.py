@@ -12,11 +12,14 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     CursorResult,
+    Integer,
+    LargeBinary,
     RowMapping,
-    Select,
     String,
     and_,
+    bindparam,
     case,
+    column,
     func,
     literal,
     or_,
@@ -25,6 +28,8 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import INTERVAL, JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.enums import JobState
@@ -35,6 +40,7 @@ from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import ConsultationRequest, Event, Job, ScheduledSession
 from booking_tasks.outbox.job_args import ArgsT, JobArgs, JobType, parse_args
 from booking_tasks.outbox.jobs import job_types_of
+from booking_tasks.sql import query
 
 #: States in which a worker may be sending the effect at this moment.
 IN_FLIGHT = (JobState.LEASED, JobState.SENDING)
@@ -42,6 +48,25 @@ IN_FLIGHT = (JobState.LEASED, JobState.SENDING)
 UNREADABLE = "its arguments do not fit this release"
 
 _REAL_TIME = func.clock_timestamp()
+#: Fixed text: every worker runs it for each wake-up, and building it took longer than running it.
+_LEASE = (
+    query(__package__, "lease")
+    .bindparams(
+        bindparam("token", type_=PG_UUID(as_uuid=True)),
+        bindparam("now", type_=TIMESTAMP(timezone=True)),
+        bindparam("term", type_=INTERVAL),
+    )
+    .columns(
+        column("id", PG_UUID(as_uuid=True)),
+        column("key", String),
+        column("args", JSONB),
+        column("due_at", TIMESTAMP(timezone=True)),
+        column("attempts", Integer),
+        column("send_attempts", Integer),
+        column("token", PG_UUID(as_uuid=True)),
+        column("payload", LargeBinary),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -75,56 +100,11 @@ def lease(
     return sorted(jobs, key=lambda job: (job.due_at, job.key)), unreadable
 
 
-def _jobs_to_lease(job_type: JobType, now: datetime, limit: int) -> Select[UUID]:
-    due = (
-        select(Job.id, Job.due_at, and_(Job.attempts > 0, Job.retry_at.is_(None)).label("suspect"))
-        .where(
-            Job.state == JobState.WAITING,
-            Job.job_type == job_type,
-            Job.due_at <= now,
-            or_(Job.retry_at.is_(None), Job.retry_at <= _REAL_TIME),
-        )
-        .order_by(Job.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    found = due.cte("due").c  # a CTE runs once; a subquery may run again and lock more
-    queue = (found.due_at, found.id)
-    places = select(
-        found.id,
-        func.row_number().over(order_by=queue).label("place"),
-        func.count().filter(found.suspect).over(order_by=queue).label("suspects"),
-    ).subquery()
-    return select(places.c.id).where(or_(places.c.place == 1, places.c.suspects == 0))
-
-
 def _leased_rows(
     db: Session, job_type: JobType, now: datetime, limit: int, term: timedelta
 ) -> Sequence[RowMapping]:
-    token = uuid7()
-    rows = db.execute(
-        update(Job)
-        .where(Job.id.in_(_jobs_to_lease(job_type, now, limit)))
-        .values(
-            state=JobState.LEASED,
-            attempts=Job.attempts + 1,
-            retry_at=None,
-            lease_token=token,
-            lease_until=_REAL_TIME + term,
-        )
-        .returning(
-            Job.id,
-            Job.key,
-            Job.args,
-            Job.due_at,
-            Job.attempts,
-            Job.send_attempts,
-            Job.lease_token.label("token"),
-            Job.payload,
-        )
-        .execution_options(synchronize_session=False)
-    )
-    return rows.mappings().all()
+    values = {"job_type": job_type, "now": now, "batch": limit, "term": term, "token": uuid7()}
+    return db.execute(_LEASE, values).mappings().all()
 
 
 def _end_unreadable(db: Session, unreadable: Iterable[UnreadableJob]) -> None:
