@@ -205,4 +205,13 @@ ROWS: dict[str, dict[str, str]] = {
         "allowed_steps": "SELECT count(*) FROM allowed_steps",
     },
     "0005_recoveries_of_jobs": {},
+    "0006_past_counts": {
+        "past_counts": f"""
+            INSERT INTO past_counts (
+                month, consultation_service_type_id, request_status, session_status, number
+            )
+            VALUES ('2023-03-01', {_TYPE}, 'completed', 'completed', 7) ON CONFLICT DO NOTHING
+        """,
+    },
+    "0007_indexes_of_retention": {},
 }

@@ -35,3 +35,9 @@ def made_at(id_: UUID) -> datetime | None:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
         milliseconds=milliseconds, microseconds=fraction * 1000 / 4096
     )
+
+
+def first_id_of(instant: datetime) -> UUID:
+    """Return the lowest id that can have been made at an instant: ids made before are lower."""
+    milliseconds = (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return UUID(int=(milliseconds << 80) | (7 << 76) | (2 << 62))

@@ -188,6 +188,13 @@ class Settings(BaseSettings):
     retain_events: Duration = timedelta(days=730)
     retain_evidence: Duration = timedelta(days=180)
     retain_dead_letters: Duration = timedelta(days=30)
+    retain_details: Duration = timedelta(days=365)
+    retain_requests: Duration = Field(timedelta(days=1095), validate_default=True)
+    retain_people: Duration = timedelta(days=1095)
+    retain_decisions: Duration = timedelta(days=365)
+    # A leave is credited within days of its end, and only once while its entry is there.
+    retain_credits: Duration = Field(timedelta(days=730), ge=timedelta(days=30))
+    retain_hours: Duration = timedelta(days=90)
 
     @field_validator("database_url", "database_direct_url")
     @classmethod
@@ -235,6 +242,17 @@ class Settings(BaseSettings):
         base: timedelta | None = info.data.get("retry_base")
         if base is not None and value < base:
             raise ValueError("must not be below BOOKING_RETRY_BASE: raise it, or lower that")
+        return value
+
+    @field_validator("retain_requests")
+    @classmethod
+    def _not_below_the_inbox(cls, value: timedelta, info: ValidationInfo) -> timedelta:
+        inbox: timedelta | None = info.data.get("retain_inbox")
+        if inbox is not None and value < inbox:
+            raise ValueError(
+                "must not be below BOOKING_RETAIN_INBOX, or a repeated message could make its request again:"
+                " raise it, or lower that"
+            )
         return value
 
     @field_validator("smtp_password")

@@ -21,6 +21,7 @@ from booking_tasks.models.consultations import (
     AllowedStep,
     AssignmentDecision,
     ConsultationRequest,
+    PastCount,
     ScheduledSession,
 )
 from booking_tasks.models.credits import AssignmentBalance, AssignmentCredit
@@ -66,6 +67,7 @@ __all__ = [
     "Job",
     "OccupiedTime",
     "ParkedMessage",
+    "PastCount",
     "ScheduleRun",
     "ScheduledSession",
     "ServiceType",

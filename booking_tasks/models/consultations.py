@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Computed,
     ForeignKey,
@@ -25,6 +26,11 @@ from booking_tasks.enums import Attendance, Fallback, RequestStatus, SessionStat
 from booking_tasks.models.base import Base, CreatedAt, Key, LongText, one_of
 
 _OPEN = "status IN ('pending', 'pending_assignment', 'pending_confirmation')"
+_ENDED = "status IN ('cancelled', 'completed', 'rejected')"
+_REQUEST_TEXTS = "(request_details IS NOT NULL OR status_reason IS NOT NULL)"
+_SESSION_TEXTS = (
+    "(outcome_notes IS NOT NULL OR status_reason IS NOT NULL OR meeting_platform_join_url IS NOT NULL)"
+)
 
 
 class ConsultationRequest(Base):
@@ -53,6 +59,12 @@ class ConsultationRequest(Base):
             postgresql_where=text("company_id IS NOT NULL"),
         ),
         Index("ix_consultation_requests_open", "deadline_at", postgresql_where=text(_OPEN)),
+        Index("ix_consultation_requests_ended", "requested_at", postgresql_where=text(_ENDED)),
+        Index(
+            "ix_consultation_requests_texts",
+            "requested_at",
+            postgresql_where=text(f"{_ENDED} AND {_REQUEST_TEXTS}"),
+        ),
         Index("ix_consultation_requests_requester_user_id", "requester_user_id"),
         Index("ix_consultation_requests_replaces_request_id", "replaces_request_id"),
     )
@@ -146,6 +158,11 @@ class ScheduledSession(Base):
             "scheduled_end_time",
             postgresql_where=text("status = 'in_progress'"),
         ),
+        Index(
+            "ix_scheduled_sessions_texts",
+            "scheduled_end_time",
+            postgresql_where=text(f"status NOT IN ('scheduled', 'in_progress') AND {_SESSION_TEXTS}"),
+        ),
     )
 
     id: Mapped[Key]
@@ -200,6 +217,24 @@ class AssignmentDecision(Base):
     reason: Mapped[str]
     inputs: Mapped[dict[str, Any]]
     candidates: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+
+
+class PastCount(Base):
+    """The number of purged requests of one month, by service type and by how they and their sessions ended.
+
+    `month` is the first day of the month (UTC) of the session's start, without a session of the request.
+    `session_status` is empty where there was no session.
+    """
+
+    __tablename__ = "past_counts"
+
+    month: Mapped[date] = mapped_column(primary_key=True)
+    consultation_service_type_id: Mapped[UUID] = mapped_column(
+        ForeignKey("consultation_service_types.id"), primary_key=True
+    )
+    request_status: Mapped[str] = mapped_column(String, primary_key=True)
+    session_status: Mapped[str] = mapped_column(String, primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)
 
 
 class AllowedStep(Base):

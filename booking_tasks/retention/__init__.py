@@ -1,1 +1,1 @@
-"""Deleting rows that are older than their retention."""
+"""Deleting rows and erasing texts that are older than their retention."""

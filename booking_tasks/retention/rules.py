@@ -14,7 +14,8 @@ class Retention:
     """How long a row is kept, as elapsed time since it was finished, received or recorded.
 
     An `uncertain` or `dead` job waits for a person and is kept twice as long as `jobs`. An inbox row makes a
-    repeated message harmless: a message that is repeated later than `inbox` runs again.
+    repeated message harmless: a message that is repeated later than `inbox` runs again. `details` are the
+    texts of ended requests and sessions, `requests` the rows themselves with all that refers to them.
     """
 
     jobs: timedelta
@@ -22,3 +23,9 @@ class Retention:
     events: timedelta
     evidence: timedelta
     dead_letters: timedelta
+    details: timedelta
+    requests: timedelta
+    people: timedelta
+    decisions: timedelta
+    credits: timedelta
+    hours: timedelta

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
-from booking_tasks.retention import store
+from booking_tasks.retention import consultations, store
 from booking_tasks.retention.rules import SCHEDULE_RUNS, Retention
 
 _PARTS: dict[str, Callable[[Session, Context, Retention, int], int]] = {
@@ -27,6 +27,27 @@ _PARTS: dict[str, Callable[[Session, Context, Retention, int], int]] = {
     "schedule_runs": lambda db, ctx, _, limit: store.delete_schedule_runs(
         db, (ctx.now - SCHEDULE_RUNS).date(), limit
     ),
+    "request_texts": lambda db, ctx, ages, limit: consultations.erase_request_texts(
+        db, ctx.now - ages.details, limit
+    ),
+    "session_texts": lambda db, ctx, ages, limit: consultations.erase_session_texts(
+        db, ctx.now - ages.details, limit
+    ),
+    "decisions": lambda db, _, ages, limit: consultations.delete_decisions(db, ages.decisions, limit),
+    "uncounted_credits": lambda db, ctx, ages, limit: consultations.count_credits(
+        db, ctx.now - ages.credits, ctx.now, limit
+    ),
+    "credits": lambda db, ctx, ages, limit: consultations.delete_credits(db, ctx.now - ages.credits, limit),
+    "requests": lambda db, ctx, ages, limit: consultations.delete_requests(
+        db, ctx.now - ages.requests, limit
+    ),
+    "people": lambda db, ctx, ages, limit: consultations.delete_people(db, ctx.now - ages.people, limit),
+    "past_hours": lambda db, ctx, ages, limit: consultations.delete_past_hours(
+        db, ctx.now - ages.hours, limit
+    ),
+    "single_hours": lambda db, ctx, ages, limit: consultations.delete_single_hours(
+        db, (ctx.now - ages.hours).date(), limit
+    ),
 }
 
 #: The names of what is purged.
@@ -34,9 +55,9 @@ PARTS = tuple(_PARTS)
 
 
 def purge_batch(db: Session, ctx: Context, part: str, ages: Retention, limit: int) -> int:
-    """Delete up to `limit` rows of one part that are past their age; returns how many.
+    """Delete or erase up to `limit` rows of one part that are past their age; returns how many.
 
-    Events, leaves, absence plans, batches and schedule runs use the business clock, the others real time.
-    Evidence is deleted only when its session is judged or cancelled.
+    Jobs, messages, evidence, dead letters, parked messages and decisions use real time, the others the
+    business clock. Evidence is deleted only when its session is judged or cancelled.
     """
     return _PARTS[part](db, ctx, ages, limit)

@@ -48,4 +48,10 @@ def retention_of(config: Settings) -> Retention:
         events=config.retain_events,
         evidence=config.retain_evidence,
         dead_letters=config.retain_dead_letters,
+        details=config.retain_details,
+        requests=config.retain_requests,
+        people=config.retain_people,
+        decisions=config.retain_decisions,
+        credits=config.retain_credits,
+        hours=config.retain_hours,
     )

@@ -23,6 +23,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from booking_tasks.kit.settings import Settings, variable_of
 from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.mail_sink import MailSink
 from booking_tasks.ops.servers import wait_until
@@ -172,7 +173,7 @@ class Lane:
             "BOOKING_CALENDAR_INTERVAL": "36500d",
             "BOOKING_CALENDAR_OUTAGE": "closed",
             "SSL_CERT_FILE": str(CERTIFICATE),
-            **{f"BOOKING_RETAIN_{what}": "36500d" for what in ("JOBS", "INBOX", "EVENTS", "EVIDENCE")},
+            **{variable_of(one): "36500d" for one in Settings.model_fields if one.startswith("retain_")},
         }
 
     def _end_process(self) -> None:

@@ -95,6 +95,8 @@ IMPOSSIBLE: dict[str, tuple[str, ...]] = {
     "BOOKING_EVENT_STREAM": ("booking", "sweep", "a b"),
     "BOOKING_EVENT_TASK": ("a b",),
     "BOOKING_EVENT_QUEUE": ("booking", "a b"),
+    "BOOKING_RETAIN_REQUESTS": ("29d",),
+    "BOOKING_RETAIN_CREDITS": ("29d",),
 }
 
 
@@ -158,6 +160,7 @@ def test_every_setting_has_an_impossible_value() -> None:
         ("BOOKING_REMINDER_OFFSETS", ""),
         ("BOOKING_ABSENCE_GRACE", "0"),
         ("BOOKING_RETAIN_EVENTS", "36525d"),
+        ("BOOKING_RETAIN_REQUESTS", "30d"),
     ],
 )
 def test_a_possible_value_is_accepted(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from booking_tasks.contracts import PUBLIC, Command
+from booking_tasks.kit.settings import Settings, variable_of
 from booking_tasks.kit.settings import settings as booking_settings
 from tests.properties.choices import Choices
 from tests.properties.machine import Life
@@ -32,8 +33,8 @@ def _own_clock(own_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOOKING_HORIZON", "8d")
     for name in ("RETRY_BASE", "RETRY_CAP"):
         monkeypatch.setenv(f"BOOKING_{name}", "0.001")
-    for name in ("JOBS", "INBOX", "EVENTS", "EVIDENCE"):
-        monkeypatch.setenv(f"BOOKING_RETAIN_{name}", "36500d")
+    for name in (one for one in Settings.model_fields if one.startswith("retain_")):
+        monkeypatch.setenv(variable_of(name), "36500d")
     booking_settings.cache_clear()
 
 

@@ -36,6 +36,12 @@ AGES = Retention(
     events=timedelta(days=730),
     evidence=timedelta(days=180),
     dead_letters=timedelta(days=30),
+    details=timedelta(days=365),
+    requests=timedelta(days=1095),
+    people=timedelta(days=1095),
+    decisions=timedelta(days=365),
+    credits=timedelta(days=730),
+    hours=timedelta(days=90),
 )
 
 

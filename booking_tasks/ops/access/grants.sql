@@ -155,6 +155,9 @@ BEGIN
                ('parked_messages', '
                     id, task, queue, body_hash, received_at
                '),
+               ('past_counts', '
+                    month, consultation_service_type_id, request_status, session_status, number
+               '),
                ('schedule_runs', '
                     schedule, due_day, started_at
                '),
