@@ -58,6 +58,7 @@ TASK_MODULES = (
     "booking_tasks.catalogue.tasks",
     "booking_tasks.credits.tasks",
     "booking_tasks.events.tasks",
+    "booking_tasks.forgetting.tasks",
     "booking_tasks.guard.tasks",
     "booking_tasks.holds.tasks",
     "booking_tasks.hours.tasks",

@@ -290,6 +290,7 @@ class RefusalCode(StrEnum):
     ALREADY_SCHEDULED = "already_scheduled"
     ALREADY_STARTED = "already_started"
     ALREADY_ENDED = "already_ended"
+    SESSIONS_AHEAD = "sessions_ahead"
     CANCELLED = "cancelled"
     NOT_ENDED = "not_ended"
     SLOT_NOT_FREE = "slot_not_free"

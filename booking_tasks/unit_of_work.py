@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
@@ -23,10 +23,21 @@ log = logger(__name__)
 
 @contextmanager
 def unit_of_work(
-    actor: str, entry_point: str, message_id: UUID | None = None, on: Connection | None = None
+    actor: str,
+    entry_point: str,
+    message_id: UUID | None = None,
+    on: Connection | None = None,
+    *,
+    one_snapshot: bool = False,
 ) -> Iterator[tuple[Session, Context]]:
-    """Open one transaction with its Context, and wake workers for its jobs after the commit."""
+    """Open one transaction with its Context, and wake workers for its jobs after the commit.
+
+    With `one_snapshot` all its statements see the rows of one instant, and a row that another transaction has
+    changed since is a serialization failure (40001): the whole transaction is to be run again.
+    """
     with transaction(on) as db:
+        if one_snapshot:
+            db.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         now = clock.now(db)
         yield db, Context(now, actor, entry_point, message_id, settings().policies)
     wake(pending_wakeups(db))

@@ -214,4 +214,10 @@ ROWS: dict[str, dict[str, str]] = {
         """,
     },
     "0007_indexes_of_retention": {},
+    "0008_forgotten_people": {
+        "forgotten_people": f"""
+            INSERT INTO forgotten_people (person_id, forgotten_at)
+            VALUES ({_OTHER}, '2027-03-01 09:00Z') ON CONFLICT DO NOTHING
+        """,
+    },
 }

@@ -115,6 +115,12 @@ if TYPE_CHECKING:
         WeeklyHours,
     )
     from booking_tasks.contracts.offers import AcceptOffer, DeclineOffer
+    from booking_tasks.contracts.people import (
+        ExportUser,
+        ExportUserOutcome,
+        ForgetUser,
+        ForgetUserOutcome,
+    )
     from booking_tasks.contracts.public import PUBLIC
     from booking_tasks.contracts.replies import ReceiveReply, ReplyOutcome
     from booking_tasks.contracts.search import (
@@ -159,6 +165,7 @@ _NAMES = {
         "Travel UncoveredReason UncoveredSession WeeklyHours"
     ),
     "offers": "AcceptOffer DeclineOffer",
+    "people": "ExportUser ExportUserOutcome ForgetUser ForgetUserOutcome",
     "replies": "ReceiveReply ReplyOutcome",
     "search": "EmptyReason FreeStart SearchOutcome SearchSlots cursor_after cursor_place",
     "public": "PUBLIC",
@@ -204,8 +211,12 @@ __all__ = [
     "EvidenceOutcome",
     "ExplainAssignment",
     "ExplainOutcome",
+    "ExportUser",
+    "ExportUserOutcome",
     "FallbackCost",
     "FieldError",
+    "ForgetUser",
+    "ForgetUserOutcome",
     "FreeStart",
     "HoldOutcome",
     "HoldSlot",

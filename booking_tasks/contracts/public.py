@@ -33,6 +33,7 @@ from booking_tasks.contracts.explaining import ExplainAssignment
 from booking_tasks.contracts.holds import BookSeries, ConfirmHold, HoldSlot, ReleaseHold, RenewHold
 from booking_tasks.contracts.hours import AddLeave, PreviewAvailability, RemoveLeave, SetAvailability
 from booking_tasks.contracts.offers import AcceptOffer, DeclineOffer
+from booking_tasks.contracts.people import ExportUser, ForgetUser
 from booking_tasks.contracts.replies import ReceiveReply
 from booking_tasks.contracts.search import SearchSlots
 
@@ -49,6 +50,8 @@ PUBLIC: dict[str, type[Query[Any]]] = {
         PreviewAvailability,
         SetConsultantPolicy,
         UpsertUser,
+        ForgetUser,
+        ExportUser,
         SetCalendarFeed,
         RemoveCalendarFeed,
         ListCalendarFeeds,

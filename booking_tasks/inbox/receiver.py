@@ -37,9 +37,10 @@ from booking_tasks.wakeup import hold_wakeups, send_held_wakeups
 
 log = logger(__name__)
 
-#: SQLSTATEs of a lost race: serialization failure, deadlock, unique and exclusion violation (PostgreSQL,
-#: appendix A). The use case runs again at once and sees what the other transaction has committed.
-_RACE_LOST = {"40001", "40P01", "23505", "23P01"}
+#: SQLSTATEs of a lost race: serialization failure, deadlock, unique, exclusion and foreign key violation
+#: (PostgreSQL, appendix A). The use case runs again at once and sees what the other transaction has
+#: committed.
+_RACE_LOST = {"40001", "40P01", "23505", "23P01", "23503"}
 _MAX_RUNS = 5
 #: SQLSTATEs of a lock wait or a query that took too long: lock not available, query cancelled.
 _WAITED_TOO_LONG = {"55P03", "57014"}
@@ -61,19 +62,25 @@ class MessageRunningError(BookingTasksError):
 
 _use_cases: dict[str, UseCase] = {}
 _fallback_use_cases: dict[str, UseCase] = {}
+_in_one_snapshot: set[str] = set()
 
 
 def accepts(
     contract: type[CommandT],
     when_too_long: UseCase | None = None,
+    *,
+    one_snapshot: bool = False,
 ) -> Callable[[Callable[[Session, Context, CommandT], UseCaseOutcomeT]], Any]:
     """Make a use case the public task of a command.
 
     `when_too_long` runs in its place after it waited too long for a lock; its transaction was rolled back.
+    With `one_snapshot` it sees the rows of one instant (`unit_of_work`).
     """
 
     def register(use_case: Callable[[Session, Context, CommandT], UseCaseOutcomeT]) -> Any:
         _use_cases[contract.task] = use_case
+        if one_snapshot:
+            _in_one_snapshot.add(contract.task)
         if when_too_long is not None:
             _fallback_use_cases[contract.task] = when_too_long
         return _public_task(contract, receive)
@@ -252,7 +259,10 @@ def _run_once(
     command: Command[Any], entry_point: str, connection: Connection, use_case: UseCase
 ) -> dict[str, Any]:
     """Run the use case under the lock of its message, unless another attempt has answered it meanwhile."""
-    with unit_of_work(command.actor, entry_point, command.message_id, connection) as (db, ctx):
+    one_snapshot = command.task in _in_one_snapshot
+    with unit_of_work(
+        command.actor, entry_point, command.message_id, connection, one_snapshot=one_snapshot
+    ) as (db, ctx):
         answer = service.stored_answer(db, command.message_id)
         if answer is not None:
             return answer

@@ -14,6 +14,7 @@ from booking_tasks.models.catalogue import (
     AvailabilityRule,
     Consultant,
     DirectoryUser,
+    ForgottenPerson,
     ServiceType,
     SpecializationAlias,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "DeadLetter",
     "DirectoryUser",
     "Event",
+    "ForgottenPerson",
     "InboxMessage",
     "Job",
     "OccupiedTime",

@@ -149,6 +149,15 @@ class AvailabilityRule(Base):
     created_at: Mapped[CreatedAt]
 
 
+class ForgottenPerson(Base):
+    """The id that took the place of a person who was forgotten; nothing leads back to the person."""
+
+    __tablename__ = "forgotten_people"
+
+    person_id: Mapped[UUID] = mapped_column(primary_key=True)
+    forgotten_at: Mapped[datetime]
+
+
 class DirectoryUser(Base):
     """The last copy of a person from the identity service: how to reach and address them."""
 

@@ -16,6 +16,7 @@ from booking_tasks.ops.availability import availability
 from booking_tasks.ops.dead_letter_commands import dead
 from booking_tasks.ops.explain import explain
 from booking_tasks.ops.job_commands import jobs
+from booking_tasks.ops.person import person
 from booking_tasks.ops.timeline_command import timeline
 
 cli = typer.Typer(
@@ -29,6 +30,7 @@ cli.command()(timeline)
 cli.add_typer(jobs, name="jobs")
 cli.add_typer(dead, name="dead")
 cli.add_typer(absence, name="absence")
+cli.add_typer(person, name="person")
 cli.command()(explain)
 cli.add_typer(availability, name="availability")
 

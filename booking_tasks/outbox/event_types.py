@@ -49,3 +49,5 @@ class EventType(StrEnum):
 
     MESSAGE_REPLAYED = "message.replayed"
     MESSAGE_DISCARDED = "message.discarded"
+
+    PERSON_FORGOTTEN = "person.forgotten"

@@ -290,10 +290,11 @@ REACTIONS: dict[EventType, tuple[Reaction, ...]] = {
     EventType.JOB_DISCARDED: (),
     EventType.MESSAGE_REPLAYED: (),
     EventType.MESSAGE_DISCARDED: (),
+    EventType.PERSON_FORGOTTEN: (),
 }
 
-#: Operators' actions stay inside; of an absence, the events of its sessions are published.
-_INTERNAL = {type_ for type_ in REACTIONS if type_.startswith(("job.", "message.", "absence."))}
+#: Operators' actions stay inside; of an absence and of a person, the events of their sessions are published.
+_INTERNAL = {type_ for type_ in REACTIONS if type_.startswith(("job.", "message.", "absence.", "person."))}
 
 #: The types that other services receive. The others are history that concerns nobody outside.
 PUBLISHED = (

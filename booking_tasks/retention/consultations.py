@@ -23,6 +23,7 @@ from booking_tasks.models import (
     Consultant,
     ConsultationRequest,
     DirectoryUser,
+    ForgottenPerson,
     ScheduledSession,
 )
 from booking_tasks.sql import query
@@ -122,6 +123,18 @@ def delete_people(db: Session, before: datetime, limit: int) -> int:
     )
     old = select(who).where(changed_at < before, *unused).order_by(changed_at)
     return _deleted(db, delete(DirectoryUser).where(who.in_(_locked(old, DirectoryUser, limit))))
+
+
+def delete_forgotten_people(db: Session, limit: int) -> int:
+    """Delete the ids of forgotten people that no row has any more; returns how many."""
+    who = ForgottenPerson.person_id
+    unused = (
+        ~exists().where(ConsultationRequest.requester_user_id == who),
+        ~exists().where(ScheduledSession.requester_user_id == who),
+        ~exists().where(Consultant.consultant_user_id == who),
+    )
+    old = select(who).where(*unused).order_by(who)
+    return _deleted(db, delete(ForgottenPerson).where(who.in_(_locked(old, ForgottenPerson, limit))))
 
 
 def delete_past_hours(db: Session, before: datetime, limit: int) -> int:

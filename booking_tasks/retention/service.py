@@ -42,6 +42,7 @@ _PARTS: dict[str, Callable[[Session, Context, Retention, int], int]] = {
         db, ctx.now - ages.requests, limit
     ),
     "people": lambda db, ctx, ages, limit: consultations.delete_people(db, ctx.now - ages.people, limit),
+    "forgotten_people": lambda db, _, __, limit: consultations.delete_forgotten_people(db, limit),
     "past_hours": lambda db, ctx, ages, limit: consultations.delete_past_hours(
         db, ctx.now - ages.hours, limit
     ),

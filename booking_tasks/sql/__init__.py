@@ -39,6 +39,7 @@ FUNCTIONS = (
     "occupy_time",
     "refuse_direct_write",
     "check_status_step",
+    "forget_in_events",
 )
 
 #: Every view; they are made after the functions.

@@ -20,6 +20,7 @@ from booking_tasks.contracts import (
     ApplyAbsencePlan,
     CancelSession,
     ExplainAssignment,
+    ForgetUser,
     Outcome,
     PlanAbsence,
     PreviewAvailability,
@@ -220,6 +221,11 @@ def _reply_to_ended(box: Mailbox) -> Outcome:
     return box.reply(calendar(session.id, "DECLINED", sequence=1))
 
 
+def _forget_with_session(w: World) -> Outcome:
+    w.session()
+    return w.run(ForgetUser, user_id=w.who)
+
+
 SCENARIOS: dict[type[Query[Any]], dict[str, Scenario]] = {
     PlanAbsence: {
         Code.UNKNOWN_CONSULTANT: lambda w: w.run(PlanAbsence, plan_id=uuid4(), consultant_user_id=uuid4()),
@@ -308,6 +314,7 @@ SCENARIOS: dict[type[Query[Any]], dict[str, Scenario]] = {
             SetSpecializationAliases, aliases=[{"alias": "law", "specialization": "law"}]
         ),
     },
+    ForgetUser: {Code.SESSIONS_AHEAD: _forget_with_session},
     SetCalendarFeed: {
         Code.UNKNOWN_CONSULTANT: _feed(consultant_user_id=uuid4()),
         Code.OTHER_CONSULTANT: _feed_of_another,

@@ -16,6 +16,7 @@ from booking_tasks.celery import app
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
     ExplainAssignment,
+    ExportUser,
     HoldSlot,
     ListCalendarFeeds,
     Outcome,
@@ -23,6 +24,7 @@ from booking_tasks.contracts import (
     Query,
     SearchSlots,
 )
+from booking_tasks.forgetting import export
 from booking_tasks.hours import preview
 from booking_tasks.inbox import receiver
 from booking_tasks.kit.ids import uuid7
@@ -40,6 +42,7 @@ QUERIES: dict[type[Query[Any]], Any] = {
     SearchSlots: search.search_slots,
     PreviewAvailability: preview.preview_availability,
     ListCalendarFeeds: calendars.list_calendar_feeds,
+    ExportUser: export.export_user,
 }
 
 

@@ -113,6 +113,11 @@ _OLD: dict[str, tuple[str, str, str]] = {
         f"gen_random_uuid(), 'n', 'n@example.org', {_LONG_AGO}",
         "",
     ),
+    "forgotten_people": (
+        "forgotten_people (person_id, forgotten_at)",
+        f"gen_random_uuid(), {_AGO}",
+        "",
+    ),
     "past_hours": (
         "consultant_availability_slots (consultant_user_id, start_time, end_time, status, source)",
         f"consultant_user_id, {_AGO}, {_AGO} + interval '1 hour', 'unavailable', 'manual'",

@@ -24,6 +24,7 @@ from booking_tasks.models import (
     AvailabilitySlot,
     ConsultationRequest,
     DirectoryUser,
+    ForgottenPerson,
     OccupiedTime,
     PastCount,
     ScheduledSession,
@@ -199,7 +200,7 @@ def test_a_reversal_goes_with_what_it_reverses_and_not_before(db: Session, ctx: 
     one, two = ended(db, 800), ended(db, 800)
     pool = one.consultation_service_type_id
     for request, days in ((one, 800), (two, 10)):
-        given = credit(
+        assignment = credit(
             db, pool, who, 900, credit_type=CreditType.ASSIGNMENT, consultation_request_id=request.id
         )
         credit(
@@ -209,7 +210,7 @@ def test_a_reversal_goes_with_what_it_reverses_and_not_before(db: Session, ctx: 
             days,
             credit_type=CreditType.REVERSAL,
             consultation_request_id=request.id,
-            reverses=given.id,
+            reverses=assignment.id,
         )
     assert purge(db, ctx, "credits", limit=1) == 1
     assert purge(db, ctx, "credits", limit=1) == 0
@@ -327,6 +328,15 @@ def test_people_go_when_nothing_refers_to_them_any_more(db: Session, ctx: Contex
     }
 
 
+def test_the_id_of_a_forgotten_person_goes_with_the_last_row_that_has_it(db: Session, ctx: Context) -> None:
+    request, profile = ended(db, 1), consultant(db)
+    used = {request.requester_user_id, profile.consultant_user_id}
+    db.add_all(ForgottenPerson(person_id=one, forgotten_at=NOW) for one in (*used, uuid7()))
+    db.flush()
+    assert purge(db, ctx, "forgotten_people") == 1
+    assert {row.person_id for row in left(db, ForgottenPerson)} == used
+
+
 def test_hours_that_are_over_go_and_reservations_stay(db: Session, ctx: Context) -> None:
     who = consultant(db).consultant_user_id
     session = booked_session(db, NOW - timedelta(days=200))
@@ -358,8 +368,8 @@ def test_hours_that_are_over_go_and_reservations_stay(db: Session, ctx: Context)
     slots = {(row.status, (NOW - row.end_time).days) for row in left(db, AvailabilitySlot)}
     assert slots == {("available", 89), ("unavailable", 89), ("booked", 199)}
     assert session.status == "scheduled"
-    days = {row.local_date for row in left(db, AvailabilityRule)}
-    assert days == {None, (NOW - timedelta(days=89)).date()}
+    dates = {row.local_date for row in left(db, AvailabilityRule)}
+    assert dates == {None, (NOW - timedelta(days=89)).date()}
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO booking_a
 
 -- The application may read the step of the schema, the stepped clock, who is where (triggers write that, with the
 -- owner's rights) and the allowed steps, and not change them.
--- The history is inserted and deleted when it is old, never updated. (Locking a row needs the right to update some
--- column: `position` is numbered by PostgreSQL itself.)
+-- The history is inserted and deleted when it is old, never updated, except by forget_in_events, which nobody else
+-- may call. (Locking a row needs the right to update some column: `position` is numbered by PostgreSQL itself.)
 DO $$
 BEGIN
     IF to_regclass('public.alembic_version') IS NOT NULL THEN
@@ -22,6 +22,10 @@ BEGIN
     IF to_regclass('public.events') IS NOT NULL THEN
         REVOKE UPDATE ON public.events FROM booking_app;
         GRANT UPDATE (position) ON public.events TO booking_app;
+    END IF;
+    IF to_regproc('public.forget_in_events_v1') IS NOT NULL THEN
+        REVOKE ALL ON FUNCTION public.forget_in_events_v1 FROM PUBLIC, booking_reader;
+        GRANT EXECUTE ON FUNCTION public.forget_in_events_v1 TO booking_app;
     END IF;
 END
 $$;
@@ -136,6 +140,9 @@ BEGIN
                ('events', '
                     id, position, type, occurred_at, consultation_request_id,
                     scheduled_session_id, consultant_user_id, actor, entry_point, message_id
+               '),
+               ('forgotten_people', '
+                    person_id, forgotten_at
                '),
                ('free_slots', '
                     consultant_user_id, start_time, end_time

@@ -1,0 +1,1 @@
+"""Forgetting a person, and exporting what is known of one."""

@@ -1,0 +1,1 @@
+DELETE FROM directory_users WHERE user_id = :user;

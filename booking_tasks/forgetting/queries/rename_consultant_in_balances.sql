@@ -1,0 +1,1 @@
+UPDATE assignment_balances SET consultant_user_id = :person WHERE consultant_user_id = :user;

@@ -1,0 +1,1 @@
+"""The tests of forgetting and exporting a person."""
