@@ -222,8 +222,7 @@ def _reply_to_ended(box: Mailbox) -> Outcome:
 
 
 def _forget_with_session(w: World) -> Outcome:
-    w.session()
-    return w.run(ForgetUser, user_id=w.who)
+    return w.run(ForgetUser, user_id=w.session().consultant_user_id)
 
 
 SCENARIOS: dict[type[Query[Any]], dict[str, Scenario]] = {
