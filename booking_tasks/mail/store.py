@@ -21,6 +21,7 @@ from booking_tasks.models import (
     AvailabilitySlot,
     ConsultationRequest,
     DirectoryUser,
+    ForgottenPerson,
     ScheduledSession,
     ServiceType,
 )
@@ -52,7 +53,10 @@ def counterpart_name(db: Session, user_id: UUID, language: Language) -> str:
     The mail of one side depends on that side's own entry alone.
     """
     name = db.execute(select(DirectoryUser.name).where(DirectoryUser.user_id == user_id)).scalar_one_or_none()
-    return (name and one_line(name)) or render_text("unknown_name", language)
+    if name and one_line(name):
+        return one_line(name)
+    is_forgotten = db.get(ForgottenPerson, user_id) is not None
+    return render_text("forgotten_name" if is_forgotten else "unknown_name", language)
 
 
 def calendar_copy(

@@ -22,8 +22,8 @@ from booking_tasks.contracts import (
 from booking_tasks.forgetting import export
 from booking_tasks.holds import service as holds
 from booking_tasks.mail.calendar_copy import Sender
-from booking_tasks.mail.render import render_text
 from booking_tasks.mail.message import Mailbox
+from booking_tasks.mail.render import render_text
 from booking_tasks.mail.store import calendar_copy
 from booking_tasks.models import (
     AssignmentCredit,
@@ -68,7 +68,7 @@ def test_a_session_ahead_is_cancelled_and_the_other_side_is_notified(db: Session
     assert mails == {str(consultant): "waiting", str(row.requester_user_id): "skipped"}
     sender = Sender(Mailbox("Desk", "desk@example.org"), "booking.example.org")
     copy = calendar_copy(db, sender, row, consultant, ctx.policies)
-    assert copy.counterpart == render_text("unknown_name", "en")
+    assert copy.counterpart == render_text("forgotten_name", "en")
     assert copy.details is None
 
 
