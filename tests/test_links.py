@@ -97,6 +97,27 @@ def test_the_same_answer_by_the_same_link_is_the_same_message() -> None:
     )
 
 
+def test_links_of_the_previous_secret_are_read_and_new_ones_signed_with_the_current() -> None:
+    old, new, one = "o" * 40, "n" * 40, grant()
+    before, after = Links("https://b.example.org", old), Links("https://b.example.org", new, old)
+    assert after.read("answers", before.token(one)) == one
+    assert after.token(one) == Links("https://b.example.org", new).token(one) != before.token(one)
+    assert after.read("answers", after.token(one)) == one
+    assert after.read("offers", before.token(one)) is None
+    assert Links("https://b.example.org", new).read("answers", before.token(one)) is None
+    assert Links("https://b.example.org", new, "x" * 40).read("answers", before.token(one)) is None
+    assert old not in repr(after)
+
+
+def test_the_previous_secret_is_a_setting() -> None:
+    values = {"public_url": "https://b.example.org", "link_secret": "n" * 32}
+    assert load_settings(values | {"link_secret_previous": ""}).links == Links(
+        "https://b.example.org", "n" * 32
+    )
+    made = load_settings(values | {"link_secret_previous": "o" * 32}).links
+    assert made == Links("https://b.example.org", "n" * 32, "o" * 32)
+
+
 def test_without_an_address_there_are_no_links() -> None:
     assert load_settings({"public_url": ""}).links is None
     assert load_settings({"link_secret": "s" * 32}).links is None
@@ -108,6 +129,11 @@ def test_without_an_address_there_are_no_links() -> None:
     ("values", "expected"),
     [
         ({"BOOKING_PUBLIC_URL": "https://b.example.org"}, "BOOKING_LINK_SECRET: is needed"),
+        (
+            {"BOOKING_LINK_SECRET": "s" * 32, "BOOKING_LINK_SECRET_PREVIOUS": "s" * 32},
+            "BOOKING_LINK_SECRET_PREVIOUS: is the same as BOOKING_LINK_SECRET",
+        ),
+        ({"BOOKING_LINK_SECRET_PREVIOUS": "short"}, "BOOKING_LINK_SECRET_PREVIOUS: must have at least 32"),
         ({"BOOKING_LINK_SECRET": "short"}, "BOOKING_LINK_SECRET: must have at least 32"),
         ({"BOOKING_PUBLIC_URL": "b.example.org"}, "BOOKING_PUBLIC_URL: must be an address such as https://"),
         ({"BOOKING_PUBLIC_URL": "https://b.example.org?x=1"}, "BOOKING_PUBLIC_URL: .*, without query"),

@@ -167,6 +167,7 @@ class Settings(BaseSettings):
     reply_authserv: Annotated[Token | None, NoneWhenEmpty] = None
     public_url: Annotated[WebAddress | None, NoneWhenEmpty] = None
     link_secret: SecretStr | None = Field(None, validate_default=True)
+    link_secret_previous: SecretStr | None = None
 
     # -- reminders and attendance ------------------------------------------------------------------
     reminder_offsets: Durations = (timedelta(hours=24), timedelta(hours=1))
@@ -286,6 +287,21 @@ class Settings(BaseSettings):
             raise ValueError(f"must have at least {_SHORTEST_SECRET} characters; make secrets makes one")
         return value if secret else None
 
+    @field_validator("link_secret_previous")
+    @classmethod
+    def _secret_of_older_links(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        secret = value.get_secret_value() if value else ""
+        if not secret:
+            return None
+        if len(secret) < _SHORTEST_SECRET:
+            raise ValueError(
+                f"must have at least {_SHORTEST_SECRET} characters; set what BOOKING_LINK_SECRET was"
+            )
+        current = info.data.get("link_secret")
+        if current is not None and current.get_secret_value() == secret:
+            raise ValueError("is the same as BOOKING_LINK_SECRET; set what that was before, or leave it out")
+        return value
+
     @field_validator("event_queue")
     @classmethod
     def _queue_for_the_task(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -303,7 +319,12 @@ class Settings(BaseSettings):
         """The maker of signed links, or None when mails contain no links."""
         if self.public_url is None or self.link_secret is None:
             return None
-        return Links(self.public_url, self.link_secret.get_secret_value())
+        previous = self.link_secret_previous
+        return Links(
+            self.public_url,
+            self.link_secret.get_secret_value(),
+            None if previous is None else previous.get_secret_value(),
+        )
 
     @property
     def broker(self) -> str:

@@ -40,10 +40,15 @@ class Grant:
 
 @dataclass(frozen=True)
 class Links:
-    """Makes and reads the links of this deployment. `address` is the public address of the web pages."""
+    """Makes and reads the links of this deployment. `address` is the public address of the web pages.
+
+    `secret` signs; links that `previous_secret` has signed are read as well, so that a secret can be replaced
+    while links are in use.
+    """
 
     address: str
     secret: str = field(repr=False)
+    previous_secret: str | None = field(default=None, repr=False)
 
     def url(self, path: str, grant: Grant) -> str:
         """Return the whole link: address, path and token."""
@@ -53,9 +58,7 @@ class Links:
         """Return the token of a grant; it is always the same for the same grant."""
         seconds = int(grant.until.timestamp()).to_bytes(_INSTANT, "big")
         content = grant.subject.bytes + grant.person.bytes + seconds
-        return (
-            base64.urlsafe_b64encode(content + self._signature(grant.purpose, content)).decode().rstrip("=")
-        )
+        return _text(content + _signature(self.secret, grant.purpose, content))
 
     def read(self, purpose: str, token: str) -> Grant | None:
         """Return the grant of a valid token for this purpose, expired or not; None for any other text."""
@@ -66,20 +69,27 @@ class Links:
         except binascii.Error:
             return None
         content, signature = whole[:-_SIGNATURE], whole[-_SIGNATURE:]
-        if not hmac.compare_digest(signature, self._signature(purpose, content)):
+        secrets = [self.secret] if self.previous_secret is None else [self.secret, self.previous_secret]
+        if not any(hmac.compare_digest(signature, _signature(one, purpose, content)) for one in secrets):
             return None
-        grant = Grant(
+        # Base64 has several spellings of one content; only one of them is a valid link.
+        if not hmac.compare_digest(_text(whole), token):
+            return None
+        return Grant(
             purpose,
             UUID(bytes=content[:16]),
             UUID(bytes=content[16:32]),
             datetime.fromtimestamp(int.from_bytes(content[32:], "big"), UTC),
         )
-        # Base64 has several spellings of one content; only one of them is a valid link.
-        return grant if hmac.compare_digest(self.token(grant), token) else None
 
-    def _signature(self, purpose: str, content: bytes) -> bytes:
-        text = _CONTEXT + purpose.encode() + b"\0" + content
-        return hmac.new(self.secret.encode(), text, hashlib.sha256).digest()[:_SIGNATURE]
+
+def _text(whole: bytes) -> str:
+    return base64.urlsafe_b64encode(whole).decode().rstrip("=")
+
+
+def _signature(secret: str, purpose: str, content: bytes) -> bytes:
+    text = _CONTEXT + purpose.encode() + b"\0" + content
+    return hmac.new(secret.encode(), text, hashlib.sha256).digest()[:_SIGNATURE]
 
 
 def answer_message_id(token: str, answer: str) -> UUID:

@@ -17,7 +17,7 @@ from anyio.to_thread import current_default_thread_limiter
 from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -112,10 +112,13 @@ async def _show(links: Links, request: Request) -> Response:
 
 async def _answer(links: Links, request: Request) -> Response:
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _MAX_BODY_BYTES:
-            return _plain("unknown", 413)
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > _MAX_BODY_BYTES:
+                return _plain("unknown", 413)
+    except ClientDisconnect:  # or cut off because the rest did not come
+        return _plain("unknown", 400)
     return await run_in_threadpool(
         _with_failure_page,
         partial(_take_answer, answer=_answer_in(body)),

@@ -12,11 +12,13 @@ from booking_tasks.kit.logs import configure_logging, logger
 from booking_tasks.kit.settings import settings, unknown_settings
 from booking_tasks.kit.signed_links import Links
 from booking_tasks.web.app import Failures, make_app
+from booking_tasks.web.connections import DeadlineProtocol
 
 log = logger(__name__)
 
-#: The limit of concurrent requests; further ones get status 503.
-_MAX_CONCURRENT = 100
+#: The limit of connections and of requests at once; further ones get status 503. Much fewer threads use the
+#: database, and an idle connection costs little until its deadline.
+_MAX_CONCURRENT = 500
 
 
 def serve(host: str, port: int, failures: Failures, examine_servers: Callable[[], None]) -> None:
@@ -41,10 +43,11 @@ def _exit(*_: object) -> None:
 
 
 def server(links: Links, host: str, port: int, failures: Failures) -> uvicorn.Server:
-    """Make the server: small requests, few at once, and no address of a page in its log."""
+    """Make the server: small requests that arrive in time, and no address of a page in its log."""
     return uvicorn.Server(
         uvicorn.Config(
             make_app(links, failures),
+            http=DeadlineProtocol,
             host=host,
             port=port,
             log_config=None,

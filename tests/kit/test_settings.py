@@ -89,6 +89,7 @@ IMPOSSIBLE: dict[str, tuple[str, ...]] = {
     "BOOKING_REPLY_AUTHSERV": ("mx example org", "mx\nx"),
     "BOOKING_PUBLIC_URL": ("booking.example.org", "ftp://x", "https://x?y=1", "https://x:0"),
     "BOOKING_LINK_SECRET": ("short",),
+    "BOOKING_LINK_SECRET_PREVIOUS": ("short",),
     "BOOKING_REMINDER_OFFSETS": ("1h,60m", "1h,0", "1h,soon", "-1h", "40000d"),
     "BOOKING_EVENT_SOURCE": ("", "a b"),
     "BOOKING_EVENT_TYPE_PREFIX": ("", "a b"),
