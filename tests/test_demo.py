@@ -6,6 +6,8 @@ import email
 import email.policy
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,6 +28,8 @@ from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Job, Sch
 from booking_tasks.ops.demo import people
 from booking_tasks.ops.demo.checks import CHECKS, DemoResults
 from booking_tasks.ops.demo.scenario import Scenario
+from booking_tasks.ops.servers import wait_until
+from tests.faults.fault_injector import children
 
 # -- the demo as its reader runs it ----------------------------------------------------------------
 
@@ -37,6 +41,9 @@ class DemoRun:
     exit_code: int
     output: str
     folder: Path
+    example: str
+    started: list[int]
+    left: list[int]
 
     @property
     def outcome(self) -> dict[str, Any]:
@@ -46,20 +53,63 @@ class DemoRun:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
-    """The demo, run once, in a directory of its own and with no server given."""
+    """The demo, run once with --keep, in a directory of its own and with no server given.
+
+    While it keeps running, the README's example is run with what it prints; then SIGTERM ends it.
+    """
     folder = tmp_path_factory.mktemp("demo")
     inherited = ("DATABASE_URL", "REDIS_URL", "CELERY_", "BOOKING_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(inherited)}
+    log = folder / "log.txt"
+    with log.open("w") as written:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "booking_tasks.ops", "demo", "--keep", "--out", str(folder / "out")],
+            cwd=folder,
+            env=environment | {"PYTHONUNBUFFERED": "1"},
+            stdout=written,
+            stderr=subprocess.STDOUT,
+        )
+    example = ""
+    try:
+        wait_until(
+            lambda: _LAST_LINE in log.read_text() or process.poll() is not None, "the end of the demo", 200
+        )
+        if process.poll() is None:
+            printed = dict(re.findall(r"export (\w+)=(\S+)", log.read_text()))
+            example = run_readme_example(environment | printed, folder)
+        started = descendants(process.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(60)
+    left = [one for one in started if Path(f"/proc/{one}").exists()]
+    return DemoRun(code, log.read_text(), folder / "out", example, started, left)
+
+
+_LAST_LINE = "Ctrl-C stops all of it."
+
+
+def run_readme_example(environment: dict[str, str], folder: Path) -> str:
+    """Run the Python example of the README as it is written; what it prints."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    example = readme.partition("## How another service sends a message")[2]
+    code = example.partition("```python\n")[2].partition("```")[0]
     done = subprocess.run(
-        [sys.executable, "-m", "booking_tasks.ops", "demo", "--out", str(folder / "out")],
+        [sys.executable, "-c", code],
         cwd=folder,
-        env={name: value for name, value in os.environ.items() if not name.startswith(inherited)},
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=200,
+        timeout=60,
     )
-    return DemoRun(done.returncode, done.stdout, folder / "out")
+    return done.stdout
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and those that these have."""
+    own = children(pid)
+    return own + [one for child in own for one in descendants(child)]
 
 
 @pytest.mark.stack
@@ -71,6 +121,18 @@ def test_the_demo_plays_to_its_end_with_every_check_true(demo: DemoRun) -> None:
     assert (demo.outcome["passed"], demo.outcome["failed"]) == (len(CHECKS), 0)
     assert len({check["claim"] for check in checks}) == len(checks) >= 10
     assert 0 < demo.outcome["seconds"] < 120
+
+
+@pytest.mark.stack
+def test_the_example_of_the_readme_works_with_what_it_prints(demo: DemoRun) -> None:
+    assert demo.example == "done scheduled 2027-03-04 13:00:00+00:00\n"
+
+
+@pytest.mark.stack
+def test_a_signal_ends_every_process_that_it_started(demo: DemoRun) -> None:
+    assert len(demo.started) > 5
+    assert demo.left == []
+    assert "stopping" in demo.output
 
 
 @pytest.mark.stack

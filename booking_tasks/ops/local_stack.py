@@ -98,7 +98,7 @@ class LocalStack:
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._exit.close()
-        if error is None:  # after an error the logs stay
+        if not isinstance(error, Exception):  # after an error the logs stay
             shutil.rmtree(self.folder, ignore_errors=True)
 
     @staticmethod

@@ -21,12 +21,17 @@ from booking_tasks.ops.local_stack import LocalStack
 
 
 def run(out: Path, *, keep: bool = False) -> int:
-    """Run the scenario and its checks; returns exit code 0 when every check holds, else 1."""
+    """Run the scenario and its checks; returns exit code 0 when every check holds, else 1.
+
+    SIGTERM and SIGHUP end it with every process of the stack, as Ctrl-C does.
+    """
     console, began = Console(highlight=False, soft_wrap=True), time.monotonic()
     console.print(
         "[bold]booking-tasks demo[/] · PostgreSQL, Valkey, Celery workers and beat of its own · stepped clock"
     )
     local_stack = LocalStack()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _exit)
 
     def report(at: datetime, topic: str, line: str) -> None:
         elapsed = time.monotonic() - began
@@ -47,6 +52,13 @@ def run(out: Path, *, keep: bool = False) -> int:
         console.print(f"the logs of its processes are in {local_stack.folder / 'processes'}")
         return 1
     return 0 if all(check.holds for check in checks) else 1
+
+
+def _exit(number: int, _: object) -> None:
+    """Unwind, so that the stack ends; a second signal must not interrupt that."""
+    for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(one, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def _write_results(out: Path, scenario: Scenario, checks: list[Check], seconds: float) -> None:
@@ -88,13 +100,16 @@ def _print_results(console: Console, checks: list[Check], out: Path) -> None:
 
 
 def _keep_running(console: Console, local_stack: LocalStack) -> None:
-    """Keep everything running until Ctrl-C."""
+    """Keep everything running until Ctrl-C or another signal."""
     console.print("\nEverything keeps running. From another terminal, for example:")
     for name, value in local_stack.environment.items():
         console.print(f"  export {name}={value}", soft_wrap=True)
+    console.print("With these two the example in the README books a session:")
+    for name, id_ in (("MIRA", people.MIRA.id), ("TUTORING", people.TUTORING)):
+        console.print(f"  export {name}={id_}", soft_wrap=True)
     console.print("  psql $DATABASE_URL -c 'SELECT type, occurred_at, reason FROM events ORDER BY position'")
     console.print("Ctrl-C stops all of it.")
     try:
         signal.pause()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         console.print("stopping")
