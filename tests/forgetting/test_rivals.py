@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,7 +11,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select
 
+from booking_tasks.assignment import service as assignment
 from booking_tasks.assignment.tasks import submit_request
+from booking_tasks.context import Context
 from booking_tasks.forgetting.tasks import forget_user
 from booking_tasks.kit import clock
 from booking_tasks.kit.database import transaction
@@ -26,6 +29,7 @@ from booking_tasks.models import (
 from tests import builders
 from tests.absence.test_rivals import at_once, say
 from tests.builders import NOW
+from tests.concurrent_transactions import waits_for_a_lock
 from tests.forgetting.search import places_with, spellings
 from tests.invariants import of_rows
 
@@ -136,3 +140,31 @@ def test_a_consultant_is_forgotten_or_booked_and_never_both(
             assert {one.status for one in db.scalars(select(AvailabilitySlot))} == set()
             assert {one.is_available_for_booking for one in db.scalars(select(Consultant))} == {False}
             assert places_with(db, spellings(consultant)) == []
+
+
+def test_a_request_that_is_being_booked_is_waited_for_and_then_cancelled(
+    people: tuple[UUID, UUID, UUID],
+) -> None:
+    """The session is a row that was not there when forgetting began: a second snapshot has it."""
+    service_type, _, requester = people
+    with transaction() as db:
+        request = builders.request(
+            db,
+            service_type,
+            requester_user_id=requester,
+            status="pending_assignment",
+            request_details="canary",
+        )
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as db:
+            booked = assignment.assign(db, Context(NOW, "sweep", "sweep"), request.id)
+            assert booked.result == "scheduled"
+            db.flush()
+            later = pool.submit(forget(requester))
+            while not waits_for_a_lock():
+                assert not later.done(), "it did not wait for the booking"
+        answer = later.result(30)
+    assert (answer["result"], answer["cancelled_sessions"], answer["withdrawn_requests"]) == ("done", 1, 0)
+    assert_sound()
+    with transaction() as db:
+        assert places_with(db, [*spellings(requester), "canary"]) == []
