@@ -62,6 +62,13 @@ class Party(StrEnum):
     CONSULTANT = "consultant"
 
 
+class InviteMethod(StrEnum):
+    """The methods of mails with an event (RFC 5546): an invitation or update, and a cancellation."""
+
+    REQUEST = "REQUEST"
+    CANCEL = "CANCEL"
+
+
 class JobState(StrEnum):
     """The state of a job row."""
 

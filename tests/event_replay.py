@@ -31,7 +31,13 @@ _FROM_OUTSIDE: dict[str, Callable[[dict[str, Any]], bool]] = {
     JobType.COLLECT_ATTENDANCE: lambda args: args["is_repeat"],
     JobType.OFFER_TIME: lambda args: True,
 }
-_REVISING = {"session.rescheduled", "session.reassigned", "session.cancelled", "session.link_changed"}
+_REVISING = {
+    "session.rescheduled",
+    "session.reassigned",
+    "session.cancelled",
+    "session.link_changed",
+    "session.invites_updated",
+}
 
 
 @dataclass

@@ -265,7 +265,10 @@ def _doubled_letters(jobs: Sequence[Job]) -> list[str]:
     wrong = []
     for job in jobs:
         if job.job_type in {"send_invite", "send_cancellation"}:
-            about = (job.job_type, job.subject_id, job.args["revision"], job.args["recipient"])
+            about = (
+                *(job.job_type, job.subject_id, job.args["revision"], job.args["recipient"]),
+                job.args.get("mailbox_id"),
+            )
             if about in seen:
                 wrong.append(f"two jobs for one letter: {job.key}")
             seen.add(about)

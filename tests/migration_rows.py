@@ -220,4 +220,15 @@ ROWS: dict[str, dict[str, str]] = {
             VALUES ({_OTHER}, '2027-03-01 09:00Z') ON CONFLICT DO NOTHING
         """,
     },
+    "0009_session_mailboxes": {
+        "session_mailboxes": f"""
+            INSERT INTO session_mailboxes (
+                scheduled_session_id, user_id, party, mailbox, address, method, sequence, invited_sequence
+            )
+            VALUES (
+                {_SESSION}, {_REQUESTER}, 'requester', 'mira@example.org', 'Mira@example.org', 'REQUEST', 1, 0
+            )
+            ON CONFLICT DO NOTHING
+        """,
+    },
 }

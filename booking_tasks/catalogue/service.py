@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability.store import lock_consultant
 from booking_tasks.catalogue import store
+from booking_tasks.catalogue.invites_ahead import update_invites
 from booking_tasks.context import Context
 from booking_tasks.contracts import (
     AliasesOutcome,
@@ -30,7 +31,7 @@ _ENVELOPE = {"message_id", "actor"}
 
 
 def upsert_service_type(db: Session, ctx: Context, command: UpsertServiceType) -> ServiceTypeOutcome:
-    """Create or change a service type. Existing sessions stay as they are."""
+    """Create or change a service type. Existing sessions stay as they are, but for a new name."""
     values = command.model_dump(exclude=_ENVELOPE | {"service_type_id"}) | {"id": command.service_type_id}
     if command.assignment_weights is not None:
         own = command.assignment_weights.model_dump(exclude_none=True)
@@ -40,6 +41,7 @@ def upsert_service_type(db: Session, ctx: Context, command: UpsertServiceType) -
                 RefusalCode.CONTRADICTORY_WEIGHTS, "assignment_weights", f"with the deployment's: {fault}"
             )
         values["assignment_weights"] = own
+    name_before = store.locked_service_name(db, command.service_type_id)
     try:
         changed = store.upsert_service_type_row(db, values, ctx.now)
     except store.NameTakenError as error:
@@ -47,6 +49,8 @@ def upsert_service_type(db: Session, ctx: Context, command: UpsertServiceType) -
     ahead = None
     if not command.is_active:
         ahead = store.count_sessions_ahead(db, command.service_type_id, ctx.now)
+    if name_before not in {None, command.name}:
+        update_invites(db, ctx, command.service_type_id)
     return ServiceTypeOutcome(
         result="done" if changed else "already_done",
         service_type_id=command.service_type_id,

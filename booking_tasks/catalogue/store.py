@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg.errors import UniqueViolation
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import Row, delete, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -93,6 +93,22 @@ def replace_aliases(db: Session, aliases: Mapping[str, str], now: datetime) -> b
             ],
         )
     return True
+
+
+def locked_person(db: Session, user_id: UUID) -> Row[str, str] | None:
+    """Name and address of a person, locked against other changes, or None."""
+    return db.execute(
+        select(DirectoryUser.name, DirectoryUser.email)
+        .where(DirectoryUser.user_id == user_id)
+        .with_for_update(key_share=True)
+    ).first()
+
+
+def locked_service_name(db: Session, service_type_id: UUID) -> str | None:
+    """The name of a service type, locked against other changes, or None."""
+    return db.execute(
+        select(ServiceType.name).where(ServiceType.id == service_type_id).with_for_update(key_share=True)
+    ).scalar_one_or_none()
 
 
 def upsert_user_row(db: Session, values: Mapping[str, Any], now: datetime) -> bool:

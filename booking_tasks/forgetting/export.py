@@ -32,6 +32,7 @@ from booking_tasks.models import (
     InboxMessage,
     Job,
     ScheduledSession,
+    SessionMailbox,
     TimeOffer,
 )
 
@@ -91,6 +92,7 @@ def _consultations(who: UUID) -> Iterator[tuple[type[Base], ColumnElement[bool]]
     yield ScheduledSession, is_theirs
     slot = AvailabilitySlot
     yield slot, or_(slot.consultant_user_id == who, slot.requester_user_id == who)
+    yield SessionMailbox, SessionMailbox.user_id == who
     yield AttendanceEvidence, AttendanceEvidence.scheduled_session_id.in_(sessions)
     for model in (TimeOffer, AssignmentDecision):
         yield model, or_(model.consultation_request_id.in_(requests), model.consultant_user_id == who)

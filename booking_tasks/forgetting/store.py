@@ -70,6 +70,7 @@ _OF_ANYBODY = (
     query(__package__, "delete_parked_messages"),
     query(__package__, "erase_requests"),
     query(__package__, "erase_sessions"),
+    query(__package__, "delete_mailboxes"),
     query(__package__, "erase_reservations"),
     query(__package__, "erase_evidence"),
     query(__package__, "erase_offers"),

@@ -6,11 +6,14 @@ to the recipient: no alarm is ever set.
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from icalendar import Calendar, Event, vCalAddress
 
+from booking_tasks.enums import ReplyAnswer
 from booking_tasks.mail.calendar_copy import CalendarCopy, Sender
 from booking_tasks.mail.dates import instant_text
 from booking_tasks.mail.message import Mailbox, Method
@@ -38,6 +41,12 @@ def calendar_part(copy: CalendarCopy, sender: Sender, method: Method) -> bytes:
     result.add("method", method)
     result.add_component(_event(copy, sender, method))
     return _folded(result.to_ical())
+
+
+def content_digest(copy: CalendarCopy, sender: Sender) -> str:
+    """Return a digest of what an invitation shows, whatever its revision and the reader's answer."""
+    shown = replace(copy, revision=0, revised_at=copy.created_at, answer=None)
+    return hashlib.sha256(calendar_part(shown, sender, "REQUEST")).hexdigest()
 
 
 def _event(copy: CalendarCopy, sender: Sender, method: Method) -> Event:
@@ -85,12 +94,13 @@ def _answer_until_text(copy: CalendarCopy) -> str | None:
 
 
 def _attendee(copy: CalendarCopy, *, invited: bool) -> vCalAddress:
-    """The reader; a consultant who has accepted is not asked again."""
+    """The reader, with their answer; who has answered to this time is not asked again."""
     attendee = _address(copy.recipient.mailbox)
     attendee.params["CUTYPE"] = "INDIVIDUAL"
     attendee.params["ROLE"] = "REQ-PARTICIPANT"
-    attendee.params["PARTSTAT"] = "ACCEPTED" if copy.accepted else "NEEDS-ACTION"
-    if invited and not copy.accepted:
+    answer = ReplyAnswer.ACCEPTED if copy.accepted else copy.answer
+    attendee.params["PARTSTAT"] = "NEEDS-ACTION" if answer is None else answer.upper()
+    if invited and answer is None:
         attendee.params["RSVP"] = "TRUE"
     return attendee
 

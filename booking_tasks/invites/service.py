@@ -9,18 +9,19 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
-from booking_tasks.invites import rules, store
-from booking_tasks.invites.calendar import calendar_part
+from booking_tasks.enums import InviteMethod, Party
+from booking_tasks.invites import mailbox_store as boxes
+from booking_tasks.invites import removal, rules, store
+from booking_tasks.invites.calendar import content_digest
+from booking_tasks.invites.session_mail import compose_session_mail
 from booking_tasks.jobs import store as jobs
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped, Snooze
+from booking_tasks.kit.addresses import mailbox_key
 from booking_tasks.mail.calendar_copy import CalendarCopy, Sender
-from booking_tasks.mail.dates import day_text, span_text
-from booking_tasks.mail.message import Method, compose, message_id
-from booking_tasks.mail.render import one_line, render
 from booking_tasks.mail.store import absence_step_state, calendar_copy, session_times
 from booking_tasks.mail.waiting import hold_for_absence
-from booking_tasks.models import ScheduledSession
+from booking_tasks.models import ScheduledSession, SessionMailbox
 from booking_tasks.outbox.job_args import JobArgs, JobType, SendCancellation, SendInvite
 from booking_tasks.requests.confirmation_requests import confirmation_request
 
@@ -32,6 +33,8 @@ def compose_invite(
 
     Raises AwaitedDataError while the directory cannot address the recipient.
     """
+    if boxes.is_being_changed(db, job.args.session_id):
+        return _no_session(db, job.args.session_id)
     session, recipient = store.session(db, job.args.session_id), job.args.recipient
     if session is None or recipient not in (session.requester_user_id, session.consultant_user_id):
         return Skipped("the recipient has no part in the session")
@@ -43,21 +46,81 @@ def compose_invite(
     wait = hold_for_absence(absence_step_state(db, session.id))
     if wait is not None:
         return wait
+    party = Party.REQUESTER if recipient == session.requester_user_id else Party.CONSULTANT
+    since = boxes.answer_due_since(db, session.id, party)
     copy = replace(
         calendar_copy(db, sender, session, recipient, ctx.policies),
         accepted=_has_accepted(db, session, recipient),
+        answer=boxes.recorded_answer(db, session.id, party, since),
     )
-    changed = store.is_invited(db, session.id, recipient, before=session.revision)
-    return _compose(copy, sender, job, "REQUEST", "update" if changed else "invite")
+    digest, box = content_digest(copy, sender), _held_by(db, session, copy, recipient)
+    if _is_shown(db, session, box, digest, since):
+        return Skipped("the mailbox shows this already")
+    changed = _is_update(db, session, recipient, box)
+    address = copy.recipient.mailbox.address
+    boxes.record_invitation(db, job, party, address, session.revision, digest, ctx.now)
+    return compose_session_mail(copy, sender, job, "REQUEST", "update" if changed else "invite")
+
+
+def _is_shown(
+    db: Session, session: ScheduledSession, box: SessionMailbox | None, digest: str, since: int
+) -> bool:
+    """Whether an update that asks nothing would change nothing in the recipient's calendar."""
+    return (
+        box is not None
+        and box.sent_at is not None
+        and box.content_digest == digest
+        and box.sequence >= since
+        and boxes.is_text_update(db, session.id, session.revision)
+    )
+
+
+def _no_session(db: Session, session_id: UUID) -> Skipped | Snooze:
+    if store.session(db, session_id) is None:
+        return Skipped("the recipient has no part in the session")
+    return Snooze("the session is being changed")
+
+
+def _held_by(
+    db: Session, session: ScheduledSession, copy: CalendarCopy, recipient: UUID
+) -> SessionMailbox | None:
+    """The recipient's mailbox, if it may hold the event."""
+    mailbox = mailbox_key(copy.recipient.mailbox.address)
+    return next(
+        (
+            box
+            for box in boxes.mailboxes(db, session.id)
+            if box.mailbox == mailbox and box.user_id == recipient and box.method == InviteMethod.REQUEST
+        ),
+        None,
+    )
+
+
+def _is_update(db: Session, session: ScheduledSession, recipient: UUID, box: SessionMailbox | None) -> bool:
+    """Whether this mailbox has the event already; before mailboxes were stored, whether the person has."""
+    if box is not None:
+        return box.invited_sequence < session.revision
+    if any(one.user_id == recipient for one in boxes.mailboxes(db, session.id)):
+        return False
+    return store.is_invited(db, session.id, recipient, before=session.revision)
 
 
 def compose_cancellation(
     db: Session, ctx: Context, sender: Sender, job: LeasedJob[SendCancellation]
 ) -> bytes | Skipped | Snooze:
     """Compose the cancellation for a person who was invited; snooze while that invitation is being sent."""
-    session, recipient = store.session(db, job.args.session_id), job.args.recipient
+    session = store.session(db, job.args.session_id)
     if session is None:
         return Skipped("there is no such session")
+    if job.args.mailbox_id is not None:
+        return removal.compose_removal(db, ctx, sender, session, job)
+    return _cancellation(db, ctx, sender, session, job)
+
+
+def _cancellation(
+    db: Session, ctx: Context, sender: Sender, session: ScheduledSession, job: LeasedJob[SendCancellation]
+) -> bytes | Skipped | Snooze:
+    recipient = job.args.recipient
     request_id = session.consultation_request_id
     if jobs.is_in_flight(
         db, JobType.SEND_INVITE, session.id, recipient
@@ -73,12 +136,14 @@ def compose_cancellation(
     )
     if reason is not None:
         return Skipped(reason)
-    copy = calendar_copy(db, sender, session, recipient, ctx.policies)
+    copy = removal.last_held_copy(db, ctx, sender, session, job)
+    if copy is None:
+        return Skipped("no mailbox holds it")
     event_id = job.args.reassignment_id
     if event_id is None:
         apology = recipient == session.requester_user_id and store.is_cancelled_by_absence(db, session.id)
-        return _compose(copy, sender, job, "CANCEL", "apology" if apology else "cancellation")
-    return _compose(_as_known_to_former(db, copy, event_id), sender, job, "CANCEL", "taken_over")
+        return compose_session_mail(copy, sender, job, "CANCEL", "apology" if apology else "cancellation")
+    return compose_session_mail(_as_known_to_former(db, copy, event_id), sender, job, "CANCEL", "taken_over")
 
 
 def session_mail_lifetime(
@@ -86,6 +151,18 @@ def session_mail_lifetime(
 ) -> tuple[datetime | None, datetime | None]:
     """Both should arrive before the session's start, and are of use until its end."""
     return session_times(db, args.session_id)
+
+
+def record_sent(db: Session, ctx: Context, job: LeasedJob[JobArgs]) -> None:
+    """Store that the mail server took an invitation or a cancellation."""
+    is_invite = job.job_type == JobType.SEND_INVITE
+    boxes.record_sent(db, job, InviteMethod.REQUEST if is_invite else InviteMethod.CANCEL, ctx.now)
+
+
+def record_failure(db: Session, job: LeasedJob[JobArgs]) -> None:
+    """Forget a mailbox that certainly got nothing: no earlier try was sent, and the last one was refused."""
+    if job.job_type == JobType.SEND_INVITE and job.send_attempts == 0:
+        boxes.forget_refused(db, job)
 
 
 def _has_accepted(db: Session, session: ScheduledSession, recipient: UUID) -> bool:
@@ -103,32 +180,3 @@ def _as_known_to_former(db: Session, copy: CalendarCopy, event_id: UUID) -> Cale
     """The consultation at its time before it was reassigned: the former consultant sees no later change."""
     known = store.time_before(db, event_id)
     return copy if known is None else replace(copy, start=known[0], end=known[1])
-
-
-def _compose(
-    copy: CalendarCopy, sender: Sender, job: LeasedJob[JobArgs], method: Method, template: str
-) -> bytes:
-    reader = copy.recipient
-    rendered = render(
-        template,
-        reader.language,
-        link=copy.join_url if method == "REQUEST" else None,
-        reader=one_line(reader.mailbox.name),
-        sender=sender.mailbox.name,
-        service=one_line(copy.service),
-        counterpart=one_line(copy.counterpart),
-        day=day_text(copy.start, reader.time_zone, reader.language),
-        when=span_text(copy.start, copy.end, reader.time_zone, reader.language),
-        details=copy.details,
-    )
-    return compose(
-        sender=sender.mailbox,
-        recipient=reader.mailbox,
-        subject=rendered.subject,
-        text=rendered.text,
-        html=rendered.html,
-        calendar=calendar_part(copy, sender, method),
-        method=method,
-        message_id=message_id(job.key, sender.uid_domain),
-        date=copy.revised_at,
-    )

@@ -96,7 +96,9 @@ def has_later_cancellation(db: Session, session_id: UUID, recipient: UUID, revis
 
 def _mails(job_type: JobType, subject_id: UUID, recipient: UUID) -> tuple[ColumnElement[bool], ...]:
     to_recipient = Job.args["recipient"].astext == str(recipient)
-    return Job.job_type == job_type, Job.subject_id == subject_id, to_recipient
+    # A mail to a mailbox that is not used any more says nothing of the one that is.
+    to_present = Job.args["mailbox_id"].astext.is_(None)
+    return Job.job_type == job_type, Job.subject_id == subject_id, to_recipient, to_present
 
 
 def _confirmation_notices(request_id: UUID, consultant_user_id: UUID) -> tuple[ColumnElement[bool], ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from booking_tasks.enums import ReplyAnswer
 from booking_tasks.kit.signed_links import Links
 from booking_tasks.mail.dates import Language
 from booking_tasks.mail.message import Mailbox
@@ -43,6 +44,7 @@ class CalendarCopy:
     """A consultation as one side sees it. `details` is the requester's description, for consultants only.
 
     `answer_until` makes it a confirmation request; `accepted` says that the consultant has confirmed.
+    `answer` is what the recipient answered to this time, if they did.
     """
 
     session_id: UUID
@@ -58,3 +60,4 @@ class CalendarCopy:
     details: str | None
     answer_until: datetime | None = None
     accepted: bool = False
+    answer: ReplyAnswer | None = None

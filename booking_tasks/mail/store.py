@@ -63,8 +63,12 @@ def calendar_copy(
     db: Session, sender: Sender, session: ScheduledSession, recipient: UUID, policies: Policies
 ) -> CalendarCopy:
     """A consultation as the recipient may see it. Raises AwaitedDataError as `mail_recipient` does."""
+    return copy_for(db, session, recipient, mail_recipient(db, sender, recipient, policies))
+
+
+def copy_for(db: Session, session: ScheduledSession, recipient: UUID, reader: MailRecipient) -> CalendarCopy:
+    """A consultation as a person may see it, written to `reader`, at whatever address that is."""
     is_requester = recipient == session.requester_user_id
-    reader = mail_recipient(db, sender, recipient, policies)
     other = session.consultant_user_id if is_requester else session.requester_user_id
     return CalendarCopy(
         session_id=session.id,

@@ -38,6 +38,7 @@ from booking_tasks.models.engine import (
     SweepRun,
 )
 from booking_tasks.models.hours import AvailabilityPlan, AvailabilityProjection, ConsultantLeave
+from booking_tasks.models.mailboxes import SessionMailbox
 from booking_tasks.models.offers import TimeOffer
 from booking_tasks.models.policies import ConsultantPolicy
 from booking_tasks.models.slots import AvailabilitySlot, OccupiedTime
@@ -73,6 +74,7 @@ __all__ = [
     "ScheduleRun",
     "ScheduledSession",
     "ServiceType",
+    "SessionMailbox",
     "SpecializationAlias",
     "SteppedClock",
     "SweepRun",

@@ -26,6 +26,7 @@ class EventType(StrEnum):
     SESSION_MEETING_FAILED = "session.meeting_failed"
     SESSION_LINK_MISSING = "session.link_missing"
     SESSION_LINK_CHANGED = "session.link_changed"
+    SESSION_INVITES_UPDATED = "session.invites_updated"
     SESSION_RESCHEDULED = "session.rescheduled"
     SESSION_REASSIGNED = "session.reassigned"
     SESSION_CANCELLED = "session.cancelled"

@@ -31,6 +31,7 @@ class JobType(StrEnum):
     PROVISION_MEETING = "provision_meeting"
     CLOSE_MEETING = "close_meeting"
     COLLECT_ATTENDANCE = "collect_attendance"
+    UPDATE_INVITES = "update_invites"
     SEND_INVITE = "send_invite"
     SEND_CANCELLATION = "send_cancellation"
     SEND_REMINDER = "send_reminder"
@@ -196,6 +197,20 @@ class CollectAttendance(JobArgs):
 
 
 @dataclass(frozen=True)
+class UpdateInvites(JobArgs):
+    """Bring the invitations ahead up to date after a person or a service type changed.
+
+    `change_id` tells two changes apart. `after`: the session behind which a later part begins.
+    """
+
+    job_type = JobType.UPDATE_INVITES
+
+    changed_id: UUID
+    change_id: UUID
+    after: UUID | None = None
+
+
+@dataclass(frozen=True)
 class SendInvite(JobArgs):
     """Invite one side of a session, or send the update of a revision."""
 
@@ -211,7 +226,8 @@ class SendCancellation(JobArgs):
     """Remove a session from one calendar.
 
     `reassignment_id` is the event that gave the session to another consultant, when the recipient is the
-    one who had it before.
+    one who had it before. `mailbox_id` is a mailbox that the recipient does not use any more; it alone is
+    written to.
     """
 
     job_type = JobType.SEND_CANCELLATION
@@ -220,6 +236,7 @@ class SendCancellation(JobArgs):
     revision: int
     recipient: UUID
     reassignment_id: UUID | None = None
+    mailbox_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -267,6 +284,7 @@ ARGS_TYPES: dict[JobType, type[JobArgs]] = {
         ProvisionMeeting,
         CloseMeeting,
         CollectAttendance,
+        UpdateInvites,
         SendInvite,
         SendCancellation,
         SendReminder,

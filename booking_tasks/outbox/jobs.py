@@ -66,6 +66,7 @@ JOB_TYPES: dict[JobType, JobPolicy] = {
     JobType.OFFER_TIME: JobPolicy("sweep", OnUnknownResult.REPEAT),
     JobType.ANNOUNCE_ABSENCE: JobPolicy("sweep", OnUnknownResult.REPEAT),
     JobType.END_PROPOSAL: JobPolicy("sweep", OnUnknownResult.REPEAT),
+    JobType.UPDATE_INVITES: JobPolicy("sweep", OnUnknownResult.REPEAT),
     JobType.CHECK_ATTENDANCE: JobPolicy("sweep", OnUnknownResult.REPEAT),
     JobType.PROVISION_MEETING: _meetings(Deadline.SUBJECT),  # until the session's end
     JobType.CLOSE_MEETING: _meetings(Deadline.WINDOW),  # then the daily comparison finds the room again

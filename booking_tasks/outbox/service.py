@@ -19,7 +19,9 @@ from booking_tasks.outbox.job_args import JobType
 from booking_tasks.outbox.jobs import NewJob
 from booking_tasks.outbox.pending_wakeups import wake_after_commit
 from booking_tasks.outbox.workflow import (
+    NO_UPDATE,
     DomainEvent,
+    InviteUpdate,
     PlanSnapshot,
     RequestSnapshot,
     SessionSnapshot,
@@ -56,13 +58,14 @@ def record_event(
     former_consultant: UUID | None = None,
     consultant_user_id: UUID | None = None,
     plan: PlanSnapshot | None = None,
+    update: InviteUpdate = NO_UPDATE,
 ) -> UUID:
     """Insert one event and the jobs that follow from it; returns the event's id.
 
     `before` and `after` hold what changed, as JSON values. Request events need `request` and session events
     need `session`, already changed. `former_consultant` had the session before; `consultant_user_id` is the
     consultant of a request event while the request is assigned to nobody; `plan` is the absence plan, or the
-    proposal of one, of the event.
+    proposal of one, of the event; `update` says whose invitations it sends again.
     """
     made = outbox_entry(
         ctx,
@@ -74,6 +77,7 @@ def record_event(
         reason=reason,
         consultant_user_id=consultant_user_id,
         plan=plan,
+        update=update,
     )
     append_event(db, ctx, made)
     return UUID(made.event["id"])
@@ -97,10 +101,11 @@ def outbox_entry(
     reason: str | None = None,
     consultant_user_id: UUID | None = None,
     plan: PlanSnapshot | None = None,
+    update: InviteUpdate = NO_UPDATE,
 ) -> OutboxEntry:
     """What `record_event` inserts, for a statement that inserts it together with the change itself."""
     event_id = uuid7()
-    event = DomainEvent(type_, event_id, ctx.now, ctx.policies, request, session, plan)
+    event = DomainEvent(type_, event_id, ctx.now, ctx.policies, request, session, plan, update)
     subject = session or request
     ids = {
         "consultation_request_id": request.id if request else session.request_id if session else None,

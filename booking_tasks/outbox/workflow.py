@@ -68,6 +68,18 @@ class PlanSnapshot:
 
 
 @dataclass(frozen=True)
+class InviteUpdate:
+    """Who is invited or updated again, and which mailboxes lose the event: pairs of person and mailbox."""
+
+    recipients: tuple[UUID, ...] = ()
+    removed: tuple[tuple[UUID, UUID], ...] = ()
+
+
+#: The update of most events: nobody is written to because of names or addresses.
+NO_UPDATE = InviteUpdate()
+
+
+@dataclass(frozen=True)
 class DomainEvent:
     """One event, as the reactions below see it."""
 
@@ -78,6 +90,7 @@ class DomainEvent:
     request: RequestSnapshot | None = None
     session: SessionSnapshot | None = None
     plan: PlanSnapshot | None = None
+    update: InviteUpdate = NO_UPDATE
 
 
 Reaction = Callable[[DomainEvent], Iterable[NewJob]]
@@ -179,6 +192,22 @@ def send_invites_if_linked(event: DomainEvent) -> Iterable[NewJob]:
         yield from send_invites(event)
 
 
+def provision_missing_meeting(event: DomainEvent) -> Iterable[NewJob]:
+    """Go on making the meeting link, which an earlier revision of the session has not got yet."""
+    if _session(event).join_url is None:
+        yield from provision_meeting(event)
+
+
+def update_mailboxes(event: DomainEvent) -> Iterable[NewJob]:
+    """Send the event to those who are to have it now, and remove it from mailboxes that are not used."""
+    session = _session(event)
+    for person in event.update.recipients:
+        yield NewJob(SendInvite(session.id, session.revision, person), event.now)
+    for person, mailbox_id in event.update.removed:
+        args = SendCancellation(session.id, session.revision, person, mailbox_id=mailbox_id)
+        yield NewJob(args, event.now)
+
+
 def send_cancellations(event: DomainEvent) -> Iterable[NewJob]:
     """Remove the session from both calendars."""
     session = _session(event)
@@ -256,6 +285,12 @@ REACTIONS: dict[EventType, tuple[Reaction, ...]] = {
     EventType.SESSION_MEETING_FAILED: (send_invites,),
     EventType.SESSION_LINK_MISSING: (),
     EventType.SESSION_LINK_CHANGED: (send_invites, schedule_reminders, schedule_attendance_checks),
+    EventType.SESSION_INVITES_UPDATED: (
+        update_mailboxes,
+        provision_missing_meeting,
+        schedule_reminders,
+        schedule_attendance_checks,
+    ),
     EventType.SESSION_RESCHEDULED: (
         provision_meeting,
         send_invites_if_linked,
@@ -305,6 +340,7 @@ PUBLISHED = (
         EventType.SESSION_SIDE_MISSING,
         EventType.SESSION_BILLED,
         EventType.SESSION_LINK_CHANGED,
+        EventType.SESSION_INVITES_UPDATED,
     }
 )
 

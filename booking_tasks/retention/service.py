@@ -22,6 +22,7 @@ _PARTS: dict[str, Callable[[Session, Context, Retention, int], int]] = {
     "assignment_batches": lambda db, ctx, ages, limit: store.delete_assignment_batches(
         db, ctx.now - ages.jobs, limit
     ),
+    "session_mailboxes": lambda db, ctx, ages, limit: store.delete_mailboxes(db, ctx.now - ages.jobs, limit),
     "dead_letters": lambda db, _, ages, limit: store.delete_dead_letters(db, ages.dead_letters, limit),
     "parked_messages": lambda db, _, ages, limit: store.delete_parked_messages(db, ages.dead_letters, limit),
     "schedule_runs": lambda db, ctx, _, limit: store.delete_schedule_runs(

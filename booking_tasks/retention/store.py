@@ -27,6 +27,7 @@ from booking_tasks.models import (
     ParkedMessage,
     ScheduledSession,
     ScheduleRun,
+    SessionMailbox,
 )
 from booking_tasks.states import OPEN
 
@@ -71,6 +72,21 @@ def delete_evidence(db: Session, age: timedelta, limit: int) -> int:
         .order_by(AttendanceEvidence.recorded_at)
     )
     return _delete(db, AttendanceEvidence, (AttendanceEvidence.id,), old, limit)
+
+
+def delete_mailboxes(db: Session, before: datetime, limit: int) -> int:
+    """Delete what mailboxes hold of ended sessions, last written to before an instant; returns how many."""
+    box = SessionMailbox
+    old = (
+        select(box.id)
+        .join(ScheduledSession, ScheduledSession.id == box.scheduled_session_id)
+        .where(
+            func.coalesce(box.updated_at, box.created_at) < before,
+            ScheduledSession.status.not_in(OPEN),
+        )
+        .order_by(box.created_at)
+    )
+    return _delete(db, box, (box.id,), old, limit)
 
 
 def delete_leaves(db: Session, before: datetime, limit: int) -> int:

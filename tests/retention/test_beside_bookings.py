@@ -56,6 +56,12 @@ _OLD: dict[str, tuple[str, str, str]] = {
         f"id, 'room_opened', {_AGO}, 'platform', n::text, {_AGO}",
         ", scheduled_sessions WHERE status = 'completed'",
     ),
+    "session_mailboxes": (
+        "session_mailboxes (scheduled_session_id, user_id, party, mailbox, address, method, sequence,"
+        " invited_sequence, created_at)",
+        f"id, requester_user_id, 'requester', n || '@x.org', n || '@x.org', 'REQUEST', 0, 0, {_AGO}",
+        ", scheduled_sessions WHERE status = 'completed'",
+    ),
     "leaves": (
         "consultant_leaves (consultant_user_id, start_local, end_local, reason)",
         f"consultant_user_id, {_AGO} - interval '1 day', {_AGO}, 'ill'",

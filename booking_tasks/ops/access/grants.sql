@@ -175,6 +175,10 @@ BEGIN
                     requester_attendance, consultant_attendance, judged_at, created_at,
                     updated_at, substitute_user_id, live_id, serving_user_id
                '),
+               ('session_mailboxes', '
+                    id, scheduled_session_id, user_id, party, method, sequence,
+                    invited_sequence, job_id, sent_at, created_at, updated_at
+               '),
                ('specialization_aliases', '
                     alias, specialization, created_at
                '),

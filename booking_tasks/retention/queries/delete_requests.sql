@@ -61,6 +61,10 @@ evidence AS (
     DELETE FROM attendance_evidence WHERE scheduled_session_id IN (SELECT held.id FROM held)
 ),
 
+mailboxes AS (
+    DELETE FROM session_mailboxes WHERE scheduled_session_id IN (SELECT held.id FROM held)
+),
+
 offers AS (
     DELETE FROM time_offers WHERE consultation_request_id IN (SELECT gone.id FROM gone)
 ),

@@ -1,0 +1,1 @@
+DELETE FROM session_mailboxes WHERE user_id = :user;
