@@ -17,6 +17,10 @@ from booking_tasks.enums import Attendance, EvidenceType, Party, SessionStatus
 #: where the leaving was not seen, that somebody stayed.
 EARLY = timedelta(minutes=15)
 
+#: Platforms report one leaving more than once, when a connection ends and again when the room notices. A
+#: leaving of the same side and source at most this long after the one that ended a visit is such a repeat.
+REPEATED = timedelta(seconds=60)
+
 #: At one instant: who arrives and leaves again was there for no time at all.
 _ORDER: dict[str, int] = {EvidenceType.JOINED: 0, EvidenceType.LEFT: 1}
 
@@ -51,12 +55,21 @@ class EvidenceItem:
 class Trace:
     """What the evidence shows of one side in a scheduled time: presence, and whether it is unclear.
 
-    `unclear` is true for a leaving in that time whose joining nobody saw, and for a joining long
-    before the start whose leaving nobody saw: neither shows presence, both forbid `absent`.
+    `unclear` is true for a leaving after the start that no open joining of its source explains, and for a
+    joining long before the start whose leaving nobody saw: neither shows presence, both forbid `absent`.
     """
 
     presence: tuple[Interval, ...]
     unclear: bool
+
+
+@dataclass(frozen=True)
+class _Visits:
+    """What one source saw of one side: visits with an end, joinings and leavings without their other half."""
+
+    ended: list[Interval]
+    open_since: list[datetime]
+    unexplained: list[datetime]
 
 
 def trace(seen: Iterable[EvidenceItem], party: Party, agreed: Interval) -> Trace:
@@ -71,35 +84,34 @@ def trace(seen: Iterable[EvidenceItem], party: Party, agreed: Interval) -> Trace
     visits: list[Interval] = []
     unclear = False
     for source in {one.source for one in items if one.party == party}:
-        ended, open_since = _visits(items, party, source)
-        visits += ended
-        visits += [Interval(since, agreed.end) for since in open_since if since >= agreed.start - EARLY]
-        unclear |= any(since < agreed.start - EARLY for since in open_since)
-    return Trace(_merged(visits, agreed), unclear or _left_unseen(items, party, agreed))
+        own = _visits(items, party, source)
+        early = [since for since in own.open_since if since < agreed.start - EARLY]
+        visits += own.ended
+        visits += [Interval(since, agreed.end) for since in own.open_since if since not in early]
+        unclear |= bool(early) or any(at > agreed.start for at in own.unexplained)
+    return Trace(_merged(visits, agreed), unclear)
 
 
-def _visits(
-    items: frozenset[EvidenceItem], party: Party, source: str
-) -> tuple[list[Interval], list[datetime]]:
-    """Return the visits with an end, and the times of joining without one."""
+def _visits(items: frozenset[EvidenceItem], party: Party, source: str) -> _Visits:
     own = (one for one in items if one.party == party and one.source == source)
-    ended: list[Interval] = []
+    found = _Visits([], [], [])
     unended: list[datetime] = []
     for one in sorted(own, key=lambda one: (one.at, _ORDER[one.evidence_type])):
         if one.evidence_type == EvidenceType.JOINED:
             unended.append(one.at)
         elif unended:
-            ended.append(Interval(unended.pop(), one.at))
-    open_since = []
+            found.ended.append(Interval(unended.pop(), one.at))
+        elif not found.ended or one.at - found.ended[-1].end > REPEATED:
+            found.unexplained.append(one.at)
     for since in unended:
         closings = [
             one.at for one in items if one.evidence_type == EvidenceType.ROOM_CLOSED and one.at >= since
         ]
         if closings:
-            ended.append(Interval(since, min(closings)))
+            found.ended.append(Interval(since, min(closings)))
         else:
-            open_since.append(since)
-    return ended, open_since
+            found.open_since.append(since)
+    return found
 
 
 def _merged(visits: Iterable[Interval], agreed: Interval) -> tuple[Interval, ...]:
@@ -114,17 +126,6 @@ def _merged(visits: Iterable[Interval], agreed: Interval) -> tuple[Interval, ...
         else:
             merged.append(Interval(start, end))
     return tuple(merged)
-
-
-def _left_unseen(items: frozenset[EvidenceItem], party: Party, agreed: Interval) -> bool:
-    own = [one for one in items if one.party == party]
-    joined = [one.at for one in own if one.evidence_type == EvidenceType.JOINED]
-    return any(
-        one.evidence_type == EvidenceType.LEFT
-        and one.at > agreed.start
-        and not any(at <= one.at for at in joined)
-        for one in own
-    )
 
 
 def side_attendance(

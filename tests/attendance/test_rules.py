@@ -120,12 +120,67 @@ ATTENDED: dict[str, tuple[list[EvidenceItem], Attendance]] = {
     "a leaving nobody saw begin": ([opened(0), left(30)], Attendance.UNKNOWN),
     "a leaving before the start nobody saw begin": ([opened(0), left(-5)], Attendance.ABSENT),
     "a joining of an earlier day nobody saw end": ([opened(0), joined(-1440)], Attendance.UNKNOWN),
+    "a second joining was lost": ([opened(0), joined(0), left(0.5), left(50)], Attendance.UNKNOWN),
+    "the same, delivered backwards": ([left(50), left(0.5), joined(0), opened(0)], Attendance.UNKNOWN),
+    "a second joining was lost, a third was not": (
+        [opened(0), joined(0), left(0.5), left(20), joined(30), left(30.4)],
+        Attendance.UNKNOWN,
+    ),
+    "a leaving that was reported twice": ([opened(0), joined(0), left(0.5), left(0.6)], Attendance.ABSENT),
+    "twice at the limit": ([opened(0), joined(0), left(0.5), left(1.5)], Attendance.ABSENT),
+    "twice, beyond the limit": ([opened(0), joined(0), left(0.5), left(1.52)], Attendance.UNKNOWN),
+    "three times, counted from the first": (
+        [opened(0), joined(0), left(0.5), left(1.3), left(2.1)],
+        Attendance.UNKNOWN,
+    ),
+    "a repeat is of its own source": (
+        [opened(0), joined(0), left(0.5), left(0.6, source="report")],
+        Attendance.UNKNOWN,
+    ),
+    "another source lost the joining": (
+        [opened(0), joined(0), left(0.5), left(50, source="report")],
+        Attendance.UNKNOWN,
+    ),
+    "the other side left unseen": (
+        [opened(0), left(50, Party.CONSULTANT), joined(0), left(0.5)],
+        Attendance.ABSENT,
+    ),
+    "a leaving long before nobody saw begin, and a repeat": (
+        [opened(0), joined(-9), left(-8), left(-7.5)],
+        Attendance.ABSENT,
+    ),
+    "a repeat over the start": ([opened(0), joined(-9), left(-0.5), left(0.4)], Attendance.ABSENT),
+    "came early, left, and left again": ([opened(0), joined(-9), left(-8), left(50)], Attendance.UNKNOWN),
+    "each of two devices left": (
+        [opened(0), joined(0), joined(0.1), left(0.3), left(0.5)],
+        Attendance.ABSENT,
+    ),
+    "two devices, three leavings": (
+        [opened(0), joined(0), joined(0.1), left(0.3), left(0.5), left(50)],
+        Attendance.UNKNOWN,
+    ),
+    "in and out in the same second, and left again": (
+        [opened(0), joined(5), left(5), left(50)],
+        Attendance.UNKNOWN,
+    ),
+    "enough presence stands beside a lost joining": (
+        [joined(0), left(10), left(50)],
+        Attendance.ATTENDED,
+    ),
 }
 
 
 @pytest.mark.parametrize(("seen", "expected"), ATTENDED.values(), ids=ATTENDED.keys())
 def test_attendance_of_one_side(seen: list[EvidenceItem], expected: Attendance) -> None:
     assert side_attendance(seen, Party.REQUESTER, AGREED, MINIMUM) == expected
+
+
+def test_a_lost_second_joining_of_either_side_accuses_nobody() -> None:
+    for side, other in zip(SIDES, reversed(SIDES), strict=True):
+        seen = [opened(0), joined(0, other), joined(0, side), left(0.5, side), left(50, side)]
+        came = {one: side_attendance(seen, one, AGREED, MINIMUM) for one in SIDES}
+        assert came == {side: "unknown", other: "attended"}
+        assert verdict(came[Party.REQUESTER], came[Party.CONSULTANT]) == "attendance_unknown"
 
 
 def test_a_session_shorter_than_the_minimum_needs_the_whole_of_it() -> None:
@@ -168,6 +223,10 @@ MISSING: dict[str, tuple[list[EvidenceItem], tuple[Party, ...]]] = {
         (Party.REQUESTER,),
     ),
     "a report made while it runs is no proof": ([reported(10)], ()),
+    "who left again after a lost joining is not missing": (
+        [opened(0), joined(-9), left(-8), left(5)],
+        (Party.CONSULTANT,),
+    ),
     "whose leaving alone was seen is not missing": ([left(5), joined(2, Party.CONSULTANT)], ()),
 }
 
@@ -237,3 +296,36 @@ def test_more_presence_never_makes_an_attended_side_absent(
 ) -> None:
     more = [*seen, joined(start, party, "witness"), left(start + 5, party, "witness")]
     assert side_attendance(more, party, AGREED, MINIMUM) == "attended"
+
+
+def _visits_of(party: Party, source: str) -> st.SearchStrategy[list[tuple[EvidenceItem, EvidenceItem]]]:
+    """Return visits of one side as one source saw them: in order, none inside another, two minutes apart."""
+    return st.lists(st.integers(-10, 60), unique=True, max_size=8).map(
+        lambda marks: [
+            (joined(2 * a, party, source), left(2 * b, party, source))
+            for a, b in list(pairwise(sorted(marks)))[::2]
+        ]
+    )
+
+
+@given(_visits_of(Party.REQUESTER, "platform"), _visits_of(Party.REQUESTER, "report"), st.data())
+def test_lost_joinings_never_make_a_side_absent(
+    platform: list[tuple[EvidenceItem, EvidenceItem]],
+    report: list[tuple[EvidenceItem, EvidenceItem]],
+    data: st.DataObject,
+) -> None:
+    visits = [*platform, *report]
+    lost = data.draw(st.sets(st.sampled_from(visits))) if visits else set()
+    whole = [opened(0), *(one for visit in visits for one in visit)]
+    received = [opened(0), *(one for visit in visits for one in (visit[1:] if visit in lost else visit))]
+    if side_attendance(whole, Party.REQUESTER, AGREED, MINIMUM) == "attended":
+        assert side_attendance(received, Party.REQUESTER, AGREED, MINIMUM) != "absent"
+
+
+@given(_anything, st.sampled_from(SIDES), st.integers(0, 100), st.integers(0, 60))
+def test_a_repeated_leaving_changes_nothing(
+    seen: list[EvidenceItem], party: Party, minute: int, seconds: int
+) -> None:
+    visit = [joined(minute - 1, party, "camera"), left(minute, party, "camera")]
+    again = left(minute + seconds / 60, party, "camera")
+    assert trace([*seen, *visit, again], party, AGREED) == trace([*seen, *visit], party, AGREED)
