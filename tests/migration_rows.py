@@ -231,4 +231,5 @@ ROWS: dict[str, dict[str, str]] = {
             ON CONFLICT DO NOTHING
         """,
     },
+    "0010_billed_currency": {},
 }

@@ -184,6 +184,8 @@ _NOT_INSERTED = {
         "status_reason",
         "outcome_notes",
         "billed_amount",
+        "billed_currency",
+        "billed_minor_units",
         "requester_attendance",
         "consultant_attendance",
         "judged_at",

@@ -17,9 +17,10 @@ from booking_tasks.contracts import (
     RecordOutcome,
     SessionOutcome,
 )
-from booking_tasks.contracts.evidence import RecordBillingCode, RecordOutcomeCode
+from booking_tasks.contracts.evidence import RecordAttendanceCode, RecordBillingCode, RecordOutcomeCode
 from booking_tasks.credits.service import record_verdict
 from booking_tasks.enums import Attendance, Party, RefusalCode, RequestStatus, SessionStatus
+from booking_tasks.kit.currencies import amount_of, minor_units
 from booking_tasks.kit.instants import to_iso
 from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox import service as outbox
@@ -112,23 +113,51 @@ def record_outcome(db: Session, ctx: Context, command: RecordOutcome) -> Session
 
 
 def record_billing(db: Session, ctx: Context, command: RecordBilling) -> SessionOutcome[RecordBillingCode]:
-    """Record what was charged, in the billing service's currency. Code: `unknown_session`."""
+    """Record what was charged; another amount or currency corrects what was recorded before.
+
+    Codes: `unknown_session`, `not_started`, `cancelled`, `attendance_unknown`.
+    """
     session = store.locked_session(db, command.session_id)
     if session is None:
         return _unknown_session()
-    before = session.billed_amount
-    if before == command.billed_amount:
+    refusal = _billing_refusal(session, ctx)
+    if refusal is not None:
+        return refusal
+    before = _bill(session)
+    session.billed_currency = command.currency
+    session.billed_minor_units = minor_units(command.billed_amount, command.currency)
+    # The column has two decimals. A rounded amount would be false.
+    is_exact = command.billed_amount == round(command.billed_amount, 2)
+    session.billed_amount = command.billed_amount if is_exact else None
+    if _bill(session) == before:
         return _outcome(session, changed=False)
-    session.billed_amount, session.updated_at = command.billed_amount, ctx.now
+    session.updated_at = ctx.now
     outbox.record_event(
-        db,
-        ctx,
-        EventType.SESSION_BILLED,
-        session=session,
-        before={"billed_amount": None if before is None else f"{before:.2f}"},
-        after={"billed_amount": f"{command.billed_amount:.2f}"},
+        db, ctx, EventType.SESSION_BILLED, session=session, before=before, after=_bill(session)
     )
     return _outcome(session, changed=True)
+
+
+def _billing_refusal(session: ScheduledSession, ctx: Context) -> SessionOutcome[RecordBillingCode] | None:
+    code: RecordBillingCode
+    if session.status in CANCELLED:
+        code, problem = RefusalCode.CANCELLED, "a cancelled session costs nothing"
+    elif session.status == SessionStatus.ATTENDANCE_UNKNOWN:
+        code = RefusalCode.ATTENDANCE_UNKNOWN
+        problem = "nobody knows who attended; correct it with record_outcome first"
+    elif session.status == SessionStatus.SCHEDULED and ctx.now < session.scheduled_start_time:
+        code, problem = RefusalCode.NOT_STARTED, "the session has not begun; bill it from its start on"
+    else:
+        return None
+    return SessionOutcome(result="refused", code=code, message=problem)
+
+
+def _bill(session: ScheduledSession) -> dict[str, str | None]:
+    """Return what was billed as texts. An amount of before currencies were recorded has none."""
+    currency, units, amount = session.billed_currency, session.billed_minor_units, session.billed_amount
+    if currency is not None and units is not None:
+        amount = amount_of(units, currency)
+    return {"billed_amount": None if amount is None else f"{amount:f}", "billed_currency": currency}
 
 
 def _refusal(session: ScheduledSession, command: RecordOutcome) -> SessionOutcome[RecordOutcomeCode] | None:
@@ -199,13 +228,13 @@ def _judgement(session: ScheduledSession) -> dict[str, Any]:
     }
 
 
-def _unknown_session() -> SessionOutcome[RecordBillingCode]:
+def _unknown_session() -> SessionOutcome[RecordAttendanceCode]:
     return SessionOutcome(
         result="refused", code=RefusalCode.UNKNOWN_SESSION, message="there is no such session"
     )
 
 
-def _outcome(session: ScheduledSession, *, changed: bool) -> SessionOutcome[RecordBillingCode]:
+def _outcome(session: ScheduledSession, *, changed: bool) -> SessionOutcome[RecordAttendanceCode]:
     return SessionOutcome.model_validate(
         {
             "result": "done" if changed else "already_done",

@@ -6,11 +6,12 @@ from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from booking_tasks.contracts.base import Command, Contract, Instant, Line, Outcome, Prose, PublicQueue
 from booking_tasks.contracts.booking import SessionOutcome
 from booking_tasks.enums import Attendance, EvidenceType, Party, RefusalCode
+from booking_tasks.kit.currencies import MINOR_UNITS, amount_of, minor_units
 
 RecordAttendanceCode = Literal[RefusalCode.UNKNOWN_SESSION,]
 RecordOutcomeCode = Literal[
@@ -18,7 +19,21 @@ RecordOutcomeCode = Literal[
     RefusalCode.NOT_ENDED,
     RefusalCode.CANCELLED,
 ]
-RecordBillingCode = Literal[RefusalCode.UNKNOWN_SESSION,]
+RecordBillingCode = Literal[
+    RefusalCode.UNKNOWN_SESSION,
+    RefusalCode.NOT_STARTED,
+    RefusalCode.CANCELLED,
+    RefusalCode.ATTENDANCE_UNKNOWN,
+]
+
+
+def _active_currency(code: str) -> str:
+    if code not in MINOR_UNITS:
+        raise ValueError("is no active currency of ISO 4217; write its three capital letters, like EUR")
+    return code
+
+
+Currency = Annotated[str, AfterValidator(_active_currency)]
 
 
 class Observation(Contract):
@@ -82,11 +97,25 @@ class RecordOutcome(Command[SessionOutcome[RecordOutcomeCode]]):
 
 
 class RecordBilling(Command[SessionOutcome[RecordBillingCode]]):
-    """Record what the billing service charged for a session, in its currency. Codes: `unknown_session`."""
+    """Record what the billing service charged for a session.
+
+    `currency` is a code of ISO 4217, and `billed_amount` has no more decimals than its minor unit: none in
+    JPY, three in KWD. Another amount or currency later corrects what was recorded.
+
+    Codes: `unknown_session`, `not_started`, `cancelled`, and `attendance_unknown` until record_outcome says
+    who attended.
+    """
 
     task: ClassVar[str] = "record_billing"
     queue: ClassVar[PublicQueue] = "evidence"
     outcome: ClassVar[type[Outcome]] = SessionOutcome[RecordBillingCode]
 
     session_id: UUID
-    billed_amount: Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2)]
+    currency: Currency
+    billed_amount: Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=4)]
+
+    @field_validator("billed_amount")
+    @classmethod
+    def _in_minor_units(cls, amount: Decimal, info: ValidationInfo) -> Decimal:
+        currency = info.data.get("currency")  # None: its own value is wrong
+        return amount if currency is None else amount_of(minor_units(amount, currency), currency)

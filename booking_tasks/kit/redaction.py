@@ -15,6 +15,7 @@ from booking_tasks.enums import (
     SessionStatus,
     SlotStatus,
 )
+from booking_tasks.kit.currencies import MINOR_UNITS
 
 #: Ids, instants, dates, wall-clock times and amounts: no name, address or sentence has such a form.
 _IMPERSONAL = re.compile(
@@ -33,9 +34,12 @@ _ENUM_VALUES = frozenset(
         *Party,
         *EvidenceType,
         *FeedType,
+        *MINOR_UNITS,
         "user",
     )
 )
+#: A billed amount also without decimals (JPY). Elsewhere such a text may be a number of a person.
+_AMOUNT = re.compile(r"\d{1,8}(\.\d{2,4})?")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 _LIMIT = 50
 
@@ -54,7 +58,9 @@ def redacted(value: Any, depth: int = 0) -> Any:
     if depth > 6:
         return "…"
     if isinstance(value, dict):
-        return {_field_name(key): redacted(item, depth + 1) for key, item in list(value.items())[:_LIMIT]}
+        return {
+            _field_name(key): _field_value(key, item, depth) for key, item in list(value.items())[:_LIMIT]
+        }
     if isinstance(value, (list, tuple)):
         return [redacted(item, depth + 1) for item in value[:_LIMIT]]
     if value is None or isinstance(value, bool):
@@ -63,6 +69,11 @@ def redacted(value: Any, depth: int = 0) -> Any:
         return value if -_LARGEST < value < _LARGEST else "<a number>"  # false for NaN too
     text = str(value)
     return text if text in _ENUM_VALUES or _IMPERSONAL.fullmatch(text) else f"<{len(text)} characters>"
+
+
+def _field_value(key: object, value: Any, depth: int) -> Any:
+    is_amount = key == "billed_amount" and isinstance(value, str) and _AMOUNT.fullmatch(value)
+    return value if is_amount else redacted(value, depth + 1)
 
 
 def _field_name(key: object) -> str:

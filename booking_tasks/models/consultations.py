@@ -125,6 +125,10 @@ class ScheduledSession(Base):
         CheckConstraint("scheduled_end_time > scheduled_start_time", name="scheduled_times"),
         CheckConstraint("revision >= 0", name="revision"),
         CheckConstraint("billed_amount >= 0", name="billed_amount"),
+        CheckConstraint(
+            "(billed_currency IS NULL) = (billed_minor_units IS NULL) AND billed_minor_units >= 0",
+            name="billed_currency",
+        ),
         ForeignKeyConstraint(
             (
                 "live_id",
@@ -198,6 +202,8 @@ class ScheduledSession(Base):
     serving_user_id: Mapped[UUID | None] = mapped_column(
         Computed("coalesce(substitute_user_id, consultant_user_id)", persisted=True)
     )
+    billed_currency: Mapped[str | None]
+    billed_minor_units: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class AssignmentDecision(Base):

@@ -338,7 +338,6 @@ PUBLISHED = (
     - {
         EventType.REQUEST_POSTPONED,
         EventType.SESSION_SIDE_MISSING,
-        EventType.SESSION_BILLED,
         EventType.SESSION_LINK_CHANGED,
         EventType.SESSION_INVITES_UPDATED,
     }

@@ -78,7 +78,7 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
         after_start("a1", HOUR),
         after_start("a1", HOUR + 15 * MINUTE),
         about_session("record_outcome", "a1", "ada", notes="went well", requester_attendance="absent"),
-        about_session("record_billing", "a1", "billing", billed_amount="40.00"),
+        about_session("record_billing", "a1", "billing", currency="EUR", billed_amount="40.00"),
         after_start("a1", HOUR * 3),
         lambda world: world.tick(),
     ),

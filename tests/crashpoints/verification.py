@@ -93,7 +93,7 @@ _SUMMARY_QUERIES = {
                deadline_at, scheduled_session_id FROM consultation_requests""",
     "sessions": """
         SELECT id, requester_user_id, consultant_user_id, scheduled_start_time, scheduled_end_time, status,
-               status_reason, outcome_notes, billed_amount, revision, requester_attendance,
+               status_reason, outcome_notes, billed_amount, billed_currency, revision, requester_attendance,
                consultant_attendance, judged_at, meeting_platform_join_url FROM scheduled_sessions""",
     "times": """
         SELECT consultant_user_id, start_time, end_time, status, source, consultation_request_id,

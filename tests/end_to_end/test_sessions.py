@@ -105,7 +105,11 @@ def test_a_request_becomes_a_consultation_that_happened(scenario: Scenario) -> N
     # noted and billed
     noted = scenario.send(RecordOutcome, actor="notes", session_id=session.id, notes="understood")
     billed = scenario.send(
-        RecordBilling, actor="billing", session_id=session.id, billed_amount=Decimal("45.50")
+        RecordBilling,
+        actor="billing",
+        session_id=session.id,
+        currency="EUR",
+        billed_amount=Decimal("45.50"),
     )
     scenario.stage.settle()
     assert (noted.result, billed.result) == ("done", "done")
@@ -142,7 +146,7 @@ def test_a_request_becomes_a_consultation_that_happened(scenario: Scenario) -> N
     assert history[3].after == scheduled | {"status": "in_progress"}
     assert history[4].before == {"status": "in_progress", "request_status": "scheduled"}
     assert history[4].after["status"] == "completed"
-    assert history[6].after == {"billed_amount": "45.50"}
+    assert history[6].after == {"billed_amount": "45.50", "billed_currency": "EUR"}
     assert len(scenario.letters(mira, weber)) == 6
     scenario.assert_notified_once(request_id, (mira, weber))
 

@@ -126,7 +126,7 @@ class Life(InboundSteps):
         """Notes, a correction, a bill."""
         session_id = str(self.session(which)["id"])
         if billed:
-            self.say("record_billing", session_id=session_id, billed_amount="20.00")
+            self.say("record_billing", session_id=session_id, currency="EUR", billed_amount="20.00")
         else:
             self.say("record_outcome", session_id=session_id, notes="noted", requester_attendance=came)
 

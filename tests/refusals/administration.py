@@ -44,7 +44,7 @@ from booking_tasks.enums import RefusalCode as Code
 from booking_tasks.models import AbsencePlanStep, AvailabilitySlot, ConsultationRequest, ScheduledSession
 from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
-from tests.builders import NOW
+from tests.builders import NOW, take_steps
 from tests.refusals.world import HOUR, START, World
 from tests.replies.mails import calendar
 from tests.replies.test_service import Mailbox
@@ -143,6 +143,21 @@ def _outcome_of_cancelled(world: World) -> Outcome:
     session = world.session()
     world.run(CancelSession, session_id=session.id, cancelled_by="user")
     return world.run(RecordOutcome, session_id=session.id, notes="none")
+
+
+_BILL = {"currency": "EUR", "billed_amount": "1.00"}
+
+
+def _bill_of_cancelled(world: World) -> Outcome:
+    session = world.session()
+    world.run(CancelSession, session_id=session.id, cancelled_by="user")
+    return world.run(RecordBilling, session_id=session.id, **_BILL)
+
+
+def _bill_of_unknown(world: World) -> Outcome:
+    session = world.session()
+    take_steps(world.db, session, "attendance_unknown")
+    return world.run(RecordBilling, session_id=session.id, **_BILL)
 
 
 def _leave_exists(world: World) -> Outcome:
@@ -256,7 +271,12 @@ SCENARIOS: dict[type[Query[Any]], dict[str, Scenario]] = {
         Code.NOT_ENDED: lambda w: w.run(RecordOutcome, session_id=w.session().id, notes="none"),
         Code.CANCELLED: _outcome_of_cancelled,
     },
-    RecordBilling: {Code.UNKNOWN_SESSION: lambda w: w.run(RecordBilling, billed_amount="1.00")},
+    RecordBilling: {
+        Code.UNKNOWN_SESSION: lambda w: w.run(RecordBilling, **_BILL),
+        Code.NOT_STARTED: lambda w: w.run(RecordBilling, session_id=w.session().id, **_BILL),
+        Code.CANCELLED: _bill_of_cancelled,
+        Code.ATTENDANCE_UNKNOWN: _bill_of_unknown,
+    },
     SetAvailability: {
         Code.UNKNOWN_CONSULTANT: lambda w: w.run(SetAvailability, consultant_user_id=uuid4()),
         Code.OVERLAPPING_HOURS: lambda w: w.run(SetAvailability, weekly=_OVERLAPPING),

@@ -173,7 +173,8 @@ BEGIN
                     consultation_service_type_id, scheduled_start_time, scheduled_end_time,
                     meeting_platform_session_id, status, billed_amount, revision, revised_at,
                     requester_attendance, consultant_attendance, judged_at, created_at,
-                    updated_at, substitute_user_id, live_id, serving_user_id
+                    updated_at, substitute_user_id, live_id, serving_user_id, billed_currency,
+                    billed_minor_units
                '),
                ('session_mailboxes', '
                     id, scheduled_session_id, user_id, party, method, sequence,

@@ -239,7 +239,7 @@ class Scenario:
         """Record notes and a bill, and advance to the next day, when nothing is left to do."""
         session = self.session(self.requests["tutoring"])
         self._send(RecordOutcome, session_id=session.id, notes="Eigenvalues understood; next: Jordan form.")
-        self._send(RecordBilling, session_id=session.id, billed_amount=Decimal("45.00"))
+        self._send(RecordBilling, session_id=session.id, currency="EUR", billed_amount=Decimal("45.00"))
         self.local_stack.advance(people.WEDNESDAY)
         self.local_stack.wait_for_new_day()
         self.report_line("end", "Wednesday 00:00 UTC: nothing is left to do")
