@@ -33,6 +33,8 @@ from booking_tasks.requests.confirmation_requests import (
 ANSWERS = "answers"
 #: The purpose of a link in an offer; it leads to the same path.
 OFFERS = "offers"
+#: The purpose of a link in a proposal of another time; it leads to the same path.
+PROPOSALS = "proposals"
 #: The entry point of calendar replies.
 REPLIES = "replies"
 
@@ -251,7 +253,8 @@ def _new_time_proposed(
         "when": span_text(proposed.start, proposed.end, zone, language),
         "until": instant_text(proposed.until, zone, language),
     }
-    return _Notice(NoticeType.NEW_TIME_PROPOSED, reader, values)
+    link = _answer_link(sender, to, proposed.until, proposed.id, PROPOSALS)
+    return _Notice(NoticeType.NEW_TIME_PROPOSED, reader, values, link)
 
 
 _NOTICES = {
@@ -267,7 +270,7 @@ _NOTICES = {
 def _answer_link(
     sender: Sender, to: UUID, until: datetime, subject: UUID, purpose: str = ANSWERS
 ) -> str | None:
-    """The link to answer a confirmation request or an offer with one click, while the time is held."""
+    """The link to answer a question with one click, while the time is held."""
     if sender.links is None:
         return None
     return sender.links.url(ANSWERS, Grant(purpose, subject, to, until))

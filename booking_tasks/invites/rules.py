@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from booking_tasks.enums import OfferState, RequestStatus
+from booking_tasks.enums import OfferState, RequestStatus, StepState
 from booking_tasks.states import OPEN
 
 
@@ -23,6 +23,7 @@ class HeldTime:
 class ProposedTime:
     """A time that is kept for a requester instead of the agreed one, with whom, and until when."""
 
+    id: UUID
     consultant_user_id: UUID
     start: datetime
     end: datetime
@@ -84,3 +85,19 @@ def removal_skip_reason(*, in_calendar: bool, by_calendar: bool) -> str | None:
     if by_calendar:
         return "declined in the calendar"
     return None if in_calendar else "nothing of it is in a calendar"
+
+
+def proposal_state(
+    state: str, answer_by: datetime, cancelled_at: datetime | None, now: datetime
+) -> OfferState:
+    """What became of a proposed time, in the words of an offer.
+
+    A proposal that is declined or not answered cancels the session; only the time of that tells which it was.
+    """
+    if state == StepState.OFFERED:
+        return OfferState.OPEN if now < answer_by else OfferState.LAPSED
+    if state == StepState.DONE:
+        return OfferState.ACCEPTED
+    if state == StepState.CANCELLED and cancelled_at is not None:
+        return OfferState.DECLINED if cancelled_at < answer_by else OfferState.LAPSED
+    return OfferState.WITHDRAWN

@@ -20,6 +20,7 @@ from booking_tasks.models import (
     ScheduledSession,
     TimeOffer,
 )
+from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.job_args import JobType, NoticeType
 
 _revision = Job.args["revision"].as_integer()
@@ -118,6 +119,7 @@ def proposed_time(db: Session, session_id: UUID | None) -> ProposedTime | None:
     """The time that is proposed instead of a session's own, while its requester has not answered."""
     row = db.execute(
         select(
+            AbsencePlanStep.id,
             AbsencePlanStep.consultant_user_id,
             AbsencePlanStep.start_time,
             AbsencePlanStep.end_time,
@@ -126,10 +128,24 @@ def proposed_time(db: Session, session_id: UUID | None) -> ProposedTime | None:
             AbsencePlanStep.scheduled_session_id == session_id, AbsencePlanStep.state == StepState.OFFERED
         )
     ).first()
-    who, start, end, until = row if row is not None else (None, None, None, None)
-    if who is None or start is None or end is None or until is None:
+    id_, who, start, end, until = row if row is not None else (None, None, None, None, None)
+    if id_ is None or who is None or start is None or end is None or until is None:
         return None
-    return ProposedTime(who, start, end, until)
+    return ProposedTime(id_, who, start, end, until)
+
+
+def proposal(db: Session, proposal_id: UUID) -> AbsencePlanStep | None:
+    """The current row of a proposal: the step of an absence plan."""
+    return db.get(AbsencePlanStep, proposal_id, populate_existing=True)
+
+
+def cancelled_at(db: Session, session_id: UUID) -> datetime | None:
+    """When a session was cancelled, or None."""
+    return db.scalar(
+        select(func.max(Event.occurred_at)).where(
+            Event.scheduled_session_id == session_id, Event.type == EventType.SESSION_CANCELLED
+        )
+    )
 
 
 def time_before(db: Session, event_id: UUID) -> tuple[datetime, datetime] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
@@ -21,11 +22,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+import booking_tasks.absence.tasks
 import booking_tasks.intake.tasks
 import booking_tasks.waiting.tasks  # noqa: F401 - registers the use cases
-from booking_tasks.contracts import AcceptOffer, Command, ConfirmRequest, DeclineOffer, DeclineRequest
+from booking_tasks.contracts import (
+    AcceptOffer,
+    AnswerProposal,
+    Command,
+    ConfirmRequest,
+    DeclineOffer,
+    DeclineRequest,
+)
 from booking_tasks.inbox.receiver import receive
-from booking_tasks.invites.notices import ANSWERS, OFFERS
+from booking_tasks.invites.notices import ANSWERS, OFFERS, PROPOSALS
 from booking_tasks.kit.database import transaction
 from booking_tasks.kit.heartbeat import touch_heartbeat
 from booking_tasks.kit.logs import logger
@@ -35,7 +44,13 @@ from booking_tasks.mail.dates import Language, language_of
 from booking_tasks.mail.handler import sender_of
 from booking_tasks.unit_of_work import unit_of_work
 from booking_tasks.web import pages
-from booking_tasks.web.service import ConfirmationView, OfferView, confirmation_view, offer_view
+from booking_tasks.web.service import (
+    ConfirmationView,
+    OfferView,
+    confirmation_view,
+    offer_view,
+    proposal_view,
+)
 
 log = logger(__name__)
 
@@ -150,9 +165,7 @@ def _page(links: Links, token: str) -> Response:
     found = _resolve(links, token)
     if isinstance(found, Response):
         return found
-    _, view = found
-    page = pages.confirmation_page(view) if isinstance(view, ConfirmationView) else pages.offer_page(view)
-    return HTMLResponse(page, headers=pages.headers())
+    return HTMLResponse(_html(found), headers=pages.headers())
 
 
 def _take_answer(links: Links, token: str, answer: str | None) -> Response:
@@ -160,16 +173,18 @@ def _take_answer(links: Links, token: str, answer: str | None) -> Response:
     found = _resolve(links, token)
     if isinstance(found, Response):
         return found
-    grant, view = found
     if answer is None:
         return _plain("unknown", 400)
-    receive(_command(grant, view, answer, answer_message_id(token, answer)), ENTRY_POINT)
+    if found.is_late:
+        return HTMLResponse(_html(found), _STATUS["expired"], headers=pages.headers())
+    message_id = answer_message_id(token, answer)
+    receive(_command(found.grant, found.view, answer, message_id), ENTRY_POINT)
     # A relative address stays right behind a proxy that serves these pages under a path of its own.
     return RedirectResponse(token, 303, headers=pages.headers())
 
 
 def _command(grant: Grant, view: ConfirmationView | OfferView, answer: str, id_: UUID) -> Command[Any]:
-    """Return the command of an answer: to a confirmation request by its consultant, or to an offer."""
+    """Return the command of an answer: by a consultant who is to confirm, or to an offer or a proposal."""
     if isinstance(view, ConfirmationView):
         confirm_or_decline: type[ConfirmRequest | DeclineRequest] = (
             ConfirmRequest if answer == "accept" else DeclineRequest
@@ -181,26 +196,51 @@ def _command(grant: Grant, view: ConfirmationView | OfferView, answer: str, id_:
             consultant_user_id=grant.person,
             confirmation_request_id=grant.subject,
         )
+    if grant.purpose == PROPOSALS or view.hold_token is None:
+        return AnswerProposal(
+            message_id=id_, actor=str(grant.person), proposal_id=grant.subject, accepted=answer == "accept"
+        )
     accept_or_decline: type[AcceptOffer | DeclineOffer] = AcceptOffer if answer == "accept" else DeclineOffer
     return accept_or_decline(
         message_id=id_, actor=str(grant.person), request_id=view.request_id, hold_token=view.hold_token
     )
 
 
-def _resolve(links: Links, token: str) -> tuple[Grant, ConfirmationView | OfferView] | Response:
+@dataclass(frozen=True)
+class _Resolved:
+    """What a link grants and shows. A late one still shows what became of it, and does nothing."""
+
+    grant: Grant
+    view: ConfirmationView | OfferView
+    is_late: bool
+
+
+_VIEWS = {ANSWERS: confirmation_view, OFFERS: offer_view, PROPOSALS: proposal_view}
+
+
+def _resolve(links: Links, token: str) -> _Resolved | Response:
     """Return the grant of a token and what its page shows, or the page that says why there is none."""
-    grant = None
-    if len(token) == TOKEN_CHARACTERS:
-        grant = links.read(ANSWERS, token) or links.read(OFFERS, token)
+    grants = (links.read(purpose, token) for purpose in _VIEWS if len(token) == TOKEN_CHARACTERS)
+    grant = next((one for one in grants if one is not None), None)
     if grant is None:
         return _plain("unknown")
     with unit_of_work("web", ENTRY_POINT) as (db, ctx):
         db.execute(text("SET TRANSACTION READ ONLY"))
-        if grant.is_expired(ctx.now):
-            return _plain("expired")
-        view_of = confirmation_view if grant.purpose == ANSWERS else offer_view
-        view = view_of(db, ctx, sender_of(settings()), grant)
-    return _plain("unknown") if view is None else (grant, view)
+        is_late = grant.is_expired(ctx.now)
+        view = _VIEWS[grant.purpose](db, ctx, sender_of(settings()), grant)
+    if view is None:
+        return _plain("expired" if is_late else "unknown")
+    if is_late and (view.is_open or view.is_unanswered):
+        return _plain("expired")
+    return _Resolved(grant, view, is_late)
+
+
+def _html(found: _Resolved) -> str:
+    if isinstance(found.view, ConfirmationView):
+        return pages.confirmation_page(found.view)
+    if found.grant.purpose == PROPOSALS:
+        return pages.proposal_page(found.view)
+    return pages.offer_page(found.view)
 
 
 def _plain(what: pages.Plain, status: int | None = None) -> Response:

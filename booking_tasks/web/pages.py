@@ -65,6 +65,12 @@ def offer_page(view: OfferView) -> str:
     return _rendered(f"offer.{language}.html", language, view=view)
 
 
+def proposal_page(view: OfferView) -> str:
+    """Render a proposal of another time with its two buttons, or its result, in the reader's language."""
+    language = view.reader.language
+    return _rendered(f"proposal.{language}.html", language, view=view)
+
+
 def plain_page(what: Plain, language: Language) -> str:
     """Render a page without personal data."""
     return _rendered(f"plain.{language}.html", language, what=what)

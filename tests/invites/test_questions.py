@@ -192,6 +192,7 @@ def test_the_same_question_is_the_same_bytes_and_says_nothing_of_ways_that_are_c
     [plain] = asking.post(replace(SENDER, links=None, calendar_replies=False))
     assert calendar_of(plain) is None
     assert "calendar" not in body(plain)
+    assert "in the system in which you work with consultations" in body(plain)
     assert "https://" not in body(plain)
 
 

@@ -135,6 +135,24 @@ def test_when_its_time_is_over_the_link_says_so_and_does_nothing(web: Web) -> No
     assert waiting.stands() == ("pending_assignment", "open")
 
 
+@pytest.mark.parametrize(
+    ("answer", "reads"), [("accept", "You have accepted"), ("decline", "You have declined")]
+)
+def test_who_answered_and_opens_the_link_late_reads_what_they_answered(
+    web: Web, answer: str, reads: str
+) -> None:
+    waiting = offered("en")
+    web.post(waiting.link, answer=answer)
+    stood = waiting.stands()
+    with transaction() as db:
+        clock.step(db, NOW + timedelta(days=3))
+    page = web.get(waiting.link)
+    assert (page.status_code, heading(page)) == (200, reads)
+    late = web.post(waiting.link, answer="accept")
+    assert (late.status_code, heading(late)) == (410, reads)
+    assert waiting.stands() == stood
+
+
 @pytest.mark.parametrize("changes", [{"purpose": ANSWERS}, {"person": UUID(int=7)}, {"subject": UUID(int=7)}])
 def test_a_link_for_another_purpose_person_or_offer_opens_nothing(web: Web, changes: dict[str, Any]) -> None:
     waiting = offered()
