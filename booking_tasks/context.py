@@ -73,6 +73,7 @@ class Policies:
     link_alert: timedelta = timedelta(minutes=15)
     uid_domain: str = "booking.example.org"
     mail_address: str = "booking@example.org"
+    reply_unauthenticated: Literal["refuse", "accept"] = "refuse"
     calendar_interval: timedelta = timedelta(minutes=15)
     calendar_stale_after: timedelta = timedelta(hours=24)
     calendar_outage: Literal["open", "closed"] = "open"

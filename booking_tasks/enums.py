@@ -145,6 +145,15 @@ class ReplyAnswer(StrEnum):
     TENTATIVE = "tentative"
 
 
+class Authentication(StrEnum):
+    """What the receiving mail server proved of a mail's sender; `unchecked`: no server is trusted to say."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNREADABLE = "unreadable"
+    UNCHECKED = "unchecked"
+
+
 class Resolution(StrEnum):
     """How a confirmation request ended; withdrawn is any end without the consultant's answer in time."""
 

@@ -25,8 +25,9 @@ ReplyCode = Literal[
 ]
 
 
-#: The longest calendar text that is accepted, in characters; a reply has about a thousand.
-LONGEST_REPLY = 20_000
+#: The longest calendar text that is accepted, in characters. A reply has about a thousand; in many, the text
+#: that we sent comes back: 10,000 characters of details, each perhaps escaped, and the folds of the lines.
+LONGEST_REPLY = 50_000
 
 
 class ReplyOutcome(Outcome[ReplyCode]):
@@ -47,7 +48,8 @@ class ReceiveReply(Command[ReplyOutcome]):
 
     `sender` is the address in the mail's From, `calendar` the text of its text/calendar part.
     `authenticated` says whether the receiving mail server authenticated the sender (DMARC); None: it was not
-    checked. `booking-tasks reply` makes this message of a mail.
+    checked. Without `true` nothing is changed (`not_authenticated`); BOOKING_REPLY_UNAUTHENTICATED can accept
+    None. `booking-tasks reply` makes this message of a mail.
 
     A reply to a confirmation request confirms or declines it. A reply to a session is recorded
     (`session.reply_recorded`) and changes nothing: cancel_session cancels.

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 
 from icalendar import Calendar, Event, vCalAddress
 
-from booking_tasks.enums import ReplyAnswer
 from booking_tasks.mail.calendar_copy import CalendarCopy, Sender
 from booking_tasks.mail.dates import instant_text
 from booking_tasks.mail.message import Mailbox, Method
@@ -98,9 +97,8 @@ def _attendee(copy: CalendarCopy, *, invited: bool) -> vCalAddress:
     attendee = _address(copy.recipient.mailbox)
     attendee.params["CUTYPE"] = "INDIVIDUAL"
     attendee.params["ROLE"] = "REQ-PARTICIPANT"
-    answer = ReplyAnswer.ACCEPTED if copy.accepted else copy.answer
-    attendee.params["PARTSTAT"] = "NEEDS-ACTION" if answer is None else answer.upper()
-    if invited and answer is None:
+    attendee.params["PARTSTAT"] = "NEEDS-ACTION" if copy.answer is None else copy.answer.upper()
+    if invited and copy.answer is None:
         attendee.params["RSVP"] = "TRUE"
     return attendee
 

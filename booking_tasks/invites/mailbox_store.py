@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, upd
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from booking_tasks.enums import InviteMethod, JobState, Party, ReplyAnswer, SessionStatus
+from booking_tasks.enums import InviteMethod, JobState, Party, SessionStatus
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.store import has_job
 from booking_tasks.kit.addresses import mailbox_key
@@ -118,24 +118,6 @@ def answer_due_since(db: Session, session_id: UUID, party: Party) -> int:
         Event.scheduled_session_id == session_id, or_(Event.type.in_(_REQUESTING), invited_again)
     )
     return db.execute(found).scalar_one() or 0
-
-
-def recorded_answer(db: Session, session_id: UUID, party: Party, since: int) -> ReplyAnswer | None:
-    """The last answer of a side to the session as it has been since a revision, or None."""
-    found = (
-        select(Event.after)
-        .where(
-            Event.scheduled_session_id == session_id,
-            Event.type == EventType.SESSION_REPLY_RECORDED,
-            Event.after["party"].astext == party,
-        )
-        .order_by(Event.position.desc())
-        .limit(1)
-    )
-    after = db.execute(found).scalar_one_or_none()
-    if after is None or after["revision"] < since or after["answer"] is None:
-        return None
-    return ReplyAnswer(after["answer"])
 
 
 def is_text_update(db: Session, session_id: UUID, revision: int) -> bool:

@@ -23,7 +23,7 @@ from booking_tasks.mail.store import absence_step_state, calendar_copy, session_
 from booking_tasks.mail.waiting import hold_for_absence
 from booking_tasks.models import ScheduledSession, SessionMailbox
 from booking_tasks.outbox.job_args import JobArgs, JobType, SendCancellation, SendInvite
-from booking_tasks.requests.confirmation_requests import confirmation_request
+from booking_tasks.sessions.answers import answer_of
 
 
 def compose_invite(
@@ -50,8 +50,7 @@ def compose_invite(
     since = boxes.answer_due_since(db, session.id, party)
     copy = replace(
         calendar_copy(db, sender, session, recipient, ctx.policies),
-        accepted=_has_accepted(db, session, recipient),
-        answer=boxes.recorded_answer(db, session.id, party, since),
+        answer=answer_of(db, session, recipient),
     )
     digest, box = content_digest(copy, sender), _held_by(db, session, copy, recipient)
     if _is_shown(db, session, box, digest, since):
@@ -141,6 +140,7 @@ def _cancellation(
         return Skipped("no mailbox holds it")
     event_id = job.args.reassignment_id
     if event_id is None:
+        copy = replace(copy, answer=answer_of(db, session, recipient))
         apology = recipient == session.requester_user_id and store.is_cancelled_by_absence(db, session.id)
         return compose_session_mail(copy, sender, job, "CANCEL", "apology" if apology else "cancellation")
     return compose_session_mail(_as_known_to_former(db, copy, event_id), sender, job, "CANCEL", "taken_over")
@@ -163,17 +163,6 @@ def record_failure(db: Session, job: LeasedJob[JobArgs]) -> None:
     """Forget a mailbox that certainly got nothing: no earlier try was sent, and the last one was refused."""
     if job.job_type == JobType.SEND_INVITE and job.send_attempts == 0:
         boxes.forget_refused(db, job)
-
-
-def _has_accepted(db: Session, session: ScheduledSession, recipient: UUID) -> bool:
-    """Whether the consultant accepted exactly this time in a confirmation request."""
-    confirmation = confirmation_request(db, session.id)
-    return (
-        confirmation is not None
-        and recipient == session.consultant_user_id == confirmation.consultant_user_id
-        and (confirmation.start, confirmation.end)
-        == (session.scheduled_start_time, session.scheduled_end_time)
-    )
 
 
 def _as_known_to_former(db: Session, copy: CalendarCopy, event_id: UUID) -> CalendarCopy:

@@ -165,6 +165,7 @@ class Settings(BaseSettings):
     # -- answers by mail and by link -----------------------------------------------------------------
     calendar_replies: bool = True
     reply_authserv: Annotated[Token | None, NoneWhenEmpty] = None
+    reply_unauthenticated: Literal["refuse", "accept"] = "refuse"
     public_url: Annotated[WebAddress | None, NoneWhenEmpty] = None
     link_secret: SecretStr | None = Field(None, validate_default=True)
     link_secret_previous: SecretStr | None = None

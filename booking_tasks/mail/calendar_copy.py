@@ -43,8 +43,7 @@ class MailRecipient:
 class CalendarCopy:
     """A consultation as one side sees it. `details` is the requester's description, for consultants only.
 
-    `answer_until` makes it a confirmation request; `accepted` says that the consultant has confirmed.
-    `answer` is what the recipient answered to this time, if they did.
+    `answer_until` makes it a confirmation request; `answer` is the reader's last answer to what was asked.
     """
 
     session_id: UUID
@@ -59,5 +58,4 @@ class CalendarCopy:
     join_url: str | None
     details: str | None
     answer_until: datetime | None = None
-    accepted: bool = False
     answer: ReplyAnswer | None = None

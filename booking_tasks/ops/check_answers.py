@@ -36,11 +36,15 @@ def _by_calendar(config: Settings) -> Finding:
     if not config.calendar_replies:
         seen = "BOOKING_CALENDAR_REPLIES is false: confirmation requests are not sent to calendars"
         return Finding(_CHECK, State.OK, seen)
-    proof = (
-        "DMARC checked" if config.reply_authserv else "senders unproven: BOOKING_REPLY_AUTHSERV is not set"
-    )
-    seen = f"calendar replies are sent to {config.mail_address}, for booking-tasks reply ({proof})"
-    return Finding(_CHECK, State.OK, seen)
+    seen = f"calendar replies are sent to {config.mail_address}, for booking-tasks reply"
+    name = "BOOKING_REPLY_AUTHSERV"
+    remedy = f"set {name} to your mail server's name in Authentication-Results"
+    if config.reply_unauthenticated == "accept":
+        problem = "BOOKING_REPLY_UNAUTHENTICATED is accept: whoever knows an entry can forge an answer"
+        return Finding(_CHECK, State.WARNING, f"{seen} ({problem})", f"{remedy}, and unset that")
+    if config.reply_authserv is None:
+        return Finding(_CHECK, State.WARNING, f"{seen} ({name} is not set: they change nothing)", remedy)
+    return Finding(_CHECK, State.OK, f"{seen} (DMARC checked by {config.reply_authserv})")
 
 
 def _web_error(address: str, seconds: float) -> str | None:

@@ -7,12 +7,19 @@ from typing import BinaryIO
 
 from booking_tasks.client import BookingClient, NoAnswerError, NotSentError
 from booking_tasks.contracts import ReceiveReply
+from booking_tasks.enums import Authentication
 from booking_tasks.kit.settings import Settings
 from booking_tasks.replies.mail import LARGEST_MAIL, CalendarMail, NotForUsError, read
 
 #: The exit code after which a mail server keeps the mail and tries again (sysexits.h, EX_TEMPFAIL).
 TRY_AGAIN = 75
 _EACH_WAIT = 10.0
+_PROVEN: dict[Authentication, bool | None] = {
+    Authentication.PASSED: True,
+    Authentication.FAILED: False,
+    Authentication.UNREADABLE: False,
+    Authentication.UNCHECKED: None,
+}
 
 
 def forward_reply(mail: BinaryIO, config: Settings, seconds: float) -> tuple[int, str]:
@@ -42,7 +49,7 @@ def _send(client: BookingClient, found: CalendarMail, end: float) -> tuple[int, 
         actor="mail gateway",
         sender=found.sender,
         calendar=found.calendar,
-        authenticated=found.authenticated,
+        authenticated=_PROVEN[found.authentication],
     )
     error_name = "nobody answered"
     while (left := end - time.monotonic()) > 0:
@@ -52,5 +59,6 @@ def _send(client: BookingClient, found: CalendarMail, end: float) -> tuple[int, 
             error_name = type(error).__name__
             time.sleep(min(0.2, max(0.0, end - time.monotonic())))
             continue
-        return 0, f"{outcome.result} {outcome.code or ''}".strip() + f" ({command.message_id})"
+        code = f" {outcome.code}" if outcome.code else ""
+        return 0, f"{outcome.result}{code} ({command.message_id}; sender {found.authentication})"
     return TRY_AGAIN, f"no answer in time ({error_name}); deliver it again"

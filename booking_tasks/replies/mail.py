@@ -16,13 +16,24 @@ from email.parser import BytesParser
 from email.utils import getaddresses
 from uuid import UUID, uuid5
 
+from booking_tasks.contracts.base import MAX_REQUEST_BYTES
 from booking_tasks.contracts.replies import LONGEST_REPLY
+from booking_tasks.enums import Authentication
+from booking_tasks.replies.authentication import authentication
 
-#: The largest mail that is read, in bytes.
-LARGEST_MAIL = 1 << 20
+#: The largest mail that is read, in bytes: what we sent may come back in several copies, quoted-printable.
+LARGEST_MAIL = 4 << 20
 _MOST_PARTS = 50
 _NAMESPACE = UUID("8b1f6c1e-6f2b-5c55-9d0a-0e6a4b7f2a10")
 _CALENDARS = ("text/calendar", "application/ics")
+#: What the rest of the message may take, in bytes of JSON.
+_OTHER_FIELDS = 2_000
+#: The texts of an event with their folded lines (RFC 5545 section 3.1). Programs send them back, some in
+#: several forms, and no answer depends on them.
+_TEXTS = re.compile(
+    r"^(?:DESCRIPTION|X-ALT-DESC|SUMMARY|LOCATION)[;:][^\r\n]*(?:\r?\n[ \t][^\r\n]*)*(?:\r?\n|\Z)",
+    re.IGNORECASE | re.MULTILINE,
+)
 _ADDRESS = re.compile(r"[^\s@<>,;]+@[A-Za-z0-9.-]+")
 
 
@@ -37,14 +48,14 @@ class CalendarMail:
     message_id: UUID
     sender: str = field(repr=False)
     calendar: str = field(repr=False)
-    authenticated: bool | None
+    authentication: Authentication
 
 
 def read(raw: bytes, authserv: str | None) -> CalendarMail:
     """Return the calendar reply in a mail. Raises NotForUsError.
 
     `authserv` is the name under which the deployment's own mail server writes Authentication-Results (RFC
-    8601): the topmost of that name says whether DMARC passed. Without it, `authenticated` is None.
+    8601). Without it, the sender is `unchecked`.
     """
     if len(raw) > LARGEST_MAIL:
         raise NotForUsError(f"it is larger than {LARGEST_MAIL} bytes")
@@ -52,14 +63,16 @@ def read(raw: bytes, authserv: str | None) -> CalendarMail:
         mail = BytesParser().parsebytes(raw)
         sender, calendar = _sender(mail), _calendar(mail)
         named = str(mail.get("Message-ID", ""))
-        authenticated = None if authserv is None else _passed(mail, authserv)
+        proof = Authentication.UNCHECKED
+        if authserv is not None:
+            proof = authentication(((name, str(value)) for name, value in mail.items()), authserv, sender)
     except NotForUsError:
         raise
     except Exception as error:  # noqa: BLE001 - the sender wrote the mail, so the parser may raise anything
         raise NotForUsError(f"it cannot be read ({type(error).__name__})") from None
-    content = "\0".join((named, sender, calendar, str(authenticated)))
+    content = "\0".join((named, sender, calendar, proof))
     digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()
-    return CalendarMail(uuid5(_NAMESPACE, digest), sender, calendar, authenticated)
+    return CalendarMail(uuid5(_NAMESPACE, digest), sender, calendar, proof)
 
 
 def _sender(mail: Message) -> str:
@@ -95,15 +108,8 @@ def _text(part: Message) -> str:
         text = content.decode(charset).replace("\0", "")
     except (LookupError, UnicodeDecodeError):
         text = content.decode("utf-8", "replace").replace("\0", "")
-    # What is not ASCII takes six bytes and more in a message, and one that is too large gets no answer.
-    if len(text) > LONGEST_REPLY or len(json.dumps(text)) > 2 * LONGEST_REPLY:
+    text = _TEXTS.sub("", text)
+    # A message has a limit in bytes, which only a text far longer than ours can reach.
+    if len(text) > LONGEST_REPLY or len(json.dumps(text)) > MAX_REQUEST_BYTES - _OTHER_FIELDS:
         raise NotForUsError(f"its calendar is longer than {LONGEST_REPLY} characters")
     return text
-
-
-def _passed(mail: Message, authserv: str) -> bool:
-    for header in mail.get_all("Authentication-Results", []):
-        name, _, results = " ".join(str(header).split()).partition(";")
-        if name.partition(" ")[0].casefold() == authserv.casefold():
-            return re.search(r"(^|;)\s*dmarc\s*=\s*pass\b", results, re.IGNORECASE) is not None
-    return False

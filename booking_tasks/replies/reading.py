@@ -6,6 +6,8 @@ outside calendars.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from icalendar import Component
 
 from booking_tasks.calendars.reading import UnreadableError, as_list, parse_calendars
@@ -63,4 +65,16 @@ def _reply(event: Component) -> Reply | Rejected:
             address for one in named if (address := one.casefold().removeprefix("mailto:").strip())
         ),
         answer=_ANSWERS.get(str(attendee.params.get("PARTSTAT", "")).upper()),
+        answered_at=_answered_at(event),
     )
+
+
+def _answered_at(event: Component) -> datetime | None:
+    """Return the DTSTAMP; one without a zone counts as UTC, which the standard demands (RFC 5545 3.8.7.2)."""
+    try:
+        stamp = getattr(event.get("DTSTAMP"), "dt", None)
+        if not isinstance(stamp, datetime):
+            return None
+        return (stamp.replace(tzinfo=UTC) if stamp.utcoffset() is None else stamp).astimezone(UTC)
+    except (OverflowError, ValueError):
+        return None

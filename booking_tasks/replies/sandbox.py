@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime
 from typing import Any, get_args
 
 from booking_tasks.calendars.sandbox import SandboxError, SandboxLimits, limit_resources, run_module
@@ -23,7 +24,14 @@ def read(calendar: str, limits: SandboxLimits = _LIMITS) -> Reply | Rejected:
         return Rejected(RefusalCode.UNREADABLE, str(error))
     if "code" in answer:
         return Rejected(_CODES[answer["code"]], answer["why"])
-    return Reply(**answer | {"addresses": tuple(answer["addresses"])})
+    answered_at = answer["answered_at"]
+    return Reply(
+        **answer
+        | {
+            "addresses": tuple(answer["addresses"]),
+            "answered_at": None if answered_at is None else datetime.fromisoformat(answered_at),
+        }
+    )
 
 
 def main(*limits: str) -> None:
@@ -31,7 +39,7 @@ def main(*limits: str) -> None:
     limit_resources(*limits)
     from booking_tasks.replies import reading  # noqa: PLC0415 - only the reader pays for the library
 
-    json.dump(vars(reading.read(sys.stdin.buffer.read())), sys.stdout)
+    json.dump(vars(reading.read(sys.stdin.buffer.read())), sys.stdout, default=datetime.isoformat)
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def offer_view(db: Session, ctx: Context, sender: Sender, grant: Grant) -> Offer
 def proposal_view(db: Session, ctx: Context, sender: Sender, grant: Grant) -> OfferView | None:
     """Return the proposal of another time of a link, or None when this person has no such proposal.
 
-    Raises EffectNotDoneError while the directory has no entry for one of the two sides.
+    Raises AwaitedDataError while the directory has no entry of this person.
     """
     found = proposal(db, grant.subject)
     session = None if found is None else db.get(ScheduledSession, found.scheduled_session_id)

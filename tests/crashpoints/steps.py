@@ -158,7 +158,11 @@ def mailed_of_session(label: str, person: str, answer: str) -> Step:
 
 def _replied(world: World, name: str, entry: UUID, sender: str, answer: str, sequence: int = 0) -> None:
     attendee = f"ATTENDEE;PARTSTAT={answer}:mailto:{sender}"
-    body = {"sender": sender, "calendar": mails.calendar(entry, sequence=sequence, attendee=attendee)}
+    body: dict[str, Any] = {
+        "sender": sender,
+        "calendar": mails.calendar(entry, sequence=sequence, attendee=attendee),
+    }
+    body |= {"authenticated": True}
     world.say("receive_reply", _signed(f"reply {name}", "mail gateway", body))
 
 

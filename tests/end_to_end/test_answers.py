@@ -17,7 +17,7 @@ from booking_tasks.ops.local_stack import LocalStack
 from booking_tasks.ops.mail_sink import calendar_of
 from booking_tasks.ops.servers import wait_until
 from tests.end_to_end.scenario import DAY, HOUR, Person, Scenario, summary
-from tests.replies.mails import mail
+from tests.replies.mails import AUTHSERV, mail, through_border
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
@@ -81,8 +81,8 @@ def pipe(scenario: Scenario, raw: bytes) -> str:
     """Let the mail server hand a mail on; what is said of it."""
     ran = subprocess.run(
         [sys.executable, "-m", "booking_tasks.ops", "reply"],
-        input=raw,
-        env=os.environ | scenario.stage.environment,
+        input=through_border(raw),
+        env=os.environ | scenario.stage.environment | {"BOOKING_REPLY_AUTHSERV": AUTHSERV},
         capture_output=True,
         check=False,
         timeout=120,

@@ -87,6 +87,7 @@ IMPOSSIBLE: dict[str, tuple[str, ...]] = {
     "BOOKING_DEFAULT_TIME_ZONE": ("Vienna", "Europe/Wien", ""),
     "BOOKING_DEFAULT_LANGUAGE": ("xx", "de-AT", ""),
     "BOOKING_REPLY_AUTHSERV": ("mx example org", "mx\nx"),
+    "BOOKING_REPLY_UNAUTHENTICATED": ("yes", "true", ""),
     "BOOKING_PUBLIC_URL": ("booking.example.org", "ftp://x", "https://x?y=1", "https://x:0"),
     "BOOKING_LINK_SECRET": ("short",),
     "BOOKING_LINK_SECRET_PREVIOUS": ("short",),

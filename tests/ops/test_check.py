@@ -65,6 +65,7 @@ def states() -> dict[str, set[str]]:
 
 
 def test_where_all_is_well_every_line_says_ok_but_the_tests_open_broker(healthy: pytest.MonkeyPatch) -> None:
+    healthy.setenv("BOOKING_REPLY_AUTHSERV", "mx.example.org")
     assert states() == {
         "settings": {"ok"},
         "environment": {"ok"},
@@ -215,10 +216,15 @@ def test_a_mail_server_or_platform_that_is_away_is_a_warning(healthy: pytest.Mon
 def test_without_a_public_url_it_reports_that_mails_contain_no_link(healthy: pytest.MonkeyPatch) -> None:
     calendars, links = found("answers")
     assert (links.state, "mails contain no link" in links.line) == ("ok", True)
-    assert (calendars.state, "for booking-tasks reply (senders unproven" in calendars.line) == ("ok", True)
+    assert calendars.state == "warning"
+    assert "(BOOKING_REPLY_AUTHSERV is not set: they change nothing)" in calendars.line
 
     healthy.setenv("BOOKING_REPLY_AUTHSERV", "mx.example.org")
-    assert "(DMARC checked)" in found("answers")[0].line
+    checked = found("answers")[0]
+    assert (checked.state, "(DMARC checked by mx.example.org)" in checked.line) == ("ok", True)
+    healthy.setenv("BOOKING_REPLY_UNAUTHENTICATED", "accept")
+    unchecked = found("answers")[0]
+    assert (unchecked.state, "BOOKING_REPLY_UNAUTHENTICATED is accept" in unchecked.line) == ("warning", True)
     healthy.setenv("BOOKING_CALENDAR_REPLIES", "false")
     assert "not sent to calendars" in found("answers")[0].line
 

@@ -15,7 +15,7 @@ from booking_tasks.models import InboxMessage
 from booking_tasks.ops.servers import free_port
 from booking_tasks.ops.service_processes import ServiceProcesses
 from tests.processes.pending_confirmation import request_confirmation
-from tests.replies.mails import WEBER, calendar, mail
+from tests.replies.mails import AUTHSERV, WEBER, calendar, mail, through_border
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
@@ -32,22 +32,26 @@ def pipe(raw: bytes, environment: dict[str, str], *switches: str) -> subprocess.
 
 
 def test_a_piped_reply_confirms_and_the_same_mail_again_changes_nothing(stack: ServiceProcesses) -> None:
-    stack.environment |= {"BOOKING_CLOCK": "stepped", "BOOKING_REPLY_AUTHSERV": "mx.example.org"}
+    stack.environment |= {"BOOKING_CLOCK": "stepped", "BOOKING_REPLY_AUTHSERV": AUTHSERV}
     pending = request_confirmation()
     stack.worker("front", ("replies",), concurrency=1)
     stack.wait_ready()
-    raw = mail(calendar(pending.confirmation_request_id), Authentication_Results="mx.example.org; dmarc=pass")
+    unsigned = mail(calendar(pending.confirmation_request_id))
+    raw = through_border(unsigned)
+    injected = f'Authentication-Results: {AUTHSERV}; dmarc=fail smtp.mailfrom="x; dmarc=pass y"@evil.example'
 
-    refused = pipe(mail(calendar(pending.confirmation_request_id)), stack.environment)
+    refused = pipe(unsigned, stack.environment)
+    forged = pipe(injected.encode() + b"\r\n" + unsigned, stack.environment)
     first, again = (pipe(raw, stack.environment) for _ in range(2))
 
+    assert (forged.returncode, forged.stdout.startswith(b"refused not_authenticated (")) == (0, True)
     assert (refused.returncode, refused.stdout.startswith(b"refused not_authenticated (")) == (0, True)
     assert (first.returncode, first.stdout.startswith(b"done (")) == (0, True), first.stderr
     assert (again.returncode, again.stdout) == (0, first.stdout)
     with transaction() as db:
         assert pending.request().status == "scheduled"
         kept = db.execute(select(InboxMessage).where(InboxMessage.task == "receive_reply")).scalars().all()
-    assert [(one.entry_point, one.state, one.body) for one in kept] == [("replies", "done", None)] * 2
+    assert [(one.entry_point, one.state, one.body) for one in kept] == [("replies", "done", None)] * 3
     log = (stack.folder / "front.log").read_text()
     assert WEBER not in log
     assert WEBER.encode() not in first.stdout + first.stderr
@@ -64,7 +68,7 @@ def test_a_mail_without_a_reply_is_done_with_and_one_without_an_answer_comes_aga
     dead_letter = pipe(b"From: a@example.org\r\n\r\nHello", nowhere)
     assert (dead_letter.returncode, dead_letter.stdout) == (0, b"ignored: it carries no calendar\n")
     huge = pipe(b"From: a@example.org\r\n\r\n" + b"x" * 5_000_000, nowhere)
-    assert (huge.returncode, huge.stdout) == (0, b"ignored: it is larger than 1048576 bytes\n")
+    assert (huge.returncode, huge.stdout) == (0, b"ignored: it is larger than 4194304 bytes\n")
     away = pipe(mail(calendar(uuid4())), nowhere, "--seconds", "1")
     assert away.returncode == 75
     assert b"deliver it again" in away.stdout

@@ -71,6 +71,6 @@ class InboundSteps(AdminSteps):
         entry, revision, sender = entries[which % len(entries)]
         attendee = f"ATTENDEE;PARTSTAT={answer}:mailto:{sender}"
         sequence = max(0, revision - behind)
-        reply: dict[str, Any] = {"sender": sender}
+        reply: dict[str, Any] = {"sender": sender, "authenticated": True}
         reply["calendar"] = mails.calendar(entry, sequence=sequence, attendee=attendee)
         self.say("receive_reply", **reply)

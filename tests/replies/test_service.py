@@ -42,7 +42,7 @@ class Mailbox(ConfirmationScenario):
         return latest.id
 
     def reply(
-        self, content: str | None = None, sender: str = WEBER, authenticated: bool | None = None
+        self, content: str | None = None, sender: str = WEBER, authenticated: bool | None = True
     ) -> ReplyOutcome:
         text = calendar(self.question) if content is None else content
         command = ReceiveReply(
@@ -125,6 +125,7 @@ REFUSED: dict[str, tuple[Callable[[Mailbox], ReplyOutcome], str]] = {
         ),
         "wrong_person",
     ),
+    "a sender whom nobody checked": (lambda box: box.reply(authenticated=None), "not_authenticated"),
     "a forged sender": (lambda box: box.reply(authenticated=False), "not_authenticated"),
     "no entry of ours": (lambda box: box.reply(calendar(uuid4())), "unknown_event"),
     "the request's id": (lambda box: box.reply(calendar(box.pending_request.id)), "unknown_event"),
@@ -155,6 +156,14 @@ def test_what_proves_nothing_is_refused_with_a_reason_and_changes_nothing(
     assert "example.org" not in (outcome.message or "")
     assert mailbox.pending_request.status == "pending_confirmation"
     assert mailbox.events() == before
+
+
+def test_a_deployment_can_accept_senders_whom_nobody_checked(mailbox: Mailbox) -> None:
+    policies = replace(mailbox.ctx.policies, reply_unauthenticated="accept")
+    mailbox.ctx = replace(mailbox.ctx, policies=policies)
+
+    assert mailbox.reply(authenticated=False).code == RefusalCode.NOT_AUTHENTICATED
+    assert mailbox.reply(authenticated=None).result == "done"
 
 
 def test_whom_the_directory_does_not_know_nobody_can_be(mailbox: Mailbox) -> None:
@@ -205,15 +214,20 @@ def test_a_calendars_no_to_a_session_is_written_down_once_and_cancels_nothing(
 
     assert agreed.status == "scheduled"
     assert recorded(mailbox) == [
-        (str(mailbox.who), {"party": "consultant", "answer": "declined", "revision": 1})
+        (
+            str(mailbox.who),
+            {
+                "party": "consultant",
+                "answer": "declined",
+                "revision": 1,
+                "answered_at": "2027-03-01T09:05:00+00:00",
+            },
+        )
     ]
-    assert mailbox.reply(calendar(agreed.id, "ACCEPTED", sequence=1)).result == "done"
-    assert mailbox.reply(no).result == "done"
-    assert [recorded_event["answer"] for _, recorded_event in recorded(mailbox)] == [
-        "declined",
-        "accepted",
-        "declined",
-    ]
+    later = calendar(agreed.id, "ACCEPTED", sequence=1, stamp="20270301T090501Z")
+    assert mailbox.reply(later).result == "done"
+    assert mailbox.reply(no).code == RefusalCode.STALE
+    assert [recorded_event["answer"] for _, recorded_event in recorded(mailbox)] == ["declined", "accepted"]
 
 
 def test_a_requesters_answer_is_theirs(mailbox: Mailbox, agreed: ScheduledSession) -> None:
@@ -224,15 +238,25 @@ def test_a_requesters_answer_is_theirs(mailbox: Mailbox, agreed: ScheduledSessio
 
     assert (outcome.result, outcome.session_id) == ("done", agreed.id)
     assert recorded(mailbox) == [
-        (str(mailbox.mira), {"party": "requester", "answer": "tentative", "revision": 1})
+        (
+            str(mailbox.mira),
+            {
+                "party": "requester",
+                "answer": "tentative",
+                "revision": 1,
+                "answered_at": "2027-03-01T09:05:00+00:00",
+            },
+        )
     ]
 
 
-def test_an_answer_to_an_earlier_revision_counts_for_nothing(
+def test_an_answer_to_an_earlier_invitation_counts_for_nothing(
     mailbox: Mailbox, agreed: ScheduledSession
 ) -> None:
-    assert mailbox.reply(calendar(agreed.id, "DECLINED", sequence=0)).code == RefusalCode.STALE
-    assert mailbox.reply(calendar(agreed.id, "DECLINED", sequence=7)).result == "done"
+    attendee = "ATTENDEE;PARTSTAT={answer}:mailto:mira@example.org"
+    early, high = (calendar(agreed.id, "DECLINED", sequence=number, attendee=attendee) for number in (0, 7))
+    assert mailbox.reply(early, sender="mira@example.org").code == RefusalCode.STALE
+    assert mailbox.reply(high, sender="mira@example.org").result == "done"
     assert [recorded_event["revision"] for _, recorded_event in recorded(mailbox)] == [1]
 
 

@@ -21,7 +21,6 @@ from booking_tasks.models import ConsultationRequest, Event, InboxMessage, Sched
 from booking_tasks.ops.servers import free_port
 from booking_tasks.unit_of_work import unit_of_work
 from booking_tasks.web import pages
-from tests import builders
 from tests.builders import NOW
 from tests.web.conftest import ConfirmingService, Web
 
@@ -208,63 +207,6 @@ def test_a_link_is_over_with_its_time_before_any_sweep_came(web: Web, confirming
     assert heading(web.get(longer)) == "Die Zeit zum Antworten ist vorbei"
     web.post(longer, answer="accept")
     assert confirming.request(request_id).status == "pending_confirmation"
-
-
-@pytest.mark.parametrize(
-    ("answer", "reads"), [("accept", "Sie haben angenommen"), ("decline", "Sie haben abgelehnt")]
-)
-def test_who_answered_and_opens_the_link_late_reads_what_they_answered(
-    web: Web, confirming: ConfirmingService, answer: str, reads: str
-) -> None:
-    request_id = confirming.request_confirmation()
-    link = confirming.link(request_id)
-    web.post(link, answer=answer)
-    with transaction() as db:
-        clock.step(db, NOW + timedelta(days=2))
-    page = web.get(link)
-    assert (page.status_code, heading(page)) == (200, reads)
-    history = confirming.history(request_id)
-    late = web.post(link, answer="accept")
-    assert (late.status_code, heading(late)) == (410, reads)
-    assert confirming.history(request_id) == history
-
-
-@pytest.mark.parametrize(
-    ("later", "reads"),
-    [
-        ("moved", "Die Beratung hat jetzt eine andere Zeit."),
-        (
-            "reassigned",
-            "Die Beratung hat inzwischen jemand anderes übernommen. Sie brauchen nichts weiter zu tun.",
-        ),
-        ("cancelled", "Die Beratung wurde inzwischen abgesagt. Sie brauchen nichts weiter zu tun."),
-    ],
-)
-def test_who_accepted_reads_what_became_of_it_since(
-    web: Web, confirming: ConfirmingService, later: str, reads: str
-) -> None:
-    request_id = confirming.request_confirmation()
-    link = confirming.link(request_id)
-    web.post(link, answer="accept")
-    with transaction() as db:
-        request = db.get_one(ConsultationRequest, request_id)
-        session = db.get_one(ScheduledSession, request.scheduled_session_id)
-        hour = timedelta(hours=1)
-        if later == "moved":
-            builders.change_session(
-                db,
-                session,
-                scheduled_start_time=session.scheduled_start_time + hour,
-                scheduled_end_time=session.scheduled_end_time + hour,
-            )
-        elif later == "reassigned":
-            [other] = [one for one in confirming.consultants if one != session.consultant_user_id]
-            builders.change_session(db, session, consultant_user_id=other)
-        else:
-            builders.take_steps(db, session, "cancelled_by_user")
-    page = Page(web.get(link).text)
-    assert (page.texts["h1"], page.texts["p"]) == (["Sie haben angenommen"], [reads])
-    assert ("Jetzt" in page.texts["dt"]) == (later == "moved")
 
 
 def test_a_link_to_another_question_of_the_same_request_answers_nothing(

@@ -91,36 +91,36 @@ def proposed(language: str = "en") -> Proposed:
 def test_the_link_in_the_mail_shows_both_times_and_a_get_changes_nothing(
     web: Web, language: str, asks: str, labels: list[str], buttons: list[str]
 ) -> None:
-    asked = proposed(language)
+    offered = proposed(language)
     before = counts()
-    answer = web.get(asked.link)
+    answer = web.get(offered.link)
     page = Page(answer.text)
     assert (answer.status_code, page.texts["h1"], page.texts["dt"]) == (200, [asks], labels)
     assert page.texts["dd"][:2] == ["Algebra", "Dr Stein"]
     assert page.texts["button"] == buttons
     assert counts() == before
-    assert asked.stands() == ("scheduled", "offered")
+    assert offered.stands() == ("scheduled", "offered")
 
 
 def test_accepting_moves_the_session_once_however_often_it_is_pressed(web: Web) -> None:
-    asked = proposed()
+    offered = proposed()
     for _ in range(2):
-        assert web.post(asked.link, answer="accept").status_code == 303
-    assert asked.stands() == ("scheduled", "done")
+        assert web.post(offered.link, answer="accept").status_code == 303
+    assert offered.stands() == ("scheduled", "done")
     with transaction() as db:
-        assert db.get_one(ScheduledSession, asked.session_id).scheduled_start_time == TEN + DAY
+        assert db.get_one(ScheduledSession, offered.session_id).scheduled_start_time == TEN + DAY
         [event] = db.scalars(select(Event).where(Event.type == "session.reassigned"))
-        assert (event.actor, event.entry_point) == (str(asked.requester), "web")
-    assert heading(web.get(asked.link)) == "You have accepted"
-    web.post(asked.link, answer="decline")
-    assert asked.stands() == ("scheduled", "done")
+        assert (event.actor, event.entry_point) == (str(offered.requester), "web")
+    assert heading(web.get(offered.link)) == "You have accepted"
+    web.post(offered.link, answer="decline")
+    assert offered.stands() == ("scheduled", "done")
 
 
 def test_declining_cancels_the_session(web: Web) -> None:
-    asked = proposed()
-    web.post(asked.link, answer="decline")
-    assert asked.stands() == ("cancelled_by_consultant", "cancelled")
-    page = Page(web.get(asked.link).text)
+    offered = proposed()
+    web.post(offered.link, answer="decline")
+    assert offered.stands() == ("cancelled_by_consultant", "cancelled")
+    page = Page(web.get(offered.link).text)
     assert (page.texts["h1"], page.texts["p"]) == (
         ["You have declined"],
         ["The consultation is cancelled. There is nothing more to do."],
@@ -129,44 +129,46 @@ def test_declining_cancels_the_session(web: Web) -> None:
 
 
 def test_who_accepted_and_opens_the_link_late_reads_so_and_nothing_happens(web: Web) -> None:
-    asked = proposed()
-    web.post(asked.link, answer="accept")
+    offered = proposed()
+    web.post(offered.link, answer="accept")
     with transaction() as db:
-        clock.step(db, asked.until)
-    page = web.get(asked.link)
+        clock.step(db, offered.until)
+    page = web.get(offered.link)
     assert (page.status_code, heading(page)) == (200, "You have accepted")
-    late = web.post(asked.link, answer="decline")
+    late = web.post(offered.link, answer="decline")
     assert (late.status_code, heading(late)) == (410, "You have accepted")
-    assert asked.stands() == ("scheduled", "done")
+    assert offered.stands() == ("scheduled", "done")
 
 
 def test_who_declined_and_opens_the_link_late_reads_so(web: Web) -> None:
-    asked = proposed()
-    web.post(asked.link, answer="decline")
+    offered = proposed()
+    web.post(offered.link, answer="decline")
     with transaction() as db:
-        clock.step(db, asked.until + DAY)
-    assert heading(web.get(asked.link)) == "You have declined"
+        clock.step(db, offered.until + DAY)
+    assert heading(web.get(offered.link)) == "You have declined"
 
 
 @pytest.mark.parametrize("swept", [False, True])
 def test_who_did_not_answer_reads_that_the_time_is_over(web: Web, swept: bool) -> None:
-    asked = proposed()
+    offered = proposed()
     with transaction() as db:
-        clock.step(db, asked.until)
+        clock.step(db, offered.until)
         if swept:
-            ctx = Context(now=asked.until, actor="test", entry_point="sweep")
-            assert announcement.end_unanswered_proposal(db, ctx, asked.session_id, asked.proposal_id) is None
-    answer = web.get(asked.link)
+            ctx = Context(now=offered.until, actor="test", entry_point="sweep")
+            assert (
+                announcement.end_unanswered_proposal(db, ctx, offered.session_id, offered.proposal_id) is None
+            )
+    answer = web.get(offered.link)
     assert (answer.status_code, heading(answer)) == (410, "The time to answer is over")
-    assert web.post(asked.link, answer="accept").status_code == 410
-    assert asked.stands()[0] == ("cancelled_by_consultant" if swept else "scheduled")
+    assert web.post(offered.link, answer="accept").status_code == 410
+    assert offered.stands()[0] == ("cancelled_by_consultant" if swept else "scheduled")
 
 
 def test_what_became_of_an_accepted_time_is_shown(web: Web) -> None:
-    asked = proposed()
-    web.post(asked.link, answer="accept")
+    offered = proposed()
+    web.post(offered.link, answer="accept")
     with transaction() as db:
-        session = db.get_one(ScheduledSession, asked.session_id)
+        session = db.get_one(ScheduledSession, offered.session_id)
         span = timedelta(hours=1)
         builders.change_session(
             db,
@@ -174,14 +176,14 @@ def test_what_became_of_an_accepted_time_is_shown(web: Web) -> None:
             scheduled_start_time=session.scheduled_start_time + span,
             scheduled_end_time=session.scheduled_end_time + span,
         )
-    page = Page(web.get(asked.link).text)
+    page = Page(web.get(offered.link).text)
     assert page.texts["p"] == ["The consultation has another time now."]
     assert page.texts["dt"] == ["What", "With", "Proposed", "Now"]
     with transaction() as db:
-        session = db.get_one(ScheduledSession, asked.session_id)
+        session = db.get_one(ScheduledSession, offered.session_id)
         ctx = Context(now=NOW, actor="test", entry_point="booking")
         sessions.cancel_locked(db, ctx, session, SessionStatus.CANCELLED_BY_USER, "exam")
-    page = Page(web.get(asked.link).text)
+    page = Page(web.get(offered.link).text)
     assert (page.texts["h1"], page.texts["p"]) == (
         ["You have accepted"],
         ["The consultation was cancelled since. There is nothing more to do."],
@@ -194,17 +196,17 @@ def test_what_became_of_an_accepted_time_is_shown(web: Web) -> None:
 def test_a_link_for_another_purpose_person_or_proposal_opens_nothing(
     web: Web, changes: dict[str, Any]
 ) -> None:
-    asked = proposed()
+    offered = proposed()
     links = settings().links
     assert links is not None
     own: dict[str, Any] = {
         "purpose": PROPOSALS,
-        "subject": asked.proposal_id,
-        "person": asked.requester,
-        "until": asked.until,
+        "subject": offered.proposal_id,
+        "person": offered.requester,
+        "until": offered.until,
     }
-    assert f"/{ANSWERS}/{links.token(Grant(**own))}" == asked.link
+    assert f"/{ANSWERS}/{links.token(Grant(**own))}" == offered.link
     path = f"/{ANSWERS}/{links.token(Grant(**(own | changes)))}"
     assert web.get(path).status_code == 404
     assert web.post(path, answer="accept").status_code == 404
-    assert asked.stands() == ("scheduled", "offered")
+    assert offered.stands() == ("scheduled", "offered")

@@ -85,8 +85,16 @@ class Round:
             self.confirmation_request_id,
             partstat,
             attendee=f"ATTENDEE;PARTSTAT={{answer}}:mailto:{self.address}",
+            # A decline from before the acceptance, so that it counts only if it comes first.
+            stamp="20270301T090500Z" if partstat == "ACCEPTED" else "20270301T085900Z",
         )
-        body = {"message_id": str(uuid4()), "actor": "mail", "sender": self.address, "calendar": text}
+        body = {
+            "message_id": str(uuid4()),
+            "actor": "mail",
+            "sender": self.address,
+            "calendar": text,
+            "authenticated": True,
+        }
         answer = replies.receive_reply(request=body)  # ready when it has been read
         return str(answer["code"] or answer["result"])
 
