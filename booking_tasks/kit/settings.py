@@ -194,7 +194,6 @@ class Settings(BaseSettings):
     retain_requests: Duration = Field(timedelta(days=1095), validate_default=True)
     retain_people: Duration = timedelta(days=1095)
     retain_decisions: Duration = timedelta(days=365)
-    # A leave is credited within days of its end, and only once while its entry is there.
     retain_credits: Duration = Field(timedelta(days=730), ge=timedelta(days=30))
     retain_hours: Duration = timedelta(days=90)
 
@@ -251,10 +250,7 @@ class Settings(BaseSettings):
     def _not_below_the_inbox(cls, value: timedelta, info: ValidationInfo) -> timedelta:
         inbox: timedelta | None = info.data.get("retain_inbox")
         if inbox is not None and value < inbox:
-            raise ValueError(
-                "must not be below BOOKING_RETAIN_INBOX, or a repeated message could make its request again:"
-                " raise it, or lower that"
-            )
+            raise ValueError("must not be below BOOKING_RETAIN_INBOX: raise it, or lower that")
         return value
 
     @field_validator("smtp_password")
