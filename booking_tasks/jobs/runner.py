@@ -91,7 +91,8 @@ def _was_taken_alone(leased: Sequence[LeasedJob[JobArgs]]) -> bool:
 
 def _log_context(job: LeasedJob[JobArgs]) -> dict[str, Any]:
     """What every log line of a job carries: ids and types, nothing of its content."""
-    subject = {job.args.subject_name(): str(job.args.subject_id)}
+    is_person = job.args.subject_name() in {"changed", "consultant", "user"}  # logs name no person
+    subject = {} if is_person else {job.args.subject_name(): str(job.args.subject_id)}
     return {"job_type": job.job_type, "job": str(job.id), "attempt": job.attempts} | subject
 
 
