@@ -45,9 +45,12 @@ def examined(service: RunningService, *, stream_kept: bool = True) -> Ledger:
 
     With `stream_kept` false the broker was emptied, and the events' stream with it.
     """
+    mails = _mails(service)
     with transaction() as db:
+        # Between two statements it reads tens of thousands of mails, longer than a client may be idle.
+        db.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         lost = of_callers(db, service.book)
-        letters = of_letters(db, _mails(service), settings().uid_domain)
+        letters = of_letters(db, mails, settings().uid_domain)
         left = still_open(db, clock.now(db), settings().verdict_delay.total_seconds())
         rooms = of_rooms(db, _rooms(service), _made(service.platform.ledger()))
         events = of_stream(db, _published(service.redis_url)) if stream_kept else []
