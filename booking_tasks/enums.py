@@ -318,7 +318,6 @@ class RefusalCode(StrEnum):
     BEYOND_HORIZON = "beyond_horizon"
     LIMIT_REACHED = "limit_reached"
     AT_CAPACITY = "at_capacity"
-    NOT_BOOKABLE = "not_bookable"
     MUST_BE_CONFIRMED = "must_be_confirmed"
     CONFLICTS = "conflicts"
     IS_THE_REQUESTER = "is_the_requester"

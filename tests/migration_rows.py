@@ -232,4 +232,5 @@ ROWS: dict[str, dict[str, str]] = {
         """,
     },
     "0010_billed_currency": {},
+    "0011_limits_of_series": {},
 }

@@ -36,6 +36,7 @@ StartCode = Literal[
 ]
 SubmitCode = Literal[
     RefusalCode.UNKNOWN_SERVICE_TYPE,
+    RefusalCode.SERVICE_TYPE_INACTIVE,
     RefusalCode.UNKNOWN_CONSULTANT,
     RefusalCode.UNKNOWN_REQUEST,
     RefusalCode.REQUEST_EXISTS,

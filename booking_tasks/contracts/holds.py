@@ -47,9 +47,13 @@ ConfirmHoldCode = Literal[
 ]
 SeriesCode = Literal[
     RefusalCode.UNKNOWN_SERVICE_TYPE,
+    RefusalCode.SERVICE_TYPE_INACTIVE,
     RefusalCode.UNKNOWN_CONSULTANT,
     RefusalCode.IS_THE_REQUESTER,
-    RefusalCode.NOT_BOOKABLE,
+    RefusalCode.NOT_AVAILABLE_FOR_BOOKING,
+    RefusalCode.SERVICE_NOT_OFFERED,
+    RefusalCode.NOT_FOR_COMPANY,
+    RefusalCode.AT_CAPACITY,
     RefusalCode.SERIES_EXISTS,
     RefusalCode.MUST_BE_CONFIRMED,
     RefusalCode.CONFLICTS,
@@ -86,7 +90,8 @@ class HoldSlot(Command[HoldOutcome[HoldCode]]):
     clock: then the start is free for others, and the request is cancelled (`hold_expired`). Codes:
     `unknown_service_type`, `unknown_consultant`, `request_exists`, `is_the_requester`, `not_for_company` (the
     consultant serves other companies), `at_capacity`, `slot_not_free`, `slot_taken`, `requester_busy`,
-    `notice_too_short`, `beyond_horizon`, `limit_reached`.
+    `notice_too_short`, `beyond_horizon`, `limit_reached`, and where nothing at all is offered
+    `service_type_inactive`, `service_not_offered`, `not_available_for_booking`.
     """
 
     task: ClassVar[str] = "hold_slot"
@@ -183,9 +188,11 @@ class SeriesOutcome(Outcome[SeriesCode]):
 class BookSeries(Command[SeriesOutcome]):
     """Book several starts of one consultant, whole or not at all.
 
-    Set all `starts`, or one start and `weekly`. Codes: `unknown_service_type`, `unknown_consultant`,
-    `is_the_requester`, `not_bookable`, `series_exists`, `must_be_confirmed` (the consultant
-    confirms each booking), `conflicts` (see there; nothing was booked).
+    Set all `starts`, or one start and `weekly`. Codes: `unknown_service_type`, `service_type_inactive`,
+    `unknown_consultant`,
+    `is_the_requester`, `not_available_for_booking`, `service_not_offered`, `not_for_company`, `at_capacity`
+    (with all of the series), `series_exists`, `must_be_confirmed` (the consultant confirms each booking),
+    `conflicts` (see there; nothing was booked).
     """
 
     task: ClassVar[str] = "book_series"

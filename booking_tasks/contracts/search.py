@@ -21,7 +21,7 @@ from booking_tasks.contracts.base import (
 )
 from booking_tasks.enums import RefusalCode
 
-SearchCode = Literal[RefusalCode.UNKNOWN_SERVICE_TYPE,]
+SearchCode = Literal[RefusalCode.UNKNOWN_SERVICE_TYPE, RefusalCode.SERVICE_TYPE_INACTIVE]
 
 
 EmptyReason = Literal[
@@ -57,8 +57,8 @@ class SearchOutcome(Outcome[SearchCode]):
     past), or the reason of the consultant who came furthest. `counts` then has the number of consultants of
     each reason, each counted once: for other companies, without the specializations, with as many sessions
     ahead as they may have, without hours in the range, or with all hours beyond the horizon, within the
-    notice, booked or blocked, over a limit, or free only while the requester of the query is occupied. Code
-    when refused: `unknown_service_type`.
+    notice, booked or blocked, over a limit, or free only while the requester of the query is occupied. Codes
+    when refused: `unknown_service_type`, `service_type_inactive`.
     """
 
     starts: tuple[FreeStart, ...] = ()

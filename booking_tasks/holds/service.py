@@ -73,8 +73,10 @@ def hold_slot(db: Session, ctx: Context, command: HoldSlot) -> HoldOutcome[HoldC
 
 def _command_refusal(db: Session, command: HoldSlot) -> HoldOutcome[HoldCode] | None:
     service_type = ledger.service_type(db, command.service_type_id)
-    if service_type is None or not service_type.is_active:
-        return _refused(RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no active service type")
+    if service_type is None:
+        return _refused(RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no service type")
+    if not service_type.is_active:
+        return _refused(RefusalCode.SERVICE_TYPE_INACTIVE, "service_type_id", "is not offered any more")
     if not intake_store.consultant_exists(db, command.consultant_user_id):
         return _refused(RefusalCode.UNKNOWN_CONSULTANT, "consultant_user_id", "names no consultant")
     if command.consultant_user_id == command.requester_user_id:

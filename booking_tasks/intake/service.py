@@ -52,11 +52,17 @@ class Submission:
     entry: outbox.OutboxEntry
 
 
+def _refused_service_type(service_type: ServiceType | None) -> RequestOutcome[SubmitCode]:
+    if service_type is None:
+        return _refused(RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no service type")
+    return _refused(RefusalCode.SERVICE_TYPE_INACTIVE, "service_type_id", "is not offered any more")
+
+
 def submission(db: Session, ctx: Context, command: SubmitRequest) -> Submission | RequestOutcome[SubmitCode]:
     """Return the request as it would be inserted, or the refusal. Writes nothing."""
     service_type = db.get(ServiceType, command.service_type_id)
     if service_type is None or not service_type.is_active:
-        return _refused(RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no active service type")
+        return _refused_service_type(service_type)
     preferred, replaced = command.preferred_consultant_user_id, command.replaces_request_id
     if preferred is not None and not store.consultant_exists(db, preferred):
         return _refused(RefusalCode.UNKNOWN_CONSULTANT, "preferred_consultant_user_id", "names no consultant")

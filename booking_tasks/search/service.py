@@ -29,9 +29,13 @@ from booking_tasks.search.rules import Requester, closest_reason, reasons
 def search_slots(db: Session, ctx: Context, query: SearchSlots) -> SearchOutcome:
     """The first page of free starts, or the one after a cursor; an empty first page has the reason."""
     service_type = ledger.service_type(db, query.service_type_id)
-    if service_type is None or not service_type.is_active:
+    if service_type is None:
         return SearchOutcome.refusal(
-            RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no active service type"
+            RefusalCode.UNKNOWN_SERVICE_TYPE, "service_type_id", "names no service type"
+        )
+    if not service_type.is_active:
+        return SearchOutcome.refusal(
+            RefusalCode.SERVICE_TYPE_INACTIVE, "service_type_id", "is not offered any more"
         )
     rows, unsuitable = _rows(db, ctx, query)
     if not rows and query.after is None:

@@ -30,7 +30,12 @@ _PROBLEMS: dict[str, tuple[SeriesCode, str, str]] = {
     "unknown_service_type": (
         RefusalCode.UNKNOWN_SERVICE_TYPE,
         "service_type_id",
-        "names no active service type",
+        "names no service type",
+    ),
+    "service_type_inactive": (
+        RefusalCode.SERVICE_TYPE_INACTIVE,
+        "service_type_id",
+        "is not offered any more",
     ),
     "series_exists": (RefusalCode.SERIES_EXISTS, "series_id", "is in use; choose a new one"),
     "unknown_consultant": (RefusalCode.UNKNOWN_CONSULTANT, "consultant_user_id", "names no consultant"),
@@ -39,7 +44,26 @@ _PROBLEMS: dict[str, tuple[SeriesCode, str, str]] = {
         "consultant_user_id",
         "confirms each booking; ask one by one",
     ),
-    "not_bookable": (RefusalCode.NOT_BOOKABLE, "consultant_user_id", "takes no bookings; choose another"),
+    "not_available_for_booking": (
+        RefusalCode.NOT_AVAILABLE_FOR_BOOKING,
+        "consultant_user_id",
+        "takes no bookings; choose another",
+    ),
+    "service_not_offered": (
+        RefusalCode.SERVICE_NOT_OFFERED,
+        "consultant_user_id",
+        "does not offer this service type; choose another",
+    ),
+    "not_for_company": (
+        RefusalCode.NOT_FOR_COMPANY,
+        "consultant_user_id",
+        "serves other companies; choose another, or set one of them as company_id",
+    ),
+    "at_capacity": (
+        RefusalCode.AT_CAPACITY,
+        "consultant_user_id",
+        "may not have so many more sessions; choose another, or fewer starts",
+    ),
 }
 
 

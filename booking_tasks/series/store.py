@@ -18,11 +18,12 @@ from booking_tasks.sessions.store import SessionDraft
 
 _BOOKED = text(
     "SELECT refusal, length, conflicts"
-    " FROM book_series_v2(:series, :requester, :consultant, :service_type, :now, :length, :bookings)"
+    " FROM book_series_v3("
+    ":series, :requester, :consultant, :service_type, :company, :now, :length, :bookings)"
 ).bindparams(
     *(
         bindparam(name, type_=PG_UUID(as_uuid=True))
-        for name in ("series", "requester", "consultant", "service_type")
+        for name in ("series", "requester", "consultant", "service_type", "company")
     ),
     bindparam("bookings", type_=JSONB),
 )
@@ -63,6 +64,7 @@ def book_series(
             "requester": command.requester_user_id,
             "consultant": command.consultant_user_id,
             "service_type": command.service_type_id,
+            "company": command.company_id,
             "now": now,
             "length": length,
             "bookings": [draft.as_json() for draft in drafts],

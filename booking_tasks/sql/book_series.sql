@@ -2,9 +2,9 @@
 --
 -- p_bookings are the arguments of book_start for each start, computed for sessions of p_length;
 -- `other_length` as there. Locks the id of the series, the consultant, then both persons.
-CREATE FUNCTION book_series_v2(
-    p_series uuid, p_requester uuid, p_consultant uuid, p_service_type uuid, p_now timestamptz,
-    p_length interval, p_bookings jsonb,
+CREATE FUNCTION book_series_v3(
+    p_series uuid, p_requester uuid, p_consultant uuid, p_service_type uuid, p_company uuid,
+    p_now timestamptz, p_length interval, p_bookings jsonb,
     OUT refusal text, OUT length interval, OUT conflicts jsonb
 )
 LANGUAGE plpgsql
@@ -15,8 +15,8 @@ DECLARE
     result record;
 BEGIN
     conflicts := '[]';
-    SELECT g.* INTO refusal, length FROM series_preconditions_v1(
-        p_series, p_requester, p_consultant, p_service_type, p_now
+    SELECT g.* INTO refusal, length FROM series_preconditions_v2(
+        p_series, p_requester, p_consultant, p_service_type, p_company, jsonb_array_length(p_bookings), p_now
     ) g;
     IF refusal IS NULL AND length <> p_length THEN
         refusal := 'other_length';

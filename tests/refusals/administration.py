@@ -45,7 +45,7 @@ from booking_tasks.models import AbsencePlanStep, AvailabilitySlot, Consultation
 from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.event_types import EventType
 from tests.builders import NOW, take_steps
-from tests.refusals.world import HOUR, START, World
+from tests.refusals.world import HOUR, START, World, withdrawn
 from tests.replies.mails import calendar
 from tests.replies.test_service import Mailbox
 
@@ -341,7 +341,10 @@ SCENARIOS: dict[type[Query[Any]], dict[str, Scenario]] = {
         Code.TOO_MANY_FEEDS: _too_many_feeds,
     },
     ExplainAssignment: {Code.UNKNOWN_REQUEST: lambda w: w.run(ExplainAssignment)},
-    SearchSlots: {Code.UNKNOWN_SERVICE_TYPE: lambda w: w.run(SearchSlots, service_type_id=uuid4())},
+    SearchSlots: {
+        Code.UNKNOWN_SERVICE_TYPE: lambda w: w.run(SearchSlots, service_type_id=uuid4()),
+        Code.SERVICE_TYPE_INACTIVE: lambda w: withdrawn(w).run(SearchSlots),
+    },
     ReceiveReply: {
         Code.UNREADABLE: _reply(lambda box: box.reply("garbage")),
         Code.NOT_A_REPLY: _reply(lambda box: box.reply(calendar(box.question, method="CANCEL"))),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from booking_tasks.contracts import (
     AcceptOffer,
@@ -25,11 +25,34 @@ from booking_tasks.contracts import (
     SubmitRequest,
 )
 from booking_tasks.enums import RefusalCode as Code
-from booking_tasks.models import ScheduledSession
+from booking_tasks.models import Consultant, ScheduledSession
 from tests import builders
 from tests.builders import NOW
 from tests.refusals.reassignment import Scenario, hold_beside, reassign_codes, set_policy
-from tests.refusals.world import HOUR, START, World
+from tests.refusals.world import HOUR, START, World, withdrawn
+
+
+def _change_consultant(world: World, who: UUID, **values: Any) -> None:
+    row = world.db.get_one(Consultant, who)
+    for name, value in values.items():
+        setattr(row, name, value)
+    world.db.flush()
+
+
+def _after(contract: type[Query[Any]], **profile: Any) -> Scenario:
+    """A command for the consultant of the world, whose profile was changed."""
+
+    def scenario(world: World) -> Outcome:
+        _change_consultant(world, world.who, **profile)
+        return world.run(contract)
+
+    return scenario
+
+
+def _full(world: World) -> Outcome:
+    _change_consultant(world, world.who, assignment_capacity=1)
+    world.hold(start=START + 3 * HOUR)
+    return world.run(HoldSlot)
 
 
 def _request_exists(world: World) -> Outcome:
@@ -40,6 +63,7 @@ def _request_exists(world: World) -> Outcome:
 def _submit_codes() -> dict[str, Scenario]:
     return {
         Code.UNKNOWN_SERVICE_TYPE: lambda w: w.run(SubmitRequest, service_type_id=uuid4()),
+        Code.SERVICE_TYPE_INACTIVE: lambda w: withdrawn(w).run(SubmitRequest),
         Code.UNKNOWN_CONSULTANT: lambda w: w.run(SubmitRequest, preferred_consultant_user_id=uuid4()),
         Code.UNKNOWN_REQUEST: lambda w: w.run(SubmitRequest, replaces_request_id=uuid4()),
         Code.REQUEST_EXISTS: _request_exists,
@@ -152,6 +176,13 @@ def _reschedule_codes() -> dict[str, Scenario]:
         Code.NOTICE_TOO_SHORT: _reschedule(lambda w, s: set_policy(w, s, minimum_notice_minutes=4320)),
         Code.BEYOND_HORIZON: _reschedule(lambda w, s: set_policy(w, s, horizon_days=1)),
         Code.LIMIT_REACHED: _reschedule(_limited),
+        Code.NOT_AVAILABLE_FOR_BOOKING: _reschedule(
+            lambda w, s: _change_consultant(w, s.consultant_user_id, is_available_for_booking=False)
+        ),
+        Code.SERVICE_NOT_OFFERED: _reschedule(
+            lambda w, s: _change_consultant(w, s.consultant_user_id, service_type_ids=[])
+        ),
+        Code.SERVICE_TYPE_INACTIVE: _reschedule(lambda w, s: set_policy(w, s, is_active=False)),
     }
 
 
@@ -193,6 +224,11 @@ def _hold_codes() -> dict[str, Scenario]:
         Code.NOTICE_TOO_SHORT: _hold_after(minimum_notice_minutes=4320),
         Code.BEYOND_HORIZON: _hold_after(horizon_days=1),
         Code.LIMIT_REACHED: _hold_after(max_sessions_per_day=1),
+        Code.SERVICE_TYPE_INACTIVE: lambda w: withdrawn(w).run(HoldSlot),
+        Code.NOT_AVAILABLE_FOR_BOOKING: _after(HoldSlot, is_available_for_booking=False),
+        Code.SERVICE_NOT_OFFERED: _after(HoldSlot, service_type_ids=[]),
+        Code.NOT_FOR_COMPANY: _after(HoldSlot, company_ids=[]),
+        Code.AT_CAPACITY: _full,
     }
 
 
@@ -236,9 +272,9 @@ def _series_of_requester(world: World) -> Outcome:
     return _series(requester_user_id=world.who)(world)
 
 
-def _series_not_bookable(world: World) -> Outcome:
-    who = world.other_consultant(is_available_for_booking=False)
-    return _series(consultant_user_id=who)(world)
+def _series_of(**profile: Any) -> Scenario:
+    """A series of another consultant with this profile."""
+    return lambda world: _series(consultant_user_id=world.other_consultant(**profile))(world)
 
 
 def _series_confirmed(world: World) -> Outcome:
@@ -297,7 +333,13 @@ SCENARIOS: dict[type[Query[Any]], dict[str, Scenario]] = {
         Code.UNKNOWN_SERVICE_TYPE: _series(service_type_id=uuid4()),
         Code.UNKNOWN_CONSULTANT: _series(consultant_user_id=uuid4()),
         Code.IS_THE_REQUESTER: _series_of_requester,
-        Code.NOT_BOOKABLE: _series_not_bookable,
+        Code.SERVICE_TYPE_INACTIVE: lambda w: _series()(withdrawn(w)),
+        Code.NOT_AVAILABLE_FOR_BOOKING: _series_of(is_available_for_booking=False),
+        Code.SERVICE_NOT_OFFERED: _series_of(service_type_ids=[]),
+        Code.NOT_FOR_COMPANY: _series_of(company_ids=[]),
+        Code.AT_CAPACITY: lambda w: _series(
+            consultant_user_id=w.other_consultant(assignment_capacity=1), starts=[START, START + 2 * HOUR]
+        )(w),
         Code.SERIES_EXISTS: _series_exists,
         Code.MUST_BE_CONFIRMED: _series_confirmed,
         Code.CONFLICTS: _series(starts=[START + 10 * HOUR]),

@@ -125,6 +125,7 @@ def reassign_codes() -> dict[str, Scenario]:
         Code.NOTICE_TOO_SHORT: _reassign(_under(minimum_notice_minutes=4320)),
         Code.BEYOND_HORIZON: _reassign_beyond,
         Code.LIMIT_REACHED: _reassign(_under(max_sessions_per_day=1)),
+        Code.SERVICE_TYPE_INACTIVE: _reassign(_under(is_active=False)),
         Code.NOBODY_CAN: _nobody_can,
     }
 

@@ -117,3 +117,10 @@ class World:
         who = builders.consultant(self.db, **values).consultant_user_id
         builders.window(self.db, who, START, hours=4)
         return who
+
+
+def withdrawn(world: World) -> World:
+    """The same world, whose service type is not offered any more."""
+    world.service.is_active = False
+    world.db.flush()
+    return world

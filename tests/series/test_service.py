@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,11 +15,13 @@ from sqlalchemy.orm import Session
 from booking_tasks.context import Context
 from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome
 from booking_tasks.enums import RefusalCode
+from booking_tasks.kit.database import transaction
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
 from booking_tasks.series import service
 from booking_tasks.series.rules import starts_of
 from tests import builders
 from tests.builders import NOW
+from tests.concurrent_transactions import overtaken
 from tests.invariants import ALWAYS
 
 FIRST = NOW + timedelta(days=1)
@@ -111,7 +114,7 @@ def test_who_confirms_each_booking_or_takes_none_is_not_booked_in_series(db: Ses
     assert course.book(FIRST).code == RefusalCode.MUST_BE_CONFIRMED
     assert course.book(FIRST, requester_user_id=course.who).code == RefusalCode.IS_THE_REQUESTER
     db.execute(text("UPDATE consultant_profiles SET is_available_for_booking = false"))
-    assert course.book(FIRST).code == RefusalCode.NOT_BOOKABLE
+    assert course.book(FIRST).code == RefusalCode.NOT_AVAILABLE_FOR_BOOKING
 
 
 def test_a_series_id_is_used_once(db: Session, ctx: Context) -> None:
@@ -158,3 +161,46 @@ def test_starts_that_contradict_are_refused(starts: list[datetime], weekly: obje
                 "weekly": weekly,
             }
         )
+
+
+@pytest.mark.parametrize("capacity", [2, 3, None])
+def test_a_series_needs_capacity_for_all_its_sessions(
+    db: Session, ctx: Context, capacity: int | None
+) -> None:
+    course = Course(db, ctx)
+    assert course.book(FIRST).result == "done"
+    db.execute(text("UPDATE consultant_profiles SET assignment_capacity = :most"), {"most": capacity})
+    outcome = course.book(FIRST + WEEK, FIRST + 2 * WEEK)
+    if capacity == 2:
+        assert outcome.code == RefusalCode.AT_CAPACITY
+        assert outcome.conflicts == ()
+        assert course.left()[0] == 1
+    else:
+        assert outcome.result == "done"
+
+
+@pytest.mark.parametrize("company", ["theirs", "another", None])
+def test_a_series_of_a_consultant_of_companies_is_for_these_alone(
+    db: Session, ctx: Context, company: str | None
+) -> None:
+    course, theirs = Course(db, ctx), uuid4()
+    db.execute(text("UPDATE consultant_profiles SET company_ids = ARRAY[:one]::uuid[]"), {"one": theirs})
+    company_id = {"theirs": theirs, "another": uuid4(), None: None}[company]
+    outcome = course.book(FIRST, FIRST + WEEK, company_id=company_id)
+    assert outcome.code == (None if company == "theirs" else RefusalCode.NOT_FOR_COMPANY)
+
+
+def test_two_series_at_once_do_not_pass_the_capacity(own_database: str, ctx: Context) -> None:
+    with transaction() as db:
+        course = Course(db, ctx)
+        db.execute(text("UPDATE consultant_profiles SET assignment_capacity = 3"))
+
+    def book(*starts: datetime) -> Callable[[Session], SeriesOutcome]:
+        def act(db: Session) -> SeriesOutcome:
+            course.db = db
+            return course.book(*starts)
+
+        return act
+
+    second = overtaken(book(FIRST, FIRST + WEEK), book(FIRST + 2 * WEEK, FIRST + 3 * WEEK))
+    assert second.code == RefusalCode.AT_CAPACITY
