@@ -294,8 +294,7 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"must have at least {_SHORTEST_SECRET} characters; set what BOOKING_LINK_SECRET was"
             )
-        current = info.data.get("link_secret")
-        if current is not None and current.get_secret_value() == secret:
+        if (current := info.data.get("link_secret")) and current.get_secret_value() == secret:
             raise ValueError("is the same as BOOKING_LINK_SECRET; set what that was before, or leave it out")
         return value
 

@@ -21,7 +21,7 @@ from booking_tasks.models import DirectoryUser, Job, ScheduledSession, SessionMa
 from booking_tasks.outbox.job_args import SendInvite, UpdateInvites
 from tests.builders import NOW
 from tests.concurrent_transactions import overtaken
-from tests.invites.test_mailboxes import NEW, SENDER
+from tests.invites.mailboxes import NEW, SENDER
 from tests.mail.ledger import change, committed_session
 from tests.sample_jobs import leased_job
 
