@@ -77,6 +77,7 @@ class Policies:
     calendar_interval: timedelta = timedelta(minutes=15)
     calendar_stale_after: timedelta = timedelta(hours=24)
     calendar_outage: Literal["open", "closed"] = "open"
+    calendar_unreadable: Literal["open", "closed"] = "open"
     calendar_tentative_busy: bool = True
     calendar_private_hosts: tuple[str, ...] = ()
     absence_grace: timedelta = timedelta(minutes=5)

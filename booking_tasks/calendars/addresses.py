@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
-#: IPv6 networks that are translated to IPv4 (RFC 6052 section 2.1, RFC 8215): the IPv4 address counts.
-_TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+#: IPv6 networks whose addresses stand for IPv4 addresses: NAT64 (RFC 6052 section 2.1, RFC 8215), 6to4
+#: (RFC 3056) and Teredo (RFC 4380). No calendar needs them, and they could lead to this host.
+_MAPPED_TO_IPV4 = tuple(
+    IPv6Network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
+)
+#: What the registries of special addresses (RFC 6890) say of single hosts: for protocols and relays only.
+_FOR_PROTOCOLS = frozenset(
+    IPv4Address(one) for one in ("192.0.0.8", "192.0.0.9", "192.0.0.10", "192.88.99.1")
+)
 
 
 def is_public(address: str) -> bool:
     """Whether an address belongs to one host on the public internet.
 
-    Addresses of this host, of private networks, of a link, of a cloud's own services and of groups are not
-    public, nor is an IPv6 address that stands for one of them.
+    Addresses of this host, of private networks, of a link, of a site, of a cloud's own services and of groups
+    are not public, nor is an IPv6 address that stands for an IPv4 address, except for a mapped one (RFC 4291
+    section 2.5.5.2), of which the IPv4 address counts. `is_global` alone calls some of these public.
     """
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    return all(one.is_global and not one.is_multicast for one in (parsed, *_inside(parsed)))
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return parsed.is_global and not _is_special(parsed)
 
 
-def _inside(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address]:
-    """The IPv4 addresses that an IPv6 address stands for or is routed to."""
+def _is_special(address: IPv4Address | IPv6Address) -> bool:
+    if address.is_multicast or address.is_unspecified or address.is_reserved:
+        return True
     if isinstance(address, IPv4Address):
-        return
-    if address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
-    if address.sixtofour is not None:
-        yield address.sixtofour
-    if address.teredo is not None:
-        yield from address.teredo
-    if any(address in network for network in _TRANSLATED):
-        yield IPv4Address(int(address) & 0xFFFF_FFFF)
+        return address in _FOR_PROTOCOLS
+    return address.is_site_local or any(address in network for network in _MAPPED_TO_IPV4)
 
 
 def is_plainly_private(url: str, private_hosts: Collection[str]) -> bool:

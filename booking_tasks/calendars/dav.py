@@ -46,7 +46,7 @@ class _LibrarySession:
         try:
             response = self._https.request(method, url, options.get("headers"), body)
             if response.status not in _SUCCESS:
-                raise FetchError(status_error(response.status))
+                raise status_error(response)
         except FetchError as error:
             self.failed = error
             raise
@@ -70,7 +70,8 @@ def fetch_collection(arguments: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
             "error": "this worker has no CalDAV support: install booking-tasks with the extra caldav"
         }, b""
     except FetchError as error:
-        return {"error": str(error)}, b""
+        wait = error.retry_after
+        return {"error": str(error), "retry_after": None if wait is None else wait.total_seconds()}, b""
 
 
 def _run_library(arguments: dict[str, Any], session: _LibrarySession) -> tuple[dict[str, Any], bytes]:

@@ -14,6 +14,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -23,8 +24,10 @@ import httpcore2
 import httpx2
 
 from booking_tasks.calendars.addresses import is_public
+from booking_tasks.calendars.headers import UnknownEncodingError, unpacker, wait_of
 
 MOST_REDIRECTS, MOST_REQUESTS = 5, 50
+_TOO_LARGE = "it is larger than BOOKING_CALENDAR_MAX_BYTES allows"
 _NO_ADDRESS = "it leads to something that is not a valid address"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONNECTION_ERRORS = (
@@ -39,7 +42,14 @@ Resolve = Callable[..., Iterable[tuple[Any, ...]]]
 
 
 class FetchError(Exception):
-    """A calendar could not be fetched. The message holds no address, no secret and no calendar content."""
+    """A calendar could not be fetched. The message holds no address, no secret and no calendar content.
+
+    `retry_after` is how long its server asks to be left alone (RFC 9110 section 10.2.3).
+    """
+
+    def __init__(self, problem: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(problem)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
@@ -122,24 +132,35 @@ class HttpsClient:
                 return HttpResponse(response.status_code, response.headers, self._read(response))
         except _CONNECTION_ERRORS as error:
             raise FetchError(_error_text(error, self._deadline)) from None
+        except UnknownEncodingError as error:
+            raise FetchError(str(error)) from None
         except (httpx2.InvalidURL, ValueError):
             raise FetchError(_NO_ADDRESS) from None
 
     def _read(self, response: httpx2.Response) -> bytes:
-        """Read the body without unpacking it: a few compressed bytes may expand to gigabytes."""
-        if response.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
-            raise FetchError("its server sends a compressed response although identity was requested")
-        body = bytearray()
+        """Read the body, unpacked, and no more of it than the limit allows, packed or unpacked."""
+        unpack = unpacker(response.headers.get("Content-Encoding", ""))
+        packed, body = 0, bytearray()
         for chunk in response.iter_raw():
-            body += chunk
-            self._bytes_left -= len(chunk)
-            if self._bytes_left < 0:
-                raise FetchError("it is larger than BOOKING_CALENDAR_MAX_BYTES allows")
+            packed += len(chunk)
+            if packed > self._bytes_left:
+                raise FetchError(_TOO_LARGE)
+            body += unpack(chunk, self._bytes_left - len(body) + 1)
+            if len(body) > self._bytes_left:
+                raise FetchError(_TOO_LARGE)
+        self._bytes_left -= max(packed, len(body))
         return bytes(body)
 
 
-def status_error(status: int) -> str:
-    """The error text for a response with this status."""
+def status_error(response: HttpResponse) -> FetchError:
+    """The error for a response that is no success."""
+    retry_after = None
+    if response.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        retry_after = wait_of(response.headers.get("Retry-After", ""), response.headers.get("Date", ""))
+    return FetchError(_status_text(response.status), retry_after)
+
+
+def _status_text(status: int) -> str:
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return f"its server refuses access ({status}): check the address, user name and password"
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
@@ -161,14 +182,18 @@ def _origin(url: str) -> tuple[str, int]:
 
 def _redirected(url: str, location: str) -> str:
     try:
-        return urljoin(url, location)
+        target = urljoin(url, location)
+        scheme = urlsplit(target).scheme
     except ValueError:
         raise FetchError(_NO_ADDRESS) from None
+    return "https" + target[len(scheme) :] if scheme in {"webcal", "webcals"} else target
 
 
 def _error_text(error: Exception, deadline: _Deadline) -> str:
+    if isinstance(error, httpcore2.ConnectTimeout | httpx2.ConnectTimeout):
+        return "connecting to its server takes too long (BOOKING_CALENDAR_TIMEOUT)"
     if deadline.remaining() <= 0 or isinstance(error, httpcore2.TimeoutException | httpx2.TimeoutException):
-        return "its server is too slow (BOOKING_CALENDAR_TIMEOUT)"
+        return "its server is too slow: reading it takes longer than BOOKING_CALENDAR_TIMEOUT in all"
     if isinstance(error, httpcore2.ConnectError):
         cause: BaseException | None = error
         while cause is not None:
@@ -234,12 +259,11 @@ class _Guard(httpcore2.NetworkBackend):
             raise FetchError("its host name is unknown") from None
         if host.casefold() in self._private_hosts:
             return addresses
-        public = [address for address in addresses if is_public(address)]
-        if not public:
+        if not addresses or not all(map(is_public, addresses)):
             raise FetchError(
                 "it has a private address (hosts in BOOKING_CALENDAR_PRIVATE_HOSTS may have one)"
             )
-        return public
+        return addresses
 
 
 class _Stream(httpcore2.NetworkStream):

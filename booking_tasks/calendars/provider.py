@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import socket
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 
 from booking_tasks.calendars import sandbox
+from booking_tasks.calendars.headers import charset_of
 from booking_tasks.calendars.network import FetchError, HttpsClient, NetworkLimits, Resolve, status_error
 from booking_tasks.calendars.rules import ReadOptions
 from booking_tasks.enums import FeedType
@@ -36,6 +38,7 @@ class FetchedCalendar:
     content: bytes | None = field(repr=False)
     etag: str | None = None
     last_modified: str | None = None
+    charset: str | None = None
 
 
 def fetch(
@@ -55,11 +58,12 @@ def fetch(
     if response.status == HTTPStatus.NOT_MODIFIED and conditional:
         return FetchedCalendar(None, source.etag, source.last_modified)
     if response.status != HTTPStatus.OK:
-        raise FetchError(status_error(response.status))
+        raise status_error(response)
     return FetchedCalendar(
         response.body,
         _validator(response.headers.get("ETag")),
         _validator(response.headers.get("Last-Modified")),
+        charset_of(response.headers.get("Content-Type", "")),
     )
 
 
@@ -84,7 +88,8 @@ def _fetch_by_caldav(source: FeedSource, options: ReadOptions, limits: NetworkLi
     header, _, content = output.partition(b"\n")
     result = json.loads(header)
     if "error" in result:
-        raise FetchError(result["error"])
+        seconds = result.get("retry_after")
+        raise FetchError(result["error"], None if seconds is None else timedelta(seconds=seconds))
     return FetchedCalendar(None if result["unchanged"] else content, _validator(result["ctag"]))
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
-#: The source of a block in the slot ledger, followed by the feed's id.
-CALENDAR_SOURCE, OUTAGE_SOURCE = "calendar:", "calendar-outage:"
+#: The source of a block in the slot ledger, followed by the feed's id: busy time, an outage, and entries of
+#: which a time was not understood.
+CALENDAR_SOURCE, OUTAGE_SOURCE, UNREADABLE_SOURCE = "calendar:", "calendar-outage:", "calendar-unreadable:"
+#: The version of the way of reading: a copy that was read in another way is read again.
+_READING = 2
 
 
 @dataclass(frozen=True, order=True)
@@ -24,8 +27,10 @@ class BusyInterval:
 class ReadOptions:
     """How a calendar is read: from which instant to which, in which zone, by which rules.
 
-    Times without a zone and whole days are read in `zone`. `addresses` are the mail addresses under which
-    the calendar's owner is invited. `all_day_busy` takes whole days as busy even when they are marked free.
+    Times without a zone and whole days are read where the owner is on that day: in `zone`, or in that of the
+    `travel` (first day, last day, zone) that the day belongs to. `addresses` are the mail addresses under
+    which the calendar's owner is invited. `all_day_busy` takes whole days as busy even when they are marked
+    free.
     """
 
     start: datetime
@@ -35,24 +40,30 @@ class ReadOptions:
     addresses: tuple[str, ...] = field(default=(), repr=False)
     tentative_busy: bool = True
     all_day_busy: bool = False
+    travel: tuple[tuple[date, date, str], ...] = ()
 
     @property
     def options_digest(self) -> str:
         """A digest of the options that change the result, without `start` and `end`."""
         choices = (self.zone, self.uid_domain, self.addresses, self.tentative_busy, self.all_day_busy)
-        return hashlib.sha256(repr(choices).encode()).hexdigest()
+        return hashlib.sha256(repr((_READING, *choices, self.travel)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class BusyTime:
     """The busy time of a calendar: `intervals` in order and disjoint, and sessions of this service.
 
-    The caller decides which of the sessions block. `unreadable` counts the entries that could not be read.
+    The caller decides which of the sessions block. `unreadable` counts the entries that were not fully
+    understood; of these, `missing_time` may take more time than was read. `superseded` counts older versions
+    of entries, which take no time, and `ambiguous` the entries of one UID and one version, which all do.
     """
 
     intervals: tuple[BusyInterval, ...] = ()
     own_sessions: tuple[tuple[UUID, BusyInterval], ...] = ()
     unreadable: int = 0
+    missing_time: int = 0
+    superseded: int = 0
+    ambiguous: int = 0
 
 
 def merged(intervals: Iterable[BusyInterval]) -> list[BusyInterval]:

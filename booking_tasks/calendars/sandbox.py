@@ -12,7 +12,7 @@ import resource
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,10 +20,15 @@ from booking_tasks.calendars.rules import BusyInterval, BusyTime, ReadOptions
 
 _PASSED_ON = ("PATH", "PYTHON", "LD_", "LANG", "LC_", "SSL_CERT_", "VIRTUAL_ENV")
 _TOO_MUCH = "reading it takes too much time or memory, as with a rule that recurs every second"
+_COUNTS = ("unreadable", "missing_time", "superseded", "ambiguous")
 
 
 class SandboxError(Exception):
     """A calendar could not be read; the message says why and quotes nothing of it."""
+
+
+class SandboxLimitError(SandboxError):
+    """A process was ended because it exceeded its limits."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,18 @@ class SandboxLimits:
     memory: int = 1 << 30
 
 
-def read_busy_time(content: bytes, options: ReadOptions, limits: SandboxLimits = SandboxLimits()) -> BusyTime:
+def read_busy_time(
+    content: bytes,
+    options: ReadOptions,
+    limits: SandboxLimits = SandboxLimits(),
+    charset: str | None = None,
+) -> BusyTime:
     """Read a calendar by `reading.busy_time` in a separate process. Raises SandboxError."""
-    arguments = json.dumps(_plain(options)).encode() + b"\n" + content
-    result = json.loads(run_module(__name__, arguments, limits))
+    arguments = json.dumps(_plain(options) | {"charset": charset}).encode() + b"\n" + content
+    try:
+        result = json.loads(run_module(__name__, arguments, limits))
+    except SandboxLimitError as error:
+        raise SandboxError(f"parsing was stopped: {error}") from None
     if "error" in result:
         raise SandboxError(result["error"])
     return _busy_time(result)
@@ -60,9 +73,9 @@ def run_module(module: str, arguments: bytes, limits: SandboxLimits) -> bytes:
             env=_environment(),
         )
     except subprocess.TimeoutExpired:
-        raise SandboxError(_TOO_MUCH) from None
+        raise SandboxLimitError(_TOO_MUCH) from None
     if ran.returncode < 0:  # ended by a signal, as the kernel does at a limit
-        raise SandboxError(_TOO_MUCH)
+        raise SandboxLimitError(_TOO_MUCH)
     if ran.returncode > 0:
         raise SandboxError(f"reading it failed unexpectedly ({_error_name(ran.stderr)})")
     return ran.stdout
@@ -87,12 +100,17 @@ def limit_resources(cpu: str, memory: str) -> None:
 
 
 def _plain(options: ReadOptions) -> dict[str, Any]:
-    return vars(options) | {"start": options.start.timestamp(), "end": options.end.timestamp()}
+    travel = [(first.isoformat(), last.isoformat(), zone) for first, last, zone in options.travel]
+    span = {"start": options.start.timestamp(), "end": options.end.timestamp()}
+    return vars(options) | span | {"travel": travel}
 
 
 def _options(plain: dict[str, Any]) -> ReadOptions:
     span = {name: _instant(plain[name]) for name in ("start", "end")}
-    return ReadOptions(**plain | span | {"addresses": tuple(plain["addresses"])})
+    travel = tuple(
+        (date.fromisoformat(first), date.fromisoformat(last), zone) for first, last, zone in plain["travel"]
+    )
+    return ReadOptions(**plain | span | {"addresses": tuple(plain["addresses"]), "travel": travel})
 
 
 def _busy_time(result: dict[str, Any]) -> BusyTime:
@@ -102,7 +120,7 @@ def _busy_time(result: dict[str, Any]) -> BusyTime:
             (UUID(id_), BusyInterval(_instant(start), _instant(end)))
             for id_, start, end in result["own_sessions"]
         ),
-        result["unreadable"],
+        **{name: result[name] for name in _COUNTS},
     )
 
 
@@ -115,17 +133,19 @@ def _read(arguments: bytes) -> dict[str, Any]:
 
     plain, _, content = arguments.partition(b"\n")
     try:
-        found = reading.busy_time(content, _options(json.loads(plain)))
+        options = json.loads(plain)
+        charset = options.pop("charset")
+        found = reading.busy_time(content, _options(options), charset)
     except reading.UnreadableError as error:
         return {"error": str(error)}
     except MemoryError:
-        return {"error": _TOO_MUCH}
+        return {"error": f"parsing was stopped: {_TOO_MUCH}"}
     return {
         "intervals": [[one.start.timestamp(), one.end.timestamp()] for one in found.intervals],
         "own_sessions": [
             [str(id_), one.start.timestamp(), one.end.timestamp()] for id_, one in found.own_sessions
         ],
-        "unreadable": found.unreadable,
+        **{name: getattr(found, name) for name in _COUNTS},
     }
 
 

@@ -15,6 +15,7 @@ from booking_tasks.calendars.addresses import is_plainly_private
 from booking_tasks.calendars.rules import (
     CALENDAR_SOURCE,
     OUTAGE_SOURCE,
+    UNREADABLE_SOURCE,
     BusyInterval,
     BusyTime,
     ReadOptions,
@@ -36,6 +37,7 @@ from booking_tasks.contracts import (
 from booking_tasks.contracts.base import CommonCode
 from booking_tasks.contracts.calendars import SetFeedCode
 from booking_tasks.enums import FeedType, RefusalCode
+from booking_tasks.hours import service as hours
 from booking_tasks.models import CalendarFeed
 from booking_tasks.outbox.capacity_released import record_capacity_released
 
@@ -43,6 +45,8 @@ _refused = CalendarFeedOutcome[SetFeedCode].refusal
 
 #: The most calendars of one consultant, and the longest delay of the next refresh after failures.
 MOST_FEEDS, LONGEST_WAIT = 20, timedelta(hours=1)
+#: The longest that a server may ask to be left alone.
+_LONGEST_RETRY_AFTER = timedelta(days=1)
 #: Read from yesterday until after the horizon: whole days, so that the range does not change within one.
 _BEFORE, _AFTER = timedelta(days=1), timedelta(days=2)
 #: The length of the block for an outage: longer than any horizon.
@@ -146,6 +150,7 @@ def begin_refresh(db: Session, ctx: Context, term: timedelta) -> Refresh | None:
         addresses=feed.addresses,
         tentative_busy=policies.calendar_tentative_busy,
         all_day_busy=feed.all_day_busy,
+        travel=hours.travel_days(db, feed.consultant_user_id),
     )
     reaches = feed.read_until is not None and feed.read_until >= options.end
     return Refresh(feed, options, reaches and feed.options_digest == options.options_digest)
@@ -168,27 +173,46 @@ def store_copy(
         return None
     known = store.feed(db, refresh.feed.id)
     was_alerted = known is not None and known.alerted_at is not None
+    values = {"etag": etag, "last_modified": last_modified} | _columns_of_copy(ctx, refresh.options, busy)
+    if not store.finish(db, refresh.feed, ctx.policies.calendar_interval, **values):
+        return None
+    _replace_blocks(db, ctx, refresh.feed.consultant_user_id, OUTAGE_SOURCE + str(refresh.feed.id), [])
+    missing_time = busy.missing_time if busy is not None else known.missing_time if known is not None else 0
+    _update_unreadable_block(db, ctx, refresh.feed, missing_time)
+    if busy is None:
+        return LedgerChanges(recovered=was_alerted)
+    return _update_ledger(db, ctx, refresh.feed, busy, recovered=was_alerted)
+
+
+def _columns_of_copy(ctx: Context, options: ReadOptions, busy: BusyTime | None) -> dict[str, object]:
+    """The columns of a feed whose copy is good; without `busy`, what was read before stays."""
     values: dict[str, object] = {
         "good_at": ctx.now,
         "tried_at": ctx.now,
         "alerted_at": None,
         "failures": 0,
         "last_error": None,
-        "etag": etag,
-        "last_modified": last_modified,
     }
-    if busy is not None:
-        values |= {
-            "options_digest": refresh.options.options_digest,
-            "read_until": refresh.options.end,
-            "unreadable": busy.unreadable,
-        }
-    if not store.finish(db, refresh.feed, ctx.policies.calendar_interval, **values):
-        return None
-    _replace_blocks(db, ctx, refresh.feed.consultant_user_id, OUTAGE_SOURCE + str(refresh.feed.id), [])
     if busy is None:
-        return LedgerChanges(recovered=was_alerted)
-    return _update_ledger(db, ctx, refresh.feed, busy, recovered=was_alerted)
+        return values
+    return values | {
+        "options_digest": options.options_digest,
+        "read_until": options.end,
+        "unreadable": busy.unreadable,
+        "missing_time": busy.missing_time,
+        "superseded": busy.superseded,
+        "ambiguous": busy.ambiguous,
+    }
+
+
+def _update_unreadable_block(db: Session, ctx: Context, feed: LeasedFeed, missing_time: int) -> None:
+    """Insert or delete the block for entries of which the time is not known, by the deployment's policy."""
+    source, who = UNREADABLE_SOURCE + str(feed.id), feed.consultant_user_id
+    is_closed = ctx.policies.calendar_unreadable == "closed" and missing_time > 0
+    if is_closed and store.blocks(db, who, source):
+        return
+    intervals = [BusyInterval(ctx.now, ctx.now + _OUTAGE_BLOCK_LENGTH)] if is_closed else []
+    _replace_blocks(db, ctx, who, source, intervals)
 
 
 def _update_ledger(
@@ -217,13 +241,19 @@ def _replace_blocks(
     return len(added), len(removed)
 
 
-def record_failure(db: Session, ctx: Context, refresh: Refresh, reason: str) -> bool:
-    """Record a failed refresh; the last good copy stays. Returns False when the lease was lost."""
+def record_failure(
+    db: Session, ctx: Context, refresh: Refresh, reason: str, retry_after: timedelta | None = None
+) -> bool:
+    """Record a failed refresh; the last good copy stays. Returns False when the lease was lost.
+
+    `retry_after`: how long the server asks to be left alone, a day at most.
+    """
     if lock_consultant(db, refresh.feed.consultant_user_id) is None:
         return False
     known = store.feed(db, refresh.feed.id)
     failures = known.failures + 1 if known is not None else 1
     wait = retry_delay(failures, ctx.policies.calendar_interval, LONGEST_WAIT)
+    wait = max(wait, min(retry_after or timedelta(), _LONGEST_RETRY_AFTER))
     finished = store.finish(
         db, refresh.feed, wait, tried_at=ctx.now, failures=failures, last_error=reason[:500]
     )
@@ -307,5 +337,8 @@ def _state(
         last_error=feed.last_error,
         busy_pieces=pieces,
         unreadable=feed.unreadable,
+        missing_time=feed.missing_time,
+        superseded=feed.superseded,
+        ambiguous=feed.ambiguous,
         covered=tuple(CoveredSession(session_id=one, reason=REASON) for one in covered or ()),
     )

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, CursorResult, delete, func, or_, select, u
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from booking_tasks.calendars.rules import CALENDAR_SOURCE, OUTAGE_SOURCE, BusyInterval
+from booking_tasks.calendars.rules import CALENDAR_SOURCE, OUTAGE_SOURCE, UNREADABLE_SOURCE, BusyInterval
 from booking_tasks.enums import SlotStatus
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import (
@@ -161,7 +161,9 @@ def delete_feed(db: Session, feed: CalendarFeed) -> None:
     db.execute(
         delete(AvailabilitySlot).where(
             AvailabilitySlot.consultant_user_id == feed.consultant_user_id,
-            AvailabilitySlot.source.in_((CALENDAR_SOURCE + str(feed.id), OUTAGE_SOURCE + str(feed.id))),
+            AvailabilitySlot.source.in_(
+                [source + str(feed.id) for source in (CALENDAR_SOURCE, OUTAGE_SOURCE, UNREADABLE_SOURCE)]
+            ),
             _IS_BLOCK,
         )
     )

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.calendars import sandbox, service
 from booking_tasks.calendars.network import FetchError, NetworkLimits
-from booking_tasks.calendars.provider import FeedSource, fetch
+from booking_tasks.calendars.provider import FeedSource, FetchedCalendar, fetch
+from booking_tasks.calendars.rules import BusyTime
 from booking_tasks.calendars.service import LedgerChanges, Refresh
 from booking_tasks.celery import app
 from booking_tasks.context import Context
@@ -53,8 +54,11 @@ def _refresh(refresh: Refresh) -> None:
     feed = str(refresh.feed.id)
     try:
         fetched = fetch(_source(refresh), refresh.options, _limits())
-        busy = None if fetched.content is None else sandbox.read_busy_time(fetched.content, refresh.options)
-    except (FetchError, sandbox.SandboxError) as error:
+        busy = _read(fetched, refresh)
+    except FetchError as error:
+        _record_failure(refresh, str(error), error.retry_after)
+        return
+    except sandbox.SandboxError as error:
         _record_failure(refresh, str(error))
         return
     except Exception as error:  # malformed content may raise anything in a library; only this feed fails
@@ -64,6 +68,13 @@ def _refresh(refresh: Refresh) -> None:
     with unit_of_work("sweep", "provision") as (db, ctx):
         changes = service.store_copy(db, ctx, refresh, busy, fetched.etag, fetched.last_modified)
     _log_changes(feed, changes)
+
+
+def _read(fetched: FetchedCalendar, refresh: Refresh) -> BusyTime | None:
+    """Read the busy time; None when the calendar has not changed. Raises SandboxError."""
+    if fetched.content is None:
+        return None
+    return sandbox.read_busy_time(fetched.content, refresh.options, charset=fetched.charset)
 
 
 def _source(refresh: Refresh) -> FeedSource:
@@ -78,9 +89,9 @@ def _limits() -> NetworkLimits:
     return NetworkLimits(seconds, config.calendar_max_bytes, config.calendar_private_hosts)
 
 
-def _record_failure(refresh: Refresh, reason: str) -> None:
+def _record_failure(refresh: Refresh, reason: str, retry_after: timedelta | None = None) -> None:
     with unit_of_work("sweep", "provision") as (db, ctx):
-        service.record_failure(db, ctx, refresh, reason)
+        service.record_failure(db, ctx, refresh, reason, retry_after)
     log.warning("calendar.not_read", feed=str(refresh.feed.id), reason=reason)
 
 

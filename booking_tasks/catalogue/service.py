@@ -81,13 +81,16 @@ def upsert_consultant(db: Session, ctx: Context, command: UpsertConsultant) -> C
     if known is None:
         store.lock_consultant_creation(db, command.consultant_user_id)
         known = lock_consultant(db, command.consultant_user_id)
+    zone_before = known.time_zone if known else None
     hours_before = (known.time_zone, known.holiday_region) if known else None
     offer_before = _offer_of(known) if known else None
     _adjust_credits(db, ctx, known, command)
     changed = store.upsert_consultant_row(db, _profile(ctx, known, command), ctx.now)
     if changed:
         record_capacity_released(db, ctx, [command.consultant_user_id], "profile")
-    if hours_before not in {None, (command.time_zone, command.holiday_region)}:
+    if known is not None and hours_before != (command.time_zone, command.holiday_region):
+        if zone_before != command.time_zone:
+            hours.reread_calendars(db, command.consultant_user_id)
         hours.extend(db, ctx, command.consultant_user_id)
         return _with_uncovered(db, ctx, command.consultant_user_id)
     if known is not None and offer_before != _offer_of(command):

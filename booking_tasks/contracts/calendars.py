@@ -21,10 +21,17 @@ from booking_tasks.contracts.base import (
 )
 from booking_tasks.enums import FeedType, RefusalCode
 
+#: How calendars write the address of a subscription; it is read over https.
+_SUBSCRIPTIONS = frozenset({"webcal", "webcals"})
+
 
 def _https(url: str) -> str:
+    """Return the https address, also of one for subscriptions. Raises ValueError."""
     if not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError("must be written in ASCII without spaces; encode the rest with %")
+    scheme, colon, rest = url.partition(":")
+    if scheme.lower() in _SUBSCRIPTIONS:
+        url = "https" + colon + rest
     try:
         parts = urlsplit(url)
         named = bool(parts.hostname) and parts.port != 0
@@ -60,10 +67,10 @@ class CalendarFeedOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
 class SetCalendarFeed(Command[CalendarFeedOutcome[SetFeedCode]]):
     """Add or change an outside calendar of a consultant; it is read within a minute.
 
-    `ics`: `url` is the calendar itself (iCalendar over https). `caldav`: `url` is the collection of one
-    calendar on a CalDAV server. With `username`, both are sent by HTTP Basic authentication.
-    `addresses` are the mail addresses of the consultant in it, so that events which they declined do not
-    block. `all_day_busy` treats all-day events as busy even when they are marked free.
+    `ics`: `url` is the calendar itself (iCalendar over https; `webcal://` is taken as https). `caldav`: `url`
+    is the collection of one calendar on a CalDAV server. With `username`, both are sent by HTTP Basic
+    authentication. `addresses` are the mail addresses of the consultant in it, so that events which they
+    declined do not block. `all_day_busy` treats all-day events as busy even when they are marked free.
 
     Until a changed calendar has been read, the busy time from before stays. Codes when refused:
     `unknown_consultant`, `other_consultant` (the feed belongs to another consultant), `private_address`,
@@ -114,9 +121,14 @@ class CalendarFeedState(Contract):
     failures: int = Field(description="The number of failed reads in a row.")
     last_error: str | None
     busy_pieces: int = Field(description="The number of its busy times in the ledger.")
-    unreadable: int = Field(
-        description="The number of its entries that could not be read; they do not block."
+    unreadable: int = Field(description="The number of its entries that were not fully understood.")
+    missing_time: int = Field(
+        0,
+        description="Of these, the entries that may take more time than was read: see"
+        " BOOKING_CALENDAR_UNREADABLE. The others block in the consultant's zone.",
     )
+    superseded: int = Field(0, description="Older versions of entries, which take no time.")
+    ambiguous: int = Field(0, description="Entries of one UID and one version, which all block.")
     covered: tuple[CoveredSession, ...] = ()
 
 

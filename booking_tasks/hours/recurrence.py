@@ -77,14 +77,14 @@ def _rule(rrule: str, start: datetime) -> expansion:
     parts = parts_of(rrule)
     parts.pop("UNTIL", None)
     if "BYDAY" in parts:
-        parts["BYDAY"] = _with_ordinals(parts)
+        parts["BYDAY"] = with_ordinals(parts)
     rule = rrulestr(";".join(f"{name}={value}" for name, value in parts.items()), dtstart=start)
     if not isinstance(rule, expansion):
         raise TypeError(f"{rrule} is not a single rule")
     return rule
 
 
-def _with_ordinals(parts: dict[str, str]) -> str:
+def with_ordinals(parts: dict[str, str]) -> str:
     """BYDAY with an ordinal for every day or for none: dateutil misreads a list that mixes both."""
     days = parts["BYDAY"].split(",")
     plain = [day for day in days if len(day) == len("MO")]

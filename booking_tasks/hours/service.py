@@ -64,6 +64,8 @@ def set_availability(
         return AvailabilityOutcome(
             result="refused", code=fault.code, message=fault.problem, errors=fault.errors
         )
+    if store.declared_hours(db, consultant.consultant_user_id).travel != command.travel:
+        store.make_calendars_due(db, consultant.consultant_user_id)
     store.replace_declared_hours(db, consultant.consultant_user_id, command)
     return _project_and_report(db, ctx, consultant)
 
@@ -150,6 +152,17 @@ def _uncovered_of(db: Session, ctx: Context, consultant: Consultant) -> list[Unc
     offered = Offer(consultant.is_available_for_booking, consultant.service_type_ids)
     uncovered |= {one.session_id: one for one in find_not_offered(sessions, offered)}
     return [uncovered[one.id] for one in sessions if one.id in uncovered]
+
+
+def reread_calendars(db: Session, consultant_user_id: UUID) -> None:
+    """Read the outside calendars of a consultant again at once, because they are in another zone now."""
+    store.make_calendars_due(db, consultant_user_id)
+
+
+def travel_days(db: Session, consultant_user_id: UUID) -> tuple[tuple[date, date, str], ...]:
+    """The declared trips of a consultant: first and last day, both included, and the zone."""
+    declared = store.declared_hours(db, consultant_user_id).travel
+    return tuple((one.first_day, one.last_day, one.time_zone) for one in declared)
 
 
 def stored_plan(db: Session, ctx: Context, consultant: Consultant) -> Plan:

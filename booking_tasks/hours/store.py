@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, select, text, union
+from sqlalchemy import delete, func, select, text, union, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -23,6 +23,7 @@ from booking_tasks.models import (
     AvailabilityProjection,
     AvailabilityRule,
     AvailabilitySlot,
+    CalendarFeed,
     Consultant,
     ConsultantLeave,
     ScheduledSession,
@@ -65,6 +66,16 @@ def declared_hours(db: Session, consultant_user_id: UUID) -> Hours:
     weekly = [{"weekday": weekday, "start": start, "end": end} for weekday, _, start, end in rows if weekday]
     single = [{"day": day, "start": start, "end": end} for _, day, start, end in rows if day]
     return Hours.model_validate({**(plan or {}), "weekly": weekly, "single": single})
+
+
+def make_calendars_due(db: Session, consultant_user_id: UUID) -> None:
+    """Make a consultant's outside calendars due; whoever reads one at this moment stores nothing."""
+    db.execute(
+        update(CalendarFeed)
+        .where(CalendarFeed.consultant_user_id == consultant_user_id)
+        .values(due_at=func.clock_timestamp(), lease_token=None, lease_until=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def replace_declared_hours(db: Session, consultant_user_id: UUID, hours: Hours) -> None:

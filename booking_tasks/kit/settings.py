@@ -142,6 +142,7 @@ class Settings(BaseSettings):
     calendar_tentative_busy: bool = True
     calendar_stale_after: Duration = timedelta(hours=24)
     calendar_outage: Literal["open", "closed"] = "open"
+    calendar_unreadable: Literal["open", "closed"] = "open"
 
     # -- meetings --------------------------------------------------------------------------------
     meeting_url: WebAddress = "http://127.0.0.1:8099"
@@ -291,9 +292,7 @@ class Settings(BaseSettings):
         if not secret:
             return None
         if len(secret) < _SHORTEST_SECRET:
-            raise ValueError(
-                f"must have at least {_SHORTEST_SECRET} characters; set what BOOKING_LINK_SECRET was"
-            )
+            raise ValueError(f"must have at least {_SHORTEST_SECRET} characters: the secret before")
         if (current := info.data.get("link_secret")) and current.get_secret_value() == secret:
             raise ValueError("is the same as BOOKING_LINK_SECRET; set what that was before, or leave it out")
         return value

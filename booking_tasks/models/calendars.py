@@ -56,3 +56,6 @@ class CalendarFeed(Base):
     last_error: Mapped[LongText | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[datetime | None]
+    missing_time: Mapped[int] = mapped_column(server_default=text("0"))
+    superseded: Mapped[int] = mapped_column(server_default=text("0"))
+    ambiguous: Mapped[int] = mapped_column(server_default=text("0"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from booking_tasks.calendars.reading import busy_time
 from booking_tasks.calendars.rules import BusyInterval, ReadOptions, clipped
+from booking_tasks.kit.time_zones import zone
 from tests.calendars.files import calendar, event
 
 ZONES = (
@@ -72,7 +72,7 @@ class Series:
         return {one for one in found if one is not None}
 
     def _instant(self, local: datetime) -> datetime:
-        return local.replace(tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
+        return local.replace(tzinfo=zone(self.zone)).astimezone(UTC)
 
 
 def _local(when: datetime) -> str:

@@ -44,7 +44,7 @@ def test_it_counts_what_nobody_could_read(url: str) -> None:
     with psycopg.connect(url) as db:
         db.execute("UPDATE calendar_feeds SET unreadable = 2")
 
-    assert seen(url)[0].seen.endswith("; 4 entries unreadable")
+    assert seen(url)[0].seen.endswith("; 4 entries not fully understood")
 
 
 def test_of_stale_ones_it_warns(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,15 @@ def test_an_address_that_cannot_be_is_refused_without_being_repeated(url: str) -
     assert "sesame" not in str(problem)
 
 
+@pytest.mark.parametrize("scheme", ["webcal", "webcals", "WebCal"])
+def test_an_address_of_a_subscription_is_stored_as_https(
+    db: Session, ctx: Context, who: UUID, scheme: str
+) -> None:
+    sent = command(who, url=f"{scheme}://calendar.example/x.ics?webcal://y")
+    assert service.set_calendar_feed(db, ctx, sent).result == "done"
+    assert sent.url == "https://calendar.example/x.ics?webcal://y"
+
+
 def test_what_opens_a_calendar_is_not_shown(db: Session, ctx: Context, who: UUID) -> None:
     sent = command(who, username="okafor", password="sesame", addresses=["o@example.org"])
     service.set_calendar_feed(db, ctx, sent)

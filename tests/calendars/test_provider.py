@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 import pytest
 
@@ -185,6 +190,21 @@ PRIVATE = (
     "2002:7f00:1::",
     "2002:a00:1::",
     "2001:0:7f00:1::",
+    "fec0::1",
+    "feff::1",
+    "64:ff9b::808:808",
+    "64:ff9b:1::808:808",
+    "2002:808:808::1",
+    "2001:0:4136:e378::1",
+    "::ffff:224.0.0.1",
+    "::ffff:169.254.169.254",
+    "192.0.0.8",
+    "192.88.99.1",
+    "239.1.2.3",
+    "240.0.0.1",
+    "ff0e::1",
+    "2001:db8::1",
+    "100::1",
     "no address",
 )
 
@@ -194,7 +214,7 @@ def test_no_private_address_is_public_however_it_is_dressed(address: str) -> Non
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
 def test_public_addresses_are(address: str) -> None:
     assert is_public(address)
 
@@ -218,6 +238,7 @@ def test_what_is_plainly_private_is_seen_without_a_lookup() -> None:
         (401, "refuses access"),
         (403, "refuses access"),
         (429, "answers 429"),
+        (503, "answers 503"),
         (204, "answers 204"),
         (206, "answers 206"),
     ],
@@ -249,10 +270,94 @@ def test_more_than_is_allowed_is_not_read(fake_calendar: FakeCalendar) -> None:
     assert "BOOKING_CALENDAR_MAX_BYTES" in refusal(fake_calendar.url)
 
 
-def test_what_is_compressed_is_not_unpacked(fake_calendar: FakeCalendar) -> None:
-    fake_calendar.misbehave = answering(200, CONTENT, Content_Encoding="gzip")
+def _raw_deflate(content: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush()
 
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [
+        ("gzip", gzip.compress),
+        ("X-GZIP", gzip.compress),
+        ("deflate", zlib.compress),
+        ("deflate", _raw_deflate),
+    ],
+)
+def test_what_is_compressed_unasked_is_unpacked(
+    fake_calendar: FakeCalendar, encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    fake_calendar.misbehave = answering(200, pack(CONTENT), Content_Encoding=encoding)
+
+    assert fetched(fake_calendar.url).content == CONTENT
+
+
+def test_what_is_compressed_is_unpacked_to_no_more_than_is_allowed(fake_calendar: FakeCalendar) -> None:
+    for size in (LIMITS.max_bytes + 1, 50_000_000):
+        fake_calendar.misbehave = answering(200, gzip.compress(b"x" * size), Content_Encoding="gzip")
+        assert "BOOKING_CALENDAR_MAX_BYTES" in refusal(fake_calendar.url)
+    fake_calendar.misbehave = answering(200, gzip.compress(b"x" * LIMITS.max_bytes), Content_Encoding="gzip")
+    assert len(fetched(fake_calendar.url).content or b"") == LIMITS.max_bytes
+
+
+@pytest.mark.parametrize("encoding", ["br", "gzip, gzip", "zstd"])
+def test_another_compression_and_a_damaged_one_are_refused(
+    fake_calendar: FakeCalendar, encoding: str
+) -> None:
+    fake_calendar.misbehave = answering(200, CONTENT, Content_Encoding=encoding)
     assert "compressed" in refusal(fake_calendar.url)
+    broken = gzip.compress(CONTENT)[:30] + b"nonsense" * 20
+    fake_calendar.misbehave = answering(200, broken, Content_Encoding="gzip")
+    assert "damaged" in refusal(fake_calendar.url)
+
+
+def test_the_charset_of_the_content_type_is_passed_on(fake_calendar: FakeCalendar) -> None:
+    fake_calendar.misbehave = answering(200, CONTENT, Content_Type='text/calendar; charset="ISO-8859-1"')
+    assert fetched(fake_calendar.url).charset == "iso-8859-1"
+    fake_calendar.misbehave = answering(200, CONTENT, Content_Type="text/calendar")
+    assert fetched(fake_calendar.url).charset is None
+
+
+def test_how_long_a_server_asks_to_be_left_alone_is_passed_on(fake_calendar: FakeCalendar) -> None:
+    def wait(status: int, retry_after: str) -> float | None:
+        fake_calendar.misbehave = answering(status, b"", Retry_After=retry_after)
+        with pytest.raises(FetchError) as refused:
+            fetched(fake_calendar.url)
+        found = refused.value.retry_after
+        return None if found is None else round(found.total_seconds(), -1)
+
+    at = format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)
+    assert wait(429, "7200") == 7200
+    assert wait(503, at) == 7200
+    assert wait(429, "Mon, 01 Mar 2021 09:00:00 GMT") == 0
+    assert wait(429, "soon") is None
+    assert wait(500, "7200") is None
+
+
+def test_a_redirect_to_a_subscription_is_taken_as_https(fake_calendar: FakeCalendar) -> None:
+    def redirect(handler: BaseHTTPRequestHandler) -> None:
+        fake_calendar.misbehave = None
+        answering(302, Location=fake_calendar.url.replace("https", "webcal"))(handler)
+
+    fake_calendar.misbehave = redirect
+    assert fetched(fake_calendar.url).content == CONTENT
+
+
+def test_a_host_with_one_private_address_among_public_ones_is_refused(fake_calendar: FakeCalendar) -> None:
+    def resolve(_: str, port: int, **__: object) -> list[tuple[Any, ...]]:
+        return [(0, 0, 0, "", (address, port)) for address in ("8.8.8.8", "127.0.0.1")]
+
+    with pytest.raises(FetchError, match="private"):
+        fetch(FeedSource("ics", fake_calendar.url), MARCH, replace(LIMITS, private_hosts=()), resolve)
+    assert fake_calendar.requests == []
+
+
+def test_a_timeout_says_what_it_was(fake_calendar: FakeCalendar) -> None:
+    limits = replace(LIMITS, seconds=0.5)
+    fake_calendar.misbehave = _drip_body
+    assert "reading it takes longer than BOOKING_CALENDAR_TIMEOUT in all" in refusal(
+        fake_calendar.url, limits
+    )
 
 
 def _drip_body(handler: BaseHTTPRequestHandler) -> None:

@@ -284,7 +284,7 @@ def test_an_entry_nobody_can_read_is_counted_and_the_others_are_read(lines: tupl
         calendar(MEETING)[: len(calendar(MEETING)) // 2],
         calendar(MEETING).decode().replace("Dentist", "Zähne").encode("latin-1"),
         calendar("BEGIN:VEVENT", "BEGIN:VEVENT"),
-        calendar(*["BEGIN:VTODO\nEND:VTODO"] * MOST_ENTRIES),
+        calendar(*["BEGIN:VTODO\nEND:VTODO"] * (MOST_ENTRIES + 1)),
     ],
     ids=["nothing", "a page", "cut off", "cut in half", "latin-1", "not closed", "entries"],
 )

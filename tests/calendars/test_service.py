@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from booking_tasks.availability import service as availability
 from booking_tasks.calendars import service
 from booking_tasks.calendars.rules import BusyInterval, BusyTime
 from booking_tasks.calendars.service import LedgerChanges, Refresh
+from booking_tasks.catalogue.service import upsert_consultant
 from booking_tasks.context import Context, Policies
 from booking_tasks.contracts import (
     CalendarFeedState,
     ListCalendarFeeds,
     RemoveCalendarFeed,
     SearchSlots,
+    SetAvailability,
+    UpsertConsultant,
 )
+from booking_tasks.hours import service as hours
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.savepoints import savepoint
 from booking_tasks.models import CalendarFeed
@@ -288,3 +293,76 @@ def test_what_was_changed_or_removed_in_the_meantime_gets_nothing_written(
     assert service.store_copy(db, ctx, refresh, BusyTime((NINE,)), None, None) is None
     assert blocks(db) == {}
     assert service.remove_calendar_feed(db, ctx, remove).result == "already_done"
+
+
+# -- entries of which the time is not known, and trips ---------------------------------------------------
+
+
+@pytest.mark.usefixtures("feed")
+def test_what_was_not_plain_is_counted_each_by_itself(db: Session, ctx: Context) -> None:
+    store_copy(db, ctx, NINE, unreadable=5, missing_time=2, superseded=3, ambiguous=4)
+    seen = state(db, ctx)
+    assert (seen.unreadable, seen.missing_time, seen.superseded, seen.ambiguous) == (5, 2, 3, 4)
+
+
+@pytest.mark.usefixtures("feed")
+@pytest.mark.parametrize("policy", ["open", "closed"])
+def test_an_entry_of_unknown_time_closes_the_consultant_where_the_deployment_says_so(
+    db: Session, ctx: Context, who: UUID, policy: Literal["open", "closed"]
+) -> None:
+    ctx = replace(ctx, policies=Policies(calendar_unreadable=policy))
+    store_copy(db, ctx, NINE, unreadable=1, missing_time=1)
+    assert bool(starts(db, ctx, who)) == (policy == "open")
+    rows = blocks(db, "calendar-unreadable:")
+    assert len(rows) == (policy == "closed")
+    unchanged = service.store_copy(db, later(ctx, HOUR), begin_refresh(db, ctx), None, '"1"', None)
+    assert unchanged is not None
+    assert blocks(db, "calendar-unreadable:") == rows
+    store_copy(db, later(ctx, 2 * HOUR), NINE)
+    assert starts(db, ctx, who)
+
+
+@pytest.mark.usefixtures("feed")
+def test_a_changed_trip_or_zone_reads_the_calendars_again(db: Session, ctx: Context, who: UUID) -> None:
+    trip = {"first_day": TOMORROW.date(), "last_day": TOMORROW.date(), "time_zone": "Asia/Tokyo"}
+
+    def declare(*travel: dict[str, Any]) -> None:
+        values = {"message_id": uuid7(), "actor": "desk", "consultant_user_id": who, "travel": travel}
+        outcome = hours.set_availability(db, ctx, SetAvailability.model_validate(values))
+        assert outcome.result == "done"
+
+    def is_due() -> bool:
+        refresh = service.begin_refresh(db, ctx, TERM)
+        if refresh is None:
+            return False
+        assert service.store_copy(db, ctx, refresh, BusyTime(), None, None) is not None
+        return True
+
+    assert is_due()
+    declare(trip)
+    refresh = begin_refresh(db, ctx)
+    assert refresh.options.travel == ((TOMORROW.date(), TOMORROW.date(), "Asia/Tokyo"),)
+    assert not refresh.is_copy_usable
+    declare(trip | {"time_zone": "Asia/Seoul"})  # while it is read: what comes of that is not stored
+    assert service.store_copy(db, ctx, refresh, BusyTime(), None, None) is None
+    assert is_due()
+    declare(trip | {"time_zone": "Asia/Seoul"})
+    assert not is_due()
+    profile = UpsertConsultant(
+        message_id=uuid7(), actor="desk", consultant_user_id=who, time_zone="America/Lima"
+    )
+    assert upsert_consultant(db, ctx, profile).result == "done"
+    assert is_due()
+
+
+@pytest.mark.usefixtures("feed")
+def test_a_server_is_left_alone_for_as_long_as_it_asks_and_a_day_at_most(db: Session, ctx: Context) -> None:
+    def wait(retry_after: timedelta | None) -> timedelta:
+        db.execute(update(CalendarFeed).values(due_at=datetime(2020, 1, 1, tzinfo=UTC), failures=0))
+        refresh = begin_refresh(db, ctx)
+        assert service.record_failure(db, ctx, refresh, "its server answers 429", retry_after)
+        return db.scalars(select(CalendarFeed.due_at)).one() - datetime.now(UTC)
+
+    assert wait(None) < timedelta(hours=1)
+    assert timedelta(hours=4) < wait(timedelta(hours=5)) <= timedelta(hours=5)
+    assert timedelta(hours=23) < wait(timedelta(days=40)) <= timedelta(days=1)

@@ -89,7 +89,8 @@ BEGIN
                ('calendar_feeds', '
                     id, consultant_user_id, feed_type, all_day_busy, etag, last_modified,
                     options_digest, read_until, due_at, lease_token, lease_until, good_at, tried_at,
-                    alerted_at, failures, unreadable, last_error, created_at, updated_at
+                    alerted_at, failures, unreadable, missing_time, superseded, ambiguous,
+                    last_error, created_at, updated_at
                '),
                ('consultant_availability_slots', '
                     id, consultant_user_id, start_time, end_time, is_recurring, recurrence_rule,
