@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from booking_tasks.contracts.base import CodeT_co, Command, Contract, Instant, Outcome, PublicQueue, Reason
 from booking_tasks.contracts.booking import SessionOutcome, StartCode
-from booking_tasks.contracts.hours import LocalMoment
+from booking_tasks.contracts.hours import LocalEnd, LocalMoment
 from booking_tasks.enums import PlanState, RefusalCode, StepAction, StepState
 
 #: Why a consultant cannot serve a request at any time.
@@ -152,7 +152,7 @@ class PlanAbsence(Command[AbsencePlanOutcome[PlanAbsenceCode]]):
     consultant_user_id: UUID
     leave_id: UUID | None = None
     start: LocalMoment | None = None
-    end: LocalMoment | None = None
+    end: LocalEnd | None = None
     reason: Reason
     except_session_ids: Annotated[tuple[UUID, ...], Field(max_length=MOST_SESSIONS)] = ()
     chosen: Annotated[tuple[ChosenConsultant, ...], Field(max_length=MOST_SESSIONS)] = ()

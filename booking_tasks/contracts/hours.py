@@ -6,6 +6,7 @@ they mean when clocks change.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
@@ -13,7 +14,7 @@ from itertools import pairwise
 from typing import Annotated, ClassVar, Generic, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from booking_tasks.contracts.base import (
     CodeT_co,
@@ -67,6 +68,23 @@ def _local(value: datetime) -> datetime:
     return value
 
 
+#: The end of a day as people write it: 24:00 alone, or with its date.
+_END_OF_DAY = re.compile(r"(?:(\d{4}-\d\d-\d\d)[T ])?24:00(?::00)?")
+
+
+def _end_of_day(value: object) -> object:
+    """Return the next midnight for 24:00, which is not a time of Python; any other value as it is."""
+    found = _END_OF_DAY.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    if found[1] is None:
+        return "00:00"
+    try:
+        return datetime.combine(date.fromisoformat(found[1]) + timedelta(days=1), time())
+    except (ValueError, OverflowError):
+        return value
+
+
 def _in_use(value: date) -> date:
     if not 2000 <= value.year <= 2080:
         raise ValueError("must lie between the years 2000 and 2080")
@@ -79,19 +97,23 @@ def _rule(value: str) -> str:
 
 
 WallClock = Annotated[time, AfterValidator(_wall_clock)]
+#: An end of hours on one day; 24:00 is the midnight after it.
+WallClockEnd = Annotated[WallClock, BeforeValidator(_end_of_day)]
 Day = Annotated[date, AfterValidator(_in_use)]
 LocalMoment = Annotated[datetime, AfterValidator(_local), AfterValidator(_in_use)]
+#: An end in wall-clock time; 2027-03-08T24:00 is the midnight after that day.
+LocalEnd = Annotated[LocalMoment, BeforeValidator(_end_of_day)]
 RecurrenceRule = Annotated[str, Field(max_length=500), AfterValidator(_rule)]
 
 
 class DayHours(Contract):
     """Hours from `start` to `end`; an end at or before the start belongs to the next day.
 
-    00:00 to 00:00 is the whole day.
+    00:00 to 24:00, or to 00:00, is the whole day.
     """
 
     start: WallClock
-    end: WallClock
+    end: WallClockEnd
 
     @model_validator(mode="after")
     def _not_empty(self) -> DayHours:
@@ -120,7 +142,7 @@ class RecurringHours(Contract):
     """
 
     start: LocalMoment
-    end: LocalMoment | None = None
+    end: LocalEnd | None = None
     duration_minutes: int | None = Field(None, ge=1, le=10_080)
     rrule: RecurrenceRule | None = None
     rdates: Annotated[tuple[LocalMoment, ...], Field(max_length=400)] = ()
@@ -279,7 +301,7 @@ class LeaveTime(Contract):
     """A leave from `start` until `end`, in wall-clock time; whole days are from midnight to midnight."""
 
     start: LocalMoment
-    end: LocalMoment
+    end: LocalEnd
 
     @model_validator(mode="after")
     def _in_order(self) -> LeaveTime:

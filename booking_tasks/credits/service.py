@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from booking_tasks.context import Context
 from booking_tasks.credits import store
 from booking_tasks.enums import CreditType, SessionStatus
-from booking_tasks.hours.local_times import instant_of
+from booking_tasks.hours.local_times import instant_of, last_instant_of
 from booking_tasks.kit.time_zones import zone
 from booking_tasks.models import ConsultationRequest
 
@@ -98,7 +98,7 @@ def credit_leaves(db: Session, ctx: Context, limit: int = 200) -> int:
     credited = 0
     for leave in store.leaves_to_credit(db, ctx.now, limit):
         where = zone(leave.time_zone)
-        since, until = instant_of(leave.start_local, where), instant_of(leave.end_local, where)
+        since, until = instant_of(leave.start_local, where), last_instant_of(leave.end_local, where)
         if until <= ctx.now and credit_absence(
             db, ctx, leave.consultant_user_id, since, until, leave.id, "leave"
         ):

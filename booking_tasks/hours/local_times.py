@@ -27,6 +27,13 @@ def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
     return _change_between(early, first, zone)
 
 
+def last_instant_of(local: datetime, zone: ZoneInfo) -> datetime:
+    """The instant (UTC) of a floating local time: its last occurrence, or the clock change that skips it."""
+    last = local.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    is_skipped = last.astimezone(zone).replace(tzinfo=None) != local
+    return instant_of(local, zone) if is_skipped else last
+
+
 def spans_of(start: datetime, end: datetime, zone: ZoneInfo) -> list[Span]:
     """The spans of instants of the hours from `start` to `end` (floating local times), in order.
 

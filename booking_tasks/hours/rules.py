@@ -14,7 +14,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from booking_tasks.hours.local_times import instant_of, spans_of
+from booking_tasks.hours.local_times import instant_of, last_instant_of, spans_of
 from booking_tasks.hours.recurrence import Recurrence
 from booking_tasks.kit.instants import Span
 
@@ -160,11 +160,14 @@ def _local_hours(
 
 
 def leave_spans(plan: Plan, since: datetime) -> list[Span]:
-    """The instants of the leaves that end after `since`, in order; touching ones are joined."""
+    """The instants of the leaves that end after `since`, in order; touching ones are joined.
+
+    A leave whose end occurs twice lasts until the second time: nobody is offered before they are back.
+    """
     found = []
     for one in plan.leaves:
         start = instant_of(one.start, plan.zone_on(one.start.date()))
-        end = instant_of(one.end, plan.zone_on((one.end - timedelta.resolution).date()))
+        end = last_instant_of(one.end, plan.zone_on((one.end - timedelta.resolution).date()))
         if start < end and end > since:
             found.append(Window(start, end))
     return [(one.start, one.end) for one in merged(found)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -21,6 +22,21 @@ _FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 _WALL_CLOCK = "In the consultant's wall-clock time."
 
 
+def _wall_clock(value: str) -> datetime:
+    for one in _FORMATS:
+        with suppress(ValueError):
+            return datetime.strptime(value, one)  # noqa: DTZ007 - a wall-clock time
+    raise typer.BadParameter("write it like 2027-03-08T09:00")
+
+
+def _wall_clock_end(value: str) -> datetime:
+    """Read an end; 24:00 is the midnight after that day."""
+    day, found, rest = value.partition("T24:00")
+    if found and rest in {"", ":00"}:
+        return _wall_clock(f"{day}T00:00") + timedelta(days=1)
+    return _wall_clock(value)
+
+
 def _pair(value: str) -> tuple[UUID, UUID]:
     """Read `SESSION=CONSULTANT`."""
     session, _, consultant = value.partition("=")
@@ -36,8 +52,8 @@ def plan(
     why: Annotated[str, typer.Option(help="The reason; kept in the history, sent to nobody.")],
     who: Who,
     leave: Annotated[UUID | None, typer.Option(help="A stored leave.")] = None,
-    since: Annotated[datetime | None, typer.Option("--from", formats=_FORMATS, help=_WALL_CLOCK)] = None,
-    until: Annotated[datetime | None, typer.Option("--to", formats=_FORMATS, help=_WALL_CLOCK)] = None,
+    since: Annotated[datetime | None, typer.Option("--from", parser=_wall_clock, help=_WALL_CLOCK)] = None,
+    until: Annotated[datetime | None, typer.Option("--to", parser=_wall_clock_end, help=_WALL_CLOCK)] = None,
     except_: Annotated[
         list[UUID] | None, typer.Option("--except", help="A session that stays; may be repeated.")
     ] = None,

@@ -6,10 +6,22 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 
+from booking_tasks.contracts import RecurringHours, WeeklyHours
+from booking_tasks.contracts.hours import LeaveTime
 from booking_tasks.hours import rules
 from booking_tasks.hours.local_times import instant_of
-from booking_tasks.hours.rules import HoursRule, Plan, RulePeriod, Window, first_overlap, subtract
+from booking_tasks.hours.rules import (
+    HoursRule,
+    Leave,
+    Plan,
+    RulePeriod,
+    Window,
+    first_overlap,
+    leave_spans,
+    subtract,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -106,3 +118,67 @@ def test_windows_apart_from_others_keep_what_those_leave() -> None:
     others = [window(8, 10), window(12, 13), window(18, 21), window(20, 22)]
     assert subtract(hours, others) == [window(10, 12, "r"), window(13, 17, "r")]
     assert subtract(hours, []) == hours
+
+
+# -- the end of a leave, and 24:00 ---------------------------------------------------------------------
+
+#: Zone -> a wall-clock time that occurs twice, and its second occurrence.
+TWICE = {
+    "Europe/Vienna": (datetime(2027, 10, 31, 2, 30), datetime(2027, 10, 31, 1, 30, tzinfo=UTC)),
+    "America/New_York": (datetime(2027, 11, 7, 1, 15), datetime(2027, 11, 7, 6, 15, tzinfo=UTC)),
+    "Australia/Lord_Howe": (datetime(2027, 4, 4, 1, 45), datetime(2027, 4, 3, 15, 15, tzinfo=UTC)),
+    "America/Santiago": (datetime(2027, 4, 3, 23, 30), datetime(2027, 4, 4, 3, 30, tzinfo=UTC)),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_a_leave_that_ends_at_a_repeated_time_lasts_until_its_second_occurrence(name: str) -> None:
+    local, second = TWICE[name]
+    leave = Leave(local - timedelta(days=1), local)
+    [(_, end)] = leave_spans(Plan(ZoneInfo(name), leaves=(leave,)), datetime(2027, 1, 1, tzinfo=UTC))
+    assert end == second
+    assert instant_of(local, ZoneInfo(name)) < second
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_a_leave_that_begins_at_a_repeated_time_begins_at_its_first_occurrence(name: str) -> None:
+    local, second = TWICE[name]
+    leave = Leave(local, local + timedelta(days=1))
+    [(start, _)] = leave_spans(Plan(ZoneInfo(name), leaves=(leave,)), datetime(2027, 1, 1, tzinfo=UTC))
+    assert start == instant_of(local, ZoneInfo(name)) < second
+
+
+def test_a_leave_that_ends_in_a_skipped_hour_ends_at_the_change() -> None:
+    leave = Leave(datetime(2027, 3, 27, 12), datetime(2027, 3, 28, 2, 30))
+    plan = Plan(ZoneInfo("Europe/Vienna"), leaves=(leave,))
+    [(_, end)] = leave_spans(plan, datetime(2027, 1, 1, tzinfo=UTC))
+    assert end == datetime(2027, 3, 28, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("written", ["24:00", "24:00:00", "00:00"])
+def test_a_day_may_end_at_24_00(written: str) -> None:
+    hours = WeeklyHours.model_validate({"weekday": 1, "start": "09:00", "end": written})
+    assert hours.end == time(0)
+    whole = WeeklyHours.model_validate({"weekday": 1, "start": "00:00", "end": written})
+    assert (whole.start, whole.end) == (time(0), time(0))
+
+
+@pytest.mark.parametrize("contract", [LeaveTime, RecurringHours])
+def test_a_moment_may_end_at_24_00_of_its_day(contract: type[LeaveTime] | type[RecurringHours]) -> None:
+    for written in ("2027-12-31T24:00", "2027-12-31 24:00:00"):
+        found = contract.model_validate({"start": "2027-12-31T09:00", "end": written})
+        assert found.end == datetime(2028, 1, 1)
+
+
+@pytest.mark.parametrize("written", ["24:01", "25:00", "24:00:01", "2027-12-31T24:00"])
+def test_no_other_time_beyond_midnight_is_taken(written: str) -> None:
+    with pytest.raises(ValidationError):
+        WeeklyHours.model_validate({"weekday": 1, "start": "09:00", "end": written})
+    with pytest.raises(ValidationError):
+        WeeklyHours.model_validate({"weekday": 1, "start": "24:00", "end": "24:00"})
+
+
+@pytest.mark.parametrize("written", ["2027-02-30T24:00", "9999-12-31T24:00", "24:01", "2027-12-31T24:30"])
+def test_a_moment_that_does_not_exist_is_refused(written: str) -> None:
+    with pytest.raises(ValidationError):
+        LeaveTime.model_validate({"start": "2027-01-01T09:00", "end": written})
