@@ -55,6 +55,15 @@ def start_code(refusal: str) -> StartCode:
     return _START_CODES[refusal]
 
 
+def within_horizon(ctx: Context, start: datetime, code: StartCode) -> StartCode:
+    """Return the code, or `beyond_horizon` where no hours are known because the start is too far ahead.
+
+    Hours are windows up to `BOOKING_HORIZON`, whatever horizon a service type has.
+    """
+    is_far = start > ctx.now + ctx.policies.horizon
+    return RefusalCode.BEYOND_HORIZON if is_far and code == RefusalCode.SLOT_NOT_FREE else code
+
+
 def expire_holds(db: Session, ctx: Context, limit: int = 500) -> int:
     """Delete holds whose time is over, and return how many they were."""
     count, people = store.delete_expired_holds(db, ctx.now, limit)
@@ -139,7 +148,8 @@ def _reserve(
         code = start_code(refusal or RefusalCode.SLOT_NOT_FREE)
         if code == RefusalCode.SLOT_NOT_FREE:  # the hours are not the cause where nothing is offered at all
             service_type_id = request.consultation_service_type_id
-            code = store.not_offered_reason(db, consultant_user_id, service_type_id) or code
+            reason = store.not_offered_reason(db, consultant_user_id, service_type_id)
+            code = reason or within_horizon(ctx, start, code)
         return Refusal(code)
     return Reservation(slot_id, start, end)
 

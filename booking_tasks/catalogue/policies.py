@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.availability.store import lock_consultant, service_type
 from booking_tasks.catalogue import store
+from booking_tasks.catalogue.service import horizon_warning
 from booking_tasks.context import Context
 from booking_tasks.contracts import PolicyOutcome, SetConsultantPolicy
 from booking_tasks.enums import RefusalCode
@@ -39,6 +40,7 @@ def set_consultant_policy(db: Session, ctx: Context, command: SetConsultantPolic
         record_capacity_released(db, ctx, [command.consultant_user_id], "policy")
     return PolicyOutcome(
         result="done" if changed else "already_done",
+        message=horizon_warning(ctx, command.horizon_days),
         consultant_user_id=command.consultant_user_id,
         service_type_id=command.service_type_id,
     )

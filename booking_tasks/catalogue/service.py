@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -53,9 +54,18 @@ def upsert_service_type(db: Session, ctx: Context, command: UpsertServiceType) -
         update_invites(db, ctx, command.service_type_id)
     return ServiceTypeOutcome(
         result="done" if changed else "already_done",
+        message=horizon_warning(ctx, command.horizon_days),
         service_type_id=command.service_type_id,
         sessions_ahead=ahead,
     )
+
+
+def horizon_warning(ctx: Context, horizon_days: int | None) -> str | None:
+    """What to do about a horizon for which no hours are known; None for any other."""
+    known = ctx.policies.horizon // timedelta(days=1)
+    if horizon_days is None or horizon_days <= known:
+        return None
+    return f"horizon_days is beyond BOOKING_HORIZON ({known} days): raise that, or later starts are refused"
 
 
 def _refused_name(error: store.NameTakenError) -> ServiceTypeOutcome:

@@ -129,6 +129,7 @@ def _database(config: Settings) -> Iterator[Finding]:
             yield from _ledgers(db)
             yield from waiting_work(config, db)
             yield _projections(db)
+            yield from _horizons(config, db)
             yield from calendars(config, db)
 
 
@@ -254,6 +255,24 @@ def _projections(db: Any) -> Finding:
             "hours", State.WARNING, seen, "upgrade this installation: others have newer time zones"
         )
     return Finding("hours", State.OK, seen)
+
+
+def _horizons(config: Settings, db: Any) -> Iterator[Finding]:
+    """Report horizons for which no hours are known."""
+    known = config.horizon // timedelta(days=1)
+    longer = db.execute(
+        """
+        SELECT count(*), max(horizon_days)
+          FROM (SELECT horizon_days FROM consultation_service_types WHERE is_active
+                UNION ALL SELECT horizon_days FROM consultant_policies) horizons
+         WHERE horizon_days > %s
+        """,
+        [known],
+    ).fetchone()
+    if longer[0]:
+        seen = f"{longer[0]} horizons are longer than BOOKING_HORIZON ({known} days), up to {longer[1]} days"
+        remedy = f"set BOOKING_HORIZON={longer[1]}d, or shorten them: later starts are refused"
+        yield Finding("hours", State.WARNING, seen, remedy)
 
 
 # -- the broker and the result backend -----------------------------------------------------------------

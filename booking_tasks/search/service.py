@@ -137,5 +137,7 @@ def _empty_outcome(
     eligible = [who for who, _ in everyone if who not in ineligible]
     found = store.blocking_reasons(db, eligible, query.service_type_id, query.start, query.end, ctx.now)
     found |= {who: ["requester"] for who in unsuitable}
+    if query.start > ctx.now + ctx.policies.horizon:  # no hours are known so far ahead
+        found = {who: ["horizon"] for who in eligible} | found
     counts = reasons(ineligible, eligible, found)
     return SearchOutcome(result="done", empty_reason=closest_reason(counts), counts=counts)

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.assignment import service as assignment
+from booking_tasks.availability.service import within_horizon
 from booking_tasks.context import Context
 from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome, SeriesSession
 from booking_tasks.contracts.booking import StartCode
@@ -82,7 +83,7 @@ def book_series(db: Session, ctx: Context, command: BookSeries) -> SeriesOutcome
             break
         length = result.length
     if result.refusal == RefusalCode.CONFLICTS:
-        return _conflicts(drafts, result.conflicts)
+        return _conflicts(ctx, drafts, result.conflicts)
     if result.refusal is not None:
         return _refused(*_PROBLEMS[result.refusal])
     for draft in drafts:
@@ -106,9 +107,12 @@ def _draft(ctx: Context, command: BookSeries, start: datetime, length: timedelta
     return draft_session(ctx, request, command.consultant_user_id, start, start + length, chosen)
 
 
-def _conflicts(drafts: list[SessionDraft], found: dict[UUID, StartCode]) -> SeriesOutcome:
+def _conflicts(ctx: Context, drafts: list[SessionDraft], found: dict[UUID, StartCode]) -> SeriesOutcome:
     conflicts = tuple(
-        Conflict(start=draft.session.start, code=found[draft.request.id])
+        Conflict(
+            start=draft.session.start,
+            code=within_horizon(ctx, draft.session.start, found[draft.request.id]),
+        )
         for draft in drafts
         if draft.request.id in found
     )

@@ -190,6 +190,13 @@ def test_sessions_of_a_service_type_that_becomes_inactive_are_counted_and_listed
     assert [(row.session_id, row.reason) for row in listed] == [(session.id, "service_type_inactive")]
 
 
+@pytest.mark.parametrize("days", [90, 91])
+def test_a_horizon_for_which_no_hours_are_known_is_warned_of(db: Session, ctx: Context, days: int) -> None:
+    outcome = service.upsert_service_type(db, ctx, service_type(uuid7(), horizon_days=days))
+    assert outcome.result == "done"
+    assert ("BOOKING_HORIZON (90 days)" in (outcome.message or "")) == (days == 91)
+
+
 def test_the_name_of_an_inactive_service_type_is_refused_with_its_id(db: Session, ctx: Context) -> None:
     one = uuid7()
     service.upsert_service_type(db, ctx, service_type(one, name="Algebra", is_active=False))

@@ -330,3 +330,9 @@ def test_a_hold_of_what_is_not_offered_at_all_is_refused_with_the_true_cause(
     counter = Counter(db, ctx)
     counter.change(**change)
     assert counter.hold().code == code
+
+
+def test_a_start_for_which_no_hours_are_known_yet_is_beyond_the_horizon(db: Session, ctx: Context) -> None:
+    counter = Counter(db, ctx, horizon_days=400)
+    assert counter.hold(NOW + timedelta(days=200)).code == "beyond_horizon"
+    assert counter.hold(NOW + timedelta(days=50)).code == "slot_not_free"

@@ -388,6 +388,20 @@ def test_the_time_zones_in_use_are_reported_and_projections_made_with_others_are
 
 
 @pytest.mark.usefixtures("healthy")
+def test_a_horizon_for_which_no_hours_are_known_is_reported(own_database: str) -> None:
+    assert len(found("hours")) == 1
+    with psycopg.connect(own_database, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO consultation_service_types (name, default_duration_minutes, horizon_days)"
+            " VALUES ('Algebra', 60, 400), ('Analysis', 60, 90)"
+        )
+    [_, finding] = found("hours")
+    assert finding.state == "warning"
+    assert finding.seen == "1 horizons are longer than BOOKING_HORIZON (90 days), up to 400 days"
+    assert "BOOKING_HORIZON=400d" in finding.remedy
+
+
+@pytest.mark.usefixtures("healthy")
 def test_a_missing_solver_is_reported_with_its_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("booking_tasks.batch.matching.has_solver", lambda: False)
     [finding] = found("solver")

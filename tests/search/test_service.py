@@ -307,3 +307,9 @@ def test_an_empty_search_counts_companies_and_capacity(db: Session, ctx: Context
     assert outcome.starts == ()
     assert outcome.counts == {"not_for_company": 1, "no_skill": 1, "at_capacity": 1}
     assert outcome.empty_reason == "at_capacity"
+
+
+def test_a_search_behind_the_known_hours_is_beyond_the_horizon(db: Session, ctx: Context) -> None:
+    practice = Practice(db, ctx, people=1, horizon_days=400)
+    assert practice.search(start=NOW + timedelta(days=200)).empty_reason == "beyond_horizon"
+    assert practice.search(start=NOW + timedelta(days=50)).empty_reason == "no_hours"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,9 +13,10 @@ from pydantic import ValidationError
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Context
-from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome
+from booking_tasks.context import Context, Policies
+from booking_tasks.contracts import BookSeries, Conflict, SeriesOutcome, SetAvailability
 from booking_tasks.enums import RefusalCode
+from booking_tasks.hours.service import set_availability
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event, Job, ScheduledSession
 from booking_tasks.series import service
@@ -204,3 +206,21 @@ def test_two_series_at_once_do_not_pass_the_capacity(own_database: str, ctx: Con
 
     second = overtaken(book(FIRST, FIRST + WEEK), book(FIRST + 2 * WEEK, FIRST + 3 * WEEK))
     assert second.code == RefusalCode.AT_CAPACITY
+
+
+def test_a_series_of_a_year_can_be_booked_where_the_horizon_is_as_long(db: Session, ctx: Context) -> None:
+    year = replace(ctx, policies=Policies(horizon=timedelta(days=370)))
+    course = Course(db, ctx, horizon_days=370)
+    weekly = {"times": 52, "time_zone": "UTC"}
+    far = course.book(FIRST, weekly=weekly)
+    assert far.code == RefusalCode.CONFLICTS
+    assert {one.code for one in far.conflicts if one.start > NOW + timedelta(days=90)} == {
+        RefusalCode.BEYOND_HORIZON
+    }
+    hours = {"weekly": [{"weekday": 2, "start": "09:00", "end": "13:00"}]}
+    message = {"message_id": uuid4(), "actor": "desk", "consultant_user_id": course.who}
+    declared = SetAvailability.model_validate(message | hours)
+    course.ctx = year
+    assert set_availability(db, year, declared).result == "done"
+    booked = course.book(FIRST, weekly=weekly)
+    assert (booked.result, len(booked.sessions)) == ("done", 52)
