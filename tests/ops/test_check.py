@@ -13,7 +13,6 @@ from typer.testing import CliRunner, Result
 from booking_tasks.kit.queues import QUEUES
 from booking_tasks.kit.settings import load_settings, settings, unknown_settings
 from booking_tasks.kit.time_zones import tzdata_version
-from booking_tasks.ops import brokers
 from booking_tasks.ops.check import findings
 from booking_tasks.ops.cli import cli
 from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
@@ -345,17 +344,6 @@ def test_something_that_accepts_and_says_nothing_does_not_hold_the_check(healthy
         healthy.setenv("BOOKING_SMTP_PORT", str(port))
         assert states()["broker"] == {"broken"}
         assert states()["mail"] == {"warning"}
-
-
-def test_no_password_is_shown() -> None:
-    url = "redis://worker:secret@broker.example:6380/2"
-    assert brokers.without_password(url) == "redis://worker@broker.example:6380/2"
-
-
-def test_a_guest_at_rabbitmq_counts_as_open() -> None:
-    assert brokers.is_open("amqp://guest:guest@rabbit:5672//", 1)
-    assert brokers.is_open("amqp://rabbit:5672//", 1)
-    assert not brokers.is_open("amqp://worker:secret@rabbit:5672//", 1)
 
 
 def test_the_timeouts_of_effects_are_below_half_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:

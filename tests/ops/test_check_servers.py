@@ -13,6 +13,7 @@ import psycopg
 import pytest
 import redis
 
+from booking_tasks.ops import brokers
 from booking_tasks.ops.check import LONG_QUEUE, _extension, _version, findings
 from booking_tasks.ops.fake_meeting_platform import FakeMeetingPlatform
 from booking_tasks.ops.findings import Finding
@@ -152,3 +153,14 @@ def test_an_address_whose_pages_are_somebody_elses_is_warned_of(
     here.setenv("BOOKING_PUBLIC_URL", platform.url)
     [_, links] = found("answers")
     assert (links.state, "/healthz answers 404" in links.seen) == ("warning", True)
+
+
+def test_no_password_is_shown() -> None:
+    url = "redis://worker:secret@broker.example:6380/2"
+    assert brokers.without_password(url) == "redis://worker@broker.example:6380/2"
+
+
+def test_a_guest_at_rabbitmq_counts_as_open() -> None:
+    assert brokers.is_open("amqp://guest:guest@rabbit:5672//", 1)
+    assert brokers.is_open("amqp://rabbit:5672//", 1)
+    assert not brokers.is_open("amqp://worker:secret@rabbit:5672//", 1)
