@@ -30,6 +30,7 @@ _FROM_OUTSIDE: dict[str, Callable[[dict[str, Any]], bool]] = {
     JobType.CLOSE_MEETING: lambda args: args["reason"] != CloseReason.SESSION_ENDED,
     JobType.COLLECT_ATTENDANCE: lambda args: args["is_repeat"],
     JobType.OFFER_TIME: lambda args: True,
+    JobType.UPDATE_INVITES: lambda args: True,
 }
 _REVISING = {
     "session.rescheduled",

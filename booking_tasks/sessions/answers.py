@@ -6,8 +6,10 @@ an answer that was given before it still counts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -61,15 +63,20 @@ def last_invitation(db: Session, session: ScheduledSession, party: Party) -> Las
     for type_, before, after in rows:
         if type_ == EventType.SESSION_SCHEDULED:
             sent = confirmation_request(db, session.id) if party == Party.CONSULTANT else None
-            return LastInvitation(int(after["revision"])) if sent is None else LastInvitation(0, sent)
+            return LastInvitation(_sequence(after)) if sent is None else LastInvitation(0, sent)
         if type_ == EventType.SESSION_INVITES_UPDATED:
             if party in after["invited_again"]:
-                return LastInvitation(int(after["revision"]))
+                return LastInvitation(_sequence(after))
             continue
         is_moved = (before.get("start"), before.get("end")) != (after.get("start"), after.get("end"))
         if is_moved or party == Party.CONSULTANT:
-            return LastInvitation(int(after["revision"]))
+            return LastInvitation(_sequence(after))
     return LastInvitation(0)
+
+
+def _sequence(after: Mapping[str, Any] | None) -> int:
+    """The SEQUENCE that an event stands for; one without a revision is about the first invitation."""
+    return int((after or {}).get("revision", 0))
 
 
 def last_answer(db: Session, session: ScheduledSession, party: Party) -> Answer | None:

@@ -23,6 +23,7 @@ from booking_tasks.contracts import (
     RequestOutcome,
     SubmitRequest,
 )
+from booking_tasks.enums import RefusalCode
 from booking_tasks.holds import service as holds
 from booking_tasks.kit.database import transaction
 from booking_tasks.sessions import service as sessions
@@ -127,7 +128,7 @@ def test_sessions_of_every_service_type_and_confirmation_requests_count(db: Sess
     assert ask(db, service_type_id).reason == "at_capacity"
 
 
-def test_what_a_requester_chooses_and_an_operator_says_is_not_bound_by_it(db: Session) -> None:
+def test_what_a_requester_chooses_is_bound_by_it_and_what_an_operator_says_is_not(db: Session) -> None:
     service_type_id = builders.service_type(db).id
     who, other = consultant(db, assignment_capacity=1), consultant(db)
     session = meeting(db, other, service_type_id, TOMORROW + 4 * HOUR)
@@ -144,10 +145,10 @@ def test_what_a_requester_chooses_and_an_operator_says_is_not_bound_by_it(db: Se
     second = hold.model_copy(
         update={"request_id": uuid4(), "requester_user_id": uuid4(), "start": TOMORROW + HOUR}
     )
-    assert holds.hold_slot(db, MOMENT, second).result == "done"
+    assert holds.hold_slot(db, MOMENT, second).code == RefusalCode.AT_CAPACITY
     assert reassign_session(db, session.id) == "nobody_can"
     assert reassign_session(db, session.id, who) == "done"
-    assert ahead(db, who) == 3
+    assert ahead(db, who) == 2
 
 
 def test_a_plan_gives_a_colleague_no_more_than_they_take(db: Session) -> None:

@@ -198,6 +198,9 @@ _HIDDEN_FROM_READERS = {
     "events.after",
     "calendar_feeds.addresses",
     "jobs.payload",
+    "session_mailboxes.mailbox",
+    "session_mailboxes.address",
+    "session_mailboxes.content_digest",
 }
 
 
