@@ -1,4 +1,4 @@
 DELETE FROM parked_messages
 WHERE
     lower(arguments::text) LIKE :pattern
-    OR lower(arguments::text) LIKE ANY(CAST(:subject_patterns AS text []));
+    OR lower(arguments::text) LIKE ANY(CAST(:subject_patterns AS text[]));

@@ -1,9 +1,9 @@
--- Nothing more is sent to the person; what is sent to others about them is composed again, without their name. A
--- worker that has leased such a job has composed it already, and loses its lease.
+-- Nothing more is sent to the person; what is sent to others about them is composed again, without their
+-- name. A worker that has leased such a job has composed it already, and loses its lease.
 WITH found AS (
     SELECT
         j.id,
-        j.job_type = ANY(CAST(:composed AS text [])) AS is_composed,
+        j.job_type = ANY(CAST(:composed AS text[])) AS is_composed,
         j.state NOT IN ('done', 'skipped')
         AND (j.args ->> 'recipient' = CAST(:user AS text) OR j.subject_id = :user) AS ends
     FROM jobs j

@@ -1,4 +1,5 @@
--- A message that was not answered yet is refused. Of the answers about the person's own requests only the result stays.
+-- A message that was not answered yet is refused. Of the answers about the person's own requests only the
+-- result stays.
 UPDATE inbox SET
     body = NULL,
     state = CASE WHEN state = 'received' THEN 'dead' ELSE state END,
@@ -6,8 +7,8 @@ UPDATE inbox SET
     outcome = CASE
         WHEN outcome IS NULL THEN CAST(:refusal AS jsonb)
         WHEN
-            outcome ->> 'request_id' = ANY(CAST(:requests AS text []))
-            OR outcome ->> 'session_id' = ANY(CAST(:sessions AS text []))
+            outcome ->> 'request_id' = ANY(CAST(:requests AS text[]))
+            OR outcome ->> 'session_id' = ANY(CAST(:sessions AS text[]))
             THEN
                 jsonb_strip_nulls(
                     jsonb_build_object('result', outcome -> 'result', 'code', outcome -> 'code')

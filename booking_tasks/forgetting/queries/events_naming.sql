@@ -1,4 +1,5 @@
--- The events that name a person: as the consultant, as the actor, or in what changed. It reads the whole history.
+-- The events that name a person: as the consultant, as the actor, or in what changed. It reads the whole
+-- history.
 SELECT id FROM events
 WHERE
     consultant_user_id = :user OR consultation_request_id = ANY(:requests)

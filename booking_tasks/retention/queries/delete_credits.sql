@@ -6,25 +6,26 @@ WITH chosen AS (
         c.id IN (
             SELECT old.id
             FROM consultation_service_types t
-            CROSS JOIN LATERAL (
-                SELECT e.id, e.credited_at
-                FROM assignment_credits e
-                WHERE
-                    e.consultation_service_type_id = t.id AND e.credited_at < :before
-                    AND e.is_counted AND e.credit_type <> 'reversal'
-                    AND NOT EXISTS (
-                        SELECT FROM assignment_credits r
-                        WHERE r.reverses = e.id AND (r.credited_at >= :before OR NOT r.is_counted)
-                    )
-                    AND NOT EXISTS (
-                        SELECT FROM consultation_requests q
-                        WHERE
-                            q.id = e.consultation_request_id
-                            AND q.status NOT IN ('cancelled', 'completed', 'rejected')
-                    )
-                ORDER BY e.credited_at
-                LIMIT :most
-            ) AS old
+            CROSS JOIN
+                LATERAL (
+                    SELECT e.id, e.credited_at
+                    FROM assignment_credits e
+                    WHERE
+                        e.consultation_service_type_id = t.id AND e.credited_at < :before
+                        AND e.is_counted AND e.credit_type <> 'reversal'
+                        AND NOT EXISTS (
+                            SELECT FROM assignment_credits r
+                            WHERE r.reverses = e.id AND (r.credited_at >= :before OR NOT r.is_counted)
+                        )
+                        AND NOT EXISTS (
+                            SELECT FROM consultation_requests q
+                            WHERE
+                                q.id = e.consultation_request_id
+                                AND q.status NOT IN ('cancelled', 'completed', 'rejected')
+                        )
+                    ORDER BY e.credited_at
+                    LIMIT :most
+                ) AS old
             ORDER BY old.credited_at
             LIMIT :most
         )

@@ -1,4 +1,5 @@
--- A request that another one replaces goes after that one. A credit that no balance counts yet keeps its request.
+-- A request that another one replaces goes after that one. A credit that no balance counts yet keeps its
+-- request.
 WITH old AS (
     SELECT r.id
     FROM consultation_requests r
