@@ -39,7 +39,9 @@ from booking_tasks.hours.rules import (
 from booking_tasks.kit.instants import Span
 from booking_tasks.kit.time_zones import tzdata_version
 from booking_tasks.models import Consultant
+from booking_tasks.outbox import service as outbox
 from booking_tasks.outbox.capacity_released import record_capacity_released
+from booking_tasks.outbox.event_types import EventType
 
 _DAY = timedelta(days=1)
 
@@ -235,11 +237,25 @@ def _project_leave(db: Session, consultant_user_id: UUID, spans: list[Span], led
 
 
 def extend(db: Session, ctx: Context, consultant_user_id: UUID) -> Projection:
-    """Lock a consultant, and project their hours up to today's horizon."""
+    """Lock a consultant, and project their hours up to today's horizon.
+
+    Windows that were projected with other time zones move, while sessions keep their instant: each session
+    that is uncovered by that is reported once.
+    """
     consultant = lock_consultant(db, consultant_user_id)
     if consultant is None:
         return Projection(0, 0)
-    return project(db, ctx, consultant)
+    version = store.projected_with(db, consultant_user_id)
+    if version in {None, tzdata_version()}:
+        return project(db, ctx, consultant)
+    before = {one.session_id for one in _uncovered_of(db, ctx, consultant)}
+    projection = project(db, ctx, consultant)
+    uncovered = {one.session_id: one.reason for one in _uncovered_of(db, ctx, consultant)}
+    for session in store.scheduled_sessions(db, [one for one in uncovered if one not in before]):
+        after = {"revision": session.revision, "tzdata_version": tzdata_version()}
+        reason = uncovered[session.id]
+        outbox.record_event(db, ctx, EventType.SESSION_UNCOVERED, session=session, after=after, reason=reason)
+    return projection
 
 
 def consultants_to_extend(db: Session) -> list[UUID]:

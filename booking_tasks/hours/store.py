@@ -240,6 +240,23 @@ def record_projection(
     )
 
 
+def projected_with(db: Session, consultant_user_id: UUID) -> str | None:
+    """The version of the time zones with which the windows were projected; None without a projection."""
+    return db.execute(
+        select(AvailabilityProjection.tzdata_version).where(
+            AvailabilityProjection.consultant_user_id == consultant_user_id
+        )
+    ).scalar_one_or_none()
+
+
+def scheduled_sessions(db: Session, ids: Sequence[UUID]) -> Sequence[ScheduledSession]:
+    """The sessions of these ids that are still scheduled, for reading."""
+    found = select(ScheduledSession).where(
+        ScheduledSession.id.in_(ids), ScheduledSession.status == SessionStatus.SCHEDULED
+    )
+    return db.execute(found.order_by(ScheduledSession.scheduled_start_time)).scalars().all()
+
+
 def consultants_with_hours(db: Session) -> list[UUID]:
     """The consultants who ever declared hours or leave, in the order of their ids."""
     tables = AvailabilityRule, AvailabilityPlan, ConsultantLeave, AvailabilityProjection

@@ -111,6 +111,7 @@ def _database(config: Settings) -> Iterator[Finding]:
     import psycopg
 
     from booking_tasks.ops.check_calendars import calendars
+    from booking_tasks.ops.check_hours import hours
     from booking_tasks.ops.check_targets import waiting_work
 
     url = libpq_url(config.database_url)
@@ -128,8 +129,7 @@ def _database(config: Settings) -> Iterator[Finding]:
         if schema.state != State.BROKEN:
             yield from _ledgers(db)
             yield from waiting_work(config, db)
-            yield _projections(db)
-            yield from _horizons(config, db)
+            yield from hours(config, db)
             yield from calendars(config, db)
 
 
@@ -238,41 +238,6 @@ def _ledgers(db: Any) -> Iterator[Finding]:
             yield Finding("ledgers", State.WARNING, f"{count} {what}", remedy)
     if not any(counts):
         yield Finding("ledgers", State.OK, "nothing is dead, uncertain or late")
-
-
-def _projections(db: Any) -> Finding:
-    """Return with which releases of the time zones the consultants' windows were projected."""
-    rows = db.execute(
-        "SELECT tzdata_version, count(*) FROM availability_projections GROUP BY 1 ORDER BY 1 DESC"
-    ).fetchall()
-    made = ", ".join(f"{count} with {version}" for version, count in rows) or "none yet"
-    seen = f"consultants' hours projected: {made}"
-    if any(version < tzdata_version() for version, _ in rows):
-        remedy = "start a beat and a worker for sweep; they project the old ones again"
-        return Finding("hours", State.WARNING, seen, remedy)
-    if any(version > tzdata_version() for version, _ in rows):
-        return Finding(
-            "hours", State.WARNING, seen, "upgrade this installation: others have newer time zones"
-        )
-    return Finding("hours", State.OK, seen)
-
-
-def _horizons(config: Settings, db: Any) -> Iterator[Finding]:
-    """Report horizons for which no hours are known."""
-    known = config.horizon // timedelta(days=1)
-    longer = db.execute(
-        """
-        SELECT count(*), max(horizon_days)
-          FROM (SELECT horizon_days FROM consultation_service_types WHERE is_active
-                UNION ALL SELECT horizon_days FROM consultant_policies) horizons
-         WHERE horizon_days > %s
-        """,
-        [known],
-    ).fetchone()
-    if longer[0]:
-        seen = f"{longer[0]} horizons are longer than BOOKING_HORIZON ({known} days), up to {longer[1]} days"
-        remedy = f"set BOOKING_HORIZON={longer[1]}d, or shorten them: later starts are refused"
-        yield Finding("hours", State.WARNING, seen, remedy)
 
 
 # -- the broker and the result backend -----------------------------------------------------------------

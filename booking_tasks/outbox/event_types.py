@@ -25,6 +25,7 @@ class EventType(StrEnum):
     SESSION_MEETING_READY = "session.meeting_ready"
     SESSION_MEETING_FAILED = "session.meeting_failed"
     SESSION_LINK_MISSING = "session.link_missing"
+    SESSION_UNCOVERED = "session.uncovered"
     SESSION_LINK_CHANGED = "session.link_changed"
     SESSION_INVITES_UPDATED = "session.invites_updated"
     SESSION_RESCHEDULED = "session.rescheduled"

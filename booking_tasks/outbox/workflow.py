@@ -284,6 +284,7 @@ REACTIONS: dict[EventType, tuple[Reaction, ...]] = {
     EventType.SESSION_MEETING_READY: (send_invites,),
     EventType.SESSION_MEETING_FAILED: (send_invites,),
     EventType.SESSION_LINK_MISSING: (),
+    EventType.SESSION_UNCOVERED: (),
     EventType.SESSION_LINK_CHANGED: (send_invites, schedule_reminders, schedule_attendance_checks),
     EventType.SESSION_INVITES_UPDATED: (
         update_mailboxes,

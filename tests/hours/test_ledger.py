@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
@@ -24,6 +24,7 @@ from booking_tasks.models import (
     AvailabilitySlot,
     Consultant,
     ConsultantLeave,
+    Event,
 )
 from booking_tasks.search import service as search
 from tests import builders
@@ -266,3 +267,24 @@ def test_no_slot_is_offered_whose_wall_clock_is_outside_the_hours(
     ]
     assert (hour in {one.time() for one in starts}) is offered
     assert len(starts) == 2 + 2 + 6
+
+
+def test_a_session_that_new_time_zones_uncover_is_reported_once(db: Session, ctx: Context) -> None:
+    session = builders.booked_session(db, start=NOW + timedelta(days=7, hours=8))  # Monday, 17:00 UTC
+    who = session.consultant_user_id
+    declare(db, ctx, who, weekly=OFFICE)
+    rules = AvailabilitySlot.consultant_user_id == who, AvailabilitySlot.status == "available"
+    hour = timedelta(hours=1)
+    later = {"start_time": AvailabilitySlot.start_time + hour, "end_time": AvailabilitySlot.end_time + hour}
+    db.execute(update(AvailabilitySlot).where(*rules).values(later))
+    db.execute(text("UPDATE availability_projections SET tzdata_version = '2020a'"))
+    db.expire_all()
+    assert service.uncovered_sessions(db, ctx, who) == []  # as an older release of the zones had it
+
+    service.extend(db, ctx, who)
+    service.extend(db, ctx, who)
+
+    [reported] = db.scalars(select(Event).where(Event.type == "session.uncovered"))
+    assert (reported.scheduled_session_id, reported.reason) == (session.id, "hours")
+    assert [one.session_id for one in service.uncovered_sessions(db, ctx, who) or []] == [session.id]
+    assert session.scheduled_start_time == NOW + timedelta(days=7, hours=8)
