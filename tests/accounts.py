@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,10 +14,12 @@ from booking_tasks.ops.secret_files import roles_sql
 
 #: As which the service runs: every worker, beat and task of the tests, and their own transactions.
 APP = "booking_app"
+#: As which `booking-tasks web` runs.
+WEB = "booking_web"
 #: As which `booking-tasks metrics` runs.
 READER = "booking_reader"
 
-#: What roles.sql sets for both, so that they work behind a pooler: the time-outs of the default settings.
+#: What roles.sql sets for these three, so that they work behind a pooler: the default settings' time-outs.
 SESSION_SETTINGS = {
     "statement_timeout": "30s",
     "lock_timeout": "10s",
@@ -24,8 +28,11 @@ SESSION_SETTINGS = {
     "TimeZone": "UTC",
 }
 
-#: The demo's and the tests' clock. A deployment's stands still, and its role may not touch it.
-_STEPPED = "GRANT INSERT, UPDATE, DELETE ON stepped_clock TO booking_app"
+#: The demo's and the tests' clock. A deployment's stands still: no role may step it (app) or lock it (web).
+_STEPPED = """
+    GRANT INSERT, UPDATE, DELETE ON stepped_clock TO booking_app;
+    GRANT UPDATE ON stepped_clock TO booking_web
+"""
 
 
 def as_role(url: str, role: str = APP) -> str:
@@ -45,11 +52,11 @@ def as_deployed(superuser: psycopg.Connection[Any], database: str) -> None:
     settings |= {name: f"'{setting}'" for name, setting in SESSION_SETTINGS.items()}
     statements = [
         f"REVOKE ALL ON DATABASE {database} FROM PUBLIC",
-        f"GRANT CONNECT ON DATABASE {database} TO {APP}, {READER}",
+        f"GRANT CONNECT ON DATABASE {database} TO {APP}, {WEB}, {READER}",
         f"ALTER ROLE {READER} IN DATABASE {database} SET default_transaction_read_only = on",
         *(
             f"ALTER ROLE {role} IN DATABASE {database} SET {name} = {setting}"
-            for role in (APP, READER)
+            for role in (APP, WEB, READER)
             for name, setting in settings.items()
         ),
     ]
@@ -61,6 +68,18 @@ def migrate_as_deployed(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as superuser:
         superuser.execute(roles_sql().encode())
     migrate(as_role(url, "booking_migrator"))
+
+
+@contextmanager
+def without_web(superuser: psycopg.Connection[Any]) -> Iterator[None]:
+    """The cluster as an older release made its roles; afterwards it has booking_web with its rights again."""
+    superuser.execute(f"ALTER ROLE {WEB} RENAME TO booking_web_away".encode())
+    try:
+        yield
+    finally:
+        if superuser.execute("SELECT FROM pg_roles WHERE rolname = %s", [WEB]).fetchone() is not None:
+            superuser.execute(f"DROP OWNED BY {WEB}; DROP ROLE {WEB}".encode())
+        superuser.execute(f"ALTER ROLE booking_web_away RENAME TO {WEB}".encode())
 
 
 def migrate_with_roles(url: str) -> None:

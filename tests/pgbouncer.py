@@ -13,7 +13,7 @@ from tests.system_packages import program
 PoolMode = Literal["session", "transaction", "statement"]
 #: What people set when PgBouncer refuses the parameter `options`: it is accepted, and has no effect.
 IGNORE_OPTIONS = {"ignore_startup_parameters": "options,extra_float_digits"}
-_USERS = ("booking_app", "booking_migrator", "booking_reader", "postgres")
+_USERS = ("booking_app", "booking_migrator", "booking_web", "booking_reader", "postgres")
 
 
 class PgBouncer(Server):

@@ -138,6 +138,7 @@ def test_whoever_changes_rows_may_not_change_the_schema(secrets: Path) -> None:
     }
     assert accounts == dict.fromkeys(RUNNING | {"ready"}, "booking_app") | {
         "migrate": "booking_migrator",
+        "web": "booking_web",
         "metrics": "booking_reader",
     }
     assert mounted("postgres")["/docker-entrypoint-initdb.d/roles.sql"] == "roles.sql"

@@ -112,6 +112,7 @@ def _database(config: Settings) -> Iterator[Finding]:
 
     from booking_tasks.ops.check_calendars import calendars
     from booking_tasks.ops.check_hours import hours
+    from booking_tasks.ops.check_roles import roles
     from booking_tasks.ops.check_targets import waiting_work
 
     url = libpq_url(config.database_url)
@@ -123,6 +124,7 @@ def _database(config: Settings) -> Iterator[Finding]:
         db.execute("SET LOCAL search_path = public, pg_temp")
         yield _version(db.info.server_version)
         yield _extension(db)
+        yield from roles(db)
         schema = _schema(db)
         yield schema
         yield from _clock(config, db)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from booking_tasks.kit.database_errors import is_away, sqlstate_of
 from booking_tasks.kit.pooler import pooler_refusal
 
-_LOGIN = "correct user and password in DATABASE_URL"
+_LOGIN = "correct user and password in DATABASE_URL, or make the role that is missing (booking-tasks roles)"
 _PRIMARY = "correct DATABASE_URL so that it names the primary, and a role that may write"
 _RIGHTS = "use the role that may do this (booking-tasks roles), or correct DATABASE_URL"
 

@@ -159,8 +159,6 @@ def migrate(
     from sqlalchemy import create_engine
     from sqlalchemy.exc import DBAPIError
 
-    from booking_tasks.ops.roles import apply_grants
-
     if sql:
         _print_sql(revision)
         return
@@ -170,7 +168,7 @@ def migrate(
             _refuse_pooler(connection)
             if _go(connection, revision, confirm):
                 connection.rollback()  # each step committed itself; without one, a transaction is open
-                apply_grants(connection)
+                _apply_grants(connection)
     except DBAPIError as error:
         sqlstate = getattr(error.orig, "sqlstate", None)
         if sqlstate == _CLASHES and isinstance(error.orig, psycopg.Error):
@@ -183,6 +181,14 @@ def migrate(
         ) from None
     finally:
         engine.dispose()
+
+
+def _apply_grants(connection: Connection) -> None:
+    """Apply the grants, and say which role is missing."""
+    from booking_tasks.ops.roles import apply_grants
+
+    if (to_do := apply_grants(connection)) is not None:
+        sys.stderr.write(f"{to_do}\n")
 
 
 def _go(connection: Connection, revision: str, confirm: Callable[[str], None] | None) -> bool:

@@ -16,8 +16,9 @@ from booking_tasks.kit.settings import Settings
 
 #: The time-out of each exchange with a server, in seconds.
 TIMEOUT = 3.0
-#: It changes no row, and PostgreSQL refuses it where it would refuse a change.
-_WRITE = "UPDATE jobs SET attempts = attempts WHERE false"
+#: It changes no row, and PostgreSQL refuses it where it would refuse a change. Every role that receives
+#: messages may do it.
+_WRITE = "UPDATE inbox SET attempts = attempts WHERE false"
 #: What RabbitMQ says of an exchange that nobody has declared yet.
 _NO_EXCHANGE = "NOT_FOUND - no exchange"
 

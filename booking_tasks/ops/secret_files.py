@@ -21,7 +21,7 @@ ACCESS = Path(__file__).parent / "access"
 _PLACE = re.compile(r"<([a-z-]+)>")
 
 #: PostgreSQL's roles that log in.
-ROLES = ("booking_migrator", "booking_app", "booking_reader")
+ROLES = ("booking_migrator", "booking_app", "booking_web", "booking_reader")
 
 
 def accounts_of(template: str) -> list[str]:
@@ -129,6 +129,7 @@ def _postgres_files(folder: Path, address: str, written: list[str]) -> dict[str,
     return {
         "roles.sql": roles_file(roles),
         "database_url": f"postgresql://booking_app:{roles['booking_app']}@{address}",
+        "web_database_url": f"postgresql://booking_web:{roles['booking_web']}@{address}",
         "migrator_database_url": f"postgresql://booking_migrator:{roles['booking_migrator']}@{address}",
         "reader_database_url": f"postgresql://booking_reader:{roles['booking_reader']}@{address}",
     }

@@ -21,94 +21,12 @@ from booking_tasks.models import Base
 from booking_tasks.ops.cli import cli
 from booking_tasks.ops.migrate import migrate
 from booking_tasks.ops.secret_files import ROLES, grants_sql, roles_sql
-from tests.accounts import APP, READER, SESSION_SETTINGS, as_role, migrate_as_deployed
+from tests.accounts import APP, READER, SESSION_SETTINGS, WEB, as_role, migrate_as_deployed, without_web
 from tests.catalogues import fresh_database
+from tests.messages.role_statements import EVENT, JOB, MATRIX
 from tests.migration_rows import ROWS
 
 ALL = ("booking_owner", *ROLES)
-
-_JOB = "INSERT INTO jobs (key, job_type, subject_id, due_at) VALUES ('k', 'x', gen_random_uuid(), now())"
-_EVENT = (
-    "INSERT INTO events (id, type, occurred_at, actor, entry_point)"
-    " VALUES (gen_random_uuid(), 'session.started', now(), 'jobs', 'sweep')"
-)
-
-#: Statement -> the roles that may run it; nobody else may.
-MATRIX: dict[str, set[str]] = {
-    # rows
-    "SELECT state FROM jobs": {"booking_migrator", "booking_app", "booking_reader"},
-    "SELECT * FROM free_slots": {"booking_migrator", "booking_app", "booking_reader"},
-    "SELECT count(*) FROM alembic_version": {"booking_migrator", "booking_app", "booking_reader"},
-    "SELECT status, requester_user_id FROM consultation_requests": {
-        "booking_migrator",
-        "booking_app",
-        "booking_reader",
-    },
-    "SELECT instant FROM stepped_clock": {"booking_migrator", "booking_app", "booking_reader"},
-    "SELECT person_id, span FROM occupied_times": {"booking_migrator", "booking_app", "booking_reader"},
-    "SELECT * FROM allowed_steps": {"booking_migrator", "booking_app", "booking_reader"},
-    "SELECT span FROM occupied_times FOR UPDATE": {"booking_migrator"},
-    _JOB: {"booking_migrator", "booking_app"},
-    "UPDATE jobs SET attempts = attempts + 1": {"booking_migrator", "booking_app"},
-    "DELETE FROM jobs": {"booking_migrator", "booking_app"},
-    "SELECT id FROM jobs FOR UPDATE SKIP LOCKED": {"booking_migrator", "booking_app"},
-    "SELECT pg_advisory_xact_lock(1)": {"booking_migrator", "booking_app", "booking_reader"},
-    # history is written and forgotten, not rewritten
-    _EVENT: {"booking_migrator", "booking_app"},
-    "DELETE FROM events": {"booking_migrator", "booking_app"},
-    "SELECT id FROM events FOR UPDATE SKIP LOCKED": {"booking_migrator", "booking_app"},
-    "UPDATE events SET actor = 'somebody else'": {"booking_migrator"},
-    "UPDATE events SET reason = NULL": {"booking_migrator"},
-    # who people are and what they wrote
-    "SELECT name FROM directory_users": {"booking_migrator", "booking_app"},
-    "SELECT email FROM directory_users": {"booking_migrator", "booking_app"},
-    "SELECT request_details FROM consultation_requests": {"booking_migrator", "booking_app"},
-    "SELECT body FROM inbox": {"booking_migrator", "booking_app"},
-    "SELECT arguments FROM parked_messages": {"booking_migrator", "booking_app"},
-    "SELECT payload FROM jobs": {"booking_migrator", "booking_app"},
-    "SELECT status_reason FROM consultation_requests": {"booking_migrator", "booking_app"},
-    "SELECT status_reason FROM scheduled_sessions": {"booking_migrator", "booking_app"},
-    "SELECT reason FROM absence_plans": {"booking_migrator", "booking_app"},
-    "SELECT url FROM calendar_feeds": {"booking_migrator", "booking_app"},
-    "SELECT username FROM calendar_feeds": {"booking_migrator", "booking_app"},
-    "SELECT password FROM calendar_feeds": {"booking_migrator", "booking_app"},
-    "SELECT addresses FROM calendar_feeds": {"booking_migrator", "booking_app"},
-    "SELECT good_at, last_error FROM calendar_feeds": {"booking_migrator", "booking_app", "booking_reader"},
-    "SELECT after FROM events": {"booking_migrator", "booking_app"},
-    # what the schema is, and what time it is
-    "UPDATE alembic_version SET version_num = 'x'": {"booking_migrator"},
-    "DELETE FROM alembic_version": {"booking_migrator"},
-    "UPDATE stepped_clock SET instant = now()": {"booking_migrator"},
-    "INSERT INTO stepped_clock (instant) VALUES (now()) ON CONFLICT DO NOTHING": {"booking_migrator"},
-    "ALTER TABLE jobs ADD COLUMN extra int": {"booking_migrator"},
-    "ALTER TABLE jobs DROP CONSTRAINT ck_jobs_state": {"booking_migrator"},
-    "ALTER TABLE consultant_availability_slots DROP CONSTRAINT ex_consultant_availability_slots_windows": {
-        "booking_migrator"
-    },
-    "DROP TABLE jobs": {"booking_migrator"},
-    "TRUNCATE jobs": {"booking_migrator"},
-    "CREATE INDEX ON jobs (args)": {"booking_migrator"},
-    "CREATE TRIGGER t BEFORE INSERT ON jobs EXECUTE FUNCTION suppress_redundant_updates_trigger()": {
-        "booking_migrator",
-    },
-    "CREATE TABLE public.mine (id int)": {"booking_migrator"},
-    "CREATE FUNCTION public.busy_time_v1() RETURNS int LANGUAGE sql AS 'SELECT 1'": {"booking_migrator"},
-    "DROP FUNCTION free_starts_v2": {"booking_migrator"},
-    "CREATE SCHEMA elsewhere": {"booking_migrator"},
-    # nobody but the cluster's own
-    "CREATE TEMPORARY TABLE jobs (id int)": set(),
-    "CREATE ROLE another": set(),
-    "ALTER ROLE booking_app SUPERUSER": set(),
-    "CREATE DATABASE another": set(),
-    "SET ROLE postgres": set(),
-    "SET session_replication_role = replica": set(),
-    "COPY jobs TO PROGRAM 'cat'": set(),
-    "COPY jobs TO '/tmp/jobs'": set(),
-    "SELECT pg_read_file('/etc/passwd')": set(),
-    "SELECT rolpassword FROM pg_authid": set(),
-    "ALTER SYSTEM SET fsync = off": set(),
-    "CREATE EXTENSION file_fdw": set(),
-}
 
 
 @contextmanager
@@ -156,7 +74,7 @@ def test_a_statement_is_for_its_roles_alone(roled: str, statement: str) -> None:
 def test_a_reader_that_turns_its_reading_only_off_still_changes_nothing(roled: str) -> None:
     with psycopg.connect(as_role(roled, "booking_reader"), autocommit=True) as reader:
         reader.execute("SET default_transaction_read_only = off")
-        for statement in (_JOB, "DELETE FROM jobs", "UPDATE events SET actor = 'me'"):
+        for statement in (JOB, "DELETE FROM jobs", "UPDATE events SET actor = 'me'"):
             with pytest.raises(errors.InsufficientPrivilege):
                 reader.execute(statement.encode())
 
@@ -226,8 +144,21 @@ def test_a_new_column_or_table_is_hidden_until_it_is_listed(server: str) -> None
             migrator.execute(grants_sql().encode())
         for statement in ("SELECT added FROM jobs", "SELECT id FROM added"):
             assert not _allowed(url, "booking_reader", statement)
+            assert not _allowed(url, "booking_web", statement)
             assert _allowed(url, "booking_app", statement)
         assert _allowed(url, "booking_reader", "SELECT state FROM jobs")
+
+
+def test_every_column_of_the_pages_exists(roled: str) -> None:
+    known = {str(one) for table in Base.metadata.tables.values() for one in table.columns}
+    listed = {
+        f"{table}.{column}"
+        for table, columns in re.findall(r"\('(\w+)', '[A-Z]+', '\s*([\w,\s]+?)\s*'\)", grants_sql())
+        for column in re.split(r",\s*", columns)
+    }
+
+    assert listed - known == {"alembic_version.version_num"}
+    assert len(listed) > 100
 
 
 def _is_text(column: Column[Any]) -> bool:
@@ -251,7 +182,7 @@ def test_names_are_looked_up_in_one_place(roled: str, role: str) -> None:
         assert connection.execute("SHOW search_path").fetchone() == ("public, pg_temp",)
 
 
-@pytest.mark.parametrize("role", [APP, READER])
+@pytest.mark.parametrize("role", [APP, WEB, READER])
 def test_the_roles_of_the_service_bring_its_session_settings(roled: str, role: str) -> None:
     with psycopg.connect(as_role(roled, role)) as connection:
         shown = {name: connection.execute(f"SHOW {name}".encode()).fetchone() for name in SESSION_SETTINGS}
@@ -259,13 +190,13 @@ def test_the_roles_of_the_service_bring_its_session_settings(roled: str, role: s
     assert shown == {name: (setting,) for name, setting in SESSION_SETTINGS.items()}
 
 
-def test_the_time_outs_of_the_settings_are_those_of_both_roles(server: str) -> None:
+def test_the_time_outs_of_the_settings_are_those_of_all_three(server: str) -> None:
     with _roled(server) as url:
         with psycopg.connect(url, autocommit=True) as superuser:
             superuser.execute(
                 roles_sql(session_settings(timedelta(seconds=7), timedelta(seconds=3))).encode()
             )
-        for role in (APP, READER):
+        for role in (APP, WEB, READER):
             with psycopg.connect(as_role(url, role)) as connection:
                 assert connection.execute("SHOW statement_timeout").fetchone() == ("7s",)
                 assert connection.execute("SHOW lock_timeout").fetchone() == ("3s",)
@@ -302,9 +233,40 @@ def test_the_migrator_goes_down_and_up_again_and_every_table_has_its_grants(serv
         migrate(migrator, "base")
         migrate(migrator)
 
-        assert _allowed(url, "booking_app", _JOB)
+        assert _allowed(url, "booking_app", JOB)
         assert not _allowed(url, "booking_app", "UPDATE events SET actor = 'x'")
         assert not _allowed(url, "booking_reader", "SELECT email FROM directory_users")
+
+
+def test_roles_from_before_the_pages_had_theirs_get_it_by_the_superuser(
+    server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with _roled(server) as url, psycopg.connect(url, autocommit=True) as superuser, without_web(superuser):
+        migrator = as_role(url, "booking_migrator")
+        migrate(migrator, "-1")
+        migrate(migrator)
+        printed = capsys.readouterr().err
+        assert "the role booking_web does not exist" in printed
+        assert "run what booking-tasks roles prints as superuser" in printed
+        assert _allowed(url, "booking_app", JOB)
+
+        superuser.execute(roles_sql().encode())
+        for _ in range(2):  # and again by the next migration
+            assert _allowed(url, WEB, "UPDATE inbox SET attempts = attempts")
+            assert not _allowed(url, WEB, "SELECT args FROM jobs")
+            migrate(migrator)
+        assert capsys.readouterr().err == ""
+
+
+def test_each_step_back_leaves_the_pages_the_rights_that_the_step_has(server: str) -> None:
+    with _roled(server) as url:
+        migrator = as_role(url, "booking_migrator")
+        migrate(migrator, "0001")
+        assert _allowed(url, WEB, "SELECT name FROM directory_users")
+        assert not _allowed(url, WEB, "SELECT args FROM jobs")
+        migrate(migrator)
+        assert _allowed(url, WEB, "SELECT FROM forgotten_people")
+        assert not _allowed(url, WEB, "DELETE FROM forgotten_people")
 
 
 def test_a_database_from_before_the_roles_changes_hands(server: str) -> None:
@@ -316,7 +278,7 @@ def test_a_database_from_before_the_roles_changes_hands(server: str) -> None:
 
         assert _allowed(url, "booking_migrator", "ALTER TABLE events ADD COLUMN extra int")
         assert _allowed(url, "booking_migrator", "DROP FUNCTION free_starts_v2")
-        assert _allowed(url, "booking_app", _EVENT)
+        assert _allowed(url, "booking_app", EVENT)
         assert not _allowed(url, "booking_app", "UPDATE events SET actor = 'x'")
 
 

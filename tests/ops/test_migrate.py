@@ -187,7 +187,8 @@ def rights_of(url: str) -> set[tuple[str, str, str]]:
     """Who may do what with which table or column, but the owner."""
     granted = """
         SELECT grantee, table_name || '.' || column_name, privilege_type
-          FROM information_schema.column_privileges WHERE grantee IN ('booking_app', 'booking_reader')
+          FROM information_schema.column_privileges
+         WHERE grantee IN ('booking_app', 'booking_web', 'booking_reader')
     """
     with psycopg.connect(url) as connection:
         return {(str(a), str(b), str(c)) for a, b, c in connection.execute(granted.encode())}

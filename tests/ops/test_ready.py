@@ -99,7 +99,7 @@ class Refused:
     after: str = ""
 
 
-_LOGIN = "correct user and password in DATABASE_URL"
+_LOGIN = "correct user and password in DATABASE_URL, or make the role that is missing (booking-tasks roles)"
 _TWO = "postgresql://booking_app:wrong@127.0.0.1:{first},127.0.0.1:{second}/{name}"
 REFUSED = {
     "wrong password": Refused(
@@ -169,24 +169,24 @@ def refusing(server: GuardedPostgres, case: Refused) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def with_jobs(guarded_postgres: GuardedPostgres) -> GuardedPostgres:
+def with_inbox(guarded_postgres: GuardedPostgres) -> GuardedPostgres:
     """The server with the one table that is written to, so that only the connection is at fault."""
     with psycopg.connect(guarded_postgres.url(NAME)) as superuser:
-        superuser.execute("CREATE TABLE IF NOT EXISTS jobs (attempts int)")
-        superuser.execute("GRANT SELECT, UPDATE ON jobs TO booking_app")
+        superuser.execute("CREATE TABLE IF NOT EXISTS inbox (attempts int)")
+        superuser.execute("GRANT SELECT, UPDATE ON inbox TO booking_app")
     return guarded_postgres
 
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
 def test_what_the_server_refuses_is_one_line_with_the_remedy(
-    with_jobs: GuardedPostgres, case: Refused
+    with_inbox: GuardedPostgres, case: Refused
 ) -> None:
-    with refusing(with_jobs, case) as url:
+    with refusing(with_inbox, case) as url:
         config = load_settings({"database_url": url})
         line = failures(config, seconds=2)["database"]
         engine = create_booking_engine(config)
         with pytest.raises(DBAPIError) as caught, engine.connect() as connection:
-            connection.execute(text("UPDATE jobs SET attempts = 0"))
+            connection.execute(text("UPDATE inbox SET attempts = 0"))
         engine.dispose()
 
     for one in (line, failure_line(caught.value)):
@@ -241,7 +241,7 @@ def test_a_database_that_does_not_answer_in_time_is_not_ready(
     here: pytest.MonkeyPatch, own_database: str
 ) -> None:
     with psycopg.connect(as_superuser(own_database)) as superuser:
-        superuser.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+        superuser.execute("LOCK TABLE inbox IN ACCESS EXCLUSIVE MODE")
 
         assert "did not answer" in found()["database"]
 

@@ -22,6 +22,7 @@ from booking_tasks.kit.signed_links import Grant, Links
 from booking_tasks.models import ConsultationRequest, Event, InboxMessage
 from booking_tasks.ops.servers import free_port
 from booking_tasks.ops.service_processes import ServiceProcesses
+from tests.accounts import WEB, as_role
 from tests.builders import NOW
 from tests.processes.pending_confirmation import PendingConfirmation, request_confirmation
 from tests.processes.rows import wait_for
@@ -38,11 +39,15 @@ def answers(address: str) -> bool:
 
 
 def test_the_web_process_touches_its_heartbeat_answers_logs_no_address_and_stops(
-    stack: ServiceProcesses,
+    stack: ServiceProcesses, own_database: str
 ) -> None:
     port, token = free_port(), uuid4().hex
     address = f"http://127.0.0.1:{port}"
-    stack.environment |= {"BOOKING_PUBLIC_URL": address, "BOOKING_LINK_SECRET": uuid4().hex}
+    stack.environment |= {
+        "DATABASE_URL": as_role(own_database, WEB),
+        "BOOKING_PUBLIC_URL": address,
+        "BOOKING_LINK_SECRET": uuid4().hex,
+    }
     process = stack.web(port)
     stack.wait_ready()
     wait_for(lambda: answers(address), "the web room")
@@ -57,11 +62,12 @@ def test_the_web_process_touches_its_heartbeat_answers_logs_no_address_and_stops
 
 
 def test_killed_while_it_answers_nothing_is_half_done_and_the_answer_is_not_lost(
-    stack: ServiceProcesses, monkeypatch: pytest.MonkeyPatch
+    stack: ServiceProcesses, own_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()
     address, secret = f"http://127.0.0.1:{port}", uuid4().hex
     stack.environment |= {
+        "DATABASE_URL": as_role(own_database, WEB),
         "BOOKING_PUBLIC_URL": address,
         "BOOKING_LINK_SECRET": secret,
         "BOOKING_CLOCK": "stepped",

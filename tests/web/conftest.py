@@ -10,16 +10,16 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
 from booking_tasks.assignment import service as assignment
 from booking_tasks.contracts import SubmitRequest
 from booking_tasks.intake import service as intake
 from booking_tasks.invites.notices import ANSWERS
-from booking_tasks.kit import clock
-from booking_tasks.kit.database import transaction
+from booking_tasks.kit import clock, database
+from booking_tasks.kit.database import create_booking_engine, transaction
 from booking_tasks.kit.ids import uuid7
-from booking_tasks.kit.settings import settings
+from booking_tasks.kit.settings import load_settings, settings
 from booking_tasks.kit.signed_links import Grant
 from booking_tasks.models import AvailabilitySlot, ConsultationRequest, Event
 from booking_tasks.ops.ready import failures
@@ -27,6 +27,7 @@ from booking_tasks.ops.servers import free_port, wait_until
 from booking_tasks.unit_of_work import unit_of_work
 from booking_tasks.web.serve import server
 from tests import builders
+from tests.accounts import WEB, as_role
 from tests.builders import NOW
 
 SECRET = "a secret of the tests that is long enough"  # a secret for the tests only
@@ -46,7 +47,22 @@ class Web:
 
 
 @pytest.fixture
-def web(own_database: str, valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+def own_role(own_database: str) -> Iterator[None]:
+    """The threads of the pages connect as booking_web, as their process does, and the test as booking_app."""
+    of_app = database.engine
+    of_web = create_booking_engine(load_settings({"database_url": as_role(own_database, WEB)}))
+
+    def of_this_thread() -> Engine:
+        return of_web if threading.current_thread().name.startswith("AnyIO") else of_app()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "engine", of_this_thread)
+        yield
+    of_web.dispose()
+
+
+@pytest.fixture
+def web(own_role: None, valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     """The web pages in this process, on loopback; the stepped clock is at NOW."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"

@@ -7,7 +7,8 @@ import pytest
 
 from booking_tasks.kit.settings import settings
 from booking_tasks.ops.servers import free_port
-from tests.accounts import as_superuser
+from booking_tasks.ops.start import examine_servers
+from tests.accounts import WEB, as_role, as_superuser
 from tests.guarded_postgres import NAME, GuardedPostgres
 from tests.web.conftest import Web
 
@@ -42,3 +43,13 @@ def test_a_database_that_takes_no_write_is_named_and_its_remedy_logged(
     assert (ready.status_code, ready.text) == (503, "not ready: database\n")
     printed = capfd.readouterr()
     assert REMEDIES[fault] in printed.out + printed.err
+
+
+def test_the_role_of_the_pages_starts_them_and_is_ready(
+    web: Web, own_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", as_role(own_database, WEB))
+    settings.cache_clear()
+
+    examine_servers(settings())
+    assert web.get("/readyz").status_code == 200

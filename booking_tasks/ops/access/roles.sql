@@ -4,6 +4,7 @@
 --   booking_owner     owns the tables and functions; it cannot log in
 --   booking_migrator  changes the schema: what it creates belongs to booking_owner
 --   booking_app       workers and beats: rows, never the schema
+--   booking_web       the pages behind the links in mails: what they show, and what an answer changes
 --   booking_reader    reports: reads no names, addresses or texts of people
 --
 -- The roles belong to the whole cluster and get no password here: `booking-tasks secrets` writes one for
@@ -14,7 +15,9 @@ DO $$
 DECLARE
     required text;
 BEGIN
-    FOREACH required IN ARRAY ARRAY['booking_owner', 'booking_migrator', 'booking_app', 'booking_reader'] LOOP
+    FOREACH required IN ARRAY
+        ARRAY['booking_owner', 'booking_migrator', 'booking_app', 'booking_web', 'booking_reader']
+    LOOP
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = required) THEN
             EXECUTE pg_catalog.format('CREATE ROLE %I', required);
         END IF;
@@ -25,12 +28,13 @@ $$;
 ALTER ROLE booking_owner NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 ALTER ROLE booking_migrator LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 ALTER ROLE booking_app LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+ALTER ROLE booking_web LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 ALTER ROLE booking_reader LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 GRANT booking_owner TO booking_migrator;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO booking_owner;
-GRANT USAGE ON SCHEMA public TO booking_app, booking_reader;
+GRANT USAGE ON SCHEMA public TO booking_app, booking_web, booking_reader;
 
 -- Set per database, so that other databases of the cluster are unchanged. Temporary tables come first in every
 -- search path unless it names them; so no role may create them, and the path names them last.
@@ -42,9 +46,9 @@ BEGIN
     EXECUTE pg_catalog.format('REVOKE ALL ON DATABASE %I FROM PUBLIC', here);
     EXECUTE pg_catalog.format('GRANT CONNECT, CREATE ON DATABASE %I TO booking_owner', here);
     EXECUTE pg_catalog.format(
-        'GRANT CONNECT ON DATABASE %I TO booking_migrator, booking_app, booking_reader', here
+        'GRANT CONNECT ON DATABASE %I TO booking_migrator, booking_app, booking_web, booking_reader', here
     );
-    FOREACH one IN ARRAY ARRAY['booking_migrator', 'booking_app', 'booking_reader'] LOOP
+    FOREACH one IN ARRAY ARRAY['booking_migrator', 'booking_app', 'booking_web', 'booking_reader'] LOOP
         EXECUTE pg_catalog.format('ALTER ROLE %I IN DATABASE %I SET search_path = public, pg_temp', one, here);
     END LOOP;
     EXECUTE pg_catalog.format('ALTER ROLE booking_migrator IN DATABASE %I SET role = booking_owner', here);
@@ -71,7 +75,7 @@ BEGIN
                ('client_connection_check_interval', '1000ms'),
                ('TimeZone', 'UTC')
                ) AS s (name, setting),
-               (VALUES ('booking_app'), ('booking_reader')) AS r (role)
+               (VALUES ('booking_app'), ('booking_web'), ('booking_reader')) AS r (role)
     LOOP
         EXECUTE pg_catalog.format('ALTER ROLE %I IN DATABASE %I SET %I = %L', one.role, here, one.name, one.setting);
     END LOOP;
