@@ -123,6 +123,20 @@ class AbsencePlanOutcome(Outcome[CodeT_co], Generic[CodeT_co]):
     announce_at: Instant | None = None
     steps: tuple[AbsenceStep, ...] = ()
 
+    def booked_sessions(self) -> tuple[UUID, ...]:
+        """Return the sessions of the steps that are applied: their people are notified, now or later."""
+        return tuple(one.session_id for one in self._applied_steps())
+
+    def booked_consultants(self) -> tuple[UUID, ...]:
+        """Return the consultants who take a session over, or whose time is held for its requester."""
+        takers = (one.consultant_user_id for one in self._applied_steps())
+        return tuple(who for who in takers if who is not None)
+
+    def _applied_steps(self) -> list[AbsenceStep]:
+        is_applied = self.state in (PlanState.APPLIED, PlanState.ANNOUNCED)
+        without_mail = (StepState.PLANNED, StepState.UNDONE, StepState.OVERTAKEN)
+        return [one for one in self.steps if is_applied and one.state not in without_mail]
+
 
 class ChosenConsultant(Contract):
     """The consultant for one session, if eligible."""

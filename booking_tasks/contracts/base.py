@@ -138,6 +138,10 @@ class Outcome(Contract, Generic[CodeT_co]):
         """Return the sessions whose people get mail because of this outcome."""
         return ()
 
+    def booked_consultants(self) -> tuple[UUID, ...]:
+        """Return the consultants beside those of these sessions who get mail because of this outcome."""
+        return ()
+
     @classmethod
     def refusal(cls, code: CodeT_co, field: str, problem: str) -> Self:  # type: ignore[misc]  # read-only
         """Return a refusal for one field. `problem` continues its name: "is in use; choose a new one"."""

@@ -29,6 +29,7 @@ from booking_tasks.enums import InboxState, Party
 from booking_tasks.inbox.rules import DeadLetterFilter
 from booking_tasks.kit.errors import BookingTasksError
 from booking_tasks.models import (
+    Consultant,
     ConsultationRequest,
     DeadLetter,
     DirectoryUser,
@@ -273,10 +274,13 @@ def _storable(text: str) -> str:
 
 
 def people_of(
-    db: Session, requests: Collection[UUID], sessions: Collection[UUID]
+    db: Session, requests: Collection[UUID], sessions: Collection[UUID], consultants: Collection[UUID] = ()
 ) -> dict[tuple[Party, UUID], str | None]:
-    """Return the people of booked requests and of sessions, with the address of those in the directory."""
-    request, session = ConsultationRequest, ScheduledSession
+    """Return the people of booked requests and of sessions, with the address of those in the directory.
+
+    `consultants` are some more, who are not those of the requests and sessions yet.
+    """
+    request, session, profile = ConsultationRequest, ScheduledSession, Consultant
     sides = union(
         *(
             select(literal(party).label("party"), person.label("user_id")).where(id_.in_(ids))
@@ -285,6 +289,7 @@ def people_of(
                 (request.id, requests, Party.CONSULTANT, request.assigned_consultant_user_id),
                 (session.id, sessions, Party.REQUESTER, session.requester_user_id),
                 (session.id, sessions, Party.CONSULTANT, session.consultant_user_id),
+                (profile.consultant_user_id, consultants, Party.CONSULTANT, profile.consultant_user_id),
             )
             if ids
         )

@@ -21,7 +21,8 @@ def with_warnings(db: Session, outcome: Outcome, own_address: str) -> Outcome:
     requests, sessions = outcome.booked_requests(), outcome.booked_sessions()
     if outcome.result not in ("done", "already_done") or not (requests or sessions):
         return outcome
-    warnings = tuple(_warnings(store.people_of(db, requests, sessions), own_address))
+    people = store.people_of(db, requests, sessions, outcome.booked_consultants())
+    warnings = tuple(_warnings(people, own_address))
     return outcome.model_copy(update={"warnings": warnings}) if warnings else outcome
 
 

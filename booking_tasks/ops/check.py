@@ -112,6 +112,7 @@ def _database(config: Settings) -> Iterator[Finding]:
 
     from booking_tasks.ops.check_calendars import calendars
     from booking_tasks.ops.check_hours import hours
+    from booking_tasks.ops.check_people import addresses
     from booking_tasks.ops.check_roles import roles
     from booking_tasks.ops.check_targets import waiting_work
 
@@ -133,6 +134,7 @@ def _database(config: Settings) -> Iterator[Finding]:
             yield from waiting_work(config, db)
             yield from hours(config, db)
             yield from calendars(config, db)
+            yield from addresses(config, db)
 
 
 def _pooler(config: Settings) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from booking_tasks.catalogue.directory import upsert_user
@@ -25,9 +26,10 @@ from booking_tasks.contracts import (
 from booking_tasks.enums import PutOffReason
 from booking_tasks.inbox.warnings import with_warnings
 from booking_tasks.kit.ids import uuid7
-from booking_tasks.models import Job
+from booking_tasks.models import DirectoryUser, Job
 from booking_tasks.outbox.job_args import SendInvite
 from tests import builders
+from tests.absence.scenario import DAY, HOUR, TEN, apply, colleague, meeting, plan, undo
 from tests.builders import NOW
 from tests.refusals.world import START, World
 from tests.sample_jobs import job_row
@@ -95,6 +97,39 @@ def test_a_confirmation_request_to_somebody_unknown_is_named_when_it_is_made_and
     assert warned(world, held) == unknown
     confirmed = world.run(ConfirmRequest, request_id=request, consultant_user_id=world.who)
     assert warned(world, confirmed) == unknown
+
+
+def test_an_applied_absence_plan_names_whom_its_mail_does_not_reach_and_a_draft_nobody(
+    db: Session, ctx: Context
+) -> None:
+    okafor = colleague(db, (TEN - HOUR, 8))
+    taker = colleague(db, (TEN - HOUR, 2))
+    proposed = colleague(db, (TEN + DAY, 4))
+    service_type = builders.service_type(db).id
+    taken, moved = (meeting(db, okafor, service_type, start) for start in (TEN, TEN + 3 * HOUR))
+    unreached = {okafor, taker, proposed, taken.requester_user_id, moved.requester_user_id}
+
+    def named(outcome: Outcome) -> set[tuple[str, str, UUID]]:
+        found = with_warnings(db, outcome, OWN).warnings
+        return {(one.code, one.party, one.user_id) for one in found}
+
+    draft = plan(db, ctx, okafor)
+    assert {one.consultant_user_id for one in draft.steps} == {taker, proposed}
+    db.execute(update(DirectoryUser).where(DirectoryUser.user_id.in_(unreached)).values(email="unusable"))
+    db.execute(delete(DirectoryUser).where(DirectoryUser.user_id == taker))
+    assert named(draft) == set()
+
+    everybody = {
+        ("unknown_person", "consultant", taker),
+        ("unusable_address", "consultant", okafor),
+        ("unusable_address", "consultant", proposed),
+        ("unusable_address", "requester", taken.requester_user_id),
+        ("unusable_address", "requester", moved.requester_user_id),
+    }
+    for result in ("done", "already_done"):
+        applied = apply(db, ctx, draft.plan_id)
+        assert (applied.result, named(applied)) == (result, everybody)
+    assert named(undo(db, ctx, draft.plan_id)) == set()
 
 
 def test_nobody_is_named_where_all_are_known_or_nothing_is_booked(db: Session, ctx: Context) -> None:

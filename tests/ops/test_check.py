@@ -81,6 +81,7 @@ def test_where_all_is_well_every_line_says_ok_but_the_tests_open_broker(healthy:
         "beat": {"ok"},
         "hours": {"ok"},
         "calendars": {"ok"},
+        "addresses": {"ok"},
         "broker": {"ok", "warning"},
         "queues": {"ok"},
         "mail": {"ok"},
