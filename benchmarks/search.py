@@ -125,7 +125,7 @@ def starts(database: BenchmarkDatabase, rounds: int) -> float:
     database.connection.execute(
         text(
             "CREATE TEMP TABLE ready AS SELECT * FROM"
-            f" free_starts_v2({people(100)}, '{SERVICE_TYPE}', '{NOW}', '{until}', '{NOW}') ORDER BY 2, 1"
+            f" free_starts_v3({people(100)}, '{SERVICE_TYPE}', '{NOW}', '{until}', '{NOW}') ORDER BY 2, 1"
         )
     )
     rows = text("SELECT consultant_user_id, start_time, end_time FROM ready")

@@ -234,4 +234,5 @@ ROWS: dict[str, dict[str, str]] = {
     "0010_billed_currency": {},
     "0011_limits_of_series": {},
     "0012_counts_of_calendars": {},
+    "0013_counted_starts": {},
 }

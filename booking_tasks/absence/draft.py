@@ -192,8 +192,8 @@ class DryRun:
             return False
         with savepoint(self._db) as attempt:
             start = session.scheduled_start_time
-            taken = availability.move_booking(self._db, self._ctx, request, who, start, session.id)
-            is_reserved = not isinstance(taken, Refusal) and taken.end == session.scheduled_end_time
+            taken = availability.move_booking(self._db, self._ctx, request, who, start, session)
+            is_reserved = not isinstance(taken, Refusal)
             if not is_reserved:
                 attempt.discard()
         return is_reserved
@@ -211,7 +211,10 @@ class DryRun:
             )
             if until is None:
                 return _step(session, StepAction.CANCEL, "too_soon_to_ask")
-            if isinstance(availability.hold_start(self._db, self._ctx, request, who, start, until), Refusal):
+            taken = availability.hold_start(
+                self._db, self._ctx, request, who, start, until, length=end - start
+            )
+            if isinstance(taken, Refusal):
                 continue
             step = _step(session, StepAction.PROPOSE, why)
             step.consultant_user_id, step.start_time, step.end_time = who, start, end
@@ -237,9 +240,8 @@ class DryRun:
         found = dict(self._first(session, request, colleagues, since, until))
         if own in others and away_until is not None:
             found |= self._first(session, request, [own], max(since, away_until), until)
-        length = session.scheduled_end_time - session.scheduled_start_time
-        fitting = [(start, end, who) for who, (start, end) in found.items() if end - start == length]
-        return sorted(fitting, key=lambda one: (one[0], one[2] != own, one[2]))
+        starts = [(start, end, who) for who, (start, end) in found.items()]
+        return sorted(starts, key=lambda one: (one[0], one[2] != own, one[2]))
 
     def _first(
         self,
@@ -257,4 +259,5 @@ class DryRun:
             since,
             until,
             self._ctx.now,
+            session.scheduled_end_time - session.scheduled_start_time,
         )

@@ -66,7 +66,8 @@ def _reassign_to(
     if ineligible is not None:
         problem = f"cannot take this request ({ineligible}); choose another"
         return _refused(_INELIGIBLE[ineligible], "consultant_user_id", problem)
-    taken = availability.move_booking(db, ctx, request, who, session.scheduled_start_time, session.id)
+    start, length = session.scheduled_start_time, store.declared_length(db, who, session)
+    taken = availability.move_booking(db, ctx, request, who, start, session, length)
     if isinstance(taken, Refusal):
         return session_outcome("refused", session, taken.code)
     return _complete(db, ctx, session, request, who, taken, reason, [])
@@ -88,8 +89,8 @@ def _reassign_to_best(
             if assignments.at_capacity(db, [who], ctx.now):  # assigned to outside of this pool as well
                 attempt.discard()
                 continue
-            taken = availability.move_booking(db, ctx, request, who, session.scheduled_start_time, session.id)
-            if not isinstance(taken, Reservation) or taken.end != session.scheduled_end_time:
+            taken = availability.move_booking(db, ctx, request, who, session.scheduled_start_time, session)
+            if not isinstance(taken, Reservation):
                 attempt.discard()
                 continue
         return _complete(db, ctx, session, request, who, taken, reason, candidates)

@@ -63,7 +63,7 @@ def _reserve_for_colleague(
     if step.consultant_user_id is None:
         return False
     taken = availability.move_booking(
-        db, ctx, request, step.consultant_user_id, session.scheduled_start_time, session.id
+        db, ctx, request, step.consultant_user_id, session.scheduled_start_time, session
     )
     if isinstance(taken, Refusal) or (taken.start, taken.end) != (step.start_time, step.end_time):
         return False
@@ -89,7 +89,10 @@ def _hold_proposed_time(
     )
     if until is None:
         return False
-    taken = availability.hold_start(db, ctx, request, step.consultant_user_id, step.start_time, until)
+    length = session.scheduled_end_time - session.scheduled_start_time
+    taken = availability.hold_start(
+        db, ctx, request, step.consultant_user_id, step.start_time, until, length=length
+    )
     if isinstance(taken, Refusal) or taken.end != step.end_time:
         return False
     step.hold_id, step.answer_by = taken.slot_id, until

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, exists, select, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,7 @@ from booking_tasks.models import (
     AbsencePlanStep,
     AvailabilitySlot,
     Consultant,
+    ConsultantPolicy,
     ConsultationRequest,
     ScheduledSession,
 )
@@ -41,6 +42,7 @@ _EVALUATED_START = query(__package__, "evaluated_start").bindparams(
     bindparam("consultants", type_=_UUIDS),
     bindparam("service_type", type_=_UUID),
     bindparam("session", type_=_UUID),
+    bindparam("length", type_=INTERVAL()),
 )
 
 _LOCK_PERSONS = text("SELECT lock_persons_v1(:persons)").bindparams(bindparam("persons", type_=_UUIDS))
@@ -49,39 +51,50 @@ _FIRST_STARTS = query(__package__, "first_starts").bindparams(
     bindparam("consultants", type_=_UUIDS),
     bindparam("service_type", type_=_UUID),
     bindparam("requester", type_=_UUID),
+    bindparam("length", type_=INTERVAL()),
 )
 
 
 class EvaluatedStart(NamedTuple):
-    """One start with one consultant: its end, and the code that booking it is refused with, or None."""
+    """A session's own time with one consultant: the code that it is refused with, or None.
 
-    end: datetime
+    `own_length` is the length that the consultant declared for the service type, or None.
+    """
+
     refusal: str | None
+    own_length: timedelta | None
 
 
 def evaluated_start(
-    db: Session,
-    consultants: Sequence[UUID],
-    service_type_id: UUID,
-    start: datetime,
-    now: datetime,
-    session_id: UUID | None,
+    db: Session, consultants: Sequence[UUID], session: ScheduledSession, now: datetime
 ) -> dict[UUID, EvaluatedStart]:
-    """One start with each consultant who takes the service type, by the codes of a booking.
+    """The time of a session with each consultant who takes its service type, by the codes of a booking.
 
-    The reservation of `session_id` does not count.
+    Its own reservation does not count.
     """
     rows = db.execute(
         _EVALUATED_START,
         {
             "consultants": list(consultants),
-            "service_type": service_type_id,
-            "start": start,
+            "service_type": session.consultation_service_type_id,
+            "start": session.scheduled_start_time,
             "now": now,
-            "session": session_id,
+            "session": session.id,
+            "length": session.scheduled_end_time - session.scheduled_start_time,
         },
     )
-    return {who: EvaluatedStart(end, refusal) for who, end, refusal in rows}
+    return {who: EvaluatedStart(refusal, own_length) for who, refusal, own_length in rows}
+
+
+def declared_length(db: Session, consultant_user_id: UUID, session: ScheduledSession) -> timedelta | None:
+    """The length that the consultant declared for the service type of a session, or None."""
+    minutes = db.execute(
+        select(ConsultantPolicy.duration_minutes).where(
+            ConsultantPolicy.consultant_user_id == consultant_user_id,
+            ConsultantPolicy.consultation_service_type_id == session.consultation_service_type_id,
+        )
+    ).scalar_one_or_none()
+    return None if minutes is None else timedelta(minutes=minutes)
 
 
 def first_starts(
@@ -92,8 +105,12 @@ def first_starts(
     since: datetime,
     until: datetime,
     now: datetime,
+    length: timedelta,
 ) -> dict[UUID, tuple[datetime, datetime]]:
-    """The first start of each consultant in [since, until) at which the requester is free too."""
+    """The first start of each consultant in [since, until) for a session of a length.
+
+    The requester is free then, too.
+    """
     rows = db.execute(
         _FIRST_STARTS,
         {
@@ -103,6 +120,7 @@ def first_starts(
             "since": since,
             "until": until,
             "now": now,
+            "length": length,
         },
     )
     return {who: (start, end) for who, start, end in rows}

@@ -28,20 +28,20 @@ def substitutes_at_session_time(
     """Every other consultant: able to take the session at its own time, or the first reason why not.
 
     Consultants who confirm their bookings cannot be asked here. They count only where somebody reviews the
-    choice before it is made (`confirming`). A consultant with whom the session would have another length is
-    out, because the requester agreed to this one. Locks the pool.
+    choice before it is made (`confirming`). The session keeps its length, so a consultant who declared
+    another length for the service type is out. Locks the pool.
     """
-    start, end = session.scheduled_start_time, session.scheduled_end_time
+    agreed = session.scheduled_start_time, session.scheduled_end_time
     service_type = ledger.service_type(db, session.consultation_service_type_id)
     if service_type is None:
         return []
 
     def openings(fit: Sequence[UUID], pool: Pool) -> dict[UUID, Sequence[Span] | str]:
-        found = store.evaluated_start(db, fit, service_type.id, start, ctx.now, session.id)
+        found = store.evaluated_start(db, fit, session, ctx.now)
         return {
             who: "must_confirm"
             if who in pool.must_confirm and not confirming
-            else _opening(found.get(who), (start, end))
+            else _opening(found.get(who), agreed)
             for who in fit
         }
 
@@ -74,4 +74,5 @@ def _opening(evaluated: store.EvaluatedStart | None, agreed: Span) -> Sequence[S
         return "slot_not_free"
     if evaluated.refusal is not None:
         return evaluated.refusal
-    return (agreed,) if evaluated.end == agreed[1] else "other_length"
+    is_fitting = evaluated.own_length in {None, agreed[1] - agreed[0]}
+    return (agreed,) if is_fitting else "other_length"

@@ -261,7 +261,7 @@ def decisions(db: Session, request_id: UUID) -> list[AssignmentDecision]:
 
 _IDS = ("reservation", "session", "consultant", "requester", "request", "service_type", "token", "credit")
 _BOOK_OR_HOLD = text(
-    "SELECT refusal, session_end FROM book_or_hold_v2(:reservation, :session, :consultant, :requester,"
+    "SELECT refusal, session_end FROM book_or_hold_v3(:reservation, :session, :consultant, :requester,"
     " :request, :service_type, :start, :end, :now, :status, :until, :token, :credit, :new_request,"
     " :submitted, :decision, :event, :jobs)"
 ).bindparams(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, get_args
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from booking_tasks.context import Context
 from booking_tasks.contracts.booking import StartCode
 from booking_tasks.enums import RefusalCode
 from booking_tasks.kit.ids import uuid7
-from booking_tasks.models import AvailabilitySlot, ConsultationRequest
+from booking_tasks.models import AvailabilitySlot, ConsultationRequest, ScheduledSession
 from booking_tasks.outbox.capacity_released import record_capacity_released
 
 ReasonT_co = TypeVar("ReasonT_co", bound=str, covariant=True, default=str)
@@ -97,10 +97,12 @@ def hold_start(
     start: datetime,
     until: datetime,
     token: UUID | None = None,
+    length: timedelta | None = None,
 ) -> Reservation | Refusal[StartCode]:
     """Hold a start for one request until an instant, under the token or a new one.
 
-    Locks the consultant, then both persons.
+    `length` is that of a session that is booked already, which keeps it. Locks the consultant, then both
+    persons.
     """
     return _reserve(
         db,
@@ -108,7 +110,13 @@ def hold_start(
         request,
         consultant_user_id,
         start,
-        {"status": "held", "source": "hold", "held_until": until, "hold_token": token or uuid7()},
+        {
+            "status": "held",
+            "source": "hold",
+            "held_until": until,
+            "hold_token": token or uuid7(),
+            "length": length,
+        },
     )
 
 
@@ -118,16 +126,25 @@ def move_booking(
     request: ConsultationRequest,
     consultant_user_id: UUID,
     start: datetime,
-    session_id: UUID,
+    session: ScheduledSession,
+    length: timedelta | None = None,
 ) -> Reservation | Refusal[StartCode]:
-    """Move the booking of a session to another start. Locks the consultant, then both persons."""
+    """Move the booking of a locked session to another start or consultant.
+
+    The session keeps its length unless another one is given. Locks the consultant, then both persons.
+    """
     return _reserve(
         db,
         ctx,
         request,
         consultant_user_id,
         start,
-        {"status": "booked", "source": "session", "scheduled_session_id": session_id},
+        {
+            "status": "booked",
+            "source": "session",
+            "scheduled_session_id": session.id,
+            "length": length or session.scheduled_end_time - session.scheduled_start_time,
+        },
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, Range
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, TIMESTAMP, Range
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
@@ -43,7 +43,7 @@ _IDS = ARRAY(PG_UUID(as_uuid=True))
 _CONSULTANTS = bindparam("consultants", type_=_IDS)
 _FREE_STARTS = text(
     "SELECT consultant_user_id, start_time, end_time "
-    "FROM free_starts_v2(:consultants, :service_type, :since, :until, :now) "
+    "FROM free_starts_v3(:consultants, :service_type, :since, :until, :now) "
     "ORDER BY start_time, consultant_user_id LIMIT :limit"
 ).bindparams(_CONSULTANTS, bindparam("service_type", type_=PG_UUID(as_uuid=True)))
 FreeStartRow = tuple[UUID, datetime, datetime]
@@ -91,7 +91,7 @@ def confirming_consultants(
     """Return those of the consultants who must confirm each booking of the service type."""
     rows = db.execute(
         text(
-            "SELECT consultant_user_id FROM booking_policies_v1(:consultants, :service_type, :now)"
+            "SELECT consultant_user_id FROM booking_policies_v2(:consultants, :service_type, :now)"
             " WHERE requires_confirmation"
         ).bindparams(
             bindparam("consultants", type_=ARRAY(PG_UUID(as_uuid=True))),
@@ -244,14 +244,15 @@ def occupied_spans(
 
 
 _RESERVE_START = text(
-    "SELECT refusal, session_end FROM reserve_start_v2(:id, :status, :source, :consultant, :requester,"
-    " :request, :service_type, :start, :now, :held_until, :hold_token, :session)"
+    "SELECT refusal, session_end FROM reserve_start_v3(:id, :status, :source, :consultant, :requester,"
+    " :request, :service_type, :start, :now, :held_until, :hold_token, :session, :length)"
 ).bindparams(
     *(
         bindparam(name, type_=PG_UUID(as_uuid=True))
         for name in ("id", "consultant", "requester", "request", "service_type", "hold_token", "session")
     ),
     bindparam("held_until", type_=TIMESTAMP(timezone=True)),
+    bindparam("length", type_=INTERVAL()),
 )
 
 
@@ -268,10 +269,12 @@ def reserve_start(
     held_until: datetime | None = None,
     hold_token: UUID | None = None,
     scheduled_session_id: UUID | None = None,
+    length: timedelta | None = None,
 ) -> tuple[str | None, datetime | None]:
     """Reserve a start for a request in one round trip: (None, end of the session), or (refusal, None).
 
-    Locks the consultant, then both persons. A booking that the session already has is deleted first.
+    Locks the consultant, then both persons. A booking that the session already has is deleted first. Without
+    a length the policy that holds now decides how long the session is.
     """
     row = db.execute(
         _RESERVE_START,
@@ -288,6 +291,7 @@ def reserve_start(
             "held_until": held_until,
             "hold_token": hold_token,
             "session": scheduled_session_id,
+            "length": length,
         },
     ).one()
     return row.refusal, row.session_end

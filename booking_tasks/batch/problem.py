@@ -11,6 +11,7 @@ from uuid import UUID
 
 from booking_tasks.batch.plan import Batch
 from booking_tasks.batch.store import BookingTerms, Usage
+from booking_tasks.hours.rules import local_day
 from booking_tasks.kit.instants import Span
 from booking_tasks.kit.time_zones import zone
 
@@ -175,7 +176,7 @@ class OfferedServiceType:
     def costs(self, who: UUID, start: datetime, end: datetime) -> Iterator[tuple[Hashable, int, int]]:
         """(name of the budget, amount left, amount that a session costs) for each limit of a consultant."""
         terms = self.terms[who]
-        day = start.astimezone(zone(terms.time_zone)).date()
+        day = local_day(start, zone(terms.time_zone), terms.travel)
         monday = day - timedelta(days=day.weekday())
         week = [monday + timedelta(days=number) for number in range(7)]
         minutes = (end - start) // timedelta(minutes=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -15,6 +15,8 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.enums import RequestStatus
+from booking_tasks.hours.rules import TravelPeriod
+from booking_tasks.kit.time_zones import zone
 from booking_tasks.models import (
     AssignmentBatch,
     AssignmentDecision,
@@ -68,6 +70,7 @@ class BookingTerms:
     time_zone: str
     own: SessionLimits = SessionLimits()
     overall: SessionLimits = SessionLimits()
+    travel: tuple[TravelPeriod, ...] = ()
 
     @property
     def length(self) -> timedelta:
@@ -167,10 +170,25 @@ def terms(
     rows = db.execute(_TERMS, {"consultants": list(consultants), "service_type": service_type_id, "now": now})
     return {
         row[0]: BookingTerms(
-            row[1], row[2], row[3], row[4], row[5], SessionLimits(*row[6:10]), SessionLimits(*row[10:14])
+            row[1],
+            row[2],
+            row[3],
+            row[4],
+            row[5],
+            SessionLimits(*row[6:10]),
+            SessionLimits(*row[10:14]),
+            _travel(row[14] or ()),
         )
         for row in rows
     }
+
+
+def _travel(declared: Iterable[Mapping[str, str]]) -> tuple[TravelPeriod, ...]:
+    days = date.fromisoformat
+    return tuple(
+        TravelPeriod(days(one["first_day"]), days(one["last_day"]), zone(one["time_zone"]))
+        for one in declared
+    )
 
 
 def used(

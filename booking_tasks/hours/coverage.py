@@ -125,12 +125,13 @@ class StartRules:
 def offered_starts(windows: Sequence[Window], away: Sequence[Window], rules: StartRules) -> Iterator[Span]:
     """Every start that the windows offer outside of leave, with its end, in order.
 
-    Starts are at a window's start and every step after it, as long as the session ends within the hours.
+    Starts are at a window's origin and every step after it, as long as the session ends within the hours.
     Buffers may reach beyond the window, but not into leave.
     """
     whole = merged(windows)
     for window in sorted(windows):
-        start = window.start + max(0, -((window.start - rules.earliest) // rules.step)) * rules.step
+        first = max(window.start, rules.earliest)
+        start = window.origin + -((window.origin - first) // rules.step) * rules.step
         while start < min(window.end, rules.latest):
             end = start + rules.duration
             fits = any(one.start <= start and end <= one.end for one in whole)

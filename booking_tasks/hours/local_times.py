@@ -41,29 +41,30 @@ def spans_of(start: datetime, end: datetime, zone: ZoneInfo) -> list[Span]:
     it and show times before `start` (or from `end` on) again: those are left out, so that no instant is
     offered whose wall clock is outside the declared hours. Hours within a skipped hour are empty.
     """
+    joined: list[Span] = []
+    for part in pieces_of(start, end, zone):
+        if joined and joined[-1][1] == part[0]:
+            joined[-1] = (joined[-1][0], part[1])
+        else:
+            joined.append(part)
+    return joined
+
+
+def pieces_of(start: datetime, end: datetime, zone: ZoneInfo) -> list[Span]:
+    """The spans of `spans_of`, each of them cut where the zone's clocks change."""
     first, last = instant_of(start, zone), instant_of(end, zone)
     if first >= last:
         return []
     if last - first == end - start and last - first <= _BETWEEN_CHANGES:
         return [(first, last)]
-    spans = []
+    pieces = []
     for part_start, part_end in pairwise([first, *_changes(first, last, zone), last]):
         offset = _offset(part_start, zone)
         shown = (start - offset).replace(tzinfo=UTC), (end - offset).replace(tzinfo=UTC)
         inside = max(part_start, shown[0]), min(part_end, shown[1])
         if inside[0] < inside[1]:
-            spans.append(inside)
-    return _joined(spans)
-
-
-def _joined(spans: list[Span]) -> list[Span]:
-    joined: list[Span] = []
-    for start, end in spans:
-        if joined and joined[-1][1] == start:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((start, end))
-    return joined
+            pieces.append(inside)
+    return pieces
 
 
 def _changes(first: datetime, last: datetime, zone: ZoneInfo) -> Iterator[datetime]:

@@ -9,12 +9,12 @@ docs/availability.md explains this in full.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from booking_tasks.hours.local_times import instant_of, last_instant_of, spans_of
+from booking_tasks.hours.local_times import instant_of, last_instant_of, pieces_of
 from booking_tasks.hours.recurrence import Recurrence
 from booking_tasks.kit.instants import Span
 
@@ -79,6 +79,18 @@ class TravelPeriod:
     zone: ZoneInfo
 
 
+def local_day(instant: datetime, home: ZoneInfo, travel: Iterable[TravelPeriod]) -> date:
+    """The day on which an instant is where somebody is then: on a trip in its zone, otherwise at home.
+
+    The function local_day of the database says the same.
+    """
+    for one in travel:
+        day = instant.astimezone(one.zone).date()
+        if one.first <= day <= one.last:
+            return day
+    return instant.astimezone(home).date()
+
+
 @dataclass(frozen=True)
 class Leave:
     """An absence between two floating local times; it takes precedence over the hours."""
@@ -110,23 +122,60 @@ class Plan:
 
 @dataclass(frozen=True, order=True)
 class Window:
-    """Declared working time between two instants."""
+    """Declared working time between two instants.
+
+    Starts are counted from `counted_from`, which is before the window begins; None: from its start.
+    """
 
     start: datetime
     end: datetime
-    recurrence_rule: str | None = field(default=None, compare=True)
+    recurrence_rule: str | None = None
+    counted_from: datetime | None = None
+
+    @property
+    def origin(self) -> datetime:
+        """The instant from which starts are counted."""
+        return self.counted_from or self.start
+
+    def part(self, start: datetime, end: datetime) -> Window:
+        """A part of the window; its starts are counted as before."""
+        counted_from = self.origin if start > self.origin else None
+        return Window(start, end, self.recurrence_rule, counted_from)
 
 
 def windows(plan: Plan, first: date, last: date) -> list[Window]:
-    """Every window that starts on a local day from `first` to `last`, in order; touching ones are joined."""
+    """Every window that starts on a local day from `first` to `last`, in order.
+
+    They never overlap: one ends where clocks change and where the next declared hours begin, because starts
+    are counted from there.
+    """
     recurring = [_starts_by_day(rules, plan, first, last) for rules in plan.sets]
     found = []
     for number in range((last - first).days + 1):
         day = first + number * _DAY
         zone = plan.zone_on(day)
         for start, end, rule in _local_hours(plan, day, recurring):
-            found += [Window(*span, rule) for span in spans_of(start, end, zone)]
-    return merged(found)
+            found += [Window(*span, rule) for span in pieces_of(start, end, zone)]
+    return _cut_at_starts(found)
+
+
+def _cut_at_starts(found: Iterable[Window]) -> list[Window]:
+    """The same time in order, where each window ends at the start of the next one that it overlaps."""
+    cut: list[Window] = []
+    for window in sorted(found, key=lambda one: (one.start, one.end)):
+        if cut and window.start < cut[-1].end:
+            last = cut.pop()
+            if last.start < window.start:
+                cut.append(replace(last, end=window.start))
+            cut.append(Window(window.start, max(last.end, window.end), _common_rule(last, window)))
+        else:
+            cut.append(window)
+    return cut
+
+
+def _common_rule(one: Window, other: Window) -> str | None:
+    """The rule of both windows; None where they differ."""
+    return one.recurrence_rule if one.recurrence_rule == other.recurrence_rule else None
 
 
 _LocalHours = tuple[datetime, datetime, str | None]
@@ -174,13 +223,28 @@ def leave_spans(plan: Plan, since: datetime) -> list[Span]:
 
 
 def merged(found: Iterable[Window]) -> list[Window]:
-    """The same time in order, in as few windows as possible. A window of several rules names none."""
+    """The same time in order, in as few windows as possible, whatever starts they offer.
+
+    A window of several rules names none.
+    """
     joined: list[Window] = []
     for window in sorted(found, key=lambda one: (one.start, one.end)):
         if joined and window.start <= joined[-1].end:
             last = joined.pop()
-            rule = last.recurrence_rule if last.recurrence_rule == window.recurrence_rule else None
-            joined.append(Window(last.start, max(last.end, window.end), rule))
+            end = max(last.end, window.end)
+            joined.append(Window(last.start, end, _common_rule(last, window), last.counted_from))
+        else:
+            joined.append(window)
+    return joined
+
+
+def rejoined(found: Iterable[Window]) -> list[Window]:
+    """The windows in order; those that touch and count their starts from the same instant are one again."""
+    joined: list[Window] = []
+    for window in sorted(found, key=lambda one: (one.start, one.end)):
+        if joined and (joined[-1].end, joined[-1].origin) == (window.start, window.origin):
+            last = joined.pop()
+            joined.append(Window(last.start, window.end, _common_rule(last, window), last.counted_from))
         else:
             joined.append(window)
     return joined
@@ -190,11 +254,8 @@ def clipped(
     found: Iterable[Window], since: datetime | None = None, until: datetime | None = None
 ) -> list[Window]:
     """The parts of the windows from `since` on and before `until`."""
-    spans = (
-        Window(max(one.start, since or one.start), min(one.end, until or one.end), one.recurrence_rule)
-        for one in found
-    )
-    return [one for one in spans if one.start < one.end]
+    spans = ((one, max(one.start, since or one.start), min(one.end, until or one.end)) for one in found)
+    return [one.part(start, end) for one, start, end in spans if start < end]
 
 
 def subtract(found: Iterable[Window], others: Iterable[Window]) -> list[Window]:
@@ -209,7 +270,7 @@ def _without(window: Window, other: Window) -> list[Window]:
     if other.end <= window.start or window.end <= other.start:
         return [window]
     rest = (window.start, other.start), (other.end, window.end)
-    return [Window(start, end, window.recurrence_rule) for start, end in rest if start < end]
+    return [window.part(start, end) for start, end in rest if start < end]
 
 
 def first_overlap(rules: Iterable[HoursRule]) -> tuple[HoursRule, HoursRule] | None:

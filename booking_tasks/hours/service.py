@@ -32,7 +32,7 @@ from booking_tasks.hours.rules import (
     Window,
     clipped,
     leave_spans,
-    merged,
+    rejoined,
     subtract,
     windows,
 )
@@ -200,11 +200,12 @@ class ProjectionRange:
 def target_windows(plan: Plan, days: ProjectionRange, ledger: store.Ledger) -> list[Window]:
     """The windows that the plan makes from `since` on; one that began before keeps its start.
 
-    Time of windows from another source is left out.
+    Time of windows from another source is left out. Whatever is left out, starts are counted from where the
+    declared hours began.
     """
     made = clipped(windows(plan, days.first, days.last), since=days.since)
     history = (one for one in ledger.rules if one.start < days.since <= one.end)
-    return merged([*clipped(history, until=days.since), *subtract(made, ledger.others)])
+    return rejoined([*clipped(history, until=days.since), *subtract(made, ledger.others)])
 
 
 def project(db: Session, ctx: Context, consultant: Consultant) -> Projection:

@@ -156,6 +156,7 @@ def ledger(db: Session, consultant_user_id: UUID, since: datetime) -> Ledger:
             AvailabilitySlot.end_time,
             AvailabilitySlot.recurrence_rule,
             AvailabilitySlot.source,
+            AvailabilitySlot.counted_from,
         )
         .where(
             AvailabilitySlot.consultant_user_id == consultant_user_id,
@@ -165,13 +166,13 @@ def ledger(db: Session, consultant_user_id: UUID, since: datetime) -> Ledger:
         .order_by(AvailabilitySlot.start_time, AvailabilitySlot.id)
     )
     found = Ledger()
-    for one, status, start, end, rule, source in rows:
+    for one, status, start, end, rule, source, counted_from in rows:
         if status == SlotStatus.UNAVAILABLE:
             found.blocks[one] = Block(start, end, source)
         elif source == RULES_SOURCE:
-            found.rules[Window(start, end, rule)] = one
+            found.rules[Window(start, end, rule, counted_from)] = one
         else:
-            found.others.append(Window(start, end))
+            found.others.append(Window(start, end, counted_from=counted_from))
     return found
 
 
@@ -190,6 +191,7 @@ def update_windows(
                 "end_time": one.end,
                 "is_recurring": one.recurrence_rule is not None,
                 "recurrence_rule": one.recurrence_rule,
+                "counted_from": one.counted_from,
             }
             for one in added
         ],
@@ -323,7 +325,7 @@ def start_rules(
     row = db.execute(
         text(
             "SELECT duration, step, buffer_before, buffer_after, earliest, latest"
-            "  FROM booking_policies_v1(ARRAY[CAST(:who AS uuid)], CAST(:service_type AS uuid), :now)"
+            "  FROM booking_policies_v2(ARRAY[CAST(:who AS uuid)], CAST(:service_type AS uuid), :now)"
         ),
         {"who": consultant_user_id, "service_type": service_type_id, "now": now},
     ).one_or_none()

@@ -31,10 +31,11 @@ _SPAN = "tstzrange(start_time, end_time)"
 class AvailabilitySlot(Base):
     """A span of one consultant's time.
 
-    `available`: a declared window. `unavailable`: a block, with its source. `held` and `booked`:
-    reservations; their `start_time` and `end_time` include the buffers, `session_start_time` and
-    `session_end_time` are the session itself. A booking and its session name each other, with the same
-    persons and times; the database refuses a commit that leaves one without the other.
+    `available`: a declared window; starts are counted from `counted_from`, or from its start where that is
+    NULL. `unavailable`: a block, with its source. `held` and `booked`: reservations; their `start_time` and
+    `end_time` include the buffers, `session_start_time` and `session_end_time` are the session itself. A
+    booking and its session name each other, with the same persons and times; the database refuses a commit
+    that leaves one without the other.
     """
 
     __tablename__ = "consultant_availability_slots"
@@ -59,6 +60,10 @@ class AvailabilitySlot(Base):
             name="session_inside",
         ),
         CheckConstraint("recurrence_rule IS NULL OR is_recurring", name="recurrence"),
+        CheckConstraint(
+            "counted_from IS NULL OR (status = 'available' AND counted_from < start_time)",
+            name="counted_from",
+        ),
         ExcludeConstraint(
             (column("consultant_user_id"), "="),
             (literal_column(_SPAN), "&&"),
@@ -127,6 +132,7 @@ class AvailabilitySlot(Base):
     hold_token: Mapped[UUID | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[datetime | None]
+    counted_from: Mapped[datetime | None]
 
 
 class OccupiedTime(Base):

@@ -36,7 +36,7 @@ def consultants_among(db: Session, people: Collection[UUID]) -> list[UUID]:
 
 
 def rows(jobs: Iterable[NewJob]) -> list[dict[str, Any]]:
-    """Jobs as JSON, each with a new id: what `append_event_v1` and `book_start_v2` take."""
+    """Jobs as JSON, each with a new id: what `append_event_v1` and `book_start_v3` take."""
     return [
         {
             "id": str(uuid7()),

@@ -43,7 +43,7 @@ def page(
     reservations ahead than they may have, and offer one spelling of each of `skills`. At `start` itself only
     those of consultants after `after`, if there is one.
     """
-    found = func.page_of_starts_v2(
+    found = func.page_of_starts_v3(
         _consultant_ids(among, company_id, skills, now),
         literal(service_type_id, _ID),
         literal(start, _INSTANT),

@@ -18,7 +18,7 @@ from booking_tasks.sessions.store import SessionDraft
 
 _BOOKED = text(
     "SELECT refusal, length, conflicts"
-    " FROM book_series_v3("
+    " FROM book_series_v4("
     ":series, :requester, :consultant, :service_type, :company, :now, :length, :bookings)"
 ).bindparams(
     *(

@@ -126,7 +126,7 @@ def reschedule(db: Session, ctx: Context, command: RescheduleSession) -> Session
     if request is None:
         return SessionOutcome(result="refused", code=RefusalCode.UNKNOWN_SESSION)
     taken = availability.move_booking(
-        db, ctx, request, session.consultant_user_id, command.new_start, session.id
+        db, ctx, request, session.consultant_user_id, command.new_start, session
     )
     if isinstance(taken, Refusal):
         return _outcome("refused", session, taken.code)

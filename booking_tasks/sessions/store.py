@@ -34,7 +34,7 @@ def locked_session(db: Session, session_id: UUID) -> ScheduledSession | None:
 
 
 _BOOKED = text(
-    "SELECT refusal, session_end FROM book_start_v2(:reservation, :session, :consultant, :requester,"
+    "SELECT refusal, session_end FROM book_start_v3(:reservation, :session, :consultant, :requester,"
     " :request, :service_type, :start, :end, :now, :from_hold, :status, :new_request, :decision,"
     " :event, :jobs)"
 ).bindparams(

@@ -17,6 +17,7 @@ FUNCTIONS = (
     "busy_time",
     "free_ranges",
     "free_time",
+    "local_day",
     "booking_policies",
     "evaluate_starts",
     "free_starts",

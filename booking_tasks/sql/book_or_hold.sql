@@ -5,7 +5,7 @@
 -- more session and whether they must confirm is decided under their lock, whatever was read before:
 -- `at_capacity`, `must_be_confirmed`. The end is checked as in book_start. A refusal leaves nothing behind:
 -- no request, no lock.
-CREATE FUNCTION book_or_hold_v2(
+CREATE FUNCTION book_or_hold_v3(
     p_reservation uuid, p_session uuid, p_consultant uuid, p_requester uuid, p_request uuid,
     p_service_type uuid, p_start timestamptz, p_end timestamptz, p_now timestamptz, p_status text,
     p_held_until timestamptz, p_hold_token uuid, p_credit uuid, p_new_request jsonb, p_submitted jsonb,
@@ -30,7 +30,7 @@ BEGIN
         WHEN capacity IS NOT NULL AND capacity <= count_reservations_ahead_v2(p_consultant, p_now)
             THEN 'at_capacity'
         WHEN p_held_until IS NULL AND EXISTS (
-            SELECT FROM booking_policies_v1(ARRAY[p_consultant], p_service_type, p_now) b
+            SELECT FROM booking_policies_v2(ARRAY[p_consultant], p_service_type, p_now) b
              WHERE b.requires_confirmation
         ) THEN 'must_be_confirmed'
     END;
@@ -38,12 +38,12 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'BT001', MESSAGE = refusal;
     END IF;
     IF p_held_until IS NULL THEN
-        SELECT b.* INTO refusal, session_end FROM book_start_v2(
+        SELECT b.* INTO refusal, session_end FROM book_start_v3(
             p_reservation, p_session, p_consultant, p_requester, p_request, p_service_type, p_start, p_end,
             p_now, false, p_status, NULL, NULL, p_event, p_jobs
         ) b;
     ELSE
-        SELECT a.* INTO refusal, session_end FROM hold_for_confirmation_v2(
+        SELECT a.* INTO refusal, session_end FROM hold_for_confirmation_v3(
             p_reservation, p_consultant, p_requester, p_request, p_service_type, p_start, p_end, p_now,
             p_status, p_held_until, p_hold_token, p_event, p_jobs
         ) a;

@@ -4,7 +4,7 @@
 -- under the lock gives another end, the answer is `other_length` with the right end. A refusal changes
 -- nothing and releases its locks with the inner block. p_new_request is the row of a request that is not in
 -- the database yet; otherwise p_status is the status of the locked request.
-CREATE FUNCTION book_start_v2(
+CREATE FUNCTION book_start_v3(
     p_reservation uuid, p_session uuid, p_consultant uuid, p_requester uuid, p_request uuid,
     p_service_type uuid, p_start timestamptz, p_end timestamptz, p_now timestamptz, p_from_hold boolean,
     p_status text, p_new_request jsonb, p_decision jsonb, p_event jsonb, p_jobs jsonb,
@@ -30,7 +30,7 @@ BEGIN
         span := tstzrange(held.start_time, held.end_time);
     ELSE
         SELECT j.* INTO refusal, span, session_end
-          FROM evaluate_start_v2(p_consultant, p_service_type, p_start, p_now, NULL) j;
+          FROM evaluate_start_v3(p_consultant, p_service_type, p_start, p_now, NULL, NULL) j;
     END IF;
     IF refusal IS NULL AND session_end <> p_end THEN
         refusal := 'other_length';

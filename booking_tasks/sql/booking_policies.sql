@@ -1,6 +1,8 @@
 -- The policies of each consultant who offers the service type. What a consultant sets goes before what the
--- service type sets.
-CREATE FUNCTION booking_policies_v1(p_consultants uuid[], p_service_type uuid, p_now timestamptz)
+-- service type sets. A session that is booked already keeps its length: p_length.
+CREATE FUNCTION booking_policies_v2(
+    p_consultants uuid[], p_service_type uuid, p_now timestamptz, p_length interval DEFAULT NULL
+)
 RETURNS TABLE (
     consultant_user_id uuid, duration interval, step interval, buffer_before interval, buffer_after interval,
     earliest timestamptz, latest timestamptz, requires_confirmation boolean, time_zone text,
@@ -9,7 +11,9 @@ RETURNS TABLE (
 LANGUAGE sql STABLE
 AS $$
     SELECT c.consultant_user_id,
-           make_interval(mins => coalesce(o.duration_minutes, t.default_duration_minutes)),
+           coalesce(
+               p_length, make_interval(mins => coalesce(o.duration_minutes, t.default_duration_minutes))
+           ),
            make_interval(mins => coalesce(o.slot_step_minutes, t.slot_step_minutes)),
            make_interval(mins => coalesce(o.buffer_before_minutes, t.buffer_before_minutes)),
            make_interval(mins => coalesce(o.buffer_after_minutes, t.buffer_after_minutes)),

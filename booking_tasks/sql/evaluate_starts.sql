@@ -1,12 +1,14 @@
 -- Every start on the step of a window, with the reason why it cannot be booked (NULL: it can). This function
--- alone evaluates starts.
+-- alone evaluates starts. For a session that moves: p_ignored_session does not count, p_length is its length.
+--
+-- Days and weeks of the limits are those of the place where the consultant is: on a trip in its zone.
 --
 -- Written so that PostgreSQL inlines it and busy_time instead of calling them: no argument may be a
 -- sub-select. Up to `offer`, which OFFSET keeps together, there is one row for each consultant, so that no
 -- plan sorts or copies a consultant's ranges once for each start.
-CREATE FUNCTION evaluate_starts_v2(
+CREATE FUNCTION evaluate_starts_v3(
     p_consultants uuid[], p_service_type uuid, p_from timestamptz, p_to timestamptz, p_now timestamptz,
-    p_ignored_session uuid DEFAULT NULL
+    p_ignored_session uuid DEFAULT NULL, p_length interval DEFAULT NULL
 )
 RETURNS TABLE (
     consultant_user_id uuid, start_time timestamptz, end_time timestamptz, ineligibility_reason text
@@ -20,9 +22,11 @@ AS $$
                num_nonnulls(
                    p.day_sessions, p.week_sessions, p.day_minutes, p.week_minutes, c.max_sessions_per_day,
                    c.max_sessions_per_week, c.max_minutes_per_day, c.max_minutes_per_week
-               ) > 0 AS limited
-          FROM booking_policies_v1(p_consultants, p_service_type, p_now) p
+               ) > 0 AS limited,
+               a.plan -> 'travel' AS trips
+          FROM booking_policies_v2(p_consultants, p_service_type, p_now, p_length) p
           JOIN consultant_profiles c USING (consultant_user_id)
+          LEFT JOIN availability_plans a USING (consultant_user_id)
     ), reach AS (
         SELECT max(p.duration) AS session, max(p.buffer_before) AS before,
                max(p.duration + p.buffer_after) AS after
@@ -30,7 +34,8 @@ AS $$
         HAVING count(*) > 0
     ), hours AS (
         SELECT s.consultant_user_id, range_agg(tstzrange(s.start_time, s.end_time)) AS working,
-               array_agg(s.start_time) AS starts, array_agg(s.end_time) AS ends
+               array_agg(s.start_time) AS starts, array_agg(s.end_time) AS ends,
+               array_agg(coalesce(s.counted_from, s.start_time)) AS origins
           FROM reach r
          CROSS JOIN consultant_availability_slots s
          WHERE s.consultant_user_id = ANY (p_consultants)
@@ -46,7 +51,7 @@ AS $$
          GROUP BY t.consultant_user_id
     ), used AS (
         SELECT p.consultant_user_id,
-               (f.session_start_time AT TIME ZONE p.time_zone)::date AS day,
+               local_day_v1(f.session_start_time, p.time_zone, p.trips) AS day,
                extract(epoch FROM f.session_end_time - f.session_start_time) / 60 AS minutes,
                r.consultation_service_type_id = p_service_type AS same_type
           FROM policy p
@@ -90,7 +95,7 @@ AS $$
             OR k.type_minutes + p.minutes > p.week_minutes
          GROUP BY p.consultant_user_id
     ), offer AS (
-        SELECT p.*, h.working, h.starts, h.ends, b.taken, d.days, k.weeks,
+        SELECT p.*, h.working, h.starts, h.ends, h.origins, b.taken, d.days, k.weeks,
                p.minutes > least(
                    p.day_minutes, p.week_minutes, p.all_day_minutes, p.all_week_minutes
                ) AS too_long
@@ -111,15 +116,21 @@ AS $$
                     ) THEN 'taken'
                WHEN o.limited AND (
                        o.too_long
-                    OR (candidate AT TIME ZONE o.time_zone)::date = ANY (o.days)
-                    OR date_trunc('week', candidate AT TIME ZONE o.time_zone)::date = ANY (o.weeks)
+                    OR l.day = ANY (o.days)
+                    OR date_trunc('week', l.day::timestamp)::date = ANY (o.weeks)
                    ) THEN 'limit'
            END
       FROM offer o
-     CROSS JOIN LATERAL unnest(o.starts, o.ends) AS w (opens, closes)
+     CROSS JOIN LATERAL unnest(o.starts, o.ends, o.origins) AS w (opens, closes, origin)
      CROSS JOIN LATERAL generate_series(
-               date_bin(o.step, greatest(p_from, w.opens) + o.step - interval '1 microsecond', w.opens),
+               date_bin(o.step, greatest(p_from, w.opens) + o.step - interval '1 microsecond', w.origin),
                least(w.closes, p_to) - interval '1 microsecond',
                o.step
            ) AS candidate
+     CROSS JOIN LATERAL (
+           SELECT CASE
+                      WHEN o.trips IS NULL THEN (candidate AT TIME ZONE o.time_zone)::date
+                      ELSE local_day_v1(candidate, o.time_zone, o.trips)
+                  END
+           ) AS l (day)
 $$;

@@ -4,7 +4,7 @@
 -- more than a few consultants only the next candidates are evaluated, those whose next start on the step
 -- comes first; where they give too few starts, four times as many are taken next. What lies behind the last
 -- candidate, in time and then in id, can belong to somebody else, so the page goes on from exactly there.
-CREATE FUNCTION page_of_starts_v2(
+CREATE FUNCTION page_of_starts_v3(
     p_consultants uuid[], p_service_type uuid, p_from timestamptz, p_to timestamptz, p_now timestamptz,
     p_after uuid, p_limit integer
 )
@@ -35,7 +35,8 @@ BEGIN
         last_one := NULL;
         IF cardinality(everyone) > few THEN
             WITH near AS MATERIALIZED (
-                SELECT s.consultant_user_id, s.start_time, s.end_time
+                SELECT s.consultant_user_id, s.start_time, s.end_time,
+                       coalesce(s.counted_from, s.start_time) AS origin
                   FROM consultant_availability_slots s
                  WHERE s.status = 'available'
                    AND tstzrange(s.start_time, s.end_time) && tstzrange(since, stretch_end)
@@ -44,10 +45,10 @@ BEGIN
                        date_bin(
                            p.step,
                            greatest(since, n.start_time, p.earliest) + p.step - interval '1 microsecond',
-                           n.start_time
+                           n.origin
                        ) AS first
                   FROM near n
-                  JOIN booking_policies_v1(everyone, p_service_type, p_now) p USING (consultant_user_id)
+                  JOIN booking_policies_v2(everyone, p_service_type, p_now) p USING (consultant_user_id)
             ), ahead AS (
                 SELECT f.consultant_user_id, f.until,
                        CASE
@@ -74,7 +75,7 @@ BEGIN
         IF candidates IS NOT NULL THEN
             RETURN QUERY
             SELECT f.*
-              FROM free_starts_v2(candidates, p_service_type, since, stretch_end, p_now) f
+              FROM free_starts_v3(candidates, p_service_type, since, stretch_end, p_now) f
              WHERE (behind IS NULL OR f.start_time > since OR f.consultant_user_id > behind)
                AND (last_one IS NULL OR f.start_time < last_start OR f.consultant_user_id <= last_one)
              ORDER BY f.start_time, f.consultant_user_id

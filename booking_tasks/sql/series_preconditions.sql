@@ -1,7 +1,7 @@
 -- Why a series of p_sessions cannot be booked for a requester of p_company, or how long each session is.
 --
 -- Locks the id of the series, then the consultant; what is read was committed before the lock was granted.
-CREATE FUNCTION series_preconditions_v2(
+CREATE FUNCTION series_preconditions_v3(
     p_series uuid, p_requester uuid, p_consultant uuid, p_service_type uuid, p_company uuid, p_sessions integer,
     p_now timestamptz,
     OUT refusal text, OUT duration interval
@@ -35,7 +35,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT p.duration, p.requires_confirmation INTO policy
-      FROM booking_policies_v1(ARRAY[p_consultant], p_service_type, p_now) p;
+      FROM booking_policies_v2(ARRAY[p_consultant], p_service_type, p_now) p;
     duration := policy.duration;
     refusal := CASE
         WHEN NOT consultant.is_available_for_booking THEN 'not_available_for_booking'

@@ -2,9 +2,11 @@
 --
 -- A start that is lost to another hold or booking of the consultant, in whatever role, is `slot_taken`; every
 -- other time that is not offered (hours, leave, outside calendars) is `slot_not_free`. The reservations of
--- p_ignored_session do not count. A consultant who does not take the service type has no row.
-CREATE FUNCTION start_refusals_v2(
-    p_consultants uuid[], p_service_type uuid, p_start timestamptz, p_now timestamptz, p_ignored_session uuid
+-- p_ignored_session do not count; p_length is the length of a session that is booked already. A consultant who
+-- does not take the service type has no row.
+CREATE FUNCTION start_refusals_v3(
+    p_consultants uuid[], p_service_type uuid, p_start timestamptz, p_now timestamptz, p_ignored_session uuid,
+    p_length interval
 )
 RETURNS TABLE (consultant_user_id uuid, session_end timestamptz, refusal text)
 LANGUAGE sql STABLE
@@ -30,9 +32,9 @@ AS $$
                ) THEN 'slot_taken'
                ELSE 'slot_not_free'
            END
-      FROM booking_policies_v1(p_consultants, p_service_type, p_now) p
-      LEFT JOIN evaluate_starts_v2(
+      FROM booking_policies_v2(p_consultants, p_service_type, p_now, p_length) p
+      LEFT JOIN evaluate_starts_v3(
                p_consultants, p_service_type, p_start, p_start + interval '1 microsecond', p_now,
-               p_ignored_session
+               p_ignored_session, p_length
            ) j ON j.consultant_user_id = p.consultant_user_id AND j.start_time = p_start
 $$;

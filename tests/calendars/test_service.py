@@ -28,7 +28,7 @@ from booking_tasks.contracts import (
 from booking_tasks.hours import service as hours
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.kit.savepoints import savepoint
-from booking_tasks.models import CalendarFeed
+from booking_tasks.models import CalendarFeed, ScheduledSession
 from booking_tasks.search import service as search
 from tests import builders
 from tests.builders import NOW
@@ -157,10 +157,11 @@ def test_the_copy_of_ones_own_session_does_not_block_it(
 
     # so it may be moved by a quarter of an hour
     request = builders.request(db, builders.service_type(db, slot_step_minutes=15).id)
+    booked = db.get_one(ScheduledSession, session)
     with savepoint(db) as attempt:  # of the booking alone, so it is undone
         attempt.discard()
         moved = availability.move_booking(
-            db, ctx, request, consultant, piece.start + timedelta(minutes=15), session
+            db, ctx, request, consultant, piece.start + timedelta(minutes=15), booked
         )
     assert isinstance(moved, availability.Reservation)
 

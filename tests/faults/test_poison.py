@@ -26,7 +26,7 @@ from tests.faults.running_service import TUESDAY, Nuisance, RunningService, iden
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 #: Where a request's way into the service and every later look at it pass by.
-BOOKING_QUERY = "SELECT refusal, session_end FROM book_or_hold_v2"
+BOOKING_QUERY = "SELECT refusal, session_end FROM book_or_hold_v3"
 
 
 KNOBS = {

@@ -19,6 +19,7 @@ from booking_tasks.hours.rules import (
     TravelPeriod,
     Window,
     leave_spans,
+    merged,
     windows,
 )
 from booking_tasks.kit.time_zones import zone
@@ -95,9 +96,11 @@ def test_travel_reads_the_hours_in_the_other_zone_on_its_days() -> None:
     assert spoken(found[1:3], NEW_YORK) == ["8 09-17", "9 09-17"]
 
 
-def test_windows_that_touch_are_one_also_over_midnight() -> None:
+def test_windows_that_touch_keep_their_starts_and_are_one_when_they_are_merged() -> None:
     morning_and_noon = RulePeriod((hours(9, 12, 1), hours(12, 15, 1), hours(22, 24, 1), hours(0, 3, 2)))
-    [day, night] = windows(plan(usual=morning_and_noon), DAY, DAY + timedelta(days=1))
+    found = windows(plan(usual=morning_and_noon), DAY, DAY + timedelta(days=1))
+    assert spoken(found) == ["7 09-12", "7 12-15", "7 22-00", "8 00-03"]
+    [day, night] = merged(found)
     assert spoken([day, night]) == ["7 09-15", "7 22-03"]
     assert (day.recurrence_rule, night.recurrence_rule) == ("FREQ=WEEKLY;BYDAY=MO", None)
 

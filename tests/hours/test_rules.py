@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from booking_tasks.hours.rules import (
     Window,
     first_overlap,
     leave_spans,
+    merged,
     subtract,
 )
 
@@ -80,7 +82,7 @@ def test_a_skipped_day_offers_nothing() -> None:
 @pytest.mark.parametrize(("day", "hours"), [(date(2027, 3, 27), 7), (date(2027, 10, 30), 9)])
 def test_a_night_lasts_as_long_as_the_clock_makes_it(day: date, hours: int) -> None:
     night = HoursRule(start=time(22), end=time(6), day=day)
-    [window] = windows([night], BERLIN, day, day)
+    [window] = merged(windows([night], BERLIN, day, day))
     assert window.end - window.start == timedelta(hours=hours)
 
 
@@ -90,11 +92,12 @@ def test_midnight_to_midnight_is_the_whole_day() -> None:
     assert window.end - window.start == timedelta(hours=24)
 
 
-def test_overlapping_hours_of_a_week_and_of_a_date_become_one_window() -> None:
+def test_overlapping_hours_of_a_week_and_of_a_date_do_not_overlap_as_windows() -> None:
     weekly = HoursRule(start=time(9), end=time(12), weekday=2)
     single = HoursRule(start=time(11), end=time(15), day=date(2027, 6, 1))
-    [window] = windows([weekly, single], UTC_ZONE, date(2027, 6, 1), date(2027, 6, 1))
-    assert (window.start, window.end) == (utc(2027, 6, 1, 9), utc(2027, 6, 1, 15))
+    within = HoursRule(start=time(13), end=time(14), day=date(2027, 6, 1))
+    found = windows([weekly, single, within], UTC_ZONE, date(2027, 6, 1), date(2027, 6, 1))
+    assert [(one.start.hour, one.end.hour) for one in found] == [(9, 11), (11, 13), (13, 15)]
 
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -116,7 +119,9 @@ def test_windows_apart_from_others_keep_what_those_leave() -> None:
 
     hours = [window(9, 17, "r"), window(18, 20, "r")]
     others = [window(8, 10), window(12, 13), window(18, 21), window(20, 22)]
-    assert subtract(hours, others) == [window(10, 12, "r"), window(13, 17, "r")]
+    left = subtract(hours, others)
+    assert [replace(one, counted_from=None) for one in left] == [window(10, 12, "r"), window(13, 17, "r")]
+    assert [one.origin for one in left] == [hours[0].start] * 2
     assert subtract(hours, []) == hours
 
 

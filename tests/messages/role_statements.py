@@ -119,7 +119,7 @@ MATRIX: dict[str, set[str]] = {
     },
     "CREATE TABLE public.mine (id int)": {"booking_migrator"},
     "CREATE FUNCTION public.busy_time_v1() RETURNS int LANGUAGE sql AS 'SELECT 1'": {"booking_migrator"},
-    "DROP FUNCTION free_starts_v2": {"booking_migrator"},
+    "DROP FUNCTION free_starts_v3": {"booking_migrator"},
     "CREATE SCHEMA elsewhere": {"booking_migrator"},
     # nobody but the cluster's own
     "CREATE TEMPORARY TABLE jobs (id int)": set(),

@@ -277,7 +277,7 @@ def test_a_database_from_before_the_roles_changes_hands(server: str) -> None:
                 superuser.execute(roles_sql().encode())
 
         assert _allowed(url, "booking_migrator", "ALTER TABLE events ADD COLUMN extra int")
-        assert _allowed(url, "booking_migrator", "DROP FUNCTION free_starts_v2")
+        assert _allowed(url, "booking_migrator", "DROP FUNCTION free_starts_v3")
         assert _allowed(url, "booking_app", EVENT)
         assert not _allowed(url, "booking_app", "UPDATE events SET actor = 'x'")
 

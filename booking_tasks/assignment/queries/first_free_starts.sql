@@ -8,7 +8,7 @@ WITH requester AS (
 
 offered AS (
     SELECT f.*, coalesce(r.taken && tstzrange(f.start_time, f.end_time), false) AS collides
-    FROM free_starts_v2(:consultants, :service_type, :since, :until, :now) f
+    FROM free_starts_v3(:consultants, :service_type, :since, :until, :now) f
     CROSS JOIN requester r
     WHERE (CAST(:latest_end AS timestamptz) IS NULL OR f.end_time <= :latest_end)
     -- Nobody is offered the same start twice.

@@ -29,7 +29,7 @@ SELECT
     EXISTS(SELECT FROM specialization_aliases) AS has_aliases
 FROM consultant_profiles p
 LEFT JOIN lock_pool_v1(:pool, :now) s USING (consultant_user_id)
-LEFT JOIN booking_policies_v1(
+LEFT JOIN booking_policies_v2(
     array(SELECT consultant_user_id FROM consultant_profiles), :pool, :now
 ) b USING (consultant_user_id)
 ORDER BY p.consultant_user_id;

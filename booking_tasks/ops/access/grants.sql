@@ -76,15 +76,18 @@ BEGIN
                     id, consultation_request_id, decided_at, policy_version, consultant_user_id, start_time, reason,
                     inputs, candidates
                '),
+               ('availability_plans', 'SELECT', '
+                    consultant_user_id, plan
+               '),
                ('consultant_availability_slots', 'SELECT', '
                     id, consultant_user_id, start_time, end_time, is_recurring, recurrence_rule, status, source,
                     consultation_request_id, scheduled_session_id, requester_user_id, session_start_time,
-                    session_end_time, held_until, hold_token, created_at, updated_at
+                    session_end_time, held_until, hold_token, created_at, updated_at, counted_from
                '),
                ('consultant_availability_slots', 'INSERT', '
                     id, consultant_user_id, start_time, end_time, recurrence_rule, status, source,
                     consultation_request_id, scheduled_session_id, requester_user_id, session_start_time,
-                    session_end_time, held_until, hold_token, updated_at
+                    session_end_time, held_until, hold_token, updated_at, counted_from
                '),
                ('consultant_availability_slots', 'UPDATE', '
                     held_until
@@ -273,7 +276,7 @@ BEGIN
                     id, consultant_user_id, start_time, end_time, is_recurring, recurrence_rule,
                     status, source, consultation_request_id, scheduled_session_id,
                     requester_user_id, session_start_time, session_end_time, held_until,
-                    hold_token, created_at, updated_at
+                    hold_token, created_at, updated_at, counted_from
                '),
                ('consultant_leaves', '
                     id, consultant_user_id, start_local, end_local, created_at
