@@ -84,7 +84,7 @@ def record_sent(db: Session, job: LeasedJob[JobArgs], method: InviteMethod, now:
     values: dict[str, Any] = {"method": method, "sent_at": now, "updated_at": now}
     if isinstance(job.args, SendCancellation):
         values["sequence"] = func.greatest(SessionMailbox.sequence, job.args.revision)
-    _change(db, SessionMailbox.job_id == job.id, **values)
+    _change(db, _last_written_by(job), **values)
 
 
 def forget_refused(db: Session, job: LeasedJob[JobArgs]) -> None:
@@ -92,9 +92,15 @@ def forget_refused(db: Session, job: LeasedJob[JobArgs]) -> None:
     box = SessionMailbox
     db.execute(
         delete(box)
-        .where(box.job_id == job.id, box.sent_at.is_(None), box.invited_sequence == box.sequence)
+        .where(_last_written_by(job), box.sent_at.is_(None), box.invited_sequence == box.sequence)
         .execution_options(synchronize_session=False)
     )
+
+
+def _last_written_by(job: LeasedJob[JobArgs]) -> ColumnElement[bool]:
+    """The mailbox whose last mail is that of the job, found through its session."""
+    box = SessionMailbox
+    return and_(box.scheduled_session_id == job.args.subject_id, box.job_id == job.id)
 
 
 def _change(db: Session, where: ColumnElement[bool], **values: Any) -> None:
