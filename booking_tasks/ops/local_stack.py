@@ -194,9 +194,9 @@ class LocalStack:
         Raises LocalStackError with what is left once nothing has been done for so many seconds.
         """
         end, least = time.monotonic() + seconds, math.inf
-        asked = time.monotonic()
+        began = time.monotonic()
         while open_work := self._open_work():
-            cost = time.monotonic() - asked
+            cost = time.monotonic() - began
             if (count := sum(open_work.values())) < least:
                 end, least = time.monotonic() + seconds, count
             if time.monotonic() > end:
@@ -206,7 +206,7 @@ class LocalStack:
             if self._ticks is not None:
                 self._ticks.send_for(open_work)
             time.sleep(max(0.03, 5 * cost))  # asking must not slow down the work that is waited for
-            asked = time.monotonic()
+            began = time.monotonic()
 
     def _open_work(self) -> dict[str, int]:
         with transaction() as db:
