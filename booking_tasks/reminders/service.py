@@ -15,6 +15,7 @@ from booking_tasks.mail.message import compose, message_id
 from booking_tasks.mail.render import one_line, render
 from booking_tasks.mail.store import absence_step_state, calendar_copy, session_times
 from booking_tasks.mail.waiting import hold_for_absence
+from booking_tasks.models import ScheduledSession
 from booking_tasks.outbox.job_args import SendReminder
 from booking_tasks.reminders import rules, store
 
@@ -30,9 +31,8 @@ def compose_reminder(
     session, recipient = store.session(db, job.args.session_id), job.args.recipient
     if session is None or recipient not in (session.requester_user_id, session.consultant_user_id):
         return Skipped("the recipient has no part in the session")
-    reason = rules.reminder_skip_reason(
-        session.status, session.scheduled_start_time, session.revision, job.args.revision, ctx.now
-    )
+    start, is_superseded = session.scheduled_start_time, _is_superseded(db, session, job)
+    reason = rules.reminder_skip_reason(session.status, start, ctx.now, is_superseded=is_superseded)
     if reason is not None:
         return Skipped(reason)
     wait = hold_for_absence(absence_step_state(db, session.id))
@@ -42,6 +42,18 @@ def compose_reminder(
         return Skipped("a closer reminder is due as well")
     copy = calendar_copy(db, sender, session, recipient, ctx.policies)
     return _compose(copy, sender, job, ctx)
+
+
+def _is_superseded(db: Session, session: ScheduledSession, job: LeasedJob[SendReminder]) -> bool:
+    """Whether the session moved since, or a later revision has this reminder again.
+
+    A revision that changes only the text repeats the reminders that lie ahead, and not those that are due and
+    could not be sent yet.
+    """
+    if session.revision == job.args.revision:
+        return False
+    start, ahead = session.scheduled_start_time, job.args.seconds_before
+    return not rules.belongs_to(start, job.due_at, ahead) or store.is_repeated(db, job)
 
 
 def reminder_lifetime(db: Session, args: SendReminder) -> tuple[datetime | None, datetime | None]:

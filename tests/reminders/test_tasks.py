@@ -136,6 +136,30 @@ def test_after_a_move_only_the_reminders_of_the_new_time_go_out(
     assert "13:00–14:00 Uhr" in body(post)
 
 
+def test_a_reminder_that_could_not_be_sent_yet_outlives_a_revision_of_the_text(
+    session: ScheduledSession, post: Sink
+) -> None:
+    """It was due before its session was renamed, so the new revision has no such reminder again."""
+    key = remind(session, session.requester_user_id, HOUR)
+    at(START - timedelta(minutes=40))
+    change(session, revision=1)
+    send_reminder()
+    assert (found(key).state, len(post.mails)) == ("done", 1)
+
+
+@pytest.mark.parametrize("offset", [HOUR, timedelta(minutes=30)])
+def test_a_reminder_that_a_later_revision_has_again_goes_out_once(
+    session: ScheduledSession, post: Sink, offset: timedelta
+) -> None:
+    """Whether it is the same reminder, or one nearer to the start that is due as well."""
+    old = remind(session, session.requester_user_id, HOUR)
+    new = remind(session, session.requester_user_id, offset, revision=1)
+    change(session, revision=1)
+    at(START - timedelta(minutes=20))
+    send_reminder()
+    assert (found(old).state, found(new).state, len(post.mails)) == ("skipped", "done", 1)
+
+
 def test_after_an_outage_the_useful_reminder_goes_and_the_others_are_skipped(
     session: ScheduledSession, post: Sink
 ) -> None:
