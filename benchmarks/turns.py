@@ -26,6 +26,7 @@ import psycopg
 Turn = Callable[[int], dict[str, float]]
 _ASSIGNED, _BOOKED, _PAGES = 25, 800, 25
 _SESSIONS, _CONSULTANTS = 100_000, 2_000
+_TICKS, _WARM = 30, 10
 
 
 def first_of(*places: str) -> Any:
@@ -172,9 +173,54 @@ def search(stack: ExitStack) -> Turn:
     return turn
 
 
+def cost_of_ticks(stack: ExitStack) -> Callable[[int], dict[str, tuple[float, float]]]:
+    """Measure ticks of every sweep without work: milliseconds of processor time, of worker and database."""
+    database = databases(stack, 1)
+    os.environ |= {"DATABASE_URL": database.url, "REDIS_URL": "redis://127.0.0.1:1"}  # nothing is sent
+    first_of("booking_tasks.kit.settings:settings").cache_clear()  # the migration has read them
+    prefix = first_of("booking_tasks.contracts:TASK_PREFIX")
+    app, engine = first_of("booking_tasks.celery:app"), first_of("booking_tasks.kit.database:engine")
+    app.loader.import_default_modules()
+    sweeps = {name: app.tasks[prefix + name] for name in app.conf.beat_schedule}
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO schedule_runs (schedule, due_day) SELECT name, d::date"
+            " FROM unnest(ARRAY['extend_availability', 'reconcile_meetings', 'purge']) name,"
+            " generate_series(now() - interval '1 day', now() + interval '2 days', '1 day') d"
+        )
+    watching = stack.enter_context(psycopg.connect(database.url, autocommit=True))
+
+    def spent_by_server() -> int:
+        pids = watching.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'booking_tasks'")
+        return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for (pid,) in pids)
+
+    def cost(tick: Callable[[], object], count: int) -> tuple[float, float]:
+        engine().dispose()  # its connections then live until the count is reached
+        for _ in range(_WARM):
+            tick()
+        there, here = spent_by_server(), time.process_time_ns()
+        for _ in range(count):
+            tick()
+        spent = time.process_time_ns() - here, spent_by_server() - there
+        return spent[0] / count / 1e6, spent[1] / count / 1e6
+
+    return lambda count: {name: cost(tick, count) for name, tick in sweeps.items()}
+
+
+def idle_sweeps(stack: ExitStack) -> Turn:
+    """Ticks without work of each sweep, for each second of processor time."""
+    measure = cost_of_ticks(stack)
+    return lambda _: {name: 1000 / sum(spent) for name, spent in measure(_TICKS).items()}
+
+
 def main() -> None:
     """Prepare the benchmark that is named, then measure a turn for each line of the input."""
-    benchmarks = {"assigning": assigning, "reserving": reserving, "search": search}
+    benchmarks = {
+        "assigning": assigning,
+        "idle_sweeps": idle_sweeps,
+        "reserving": reserving,
+        "search": search,
+    }
     with ExitStack() as stack:
         answers = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)  # what the benchmark prints is not an answer

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.kit import clock
-from booking_tasks.kit.database import transaction
+from booking_tasks.kit.database import finds_a_row, transaction
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.settings import settings
 from booking_tasks.kit.shutdown import is_requested
@@ -41,6 +41,15 @@ def unit_of_work(
         now = clock.now(db)
         yield db, Context(now, actor, entry_point, message_id, settings().policies)
     wake(pending_wakeups(db))
+
+
+def finds_any(statement: TextClause, **values: object) -> bool:
+    """Whether a sweep may have work: `statement` finds all that the sweep would find, and perhaps more.
+
+    It decides nothing and locks nothing: the statements of the sweep do. It saves a tick without work the
+    transactions, which cost ten times as much. It may read the relation `clock` (`clock.with_clock`).
+    """
+    return finds_a_row(clock.with_clock(statement.text), values)
 
 
 def for_each_in_own_transaction(

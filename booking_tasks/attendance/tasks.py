@@ -11,11 +11,14 @@ from booking_tasks.contracts import TASK_PREFIX, RecordAttendance, RecordBilling
 from booking_tasks.inbox.receiver import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, Step, run_due
+from booking_tasks.kit.settings import settings
 from booking_tasks.outbox.job_args import CheckAttendance
-from booking_tasks.unit_of_work import unit_of_work
+from booking_tasks.sql import query
+from booking_tasks.unit_of_work import finds_any, unit_of_work
 
 #: Sessions judged in one transaction: many end on the full hour, and none should be locked for long.
 _BATCH = 200
+_ANY_TO_JUDGE = query(__package__, "any_to_judge")
 
 record_attendance = accepts(RecordAttendance)(service.record_attendance)
 record_outcome = accepts(RecordOutcome)(service.record_outcome)
@@ -40,6 +43,8 @@ def check_attendance() -> int:
 @app.task(name=TASK_PREFIX + "judge_sessions")
 def judge_sessions() -> int:
     """Judge every session whose verdict is due; return how many."""
+    if not finds_any(_ANY_TO_JUDGE, delay=settings().policies.verdict_delay):
+        return 0
     judged, last = 0, _BATCH
     while last == _BATCH:
         with unit_of_work("sweep", "sweep") as (db, ctx):

@@ -10,15 +10,19 @@ from booking_tasks.batch import service
 from booking_tasks.celery import app
 from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.kit.database import try_lock
-from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work
+from booking_tasks.sql import query
+from booking_tasks.unit_of_work import finds_any, for_each_in_own_transaction, unit_of_work
 
 #: Well below the time limit of a task. What is not reached is planned anew by the next sweep.
 _LONGEST = timedelta(minutes=4)
+_ANY_WAITING = query(__package__, "any_waiting")
 
 
 @app.task(name=TASK_PREFIX + "assign_waiting")
 def assign_waiting() -> int:
     """Plan the waiting requests as one batch, then carry out the plan, one transaction per request."""
+    if not finds_any(_ANY_WAITING):
+        return 0
     until = monotonic() + _LONGEST / timedelta(seconds=1)
     with try_lock("assign_waiting", _LONGEST) as is_alone:
         return _one_batch(until) if is_alone else 0

@@ -20,9 +20,12 @@ from booking_tasks.inbox.receiver import accepts, answers
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.settings import settings
 from booking_tasks.kit.shutdown import is_requested
-from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work
+from booking_tasks.sql import query
+from booking_tasks.unit_of_work import finds_any, for_each_in_own_transaction, unit_of_work
 
 log = logger(__name__)
+
+_ANY_DUE = query(__package__, "any_due")
 
 #: One run of the sweep begins refreshes for so long; the next run does the rest.
 _START_WINDOW_SECONDS = 60.0
@@ -37,6 +40,8 @@ list_calendar_feeds = answers(ListCalendarFeeds)(service.list_calendar_feeds)
 @app.task(name=TASK_PREFIX + "refresh_calendars")
 def refresh_calendars() -> int:
     """Refresh the calendars that are due, one after the other; return how many were refreshed."""
+    if not finds_any(_ANY_DUE, stale_after=settings().policies.calendar_stale_after):
+        return 0
     began, refreshed = time.monotonic(), 0
     while not is_requested() and time.monotonic() - began < _START_WINDOW_SECONDS:
         with unit_of_work("sweep", "provision") as (db, ctx):

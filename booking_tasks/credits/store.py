@@ -142,8 +142,8 @@ def leaves_to_credit(db: Session, now: datetime, limit: int) -> list[EndedLeave]
         )
         .join(Consultant, Consultant.consultant_user_id == ConsultantLeave.consultant_user_id)
         .where(
-            ConsultantLeave.end_local > local - _LOOKBACK,
-            ConsultantLeave.end_local < local + _ZONES,
+            ConsultantLeave.end_local > local - LOOKBACK,
+            ConsultantLeave.end_local < local + ZONES,
             ~credited,
         )
         .order_by(ConsultantLeave.end_local, ConsultantLeave.id)
@@ -152,8 +152,8 @@ def leaves_to_credit(db: Session, now: datetime, limit: int) -> list[EndedLeave]
     return [EndedLeave(*row) for row in rows]
 
 
-_LOOKBACK = timedelta(days=7)
-_ZONES = timedelta(days=1)
+LOOKBACK = timedelta(days=7)
+ZONES = timedelta(days=1)
 
 _NO_SHOW = query(__package__, "no_show_credit")
 

@@ -23,10 +23,13 @@ from booking_tasks.kit.logs import logger
 from booking_tasks.kit.redaction import redacted
 from booking_tasks.kit.shutdown import is_requested
 from booking_tasks.models import ParkedMessage
+from booking_tasks.sql import query
+from booking_tasks.unit_of_work import finds_any
 
 log = logger(__name__)
 
 _BATCH = 50
+_ANY_PARKED = query(__package__, "any_parked")
 _PARKED = (
     "no such task in this release: the message is kept, and a release that has the task runs it;"
     " send the same message again then for its outcome"
@@ -75,6 +78,8 @@ def _write_when_available(write: Callable[[Session], WrittenT]) -> WrittenT:
 @app.task(name=TASK_PREFIX + "run_parked")
 def run_parked() -> int:
     """Run messages that another release parked and whose task this one has; returns how many were read."""
+    if not finds_any(_ANY_PARKED):
+        return 0
     entry_points = entry_points_of(app)
     with transaction() as db:
         messages = store.parked(db, entry_points, _BATCH)

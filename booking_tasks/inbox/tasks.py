@@ -13,13 +13,19 @@ from booking_tasks.kit.database import transaction
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.settings import settings
 from booking_tasks.kit.shutdown import is_requested
+from booking_tasks.sql import query
+from booking_tasks.unit_of_work import finds_any
 
 log = logger(__name__)
+
+_ANY_UNFINISHED = query(__package__, "any_unfinished")
 
 
 @app.task(name=TASK_PREFIX + "recover_inbox")
 def recover_inbox() -> int:
     """Run messages again whose worker died before it answered, even when the broker has lost them."""
+    if not finds_any(_ANY_UNFINISHED, age=settings().lease):
+        return 0
     with transaction() as db:
         messages = store.unfinished_messages(db, settings().lease, limit=50)
     for message in messages:

@@ -17,6 +17,9 @@ from sqlalchemy.orm import Session
 from booking_tasks.kit.errors import BookingTasksError
 from booking_tasks.kit.settings import settings
 
+_DATABASE_CLOCK = "WITH clock AS (SELECT statement_timestamp() AS instant)"
+_STEPPED_CLOCK = "WITH clock AS (SELECT instant FROM stepped_clock)"
+
 
 class ClockError(BookingTasksError):
     """The stepped clock was never set, or a step would move it backwards."""
@@ -33,6 +36,15 @@ def now(db: Session) -> datetime:
     if instant is None:
         raise ClockError("BOOKING_CLOCK=stepped, but no stepped clock was created in this database")
     return instant
+
+
+def with_clock(statement: str) -> str:
+    """Return a statement that looks for work, with the relation `clock` and its one column `instant`.
+
+    It locks nothing: an instant that is being stepped is seen at the next look.
+    """
+    source = _DATABASE_CLOCK if settings().clock == "database" else _STEPPED_CLOCK
+    return f"{source}\n{statement}"
 
 
 def step(db: Session, to: datetime) -> None:

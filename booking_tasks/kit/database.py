@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -152,6 +152,12 @@ def try_lock(subject: str, at_most: timedelta) -> Iterator[bool]:
         finally:
             with suppress(DBAPIError):  # the server may have ended the transaction
                 connection.rollback()
+
+
+def finds_a_row(statement: str, values: dict[str, Any]) -> bool:
+    """Whether a statement that only reads finds a row: one exchange, without a transaction."""
+    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return connection.execute(text(statement), values).first() is not None
 
 
 @contextmanager

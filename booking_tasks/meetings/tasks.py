@@ -27,11 +27,14 @@ from booking_tasks.meetings.rules import (
     Room,
     RoomOrder,
 )
-from booking_tasks.outbox.daily_runs import claim_daily_run, has_run_today
+from booking_tasks.outbox.daily_runs import RUN_IS_OPEN, claim_daily_run, has_run_today
 from booking_tasks.outbox.job_args import CloseMeeting, CollectAttendance, JobArgs, ProvisionMeeting
-from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work
+from booking_tasks.sql import query
+from booking_tasks.unit_of_work import finds_any, for_each_in_own_transaction, unit_of_work
 
 log = logger(__name__)
+
+_ANY_WITHOUT_LINK = query(__package__, "any_without_link")
 
 
 def _platform() -> HttpMeetingPlatform:
@@ -149,6 +152,8 @@ def collect_attendance() -> int:
 @app.task(name=TASK_PREFIX + "report_missing_links")
 def report_missing_links() -> int:
     """Report the sessions that begin soon and have no link; returns how many are looked at."""
+    if not finds_any(_ANY_WITHOUT_LINK, ahead=settings().policies.link_alert):
+        return 0
     with unit_of_work("sweep", "sweep") as (db, ctx):
         sessions = store.sessions_without_link(db, ctx.now, ctx.now + ctx.policies.link_alert)
     return for_each_in_own_transaction(sessions, _report_missing_link)
@@ -162,6 +167,8 @@ def _report_missing_link(db: Session, ctx: Context, session_id: UUID) -> None:
 @app.task(name=TASK_PREFIX + "reconcile_meetings")
 def reconcile_meetings() -> int:
     """Once a day: compare the platform's rooms with our sessions; returns how many did not agree."""
+    if not finds_any(RUN_IS_OPEN, schedule="reconcile_meetings"):
+        return 0
     listed = _listed_rooms()
     if listed is None:
         return 0

@@ -9,6 +9,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from booking_tasks.models import ScheduleRun
+from booking_tasks.sql import query
+
+#: Finds a row unless the run of this UTC day is claimed.
+RUN_IS_OPEN = query(__package__, "run_is_open")
 
 
 def has_run_today(db: Session, schedule: str, now: datetime) -> bool:

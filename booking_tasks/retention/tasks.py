@@ -7,10 +7,10 @@ from booking_tasks.contracts import TASK_PREFIX
 from booking_tasks.kit.logs import logger
 from booking_tasks.kit.settings import Settings, settings
 from booking_tasks.kit.shutdown import is_requested
-from booking_tasks.outbox.daily_runs import claim_daily_run
+from booking_tasks.outbox.daily_runs import RUN_IS_OPEN, claim_daily_run
 from booking_tasks.retention import service
 from booking_tasks.retention.rules import Retention
-from booking_tasks.unit_of_work import unit_of_work
+from booking_tasks.unit_of_work import finds_any, unit_of_work
 
 log = logger(__name__)
 
@@ -21,6 +21,8 @@ BATCH = 1000
 @app.task(name=TASK_PREFIX + "purge")
 def purge() -> int:
     """Delete rows past their retention, once a day; a shutdown leaves the rest to the next day."""
+    if not finds_any(RUN_IS_OPEN, schedule="purge"):
+        return 0
     with unit_of_work("sweep", "sweep") as (db, ctx):
         if not claim_daily_run(db, "purge", ctx.now):
             return 0

@@ -11,8 +11,11 @@ from booking_tasks.inbox.receiver import accepts
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.runner import Finished, InternalHandler, Skipped, run_due
 from booking_tasks.outbox.job_args import OfferTime
-from booking_tasks.unit_of_work import for_each_in_own_transaction, unit_of_work
+from booking_tasks.sql import query
+from booking_tasks.unit_of_work import finds_any, for_each_in_own_transaction, unit_of_work
 from booking_tasks.waiting import offering, service
+
+_ANY_OFFER_OVER = query(__package__, "any_offer_over")
 
 accept_offer = accepts(AcceptOffer)(service.accept_offer)
 decline_offer = accepts(DeclineOffer)(service.decline_offer)
@@ -35,6 +38,8 @@ def offer_time() -> int:
 @app.task(name=TASK_PREFIX + "lapse_offers")
 def lapse_offers() -> int:
     """Lapse the offers that were not answered in time, one transaction each."""
+    if not finds_any(_ANY_OFFER_OVER):
+        return 0
     with unit_of_work("sweep", "sweep") as (db, ctx):
         lapsed = service.lapsed(db, ctx)
     return for_each_in_own_transaction(lapsed, service.lapse)
