@@ -16,17 +16,25 @@ RETURNS TABLE (
 LANGUAGE sql STABLE
 AS $$
     WITH policy AS MATERIALIZED (
-        SELECT p.*, extract(epoch FROM p.duration) / 60 AS minutes,
-               c.max_sessions_per_day AS all_day_sessions, c.max_sessions_per_week AS all_week_sessions,
-               c.max_minutes_per_day AS all_day_minutes, c.max_minutes_per_week AS all_week_minutes,
-               num_nonnulls(
-                   p.day_sessions, p.week_sessions, p.day_minutes, p.week_minutes, c.max_sessions_per_day,
-                   c.max_sessions_per_week, c.max_minutes_per_day, c.max_minutes_per_week
-               ) > 0 AS limited,
-               a.plan -> 'travel' AS trips
-          FROM booking_policies_v2(p_consultants, p_service_type, p_now, p_length) p
-          JOIN consultant_profiles c USING (consultant_user_id)
-          LEFT JOIN availability_plans a USING (consultant_user_id)
+        SELECT q.*,
+               CASE WHEN q.limited THEN
+                   (SELECT a.plan -> 'travel'
+                      FROM availability_plans a
+                     WHERE a.consultant_user_id = q.consultant_user_id)
+               END AS trips
+          FROM (
+               SELECT p.*, extract(epoch FROM p.duration) / 60 AS minutes,
+                      c.max_sessions_per_day AS all_day_sessions,
+                      c.max_sessions_per_week AS all_week_sessions,
+                      c.max_minutes_per_day AS all_day_minutes, c.max_minutes_per_week AS all_week_minutes,
+                      num_nonnulls(
+                          p.day_sessions, p.week_sessions, p.day_minutes, p.week_minutes,
+                          c.max_sessions_per_day, c.max_sessions_per_week, c.max_minutes_per_day,
+                          c.max_minutes_per_week
+                      ) > 0 AS limited
+                 FROM booking_policies_v2(p_consultants, p_service_type, p_now, p_length) p
+                 JOIN consultant_profiles c USING (consultant_user_id)
+               ) q
     ), reach AS (
         SELECT max(p.duration) AS session, max(p.buffer_before) AS before,
                max(p.duration + p.buffer_after) AS after
