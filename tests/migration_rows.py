@@ -235,4 +235,5 @@ ROWS: dict[str, dict[str, str]] = {
     "0011_limits_of_series": {},
     "0012_counts_of_calendars": {},
     "0013_counted_starts": {},
+    "0014_tentative_entries": {},
 }

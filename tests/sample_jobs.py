@@ -40,7 +40,7 @@ def leased_job(args: ArgsT, **values: Any) -> LeasedJob[ArgsT]:
 def leased_row(row: Job) -> LeasedJob[Any]:
     """The job of a row in its first attempt, as a worker holds it."""
     args = parse_args(ARGS_TYPES[JobType(row.job_type)], row.args)
-    return leased_job(args, id=row.id, key=row.key, due_at=row.due_at)
+    return leased_job(args, id=row.id, key=row.key, due_at=row.due_at, payload=row.payload)
 
 
 def job_row(args: JobArgs, **values: Any) -> Job:

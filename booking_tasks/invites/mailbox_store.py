@@ -1,8 +1,9 @@
-"""The queries of what each mailbox holds of a session, and of which answers and updates there were."""
+"""The queries of what each mailbox holds of an entry, and of which answers and updates there were."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,12 @@ from booking_tasks.jobs.store import has_job
 from booking_tasks.kit.addresses import mailbox_key
 from booking_tasks.models import DirectoryUser, Event, Job, ScheduledSession, SessionMailbox
 from booking_tasks.outbox.event_types import EventType
-from booking_tasks.outbox.job_args import JobArgs, JobType, SendCancellation, SendInvite
+from booking_tasks.outbox.job_args import JobArgs, JobType, SendCancellation, SendNotice
+
+#: The SEQUENCE of the mail that removes a confirmation request, and of the session that it becomes.
+RESOLVED_SEQUENCE = 1
+#: The states of a job that may still send its mail.
+UNFINISHED = (JobState.WAITING, JobState.LEASED, JobState.SENDING)
 
 _revision = Job.args["revision"].as_integer()
 #: The events that ask both sides for an answer, because the time or the consultant is new.
@@ -34,37 +40,42 @@ def is_being_changed(db: Session, session_id: UUID) -> bool:
     return kept.first() is None
 
 
-def mailboxes(db: Session, session_id: UUID) -> list[SessionMailbox]:
-    """The mailboxes that were written to about a session, those written to last first."""
-    found = select(SessionMailbox).where(SessionMailbox.scheduled_session_id == session_id)
+def mailboxes(db: Session, scheduled_session_id: UUID) -> list[SessionMailbox]:
+    """The mailboxes that were written to about a session or a confirmation request, the last ones first."""
+    found = select(SessionMailbox).where(SessionMailbox.scheduled_session_id == scheduled_session_id)
     latest_first = found.order_by(SessionMailbox.sequence.desc(), SessionMailbox.id)
     return list(db.execute(latest_first.execution_options(populate_existing=True)).scalars())
 
 
-def record_invitation(
-    db: Session,
-    job: LeasedJob[SendInvite],
-    party: Party,
-    address: str,
-    sequence: int,
-    digest: str,
-    now: datetime,
-) -> None:
-    """Store that an invitation is about to reach a mailbox; from here on it may hold the event."""
-    box = SessionMailbox
-    values = {
-        "user_id": job.args.recipient,
-        "party": party,
-        "address": address,
-        "method": InviteMethod.REQUEST,
-        "sequence": sequence,
-        "content_digest": digest,
-        "job_id": job.id,
-        "sent_at": None,
+@dataclass(frozen=True)
+class Invitation:
+    """A mail that puts an entry into a mailbox, or changes it there; the fields are those of the table."""
+
+    scheduled_session_id: UUID
+    consultation_request_id: UUID
+    user_id: UUID
+    party: Party
+    address: str
+    sequence: int
+    content_digest: str | None
+    job_id: UUID
+    is_tentative: bool = False
+
+
+def record_invitation(db: Session, invitation: Invitation, now: datetime) -> None:
+    """Store that an invitation is about to reach a mailbox; from here on it may hold the entry."""
+    box, sequence = SessionMailbox, invitation.sequence
+    values = asdict(invitation) | {"method": InviteMethod.REQUEST, "sent_at": None}
+    key = {
+        "scheduled_session_id": values.pop("scheduled_session_id"),
+        "mailbox": mailbox_key(invitation.address),
     }
-    key = {"scheduled_session_id": job.args.session_id, "mailbox": mailbox_key(address)}
     new = insert(box).values(**key, **values, invited_sequence=sequence, created_at=now)
-    is_same = and_(box.method == InviteMethod.REQUEST, box.user_id == job.args.recipient)
+    is_same = and_(
+        box.method == InviteMethod.REQUEST,
+        box.user_id == invitation.user_id,
+        box.is_tentative == invitation.is_tentative,
+    )
     first = func.least(box.invited_sequence, sequence)
     db.execute(
         new.on_conflict_do_update(
@@ -74,16 +85,17 @@ def record_invitation(
     )
 
 
-def take_for_cancellation(db: Session, job: LeasedJob[SendCancellation], mailbox_id: UUID) -> None:
-    """Store which job is about to remove the event from a mailbox."""
+def take_for_cancellation(db: Session, job: LeasedJob[JobArgs], mailbox_id: UUID) -> None:
+    """Store which job is about to remove the entry from a mailbox."""
     _change(db, SessionMailbox.id == mailbox_id, job_id=job.id)
 
 
 def record_sent(db: Session, job: LeasedJob[JobArgs], method: InviteMethod, now: datetime) -> None:
     """Store that the mail server took the mail of a job, unless a later one was begun meanwhile."""
     values: dict[str, Any] = {"method": method, "sent_at": now, "updated_at": now}
-    if isinstance(job.args, SendCancellation):
-        values["sequence"] = func.greatest(SessionMailbox.sequence, job.args.revision)
+    if method == InviteMethod.CANCEL:
+        sequence = job.args.revision if isinstance(job.args, SendCancellation) else RESOLVED_SEQUENCE
+        values["sequence"] = func.greatest(SessionMailbox.sequence, sequence)
     _change(db, _last_written_by(job), **values)
 
 
@@ -98,9 +110,10 @@ def forget_refused(db: Session, job: LeasedJob[JobArgs]) -> None:
 
 
 def _last_written_by(job: LeasedJob[JobArgs]) -> ColumnElement[bool]:
-    """The mailbox whose last mail is that of the job, found through its session."""
-    box = SessionMailbox
-    return and_(box.scheduled_session_id == job.args.subject_id, box.job_id == job.id)
+    """The mailbox whose last mail is that of the job, found by its entry or, of a notice, its request."""
+    box, args = SessionMailbox, job.args
+    subject = box.consultation_request_id if isinstance(args, SendNotice) else box.scheduled_session_id
+    return and_(subject == args.subject_id, box.job_id == job.id)
 
 
 def _change(db: Session, where: ColumnElement[bool], **values: Any) -> None:
@@ -177,4 +190,15 @@ def is_removal_ordered(db: Session, box: SessionMailbox) -> bool:
         Job.subject_id == box.scheduled_session_id,
         Job.args["mailbox_id"].astext == str(box.id),
         _revision > box.sequence,
+    )
+
+
+def is_removal_unfinished(db: Session, box: SessionMailbox) -> bool:
+    """Whether a cancellation to just this mailbox is ordered and not known to be sent."""
+    return has_job(
+        db,
+        Job.job_type == JobType.SEND_CANCELLATION,
+        Job.subject_id == box.scheduled_session_id,
+        Job.args["mailbox_id"].astext == str(box.id),
+        Job.state.in_(UNFINISHED),
     )

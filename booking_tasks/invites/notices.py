@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.enums import RequestStatus, SessionStatus
+from booking_tasks.invites import confirmation_entries as entries
 from booking_tasks.invites import rules, store
 from booking_tasks.invites.calendar import calendar_part
+from booking_tasks.invites.mailbox_store import take_for_cancellation
+from booking_tasks.invites.removal import reader_at
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Skipped, Snooze
 from booking_tasks.kit.signed_links import Grant
@@ -20,7 +23,7 @@ from booking_tasks.mail.dates import instant_text, span_text
 from booking_tasks.mail.message import Method, compose, message_id
 from booking_tasks.mail.render import one_line, render
 from booking_tasks.mail.store import counterpart_name, mail_recipient, service_name
-from booking_tasks.models import ConsultationRequest
+from booking_tasks.models import ConsultationRequest, SessionMailbox
 from booking_tasks.offers.rules import effective_state
 from booking_tasks.outbox.job_args import NoticeType, SendNotice
 from booking_tasks.requests.confirmation_requests import (
@@ -43,7 +46,8 @@ REPLIES = "replies"
 class _Notice:
     """A notice and its reader; `values` fill its template beside the names of reader and service.
 
-    `entry` is added to the reader's calendar or, with CANCEL as `method`, removed from it.
+    `entry` is added to the reader's calendar or, with CANCEL as `method`, removed from it. `confirmation` is
+    the confirmation request that the notice takes to its consultant, `held_by` the mailbox that it leaves.
     """
 
     type: NoticeType
@@ -52,6 +56,8 @@ class _Notice:
     link: str | None = None
     entry: CalendarCopy | None = None
     method: Method | None = None
+    confirmation: ConfirmationRequest | None = None
+    held_by: SessionMailbox | None = None
 
 
 def compose_notice(
@@ -65,11 +71,28 @@ def compose_notice(
     request = store.request(db, args.request_id)
     if request is None:
         return Skipped("there is no such request")
+    if args.notice == NoticeType.CONFIRMATION_REQUESTED and store.is_request_being_changed(db, request.id):
+        return Snooze("the request is being changed")
     notice = _NOTICES[args.notice](db, ctx, sender, request, args.recipient, args.event_id)
     if not isinstance(notice, _Notice):
         return notice
+    if args.change_id is not None and notice.entry is not None:
+        notice = replace(notice, entry=replace(notice.entry, revised_at=job.due_at))
+    if job.payload is None:
+        _record_mailbox(db, ctx, sender, job, notice)
     service = service_name(db, request.consultation_service_type_id)
     return _compose(sender, job, notice, one_line(service))
+
+
+def _record_mailbox(
+    db: Session, ctx: Context, sender: Sender, job: LeasedJob[SendNotice], notice: _Notice
+) -> None:
+    """Store which mailbox a new mail is about to reach; a repeat sends the bytes that are stored already."""
+    if notice.confirmation is not None:
+        address = notice.reader.mailbox.address
+        entries.record_request(db, sender, job, notice.confirmation, address, notice.entry, ctx.now)
+    if notice.held_by is not None:
+        take_for_cancellation(db, job, notice.held_by.id)
 
 
 def notice_lifetime(db: Session, args: SendNotice) -> tuple[datetime | None, datetime | None]:
@@ -101,11 +124,9 @@ def _confirmation_requested(
     reader = mail_recipient(db, sender, to, ctx.policies)
     requester = counterpart_name(db, request.requester_user_id, reader.language)
     confirmation = None if event is None else confirmation_request(db, event)
-    entry = (
-        _calendar_entry(db, sender, request, confirmation, held.until, reader, requester)
-        if confirmation
-        else None
-    )
+    entry = None
+    if confirmation is not None:
+        entry = entries.entry_for(db, sender, request, confirmation, reader, held.until)
     values = {
         "counterpart": requester,
         "when": span_text(held.start, held.end, reader.time_zone, reader.language),
@@ -115,7 +136,13 @@ def _confirmation_requested(
     }
     link = _answer_link(sender, to, held.until, confirmation.id) if confirmation else None
     return _Notice(
-        NoticeType.CONFIRMATION_REQUESTED, reader, values, link, entry, "REQUEST" if entry else None
+        NoticeType.CONFIRMATION_REQUESTED,
+        reader,
+        values,
+        link,
+        entry,
+        "REQUEST" if entry else None,
+        confirmation,
     )
 
 
@@ -140,6 +167,8 @@ def _confirmation_declined(
     if store.is_confirmation_request_in_flight(db, request.id, to):
         return Snooze("the confirmation request is being sent")
     notice = _confirmation_ended(db, ctx, sender, request, to, event, NoticeType.CONFIRMATION_DECLINED)
+    if not isinstance(notice, _Notice):
+        return notice
     confirmation = _confirmation_before(db, request, to, event)
     by_calendar = confirmation is not None and confirmation.resolved_by == REPLIES
     in_calendar = notice.entry is not None and store.was_confirmation_requested(db, request.id, to)
@@ -155,17 +184,29 @@ def _confirmation_ended(
     to: UUID,
     event: UUID | None,
     type_: NoticeType,
-) -> _Notice:
-    """The notice that ends a confirmation request, with what removes it from the reader's calendar."""
-    reader = mail_recipient(db, sender, to, ctx.policies)
-    requester = counterpart_name(db, request.requester_user_id, reader.language)
+) -> _Notice | Skipped:
+    """The notice that ends a confirmation request, with what removes it from the calendar that has it."""
     confirmation = _confirmation_before(db, request, to, event)
-    entry = (
-        _calendar_entry(db, sender, request, confirmation, ctx.now, reader, requester)
-        if confirmation
-        else None
+    if confirmation is not None and entries.was_removed(db, confirmation):
+        return Skipped("no mailbox holds it")
+    held = entries.holders(db, confirmation) if confirmation is not None else []
+    box = held[0] if held else None
+    reader = (
+        mail_recipient(db, sender, to, ctx.policies)
+        if box is None
+        else reader_at(db, sender, ctx.policies, box)
     )
-    return _Notice(type_, reader, {"counterpart": requester}, entry=entry, method="CANCEL" if entry else None)
+    entry = None
+    if confirmation is not None:
+        entry = entries.entry_for(db, sender, request, confirmation, reader, ctx.now)
+    return _Notice(
+        type_,
+        reader,
+        {"counterpart": counterpart_name(db, request.requester_user_id, reader.language)},
+        entry=entry,
+        method="CANCEL" if entry else None,
+        held_by=box,
+    )
 
 
 def _confirmation_before(
@@ -174,37 +215,6 @@ def _confirmation_before(
     """The last confirmation request to this consultant before the event that ended it."""
     confirmation = latest_confirmation_request(db, request.id, before=event) if event is not None else None
     return confirmation if confirmation is not None and confirmation.consultant_user_id == to else None
-
-
-def _calendar_entry(
-    db: Session,
-    sender: Sender,
-    request: ConsultationRequest,
-    confirmation: ConfirmationRequest,
-    until: datetime,
-    reader: MailRecipient,
-    requester: str,
-) -> CalendarCopy | None:
-    """The calendar entry of a confirmation request, or its end; None where calendars are not read."""
-    if not sender.calendar_replies or confirmation.start is None or confirmation.end is None:
-        return None
-    revised_at = confirmation.requested_at
-    if confirmation.resolved_at is not None:
-        revised_at = max(confirmation.resolved_at, confirmation.requested_at + timedelta(seconds=1))
-    return CalendarCopy(
-        session_id=confirmation.id,
-        revision=0 if confirmation.resolved_at is None else 1,
-        revised_at=revised_at,
-        created_at=confirmation.requested_at,
-        start=confirmation.start,
-        end=confirmation.end,
-        service=service_name(db, request.consultation_service_type_id),
-        recipient=reader,
-        counterpart=requester,
-        join_url=None,
-        details=request.request_details,
-        answer_until=until,
-    )
 
 
 def _time_offered(

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from booking_tasks.context import Context
+from booking_tasks.context import Context, Policies
 from booking_tasks.enums import InviteMethod, SessionStatus
 from booking_tasks.invites import mailbox_store as store
 from booking_tasks.invites.session_mail import compose_session_mail
@@ -88,13 +88,15 @@ def _is_used(db: Session, session: ScheduledSession, mailbox: str) -> bool:
 def _copy_at(
     db: Session, ctx: Context, sender: Sender, session: ScheduledSession, box: SessionMailbox
 ) -> CalendarCopy:
-    """The copy for a mailbox, also when the directory cannot address its owner any more."""
-    policies = ctx.policies
+    return copy_for(db, session, box.user_id, reader_at(db, sender, ctx.policies, box))
+
+
+def reader_at(db: Session, sender: Sender, policies: Policies, box: SessionMailbox) -> MailRecipient:
+    """The owner of a mailbox as its reader, also when the directory cannot address them any more."""
     try:
         reader = mail_recipient(db, sender, box.user_id, policies)
         name = reader.mailbox.name
     except AwaitedDataError:
         zone, language = zone_of("", policies.default_time_zone), language_of("", policies.default_language)
         reader, name = MailRecipient(Mailbox("", box.address), zone, language), ""
-    reader = replace(reader, mailbox=Mailbox(name, box.address))
-    return copy_for(db, session, box.user_id, reader)
+    return replace(reader, mailbox=Mailbox(name, box.address))

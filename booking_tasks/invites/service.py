@@ -13,6 +13,7 @@ from booking_tasks.enums import InviteMethod, Party
 from booking_tasks.invites import mailbox_store as boxes
 from booking_tasks.invites import removal, rules, store
 from booking_tasks.invites.calendar import content_digest
+from booking_tasks.invites.confirmation_entries import compose_tentative_removal
 from booking_tasks.invites.session_mail import compose_session_mail
 from booking_tasks.jobs import store as jobs
 from booking_tasks.jobs.rules import LeasedJob
@@ -22,7 +23,14 @@ from booking_tasks.mail.calendar_copy import CalendarCopy, Sender
 from booking_tasks.mail.store import absence_step_state, calendar_copy, session_times
 from booking_tasks.mail.waiting import hold_for_absence
 from booking_tasks.models import ScheduledSession, SessionMailbox
-from booking_tasks.outbox.job_args import JobArgs, JobType, SendCancellation, SendInvite
+from booking_tasks.outbox.job_args import (
+    JobArgs,
+    JobType,
+    NoticeType,
+    SendCancellation,
+    SendInvite,
+    SendNotice,
+)
 from booking_tasks.sessions.answers import answer_of
 
 
@@ -56,9 +64,25 @@ def compose_invite(
     if _is_shown(db, session, box, digest, since):
         return Skipped("the mailbox shows this already")
     changed = _is_update(db, session, recipient, box)
-    address = copy.recipient.mailbox.address
-    boxes.record_invitation(db, job, party, address, session.revision, digest, ctx.now)
+    if job.payload is None:
+        boxes.record_invitation(db, _invitation(session, job, party, copy, digest), ctx.now)
     return compose_session_mail(copy, sender, job, "REQUEST", "update" if changed else "invite")
+
+
+def _invitation(
+    session: ScheduledSession, job: LeasedJob[SendInvite], party: Party, copy: CalendarCopy, digest: str
+) -> boxes.Invitation:
+    """What a new mail puts into a mailbox; a repeat sends the bytes whose mailbox is stored already."""
+    return boxes.Invitation(
+        scheduled_session_id=session.id,
+        consultation_request_id=session.consultation_request_id,
+        user_id=job.args.recipient,
+        party=party,
+        address=copy.recipient.mailbox.address,
+        sequence=session.revision,
+        content_digest=digest,
+        job_id=job.id,
+    )
 
 
 def _is_shown(
@@ -83,13 +107,16 @@ def _no_session(db: Session, session_id: UUID) -> Skipped | Snooze:
 def _held_by(
     db: Session, session: ScheduledSession, copy: CalendarCopy, recipient: UUID
 ) -> SessionMailbox | None:
-    """The recipient's mailbox, if it may hold the event."""
+    """The recipient's mailbox, if it may hold the event of the session."""
     mailbox = mailbox_key(copy.recipient.mailbox.address)
     return next(
         (
             box
             for box in boxes.mailboxes(db, session.id)
-            if box.mailbox == mailbox and box.user_id == recipient and box.method == InviteMethod.REQUEST
+            if box.mailbox == mailbox
+            and box.user_id == recipient
+            and box.method == InviteMethod.REQUEST
+            and not box.is_tentative
         ),
         None,
     )
@@ -110,7 +137,7 @@ def compose_cancellation(
     """Compose the cancellation for a person who was invited; snooze while that invitation is being sent."""
     session = store.session(db, job.args.session_id)
     if session is None:
-        return Skipped("there is no such session")
+        return compose_tentative_removal(db, ctx, sender, job)
     if job.args.mailbox_id is not None:
         return removal.compose_removal(db, ctx, sender, session, job)
     return _cancellation(db, ctx, sender, session, job)
@@ -154,15 +181,22 @@ def session_mail_lifetime(
 
 
 def record_sent(db: Session, ctx: Context, job: LeasedJob[JobArgs]) -> None:
-    """Store that the mail server took an invitation or a cancellation."""
-    is_invite = job.job_type == JobType.SEND_INVITE
-    boxes.record_sent(db, job, InviteMethod.REQUEST if is_invite else InviteMethod.CANCEL, ctx.now)
+    """Store that the mail server took an invitation, a cancellation, or a notice with an entry."""
+    method = InviteMethod.REQUEST if _invites(job.args) else InviteMethod.CANCEL
+    boxes.record_sent(db, job, method, ctx.now)
 
 
 def record_failure(db: Session, job: LeasedJob[JobArgs]) -> None:
     """Forget a mailbox that certainly got nothing: no earlier try was sent, and the last one was refused."""
-    if job.job_type == JobType.SEND_INVITE and job.send_attempts == 0:
+    if _invites(job.args) and job.send_attempts == 0:
         boxes.forget_refused(db, job)
+
+
+def _invites(args: JobArgs) -> bool:
+    """Whether the mail of a job adds an entry to a calendar, or changes it."""
+    if isinstance(args, SendNotice):
+        return args.notice == NoticeType.CONFIRMATION_REQUESTED
+    return isinstance(args, SendInvite)
 
 
 def _as_known_to_former(db: Session, copy: CalendarCopy, event_id: UUID) -> CalendarCopy:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from booking_tasks.enums import JobState, SlotStatus, StepState
@@ -22,6 +23,7 @@ from booking_tasks.models import (
 )
 from booking_tasks.outbox.event_types import EventType
 from booking_tasks.outbox.job_args import JobType, NoticeType
+from booking_tasks.requests.confirmation_requests import ConfirmationRequest
 
 _revision = Job.args["revision"].as_integer()
 
@@ -163,6 +165,53 @@ def was_confirmation_requested(db: Session, request_id: UUID, consultant_user_id
         *_confirmation_notices(request_id, consultant_user_id),
         Job.send_attempts > 0,
     )
+
+
+@dataclass(frozen=True)
+class ConfirmationNotices:
+    """The mails of one confirmation request: when the last was due, and whether one was refused or waits."""
+
+    last_due: datetime | None
+    were_refused: bool
+    are_waiting: bool
+
+
+def confirmation_notices(db: Session, confirmation: ConfirmationRequest) -> ConfirmationNotices:
+    """What became of the mails that took a confirmation request to its consultant."""
+    row = db.execute(
+        select(
+            func.max(Job.due_at),
+            func.bool_or(Job.state == JobState.DEAD),
+            # With a payload the same bytes go out again, to the address of then.
+            func.bool_or(and_(Job.state == JobState.WAITING, Job.payload.is_(None))),
+        ).where(
+            *_confirmation_notices(confirmation.request_id, confirmation.consultant_user_id),
+            Job.args["event_id"].astext == str(confirmation.id),
+        )
+    ).one()
+    return ConfirmationNotices(row[0], bool(row[1]), bool(row[2]))
+
+
+def requests_to_confirm(db: Session, consultant_user_id: UUID, now: datetime) -> list[UUID]:
+    """The requests for which time of a consultant is held, in order of ids."""
+    slot = AvailabilitySlot
+    found = select(slot.consultation_request_id).where(
+        slot.consultant_user_id == consultant_user_id,
+        slot.status == SlotStatus.HELD,
+        slot.start_time > now,
+        slot.consultation_request_id.is_not(None),
+    )
+    return sorted({one for one in db.execute(found).scalars() if one is not None})
+
+
+def is_request_being_changed(db: Session, request_id: UUID) -> bool:
+    """Keep the request as it is until this transaction ends; True when another one is changing it."""
+    kept = db.execute(
+        select(ConsultationRequest.id)
+        .where(ConsultationRequest.id == request_id)
+        .with_for_update(read=True, key_share=True, skip_locked=True)
+    )
+    return kept.first() is None
 
 
 def is_confirmation_request_in_flight(db: Session, request_id: UUID, consultant_user_id: UUID) -> bool:

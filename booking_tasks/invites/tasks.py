@@ -23,8 +23,8 @@ from booking_tasks.mail.handler import EmailHandler, sender_of
 from booking_tasks.outbox.job_args import ArgsT, SendCancellation, SendInvite, SendNotice, UpdateInvites
 
 
-class SessionMailHandler(EmailHandler[ArgsT]):
-    """Sends mail about sessions, and stores what each mailbox holds."""
+class EntryMailHandler(EmailHandler[ArgsT]):
+    """Sends mail with calendar entries, and stores what each mailbox holds."""
 
     def record(self, db: Session, ctx: Context, job: LeasedJob[ArgsT], result: object) -> None:
         record_sent(db, ctx, job)
@@ -49,16 +49,16 @@ def update_invites() -> int:
 @app.task(name=TASK_PREFIX + "send_invite")
 def send_invite() -> int:
     """Invite or update one side of each session whose invitation is due."""
-    return run_due(SendInvite, SessionMailHandler(compose_invite, session_mail_lifetime))
+    return run_due(SendInvite, EntryMailHandler(compose_invite, session_mail_lifetime))
 
 
 @app.task(name=TASK_PREFIX + "send_cancellation")
 def send_cancellation() -> int:
     """Remove cancelled sessions from the calendars of the people who were invited."""
-    return run_due(SendCancellation, SessionMailHandler(compose_cancellation, session_mail_lifetime))
+    return run_due(SendCancellation, EntryMailHandler(compose_cancellation, session_mail_lifetime))
 
 
 @app.task(name=TASK_PREFIX + "send_notice")
 def send_notice() -> int:
     """Notify people of the result of a request, or that it waits for their answer."""
-    return run_due(SendNotice, EmailHandler(compose_notice, notice_lifetime))
+    return run_due(SendNotice, EntryMailHandler(compose_notice, notice_lifetime))

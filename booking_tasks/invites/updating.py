@@ -14,6 +14,7 @@ from booking_tasks.context import Context
 from booking_tasks.enums import InviteMethod, JobState, Party, SessionStatus
 from booking_tasks.invites import mailbox_store as store
 from booking_tasks.invites.calendar import content_digest
+from booking_tasks.invites.confirmation_entries import move_entries
 from booking_tasks.jobs.rules import LeasedJob
 from booking_tasks.jobs.steps import Finished, Snooze
 from booking_tasks.kit.addresses import mailbox_key
@@ -33,20 +34,28 @@ from booking_tasks.sessions.store import locked_session
 
 #: How many sessions one job changes, so that none is locked for long; the next job continues behind them.
 _PART = 50
+#: Before the first session.
+_FIRST = UUID(int=0)
 #: How often a session is looked at again that an absence plan is about to change.
 _AGAIN = timedelta(minutes=1)
 #: Two revisions lie so far apart that a cancellation to the former mailbox fits between them (DTSTAMP).
 _REVISION_STEP = timedelta(seconds=2)
 
 _BEGUN = (JobState.DONE, JobState.DEAD, JobState.UNCERTAIN)
-_UNFINISHED = (JobState.WAITING, JobState.LEASED, JobState.SENDING)
 
 
 def update_invites(
     db: Session, ctx: Context, sender: Sender, job: LeasedJob[UpdateInvites]
 ) -> Finished | Snooze:
-    """Update the invitations of the sessions ahead that show a person or a service type."""
+    """Update the invitations of the sessions ahead that show a person or a service type.
+
+    The open confirmation requests of a consultant come first: they may become sessions meanwhile.
+    """
     args = job.args
+    if args.after is None and move_entries(db, ctx, sender, args.changed_id):
+        # Requests and sessions are locked in different transactions: elsewhere sessions are locked first.
+        _continue(db, ctx, args, _FIRST)
+        return Finished()
     found = store.sessions_ahead(db, args.changed_id, ctx.now, args.after, _PART)
     is_held = False
     for session_id in found:
@@ -60,9 +69,14 @@ def update_invites(
     if is_held:
         return Snooze("an absence plan is about to change a session", _AGAIN)
     if len(found) == _PART:
-        later = NewJob(UpdateInvites(args.changed_id, args.change_id, found[-1]), ctx.now)
-        wake_after_commit(db, {one.job_type for one in outbox_store.insert_jobs(db, [later])})
+        _continue(db, ctx, args, found[-1])
     return Finished()
+
+
+def _continue(db: Session, ctx: Context, args: UpdateInvites, after: UUID) -> None:
+    """Order the update of the sessions behind this one."""
+    later = NewJob(UpdateInvites(args.changed_id, args.change_id, after), ctx.now)
+    wake_after_commit(db, {one.job_type for one in outbox_store.insert_jobs(db, [later])})
 
 
 def _update(db: Session, ctx: Context, sender: Sender, session: ScheduledSession) -> None:
@@ -140,7 +154,9 @@ def _revise(
 ) -> None:
     before, earlier = {"revision": session.revision}, session.revised_at
     # An invitation of this revision that is not sent yet would be superseded: it goes out with the new one.
-    carried = {who for who in sides if store.has_invite(db, session.id, who, session.revision, _UNFINISHED)}
+    carried = {
+        who for who in sides if store.has_invite(db, session.id, who, session.revision, store.UNFINISHED)
+    }
     revise(session, ctx)
     session.revised_at = max(session.revised_at, earlier + _REVISION_STEP)
     db.flush()

@@ -227,7 +227,8 @@ class SendCancellation(JobArgs):
 
     `reassignment_id` is the event that gave the session to another consultant, when the recipient is the
     one who had it before. `mailbox_id` is a mailbox that the recipient does not use any more; it alone is
-    written to.
+    written to. While a confirmation request is open, `session_id` is its id, which the session will take, and
+    `change_id` tells two changes of an address apart.
     """
 
     job_type = JobType.SEND_CANCELLATION
@@ -237,6 +238,7 @@ class SendCancellation(JobArgs):
     recipient: UUID
     reassignment_id: UUID | None = None
     mailbox_id: UUID | None = None
+    change_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,10 @@ class SendReminder(JobArgs):
 
 @dataclass(frozen=True)
 class SendNotice(JobArgs):
-    """Write to one person about a request; `event_id` is the event that the notice is about."""
+    """Write to one person about a request; `event_id` is the event that the notice is about.
+
+    `change_id` is set when a confirmation request goes to another mailbox, and tells two such changes apart.
+    """
 
     job_type = JobType.SEND_NOTICE
 
@@ -261,6 +266,7 @@ class SendNotice(JobArgs):
     recipient: UUID
     notice: NoticeType
     event_id: UUID | None = None
+    change_id: UUID | None = None
 
 
 @dataclass(frozen=True)

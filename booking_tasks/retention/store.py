@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from booking_tasks.enums import JobState, StepState
+from booking_tasks.enums import JobState, RequestStatus, StepState
 from booking_tasks.models import (
     AbsencePlan,
     AbsencePlanStep,
@@ -20,6 +20,7 @@ from booking_tasks.models import (
     AttendanceEvidence,
     Base,
     ConsultantLeave,
+    ConsultationRequest,
     DeadLetter,
     Event,
     InboxMessage,
@@ -75,15 +76,15 @@ def delete_evidence(db: Session, age: timedelta, limit: int) -> int:
 
 
 def delete_mailboxes(db: Session, before: datetime, limit: int) -> int:
-    """Delete what mailboxes hold of ended sessions, last written to before an instant; returns how many."""
-    box = SessionMailbox
+    """Delete what mailboxes hold of what has ended, last written to before an instant; returns how many."""
+    box, session, request = SessionMailbox, ScheduledSession, ConsultationRequest
+    is_open = exists().where(session.id == box.scheduled_session_id, session.status.in_(OPEN))
+    is_to_confirm = exists().where(
+        request.id == box.consultation_request_id, request.status == RequestStatus.PENDING_CONFIRMATION
+    )
     old = (
         select(box.id)
-        .join(ScheduledSession, ScheduledSession.id == box.scheduled_session_id)
-        .where(
-            func.coalesce(box.updated_at, box.created_at) < before,
-            ScheduledSession.status.not_in(OPEN),
-        )
+        .where(func.coalesce(box.updated_at, box.created_at) < before, ~is_open, ~is_to_confirm)
         .order_by(box.created_at)
     )
     return _delete(db, box, (box.id,), old, limit)

@@ -13,17 +13,20 @@ from sqlalchemy.orm import Session
 from booking_tasks.catalogue.directory import upsert_user
 from booking_tasks.context import Context
 from booking_tasks.contracts import UpsertUser
+from booking_tasks.invites.notices import compose_notice
 from booking_tasks.invites.service import compose_invite
 from booking_tasks.invites.updating import update_invites
 from booking_tasks.jobs.steps import Finished, Skipped, Snooze
 from booking_tasks.kit.database import transaction
 from booking_tasks.models import DirectoryUser, Job, ScheduledSession, SessionMailbox
 from booking_tasks.outbox.job_args import SendInvite, UpdateInvites
+from booking_tasks.requests.store import locked_request
 from tests.builders import NOW
 from tests.concurrent_transactions import overtaken
 from tests.invites.mailboxes import NEW, SENDER
+from tests.invites.test_tentative_mailboxes import OLD, Confirming
 from tests.mail.ledger import change, committed_session
-from tests.sample_jobs import leased_job
+from tests.sample_jobs import leased_job, leased_row
 
 pytestmark = pytest.mark.usefixtures("own_database", "valkey")
 
@@ -77,6 +80,51 @@ def test_an_invitation_that_is_being_composed_is_removed_from_the_old_mailbox(
         invites = [args["revision"] for job_type, args in ordered if job_type == "send_invite"]
     assert removals == [str(box.id)]
     assert invites == [1]
+
+
+@pytest.fixture
+def confirming() -> Confirming:
+    with transaction() as db:
+        scenario = Confirming(db, CTX)
+        db.expunge_all()
+    return scenario
+
+
+def _compose_request(db: Session, confirming: Confirming) -> Any:
+    found = select(Job).where(Job.job_type == "send_notice", Job.subject_id == confirming.request.id)
+    row = db.scalars(found).one()
+    row.state, row.lease_token, row.lease_until = "leased", uuid4(), LATER.now
+    return compose_notice(db, CTX, SENDER, leased_row(row))
+
+
+def test_a_confirmation_request_that_is_being_composed_moves_to_the_new_mailbox(
+    confirming: Confirming,
+) -> None:
+    def compose(db: Session) -> None:
+        assert isinstance(_compose_request(db, confirming), bytes)
+        with transaction() as other:
+            upsert_user(other, CTX, confirming.address_command(NEW))
+
+    def update(db: Session) -> Any:
+        return update_invites(db, LATER, SENDER, leased_job(UpdateInvites(confirming.who, uuid4())))
+
+    assert overtaken(compose, update) == Finished()
+
+    with transaction() as db:
+        [box] = db.scalars(select(SessionMailbox))
+        ordered = db.scalars(select(Job.args).where(Job.args["change_id"].astext.is_not(None))).all()
+        moved = [args for args in ordered if args.get("changed_id") is None]
+    assert box.address == OLD
+    assert sorted(args.get("mailbox_id") or args["notice"] for args in moved) == sorted(
+        [str(box.id), "confirmation_requested"]
+    )
+
+
+def test_a_confirmation_request_waits_while_its_request_is_being_changed(confirming: Confirming) -> None:
+    with transaction() as db:
+        assert locked_request(db, confirming.request.id) is not None
+        with transaction() as other:
+            assert isinstance(_compose_request(other, confirming), Snooze)
 
 
 def test_an_invitation_waits_while_its_session_is_being_updated(session: ScheduledSession) -> None:

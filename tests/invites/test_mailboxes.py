@@ -147,6 +147,22 @@ def test_an_address_that_changes_while_the_invitation_is_sent_loses_the_event(un
     assert unsent.holders([*sent, mail]) == {NEW}
 
 
+def test_a_repeat_of_the_same_bytes_leaves_the_record_of_where_they_went(unsent: World) -> None:
+    unsent.db.add(job_row(SendInvite(unsent.session.id, 0, unsent.session.requester_user_id)))
+    unsent.db.flush()
+    [row] = unsent.waiting("send_invite")
+    mail = unsent.begin(row)
+    assert mail is not None
+    row.payload = b"the mail of the first try, whose result is not known"
+    unsent.move_to(NEW)
+    assert unsent.begin(row) is not None
+    [box] = unsent.db.scalars(select(SessionMailbox))
+    assert box.mailbox == OLD
+
+    unsent.deliver()
+    assert unsent.holders([*unsent.mails, mail]) == {NEW}
+
+
 def test_both_sides_may_change_at_once(world: World) -> None:
     world.move_to(NEW)
     world.person(world.session.consultant_user_id, email="okafor@example.net")

@@ -57,9 +57,10 @@ _OLD: dict[str, tuple[str, str, str]] = {
         ", scheduled_sessions WHERE status = 'completed'",
     ),
     "session_mailboxes": (
-        "session_mailboxes (scheduled_session_id, user_id, party, mailbox, address, method, sequence,"
-        " invited_sequence, created_at)",
-        f"id, requester_user_id, 'requester', n || '@x.org', n || '@x.org', 'REQUEST', 0, 0, {_AGO}",
+        "session_mailboxes (scheduled_session_id, consultation_request_id, user_id, party, mailbox, address,"
+        " method, sequence, invited_sequence, created_at)",
+        "id, consultation_request_id, requester_user_id, 'requester', n || '@x.org', n || '@x.org',"
+        f" 'REQUEST', 0, 0, {_AGO}",
         ", scheduled_sessions WHERE status = 'completed'",
     ),
     "leaves": (

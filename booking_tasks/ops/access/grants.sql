@@ -359,7 +359,8 @@ BEGIN
                '),
                ('session_mailboxes', '
                     id, scheduled_session_id, user_id, party, method, sequence,
-                    invited_sequence, job_id, sent_at, created_at, updated_at
+                    invited_sequence, job_id, sent_at, created_at, updated_at,
+                    consultation_request_id, is_tentative
                '),
                ('specialization_aliases', '
                     alias, specialization, created_at

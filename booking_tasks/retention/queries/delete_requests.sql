@@ -63,7 +63,10 @@ evidence AS (
 ),
 
 mailboxes AS (
-    DELETE FROM session_mailboxes WHERE scheduled_session_id IN (SELECT held.id FROM held)
+    DELETE FROM session_mailboxes
+    WHERE
+        consultation_request_id IN (SELECT gone.id FROM gone)
+        OR scheduled_session_id IN (SELECT held.id FROM held)
 ),
 
 offers AS (
