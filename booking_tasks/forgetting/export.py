@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, String, cast, or_, select
+from sqlalchemy import ColumnElement, String, cast, inspect, or_, select, text
 from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.contracts import ExportUser, ExportUserOutcome
+from booking_tasks.forgetting.block_ranges import block_ranges
 from booking_tasks.models import (
     AbsencePlan,
     AbsencePlanStep,
@@ -50,12 +51,17 @@ _OF_CONSULTANTS = (
     AssignmentCredit,
     AbsencePlan,
 )
+#: Tables that are read from end to end, because no index leads to a person.
+_LARGE = (Event, Job, InboxMessage, AssignmentDecision)
 #: Columns that give access to something, or are bytes of a mail.
 _SECRET = frozenset({"password", "url", "hold_token", "lease_token", "payload", "body_hash"})
 
 
 def export_user(db: Session, ctx: Context, query: ExportUser) -> ExportUserOutcome:
-    """Return all rows about a person by table; tables without such a row are left out."""
+    """Return all rows about a person by table; tables without such a row are left out.
+
+    It needs one snapshot (`unit_of_work`).
+    """
     tables: dict[str, tuple[dict[str, Any], ...]] = {}
     truncated: list[str] = []
     for model, condition in _about(query.user_id):
@@ -114,7 +120,25 @@ def _traffic(who: UUID) -> Iterator[tuple[type[Base], ColumnElement[bool]]]:
 
 def _rows(db: Session, model: type[Base], condition: ColumnElement[bool]) -> list[dict[str, Any]]:
     """The latest rows, one more than the most; secrets are left out."""
+    if model in _LARGE:
+        condition = _is_one_of_the_latest(db, model, condition)
     columns = [one for one in model.__table__.c if one.name not in _SECRET]
     latest = [one.desc() for one in model.__table__.c if one.primary_key]
     found = select(*columns).where(condition).order_by(*latest).limit(MOST_ROWS + 1)
     return [dict(row) for row in db.execute(found).mappings()]
+
+
+def _is_one_of_the_latest(
+    db: Session, model: type[Base], condition: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    """The rows of a large table that fulfil the condition, found range by range."""
+    (key,) = inspect(model).primary_key
+    found = select(key).where(
+        text(f"{model.__tablename__}.ctid >= CAST(:first AS tid)"),
+        text(f"{model.__tablename__}.ctid < CAST(:behind AS tid)"),
+        condition,
+    )
+    ids: list[UUID] = []
+    for bounds in block_ranges(db, model.__tablename__):
+        ids = sorted([*ids, *db.execute(found, bounds).scalars()])[-MOST_ROWS - 1 :]
+    return key.in_(ids)

@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Session
 
 from booking_tasks.enums import RequestStatus, SessionStatus, SlotStatus, StepState, Target
+from booking_tasks.forgetting.block_ranges import block_ranges
 from booking_tasks.kit.ids import uuid7
 from booking_tasks.models import (
     AbsencePlan,
@@ -81,7 +82,6 @@ _OF_ANYBODY = (
 )
 _OF_A_CONSULTANT = (
     query(__package__, "rename_consultant_in_requests"),
-    query(__package__, "rename_consultant_in_decisions"),
     query(__package__, "rename_consultant_in_credits"),
     query(__package__, "rename_consultant_in_balances"),
     query(__package__, "delete_hours"),
@@ -156,7 +156,7 @@ def trace(db: Session, user_id: UUID, message_id: UUID) -> PersonTrace:
         "requests": requests,
         "sessions": sessions,
     }
-    messages = db.execute(_typed(query(__package__, "messages_naming")), values).scalars().all()
+    messages = _found(db, "inbox", query(__package__, "messages_naming"), values)
     return PersonTrace(
         user_id=user_id,
         message_id=message_id,
@@ -175,8 +175,17 @@ def trace(db: Session, user_id: UUID, message_id: UUID) -> PersonTrace:
         ),
         plans=_ids(db, AbsencePlan.id, AbsencePlan.consultant_user_id == user_id),
         messages=messages,
-        events=db.execute(_typed(query(__package__, "events_naming")), values).scalars().all(),
+        events=_found(db, "events", query(__package__, "events_naming"), values),
     )
+
+
+def _found(db: Session, table: str, statement: TextClause, values: dict[str, Any]) -> list[UUID]:
+    """The ids that a statement finds in the ranges of a table."""
+    return [
+        one
+        for bounds in block_ranges(db, table)
+        for one in db.execute(_typed(statement), values | bounds).scalars()
+    ]
 
 
 def has_sessions_to_serve(db: Session, user_id: UUID) -> bool:
@@ -262,6 +271,9 @@ def erase(db: Session, found: PersonTrace, person_id: UUID, now: datetime, refus
 def _erase_consultant(db: Session, user_id: UUID, values: dict[str, Any]) -> None:
     for statement in _OF_A_CONSULTANT:
         db.execute(_typed(statement), values)
+    in_decisions = _typed(query(__package__, "rename_consultant_in_decisions"))
+    for bounds in block_ranges(db, "assignment_decisions"):
+        db.execute(in_decisions, values | bounds)
     for model in (*_DECLARED, Consultant):
         db.execute(_of_consultant(model, user_id))
 

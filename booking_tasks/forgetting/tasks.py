@@ -7,4 +7,4 @@ from booking_tasks.forgetting import export, service
 from booking_tasks.inbox.receiver import accepts, answers
 
 forget_user = accepts(ForgetUser, one_snapshot=True)(service.forget_user)
-export_user = answers(ExportUser)(export.export_user)
+export_user = answers(ExportUser, one_snapshot=True)(export.export_user)

@@ -90,12 +90,17 @@ def accepts(
 
 def answers(
     contract: type[QueryT],
+    *,
+    one_snapshot: bool = False,
 ) -> Callable[[Callable[[Session, Context, QueryT], UseCaseOutcomeT]], Any]:
-    """Make a use case that changes nothing the public task of a query."""
+    """Make a use case that changes nothing the public task of a query.
+
+    With `one_snapshot` it sees the rows of one instant (`unit_of_work`).
+    """
 
     def register(use_case: Callable[[Session, Context, QueryT], UseCaseOutcomeT]) -> Any:
         def answer(query: QueryT) -> dict[str, Any]:
-            with unit_of_work("query", contract.queue) as (db, ctx):
+            with unit_of_work("query", contract.queue, one_snapshot=one_snapshot) as (db, ctx):
                 db.execute(text("SET TRANSACTION READ ONLY"))
                 return use_case(db, ctx, query).model_dump(mode="json")
 

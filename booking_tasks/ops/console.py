@@ -52,13 +52,15 @@ About = Annotated[
 
 
 @contextmanager
-def read_only_transaction() -> Iterator[Session]:
-    """Open a transaction that can only read."""
+def read_only_transaction(*, one_snapshot: bool = False) -> Iterator[Session]:
+    """Open a transaction that can only read; with `one_snapshot` it sees the rows of one instant."""
     from sqlalchemy import text
 
     from booking_tasks.kit.database import transaction
 
     with transaction() as db:
+        if one_snapshot:
+            db.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         db.execute(text("SET TRANSACTION READ ONLY"))
         yield db
 

@@ -44,7 +44,7 @@ def export(user: UserId) -> None:
     from booking_tasks.kit import clock
     from booking_tasks.ops.console import read_only_transaction
 
-    with read_only_transaction() as db:
+    with read_only_transaction(one_snapshot=True) as db:
         ctx = Context(now=clock.now(db), actor="operator", entry_point=ENTRY_POINT)
         found = export_user(db, ctx, ExportUser(user_id=user))
     typer.echo(found.model_dump_json(indent=2))

@@ -1,7 +1,9 @@
--- The messages that name a person or their requests and sessions, and the commands to forget nobody.
+-- The messages that name a person or their requests and sessions, and the commands to forget nobody; in a range
+-- of blocks.
 SELECT message_id FROM inbox
 WHERE
-    message_id <> :message AND task <> 'forget_user'
+    ctid >= CAST(:first AS tid) AND ctid < CAST(:behind AS tid)
+    AND message_id <> :message AND task <> 'forget_user'
     AND (
         lower(body::text) LIKE :pattern OR outcome::text LIKE :pattern
         OR body ->> 'request_id' = ANY(CAST(:requests AS text[]))
