@@ -37,17 +37,11 @@ KNOBS = {
 }
 
 
-#: For tests that run whole on Valkey in every run, and on RabbitMQ in `make faults`.
-EITHER_BROKER = pytest.mark.parametrize(
-    "broker",
-    ["valkey", pytest.param("rabbitmq", marks=[pytest.mark.rabbitmq, pytest.mark.long])],
-    indirect=True,
+@pytest.fixture(
+    params=["valkey", pytest.param("rabbitmq", marks=[pytest.mark.rabbitmq, pytest.mark.long])],
 )
-
-
-@pytest.fixture(params=["valkey", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
 def broker(request: pytest.FixtureRequest) -> dict[str, str]:
-    """The settings of each broker in turn."""
+    """The settings of each broker in turn: Valkey in every run, RabbitMQ in `make faults`."""
     if request.param == "valkey":
         return {}
     return {"CELERY_BROKER_URL": request.getfixturevalue("rabbitmq")}
@@ -109,7 +103,6 @@ def kept_running(start: Callable[[], ServiceProcess]) -> Iterator[list[ServicePr
         yield started
 
 
-@EITHER_BROKER
 def test_a_message_that_kills_a_worker_without_a_pool_ends_three_of_them_and_no_more(
     service: RunningService,
 ) -> None:
@@ -131,7 +124,6 @@ def test_a_message_that_kills_a_worker_without_a_pool_ends_three_of_them_and_no_
     assert [worker.running for worker in workers] == [False] * 3 + [True]
 
 
-@EITHER_BROKER
 def test_a_message_whose_run_never_returns_is_ended_at_the_time_limit_and_gives_its_slot_back(
     open_service: Open, broker: dict[str, str]
 ) -> None:

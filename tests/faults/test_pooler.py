@@ -49,7 +49,7 @@ def advisory_locks(service: RunningService) -> int:
     return int(row[0])
 
 
-@pytest.mark.parametrize("count", [30, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [12, pytest.param(60, marks=pytest.mark.long)])
 def test_whole_bookings_many_at_once(service: RunningService, count: int) -> None:
     """From the request to the verdict after the session, with mails, rooms and reminders."""
     service.call(service.requests(count, random.Random(12)))

@@ -18,6 +18,9 @@ from tests.faults.running_service import PATIENT, TUESDAY, Nuisance, RunningServ
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
+#: The requests that run while a server is struck again and again.
+_STRUCK = 36
+
 
 @pytest.fixture
 def service(servers: Servers) -> Iterator[RunningService]:
@@ -40,13 +43,13 @@ def all_is_well(service: RunningService, requests: int, *, stream_kept: bool = T
 
 
 @pytest.mark.timeout(900)  # a slow machine may take its time: what counts is that it gets there
-@pytest.mark.parametrize("count", [90, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [60, pytest.param(300, marks=pytest.mark.long)])
 def test_workers_killed_at_random_while_requests_run(
     service: RunningService, servers: Servers, count: int
 ) -> None:
     storm = Storm(service, servers, random.Random(1), {"child": 8, "worker": 1})
     # A worker does some work before it dies, however long it takes to come up.
-    with storm.over(answers=4):
+    with storm.over(answers=3):
         service.call(service.requests(count, storm.chance), seconds=600)
     storm.revive()
     service.calm()
@@ -59,9 +62,9 @@ def test_workers_killed_at_random_while_requests_run(
 def struck(
     service: RunningService, blow: Callable[[], None], answers: int, seed: int, pause: float = 0.05
 ) -> int:
-    """60 requests, with a blow whenever so many more are answered, until all is calm; how many blows."""
+    """Requests, with a blow whenever so many more are answered, until all is calm; how many blows."""
     with Nuisance(blow, lambda: pause, due=service.every(answers)) as blows:
-        service.call(service.requests(60, random.Random(seed)))
+        service.call(service.requests(_STRUCK, random.Random(seed)))
     service.calm()
     return blows.count
 
@@ -72,7 +75,7 @@ def test_the_broker_emptied_while_requests_run(patient_service: RunningService, 
             redis.flushall()
 
     assert struck(patient_service, empty, answers=1, seed=2, pause=0.3) >= 3
-    assert all_is_well(patient_service, 60, stream_kept=False).uncertain == 0
+    assert all_is_well(patient_service, _STRUCK, stream_kept=False).uncertain == 0
 
 
 def test_the_broker_killed_while_requests_run(patient_service: RunningService, servers: Servers) -> None:
@@ -83,8 +86,8 @@ def test_the_broker_killed_while_requests_run(patient_service: RunningService, s
         servers.valkey.start()
 
     # Workers come back to it within seconds: killed by the clock, it might never be there when they look.
-    assert struck(patient_service, kill, answers=12, seed=6) >= 2
-    assert all_is_well(patient_service, 60).uncertain == 0
+    assert struck(patient_service, kill, answers=8, seed=6) >= 2
+    assert all_is_well(patient_service, _STRUCK).uncertain == 0
 
 
 def test_the_database_restarted_at_once_while_requests_run(service: RunningService, servers: Servers) -> None:
@@ -94,7 +97,7 @@ def test_the_database_restarted_at_once_while_requests_run(service: RunningServi
 
     # By the work that is done, not by the clock: on a slow machine one message would be met by three of them.
     assert struck(service, restart, answers=8, seed=3) >= 3
-    all_is_well(service, 60)
+    all_is_well(service, _STRUCK)
 
 
 @pytest.mark.long

@@ -47,10 +47,10 @@ def live_with(service: RunningService, wakeups: str) -> None:
     service.stack.beat()
     service.wait_ready()
 
-    service.call(service.requests(12, random.Random(6)))
+    service.call(service.requests(8, random.Random(6)))
     service.calm()
     service.live_through(TUESDAY + timedelta(days=3), hop=timedelta(hours=24))
 
     ledger = examined(service)
     assert ledger.wrong == ()
-    assert (ledger.accepted, ledger.uncertain, ledger.dead) == (12, 0, 0)
+    assert (ledger.accepted, ledger.uncertain, ledger.dead) == (8, 0, 0)
