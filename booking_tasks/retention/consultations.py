@@ -34,6 +34,7 @@ ENDED = (RequestStatus.CANCELLED, RequestStatus.COMPLETED, RequestStatus.REJECTE
 
 _DELETE_REQUESTS = query(__package__, "delete_requests")
 _DELETE_CREDITS = query(__package__, "delete_credits")
+_REMOVE_UNKNOWN_CANDIDATES = query(__package__, "remove_unknown_candidates")
 _LOCK_POOL = text("SELECT count(*) FROM lock_pool_v1(:pool, :now)")
 
 
@@ -84,6 +85,16 @@ def delete_decisions(db: Session, age: timedelta, limit: int) -> int:
     old = select(AssignmentDecision.id).where(AssignmentDecision.id < first_id_of(now - age), has_ended)
     chosen = _locked(old.order_by(AssignmentDecision.id), AssignmentDecision, limit)
     return _deleted(db, delete(AssignmentDecision).where(AssignmentDecision.id.in_(chosen)))
+
+
+def remove_unknown_candidates(db: Session, age: timedelta, now: datetime, limit: int) -> int:
+    """Remove consultants who were forgotten meanwhile from the decisions of this time; returns how many.
+
+    `now` is the business clock, which `forgotten_people` has; the ids of decisions have real time.
+    """
+    real: datetime = db.execute(select(func.statement_timestamp())).scalar_one()
+    values = {"first_id": first_id_of(real - age), "since": now - age, "most": limit}
+    return len(db.execute(_REMOVE_UNKNOWN_CANDIDATES, values).all())
 
 
 def count_credits(db: Session, before: datetime, now: datetime, limit: int) -> int:

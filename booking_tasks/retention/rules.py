@@ -7,6 +7,8 @@ from datetime import timedelta
 
 #: The runs of daily work: long enough to compare with the same day of the year before.
 SCHEDULE_RUNS = timedelta(days=400)
+#: A choice that is stored so long after it began names nobody who was forgotten meanwhile: twice a day's run.
+FORGOTTEN_LATELY = timedelta(days=2)
 
 
 @dataclass(frozen=True)

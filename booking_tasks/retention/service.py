@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from booking_tasks.context import Context
 from booking_tasks.retention import consultations, store
-from booking_tasks.retention.rules import SCHEDULE_RUNS, Retention
+from booking_tasks.retention.rules import FORGOTTEN_LATELY, SCHEDULE_RUNS, Retention
 
 _PARTS: dict[str, Callable[[Session, Context, Retention, int], int]] = {
     "jobs": lambda db, _, ages, limit: store.delete_jobs(db, ages.jobs, limit),
@@ -35,6 +35,9 @@ _PARTS: dict[str, Callable[[Session, Context, Retention, int], int]] = {
         db, ctx.now - ages.details, limit
     ),
     "decisions": lambda db, _, ages, limit: consultations.delete_decisions(db, ages.decisions, limit),
+    "forgotten_candidates": lambda db, ctx, _, limit: consultations.remove_unknown_candidates(
+        db, FORGOTTEN_LATELY, ctx.now, limit
+    ),
     "uncounted_credits": lambda db, ctx, ages, limit: consultations.count_credits(
         db, ctx.now - ages.credits, ctx.now, limit
     ),

@@ -141,8 +141,8 @@ _END_REQUESTS = (
     "UPDATE consultation_requests SET status = 'cancelled'"
     f" WHERE status = 'pending' AND requested_at <= {_AGO}"
 )
-#: Parts whose rows the others already have: a session's texts, and a pool instead of rows.
-_WITHOUT_ROWS = {"session_texts", "uncounted_credits"}
+#: Parts whose rows the others already have: a session's texts, a pool instead of rows, and choices.
+_WITHOUT_ROWS = {"session_texts", "uncounted_credits", "forgotten_candidates"}
 
 
 @pytest.fixture

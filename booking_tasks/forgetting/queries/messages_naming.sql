@@ -1,5 +1,5 @@
--- The messages that name a person or their requests and sessions, and the commands to forget nobody; in a range
--- of blocks.
+-- The messages that name a person or their requests and sessions, and the commands to forget nobody; in a
+-- range of blocks.
 SELECT message_id FROM inbox
 WHERE
     ctid >= CAST(:first AS tid) AND ctid < CAST(:behind AS tid)
