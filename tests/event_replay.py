@@ -73,6 +73,10 @@ class EventReplay:
         request = self.requests.setdefault(event.consultation_request_id, _ReplayedState())
         if event.type == "request.confirmation_requested":
             self.questions.add(event.id)
+            # It may have to go to another mailbox of its consultant.
+            again = f"{event.consultation_request_id}:{event.consultant_user_id}:confirmation_requested"
+            self.updates.add(f"send_notice:{again}:{event.id}:")
+            self.updates.add(f"send_cancellation:{event.id}:0:{event.consultant_user_id}::")
         if event.scheduled_session_id is None:
             self._step(event, request, REQUEST_STEPS, "status")
         else:
