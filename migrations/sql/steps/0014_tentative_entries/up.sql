@@ -11,6 +11,6 @@ WHERE s.id = b.scheduled_session_id;
 
 ALTER TABLE session_mailboxes
     ADD CONSTRAINT fk_session_mailboxes_consultation_request_id FOREIGN KEY (consultation_request_id)
-        REFERENCES consultation_requests (id);
+        REFERENCES consultation_requests (id) NOT VALID;
 
-CREATE INDEX ix_session_mailboxes_consultation_request_id ON session_mailboxes (consultation_request_id);
+ALTER TABLE session_mailboxes VALIDATE CONSTRAINT fk_session_mailboxes_consultation_request_id;
