@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 _MAPPED_TO_IPV4 = tuple(
     IPv6Network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
 )
+#: For documentation (RFC 9637): newer than what some versions of Python know.
+_DOCUMENTATION = IPv6Network("3fff::/20")
 #: What the registries of special addresses (RFC 6890) say of single hosts: for protocols and relays only.
 _FOR_PROTOCOLS = frozenset(
     IPv4Address(one) for one in ("192.0.0.8", "192.0.0.9", "192.0.0.10", "192.88.99.1")
@@ -38,7 +40,8 @@ def _is_special(address: IPv4Address | IPv6Address) -> bool:
         return True
     if isinstance(address, IPv4Address):
         return address in _FOR_PROTOCOLS
-    return address.is_site_local or any(address in network for network in _MAPPED_TO_IPV4)
+    special = (_DOCUMENTATION, *_MAPPED_TO_IPV4)
+    return address.is_site_local or any(address in network for network in special)
 
 
 def is_plainly_private(url: str, private_hosts: Collection[str]) -> bool:
